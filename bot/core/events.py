@@ -1,0 +1,223 @@
+"""What can happen to a meeting and what can be ordered: the vocabulary of the control plane. Read this first.
+
+Every value is frozen. Times are seconds on the monotonic clock unless a field says otherwise. Audio is not here: samples
+walk the audio plane (`bot.audio`) and only what they *say* about the meeting (`AudioHeard`) becomes an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from bot.core.errors import SubCode
+
+
+class ParticipantKind(StrEnum):
+    """Who counts as a person: only they get a lane and a vote in the leave rules."""
+
+    PERSON = "person"
+    SERVICE = "service"
+    """Agents, egress, ingress and hidden participants."""
+
+
+# --- from the platform -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LobbyEntered:
+    """The room knows of us and has not let us in yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """We are inside. The first one is meeting time zero; a later one follows a rejoin and keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    participant_id: str
+    """The platform's stable identity; `speaker_id` of the segments."""
+    name: str
+    """Display name as the platform gives it; the roster cleans it."""
+    kind: ParticipantKind = ParticipantKind.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRenamed:
+    participant_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    participant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOpened:
+    """An audio track can be heard from now on. Participants may have several."""
+
+    track_id: str
+    participant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackMuted:
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackUnmuted:
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackClosed:
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLost:
+    """The connection to the room broke; the platform is trying to come back by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportBack:
+    """The connection to the room is back, with the participants it reports next."""
+
+
+PlatformEvent: TypeAlias = (
+    LobbyEntered
+    | Admitted
+    | ParticipantJoined
+    | ParticipantRenamed
+    | ParticipantLeft
+    | TrackOpened
+    | TrackMuted
+    | TrackUnmuted
+    | TrackClosed
+    | TransportLost
+    | TransportBack
+)
+
+
+# --- from the rest of the bot ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioHeard:
+    """What one track sounded like since the last report (about one a second per track)."""
+
+    track_id: str
+    samples: int
+    """16 kHz samples received."""
+    level_dbfs: float
+    """RMS level of them; -inf for digital zeros."""
+    speech: bool
+    """The speech gate was open at some point."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformEnded:
+    """The platform adapter is done: it left, the meeting ended, we were removed, or it failed."""
+
+    code: SubCode
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceived:
+    """One message of the `bot_commands:*` channels."""
+
+    action: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """SIGINT or SIGTERM."""
+
+    code: SubCode
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A link to a neighbour (`redis`, `transcriber`) came up or broke."""
+
+    link: str
+    up: bool
+    detail: str = ""
+
+
+Event: TypeAlias = PlatformEvent | AudioHeard | PlatformEnded | CommandReceived | StopRequested | LinkChanged
+
+
+# --- effects: what the runner must do ----------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """Lifecycle states as the status wire spells them."""
+
+    JOINING = "joining"
+    AWAITING_ADMISSION = "awaiting_admission"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatus:
+    """Publish a lifecycle change: once per change, the terminal one exactly once."""
+
+    status: Status
+    code: SubCode | None = None
+    detail: str = ""
+    stage: Status | None = None
+    """For terminal ones: the state in which the meeting ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHealth:
+    """Something about hearing changed: say it in the log and on the status stream within seconds."""
+
+    subject: str
+    """`track:<id>`, `room`, `redis` or `transcriber`."""
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartSession:
+    """Meeting time zero is now: open the time base and announce `session_start`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTrack:
+    """The track will bring no more audio: end its utterance now."""
+
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Later utterances use this language and task; `None` keeps what is set."""
+
+    language: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveMeeting:
+    """Tell the platform to leave; `PlatformEnded` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Everything is said: flush, say the terminal status, exit with the code's exit status."""
+
+    code: SubCode
+    detail: str = ""
+
+
+Effect: TypeAlias = ReportStatus | ReportHealth | StartSession | CloseTrack | Reconfigure | LeaveMeeting | Finish
