@@ -1,0 +1,60 @@
+"""How tests run here: async tests on a loop of their own, no leaked task, no blocking call in the unit suite, real tools or a said reason."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+from tests.support.virtual_time import loop_factory
+
+ROOT = Path(__file__).parent
+settings.register_profile("earshot", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("earshot")
+
+
+@pytest.fixture
+def virtual_time() -> None:
+    """Ask for it in an async test: the loop's clock jumps instead of waiting."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs `async def` tests; fails one that leaves tasks behind or (unit tests) blocks the loop."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    is_unit = (ROOT / "unit") in Path(pyfuncitem.path).parents
+
+    async def body() -> list[str]:
+        await pyfuncitem.obj(**arguments)
+        await asyncio.sleep(0)
+        return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]  # type: ignore[operator]
+
+    virtual = "virtual_time" in pyfuncitem.fixturenames
+    guard = blockbuster_ctx() if is_unit else contextlib.nullcontext()
+    with asyncio.Runner(loop_factory=loop_factory(virtual), debug=is_unit) as runner, guard:
+        leaked = runner.run(body())
+    assert not leaked, f"tasks left behind: {leaked}"
+    return True
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The test's environment without any setting of the bot."""
+    for name in (
+        "VEXA_BOT_CONFIG",
+        "BOT_CONFIG",
+        "WHISPER_LIVE_URL",
+        "WHISPER_LIVE_URL_FALLBACK",
+        "REDIS_URL",
+        "LOG_LEVEL",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
