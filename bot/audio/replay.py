@@ -1,0 +1,70 @@
+"""Audio that the transcriber has not decided about yet: kept, bounded, and sent again after a break."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+CAPACITY = 60 * SAMPLE_RATE
+"""Samples per lane (60 s, 1.92 MB). When full, the oldest audio is dropped and counted: it becomes a gap."""
+
+
+class Replay:
+    """The lane's audio from the first undecided sample on, with the ends of utterances marked.
+
+    Positions are samples on the lane's clock, which counts every sample ever appended.
+    """
+
+    def __init__(self) -> None:
+        self._audio = np.zeros(SAMPLE_RATE, np.int16)  # grows by doubling up to CAPACITY
+        self._ends: list[int] = []  # ends of utterances after `start`, ascending
+        self.start = 0
+        """First sample kept: everything before is decided (or dropped)."""
+        self.end = 0
+        """One past the last sample appended."""
+        self.dropped = 0
+        """Samples lost because the buffer was full."""
+
+    def append(self, pcm: NDArray[np.int16]) -> None:
+        """Adds int16 samples of shape (n,) to the lane."""
+        overflow = len(self) + len(pcm) - CAPACITY
+        if overflow > 0:
+            self.dropped += overflow
+            self._forget(self.start + overflow)
+        kept = len(self)
+        if kept + len(pcm) > len(self._audio):
+            grown = np.zeros(min(max(2 * len(self._audio), kept + len(pcm)), CAPACITY), np.int16)
+            grown[:kept] = self._audio[:kept]
+            self._audio = grown
+        self._audio[kept : kept + len(pcm)] = pcm
+        self.end += len(pcm)
+
+    def mark_end(self) -> None:
+        """The utterance ends with the last sample appended."""
+        if self.end > self.start and self.end not in self._ends[-1:]:
+            self._ends.append(self.end)
+
+    def decided(self, sample: int) -> None:
+        """Everything before `sample` is decided: it is never sent again. Stale and impossible positions are ignored."""
+        if self.start < sample <= self.end:
+            self._forget(sample)
+
+    def read(self, position: int, limit: int) -> NDArray[np.int16]:
+        """Up to `limit` samples from `position` on, never across the end of an utterance. Empty when there is none."""
+        stop = min([self.end, position + limit, *(end for end in self._ends if end > position)])
+        return self._audio[position - self.start : stop - self.start].copy()
+
+    def ends_at(self, position: int) -> bool:
+        """Whether an utterance ends exactly at `position`."""
+        return position in self._ends
+
+    def __len__(self) -> int:
+        """Samples kept."""
+        return self.end - self.start
+
+    def _forget(self, sample: int) -> None:
+        kept = self.end - sample
+        self._audio[:kept] = self._audio[sample - self.start : sample - self.start + kept].copy()
+        self.start = sample
+        self._ends = [end for end in self._ends if end > sample]

@@ -1,0 +1,53 @@
+"""When to leave by ourselves: from what is known of the meeting to the next deadline and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.core.errors import SubCode
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveSettings:
+    """Timeouts in seconds; `None` switches a rule off."""
+
+    lobby: float | None = 300.0
+    """In the lobby without admission."""
+    no_one_joined: float | None = 600.0
+    """Active, and no person was ever there."""
+    everyone_left: float | None = 120.0
+    """Active, and the last person left."""
+    total: float | None = None
+    """Active for this long, whoever is there."""
+    cap: float | None = 8 * 3600.0
+    """Absolute cap, even with all rules switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules need to know; times are monotonic seconds."""
+
+    lobby_since: float | None = None
+    """Waiting for admission since."""
+    active_since: float | None = None
+    alone_since: float | None = None
+    """No person but us since (set at admission into an empty room)."""
+    had_company: bool = False
+    """Some person was there at some time."""
+
+
+def next_departure(settings: LeaveSettings, facts: Facts) -> tuple[float, SubCode] | None:
+    """The earliest moment at which a rule says leave, and the rule's sub-code; None when no rule applies."""
+    alone = (
+        (settings.everyone_left, SubCode.LEFT_ALONE)
+        if facts.had_company
+        else (settings.no_one_joined, SubCode.STARTUP_ALONE)
+    )
+    rules = (
+        (facts.lobby_since, settings.lobby, SubCode.LOBBY_TIMEOUT),
+        (facts.alone_since, *alone),
+        (facts.active_since, settings.total, SubCode.LEAVE_TIMEOUT),
+        (facts.active_since, settings.cap, SubCode.MAX_DURATION),
+    )
+    due = [(since + after, code) for since, after, code in rules if since is not None and after is not None]
+    return min(due, key=lambda rule: rule[0]) if due else None

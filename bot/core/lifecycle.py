@@ -1,0 +1,51 @@
+"""The life of a bot in one meeting: states and legal moves, in one table.
+
+Everything that changes the state is in this file. The diagram in `docs/lifecycle.md` is generated from `MOVES`.
+"""
+
+from __future__ import annotations
+
+from bot.core.events import Status
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.JOINING: frozenset({Status.AWAITING_ADMISSION, Status.FAILED, Status.COMPLETED}),
+    Status.AWAITING_ADMISSION: frozenset({Status.ACTIVE, Status.FAILED, Status.COMPLETED}),
+    Status.ACTIVE: frozenset({Status.COMPLETED, Status.FAILED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+}
+"""Consumers of the older wire refuse joining → active, so a platform without a lobby passes through `awaiting_admission`."""
+
+
+class IllegalMove(Exception):
+    """A bug of ours: the table has no such move. The state is unchanged."""
+
+
+class Lifecycle:
+    """The current state and the way here."""
+
+    def __init__(self) -> None:
+        self.state = Status.JOINING
+        self.history: list[Status] = [Status.JOINING]
+
+    def move(self, to: Status) -> None:
+        """Goes to a state. Raises IllegalMove when the table has no such move."""
+        if to not in MOVES[self.state]:
+            raise IllegalMove(f"{self.state} -> {to}")
+        self.state = to
+        self.history.append(to)
+
+    @property
+    def over(self) -> bool:
+        """A terminal state is reached."""
+        return not MOVES[self.state]
+
+
+def mermaid() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", f"    [*] --> {Status.JOINING}"]
+    for state, targets in MOVES.items():
+        lines += [f"    {state} --> {target}" for target in Status if target in targets]
+        if not targets:
+            lines.append(f"    {state} --> [*]")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,165 @@
+"""The control plane: one meeting as a state machine. Events in with `now`, effects out, next deadline asked for.
+
+Shaped like aioquic's connection: `receive(event, now)` and `tick(now)` change state, `effects()` empties what is to be
+done, `next_timer()` says when to come back. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from bot.core import events as ev
+from bot.core.errors import MEANINGS, SubCode
+from bot.core.events import Effect, Event, Status
+from bot.core.health import HearingHealth
+from bot.core.leave import Facts, LeaveSettings, next_departure
+from bot.core.lifecycle import Lifecycle
+from bot.core.roster import Roster
+
+
+@dataclass(slots=True)
+class MeetingCore:
+    """Everything the bot knows and decides about the meeting it attends.
+
+    Args:
+        leave: The leave rules.
+    """
+
+    leave: LeaveSettings
+    roster: Roster = field(default_factory=Roster)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    health: HearingHealth = field(default_factory=HearingHealth)
+    _facts: Facts = field(default_factory=Facts)
+    _departing: SubCode | None = None  # on our way out, for this reason
+    _effects: list[Effect] = field(default_factory=list)
+
+    def effects(self) -> list[Effect]:
+        """What is to be done now, in order; emptied by the call."""
+        done, self._effects = self._effects, []
+        return done
+
+    def next_timer(self) -> float | None:
+        """The next moment (monotonic seconds) at which `tick` has work to do."""
+        if self.lifecycle.over:
+            return None
+        timers = [self.health.next_timer()]
+        if self._departing is None and (due := next_departure(self.leave, self._facts)):
+            timers.append(due[0])
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def tick(self, now: float) -> None:
+        """Time has passed: leave rules and health."""
+        if self.lifecycle.over:
+            return
+        self._effects += self.health.check(now)
+        due = next_departure(self.leave, self._facts)
+        if due and due[0] <= now:
+            self._depart(due[1])
+
+    def receive(self, event: Event, now: float) -> None:
+        """Takes one event. After the end nothing has an effect any more."""
+        if self.lifecycle.over:
+            return
+        match event:
+            case ev.LobbyEntered():
+                self._await_admission(now)
+            case ev.Admitted():
+                self._admitted(now)
+            case ev.ParticipantJoined(participant_id, name, kind):
+                self.roster.join(participant_id, name, kind)
+                self._count_people(now)
+            case ev.ParticipantRenamed(participant_id, name):
+                self.roster.rename(participant_id, name)
+            case ev.ParticipantLeft(participant_id):
+                self.roster.leave(participant_id)
+                self._count_people(now)
+            case ev.TrackOpened(track_id, participant_id):
+                self.roster.open_track(track_id, participant_id)
+                if self.roster.is_person(participant_id):
+                    self.health.opened(track_id, now)
+            case ev.TrackMuted(track_id):
+                self.health.muted(track_id, True, now)
+                self._effects.append(ev.CloseTrack(track_id))
+            case ev.TrackUnmuted(track_id):
+                self.health.muted(track_id, False, now)
+            case ev.TrackClosed(track_id):
+                self._close_track(track_id)
+            case ev.TransportLost() | ev.TransportBack():
+                self._transport(isinstance(event, ev.TransportBack), now)
+            case ev.AudioHeard():
+                self.health.heard(event, now)
+            case ev.LinkChanged(link, up, detail):
+                self._effects.append(ev.ReportHealth(link, up, detail))
+            case ev.CommandReceived("leave"):
+                self._depart(SubCode.LEFT_BY_COMMAND)
+            case ev.CommandReceived("reconfigure", arguments):
+                self._reconfigure(arguments)
+            case ev.CommandReceived():
+                pass  # other actions belong to later abilities (speak, chat); the link logs them once
+            case ev.StopRequested(code):
+                self._depart(code)
+            case ev.PlatformEnded(code, detail):
+                self._finish(code, detail)
+        self._effects += self.health.check(now)
+
+    def _await_admission(self, now: float) -> None:
+        if self.lifecycle.state is Status.JOINING:
+            self._facts = replace(self._facts, lobby_since=now)
+            self._move(Status.AWAITING_ADMISSION)
+
+    def _admitted(self, now: float) -> None:
+        if self.lifecycle.state is Status.ACTIVE:  # a rejoin: the platform tells again who is here
+            self.roster.clear()
+            self._count_people(now)
+            return
+        self._await_admission(now)
+        self._facts = replace(self._facts, lobby_since=None, active_since=now)
+        self._count_people(now)
+        self._effects.append(ev.StartSession())
+        self._move(Status.ACTIVE)
+
+    def _count_people(self, now: float) -> None:
+        if self.lifecycle.state is Status.JOINING:
+            return
+        if self.roster.people:
+            self._facts = replace(self._facts, alone_since=None, had_company=True)
+        elif self._facts.alone_since is None and self._facts.active_since is not None:
+            self._facts = replace(self._facts, alone_since=now)
+
+    def _close_track(self, track_id: str) -> None:
+        self._effects.append(ev.CloseTrack(track_id))
+        self.roster.close_track(track_id)
+        self.health.closed(track_id)
+
+    def _transport(self, back: bool, now: float) -> None:
+        self.health.restart(now)
+        if not back:  # what was being said cannot be continued on the same clock
+            self._effects += [ev.CloseTrack(track_id) for track_id in self.roster.tracks]
+        detail = "connected to the meeting again" if back else "connection to the meeting lost, trying to come back"
+        self._effects.append(ev.ReportHealth("meeting", back, detail))
+
+    def _reconfigure(self, arguments: dict[str, object]) -> None:
+        language, task = arguments.get("language"), arguments.get("task")
+        self._effects.append(
+            ev.Reconfigure(
+                language if isinstance(language, str) else None, task if task in ("transcribe", "translate") else None
+            )
+        )
+
+    def _depart(self, code: SubCode) -> None:
+        if self._departing is None:  # the first reason counts
+            self._departing = code
+            self._effects.append(ev.LeaveMeeting())
+
+    def _finish(self, code: SubCode, detail: str) -> None:
+        if self._departing is not None and code is not SubCode.INTERNAL_ERROR:
+            code, detail = self._departing, ""  # it ended because we wanted it to, however the platform puts it
+        stage = self.lifecycle.state
+        terminal = Status.COMPLETED if MEANINGS[code].completed else Status.FAILED
+        self.lifecycle.move(terminal)
+        self._effects.append(ev.ReportStatus(terminal, code, detail, stage))
+        self._effects.append(ev.Finish(code, detail))
+
+    def _move(self, status: Status) -> None:
+        self.lifecycle.move(status)
+        self._effects.append(ev.ReportStatus(status))

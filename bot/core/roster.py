@@ -1,0 +1,95 @@
+"""Who is in the meeting, under which name, and whose track is whose."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from bot.core.events import ParticipantKind
+
+MAX_NAME = 128  # characters; a longer display name is cut
+
+
+def clean_name(name: str) -> str:
+    """A display name fit for logs, JSON and terminals: one line, no control or bidi characters, at most 128 characters.
+
+    Joiners inside emoji and scripts that need them (U+200C, U+200D) stay.
+    """
+    kept = [
+        " " if character.isspace() else character
+        for character in name[: MAX_NAME * 8]
+        if character.isspace() or character in "\u200c\u200d" or unicodedata.category(character)[0] != "C"
+    ]
+    return " ".join("".join(kept).split())[:MAX_NAME].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One participant as known now."""
+
+    participant_id: str
+    name: str
+    """Cleaned display name; empty when the platform gives none."""
+    kind: ParticipantKind
+
+
+class Roster:
+    """Participants and the owners of tracks.
+
+    A track may be opened before its participant is announced, and names may change: both are looked up when needed.
+    """
+
+    def __init__(self) -> None:
+        self._participants: dict[str, Participant] = {}
+        self._owner: dict[str, str] = {}
+        self._names: dict[str, str] = {}  # of everyone ever seen: late text still gets its name
+
+    def join(self, participant_id: str, name: str, kind: ParticipantKind) -> None:
+        """Adds or updates a participant."""
+        self._participants[participant_id] = Participant(participant_id, clean_name(name), kind)
+        self._names[participant_id] = clean_name(name)
+
+    def rename(self, participant_id: str, name: str) -> None:
+        """Changes the display name; the identity stays. An unknown participant is ignored."""
+        if participant := self._participants.get(participant_id):
+            self.join(participant_id, name, participant.kind)
+
+    def leave(self, participant_id: str) -> None:
+        """Removes a participant; tracks are closed by their own events."""
+        self._participants.pop(participant_id, None)
+
+    def open_track(self, track_id: str, participant_id: str) -> None:
+        """Remembers whose track it is."""
+        self._owner[track_id] = participant_id
+
+    def close_track(self, track_id: str) -> None:
+        """Forgets the track."""
+        self._owner.pop(track_id, None)
+
+    def clear(self) -> None:
+        """Forgets who is here (after a rejoin the platform tells again); names stay known."""
+        self._participants.clear()
+        self._owner.clear()
+
+    def owner(self, track_id: str) -> str | None:
+        """The participant of an open track."""
+        return self._owner.get(track_id)
+
+    def name(self, participant_id: str) -> str:
+        """The name to publish: the display name, or the identity where there is none."""
+        return self._names.get(participant_id) or clean_name(participant_id)
+
+    def is_person(self, participant_id: str) -> bool:
+        """Whether this is somebody whose speech counts. An unannounced owner of a track is taken for a person."""
+        participant = self._participants.get(participant_id)
+        return participant is None or participant.kind is ParticipantKind.PERSON
+
+    @property
+    def people(self) -> int:
+        """How many people are here, the bot not counted."""
+        return sum(participant.kind is ParticipantKind.PERSON for participant in self._participants.values())
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The open tracks."""
+        return tuple(self._owner)
