@@ -1,0 +1,45 @@
+"""What must never be printed: credentials in URLs, secrets of the configuration, anything that looks like a token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MASK = "***"
+SHORTEST_SECRET = 6
+"""Shorter secrets (a four-digit passcode) are masked by their key only: elsewhere they would eat innocent text."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s\"']*@")
+_QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)[^&#\s]*")
+_JWT = re.compile(r"\b[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\b")
+_ASSIGNED = re.compile(
+    r"(?i)\b((?:access_?|auth_?)?token|api_?key|api_?secret|secret|password|passwd|passcode|authorization)"
+    r"(\"?'?\s*[=:]\s*\"?'?(?:bearer\s+)?)[^\s\"',;&}]+"
+)
+
+
+def redact_url(url: str) -> str:
+    """The URL without user, password and query values; what is no URL at all is masked as a whole."""
+    if "://" not in url:
+        return MASK
+    return _QUERY_VALUE.sub(rf"\1{MASK}", _CREDENTIALS.sub(f"{MASK}@", url))
+
+
+class Redactor:
+    """Replaces known secrets and whatever looks like one by `***`.
+
+    Args:
+        secrets: Exact values that must not appear; those shorter than `SHORTEST_SECRET` are ignored.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, text: str) -> str:
+        """`text` with every secret masked."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        text = _CREDENTIALS.sub(f"{MASK}@", text)
+        text = _JWT.sub(MASK, text)
+        return _ASSIGNED.sub(rf"\1\2{MASK}", text)
