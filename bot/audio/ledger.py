@@ -1,7 +1,7 @@
-"""Which samples of one clock are which samples of another, and whose: how text finds its way back to a speaker and a time.
+"""Which samples of one clock are which samples of another, and whose: how text finds its way back to speaker and time.
 
-A lane carries the speech of its speakers without the silence between; the ledger remembers every run of samples put on it.
-A transcriber link uses the same book for the silence that a stock server needs after an utterance.
+A lane carries the speech of its speakers without the silence between; the ledger remembers every run of samples put on
+it. A transcriber link uses the same book for the silence that a stock server needs after an utterance.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Is the bot hearing? Watches every open track and says so within seconds when it does not.
 
-An "active" bot can be deaf in three ways: a track that sends nothing, a track that sends digital zeros (a proxy or a broken
-capture), and a room in which every track is one of those. Speech is not needed to be healthy: a quiet room has a noise floor.
+An "active" bot can be deaf in three ways: a track that sends nothing, a track that sends digital zeros (a proxy or a
+broken capture), and a room in which every track is one of those. Speech is not needed to be healthy: a quiet room has a
+noise floor.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from bot.core.events import AudioHeard, ReportHealth
 
 DEAF_AFTER = 8.0
-"""Seconds without any signal until it is said; a report follows each second of audio, so the promise of 10 s is kept."""
+"""Seconds without any signal until it is said. Reports come with each second of audio, so 10 s in all are kept."""
 
 
 @dataclass(slots=True)

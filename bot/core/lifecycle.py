@@ -14,7 +14,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
 }
-"""Consumers of the older wire refuse joining → active, so a platform without a lobby passes through `awaiting_admission`."""
+"""Consumers of the older wire refuse joining → active: a platform without lobby passes through `awaiting_admission`."""
 
 
 class IllegalMove(Exception):

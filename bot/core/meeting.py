@@ -109,6 +109,8 @@ class MeetingCore:
 
     def _admitted(self, now: float) -> None:
         if self.lifecycle.state is Status.ACTIVE:  # a rejoin: the platform tells again who is here
+            for track_id in self.roster.tracks:
+                self._close_track(track_id)
             self.roster.clear()
             self._count_people(now)
             return

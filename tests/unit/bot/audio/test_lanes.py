@@ -1,0 +1,27 @@
+"""The seating plan of lanes."""
+
+from __future__ import annotations
+
+from bot.audio.lanes import IDLE_CLOSE, Lanes
+
+
+def test_a_track_keeps_its_lane_and_others_get_their_own() -> None:
+    """Two speakers never share, one speaker never gets two."""
+    lanes = Lanes()
+    assert lanes.seat("a", 0) == 1
+    assert lanes.seat("b", 0) == 2
+    lanes.rest("a", 1)
+    assert lanes.seat("a", 2) == 1
+    assert len(lanes) == 2
+
+
+def test_idle_lanes_are_closed_and_not_reused() -> None:
+    """A lane rests for a minute, then it is closed; speech after that opens a new one."""
+    lanes = Lanes()
+    lanes.seat("a", 0)
+    lanes.seat("b", 0)
+    lanes.rest("a", 5)
+    assert lanes.idle(5 + IDLE_CLOSE - 0.1) == []
+    assert lanes.idle(5 + IDLE_CLOSE) == [1]
+    assert lanes.idle(5 + IDLE_CLOSE) == []
+    assert lanes.seat("a", 100) == 3

@@ -1,0 +1,252 @@
+"""The meeting as a state machine, driven by hand and by hypothesis."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core import events as ev
+from bot.core.errors import MEANINGS, SubCode
+from bot.core.events import Status
+from bot.core.leave import LeaveSettings
+from bot.core.meeting import MeetingCore
+
+SETTINGS = LeaveSettings(lobby=300, no_one_joined=600, everyone_left=60, total=None, cap=3600)
+
+
+def core(*history: tuple[float, ev.Event]) -> MeetingCore:
+    """A meeting that has seen `history`, its effects taken."""
+    meeting = MeetingCore(SETTINGS)
+    for now, event in history:
+        meeting.receive(event, now)
+    meeting.effects()
+    return meeting
+
+
+def statuses(effects: list[ev.Effect]) -> list[Status]:
+    """The lifecycle changes among effects."""
+    return [effect.status for effect in effects if isinstance(effect, ev.ReportStatus)]
+
+
+ANA = ev.ParticipantJoined("ana", "Ana")
+IN = (0.0, ev.Admitted())
+
+
+def test_a_platform_without_lobby_still_passes_through_it() -> None:
+    """Consumers of the older wire refuse joining → active."""
+    meeting = MeetingCore(SETTINGS)
+    meeting.receive(ev.Admitted(), 1)
+    effects = meeting.effects()
+    assert statuses(effects) == [Status.AWAITING_ADMISSION, Status.ACTIVE]
+    assert ev.StartSession() in effects
+
+
+def test_lobby_then_admission() -> None:
+    """The lobby is announced once and its timeout ends with admission."""
+    meeting = MeetingCore(SETTINGS)
+    meeting.receive(ev.LobbyEntered(), 0)
+    meeting.receive(ev.LobbyEntered(), 1)
+    assert statuses(meeting.effects()) == [Status.AWAITING_ADMISSION]
+    assert meeting.next_timer() == 300
+    meeting.receive(ev.Admitted(), 5)
+    assert statuses(meeting.effects()) == [Status.ACTIVE]
+    assert meeting.next_timer() == 605
+
+
+def test_lobby_timeout_leaves_and_fails() -> None:
+    """After the lobby timeout the bot leaves, and the end has the rule's reason, not the platform's."""
+    meeting = core((0, ev.LobbyEntered()))
+    meeting.tick(299.9)
+    assert meeting.effects() == []
+    meeting.tick(300)
+    assert meeting.effects() == [ev.LeaveMeeting()]
+    assert meeting.next_timer() is None
+    meeting.tick(301)
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 302)
+    report, finish = meeting.effects()
+    assert report == ev.ReportStatus(Status.FAILED, SubCode.LOBBY_TIMEOUT, "", Status.AWAITING_ADMISSION)
+    assert finish == ev.Finish(SubCode.LOBBY_TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("history", "at", "code"),
+    [
+        ((IN,), 600, SubCode.STARTUP_ALONE),
+        ((IN, (1.0, ANA), (9.0, ev.ParticipantLeft("ana"))), 69, SubCode.LEFT_ALONE),
+        ((IN, (1.0, ev.ParticipantJoined("x", "", ev.ParticipantKind.SERVICE))), 600, SubCode.STARTUP_ALONE),
+        ((IN, (1.0, ANA)), 3600, SubCode.MAX_DURATION),
+    ],
+)
+def test_leave_rules(history: tuple[tuple[float, ev.Event], ...], at: float, code: SubCode) -> None:
+    """Each rule leaves at its time and says why."""
+    meeting = core(*history)
+    assert meeting.next_timer() == at
+    meeting.tick(at)
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), at + 1)
+    assert ev.Finish(code) in meeting.effects()
+
+
+def test_people_before_admission_do_not_start_the_alone_clock() -> None:
+    """A roster told before the lobby opens the door counts no time."""
+    meeting = core((0, ANA), (0, ev.ParticipantLeft("ana")), (0, ev.LobbyEntered()), (1, ANA))
+    assert meeting.next_timer() == 300
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (ev.CommandReceived("leave"), SubCode.LEFT_BY_COMMAND),
+        (ev.StopRequested(SubCode.TERMINATED), SubCode.TERMINATED),
+    ],
+)
+def test_leaving_on_request(event: ev.Event, code: SubCode) -> None:
+    """The first reason counts; asking twice leaves once; the platform's failing on the way out is no failure."""
+    meeting = core(IN, (1, ANA))
+    meeting.receive(event, 2)
+    meeting.receive(ev.StopRequested(SubCode.INTERRUPTED), 2)
+    assert meeting.effects() == [ev.LeaveMeeting()]
+    meeting.receive(ev.PlatformEnded(SubCode.CONNECTION_LOST, "gone"), 3)
+    assert meeting.effects()[-1] == ev.Finish(code)
+    meeting.receive(ev.CommandReceived("leave"), 4)
+    meeting.tick(10**6)
+    assert meeting.effects() == []
+    assert meeting.next_timer() is None
+
+
+@pytest.mark.parametrize(
+    "code", [SubCode.REMOVED, SubCode.CONNECTION_LOST, SubCode.INTERNAL_ERROR, SubCode.MEETING_ENDED]
+)
+def test_the_platform_ends_it(code: SubCode) -> None:
+    """An end that nobody asked for keeps the platform's reason and detail."""
+    meeting = core(IN)
+    meeting.receive(ev.PlatformEnded(code, "why"), 2)
+    report, finish = meeting.effects()
+    assert finish == ev.Finish(code, "why")
+    assert isinstance(report, ev.ReportStatus)
+    assert report.status is (Status.COMPLETED if MEANINGS[code].completed else Status.FAILED)
+    assert report.stage is Status.ACTIVE
+
+
+def test_an_internal_error_is_never_dressed_up_as_a_leave() -> None:
+    """A bug while leaving is still a bug."""
+    meeting = core(IN, (1, ev.CommandReceived("leave")))
+    meeting.receive(ev.PlatformEnded(SubCode.INTERNAL_ERROR, "bug"), 2)
+    assert ev.Finish(SubCode.INTERNAL_ERROR, "bug") in meeting.effects()
+
+
+def test_tracks_open_mute_and_close() -> None:
+    """Mute and close end the utterance of the track; the roster knows the owner meanwhile."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
+    assert meeting.roster.owner("t") == "ana"
+    meeting.receive(ev.TrackMuted("t"), 2)
+    assert meeting.effects() == [ev.CloseTrack("t")]
+    meeting.receive(ev.TrackUnmuted("t"), 30)
+    meeting.tick(37)
+    assert meeting.effects() == []
+    meeting.receive(ev.TrackClosed("t"), 37)
+    assert meeting.effects() == [ev.CloseTrack("t")]
+    assert meeting.roster.owner("t") is None
+
+
+def test_deafness_is_said_and_healed() -> None:
+    """Eight seconds without audio are reported, by timer; audio heals."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
+    timer = meeting.next_timer()
+    assert timer == 9
+    meeting.tick(timer)
+    assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and not e.healthy} == {
+        "track:t",
+        "room",
+    }
+    meeting.receive(ev.AudioHeard("t", 16000, -30.0, True), 10)
+    assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and e.healthy} == {"track:t", "room"}
+
+
+def test_tracks_of_services_are_not_watched() -> None:
+    """A recorder that sends nothing does not make the room deaf."""
+    meeting = core(
+        IN,
+        (1, ANA),
+        (1, ev.ParticipantJoined("r", "Recorder", ev.ParticipantKind.SERVICE)),
+        (1, ev.TrackOpened("t", "r")),
+    )
+    meeting.tick(100)
+    assert meeting.effects() == []
+
+
+def test_a_lost_connection_ends_utterances_and_a_rejoin_keeps_meeting_time() -> None:
+    """What was being said is closed, both changes are reported, and no second session starts."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
+    meeting.receive(ev.TransportLost(), 5)
+    effects = meeting.effects()
+    assert ev.CloseTrack("t") in effects
+    assert [e.healthy for e in effects if isinstance(e, ev.ReportHealth)] == [False]
+    meeting.receive(ev.TransportBack(), 7)
+    meeting.receive(ev.Admitted(), 7)
+    effects = meeting.effects()
+    assert [e.healthy for e in effects if isinstance(e, ev.ReportHealth)] == [True]
+    assert ev.StartSession() not in effects
+    assert meeting.roster.tracks == ()
+    assert meeting.next_timer() == 67
+
+
+def test_links_and_commands() -> None:
+    """Link changes become health; reconfigure keeps what it does not name; unknown actions do nothing."""
+    meeting = core(IN, (1, ANA))
+    meeting.receive(ev.LinkChanged("redis", False, "gone"), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": "de", "task": "sing"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": 7, "task": "translate"}), 2)
+    meeting.receive(ev.CommandReceived("dance"), 2)
+    assert meeting.effects() == [
+        ev.ReportHealth("redis", False, "gone"),
+        ev.Reconfigure("de", None),
+        ev.Reconfigure(None, "translate"),
+    ]
+
+
+def test_renames_reach_the_roster() -> None:
+    """The name of the next segment is the new one."""
+    meeting = core(IN, (1, ANA), (2, ev.ParticipantRenamed("ana", "Ana B.")))
+    assert meeting.roster.name("ana") == "Ana B."
+
+
+EVENTS = st.one_of(
+    st.sampled_from(
+        [
+            ev.LobbyEntered(),
+            ev.Admitted(),
+            ANA,
+            ev.ParticipantLeft("ana"),
+            ev.ParticipantRenamed("ana", "B"),
+            ev.TrackOpened("t", "ana"),
+            ev.TrackMuted("t"),
+            ev.TrackUnmuted("t"),
+            ev.TrackClosed("t"),
+            ev.TransportLost(),
+            ev.TransportBack(),
+            ev.AudioHeard("t", 16000, -30.0, True),
+            ev.CommandReceived("leave"),
+            ev.StopRequested(SubCode.TERMINATED),
+            ev.LinkChanged("redis", True),
+        ]
+    ),
+    st.builds(ev.PlatformEnded, st.sampled_from(SubCode)),
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 500), EVENTS), max_size=40))
+def test_any_order_of_events_ends_at_most_once(history: list[tuple[float, ev.Event]]) -> None:
+    """Whatever happens in whatever order: legal moves, one leave order, one terminal status, one Finish."""
+    meeting, now = MeetingCore(SETTINGS), 0.0
+    effects: list[ev.Effect] = []
+    for step, event in history:
+        now += step
+        meeting.tick(now)
+        meeting.receive(event, now)
+        effects += meeting.effects()
+    finishes = [effect for effect in effects if isinstance(effect, ev.Finish)]
+    assert sum(isinstance(effect, ev.LeaveMeeting) for effect in effects) <= 1
+    assert sum(isinstance(effect, ev.StartSession) for effect in effects) <= 1
+    assert len(finishes) == any(isinstance(event, ev.PlatformEnded) for _, event in history)
+    assert sum(status in (Status.COMPLETED, Status.FAILED) for status in statuses(effects)) == len(finishes)

@@ -1,0 +1,62 @@
+"""Names, owners and who counts as a person."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.events import ParticipantKind
+from bot.core.roster import MAX_NAME, Roster, clean_name
+
+
+@given(st.text())
+def test_clean_names_are_one_harmless_line(name: str) -> None:
+    """No display name can break a line, hide text or grow without bound."""
+    cleaned = clean_name(name)
+    assert len(cleaned) <= MAX_NAME
+    assert cleaned == cleaned.strip()
+    assert not set(cleaned) & set("\r\n\t\x1b\x00\u202e\u2066\ufeff")
+
+
+def test_joiners_and_scripts_survive() -> None:
+    """Emoji families and Persian joiners keep their shape; ANSI and bidi tricks do not."""
+    assert clean_name("👩\u200d👧 می\u200cخواهم") == "👩\u200d👧 می\u200cخواهم"
+    assert clean_name("  Ana\x1b[31m\r\n\u202eevil ") == "Ana[31m evil"
+
+
+def test_people_and_services() -> None:
+    """Agents and recorders have no vote; an unannounced owner of a track is taken for a person."""
+    roster = Roster()
+    roster.join("ana", "Ana", ParticipantKind.PERSON)
+    roster.join("bot", "Recorder", ParticipantKind.SERVICE)
+    assert roster.people == 1
+    assert roster.is_person("ana")
+    assert not roster.is_person("bot")
+    assert roster.is_person("somebody")
+
+
+def test_names_follow_renames_and_outlive_leaving() -> None:
+    """Text that comes after its speaker left still carries the last name."""
+    roster = Roster()
+    roster.rename("ana", "Nobody yet")
+    assert roster.name("ana") == "ana"
+    roster.join("ana", "Ana", ParticipantKind.PERSON)
+    roster.rename("ana", "Ana B.")
+    roster.leave("ana")
+    roster.leave("ana")
+    assert roster.name("ana") == "Ana B."
+    assert roster.people == 0
+
+
+def test_tracks_have_owners() -> None:
+    """A track belongs to its participant from opening to closing, and a rejoin forgets all."""
+    roster = Roster()
+    roster.open_track("t1", "ana")
+    roster.open_track("t2", "ben")
+    assert roster.owner("t1") == "ana"
+    assert roster.tracks == ("t1", "t2")
+    roster.close_track("t1")
+    roster.close_track("t1")
+    assert roster.owner("t1") is None
+    roster.clear()
+    assert roster.tracks == ()
