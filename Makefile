@@ -1,5 +1,66 @@
-.PHONY: demo test check bench clean lock
-# The lock files carry versions and hashes, no URLs. `make lock` needs uv; nothing else does.
+# Two commands: `make demo` shows the main job, `make test` checks everything. Both install what they need into .venv.
+SHELL := /bin/bash
+PYTHON ?= python3
+ROOM ?= rehearsal
+BIN := .venv/bin
+LIVEKIT_SERVER_VERSION := v1.13.5
+
+.PHONY: demo test check bench docs clean lock
+
+demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
+ifeq ($(ROOM),livekit)
+	@$(MAKE) --no-print-directory build/bin/livekit-server
+	@tools/hermetic $(BIN)/earshot demo --room livekit
+else
+	@$(BIN)/earshot demo --room $(ROOM)
+endif
+
+test: .venv/dev build/bin/livekit-server.if-go ## Every test, on a network of its own
+	tools/hermetic $(BIN)/python -m pytest
+
+check: .venv/dev ## Lint, format, types, and 100 % branches of each pure module by its own test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/own_coverage.py
+
+bench: .venv/dev ## The media benchmark; writes bench/media.md
+	$(BIN)/python -m bench.media
+
+docs: .venv/dev ## Regenerate what is generated: schema, exit codes, diagrams
+	$(BIN)/python tools/generate_docs.py
+
+clean: ## Remove everything that was built or installed here
+	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environment -------------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Earshot needs Python 3.11 or newer; set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "On Debian: apt install python3-venv" >&2; rm -rf .venv; exit 1; }
+
+.venv/demo: .venv/bin/python requirements/demo.lock pyproject.toml
+	@test -e .venv/dev || { echo "Installing from requirements/demo.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/demo.lock; }
+	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/bin/python requirements/dev.lock pyproject.toml
+	@echo "Installing from requirements/dev.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@ .venv/demo
+
+build/bin/livekit-server: ## The real LiveKit server, built once (about two minutes)
+	@command -v go >/dev/null || { echo "Building livekit-server needs Go: install it, or set LIVEKIT_SERVER to a binary and re-run" >&2; exit 1; }
+	@echo "Building livekit-server $(LIVEKIT_SERVER_VERSION) …"; mkdir -p build/bin
+	@GOBIN=$(CURDIR)/build/bin go install github.com/livekit/livekit-server/cmd/server@$(LIVEKIT_SERVER_VERSION) && mv build/bin/server $@
+
+.PHONY: build/bin/livekit-server.if-go
+build/bin/livekit-server.if-go:
+	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
+
+# --- maintenance: `make lock` needs uv; nothing else does. Locks carry versions and hashes, no URLs. ----------------------
+
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade
 
 lock:

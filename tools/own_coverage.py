@@ -1,0 +1,53 @@
+"""Checks that each pure module is covered to the last branch by its own unit test module alone.
+
+    python tools/own_coverage.py            all of them, as `make check` does
+    python tools/own_coverage.py NAME...    some, for example bot.audio.rtp
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.architecture.test_arrows import PURE, is_inside  # noqa: E402
+from tests.support.source import functions, modules  # noqa: E402
+
+
+def check(name: str) -> tuple[str, str]:
+    """Runs one module's own test under coverage; returns the name and the complaint, empty when all is covered."""
+    *folders, last = name.split(".")
+    test = ROOT / "tests" / "unit" / "/".join(folders) / f"test_{last}.py"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "COVERAGE_FILE": str(Path(folder) / "coverage")}
+        coverage = [sys.executable, "-m", "coverage"]
+        run = [*coverage, "run", "--branch", f"--include=*/{name.replace('.', '/')}.py", "-m", "pytest", "-q", str(test)]
+        ran = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            return name, ran.stdout[-2000:] + ran.stderr[-500:]
+        report = [*coverage, "report", "-m", "--fail-under=100"]
+        shown = subprocess.run(report, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return name, shown.stdout if shown.returncode else ""
+
+
+def main() -> int:
+    """Checks the named modules, or all pure ones."""
+    names = sys.argv[1:] or [
+        name for name, tree in modules().items() if any(is_inside(name, pure) for pure in PURE) and any(functions(tree))
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        complaints = {name: complaint for name, complaint in pool.map(check, names) if complaint}
+    for name, complaint in complaints.items():
+        print(f"--- {name}\n{complaint}")
+    print(f"{len(names) - len(complaints)} of {len(names)} pure modules are covered to the last branch by their own test")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
