@@ -1,0 +1,313 @@
+"""LiveKit rooms: a hidden participant that only listens, through LiveKit's own SDK.
+
+The SDK says what changed; we compare what its room looks like with what we have reported, and report the difference. So
+coalesced, repeated or reordered notifications, a resume and a full reconnect (for which the SDK forgets everybody and
+meets them again) all come out as the few events that describe them.
+
+Clock: the SDK hands over audio after libwebrtc's jitter buffer (NetEq), which plays at an even pace 33-52 ms after the
+packets arrive and stretches or repeats instead of leaving holes. So positions count played samples without gaps, and
+`arrival` is late by that delay, well within the 150 ms that we promise for this platform.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+from livekit import rtc
+from livekit.rtc.room import EventTypes
+
+from bot.core.errors import EarshotError, SubCode
+from bot.core.events import (
+    Admitted,
+    ParticipantJoined,
+    ParticipantKind,
+    ParticipantLeft,
+    ParticipantRenamed,
+    PlatformEvent,
+    TrackClosed,
+    TrackMuted,
+    TrackOpened,
+    TrackUnmuted,
+    TransportBack,
+    TransportLost,
+)
+from bot.ops.redact import Redactor, redact_url
+from bot.platforms.base import AudioFrame
+from bot.platforms.livekit_access import ask_server, room_token
+
+if TYPE_CHECKING:
+    from bot.config import BotConfig
+    from bot.platforms.base import Listener
+
+SAMPLE_RATE = 16_000
+FRAME_MS = 50
+STREAM_FRAMES = 200
+"""Bound of one track's queue in the SDK, in frames (10 s); beyond it the oldest go. Only a stalled loop fills it."""
+CONNECT_TIMEOUT_S = 11.0
+"""With the 8 s of `ask_server`: an answer within 20 s."""
+HANG_UP_TIMEOUT_S = 2.0
+SETTLE_S = 0.25
+"""Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
+
+_PEOPLE = {
+    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+    rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
+}
+_ENDINGS = {
+    rtc.DisconnectReason.ROOM_DELETED: SubCode.MEETING_ENDED,
+    rtc.DisconnectReason.ROOM_CLOSED: SubCode.MEETING_ENDED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED: SubCode.REMOVED,
+    rtc.DisconnectReason.DUPLICATE_IDENTITY: SubCode.DUPLICATE_IDENTITY,
+}
+_CHANGES: tuple[EventTypes, ...] = (
+    "participant_connected",
+    "participant_name_changed",
+    "track_published",
+    "track_subscribed",
+    "track_muted",
+    "track_unmuted",
+    "reconnecting",
+    "reconnected",
+)
+_DEPARTURES: tuple[EventTypes, ...] = (
+    "participant_disconnected",
+    "track_unpublished",
+    "track_unsubscribed",
+    "track_subscription_failed",
+)
+
+log = structlog.get_logger(__name__)
+
+
+class _NoTokens(logging.Filter):
+    """The SDK logs the server's refusals, and those quote the token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redact = Redactor()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return True
+
+
+logging.getLogger("livekit").addFilter(_NoTokens())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A participant as last looked at."""
+
+    name: str
+    kind: ParticipantKind
+    tracks: dict[str, bool] = field(default_factory=dict)
+    """Audio tracks that can be heard: track id → muted."""
+
+
+def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
+    """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
+    return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
+
+
+def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
+    """The events that lead from one look at the room to the next: departures first."""
+    events: list[PlatformEvent] = []
+    for identity, was in before.items():
+        now = after.get(identity)
+        events += [TrackClosed(track) for track in was.tracks if now is None or track not in now.tracks]
+        if now is None:
+            events.append(ParticipantLeft(identity))
+    for identity, now in after.items():
+        known = before.get(identity)
+        if known is None:
+            events.append(ParticipantJoined(identity, now.name, now.kind))
+        elif known.name != now.name:
+            events.append(ParticipantRenamed(identity, now.name))
+        tracks = known.tracks if known else {}
+        for track, muted in now.tracks.items():
+            if track not in tracks:
+                events.append(TrackOpened(track, identity))
+            if muted != tracks.get(track, False):
+                events.append(TrackMuted(track) if muted else TrackUnmuted(track))
+    return events
+
+
+class LiveKit:
+    """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
+
+    def claims(self, url: str) -> bool:
+        """Whether the URL is one of a websocket server."""
+        return url.startswith(("ws://", "wss://"))
+
+    async def attend(self, config: BotConfig, listener: Listener, leave: asyncio.Event) -> SubCode:
+        """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
+        url = config.meeting_url or ""
+        if not self.claims(url):
+            raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
+        token = room_token(config)
+        await ask_server(url, token)
+        room = rtc.Room()
+        attendance = _Attendance(room, listener, leave)
+        try:
+            await _connect(room, url, token)
+            listener.event(Admitted())
+            return await attendance.stay()
+        finally:
+            await _hang_up(room)
+
+
+async def _connect(room: rtc.Room, url: str, token: str) -> None:
+    options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
+    dialling = asyncio.create_task(room.connect(url, token, options))
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.shield(dialling)
+    except TimeoutError:
+        detail = f"{redact_url(url)} answered, but no media connection came up: check its UDP and TCP media ports"
+        raise EarshotError(SubCode.JOIN_TIMEOUT, detail) from None
+    except rtc.ConnectError as error:
+        words = Redactor((token,))(error.message)
+        raise EarshotError(SubCode.JOIN_REFUSED, f"joining the room at {redact_url(url)} failed: {words}") from None
+    finally:
+        # Given up in mid-air the SDK would go on alone and enter the room, and nobody could make it leave.
+        if not dialling.done():
+            await asyncio.wait([dialling], timeout=HANG_UP_TIMEOUT_S)
+            dialling.cancel()
+            await asyncio.wait([dialling])
+
+
+async def _hang_up(room: rtc.Room) -> None:
+    """Leaves the room; a server that does not answer is not waited for."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(room.disconnect(), HANG_UP_TIMEOUT_S)
+
+
+class _Attendance:
+    """One stay in one room. The SDK's callbacks only wake it: what raises inside them would vanish in a log."""
+
+    def __init__(self, room: rtc.Room, listener: Listener, leave: asyncio.Event) -> None:
+        self._room = room
+        self._listener = listener
+        self._leave = leave
+        self._awake = asyncio.Event()
+        self._reason: rtc.DisconnectReason.ValueType | None = None
+        self._away = False
+        self._seen: dict[str, Seen] = {}
+        self._asked: dict[str, rtc.RemoteTrackPublication] = {}
+        self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
+        self._sources = count(1)
+        for name in _CHANGES:
+            room.on(name, self._changed)
+        for name in _DEPARTURES:
+            room.on(name, self._departed)
+        room.on("disconnected", self._disconnected)
+
+    def _changed(self) -> None:
+        self._awake.set()
+
+    def _departed(self) -> None:
+        asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
+
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._reason = reason
+        self._awake.set()
+
+    async def stay(self) -> SubCode:
+        """Reports what happens until the end, and returns why it came. Raises EarshotError (CONNECTION_LOST)."""
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(self._wake_to_leave())
+            try:
+                self._awake.set()
+                while (end := self._ending()) is None:
+                    await self._awake.wait()
+                    self._awake.clear()
+                    self._look(tasks)
+                return end
+            finally:
+                leaving.cancel()
+                for _, pump in self._pumps.values():
+                    pump.cancel()
+
+    async def _wake_to_leave(self) -> None:
+        await self._leave.wait()
+        self._awake.set()
+
+    def _ending(self) -> SubCode | None:
+        if self._leave.is_set():
+            return SubCode.LEFT_BY_COMMAND
+        if self._reason is None:
+            return None
+        if self._reason in _ENDINGS:
+            return _ENDINGS[self._reason]
+        name = rtc.DisconnectReason.Name(self._reason)
+        raise EarshotError(SubCode.CONNECTION_LOST, f"the connection to the LiveKit room is gone for good ({name})")
+
+    def _look(self, tasks: asyncio.TaskGroup) -> None:
+        """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting."""
+        away = self._room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
+        if away != self._away:
+            self._away = away
+            self._listener.event(TransportLost() if away else TransportBack())
+        if away or self._reason is not None:
+            return
+        audible: dict[str, rtc.Track] = {}
+        seen = {person.identity: self._look_at(person, audible) for person in self._room.remote_participants.values()}
+        for event in differences(self._seen, seen):
+            self._listener.event(event)
+        self._seen = seen
+        self._follow(tasks, audible)
+
+    def _look_at(self, person: rtc.RemoteParticipant, audible: dict[str, rtc.Track]) -> Seen:
+        kind = participant_kind(person.kind, person.permissions.hidden)
+        tracks = {}
+        for sid, publication in person.track_publications.items():
+            if kind is not ParticipantKind.PERSON or publication.kind != rtc.TrackKind.KIND_AUDIO:
+                continue
+            if publication.track is None:
+                self._subscribe(publication)
+                continue
+            tracks[sid] = publication.muted
+            if not publication.muted:
+                audible[sid] = publication.track
+        return Seen(person.name or person.identity, kind, tracks)
+
+    def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
+        """Once per publication: after a full reconnect the same track is a new publication."""
+        if self._asked.get(publication.sid) is not publication:
+            self._asked[publication.sid] = publication
+            publication.set_subscribed(True)
+
+    def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
+        """Reads exactly the tracks that can be heard: nothing is read of a muted one."""
+        for sid, (track, pump) in list(self._pumps.items()):
+            if audible.get(sid) is not track:
+                pump.cancel()
+                del self._pumps[sid]
+        for sid, track in audible.items():
+            if sid not in self._pumps:
+                self._pumps[sid] = track, tasks.create_task(self._pump(sid, track, next(self._sources)))
+        published = {sid for person in self._room.remote_participants.values() for sid in person.track_publications}
+        self._asked = {sid: publication for sid, publication in self._asked.items() if sid in published}
+
+    async def _pump(self, track_id: str, track: rtc.Track, source: int) -> None:
+        stream = rtc.AudioStream(
+            track, capacity=STREAM_FRAMES, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS
+        )
+        position = 0
+        try:
+            async for event in stream:
+                pcm = np.frombuffer(event.frame.data, np.int16)
+                arrival = time.monotonic() - len(pcm) / SAMPLE_RATE
+                self._listener.audio(AudioFrame(track_id, pcm, position, source, arrival))
+                position += len(pcm)
+        finally:
+            await stream.aclose()
