@@ -189,7 +189,7 @@ class BotConfig(_Settings):
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
     transcriber_urls: TranscriberUrls = Field(
-        description="ws://host:port of the transcriber, or a list in order of failover; else environment WHISPER_LIVE_URL.",
+        description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",
     )
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."

@@ -105,8 +105,9 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
         for name, url in [*urls, ("redisUrl", config.redis_url.get_secret_value())]:
             if _is_local(url):
                 warnings.append(
-                    f"{name} points to {urlsplit(url).hostname}: inside a container that is the bot itself, not the host "
-                    "or another container; use the service's name on the container network, such as vexa-redis-1"
+                    f"{name} points to {urlsplit(url).hostname}: inside a container that is the bot itself, "
+                    "not the host or another container; use the service's name on the container network, "
+                    "such as vexa-redis-1"
                 )
     if config.text_to_speech.enabled:
         warnings.append("textToSpeech.enabled is true, but the bot has no voice yet: it stays silent")
