@@ -44,6 +44,9 @@ from bot.platforms.base import AudioFrame
 from bot.platforms.livekit_access import ask_server, room_token
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from bot.config import BotConfig
     from bot.platforms.base import Listener
 
@@ -53,7 +56,9 @@ STREAM_FRAMES = 200
 """Bound of one track's queue in the SDK, in frames (10 s); beyond it the oldest go. Only a stalled loop fills it."""
 CONNECT_TIMEOUT_S = 11.0
 """With the 8 s of `ask_server`: an answer within 20 s."""
-HANG_UP_TIMEOUT_S = 2.0
+LANDING_TIMEOUT_S = 1.0
+HANG_UP_TIMEOUT_S = 0.8
+"""Both together stay below the 2 s in which a platform has to leave."""
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 
@@ -153,19 +158,33 @@ class LiveKit:
         url = config.meeting_url or ""
         if not self.claims(url):
             raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
-        token = room_token(config)
-        await ask_server(url, token)
         room = rtc.Room()
         attendance = _Attendance(room, listener, leave)
         try:
-            await _connect(room, url, token)
+            if not await _before(leave, _join(room, url, room_token(config))):
+                return SubCode.LEFT_BY_COMMAND
             listener.event(Admitted())
             return await attendance.stay()
         finally:
             await _hang_up(room)
 
 
-async def _connect(room: rtc.Room, url: str, token: str) -> None:
+async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was finished before `leave` was set; if not, it is cancelled."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(leave.wait())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+        return not leave.is_set()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.wait((working, leaving))
+
+
+async def _join(room: rtc.Room, url: str, token: str) -> None:
+    await ask_server(url, token)
     options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
     dialling = asyncio.create_task(room.connect(url, token, options))
     try:
@@ -180,7 +199,7 @@ async def _connect(room: rtc.Room, url: str, token: str) -> None:
     finally:
         # Given up in mid-air the SDK would go on alone and enter the room, and nobody could make it leave.
         if not dialling.done():
-            await asyncio.wait([dialling], timeout=HANG_UP_TIMEOUT_S)
+            await asyncio.wait([dialling], timeout=LANDING_TIMEOUT_S)
             dialling.cancel()
             await asyncio.wait([dialling])
 

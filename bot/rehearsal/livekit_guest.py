@@ -60,8 +60,12 @@ class Guest:
         await self.room.local_participant.unpublish_track(self._sid)
         self._track = self._source = None
 
-    async def speak(self, pcm: NDArray[np.int16]) -> float:
-        """Says 16 kHz mono samples in real time; returns when they are out.
+    async def speak(self, pcm: NDArray[np.int16], wait: bool = True) -> float:
+        """Says 16 kHz mono samples in real time.
+
+        Args:
+            pcm: int16 samples, shape (n,).
+            wait: Return when the last one is out, else up to `QUEUE_MS` earlier, so that more can follow without a gap.
 
         Returns:
             Monotonic time at which the first sample went out.
@@ -73,7 +77,8 @@ class Guest:
         for at in range(0, len(pcm), CHUNK):
             chunk = pcm[at : at + CHUNK]
             await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), SAMPLE_RATE, 1, len(chunk)))
-        await source.wait_for_playout()
+        if wait:
+            await source.wait_for_playout()
         return start
 
     def mute(self) -> None:

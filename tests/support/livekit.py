@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -16,99 +17,23 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.config import BotConfig, LiveKitSettings
-from bot.core.errors import SubCode
-from bot.core.events import PlatformEvent
-from bot.platforms.base import AudioFrame
-from bot.platforms.livekit import LiveKit
+from bot.rehearsal.livekit_guest import Guest
 from bot.rehearsal.livekit_server import LiveKitServer
 
-E = TypeVar("E", bound=PlatformEvent)
 NEVER = "redis://127.0.0.1:1"
-
-
-class Recorder:
-    """A listener that keeps everything, and can be waited on."""
-
-    def __init__(self) -> None:
-        self.events: list[PlatformEvent] = []
-        self.frames: list[AudioFrame] = []
-        self._news = asyncio.Event()
-
-    def event(self, event: PlatformEvent) -> None:
-        self.events.append(event)
-        self._news.set()
-
-    def audio(self, frame: AudioFrame) -> None:
-        self.frames.append(frame)
-        self._news.set()
-
-    async def until(self, condition: Callable[[], object], what: str, within: float = 8.0) -> None:
-        """Waits until the condition holds; fails saying `what` was awaited and what happened instead."""
-        try:
-            async with asyncio.timeout(within):
-                while not condition():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"not within {within} s: {what}; seen: {self.events}") from None
-
-    async def first(self, kind: type[E], within: float = 8.0) -> E:
-        """The first event of this class, waited for."""
-        await self.until(lambda: self.all(kind), kind.__name__, within)
-        return self.all(kind)[0]
-
-    def all(self, kind: type[E]) -> list[E]:
-        """The events of this class so far."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def loud(self, track_id: str) -> list[AudioFrame]:
-        """The frames of a track in which something is to be heard."""
-        return [frame for frame in self.frames if frame.track_id == track_id and np.abs(frame.pcm).max() > 1000]
 
 
 def bot_config(server: LiveKitServer, room: str, **settings: Any) -> BotConfig:
     """A configuration that mints its token for `room`; `settings` override, `livekit: None` drops the minting."""
     mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret))
-    usual = {"platform": "livekit", "meeting_url": server.url, "connection_id": "bot-1", "livekit": mint}
-    links = {"redis_url": NEVER, "transcriber_urls": ("ws://127.0.0.1:1",)}
+    usual: dict[str, Any] = {
+        "platform": "livekit",
+        "meeting_url": server.url,
+        "connection_id": "bot-1",
+        "livekit": mint,
+    }
+    links: dict[str, Any] = {"redis_url": NEVER, "transcriber_urls": ("ws://127.0.0.1:1",)}
     return BotConfig(**(usual | links | settings))
-
-
-class Bot:
-    """The platform under test, attending a room in the background."""
-
-    def __init__(self, config: BotConfig) -> None:
-        self.heard = Recorder()
-        self.leave = asyncio.Event()
-        self.stay = asyncio.create_task(LiveKit().attend(config, self.heard, self.leave))
-        self.stay.add_done_callback(lambda _: self.heard._news.set())
-
-    async def end(self, within: float = 8.0) -> SubCode:
-        """Why it ended by itself."""
-        async with asyncio.timeout(within):
-            return await asyncio.shield(self.stay)
-
-
-@asynccontextmanager
-async def bot_in(server: LiveKitServer, room: str, **settings: Any) -> AsyncIterator[Bot]:
-    """A bot that has joined `room`; it leaves with the block."""
-    from bot.core.events import Admitted
-
-    bot = Bot(bot_config(server, room, **settings))
-    try:
-        await bot.heard.until(lambda: bot.heard.all(Admitted) or bot.stay.done(), "Admitted", within=15)
-        if bot.stay.done():
-            bot.stay.result()
-        yield bot
-    finally:
-        bot.leave.set()
-        await asyncio.wait([bot.stay], timeout=8)
-        assert bot.stay.done(), "the platform did not leave"
-
-
-def new_room() -> str:
-    """A room name that no other test uses."""
-    return f"room-{uuid4().hex[:8]}"
 
 
 async def as_host(server: LiveKitServer, call: str, **arguments: Any) -> dict[str, Any]:
@@ -130,7 +55,122 @@ def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
     return (8000 * np.sin(2 * np.pi * hertz * t)).astype(np.int16)
 
 
-def pitch(pcm: NDArray[np.int16]) -> float:
-    """The strongest frequency in Hz."""
-    spectrum = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm))))
-    return float(spectrum.argmax() * 16_000 / len(pcm))
+class DirectedRoom:
+    """A room of a real livekit-server, directed step by step (`tests.platforms.contract.Room`)."""
+
+    def __init__(self, server: LiveKitServer, door: Door) -> None:
+        self.server = server
+        self.name = f"room-{uuid4().hex[:8]}"
+        self.guests: dict[str, Guest] = {}
+        self._door = door
+        self._tones: dict[str, float] = {}
+        self._microphones: dict[str, asyncio.Task[None]] = {}
+
+    def config(self) -> BotConfig:
+        return bot_config(self.server, self.name, meeting_url=self._door.url)
+
+    async def join(self, who: str, name: str, *, publishes: bool = True, **claims: Any) -> None:
+        guest = self.guests[who] = Guest(who, name)
+        await guest.join(self.server, self.name, **claims)
+        if publishes:
+            self._tones[who] = 0
+            await guest.publish()
+            self._microphones[who] = asyncio.create_task(self._speak(guest))
+
+    async def _speak(self, guest: Guest) -> None:
+        while True:
+            await guest.speak(tone(self._tones[guest.identity], 0.1), wait=False)
+
+    async def tone(self, who: str, hertz: float) -> None:
+        self._tones[who] = hertz
+
+    async def mute(self, who: str) -> None:
+        self.guests[who].mute()
+
+    async def unmute(self, who: str) -> None:
+        self.guests[who].unmute()
+
+    async def rename(self, who: str, name: str) -> None:
+        await self.guests[who].rename(name)
+
+    async def leave(self, who: str) -> None:
+        if who in self._microphones:
+            microphone = self._microphones.pop(who)
+            microphone.cancel()
+            await asyncio.wait([microphone])
+        await self.guests.pop(who).leave()
+
+    async def admit(self) -> None:
+        raise AssertionError("LiveKit has no lobby")
+
+    async def cut(self, seconds: float) -> None:
+        await self._door.shut(seconds)
+
+    async def remove_bot(self) -> None:
+        await as_host(self.server, "RemoveParticipant", room=self.name, identity="bot-1")
+
+    async def end(self) -> None:
+        await as_host(self.server, "DeleteRoom", room=self.name)
+
+
+class Door:
+    """A TCP proxy before the server's signalling, which can be shut."""
+
+    def __init__(self, server: LiveKitServer) -> None:
+        self._host, self._port = server.url.removeprefix("ws://").split(":")
+        self._open = asyncio.Event()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self.url = ""
+
+    async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carries one connection to the server, or none while shut."""
+        if not self._open.is_set():
+            writer.close()
+            return
+        inner, outer = await asyncio.open_connection(self._host, int(self._port))
+        ends = {writer, outer}
+        self._connections |= ends
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_carry(reader, outer), _carry(inner, writer))
+        self._connections -= ends
+
+    async def shut(self, seconds: float) -> None:
+        """Breaks every connection and lets none in for so long."""
+        self._open.clear()
+        for writer in self._connections:
+            writer.transport.abort()
+        await asyncio.sleep(seconds)
+        self._open.set()
+
+    @asynccontextmanager
+    async def standing(self) -> AsyncIterator[Door]:
+        """The door on a free port of the server's address."""
+        self._open.set()
+        proxy = await asyncio.start_server(self.enter, self._host, 0)
+        self.url = f"ws://{self._host}:{proxy.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            proxy.close()
+            for writer in self._connections:
+                writer.transport.abort()
+            await asyncio.sleep(0.01)
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
+    """A fresh, empty room; everybody leaves it at the end."""
+    async with Door(server).standing() as door:
+        room = DirectedRoom(server, door)
+        try:
+            yield room
+        finally:
+            for who in list(room.guests):
+                await room.leave(who)
