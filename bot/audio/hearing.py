@@ -123,10 +123,15 @@ class Hearing:
 
     def idle_lanes(self, now: float) -> list[int]:
         """Lanes to close for want of speech."""
-        idle = [lane for lane in self._lanes.idle(now) if not self._open.get(lane)]
+        idle = [lane for lane in self._lanes.idle(now) if not self._open[lane]]
         for lane in idle:
+            self._lanes.close(lane)
             del self._ledgers[lane], self._open[lane]
         return idle
+
+    def renew_lanes(self) -> None:
+        """Later utterances open new lanes."""
+        self._lanes.renew()
 
     def find(self, lane: int, start: int, end: int) -> Found | None:
         """Whose speech the lane's samples [start, end) are, by their middle. None for a lane that is gone."""
@@ -172,7 +177,7 @@ class Hearing:
                 case End(end) if track.utterance is not None:
                     track.utterance.end = max(end, track.utterance.onset + 1)
                     track.utterance = None
-                    self._lanes.rest(track_id, now)
+                    self._lanes.rest(track.lane, now)
                     yield LaneEnd(track.lane)
 
     def _begin(self, track_id: str, track: _Track, onset: Onset, now: float) -> None:

@@ -14,42 +14,49 @@ IDLE_CLOSE = 60.0
 
 @dataclass(slots=True)
 class _Lane:
-    lane_id: int
+    track_id: str
     used_at: float
     busy: bool = True
 
 
 class Lanes:
-    """The seating plan: track → lane."""
+    """The seating plan: track → lane. Lanes are numbered from 1 and never reused."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[int, _Lane] = {}
+        self._seats: dict[str, int] = {}
         self._opened = 0
 
     def seat(self, track_id: str, now: float) -> int:
         """The lane for an utterance of this track that begins now. A lane not seen before is to be opened."""
-        lane = self._lanes.get(track_id)
-        if lane is None:
+        if track_id not in self._seats:
             self._opened += 1
-            lane = self._lanes[track_id] = _Lane(self._opened, now)
-        lane.busy, lane.used_at = True, now
-        return lane.lane_id
+            self._seats[track_id] = self._opened
+        number = self._seats[track_id]
+        self._lanes[number] = _Lane(track_id, now)
+        return number
 
-    def rest(self, track_id: str, now: float) -> None:
-        """The utterance of this track has ended."""
-        lane = self._lanes[track_id]
-        lane.busy, lane.used_at = False, now
+    def rest(self, lane: int, now: float) -> None:
+        """The utterance on this lane has ended."""
+        self._lanes[lane].busy, self._lanes[lane].used_at = False, now
+
+    def renew(self) -> None:
+        """Later utterances go to new lanes (the language changed); the old ones are idle once they rest."""
+        self._seats.clear()
 
     def idle(self, now: float) -> list[int]:
-        """Lanes to close now, for want of speech; they are forgotten by this call."""
-        idle = {
-            track_id: lane.lane_id
-            for track_id, lane in self._lanes.items()
-            if not lane.busy and now - lane.used_at >= IDLE_CLOSE
-        }
-        for track_id in idle:
-            del self._lanes[track_id]
-        return list(idle.values())
+        """Lanes without a speaker: rested for a minute, or renewed."""
+        return [
+            number
+            for number, lane in self._lanes.items()
+            if not lane.busy and (now - lane.used_at >= IDLE_CLOSE or self._seats.get(lane.track_id) != number)
+        ]
+
+    def close(self, lane: int) -> None:
+        """Forgets a lane."""
+        closed = self._lanes.pop(lane)
+        if self._seats.get(closed.track_id) == lane:
+            del self._seats[closed.track_id]
 
     def __len__(self) -> int:
         """Lanes open."""

@@ -98,8 +98,8 @@ class MeetingCore:
                 pass  # other actions belong to later abilities (speak, chat); the link logs them once
             case ev.StopRequested(code):
                 self._depart(code)
-            case ev.PlatformEnded(code, detail):
-                self._finish(code, detail)
+            case _:  # PlatformEnded
+                self._finish(event.code, event.detail)
         self._effects += self.health.check(now)
 
     def _await_admission(self, now: float) -> None:

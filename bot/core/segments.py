@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from bot.core.payloads import Segment, Word
+from bot.core.payloads import Segment, Word, iso_utc
 
 RATE = 16_000
 OVERLAP = RATE // 20
@@ -45,12 +44,12 @@ class SegmentBook:
 
     Args:
         connection_id: First part of every segment id.
-        zero: Wall clock (UTC) at meeting time zero.
+        zero: Unix seconds at meeting time zero.
     """
 
-    def __init__(self, connection_id: str, zero: datetime) -> None:
+    def __init__(self, connection_id: str, zero: float) -> None:
         self._connection_id = connection_id
-        self._zero = zero.astimezone(UTC)
+        self._zero = zero
         self._progress: dict[int, _Progress] = {}
 
     def update(
@@ -125,11 +124,7 @@ class SegmentBook:
             speaker_id=utterance.speaker_id,
             language=language,
             completed=completed,
-            absolute_start_time=self._absolute(start),
-            absolute_end_time=self._absolute(end),
+            absolute_start_time=iso_utc(self._zero + start / RATE),
+            absolute_end_time=iso_utc(self._zero + end / RATE),
             words=tuple(words) or None,
         )
-
-    def _absolute(self, sample: int) -> str:
-        moment = self._zero + timedelta(milliseconds=round(sample / RATE * 1000))
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

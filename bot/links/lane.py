@@ -201,6 +201,11 @@ class Lane:
         self._closing = True
         self._fresh.set()
 
+    @property
+    def undecided(self) -> int:
+        """Samples that the transcriber has not decided about."""
+        return len(self._replay)
+
     async def settled(self) -> None:
         """Returns when the transcriber has decided about all audio so far."""
         await self._settled.wait()
