@@ -151,7 +151,7 @@ def problem_of(
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     description, secret = _describe(model, location)
     if detail["type"] == "missing":
-        return Problem(path, "(missing)", description)
+        return Problem(path, "(missing)", description.rstrip("."))
     value: Any = cleaned
     for part in location:
         value = value[part]

@@ -42,10 +42,14 @@ def check_transcriber_url(url: str) -> str:
 
 def check_redis_url(url: SecretStr) -> SecretStr:
     """The URL, if redis-py can use it. Raises PydanticCustomError."""
-    text = url.get_secret_value()
-    if not (_is_url(text, ("redis", "rediss")) or text.startswith("unix:///")):
+    if not is_redis_url(url.get_secret_value()):
         raise PydanticCustomError("redis_url", "redis://[:password@]host:port[/db], rediss://… or unix:///path")
     return url
+
+
+def is_redis_url(url: str) -> bool:
+    """Whether redis-py can use it."""
+    return _is_url(url, ("redis", "rediss")) or url.startswith("unix:///")
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

@@ -43,3 +43,16 @@ class Redactor:
         text = _CREDENTIALS.sub(f"{MASK}@", text)
         text = _JWT.sub(MASK, text)
         return _ASSIGNED.sub(rf"\1\2{MASK}", text)
+
+
+_ESCAPE_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, limit: int, *, keep_newlines: bool = False) -> str:
+    """`text` fit for a terminal or a log: no escape sequences, control or bidi characters, at most `limit` long."""
+    cut = text if len(text) <= limit else f"{text[:limit]}…"
+    plain = _ESCAPE_SEQUENCES.sub("", cut)
+    if keep_newlines:
+        return "\n".join(_UNPRINTABLE.sub(" ", line) for line in plain.split("\n"))
+    return _UNPRINTABLE.sub(" ", plain)
