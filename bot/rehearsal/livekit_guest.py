@@ -10,12 +10,12 @@ import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
+from bot.rehearsal.clips import RATE
 from bot.rehearsal.livekit_server import LiveKitServer
 
-SAMPLE_RATE = 16_000
 QUEUE_MS = 200
 """How far ahead of its playing audio is handed to the SDK."""
-CHUNK = SAMPLE_RATE // 20
+CHUNK = RATE // 20  # samples: 50 ms
 
 
 def guest_token(server: LiveKitServer, room: str, identity: str, name: str = "", **claims: Any) -> str:
@@ -46,7 +46,7 @@ class Guest:
 
     async def publish(self, muted: bool = False) -> str:
         """Opens the microphone and returns its track id; with one open already, a second one that replaces it here."""
-        self._source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
         self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         if muted:
             self._track.mute()
@@ -55,13 +55,18 @@ class Guest:
         self._sid = publication.sid
         return self._sid
 
+    @property
+    def speaks(self) -> bool:
+        """Whether a microphone is open."""
+        return self._source is not None
+
     async def unpublish(self) -> None:
         """Closes the microphone opened last."""
         await self.room.local_participant.unpublish_track(self._sid)
         self._track = self._source = None
 
     async def speak(self, pcm: NDArray[np.int16], wait: bool = True) -> float:
-        """Says 16 kHz mono samples in real time.
+        """Says 48 kHz mono samples in real time.
 
         Args:
             pcm: int16 samples, shape (n,).
@@ -76,7 +81,7 @@ class Guest:
         start = time.monotonic()
         for at in range(0, len(pcm), CHUNK):
             chunk = pcm[at : at + CHUNK]
-            await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), SAMPLE_RATE, 1, len(chunk)))
+            await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), RATE, 1, len(chunk)))
         if wait:
             await source.wait_for_playout()
         return start

@@ -44,8 +44,12 @@ def find_livekit_server() -> Path | None:
 
 
 @contextmanager
-def livekit_server(address: str = HERMETIC_ADDRESS, port: int = 7880) -> Iterator[LiveKitServer]:
+def livekit_server(
+    address: str = HERMETIC_ADDRESS, port: int = 7880, auto_create: bool = True
+) -> Iterator[LiveKitServer]:
     """Runs livekit-server on `address` until the block ends; signalling on `port`, media on the two ports above it.
+
+    With `auto_create` a room comes into being when somebody joins it, else only through the server's API.
 
     Raises:
         EarshotError: ROOM_UNREACHABLE when there is no binary or it does not come up, with its last words.
@@ -57,7 +61,7 @@ def livekit_server(address: str = HERMETIC_ADDRESS, port: int = 7880) -> Iterato
     with tempfile.TemporaryDirectory(prefix="earshot-livekit-") as folder:
         settings, log = Path(folder) / "server.yaml", Path(folder) / "server.log"
         settings.touch(mode=0o600)
-        settings.write_text(_settings(server, address, port))
+        settings.write_text(_settings(server, address, port, auto_create))
         with log.open("wb") as output:
             process = subprocess.Popen([binary, "--config", settings], stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -68,12 +72,13 @@ def livekit_server(address: str = HERMETIC_ADDRESS, port: int = 7880) -> Iterato
             process.wait()
 
 
-def _settings(server: LiveKitServer, address: str, port: int) -> str:
+def _settings(server: LiveKitServer, address: str, port: int, auto_create: bool) -> str:
     return f"""
 port: {port}
 bind_addresses: ["{address}"]
 rtc: {{tcp_port: {port + 1}, udp_port: {port + 2}, use_external_ip: false}}
 keys: {{{server.api_key}: {server.api_secret}}}
+room: {{auto_create: {str(auto_create).lower()}}}
 logging: {{level: warn}}
 """
 

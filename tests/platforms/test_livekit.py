@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import numpy as np
 import pytest
+from livekit import rtc
 from pydantic import SecretStr
 
 from bot.config import BotConfig, LiveKitSettings
-from bot.core.errors import SubCode
-from bot.rehearsal.livekit_server import LiveKitServer
-from tests.platforms.contract import PlatformContract, Room
-from tests.support.livekit import bot_config, directed_room
+from bot.core.errors import EarshotError, SubCode
+from bot.core.events import (
+    ParticipantJoined,
+    ParticipantKind,
+    ParticipantLeft,
+    TrackOpened,
+    TransportBack,
+    TransportLost,
+)
+from bot.platforms import livekit_access
+from bot.platforms.base import AudioFrame
+from bot.platforms.livekit import LiveKit
+from bot.rehearsal.clips import RATE
+from bot.rehearsal.livekit_guest import Guest, guest_token
+from bot.rehearsal.livekit_server import LiveKitServer, livekit_server
+from tests.platforms.contract import Attending, PlatformContract, Room, attending
+from tests.support.livekit import DirectedRoom, as_host, bot_config, directed_room, tone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 
@@ -38,3 +56,234 @@ class TestLiveKit(PlatformContract):
 
     def unreachable(self) -> tuple[BotConfig, str]:
         return bot_config(self.server, "r", meeting_url="ws://198.51.100.1:9"), "198.51.100.1:9"
+
+
+def _bot(room: DirectedRoom, **settings: Any) -> AbstractAsyncContextManager[Attending]:
+    return attending(LiveKit(), bot_config(room.server, room.name, **settings))
+
+
+async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None:
+    """Two microphones of one person are two tracks, each with its own sound; closing one leaves the other."""
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        await bot.hears("ana", 440)
+        async with second_microphone(room.guests["ana"], 1000) as second:
+            await bot.listener.until(lambda: second in bot.listener.owner, "the second track")
+            first = next(track for track in bot.listener.owner if track != second)
+            for track, hertz in ((first, 440), (second, 1000)):
+                await bot.listener.until(lambda t=track, h=hertz: _is_heard(bot, t, h), f"{hertz} Hz")  # type: ignore[misc]
+            assert list(bot.listener.owner.values()) == ["ana", "ana"]
+        await bot.listener.until(lambda: second not in bot.listener.owner, "the second track has gone")
+        await bot.hears("ana", 440)
+
+
+@asynccontextmanager
+async def second_microphone(guest: Guest, hertz: float) -> AsyncIterator[str]:
+    """Another audio track of the same person, with a tone; its track id."""
+    source = rtc.AudioSource(RATE, 1, queue_size_ms=2000)
+    track = rtc.LocalAudioTrack.create_audio_track("second", source)
+    publication = await guest.room.local_participant.publish_track(track)
+    pcm = tone(hertz, 1.5)
+    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), RATE, 1, len(pcm)))
+    yield publication.sid
+    await guest.room.local_participant.unpublish_track(publication.sid)
+    await source.aclose()
+
+
+def _is_heard(bot: Attending, track: str, hertz: float) -> bool:
+    pcm = [frame.pcm for _, frame in bot.listener.frames if frame.track_id == track and np.abs(frame.pcm).max() > 2000]
+    if len(pcm) < 8:
+        return False
+    spectrum = np.abs(np.fft.rfft(np.concatenate(pcm[2:8])))
+    return bool(abs(spectrum.argmax() * 16_000 / 4800 - hertz) < 10)
+
+
+async def test_unpublish_and_publish_again(livekit: LiveKitServer) -> None:
+    """A microphone that is closed and opened again is a new track, and is heard."""
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        await room.join("ana", "Ana", publishes=False)
+        ana = room.guests["ana"]
+        for hertz in (440, 1000):
+            await ana.publish()
+            await bot.listener.until(lambda: bot.listener.owner, "a track")
+            await ana.speak(tone(hertz, 0.8))
+            assert bot.listener.pitch("ana") == pytest.approx(hertz, abs=15)
+            await ana.unpublish()
+            await bot.listener.until(lambda: not bot.listener.owner, "the track has gone")
+        assert len({event.track_id for event in bot.listener.of(TrackOpened)}) == 2
+        assert bot.listener.names == {"ana": "Ana"}
+
+
+async def test_unmuted_audio_has_a_clock_of_its_own(livekit: LiveKitServer) -> None:
+    """Positions start anew in a new `source` after a mute, and have no gap within one."""
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        await bot.hears("ana", 440)
+        await room.mute("ana")
+        await bot.listener.until(lambda: bot.listener.muted, "muted")
+        await room.unmute("ana")
+        await bot.hears("ana", 440)
+    clocks: dict[int, int] = {}
+    for _, frame in bot.listener.frames:
+        assert frame.position == clocks.get(frame.source, 0)
+        clocks[frame.source] = frame.position + frame.pcm.size
+    assert len(clocks) == 2
+
+
+async def test_video_and_services_are_not_subscribed(livekit: LiveKitServer) -> None:
+    """A camera is no track; an agent that talks is a service without one."""
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        await room.join("helper", "Helper", kind="agent")
+        await room.tone("helper", 1000)
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        local = room.guests["ana"].room.local_participant
+        camera = rtc.LocalVideoTrack.create_video_track("camera", rtc.VideoSource(64, 64))
+        publication = await local.publish_track(camera)
+        await bot.hears("ana", 440)
+        await asyncio.sleep(0.3)
+        assert list(bot.listener.owner.values()) == ["ana"]
+        assert not publication._first_subscription.done()
+    assert ParticipantJoined("helper", "Helper", ParticipantKind.SERVICE) in bot.listener.of(ParticipantJoined)
+
+
+async def test_nobody_sees_us_and_we_cannot_speak(livekit: LiveKitServer) -> None:
+    """The others do not see the bot, and the server holds it to listening only."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana")
+        async with _bot(room) as bot:
+            await bot.listener.until(lambda: bot.listener.owner, "a track")
+            assert not room.guests["ana"].room.remote_participants
+            people = (await as_host(livekit, "ListParticipants", room=room.name))["participants"]
+            allowed = next(person["permission"] for person in people if person["identity"] == "bot-1")
+            assert (allowed["hidden"], allowed["can_subscribe"]) == (True, True)
+            assert not allowed.get("can_publish")
+            assert not allowed.get("can_publish_data")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT, rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT],
+    ids=["resume", "full"],
+)
+async def test_reconnects(
+    livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch, scenario: rtc.SimulateScenarioKind.ValueType
+) -> None:
+    """Resumed or wholly reconnected: said once each way, nobody leaves or joins meanwhile, everybody is heard again."""
+    rooms: list[rtc.Room] = []
+
+    class KeptRoom(rtc.Room):
+        def __init__(self) -> None:
+            super().__init__()
+            rooms.append(self)
+
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        monkeypatch.setattr(rtc, "Room", KeptRoom)
+        async with _bot(room) as bot:
+            await bot.hears("ana", 440)
+            await rooms[0].simulate_scenario(scenario)
+            await bot.listener.until(lambda: bot.listener.count(TransportBack), "back")
+            await bot.hears("ana", 440)
+            assert (bot.listener.count(TransportLost), bot.listener.count(TransportBack)) == (1, 1)
+            assert bot.listener.count(ParticipantLeft) == 0
+            assert bot.listener.of(ParticipantJoined) == [ParticipantJoined("ana", "Ana")]
+            assert list(bot.listener.owner.values()) == ["ana"]
+
+
+async def test_somebody_with_our_identity(livekit: LiveKitServer) -> None:
+    """A second bot with the same identity gets the room, the first one ends and does not come back."""
+    async with directed_room(livekit) as room, _bot(room) as first:
+        await first.listener.until(lambda: first.listener.admitted, "admitted")
+        async with _bot(room) as second:
+            assert await first.ends() is SubCode.DUPLICATE_IDENTITY
+            await asyncio.sleep(0.5)
+            assert not second.task.done()
+            people = (await as_host(livekit, "ListParticipants", room=room.name))["participants"]
+            assert [person["identity"] for person in people] == ["bot-1"]
+
+
+async def test_muted_by_the_host(livekit: LiveKitServer) -> None:
+    """A host that mutes somebody is seen like the mute of their own."""
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        await bot.hears("ana", 440)
+        track = next(iter(bot.listener.owner))
+        await as_host(livekit, "MutePublishedTrack", room=room.name, identity="ana", track_sid=track, muted=True)
+        await bot.listener.until(lambda: bot.listener.muted == {track}, "muted by the host")
+
+
+async def test_given_token(livekit: LiveKitServer) -> None:
+    """A token is enough: no key, no room in the configuration."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana")
+        token = SecretStr(guest_token(livekit, room.name, "ear"))
+        async with _bot(room, livekit=None, token=token) as bot:
+            await bot.listener.until(lambda: bot.listener.owner, "a track")
+
+
+async def test_refused_tokens(livekit: LiveKitServer) -> None:
+    """Tokens the server refuses: each with its sub-code, at once, and the token is never repeated."""
+    forged = guest_token(livekit, "r", "ear")[:-4] + "AAAA"
+    late = guest_token(livekit, "r", "ear", exp=int(time.time()) - 3600)
+    for token, code in ((forged, SubCode.TOKEN_REFUSED), (late, SubCode.TOKEN_EXPIRED)):
+        async with attending(LiveKit(), bot_config(livekit, "r", livekit=None, token=SecretStr(token))) as bot:
+            with pytest.raises(EarshotError) as failure:
+                await bot.ends(3)
+        assert failure.value.code is code
+        assert token[-40:] not in str(failure.value)
+
+
+async def test_no_such_room() -> None:
+    """A server that creates no rooms by itself says so, and so do we."""
+    with livekit_server(port=7980, auto_create=False) as strict:
+        async with attending(LiveKit(), bot_config(strict, "nowhere")) as bot:
+            with pytest.raises(EarshotError, match="room") as failure:
+                await bot.ends(20)
+    assert failure.value.code is SubCode.JOIN_REFUSED
+
+
+async def test_server_that_accepts_and_is_mute(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that takes the connection and never answers is given up."""
+    assert livekit_access.PROBE_TIMEOUT_S <= 10
+    monkeypatch.setattr(livekit_access, "PROBE_TIMEOUT_S", 0.3)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    async with silent, attending(LiveKit(), bot_config(livekit, "r", meeting_url=url)) as bot:
+        with pytest.raises(EarshotError) as failure:
+            await bot.ends(3)
+        writers[0].close()
+    assert failure.value.code is SubCode.ROOM_UNREACHABLE
+
+
+async def test_clock(livekit: LiveKitServer) -> None:
+    """A sample's time on our clock is that at which it was said, to 150 ms: first words, late ones, after a mute."""
+    errors = []
+    async with directed_room(livekit) as room, _bot(room) as bot:
+        for who, muted in (("ana", False), ("ben", True)):
+            await room.join(who, who.title(), publishes=False)
+            guest = room.guests[who]
+            track = await guest.publish(muted=muted)
+            await bot.listener.until(lambda t=track: t in bot.listener.owner, "a track")  # type: ignore[misc]
+            guest.unmute()
+            await asyncio.sleep(0.3)
+            for _ in range(2):
+                said = await guest.speak(tone(440, 0.4))
+                heard = _onset(bot.listener.frames, track, said - 0.2)
+                errors.append(heard - said)
+                await asyncio.sleep(0.4)
+    assert all(abs(error) <= 0.15 for error in errors), errors
+
+
+def _onset(frames: list[tuple[float, AudioFrame]], track: str, after: float) -> float:
+    """When the first loud sample of a track after that time was heard: monotonic seconds."""
+    for _, frame in frames:
+        loud = np.flatnonzero(np.abs(frame.pcm) > 2000)
+        if frame.track_id == track and frame.arrival > after and loud.size:
+            return frame.arrival + float(loud[0]) / 16_000
+    raise AssertionError("nothing was heard")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.config import BotConfig, LiveKitSettings
+from bot.rehearsal.clips import RATE
 from bot.rehearsal.livekit_guest import Guest
 from bot.rehearsal.livekit_server import LiveKitServer
 
@@ -50,8 +51,8 @@ async def as_host(server: LiveKitServer, call: str, **arguments: Any) -> dict[st
 
 
 def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
-    """A sine of a quarter of full scale, 16 kHz."""
-    t = np.arange(int(seconds * 16_000)) / 16_000
+    """A sine of a quarter of full scale at 48 kHz; 0 Hz: digital zeros."""
+    t = np.arange(int(seconds * RATE)) / RATE
     return (8000 * np.sin(2 * np.pi * hertz * t)).astype(np.int16)
 
 
