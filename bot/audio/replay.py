@@ -27,7 +27,7 @@ class Replay:
         """Samples lost because the buffer was full."""
 
     def append(self, pcm: NDArray[np.int16]) -> None:
-        """Adds int16 samples of shape (n,) to the lane."""
+        """Adds int16 samples of shape (n,), n at most `CAPACITY`, to the lane."""
         overflow = len(self) + len(pcm) - CAPACITY
         if overflow > 0:
             self.dropped += overflow

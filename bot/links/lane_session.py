@@ -28,7 +28,8 @@ from transcriber.protocol import (
     WireSegment,
 )
 
-EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_language"})
+EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language"})
+"""With `segment_id` a server sends each segment once; the id itself is not needed here: ours is made at the onset."""
 FRAME = SAMPLE_RATE // 10
 """Samples in one message: 100 ms."""
 STOCK_SILENCE = 3 * SAMPLE_RATE
@@ -96,13 +97,13 @@ class LaneSession:
                 self._told_at = now
             return self._protocol.audio(np.zeros(count, np.int16)), count
         self._cursor = max(self._cursor, self._replay.start)  # what was dropped meanwhile is not there to be sent
+        if self._replay.ends_at(self._cursor) and self._end != self._cursor:
+            return self._tell_end(now)
         pcm = self._replay.read(self._cursor, FRAME)
         if len(pcm):
             self._clock.note(len(pcm), self._cursor, None)
             self._cursor += len(pcm)
             return self._protocol.audio(pcm), len(pcm)
-        if self._replay.ends_at(self._cursor) and self._end != self._cursor:
-            return self._tell_end(now)
         return None
 
     def receive(self, message: str | bytes) -> Iterator[LaneNews]:

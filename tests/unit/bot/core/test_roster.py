@@ -59,4 +59,4 @@ def test_tracks_have_owners() -> None:
     roster.close_track("t1")
     assert roster.owner("t1") is None
     roster.clear()
-    assert roster.tracks == ()
+    assert not roster.tracks
