@@ -1,0 +1,206 @@
+"""Cuts a track into utterances: what is between them is not worth anybody's decoding time.
+
+Frames of 512 samples get a speech probability. A run of speech opens the gate a moment *before* its onset; silence
+closes it, after a hangover that bridges the pauses inside a sentence. Everything is on the meeting's sample clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.audio.pcm import RATE, dbfs, to_float
+
+FRAME = 512
+"""Samples (32 ms) per speech probability."""
+SPLICE = 32
+"""Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """How the gate hears. Times in seconds; they count in frames of 32 ms, rounded up."""
+
+    open: float = 0.5
+    """Speech probability from which a frame is speech."""
+    close: float = 0.35
+    """Below this, speech has stopped."""
+    floor: float = -60.0
+    """dBFS below which nothing is speech."""
+    onset: float = 0.09
+    """Speech that it takes to open: clicks are shorter."""
+    pre_roll: float = 0.4
+    """Audio sent from before the onset."""
+    hangover: float = 0.45
+    """Silence after which an utterance is over."""
+    tail: float = 0.2
+    """Audio sent after the last speech; the rest of the hangover is only sent if speech goes on."""
+    pad: float = 0.1
+    """From the last speech frame to the reported end. At most `tail`."""
+    bridge: float = 1.0
+    """A gap in the track up to this is silence; a longer one ends the utterance."""
+    patience: float = 0.25
+    """Time beyond the hangover after which a track that sends nothing at all is taken as silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """An utterance begins."""
+
+    start: int
+    """Meeting sample of the first audio that will be sent."""
+    speech: int
+    """Meeting sample of the first speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Audio of the utterance; contiguous with the one before it."""
+
+    start: int
+    pcm: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The utterance is over. `end`: one past its last sample of speech, with a little padding."""
+
+    end: int
+
+
+GateEvent: TypeAlias = Onset | Speech | End
+SpeechProbability: TypeAlias = Callable[[NDArray[np.float32]], float]
+"""Takes the next 512 samples of one track, float32 in [-1, 1], and returns a probability. Keeps its own state."""
+
+
+class SpeechGate:
+    """The gate of one track.
+
+    Memory: at most a pre-roll and an onset, or a hangover, of audio: under 1 s.
+
+    Args:
+        probability: The speech detector of this track.
+        settings: Thresholds and times.
+    """
+
+    def __init__(self, probability: SpeechProbability, settings: GateSettings | None = None) -> None:
+        self._probability = probability
+        self._settings = settings = settings or GateSettings()
+        self._onset, self._pre_roll, self._hangover, self._tail = (
+            max(-int(-time * RATE // FRAME), 1)
+            for time in (settings.onset, settings.pre_roll, settings.hangover, settings.tail)
+        )
+        self._partial = np.empty(0, np.int16)  # less than a frame
+        self._next = 0  # meeting sample after all audio taken
+        self._last = 0  # value of the sample before it
+        self._is_fresh = True  # nothing taken since the start or a flush
+        self._held: deque[NDArray[np.int16]] = deque()  # whole frames taken and not sent, the newest last
+        self._is_open = False
+        self._run = 0  # frames of speech in a row while closed, of silence while open
+
+    def push(self, start: int, pcm: NDArray[np.int16]) -> list[GateEvent]:
+        """Takes the next piece, int16 of shape (n,), and returns what follows from it.
+
+        Audio from before the end of what was taken is dropped; a gap is filled with silence or ends the utterance.
+        """
+        events: list[GateEvent] = []
+        gap = start - self._next
+        if gap > self._settings.bridge * RATE:
+            events += self.flush()
+        if self._is_fresh:
+            self._next = max(self._next, start)
+            self._is_fresh = False
+        elif gap > 0:
+            events += self._take(self._bridge(gap, pcm))
+        return events + self._take(pcm[max(self._next - start, 0) :])
+
+    def idle(self, now: int) -> list[GateEvent]:
+        """Ends an utterance whose track has stopped sending (`now`: the meeting sample that could be heard by now).
+
+        What comes later is a new utterance. Without this call, a track that stops (a sender with DTX, a cut network)
+        stays in its utterance.
+        """
+        silent = now - self._next + len(self._partial) + self._run * FRAME
+        if self._is_open and silent > (self._settings.hangover + self._settings.patience) * RATE:
+            return self.flush()
+        return []
+
+    def flush(self) -> list[GateEvent]:
+        """Nothing follows: ends the utterance, and starts anew with the next piece wherever it is."""
+        events: list[GateEvent] = []
+        if self._is_open:
+            if len(self._partial) and not self._run:
+                events.append(Speech(self._next - len(self._partial), self._partial))
+            events.append(self._close(self._next - (self._run * FRAME + len(self._partial) if self._run else 0)))
+        self._held.clear()
+        self._partial = np.empty(0, np.int16)
+        self._run, self._is_fresh = 0, True
+        return events
+
+    def _take(self, pcm: NDArray[np.int16]) -> list[GateEvent]:
+        if not len(pcm):
+            return []
+        samples = np.concatenate([self._partial, pcm])
+        at = self._next - len(self._partial)
+        whole = len(samples) // FRAME * FRAME
+        self._partial = samples[whole:].copy()
+        self._last = int(samples[-1])
+        self._next += len(pcm)
+        events: list[GateEvent] = []
+        for first in range(0, whole, FRAME):
+            events += self._hear(at + first, samples[first : first + FRAME])
+        return events
+
+    def _bridge(self, gap: int, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+        if gap > SPLICE or not len(pcm):
+            return np.zeros(gap, np.int16)
+        return np.linspace(self._last, pcm[0], gap + 2)[1:-1].astype(np.int16)
+
+    def _hear(self, start: int, frame: NDArray[np.int16]) -> Iterator[GateEvent]:
+        probability = self._probability(to_float(frame))
+        if dbfs(frame) < self._settings.floor:
+            probability = 0.0
+        self._held.append(frame)
+        end = start + FRAME
+        if self._is_open:
+            yield from self._while_open(end, probability)
+        else:
+            yield from self._while_closed(end, probability)
+
+    def _while_open(self, end: int, probability: float) -> Iterator[GateEvent]:
+        # Speech goes on above `close`; once it has paused, it takes `open` to resume.
+        if probability >= (self._settings.open if self._run else self._settings.close):
+            self._run = 0
+            yield self._send(end)
+            return
+        self._run += 1
+        if self._run <= self._tail:
+            yield self._send(end)
+        if self._run >= self._hangover:
+            yield self._close(end - self._run * FRAME)
+            self._run = 0
+
+    def _while_closed(self, end: int, probability: float) -> Iterator[GateEvent]:
+        self._run = self._run + 1 if probability >= (self._settings.close if self._run else self._settings.open) else 0
+        while len(self._held) > self._pre_roll + self._run:
+            self._held.popleft()
+        if self._run < self._onset:
+            return
+        speech = end - self._run * FRAME
+        self._is_open, self._run = True, 0
+        yield Onset(end - len(self._held) * FRAME, speech)
+        yield self._send(end)
+
+    def _send(self, end: int) -> Speech:
+        pcm = np.concatenate(self._held)
+        self._held.clear()
+        return Speech(end - len(pcm), pcm)
+
+    def _close(self, last_speech: int) -> End:
+        self._is_open = False
+        return End(min(last_speech + round(self._settings.pad * RATE), self._next))

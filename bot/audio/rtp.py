@@ -1,0 +1,214 @@
+"""RTP (RFC 3550): packets, and a jitter buffer for listeners who need no playout clock.
+
+Speech recognition does not care when a sample is played, only that it comes soon and in order. So packets in order
+leave at once; behind a hole they wait at most `WAIT` for the missing one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+WAIT = 0.060
+"""Seconds that a hole is given, from the arrival of the oldest packet behind it."""
+BOUND = 0.200
+"""Seconds of audio that may wait; with more, the hole is given up at once."""
+MAX_WAITING = 80
+"""Packets that may wait, whatever their timestamps say: 200 ms of the shortest Opus packets."""
+NEAR = 100
+"""Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1)."""
+
+
+class RtpError(ValueError):
+    """Not an RTP packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtpPacket:
+    """One RTP packet, without its CSRC list, header extension and padding."""
+
+    payload_type: int
+    sequence_number: int
+    timestamp: int
+    ssrc: int
+    marker: bool
+    payload: bytes
+
+
+def parse_rtp(data: bytes) -> RtpPacket:
+    """Reads a packet as it came from the socket.
+
+    Raises:
+        RtpError: Malformed, or RTCP on the same port (second byte 192 to 223, RFC 5761).
+    """
+    if len(data) < 12:
+        raise RtpError(f"an RTP packet of {len(data)} bytes (at least 12)")
+    if data[0] >> 6 != 2:
+        raise RtpError(f"RTP version {data[0] >> 6}, not 2")
+    if 192 <= data[1] <= 223:
+        raise RtpError("an RTCP packet")
+    start = 12 + 4 * (data[0] & 15)
+    if data[0] & 16:
+        if len(data) < start + 4:
+            raise RtpError("the header extension is cut off")
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4])
+    padding = data[-1] if data[0] & 32 else 0
+    end = len(data) - padding
+    if start > end or (data[0] & 32 and not padding):
+        raise RtpError("header and padding are longer than the packet")
+    return RtpPacket(
+        payload_type=data[1] & 127,
+        sequence_number=int.from_bytes(data[2:4]),
+        timestamp=int.from_bytes(data[4:8]),
+        ssrc=int.from_bytes(data[8:12]),
+        marker=bool(data[1] & 128),
+        payload=data[start:end],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A packet that left the jitter buffer, in order. Numbers do not wrap; they count on within one `source`."""
+
+    source: int
+    """Counts the senders' clocks: a new SSRC, a restarted sender or a clock set back makes a new one."""
+    sequence_number: int
+    timestamp: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JitterStatistics:
+    """Packets since the start."""
+
+    received: int
+    late: int
+    """Came after their hole had been given up; dropped."""
+    duplicates: int
+    given_up: int
+    """Were not there when their hole was given up."""
+    strays: int
+    """Of another SSRC or a far sequence number, without a successor; dropped."""
+    sources: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    ssrc: int
+    sequence_number: int
+    timestamp: int
+    payload: bytes
+    at: float
+
+
+class JitterBuffer:
+    """Puts the packets of one track in order. Time is monotonic seconds, given with each call.
+
+    A sender is followed until another one (a new SSRC, or a jump of more than 100 sequence numbers) sends two
+    consecutive packets while it is silent: a single stray packet changes nothing.
+
+    Args:
+        clock_rate: Of the timestamps, Hz; 48,000 for Opus whatever it carries.
+    """
+
+    def __init__(self, clock_rate: int = 48_000) -> None:
+        self._bound = int(BOUND * clock_rate)
+        self._ssrc: int | None = None
+        self._source = 0
+        self._next = 0  # sequence number to leave next, not wrapped
+        self._timestamp: int | None = None  # of the packet that left last, not wrapped
+        self._waiting: dict[int, _Arrived] = {}
+        self._missed: deque[int] = deque(maxlen=NEAR)  # numbers given up
+        self._stray: _Arrived | None = None
+        self._received = self._late = self._duplicates = self._given_up = self._strays = 0
+
+    @property
+    def statistics(self) -> JitterStatistics:
+        """The counters now."""
+        return JitterStatistics(
+            self._received, self._late, self._duplicates, self._given_up, self._strays, self._source
+        )
+
+    def push(self, sequence_number: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> list[Ordered]:
+        """Takes a packet (16-bit number, 32-bit timestamp) and returns those that may leave, in order."""
+        self._received += 1
+        packet = _Arrived(ssrc, sequence_number & 0xFFFF, timestamp, payload, now)
+        if self._ssrc is None:
+            return self._follow(packet)
+        offset = _signed(packet.sequence_number - self._next, 16)
+        if ssrc != self._ssrc or not -NEAR <= offset <= NEAR:
+            return self._probe(packet)
+        if self._stray is not None:
+            self._strays += 1
+            self._stray = None
+        self._keep(self._next + offset, packet)
+        return self._release(now)
+
+    def tick(self, now: float) -> list[Ordered]:
+        """Gives up what has been waited for long enough. Call it at `next_timer()`."""
+        return self._release(now)
+
+    def next_timer(self) -> float | None:
+        """When `tick` has something to do, unless a packet comes before; None when nothing waits."""
+        return min(packet.at for packet in self._waiting.values()) + WAIT if self._waiting else None
+
+    def _keep(self, number: int, packet: _Arrived) -> None:
+        if number in self._waiting:
+            self._duplicates += 1
+        elif number >= self._next:
+            self._waiting[number] = packet
+        elif number in self._missed:
+            self._missed.remove(number)
+            self._late += 1
+        else:
+            self._duplicates += 1
+
+    def _release(self, now: float) -> list[Ordered]:
+        ordered = []
+        while self._waiting:
+            if self._next not in self._waiting:
+                if now < min(packet.at for packet in self._waiting.values()) + WAIT and not self._is_full():
+                    break
+                first = min(self._waiting)
+                self._given_up += first - self._next
+                self._missed.extend(range(self._next, first))
+                self._next = first
+            ordered.append(self._leave(self._waiting.pop(self._next)))
+        return ordered
+
+    def _is_full(self) -> bool:
+        span = self._waiting[max(self._waiting)].timestamp - self._waiting[min(self._waiting)].timestamp
+        return abs(_signed(span, 32)) >= self._bound or len(self._waiting) >= MAX_WAITING
+
+    def _leave(self, packet: _Arrived) -> Ordered:
+        step = 0 if self._timestamp is None else _signed(packet.timestamp - self._timestamp, 32)
+        if self._timestamp is not None and step > 0:
+            self._timestamp += step
+        else:  # a new sender, or one whose clock was set back
+            self._source += 1
+            self._timestamp = packet.timestamp
+        ordered = Ordered(self._source, self._next, self._timestamp, packet.payload)
+        self._next += 1
+        return ordered
+
+    def _probe(self, packet: _Arrived) -> list[Ordered]:
+        before, self._stray = self._stray, packet
+        if before is None:
+            return []
+        if before.ssrc != packet.ssrc or _signed(packet.sequence_number - before.sequence_number, 16) != 1:
+            self._strays += 1
+            return []
+        return [*self._release(math.inf), *self._follow(before), self._leave(packet)]
+
+    def _follow(self, packet: _Arrived) -> list[Ordered]:
+        self._ssrc, self._stray, self._timestamp = packet.ssrc, None, None
+        self._next = packet.sequence_number
+        self._missed.clear()
+        return [self._leave(packet)]
+
+
+def _signed(difference: int, bits: int) -> int:
+    """A difference of two wrapping counters, of either sign."""
+    half = 1 << bits - 1
+    return (difference + half) % (2 * half) - half
