@@ -97,7 +97,8 @@ def check(model_directory: str) -> None:
         pairs.setdefault(clip["voice"], []).append((clip["text"], said))
         if said != clip["text"]:
             print(f"{clip['name']}: {clip['text']!r} read as {said!r}")
-    for voice, rows in [*pairs.items(), ("all", [row for rows in pairs.values() for row in rows])]:
+    pairs["all"] = [row for rows in pairs.values() for row in rows]
+    for voice, rows in pairs.items():
         rate = jiwer.wer([truth for truth, _ in rows], [said for _, said in rows])
         print(f"{voice}: WER {100 * rate:.1f} % over {len(rows)} clips")
 

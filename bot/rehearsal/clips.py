@@ -73,7 +73,7 @@ def _read(audio: wave.Wave_read) -> NDArray[np.int16]:
 
 
 def to_rate(pcm: NDArray[np.int16], rate: int, wanted: int) -> NDArray[np.int16]:
-    """Changes the sample rate through the spectrum of the whole clip: exact for band-limited audio, no filter to tune."""
+    """Changes the sample rate through the spectrum of the whole clip: exact for band-limited audio."""
     if rate == wanted:
         return pcm.astype(np.int16)
     edge = rate  # a second of silence around it: the transform takes the clip for periodic

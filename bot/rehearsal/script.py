@@ -35,8 +35,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "remove": (),
     "end": (),
 }
-"""Action → keys it needs beside `at` and `do`. `speak` may have `text`, `join` may have `name`; nothing else is allowed."""
+"""Action → keys it needs beside `at` and `do`."""
 MAY = {"speak": ("text",), "join": ("name",)}
+"""Action → keys it may have; no others."""
 
 
 class _Part(BaseModel):
@@ -180,9 +181,8 @@ def _check_keys(index: int, action: Action, known: set[str], problems: list[Prob
         for key, value in action.model_dump(by_alias=True, exclude_none=True).items()
         if key not in ("at", "do")
     }
-    for key in NEEDS[action.do]:
-        if key not in given:
-            problems.append(Problem(f"timeline[{index}].{key}", "(missing)", f"needed by {action.do}"))
+    missing = [key for key in NEEDS[action.do] if key not in given]
+    problems += [Problem(f"timeline[{index}].{key}", "(missing)", f"needed by {action.do}") for key in missing]
     for key, value in given.items():
         if key not in NEEDS[action.do] + MAY.get(action.do, ()):
             problems.append(Problem(f"timeline[{index}].{key}", shown(value), f"not a key of {action.do}"))

@@ -10,6 +10,8 @@ import pytest
 from bot.rehearsal.livekit_server import MISSING, LiveKitServer, find_livekit_server, livekit_server
 from tests.support.tools import require
 
+pytest.register_assert_rewrite("tests.platforms.contract", "tests.support.listener")
+
 
 @pytest.fixture(scope="session")
 def livekit() -> Iterator[LiveKitServer]:

@@ -225,9 +225,10 @@ class PlatformContract:
             await asyncio.sleep(0.05)
             bot.leave.set()
             try:
-                assert await bot.ends(LEAVE_WITHIN) is SubCode.LEFT_BY_COMMAND
+                code = await bot.ends(LEAVE_WITHIN)
             except EarshotError as error:
-                assert error.code is SubCode.ROOM_UNREACHABLE
+                code = error.code
+            assert code in (SubCode.LEFT_BY_COMMAND, SubCode.ROOM_UNREACHABLE)
 
     async def test_two_speakers_at_once(self) -> None:
         """Two people speak at the same time; each tone is heard on the track of the one who made it."""
@@ -410,4 +411,4 @@ class PlatformContract:
                 async with self.start(room) as bot:
                     await bot.hears("ana", 440)
                     await bot.leaves()
-            assert RATE // 2 <= bot.listener.heard("ana").size
+                    assert bot.listener.heard("ana").size >= RATE // 2

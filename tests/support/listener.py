@@ -103,7 +103,7 @@ class RecordingListener:
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
     def pitch(self, participant: str, since: float = 0.0) -> float | None:
-        """The dominant frequency in Hz of the last 0.5 s heard of the participant; None if there is less or no sound."""
+        """The dominant frequency in Hz of the participant's last 0.5 s; None if there is less, or no sound."""
         pcm = self.heard(participant, since)[-RATE // 2 :].astype(np.float64)
         if pcm.size < RATE // 2 or np.abs(pcm).max() < 200:
             return None

@@ -1,0 +1,231 @@
+"""WebRTC through aiortc: ICE, DTLS and SRTP are its; RTP packets are handed over before its jitter buffer.
+
+aiortc's own audio path loses four good packets for each lost one, adds 80 ms and can be silenced by one empty payload.
+So the receiver's packet handler is replaced on the instance (private API: aiortc is pinned, and a test fails when the
+hook is not called any more) and `bot.audio.receiver` turns packets into audio.
+
+Traffic is direct: no STUN or TURN server is ever asked (`iceServers=[]`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextvars import ContextVar
+from ipaddress import ip_address
+from typing import Any
+
+from aioice import ice
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs import get_capabilities
+from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+from aiortc.rtp import RtpPacket
+
+from bot.audio.receiver import OpusReceiver, Pcm
+from bot.platforms.base import AudioFrame
+
+CONNECT_WITHIN = 10.0  # seconds from the answer to the first possible packet; aiortc does not repeat lost DTLS packets
+CLOSE_WITHIN = 1.0
+
+_peer_on_loopback: ContextVar[bool] = ContextVar("peer_on_loopback", default=False)
+_host_addresses = ice.get_host_addresses
+
+
+def _candidate_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+    """Host candidates. aioice leaves 127.0.0.1 out; a peer on this machine's loopback gets it, and nothing else."""
+    return ["127.0.0.1"] if _peer_on_loopback.get() else _host_addresses(use_ipv4=use_ipv4, use_ipv6=use_ipv6)
+
+
+ice.get_host_addresses = _candidate_addresses
+_sources = itertools.count(1)  # a track's next connection has another clock
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a numeric address is this machine's loopback; names and other texts are not."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+class Peer:
+    """One aiortc connection whose tasks have all ended after `close`.
+
+    Args:
+        loopback: The other side is on this machine's loopback interface.
+        connected: Called once, when media can flow.
+        lost: Called at most once with the reason, when it failed, or the other side closed it.
+    """
+
+    def __init__(
+        self,
+        loopback: bool,
+        connected: Callable[[], None] = lambda: None,
+        lost: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._loopback = loopback
+        self._connected, self._lost = connected, lost
+        self._over = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
+        # aiortc connects in tasks that nobody waits for: they are made here, so that `close` can
+        connect: Any = self.connection._RTCPeerConnection__connect  # type: ignore[attr-defined]
+
+        def connect_in_task() -> asyncio.Task[None]:
+            task = asyncio.get_running_loop().create_task(connect())
+            self._connecting.add(task)
+            return task
+
+        self.connection._RTCPeerConnection__connect = connect_in_task  # type: ignore[attr-defined]
+        self.connection.on("connectionstatechange", self._state_changed)
+
+    async def offer(self) -> str:
+        """An SDP offer with every candidate in it."""
+        return await self._describe(RTCSessionDescription("", "offer"))
+
+    async def answer(self, offer: str) -> str:
+        """Takes an SDP offer and returns the SDP answer, with every candidate in it."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._expect_connection()
+        return await self._describe(RTCSessionDescription("", "answer"))
+
+    async def accept(self, answer: str) -> None:
+        """Takes the SDP answer to our `offer`."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        self._expect_connection()
+
+    async def _describe(self, kind: RTCSessionDescription) -> str:
+        token = _peer_on_loopback.set(self._loopback)
+        try:
+            await self.connection.setLocalDescription()
+        finally:
+            _peer_on_loopback.reset(token)
+        return self.connection.localDescription.sdp
+
+    def _expect_connection(self) -> None:
+        if self._deadline is None and not self._over:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(CONNECT_WITHIN, self._end, f"no media connection in {CONNECT_WITHIN:g} s")
+
+    def _state_changed(self) -> None:
+        state = self.connection.connectionState
+        if state == "connected" and not self._over:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._connected()
+        elif state in ("failed", "closed"):
+            self._end("the media connection failed" if state == "failed" else "the other side closed the connection")
+
+    def _end(self, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            self._lost(reason)
+
+    async def close(self) -> None:
+        """Ends the connection within a second; `lost` is not called any more. May be called again."""
+        self._over = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self.connection.close()
+        except TimeoutError:
+            pass
+
+
+class TrackReceiver:
+    """Receives one audio track, subscribe-only: use `answer`, or `offer` and `accept`; then `close`.
+
+    One connection per track: aiortc does not route a track that is added to a connection again.
+
+    Args:
+        track_id: What the frames are labelled with.
+        audio: Called with every frame, from the event loop.
+        loopback: The other side is on this machine's loopback interface.
+        connected: Called once, when media can flow.
+        lost: Called at most once, with the reason.
+    """
+
+    def __init__(
+        self,
+        track_id: str,
+        audio: Callable[[AudioFrame], None],
+        *,
+        loopback: bool = False,
+        connected: Callable[[], None] = lambda: None,
+        lost: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._track_id, self._audio = track_id, audio
+        self._loop = asyncio.get_running_loop()
+        self._opus = OpusReceiver()
+        self._timer: asyncio.TimerHandle | None = None
+        self._clock = self._source = 0  # the receiver's count of clocks, and ours
+        self._closed = False
+        self.packets = 0
+        """RTP packets handed over so far."""
+        self._peer = Peer(loopback, connected, lost)
+        self._transceiver: RTCRtpTransceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
+        codecs = get_capabilities("audio").codecs
+        self._transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
+        self._transceiver.receiver._handle_rtp_packet = self._packet  # type: ignore[method-assign]
+
+    async def offer(self) -> str:
+        """An SDP offer to receive one Opus track."""
+        return await self._peer.offer()
+
+    async def accept(self, answer: str) -> None:
+        """Takes the answer to `offer`. Raises ValueError when it is no usable SDP."""
+        with _SdpErrors():
+            await self._peer.accept(answer)
+
+    async def answer(self, offer: str) -> str:
+        """Answers an offer of one Opus track. Raises ValueError when it is no usable SDP."""
+        with _SdpErrors():
+            return await self._peer.answer(offer)
+
+    async def close(self) -> None:
+        """Ends the connection within a second; neither frames nor calls come afterwards."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._peer.close()
+
+    async def _packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """In place of aiortc's RTCRtpReceiver._handle_rtp_packet."""
+        if self._closed:
+            return
+        self.packets += 1
+        now = self._loop.time()
+        self._emit(self._opus.push(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload, now), now)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self._emit(self._opus.tick(now), now)
+
+    def _emit(self, heard: list[Pcm], now: float) -> None:
+        for piece in heard:
+            if piece.source != self._clock:
+                self._clock, self._source = piece.source, next(_sources)
+            self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, now))
+        due = self._opus.next_timer()
+        if self._timer is not None and (due is None or self._timer.when() != due):
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._timer is None and not self._closed:
+            self._timer = self._loop.call_at(due, self._tick)
+
+
+class _SdpErrors:
+    """aiortc answers bad SDP with errors of many kinds: they all become ValueError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            raise ValueError(f"unusable session description: {error}") from error

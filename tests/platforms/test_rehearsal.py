@@ -1,0 +1,108 @@
+"""The rehearsal platform against its room, over real WebRTC on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from bot.config import BotConfig
+from bot.rehearsal import room as rehearsal
+from bot.rehearsal.clips import RATE, Clip
+from bot.rehearsal.script import Action, Lobby, Participant, Script
+from tests.platforms.contract import PlatformContract, Room
+
+
+def configuration(url: str) -> BotConfig:
+    """A bot's configuration for a room."""
+    return BotConfig.model_validate(
+        {
+            "platform": "rehearsal",
+            "meetingUrl": url,
+            "connectionId": "bot-1",
+            "redisUrl": "redis://127.0.0.1:6379",
+            "whisperLiveUrl": "ws://127.0.0.1:9090",
+        }
+    )
+
+
+def sine(hertz: float, seconds: float = 60.0) -> Clip:
+    """A long tone; 0 Hz: digital zeros."""
+    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)).astype(np.int16)
+    return Clip(pcm, None, (0, pcm.size))
+
+
+class DirectedRoom:
+    """A rehearsal room whose timeline is the test."""
+
+    def __init__(self, room: rehearsal.Room) -> None:
+        self.room = room
+
+    def config(self) -> BotConfig:
+        """Joins the room as bot-1."""
+        return configuration(self.room.url)
+
+    async def join(self, who: str, name: str, *, publishes: bool = True) -> None:
+        """Somebody who is not in the script joins."""
+        self.room.enter(Participant(id=who, name=name), publishes)
+
+    async def tone(self, who: str, hertz: float) -> None:
+        """A clip of 60 s takes the place of the former."""
+        self.room.speak(who, sine(hertz))
+
+    async def mute(self, who: str) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="mute", who=who))
+
+    async def unmute(self, who: str) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="unmute", who=who))
+
+    async def rename(self, who: str, name: str) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="rename", who=who, name=name))
+
+    async def leave(self, who: str) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="leave", who=who))
+
+    async def admit(self) -> None:
+        """Whoever waits is let in."""
+        self.room.open_lobby.set()
+
+    async def cut(self, seconds: float) -> None:
+        """The script's action."""
+        self.room.perform(Action.model_validate({"at": 0.0, "do": "cut", "for": seconds}))
+
+    async def remove_bot(self) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="remove"))
+
+    async def end(self) -> None:
+        """The script's action."""
+        self.room.perform(Action(at=0, do="end"))
+
+
+class TestRehearsal(PlatformContract):
+    """The contract suite."""
+
+    platform = "rehearsal"
+    has_lobby = True
+
+    @asynccontextmanager
+    async def room(self, lobby: bool = False) -> AsyncIterator[Room]:
+        """A room without a script."""
+        script = Script((), (), Lobby(then="ignore") if lobby else None)
+        async with rehearsal.serve(script, {}) as room:
+            yield DirectedRoom(room)
+
+    @asynccontextmanager
+    async def refusing(self) -> AsyncIterator[BotConfig]:
+        """A lobby that refuses."""
+        async with rehearsal.serve(Script((), (), Lobby(delay=0.2, then="refuse")), {}) as room:
+            yield configuration(room.url)
+
+    def unreachable(self) -> tuple[BotConfig, str]:
+        """Nothing listens on port 1."""
+        return configuration("rehearsal+ws://127.0.0.1:1"), "127.0.0.1:1"
