@@ -41,6 +41,8 @@ LEAVING = 2.0
 """Seconds of them that the platform has to leave."""
 HOUSEKEEPING = 5.0
 """Seconds between looks at idle lanes."""
+LISTENING = 0.05
+"""Seconds between looks at tracks that may have stopped sending while somebody speaks."""
 ROOM_TOKEN_PLATFORMS = frozenset({"livekit"})
 
 log = structlog.get_logger(__name__)
@@ -220,21 +222,19 @@ class Bot:
         """Gives the core its ticks and closes lanes that nobody needs."""
         while True:
             now = self._now()
+            self._core.tick(now)
+            self._perform()
+            pause = HOUSEKEEPING
+            if self._hearing is not None:
+                self._order(self._hearing.idle(now))
+                for number in self._hearing.idle_lanes(now):
+                    self._lanes.pop(number).close()
+                pause = LISTENING if self._hearing.speaking else HOUSEKEEPING
             timer = self._core.next_timer()
-            until = min(now + HOUSEKEEPING, timer if timer is not None else now + HOUSEKEEPING)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout_at(now + pause if timer is None else min(now + pause, timer)):
                     await self._wake.wait()
-            self._core.tick(self._now())
-            self._perform_without_waking()
-            if self._hearing is not None:
-                for number in self._hearing.idle_lanes(self._now()):
-                    self._lanes.pop(number).close()
-
-    def _perform_without_waking(self) -> None:
-        self._perform()
-        self._wake.clear()
 
     def _start_session(self) -> None:
         at = time.time()

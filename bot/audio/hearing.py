@@ -15,16 +15,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate
+from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate, SpeechProbability
 from bot.audio.lanes import Lanes
 from bot.audio.ledger import Ledger
+from bot.audio.pcm import RATE
 from bot.audio.timeline import Timeline
 from bot.core.events import AudioHeard
 from bot.core.segments import Utterance
 
-RATE = 16_000
-Probability: TypeAlias = Callable[[NDArray[np.float32]], float]
-"""Speech probability of the next 512 samples of one track; keeps its own state."""
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -79,7 +77,11 @@ class Hearing:
     """
 
     def __init__(
-        self, zero: float, new_probability: Callable[[], Probability], whose: Whose, gate: GateSettings | None = None
+        self,
+        zero: float,
+        new_probability: Callable[[], SpeechProbability],
+        whose: Whose,
+        gate: GateSettings | None = None,
     ) -> None:
         self._zero = zero
         self._new_probability = new_probability
@@ -106,6 +108,20 @@ class Hearing:
         orders = list(self._follow(track_id, track, track.gate.push(start, pcm), arrival))
         self._measure(track_id, track, pcm)
         return orders
+
+    def idle(self, now: float) -> list[LaneOrder]:
+        """Ends utterances on tracks that stopped sending; to be called several times a second while somebody speaks."""
+        heard = round((now - self._zero) * RATE)
+        orders: list[LaneOrder] = []
+        for track_id, track in self._tracks.items():
+            if track.utterance is not None:
+                orders += self._follow(track_id, track, track.gate.idle(heard), now)
+        return orders
+
+    @property
+    def speaking(self) -> bool:
+        """Somebody's utterance is open."""
+        return any(track.utterance is not None for track in self._tracks.values())
 
     def close(self, track_id: str, now: float) -> list[LaneOrder]:
         """No more audio on this track for now: ends what is being said. The track may go on later on a new clock."""

@@ -1,0 +1,289 @@
+"""`earshot demo`: the main job on one machine, with the processes that production has, and a score at the end.
+
+    Redis ◀── bot ◀── rehearsal room (or a real LiveKit server with real publishers)
+               └────▶ transcriber with the demo model
+
+Nothing is shortened for the demo: the bot gets its JSON on standard input, joins over WebRTC, and what is shown is read
+from Redis, as a consumer would. Only the room knows what was really said; the score compares both afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bot.core.errors import MEANINGS, EarshotError, SubCode
+from bot.links.redis import SEGMENT_STREAM
+from bot.links.redis_connection import connect
+from bot.ops.embedded_redis import EmbeddedRedis
+from bot.rehearsal.score import Final, Score, score
+from bot.rehearsal.voice import Truth
+from bot.tail import Tail
+
+MEETING = "demo"
+START_SECONDS = 30.0
+"""How long a process of the demo may take to say that it is ready."""
+STOP_SECONDS = 6.0
+REDRAWS = 12  # a second
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the demo; its log goes to a file that is shown if it fails."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def line(self, containing: str) -> str:
+        """The next line on standard output that contains a text. Raises EarshotError when it ends or takes too long."""
+        assert self.process.stdout is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                async for raw in self.process.stdout:
+                    if containing in (text := raw.decode().strip()):
+                        return text
+        raise EarshotError(SubCode.INTERNAL_ERROR, f"the {self.name} did not start:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL; returns when it is gone."""
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+
+
+class Stage:
+    """Starts what the demo needs and ends it again."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.folder = folder
+        self.console = console
+        self.truth: list[Truth] = []
+
+    @asynccontextmanager
+    async def child(
+        self, name: str, *arguments: str, stdin: str | None = None, environment: dict[str, str] | None = None
+    ) -> AsyncIterator[Child]:
+        """Runs `python -m ARGUMENTS` in a process group of its own: Ctrl-C reaches the demo, which ends it in order."""
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *arguments,
+                stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        child = Child(name, process, log)
+        try:
+            if stdin is not None and process.stdin is not None:
+                process.stdin.write(stdin.encode())
+                process.stdin.close()
+            yield child
+        finally:
+            await child.stop()
+
+    def tell(self, what: str, detail: str) -> None:
+        """One line of progress."""
+        self.console.print(Text.assemble(("  ✓ ", "green"), (f"{what:<12}", "bold"), (detail, "dim")))
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[dict[str, Any]]:
+        """A rehearsal room; yields the bot's settings for it."""
+        truth = self.folder / "truth.jsonl"
+        script = str(files("bot.rehearsal") / "demo.json")
+        arguments = ("bot", "room", script, "--listen", "127.0.0.1:0", "--truth", str(truth))
+        async with self.child("room", *arguments) as room:
+            url = await room.line("rehearsal+ws://")
+            self.tell("Room", f"{url} · three people, real WebRTC (ICE, DTLS, SRTP, Opus)")
+            yield {"platform": "rehearsal", "meetingUrl": url}
+            await room.stop()
+        rows = truth.read_text(encoding="utf-8").splitlines() if truth.exists() else []
+        self.truth = [Truth(**json.loads(row)) for row in rows]
+
+    @asynccontextmanager
+    async def livekit(self) -> AsyncIterator[dict[str, Any]]:
+        """A real livekit-server with real publishers; yields the bot's settings for the room."""
+        from bot.rehearsal.livekit_server import livekit_server
+
+        with livekit_server() as server:
+            self.tell("LiveKit", f"{server.url} · a real livekit-server")
+            keys = {"LIVEKIT_API_KEY": server.api_key, "LIVEKIT_API_SECRET": server.api_secret}
+            script = str(files("bot.rehearsal") / "demo-livekit.json")
+            arguments = ("bot.rehearsal.livekit_room", script, "--url", server.url, "--room", MEETING)
+            async with self.child("publishers", *arguments, environment=keys) as room:
+                await room.line('"ready"')
+                self.tell("Publishers", "three people with the LiveKit SDK")
+                collecting = asyncio.create_task(self._collect(room))
+                yield {
+                    "platform": "livekit",
+                    "meetingUrl": server.url,
+                    "livekit": {"room": MEETING, "apiKey": server.api_key, "apiSecret": server.api_secret},
+                }
+                await room.stop()
+                await collecting
+
+    async def _collect(self, room: Child) -> None:
+        assert room.process.stdout is not None
+        async for line in room.process.stdout:
+            row = json.loads(line)
+            if row.pop("type") == "truth":
+                self.truth.append(Truth(**row))
+
+
+def main(room: str) -> int:
+    """Runs the demo with a `rehearsal` or `livekit` room; returns the exit code."""
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder, asyncio.Runner() as runner:
+        try:
+            return runner.run(_demo(room, Stage(Path(folder), console)))
+        except KeyboardInterrupt:
+            console.print("\nStopped; every process has ended.")
+            return MEANINGS[SubCode.INTERRUPTED].exit_code
+
+
+async def _demo(room: str, stage: Stage) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    stage.console.print(Text("Earshot demo: a meeting becomes a transcript, on this machine", style="bold"))
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(EmbeddedRedis())
+        stage.tell("Redis", f"{redis} · a real redis-server")
+        transcriber = await stack.enter_async_context(_transcriber(stage))
+        hold = stage.rehearsal if room == "rehearsal" else stage.livekit
+        async with hold() as platform:
+            config = _config(platform, redis, transcriber)
+            async with stage.child("bot", "bot", "run", "--config", "-", stdin=json.dumps(config)) as bot:
+                stage.tell("Bot", f"platform {platform['platform']} · its JSON config came on standard input")
+                code = await _watch(stage, redis, bot)
+        if code:
+            stage.console.print(f"[red]The bot ended with exit code {code}:[/red]")
+            stage.console.print(bot.last_words(), markup=False)
+            return code
+        finals = await _finals(redis)
+        result = score(stage.truth, finals)
+        await _summary(stage, redis, result, time.monotonic() - started)
+    return 0 if result.finals else MEANINGS[SubCode.INTERNAL_ERROR].exit_code
+
+
+@asynccontextmanager
+async def _transcriber(stage: Stage) -> AsyncIterator[str]:
+    """The transcriber with the demo model; yields its URL."""
+    arguments = ("transcriber", "--model", "demo", "--port", "0", "--http-port", "0")
+    async with stage.child("transcriber", *arguments) as child:
+        url = await child.line("ws://")
+        stage.tell("Transcriber", f"{url} · the bundled demo model on faster-whisper")
+        yield url
+
+
+def _config(platform: dict[str, Any], redis: str, transcriber: str) -> dict[str, Any]:
+    return {
+        **platform,
+        "meeting_id": MEETING,
+        "connectionId": f"demo-{secrets.token_hex(3)}",
+        "botName": "Earshot",
+        "language": "en",
+        "redisUrl": redis,
+        "whisperLiveUrl": transcriber,
+    }
+
+
+async def _watch(stage: Stage, redis: str, bot: Child) -> int:
+    """Shows the transcript as it grows, until the bot ends; returns the bot's exit code."""
+    tail = Tail(redis, MEETING)
+    terminal = stage.console.is_terminal
+    if not terminal:
+        tail = Tail(redis, MEETING, lambda row: stage.console.print(row.line, markup=False))
+    else:
+        stage.console.print()
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(tail.follow(until_end=True))
+        painting = group.create_task(_paint(stage, tail)) if terminal else None
+        code = await bot.process.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                while not following.done() and code == 0:
+                    await asyncio.sleep(0.05)
+        following.cancel()
+        if painting is not None:
+            painting.cancel()
+    return code
+
+
+async def _paint(stage: Stage, tail: Tail) -> None:
+    def picture() -> Group:
+        height = max(stage.console.height - 10, 5)
+        rows = tail.view.render(stage.console.width - 4, height)
+        caption = "live from Redis · partials are dim, finals are solid · Ctrl-C ends it"
+        return Group(Panel(rows, title="transcript", subtitle=caption, border_style="dim", padding=(0, 1)))
+
+    with Live(picture(), console=stage.console, auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(picture(), refresh=True)
+                await asyncio.sleep(1 / REDRAWS)
+        finally:
+            live.update(picture(), refresh=True)
+
+
+async def _finals(redis: str) -> list[Final]:
+    """What the stream has: the payloads of type `transcription`, with the time at which Redis stored each."""
+    client = connect(redis)
+    try:
+        entries: Sequence[tuple[str, dict[str, str]]] = await client.xrange(SEGMENT_STREAM)
+    finally:
+        await client.aclose()
+    found = []
+    for entry_id, fields in entries:
+        payload = json.loads(fields["payload"])
+        for segment in payload["segments"] if payload["type"] == "transcription" else ():
+            stored = int(entry_id.partition("-")[0]) / 1000
+            found.append(Final(segment["speaker_id"], segment["text"], segment["start"], segment["end"], stored))
+    return found
+
+
+async def _summary(stage: Stage, redis: str, result: Score, seconds: float) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]Finals in Redis[/bold]", f"{result.finals} for {result.utterances} utterances")
+    table.add_row("[bold]Words[/bold]", f"word error rate {result.wer:.1%} against the script (jiwer)")
+    table.add_row("[bold]Names[/bold]", f"{result.wrong_names} wrong, {result.missing} utterances missing")
+    table.add_row(
+        "[bold]Latency[/bold]",
+        f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s",
+    )
+    table.add_row("[bold]Read it[/bold]", f"XRANGE {SEGMENT_STREAM} - +     (field `payload`, docs/redis.md)")
+    table.add_row("", "earshot tail --meeting ID --redis URL")
+    table.add_row("[bold]Try next[/bold]", "make demo ROOM=livekit   ·   earshot room --help   ·   configs/")
+    stage.console.print(Panel(table, title=f"{seconds:.0f} s, four processes", border_style="green", padding=(0, 1)))
