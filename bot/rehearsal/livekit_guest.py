@@ -56,6 +56,11 @@ class Guest:
         return self._sid
 
     @property
+    def queued(self) -> float:
+        """Seconds of audio handed over and not yet played."""
+        return self._source.queued_duration if self._source is not None else 0.0
+
+    @property
     def speaks(self) -> bool:
         """Whether a microphone is open."""
         return self._source is not None

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from livekit import rtc
+from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.config import BotConfig, LiveKitSettings
@@ -26,11 +28,13 @@ from bot.core.events import (
 from bot.platforms import livekit_access
 from bot.platforms.base import AudioFrame
 from bot.platforms.livekit import LiveKit
-from bot.rehearsal.clips import RATE
+from bot.rehearsal.clips import RATE, load_clip
 from bot.rehearsal.livekit_guest import Guest, guest_token
-from bot.rehearsal.livekit_server import LiveKitServer, livekit_server
+from bot.rehearsal.livekit_room import LiveKitRoom
+from bot.rehearsal.livekit_server import LiveKitServer, as_host, livekit_server
+from bot.rehearsal.room import load_script
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.support.livekit import DirectedRoom, as_host, bot_config, directed_room, tone
+from tests.support.livekit import DirectedRoom, bot_config, directed_room, tone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 
@@ -280,10 +284,52 @@ async def test_clock(livekit: LiveKitServer) -> None:
     assert all(abs(error) <= 0.15 for error in errors), errors
 
 
-def _onset(frames: list[tuple[float, AudioFrame]], track: str, after: float) -> float:
+def _onset(frames: list[tuple[float, AudioFrame]], track: str, after: float, loud: int = 2000) -> float:
     """When the first loud sample of a track after that time was heard: monotonic seconds."""
     for _, frame in frames:
-        loud = np.flatnonzero(np.abs(frame.pcm) > 2000)
-        if frame.track_id == track and frame.arrival > after and loud.size:
-            return frame.arrival + float(loud[0]) / 16_000
+        first = np.flatnonzero(np.abs(frame.pcm) > loud)
+        if frame.track_id == track and frame.arrival > after and first.size:
+            return frame.arrival + float(first[0]) / 16_000
     raise AssertionError("nothing was heard")
+
+
+async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> None:
+    """A rehearsal script played by real publishers: the bot hears each at the time that the truth says."""
+    script = tmp_path / "script.json"
+    script.write_text(
+        """{"version": 1, "participants": [{"id": "ana", "name": "Ana"}, {"id": "ben", "name": "Ben"}], "timeline": [
+            {"at": 0.6, "who": "ana", "do": "speak", "clip": "ana1"},
+            {"at": 1, "who": "ben", "do": "join"},
+            {"at": 1.6, "who": "ben", "do": "speak", "clip": "ben1", "text": "as it was said"},
+            {"at": 2, "who": "ana", "do": "rename", "name": "Dr. Ana"},
+            {"at": 4.5, "do": "end"}]}"""
+    )
+    async with directed_room(livekit) as room:
+        played = LiveKitRoom(*load_script(script), livekit, room.name)
+        playing = asyncio.create_task(played.play())
+        async with _bot(room) as bot:
+            assert await bot.ends(12) is SubCode.MEETING_ENDED
+        await playing
+    assert [(row.participant, row.text, row.complete) for row in played.truth] == [
+        ("ana", "what is the status of the contract", True),
+        ("ben", "as it was said", True),
+    ]
+    owner = {event.participant_id: event.track_id for event in bot.listener.of(TrackOpened)}
+    errors = []
+    for row, name in zip(played.truth, ("ana1", "ben1"), strict=True):
+        clip = load_clip(name, tmp_path)
+        said = row.end_utc - row.end + row.start - clip.speech[0] / RATE
+        heard = _begins(bot.listener.frames, owner[row.participant], clip.pcm[::3]) + time.time() - time.monotonic()
+        errors.append(heard - said)
+    assert all(abs(error) <= 0.15 for error in errors), errors
+    assert bot.listener.names == {"ana": "Dr. Ana", "ben": "Ben"}
+
+
+def _begins(frames: list[tuple[float, AudioFrame]], track: str, clip: NDArray[np.int16]) -> float:
+    """When a clip (16 kHz) begins in what was heard of a track: monotonic seconds, by the best match."""
+    mine = [frame for _, frame in frames if frame.track_id == track]
+    heard = np.concatenate([frame.pcm for frame in mine]).astype(np.float64)
+    zero = min(frame.arrival - frame.position / 16_000 for frame in mine)
+    size = len(heard) + len(clip)
+    match = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(clip.astype(np.float64), size)), size)
+    return zero + float(match[: len(heard)].argmax()) / 16_000

@@ -1,17 +1,14 @@
-"""A real livekit-server for tests, what a bot hears in its rooms, and the calls that a host would make."""
+"""Rooms of a real livekit-server, directed by tests."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-import httpx
-import jwt
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
@@ -19,7 +16,7 @@ from pydantic import SecretStr
 from bot.config import BotConfig, LiveKitSettings
 from bot.rehearsal.clips import RATE
 from bot.rehearsal.livekit_guest import Guest
-from bot.rehearsal.livekit_server import LiveKitServer
+from bot.rehearsal.livekit_server import LiveKitServer, as_host
 
 NEVER = "redis://127.0.0.1:1"
 
@@ -35,19 +32,6 @@ def bot_config(server: LiveKitServer, room: str, **settings: Any) -> BotConfig:
     }
     links: dict[str, Any] = {"redis_url": NEVER, "transcriber_urls": ("ws://127.0.0.1:1",)}
     return BotConfig(**(usual | links | settings))
-
-
-async def as_host(server: LiveKitServer, call: str, **arguments: Any) -> dict[str, Any]:
-    """One call of LiveKit's RoomService, as the host's own server would make it."""
-    room = arguments["room"]
-    grants = {"room": room, "roomAdmin": True, "roomCreate": True, "roomList": True}
-    claims = {"iss": server.api_key, "sub": "host", "exp": int(time.time()) + 60, "video": grants}
-    token = jwt.encode(claims, server.api_secret, algorithm="HS256")
-    url = server.url.replace("ws", "http", 1) + f"/twirp/livekit.RoomService/{call}"
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(url, json=arguments, headers={"Authorization": f"Bearer {token}"})
-    answer.raise_for_status()
-    return dict(answer.json())
 
 
 def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
