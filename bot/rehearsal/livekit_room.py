@@ -3,7 +3,7 @@
     python -m bot.rehearsal.livekit_room SCRIPT --url ws://198.51.100.1:7880 --room NAME [--truth FILE] [--owned]
 
 Key and secret of the server: environment LIVEKIT_API_KEY and LIVEKIT_API_SECRET. Prints `ready` when all are there.
-Script time zero is when the first participant that is not in the script has joined: the bot, whom the server sees though
+Script time zero is when the first participant that is not in the script has joined: the bot, whom the server sees and
 nobody else does. Truth and `--owned` are as in `earshot room`.
 """
 

@@ -300,9 +300,9 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
         """{"version": 1, "participants": [{"id": "ana", "name": "Ana"}, {"id": "ben", "name": "Ben"}], "timeline": [
             {"at": 0.6, "who": "ana", "do": "speak", "clip": "ana1"},
             {"at": 1, "who": "ben", "do": "join"},
-            {"at": 1.6, "who": "ben", "do": "speak", "clip": "ben1", "text": "as it was said"},
+            {"at": 2.2, "who": "ben", "do": "speak", "clip": "ben1", "text": "as it was said"},
             {"at": 2, "who": "ana", "do": "rename", "name": "Dr. Ana"},
-            {"at": 4.5, "do": "end"}]}"""
+            {"at": 5.3, "do": "end"}]}"""
     )
     async with directed_room(livekit) as room:
         played = LiveKitRoom(*load_script(script), livekit, room.name)
