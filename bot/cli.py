@@ -129,6 +129,9 @@ def tail(
 def room(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Rehearsal script (JSON).", show_default=False)],
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where bots join.")] = "127.0.0.1:8090",
+    truth: Annotated[
+        str | None, typer.Option("--truth", metavar="FILE", help="Write what was really said, and when, as JSON lines.")
+    ] = None,
 ) -> None:
     """Hold a rehearsal meeting that bots can join with real WebRTC, as the script says.
 
@@ -137,7 +140,7 @@ def room(
     """
     from bot.rehearsal.room import main as hold
 
-    raise typer.Exit(hold(script, listen))
+    raise typer.Exit(hold(script, listen, truth))
 
 
 @app.command()

@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -232,10 +232,7 @@ async def _watch(stage: Stage, redis: str, bot: Child) -> int:
         following = group.create_task(tail.follow(until_end=True))
         painting = group.create_task(_paint(stage, tail)) if terminal else None
         code = await bot.process.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                while not following.done() and code == 0:
-                    await asyncio.sleep(0.05)
+        await asyncio.wait({following}, timeout=2 if code == 0 else 0)  # the last entries of the stream
         following.cancel()
         if painting is not None:
             painting.cancel()
@@ -262,7 +259,7 @@ async def _finals(redis: str) -> list[Final]:
     """What the stream has: the payloads of type `transcription`, with the time at which Redis stored each."""
     client = connect(redis)
     try:
-        entries: Sequence[tuple[str, dict[str, str]]] = await client.xrange(SEGMENT_STREAM)
+        entries: Any = await client.xrange(SEGMENT_STREAM)
     finally:
         await client.aclose()
     found = []

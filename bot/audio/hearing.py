@@ -23,6 +23,8 @@ from bot.audio.timeline import Timeline
 from bot.core.events import AudioHeard
 from bot.core.segments import Utterance
 
+REPORT = 1.0
+"""Seconds between reports of what a track sounds like."""
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -49,6 +51,7 @@ LaneOrder: TypeAlias = LaneAudio | LaneEnd
 class _Track:
     timeline: Timeline
     gate: SpeechGate
+    measured_at: float
     lane: int = 0
     utterance: Utterance | None = None
     samples: int = 0  # since the last report
@@ -102,11 +105,11 @@ class Hearing:
             return []
         track = self._tracks.get(track_id)
         if track is None:
-            track = _Track(Timeline(self._zero), SpeechGate(self._new_probability(), self._gate))
+            track = _Track(Timeline(self._zero), SpeechGate(self._new_probability(), self._gate), arrival)
             self._tracks[track_id] = track
         start = track.timeline.place(position, source, arrival, len(pcm))
         orders = list(self._follow(track_id, track, track.gate.push(start, pcm), arrival))
-        self._measure(track_id, track, pcm)
+        self._measure(track_id, track, pcm, arrival)
         return orders
 
     def idle(self, now: float) -> list[LaneOrder]:
@@ -204,12 +207,13 @@ class Hearing:
         self._ledgers.setdefault(track.lane, Ledger())
         self._open.setdefault(track.lane, []).append(track.utterance)
 
-    def _measure(self, track_id: str, track: _Track, pcm: NDArray[np.int16]) -> None:
+    def _measure(self, track_id: str, track: _Track, pcm: NDArray[np.int16], now: float) -> None:
+        """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
         track.samples += len(pcm)
         track.energy += float(np.square(pcm, dtype=np.float64).sum())
-        if track.samples < RATE:
+        if now - track.measured_at < REPORT:
             return
         mean = track.energy / track.samples / 32768.0**2
         level = 10 * math.log10(mean) if mean > 0 else float("-inf")
         self._reports.append(AudioHeard(track_id, track.samples, level, track.spoke))
-        track.samples, track.energy, track.spoke = 0, 0.0, track.utterance is not None
+        track.samples, track.energy, track.spoke, track.measured_at = 0, 0.0, track.utterance is not None, now

@@ -32,6 +32,10 @@ class Truth:
     """False: part of the speech was not sent (muted, left, or interrupted by a next clip)."""
 
 
+ROOM_TONE = np.random.default_rng(0).normal(0, 10, FRAME).round().astype(np.int16)
+"""What an open microphone hears when nobody speaks, about -70 dBFS: digital zeros would mean a broken one."""
+
+
 @dataclass(slots=True)
 class _Utterance:
     clip: Clip
@@ -49,7 +53,7 @@ class _Utterance:
 
 
 class Microphone:
-    """One participant's microphone: silence, and clips at their sample-exact places.
+    """One participant's microphone: room tone, and clips at their sample-exact places.
 
     Args:
         participant: Identity for the truth rows.
@@ -75,11 +79,12 @@ class Microphone:
 
     def capture(self, frame: int) -> NDArray[np.int16]:
         """The samples of frame number `frame`: int16 mono at 48 kHz, shape (960,)."""
-        pcm = np.zeros(FRAME, np.int16)
-        if self._now is not None:
-            offset = frame * FRAME - self._now.first
-            piece = self._now.clip.pcm[max(offset, 0) : max(offset + FRAME, 0)]
-            pcm[max(-offset, 0) : max(-offset, 0) + piece.size] = piece
+        if self._now is None or frame * FRAME >= self._now.first + self._now.clip.pcm.size:
+            return ROOM_TONE
+        pcm = ROOM_TONE.copy()
+        offset = frame * FRAME - self._now.first
+        piece = self._now.clip.pcm[max(offset, 0) : max(offset + FRAME, 0)]
+        pcm[max(-offset, 0) : max(-offset, 0) + piece.size] = piece
         return pcm
 
     def captured(self, frame: int, sent: bool, lag: float, wall: float) -> list[Truth]:
