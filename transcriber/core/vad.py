@@ -1,0 +1,67 @@
+"""Where speech begins and ends, from speech probabilities: one per frame of 512 samples at 16 kHz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FRAME = 512
+"""Samples per probability: what Silero takes, 32 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """When the gate opens and closes. Lengths are samples."""
+
+    threshold: float = 0.5
+    """A frame at least this probable is speech."""
+    release: float = 0.35
+    """While open, a frame at least this probable keeps it open."""
+    onset: int = 2 * FRAME
+    """This much speech in a row opens the gate; a click does not."""
+    pre_roll: int = 4800
+    """The utterance begins this long before its first speech frame: soft beginnings of words."""
+    hangover: int = 8000
+    """Silence that ends an utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The gate opened, or closed, at this sample: `opened` includes the pre-roll."""
+
+    opened: bool
+    sample: int
+
+
+class SpeechGate:
+    """A gate over the probabilities of one stream, fed frame by frame."""
+
+    def __init__(self, start: int = 0, settings: GateSettings | None = None) -> None:
+        self._settings = settings or GateSettings()
+        self._floor = start  # no utterance begins before: the end of the last one
+        self._run = 0  # samples of speech in a row while closed, of silence in a row while open
+        self.position = start
+        """The sample after the last frame."""
+        self.is_open = False
+
+    def feed(self, probability: float) -> Edge | None:
+        """Takes the next frame; answers with an edge when it changes the gate."""
+        self.position += FRAME
+        if not self.is_open:
+            self._run = self._run + FRAME if probability >= self._settings.threshold else 0
+            if self._run < self._settings.onset:
+                return None
+            edge = Edge(True, self.earliest)
+            self.is_open, self._run = True, 0
+            return edge
+        self._run = 0 if probability >= self._settings.release else self._run + FRAME
+        return self.close() if self._run >= self._settings.hangover else None
+
+    def close(self) -> Edge:
+        """Closes the gate here, whatever is being said."""
+        self.is_open, self._run, self._floor = False, 0, self.position
+        return Edge(False, self.position)
+
+    @property
+    def earliest(self) -> int:
+        """While closed: no utterance will begin before this sample."""
+        return max(self._floor, self.position - self._run - self._settings.pre_roll)

@@ -1,0 +1,52 @@
+"""What goes to the engine, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One piece of speech to decode, without regard to anything before it."""
+
+    samples: Samples
+    """16 kHz mono, shape (n,), n up to 15 s."""
+    language: str | None = None
+    """None: to be detected."""
+    task: str = "transcribe"
+    prompt: str | None = None
+    """Names and terms to expect."""
+    careful: bool = False
+    """A final: beam search instead of the likeliest word each time."""
+    words: bool = False
+    """Word times are wanted."""
+    full: bool = False
+    """Decode with the full 30 s window, as the model was trained: slow, for results that went astray."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word; times in seconds since the start of its window."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the engine made of a window."""
+
+    text: str
+    language: str = "en"
+    language_probability: float = 1.0
+    tokens: int = 0
+    avg_logprob: float = 0.0
+    no_speech: float = 0.0
+    words: tuple[Word, ...] = ()

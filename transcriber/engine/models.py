@@ -1,0 +1,52 @@
+"""Where a model is: `demo` comes with the package, a path is used as it is, any other name is fetched on first use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from transcriber.engine.base import ModelError
+from transcriber.engine.faster_whisper import repository
+
+DEMO = Path(__file__).parent.parent / "models" / "demo"
+FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+
+
+def resolve(name: str) -> Path:
+    """The folder of a model, downloading it if need be, with a progress bar.
+
+    Raises:
+        ModelError: not there and not to be had; it says what to do.
+    """
+    if name == "demo":
+        return DEMO
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "model.bin").is_file():
+            raise ModelError(f"{path} holds no model.bin: --model wants the folder of a CTranslate2 Whisper model.")
+        return path
+    if path.is_absolute() or name.startswith((".", "~")):
+        raise ModelError(f"There is no folder {path}. --model wants a folder, `demo`, or a name such as `small`.")
+    return _fetch(name)
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    source = name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else repository(name)
+    if source is None:
+        raise ModelError(f"Unknown model {name!r}: use `demo`, a folder, or a name such as tiny, small.en, large-v3.")
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(FILES), local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"The model {name} is not on this machine and cannot be downloaded ({type(error).__name__}). Let this "
+            "machine reach the model hub once; or copy the model's folder here and pass --model FOLDER (in Docker: "
+            "mount it); or run the transcriber once elsewhere and mount its cache (HF_HOME). --model demo needs none "
+            "of these, and knows about 300 words."
+        ) from error
