@@ -52,6 +52,8 @@ class _Track:
     timeline: Timeline
     gate: SpeechGate
     measured_at: float
+    speaker: tuple[str, str]
+    """Id and name, as of the last frame."""
     lane: int = 0
     utterance: Utterance | None = None
     samples: int = 0  # since the last report
@@ -101,12 +103,14 @@ class Hearing:
         self, track_id: str, pcm: NDArray[np.int16], position: int, source: int, arrival: float
     ) -> list[LaneOrder]:
         """Takes one piece of a track (fields of `AudioFrame`) and says what to send where."""
-        if self._whose(track_id) is None:
+        speaker = self._whose(track_id)
+        if speaker is None:
             return []
         track = self._tracks.get(track_id)
         if track is None:
-            track = _Track(Timeline(self._zero), SpeechGate(self._new_probability(), self._gate), arrival)
+            track = _Track(Timeline(self._zero), SpeechGate(self._new_probability(), self._gate), arrival, speaker)
             self._tracks[track_id] = track
+        track.speaker = speaker
         start = track.timeline.place(position, source, arrival, len(pcm))
         orders = list(self._follow(track_id, track, track.gate.push(start, pcm), arrival))
         self._measure(track_id, track, pcm, arrival)
@@ -186,23 +190,24 @@ class Hearing:
         self, track_id: str, track: _Track, events: Iterable[Onset | Speech | End], now: float
     ) -> Iterable[LaneOrder]:
         for event in events:
-            match event:
-                case Onset():
-                    self._begin(track_id, track, event, now)
-                case Speech(start, pcm) if track.utterance is not None:
-                    track.spoke = True
-                    self._ledgers[track.lane].note(len(pcm), start, track.utterance)
-                    yield LaneAudio(track.lane, pcm)
-                case End(end) if track.utterance is not None:
-                    track.utterance.end = max(end, track.utterance.onset + 1)
-                    track.utterance = None
-                    self._lanes.rest(track.lane, now)
-                    yield LaneEnd(track.lane)
+            if isinstance(event, Onset):
+                self._begin(track_id, track, event, now)
+                continue
+            said = track.utterance
+            assert said is not None  # the gate speaks only between Onset and End
+            if isinstance(event, Speech):
+                track.spoke = True
+                self._ledgers[track.lane].note(len(event.pcm), event.start, said)
+                yield LaneAudio(track.lane, event.pcm)
+            else:
+                said.end = max(event.end, said.onset + 1)
+                track.utterance = None
+                self._lanes.rest(track.lane, now)
+                yield LaneEnd(track.lane)
 
     def _begin(self, track_id: str, track: _Track, onset: Onset, now: float) -> None:
-        speaker_id, speaker = self._whose(track_id) or ("", "")
         self._utterances += 1
-        track.utterance = Utterance(self._utterances, speaker_id, speaker, onset.speech)
+        track.utterance = Utterance(self._utterances, *track.speaker, onset.speech)
         track.lane = self._lanes.seat(track_id, now)
         self._ledgers.setdefault(track.lane, Ledger())
         self._open.setdefault(track.lane, []).append(track.utterance)
