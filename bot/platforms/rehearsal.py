@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from bot.core import events as ev
 from bot.core.errors import EarshotError, SubCode
 from bot.platforms.base import AudioFrame, Listener
+from bot.rehearsal.clips import load_script
 
 if TYPE_CHECKING:
     from bot.config import BotConfig
@@ -30,6 +31,7 @@ START_WITHIN = 15.0  # seconds a room of our own may take to listen
 FAREWELL = 0.5  # seconds for saying that we leave
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to connect; the last one repeats
 
+START_A_ROOM = "import sys; from bot.rehearsal.room import main; sys.exit(main(sys.argv[1], '127.0.0.1:0', owned=True))"
 _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed)
 
 
@@ -64,12 +66,10 @@ async def _room_url(meeting_url: str) -> AsyncIterator[str]:
         yield meeting_url.removeprefix("rehearsal+")
         return
     path = meeting_url.removeprefix("rehearsal:").removeprefix("//")
-    if not Path(path).is_file():  # noqa: ASYNC240 (once, before anything runs)
-        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"meetingUrl: there is no rehearsal script {path}")
-    start = "import sys; from bot.rehearsal.room import main; sys.exit(main(sys.argv[1], '127.0.0.1:0', owned=True))"
+    await asyncio.to_thread(load_script, Path(path))  # its errors are for us to say
     # its standard input stays open as long as we live: the room ends with us even if we are killed
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", start, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", START_A_ROOM, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
         line = b""

@@ -1,4 +1,4 @@
-"""Recorded speech for rehearsals: the bundled clips by name, or any WAV file by path."""
+"""Recorded speech for rehearsals: bundled clips by name, WAV files by path, and a script with all of its clips."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bot.config_problems import Problem, shown
+from bot.rehearsal.script import Script, ScriptError, parse_script
 
 RATE = 48_000
 """Sample rate of a loaded clip: that of Opus on the wire."""
@@ -59,6 +62,38 @@ def load_clip(name: str, folder: Path) -> Clip:
     except (OSError, wave.Error, EOFError) as error:
         raise ValueError(f"a readable 16-bit PCM WAV file ({error})") from None
     return Clip(pcm, None, speech_bounds(pcm, RATE))
+
+
+def load_script(path: Path) -> tuple[Script, dict[str, Clip]]:
+    """Reads a script file and the clips it names.
+
+    Raises:
+        ScriptError: With every problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ScriptError([Problem("script", shown(str(path)), f"a readable JSON file ({reason})")]) from None
+    script, problems = parse_script(text), list[Problem]()
+    clips: dict[str, Clip] = {}
+    speaking: dict[str, tuple[float, str]] = {}  # who → until when, and what
+    for action in script.timeline:
+        if action.do != "speak" or action.clip is None or action.who is None:
+            continue
+        where = f"timeline: speak {action.who} at {action.at:g}"
+        try:
+            clips.setdefault(action.clip, load_clip(action.clip, path.parent))
+        except ValueError as error:
+            problems.append(Problem(where, shown(action.clip), str(error)))
+            continue
+        until, former = speaking.get(action.who, (0.0, ""))
+        if action.at < until:
+            problems.append(Problem(where, shown(action.at), f"at least {until:g}, when {former} has ended"))
+        speaking[action.who] = action.at + clips[action.clip].pcm.size / RATE, action.clip
+    if problems:
+        raise ScriptError(problems)
+    return script, clips
 
 
 def _read(audio: wave.Wave_read) -> NDArray[np.int16]:

@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from bot.core.errors import EarshotError, SubCode
-from bot.rehearsal.clips import RATE, Clip
+from bot.rehearsal.clips import RATE, Clip, load_script
 from bot.rehearsal.livekit_guest import Guest
 from bot.rehearsal.livekit_server import LiveKitServer, as_host
-from bot.rehearsal.room import load_script
 from bot.rehearsal.script import Action, Participant, Script
 from bot.rehearsal.voice import FRAME, Microphone, Truth
 

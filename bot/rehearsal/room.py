@@ -27,10 +27,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from bot.audio.opus import OpusEncoder
-from bot.config_problems import Problem, shown
 from bot.core.errors import EarshotError, SubCode
-from bot.rehearsal.clips import RATE, Clip, load_clip
-from bot.rehearsal.script import Action, Participant, Script, ScriptError, parse_script
+from bot.rehearsal.clips import RATE, Clip, load_script
+from bot.rehearsal.script import Action, Participant, Script
 from bot.rehearsal.visit import Visit
 from bot.rehearsal.voice import FRAME, Microphone, Truth
 
@@ -261,38 +260,6 @@ class Room:
         for person in self._people.values():
             if person.track is not None:
                 visit.offer(person.track)
-
-
-def load_script(path: Path) -> tuple[Script, dict[str, Clip]]:
-    """Reads a script file and the clips it names.
-
-    Raises:
-        ScriptError: With every problem.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ScriptError([Problem("script", shown(str(path)), f"a readable JSON file ({reason})")]) from None
-    script, problems = parse_script(text), list[Problem]()
-    clips: dict[str, Clip] = {}
-    speaking: dict[str, tuple[float, str]] = {}  # who → until when, and what
-    for action in script.timeline:
-        if action.do != "speak" or action.clip is None or action.who is None:
-            continue
-        where = f"timeline: speak {action.who} at {action.at:g}"
-        try:
-            clips.setdefault(action.clip, load_clip(action.clip, path.parent))
-        except ValueError as error:
-            problems.append(Problem(where, shown(action.clip), str(error)))
-            continue
-        until, former = speaking.get(action.who, (0.0, ""))
-        if action.at < until:
-            problems.append(Problem(where, shown(action.at), f"at least {until:g}, when {former} has ended"))
-        speaking[action.who] = action.at + clips[action.clip].pcm.size / RATE, action.clip
-    if problems:
-        raise ScriptError(problems)
-    return script, clips
 
 
 @asynccontextmanager

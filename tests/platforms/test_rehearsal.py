@@ -14,13 +14,13 @@ from bot.rehearsal.script import Action, Lobby, Participant, Script
 from tests.platforms.contract import PlatformContract, Room
 
 
-def configuration(url: str) -> BotConfig:
+def configuration(url: str, connection_id: str = "bot-1") -> BotConfig:
     """A bot's configuration for a room."""
     return BotConfig.model_validate(
         {
             "platform": "rehearsal",
             "meetingUrl": url,
-            "connectionId": "bot-1",
+            "connectionId": connection_id,
             "redisUrl": "redis://127.0.0.1:6379",
             "whisperLiveUrl": "ws://127.0.0.1:9090",
         }
