@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bot.core.errors import EarshotError, SubCode
 from bot.links.redis import SEGMENT_STREAM
-from bot.links.redis_connection import FAILURES, SOCKET_TIMEOUT, address, connect, explain, refused
+from bot.links.redis_connection import FAILURES, SOCKET_TIMEOUT, address, checkpoint, connect, explain, refused
 from bot.transcript_view import Row, TranscriptView
 
 RECENT_ENTRIES = 2_000
@@ -90,6 +90,7 @@ class Tail:
 
     async def _retrying(self, read: Callable[[Redis], Awaitable[None]]) -> None:
         while True:
+            checkpoint()
             client = connect(self._url)
             try:
                 await read(client)
@@ -109,6 +110,7 @@ class Tail:
         while not (until_end and self.view.ended):
             after: Any = {SEGMENT_STREAM: self._last_id}
             answer: Any = await client.xread(after, block=int(SOCKET_TIMEOUT * 500), count=PAGE)
+            checkpoint()
             self.problem = ""
             for _, entries in answer:
                 self._take(entries)
@@ -118,6 +120,7 @@ class Tail:
         async with client.pubsub() as subscription:
             await subscription.subscribe(self._channel)
             while True:
+                checkpoint()
                 message = await subscription.get_message(ignore_subscribe_messages=True, timeout=2.0)
                 if message is not None:
                     self._apply(message["data"])

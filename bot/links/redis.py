@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random as random_module
 import time
@@ -17,7 +18,7 @@ import structlog
 from bot.core.errors import EarshotError, SubCode
 from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis_commands import CommandListener
-from bot.links.redis_connection import FAILURES, address, backoff, connect, explain, refused
+from bot.links.redis_connection import FAILURES, address, backoff, checkpoint, connect, explain, refused
 from bot.links.redis_lock import RENEW_SECONDS, Lock
 
 log = structlog.get_logger(__name__)
@@ -119,13 +120,12 @@ class RedisLink:
         Raises:
             EarshotError: REDIS_UNREACHABLE within `OPEN_SECONDS`; DUPLICATE_BOT when another bot holds the lock.
         """
-        try:
-            await self._within(self._probe)
-            await self._within(lambda: self._lock.acquire(self._client), seconds=2 * OPEN_SECONDS)
-            await self._within(self._prepare)
-        except BaseException:
-            await self.close()
-            raise
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
+            await self._within(OPEN_SECONDS, self._probe)
+            await self._within(2 * OPEN_SECONDS, lambda: self._lock.acquire(self._client))
+            await self._within(OPEN_SECONDS, self._prepare)
+            undo.pop_all()
         if not self.durable:
             log.warning(
                 "redis_not_durable", redis=self._address, advice="turn on `appendonly yes`, `appendfsync everysec`"
@@ -147,13 +147,14 @@ class RedisLink:
         except errors.ResponseError:  # INFO is forbidden to our user: unknown, so not promised
             self.durable = False
 
-    async def _within(self, attempt: Callable[[], Awaitable[T]], seconds: float = OPEN_SECONDS) -> T:
+    async def _within(self, seconds: float, attempt: Callable[[], Awaitable[T]]) -> T:
         """Tries until it works; gives up after `seconds`, or at once when Redis says no for good."""
         failure: Exception = TimeoutError()
         tries = 0
         try:
             async with asyncio.timeout(seconds):
                 while True:
+                    checkpoint()
                     try:
                         return await attempt()
                     except FAILURES as error:
@@ -241,6 +242,7 @@ class RedisLink:
     async def _drain(self, stream: _Stream) -> None:
         tries = 0
         while True:
+            checkpoint()
             await stream.waiting.wait()
             batch = stream.outbox.batch(BATCH_ENTRIES, BATCH_BYTES)
             try:
@@ -266,6 +268,7 @@ class RedisLink:
     async def _send_live(self) -> None:
         tries = 0
         while True:
+            checkpoint()
             await self._live_waiting.wait()
             message = self._live.take()
             if message is None:
@@ -284,6 +287,7 @@ class RedisLink:
         while True:
             try:
                 await action()
+                checkpoint()
             except FAILURES as error:
                 self._changed(False, explain(error))
                 await asyncio.sleep(backoff(2, self._random))

@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from bot.links.redis_connection import FAILURES, SOCKET_TIMEOUT, backoff
+from bot.links.redis_connection import FAILURES, SOCKET_TIMEOUT, backoff, checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,7 @@ class CommandListener:
         await self.close()
         self._pubsub = client.pubsub()
         await self._pubsub.subscribe(*self._channels)
+        checkpoint()
         confirmed = 0
         while confirmed < len(self._channels):
             message = await self._pubsub.get_message(timeout=SOCKET_TIMEOUT)
@@ -64,6 +65,7 @@ class CommandListener:
         """Listens until cancelled; subscribes again after every loss."""
         tries = 0
         while True:
+            checkpoint()
             try:
                 if self._pubsub is None:
                     await self.subscribe(client)
@@ -84,6 +86,7 @@ class CommandListener:
         message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
         if message is None:
             await self._pubsub.ping()
+            checkpoint()
             message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
             if message is None:
                 raise errors.TimeoutError("the subscription does not answer")

@@ -7,6 +7,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from bot.core.errors import EarshotError, SubCode
+from bot.links.redis_connection import checkpoint
 
 LOCK_TTL_MS = 9_000
 RENEW_SECONDS = 3.0
@@ -48,6 +49,7 @@ class Lock:
         """
         left = await self.take(client)
         while left is not None:
+            checkpoint()
             await asyncio.sleep(WATCH_SECONDS)
             before, left = left, await self.take(client)
             if left is not None and left > before:
@@ -62,4 +64,5 @@ class Lock:
 
     async def release(self, client: Redis) -> bool:
         """Lets go of it; False when it was not ours."""
-        return await client.eval(_RELEASE, 1, self.key, self._token) == 1
+        released = int(await client.eval(_RELEASE, 1, self.key, self._token))
+        return released == 1

@@ -79,20 +79,22 @@ class EmbeddedRedis:
             self._process = await asyncio.create_subprocess_exec(
                 *guard, binary, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
             )
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while not await self._answers():
-                    if self._process.returncode is not None:
-                        raise TimeoutError
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            await self.stop()
-            raise EarshotError(SubCode.REDIS_UNREACHABLE, f"{binary} did not start: {''.join(last)}") from None
-        except BaseException:
-            await self.stop()
-            raise
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.stop)
+            if not await self._comes_up(self._process):
+                last = log.read_text(errors="replace").strip().splitlines()[-1:]
+                raise EarshotError(SubCode.REDIS_UNREACHABLE, f"{binary} did not start: {''.join(last)}")
+            undo.pop_all()
         return self.url
+
+    async def _comes_up(self, process: asyncio.subprocess.Process) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                while process.returncode is None:
+                    if await self._answers():
+                        return True
+                    await asyncio.sleep(0.02)
+        return False
 
     async def _answers(self) -> bool:
         """Whether the server has loaded its data and replies (asking for a password is a reply)."""

@@ -73,7 +73,7 @@ class _Forward(logging.Handler):
         """Hands the record to structlog."""
         try:
             message = record.getMessage()
-        except Exception:
+        except (TypeError, ValueError):  # arguments that do not fit the format
             message = str(record.msg)
         structlog.get_logger(record.name).log(
             max(record.levelno, logging.DEBUG), message, logger=record.name, exc_info=record.exc_info

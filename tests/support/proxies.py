@@ -1,0 +1,78 @@
+"""TCP proxies that misbehave on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+
+
+class TcpProxy:
+    """Forwards 127.0.0.1:`port` to a target, and can lose replies or fall silent.
+
+    Args:
+        host: Target host.
+        port: Target port.
+        loses_reply: Asked for each chunk that comes back; True closes the connection instead of forwarding it: the
+            server has done the work, the client never hears so.
+    """
+
+    def __init__(self, host: str, port: int, loses_reply: Callable[[bytes], bool] = lambda chunk: False) -> None:
+        self._target = (host, port)
+        self._loses_reply = loses_reply
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.passing = asyncio.Event()
+        """Cleared: a silent partition, nothing passes and nothing is closed."""
+        self.passing.set()
+        self.lost = 0
+        self.port = 0
+
+    async def __aenter__(self) -> TcpProxy:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._forward(reader, writer)
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        ways = [
+            asyncio.ensure_future(self._pump(reader, there_writer, replies=False)),
+            asyncio.ensure_future(self._pump(there_reader, writer, replies=True)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            there_writer.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool) -> None:
+        while chunk := await reader.read(65536):
+            await self.passing.wait()
+            if replies and self._loses_reply(chunk):
+                self.lost += 1
+                return
+            writer.write(chunk)
+            await writer.drain()
