@@ -184,7 +184,9 @@ class BotConfig(_Settings):
     passcode: SecretStr | None = Field(default=None, description="Passcode of the meeting.")
     language: OptionalLanguage = Field(default=None, description="Spoken language; null: the transcriber detects it.")
     task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: text in English.")
-    allowed_languages: tuple[OptionalLanguage, ...] = Field(default=(), description="Languages to detect; empty: all.")
+    allowed_languages: tuple[Annotated[Language, BeforeValidator(_language)], ...] = Field(
+        default=(), description="Languages to detect; empty: all."
+    )
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
