@@ -50,16 +50,13 @@ class TrackSender:
 
     def __init__(self, loopback: bool, lost: Callable[[str], None]) -> None:
         self._track = EncodedTrack()
-        self._open = False
-        self.peer = Peer(loopback, self._connected, lost)
+        self.opened = asyncio.Event()
+        self.peer = Peer(loopback, self.opened.set, lost)
         self.peer.connection.addTransceiver(self._track, direction="sendonly")
-
-    def _connected(self) -> None:
-        self._open = True
 
     def push(self, timestamp: int, payload: bytes) -> None:
         """Sends a packet; before the connection stands nobody hears it."""
-        if self._open:
+        if self.opened.is_set():
             self._track.push(timestamp, payload)
 
 

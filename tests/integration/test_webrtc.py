@@ -1,0 +1,214 @@
+"""The WebRTC driver against a second aiortc connection on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aioice.ice
+import numpy as np
+import pytest
+from aiortc.rtp import RtpPacket
+
+from bot.audio.opus import OpusEncoder
+from bot.drivers import webrtc
+from bot.drivers.webrtc import Peer, TrackReceiver, is_loopback
+from bot.platforms.base import AudioFrame
+from bot.rehearsal.visit import TrackSender
+
+FRAME = 960
+
+
+class Pair:
+    """A sender and a receiver of one track; what came and what was called."""
+
+    def __init__(self) -> None:
+        self.frames: list[AudioFrame] = []
+        self.lost: list[str] = []
+        self.gone = asyncio.Event()
+        self.connected = asyncio.Event()
+        self.sender = TrackSender(True, lambda reason: None)
+        self.receiver = TrackReceiver(
+            "t", self.frames.append, loopback=True, connected=self.connected.set, lost=self._lost
+        )
+        self._encoder = OpusEncoder(48_000)
+        self._sent = 0
+
+    def _lost(self, reason: str) -> None:
+        self.lost.append(reason)
+        self.gone.set()
+
+    async def connect(self) -> None:
+        """Offer and answer, until media can flow on both sides."""
+        await self.sender.peer.accept(await self.receiver.answer(await self.sender.peer.offer()))
+        async with asyncio.timeout(5):
+            await self.connected.wait()
+            await self.sender.opened.wait()
+
+    async def send(self, count: int) -> None:
+        """Sends packets of a 440 Hz sine in real time."""
+        for _ in range(count):
+            wave = 8000 * np.sin(2 * np.pi * 440 * np.arange(self._sent * FRAME, (self._sent + 1) * FRAME) / 48_000)
+            self.sender.push(self._sent * FRAME, self._encoder.encode(wave.astype(np.int16)))
+            self._sent += 1
+            await asyncio.sleep(0.02)
+
+    @property
+    def samples(self) -> int:
+        """Samples heard."""
+        return sum(frame.pcm.size for frame in self.frames)
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[Pair]:
+    """Closes both ends, and checks that no thread of aiortc is left."""
+    threads = threading.active_count()
+    both = Pair()
+    try:
+        yield both
+    finally:
+        await asyncio.gather(both.receiver.close(), both.sender.peer.close())
+    assert threading.active_count() <= threads + 1  # the default executor's may stay
+
+
+async def test_hands_over_rtp_before_aiortc_decodes() -> None:
+    """The hook is called for every packet, aiortc's own buffer gets none, and audio comes out at once."""
+    async with pair() as both:
+        await both.connect()
+        own = both.receiver._transceiver.receiver
+        await both.send(50)
+        assert both.receiver.packets >= 48, "aiortc does not call the hook any more: see its RTCRtpReceiver"
+        decoding: Any = own._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
+        assert decoding.empty()
+        assert both.samples >= 47 * 320
+        frame = both.frames[-1]
+        assert frame.pcm.dtype == np.int16
+        assert frame.track_id == "t"
+        assert frame.arrival <= asyncio.get_running_loop().time()
+        assert np.abs(frame.pcm).max() > 4000
+
+
+async def test_offers_too() -> None:
+    """The other direction of negotiation (WHEP): we offer to receive, the other side answers."""
+    async with pair() as both:
+        await both.receiver.accept(await both.sender.peer.answer(await both.receiver.offer()))
+        async with asyncio.timeout(5):
+            await both.connected.wait()
+        await both.send(20)
+        assert both.samples > 0
+
+
+async def test_only_opus_is_offered_and_nobody_else_is_asked() -> None:
+    """The session description has one codec, one address, and there is no STUN or TURN server."""
+    async with pair() as both:
+        offer = await both.receiver.offer()
+        assert [line for line in offer.splitlines() if line.startswith("a=rtpmap")] == ["a=rtpmap:96 opus/48000/2"]
+        candidates = [line.split()[4] for line in offer.splitlines() if line.startswith("a=candidate")]
+        assert set(candidates) == {"127.0.0.1"}
+        assert both.receiver._peer.connection._RTCPeerConnection__configuration.iceServers == []  # type: ignore[attr-defined]
+
+
+async def test_loopback_only_for_a_peer_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patch gives 127.0.0.1 to a loopback peer alone; everybody else gets aioice's own answer."""
+    monkeypatch.setattr(webrtc, "_host_addresses", lambda use_ipv4, use_ipv6: ["198.51.100.7"])
+    assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == ["198.51.100.7"]
+    peer = Peer(loopback=True)
+    peer.connection.addTransceiver("audio", direction="recvonly")
+    offer = await peer.offer()
+    assert "127.0.0.1" in offer
+    assert "198.51.100.7" not in offer
+    assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == ["198.51.100.7"]
+    await peer.close()
+
+
+def test_aioice_is_as_patched() -> None:
+    """aioice still asks the function that is patched, by this name, and itself leaves loopback out."""
+    assert aioice.ice.get_host_addresses is webrtc._candidate_addresses
+    assert "get_host_addresses" in aioice.ice.Connection.gather_candidates.__code__.co_names
+    assert "127.0.0.1" not in webrtc._host_addresses(use_ipv4=True, use_ipv6=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("192.0.2.1", False), ("localhost", False), ("", False)],
+)
+def test_is_loopback(host: str, loopback: bool) -> None:
+    """Numeric loopback addresses only."""
+    assert is_loopback(host) is loopback
+
+
+async def test_survives_empty_and_broken_payloads() -> None:
+    """An empty payload, which silences aiortc's decoder for good, and garbage do no harm."""
+    async with pair() as both:
+        await both.connect()
+        handler: Any = both.receiver._transceiver.receiver._handle_rtp_packet
+        for number, payload in enumerate([b"", b"\xff" * 40, b"\x00", bytes(1600)]):
+            packet = RtpPacket(
+                payload_type=96, sequence_number=number, timestamp=number * FRAME, ssrc=7, payload=payload
+            )
+            await handler(packet, arrival_time_ms=0)
+        await both.send(30)
+        assert both.samples >= 20 * 320
+
+
+async def test_bad_session_descriptions() -> None:
+    """Text that is no SDP, or that offers no Opus, is a ValueError and leaves nothing open."""
+    async with pair() as both:
+        no_opus = (await both.sender.peer.offer()).replace("opus/48000", "speex/8000")
+        for sdp in (
+            "",
+            "nonsense",
+            "v=0\r\nm=audio x",
+            no_opus.replace("PCMU", "X").replace("PCMA", "Y").replace("G722", "Z"),
+        ):
+            receiver = TrackReceiver("t", lambda frame: None, loopback=True)
+            with pytest.raises(ValueError, match="unusable session description"):
+                await receiver.answer(sdp)
+            await receiver.close()
+
+
+async def test_says_once_that_the_other_side_is_gone() -> None:
+    """The peer closes: `lost` once, with the reason; not when we close ourselves."""
+    async with pair() as both:
+        await both.connect()
+        await both.sender.peer.close()
+        async with asyncio.timeout(2):
+            await both.gone.wait()
+        assert both.lost == ["the other side closed the connection"]
+    assert len(both.lost) == 1
+    async with pair() as both:
+        await both.connect()
+        await both.receiver.close()
+        await asyncio.sleep(0.1)
+        assert both.lost == []
+
+
+async def test_says_when_no_connection_comes_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers the connectivity checks: `lost` after the deadline."""
+    monkeypatch.setattr(webrtc, "CONNECT_WITHIN", 0.3)
+    async with pair() as both:
+        offer = await both.sender.peer.offer()
+        await both.receiver.answer(offer)  # the answer never arrives
+        await asyncio.sleep(0.6)
+        assert both.lost == ["no media connection in 0.3 s"]
+
+
+@pytest.mark.parametrize("after", [None, 0.0, 0.01, 0.03, 0.05, 0.08, 0.15, 0.4])
+async def test_closes_in_time_at_any_moment(after: float | None) -> None:
+    """Closed before, while and after connecting: within a second, and all of aiortc's tasks have ended."""
+    async with pair() as both:
+        offer = await both.sender.peer.offer()
+        if after is not None:
+            await both.sender.peer.accept(await both.receiver.answer(offer))
+            await asyncio.sleep(after)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await both.receiver.close()
+        await both.receiver.close()
+        assert loop.time() - began < 1.0
+        await both.sender.peer.close()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
