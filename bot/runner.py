@@ -155,18 +155,21 @@ class Bot:
     # --- start --------------------------------------------------------------------------------------------------------
 
     async def _reach_neighbours(self) -> None:
-        """Redis and a transcriber must answer before anything is joined."""
+        """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
         try:
-            async with asyncio.timeout(None) as self._start_limit, asyncio.TaskGroup() as group:
-                group.create_task(self._redis.open())
-                group.create_task(probe(self._config.transcriber_urls, self._handshake(0)))
-        except* EarshotError as failures:
-            await self._redis.close()
-            errors = [error for error in failures.exceptions if isinstance(error, EarshotError)]
-            raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors)) from None
-        except* TimeoutError:
+            async with asyncio.timeout(None) as self._start_limit:
+                asked = self._redis.open(), probe(self._config.transcriber_urls, self._handshake(0))
+                outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        except TimeoutError:
             await self._redis.close()
             raise EarshotError(self._stopped or SubCode.INTERNAL_ERROR, "stopped before joining") from None
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failures:
+            await self._redis.close()
+            errors = [failure for failure in failures if isinstance(failure, EarshotError)]
+            if len(errors) < len(failures):
+                raise next(failure for failure in failures if not isinstance(failure, EarshotError))
+            raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors))
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
 
     async def _attend_platform(self) -> None:
@@ -349,15 +352,15 @@ class Bot:
         """Ends utterances, waits for their text, then says the last words; never longer than the deadline."""
         if self._hearing is not None:
             self._order(self._hearing.close_all(self._now()))
-        for lane in self._lanes.values():
+        lanes = list(self._lanes.values())
+        for lane in lanes:
             lane.close()
-        undecided = 0
         try:
             async with asyncio.timeout_at(self._deadline - 1.0):
-                for lane in self._lanes.values():
+                for lane in lanes:
                     await lane.settled()
         except TimeoutError:
-            undecided = sum(lane.undecided for lane in self._lanes.values())
+            undecided = sum(lane.undecided for lane in lanes)
             log.warning("bot.audio_undecided", seconds=round(undecided / RATE, 1))
         if self._hearing is not None:
             self._publish(session_end(self._identity, time.time()))

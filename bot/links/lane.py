@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ READY_TIMEOUT = 5.0  # seconds from the handshake to ready
 KEEPALIVE = 5.0  # seconds between pings, and until a missing pong counts as a break
 CATCH_UP = 4  # × real time, the most a server reads
 BURST = 1.0  # seconds of audio that go out at once
+PROBE_SECONDS, PROBE_PAUSE = 8.0, 0.25
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 2.0  # seconds
 
 log = structlog.get_logger(__name__)
@@ -64,6 +66,10 @@ class _Pace:
     def delay(self, samples: int, now: float) -> float:
         self.free_at = max(self.free_at, now - BURST / CATCH_UP) + samples / SAMPLE_RATE / CATCH_UP
         return self.free_at - now
+
+
+FAILURES = (OSError, EOFError, WebSocketException, ProtocolError, _Broken)
+"""What ends a connection without ending the lane; timeouts are OSErrors."""
 
 
 async def dial(url: str) -> ClientConnection:
@@ -113,23 +119,32 @@ def _raise_if_over(news: object) -> None:
 async def probe(urls: tuple[str, ...], handshake: Handshake) -> str:
     """Finds a transcriber that takes audio, in the order given, and hangs up again. Returns its URL.
 
+    One that is still starting (loading its model) has `PROBE_SECONDS`; one that says no is not asked again.
+
     Raises:
-        EarshotError: TRANSCRIBER_REFUSED or TRANSCRIBER_UNREACHABLE, naming each URL and what went wrong there, in 8 s.
+        EarshotError: TRANSCRIBER_REFUSED or TRANSCRIBER_UNREACHABLE, naming each URL and what went wrong there.
     """
     problems: dict[str, str] = {}
-    code = SubCode.TRANSCRIBER_UNREACHABLE
-    for url in urls:
-        try:
-            async with asyncio.timeout(8 / len(urls)), await dial(url) as socket:
-                await greet(socket, LaneSession(Replay(), handshake))
-                return url
-        except EarshotError as error:
-            problems[url], code = str(error), error.code
-        except (OSError, WebSocketException, ProtocolError, _Broken, EOFError) as error:
-            problems[url] = _why(error)
-            if isinstance(error, InvalidStatus):
-                code = SubCode.TRANSCRIBER_REFUSED
+    refused: set[str] = set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PROBE_SECONDS):
+            while len(refused) < len(urls):
+                for url in (url for url in urls if url not in refused):
+                    problems.setdefault(url, "no answer in time")
+                    try:
+                        async with await dial(url) as socket:
+                            await greet(socket, LaneSession(Replay(), handshake))
+                            return url
+                    except EarshotError as error:
+                        problems[url] = str(error)
+                        refused.add(url)
+                    except FAILURES as error:
+                        problems[url] = _why(error)
+                        if isinstance(error, InvalidStatus | InvalidURI):
+                            refused.add(url)
+                await asyncio.sleep(PROBE_PAUSE)
     listed = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
+    code = SubCode.TRANSCRIBER_REFUSED if len(refused) == len(urls) else SubCode.TRANSCRIBER_UNREACHABLE
     raise EarshotError(
         code, f"No transcriber is ready ({listed}). Check `whisperLiveUrl` and that the bot is on its network."
     )
@@ -145,10 +160,12 @@ def _why(error: BaseException) -> str:
             return "not a ws:// or wss:// URL"
         case InvalidHandshake():
             return "answered, but not as a websocket server"
+        case ConnectionRefusedError():
+            return "connection refused"
         case OSError() if "Name or service" in str(error) or "getaddrinfo" in str(error) or error.errno in (-2, -3):
             return "host name not known (on Docker's default bridge service names do not resolve: use one network)"
         case OSError():
-            return error.strerror or "connection refused" if error.errno else "connection refused"
+            return error.strerror or "connection failed"
     return str(error) or type(error).__name__
 
 
@@ -226,7 +243,7 @@ class Lane:
                     attempt = 0
                     await self._serve(socket, session)
                     return
-            except (OSError, WebSocketException, ProtocolError, EarshotError, _Broken, EOFError) as error:
+            except (*FAILURES, EarshotError) as error:
                 self._listener.link(False, f"{url}: {_why(error)}")
                 attempt += 1
                 if attempt % len(self._urls) == 0:  # each of them failed: wait before the next round, with full jitter
@@ -268,11 +285,9 @@ class Lane:
                 self._hear(news)
             message = session.next_message(clock())
             if message is None:
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1.0):
                         await self._fresh.wait()
-                except TimeoutError:
-                    pass
                 continue
             await socket.send(message[0])
             if (delay := pace.delay(message[1], clock())) > 0:

