@@ -262,7 +262,8 @@ class ServerProtocol:
 
     def __init__(self, offered: frozenset[str] = EXTENSIONS) -> None:
         self._offered = offered
-        self._handshake: Handshake | None = None
+        self.handshake: Handshake | None = None
+        """The client's first message, once it came."""
         self._format = AUDIO_FORMATS["float32"]
         self._ended = False
         self._bad_messages = 0
@@ -277,7 +278,7 @@ class ServerProtocol:
     @property
     def uid(self) -> str:
         """The client's uid, empty before the handshake."""
-        return self._handshake.uid if self._handshake else ""
+        return self.handshake.uid if self.handshake else ""
 
     def receive(self, message: str | bytes) -> list[ServerEvent]:
         """Reads one message of the client; after END_OF_AUDIO everything is ignored.
@@ -288,7 +289,7 @@ class ServerProtocol:
         """
         if self._ended:
             return []
-        if self._handshake is None:
+        if self.handshake is None:
             return [self._open(Handshake.parse(message))]
         try:
             return self._control(message) if isinstance(message, str) else self._binary(message)
@@ -301,7 +302,7 @@ class ServerProtocol:
     def ready(self) -> list[str]:
         """Both ready forms: the older fork's clients wait for the first, stock clients for the second."""
         message: dict[str, Any] = {"message": "SERVER_READY", "backend": BACKEND}
-        if self._handshake and self._handshake.extensions:
+        if self.handshake and self.handshake.extensions:
             message["extensions"] = sorted(self.granted)
         return [self._message(status="SERVER_READY"), self._message(**message)]
 
@@ -352,7 +353,7 @@ class ServerProtocol:
         return self._message(message="DISCONNECT")
 
     def _open(self, handshake: Handshake) -> Opened:
-        self._handshake = handshake
+        self.handshake = handshake
         self.granted = handshake.extensions & self._offered
         self._format = AUDIO_FORMATS["int16" if "int16" in self.granted else handshake.audio_format]
         if "resume" in self.granted and handshake.resume:
@@ -370,7 +371,7 @@ class ServerProtocol:
         return [Audio(first_sample, samples)] if len(samples) else []
 
     def _control(self, message: str) -> list[ServerEvent]:
-        if "utterance" not in self.granted and not (self._handshake and self._handshake.platform):
+        if "utterance" not in self.granted and not (self.handshake and self.handshake.platform):
             raise ProtocolError("Text after the first message means nothing here: audio is binary frames.")
         data = json_object(message, "control message")
         if data.get("type") in FORK_CONTROL_TYPES:
@@ -392,7 +393,7 @@ class ServerProtocol:
             segment,
             segment_id=segment.segment_id if "segment_id" in self.granted else None,
             language=segment.language if "segment_language" in self.granted else None,
-            words=segment.words if self._handshake and self._handshake.word_timestamps else None,
+            words=segment.words if self.handshake and self.handshake.word_timestamps else None,
         )
 
     def _history_and(self, segment: WireSegment) -> str:

@@ -1,0 +1,107 @@
+"""The `earshot-transcriber` command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transcriber.config import HTTP_PORT, PORT, Settings
+
+EXIT_CODES = "Exit codes: 0 stopped by a signal · 1 internal error · 2 wrong options · 3 no usable model, or port taken"
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Level(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command(epilog=EXIT_CODES)
+def transcribe(
+    model: Annotated[
+        str,
+        typer.Option(
+            envvar="TRANSCRIBER_MODEL",
+            help="`demo` (bundled, about 300 words), the folder of a CTranslate2 Whisper model, or a name such as "
+            "tiny, small.en, large-v3, fetched on first use.",
+        ),
+    ] = "demo",
+    device: Annotated[
+        Device, typer.Option(envvar="TRANSCRIBER_DEVICE", help="auto: CUDA if it is there.")
+    ] = Device.AUTO,
+    compute_type: Annotated[
+        str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
+    ] = "default",
+    threads: Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_THREADS", help="Per decoding, CPU.")] = 1,
+    parallel: Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_PARALLEL", help="Decodings at once.")] = 1,
+    host: Annotated[
+        str, typer.Option(envvar="TRANSCRIBER_HOST", help="Address to listen on; 0.0.0.0 in a container.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="TRANSCRIBER_PORT", help="WebSocket; 0: any free one.")
+    ] = PORT,
+    http_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, envvar="TRANSCRIBER_HTTP_PORT", help="/health, /ready, /metrics; 0: any free one."
+        ),
+    ] = HTTP_PORT,
+    max_clients: Annotated[
+        int, typer.Option(min=1, envvar="TRANSCRIBER_MAX_CLIENTS", help="More are told to wait.")
+    ] = 64,
+    ready_file: Annotated[Path | None, typer.Option(help='Written when ready: {"port": …, "http_port": …}.')] = None,
+    log_level: Annotated[Level, typer.Option(envvar="LOG_LEVEL", case_sensitive=False)] = Level.INFO,
+) -> None:
+    """Serves the WhisperLive protocol: audio in over a websocket, text out."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would spin for tiny products
+    from transcriber.engine.base import ModelError
+    from transcriber.logs import configure_logging
+    from transcriber.service import PortError, run
+
+    configure_logging(log_level)
+    settings = Settings(
+        model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
+        http_port=http_port, max_clients=max_clients, ready_file=ready_file,
+    )  # fmt: skip
+    try:
+        asyncio.run(run(settings))
+    except* (ModelError, PortError) as errors:
+        for error in errors.exceptions:
+            typer.echo(f"earshot-transcriber: {_first(error)}", err=True)
+        sys.exit(3)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The failure itself, out of the groups that TaskGroups wrap around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def main() -> None:
+    """Console script."""
+    app(prog_name="earshot-transcriber")

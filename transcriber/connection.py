@@ -1,0 +1,201 @@
+"""One client: its socket, its protocol, its session, and the pace between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from transcriber.core.session import Session
+from transcriber.metrics import Metrics
+from transcriber.protocol import (
+    SAMPLE_RATE,
+    Audio,
+    EndOfAudio,
+    ProtocolError,
+    ServerEvent,
+    ServerProtocol,
+    UtteranceEnd,
+    WireSegment,
+)
+from transcriber.worker import Worker
+
+KEEPALIVE = 5.0
+"""Seconds between pings, and until a client that neither answers nor sends is gone."""
+FASTEST = 4
+"""Times real time that a client's audio is read at most."""
+BURST = 10.0
+"""Seconds of audio that may come at any speed."""
+PIECE = SAMPLE_RATE
+"""Samples taken at once: other clients get their turn in between."""
+ACK_STEP = SAMPLE_RATE // 2
+"""Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
+MOST_UNSENT = 1000
+"""Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
+FLUSH = 30.0
+"""Seconds that the last finals may take after END_OF_AUDIO."""
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """Serves one client from the ready message to the end."""
+
+    def __init__(
+        self, socket: ServerConnection, protocol: ServerProtocol, session: Session, worker: Worker, metrics: Metrics
+    ) -> None:
+        self._socket = socket
+        self._protocol = protocol
+        self._session = session
+        self._worker = worker
+        self._metrics = metrics
+        self._now = asyncio.get_running_loop().time
+        self._outbox: deque[tuple[list[str], bool]] = deque()
+        self._unsent = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._acked = protocol.clock_start
+        self._told_language = bool(protocol.handshake and protocol.handshake.language)
+        self._last_heard = self._now()
+        self._paid_until = self._now() - BURST / FASTEST
+        self._reader: asyncio.Task[int] | None = None
+
+    async def serve(self) -> None:
+        """Until the client is gone, or has ended its audio and got everything."""
+        self._worker.add(self._session, self._show)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._reader = tasks.create_task(self._read())
+                writer = tasks.create_task(self._write())
+                pinger = tasks.create_task(self._keep_alive())
+                await asyncio.wait([self._reader])
+                code = 1001 if self._reader.cancelled() else self._reader.result()
+                await self._flush()
+                writer.cancel()
+                pinger.cancel()
+                await self._send_all()
+                await self._socket.close(code)
+        except* ConnectionClosed:
+            pass
+        finally:
+            self._worker.remove(self._session)
+
+    def drain(self) -> None:
+        """Reads no more; what was heard is decoded and sent, then the socket closes."""
+        if self._reader:
+            self._reader.cancel()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> int:
+        """Takes messages until the end of the audio; returns the close code."""
+        while True:
+            message = await self._socket.recv()
+            self._last_heard = self._now()
+            try:
+                for event in self._protocol.receive(message):
+                    if isinstance(event, EndOfAudio):
+                        return 1000
+                    await self._take(event)
+            except ProtocolError as error:
+                self._metrics.bad_messages.inc()
+                log.warning("client.bad_message", uid=self._protocol.uid, problem=str(error), fatal=error.fatal)
+                if error.fatal:
+                    self._post([self._protocol.refuse(str(error))])
+                    return 1008
+                self._post([self._protocol.warn(str(error))])
+
+    async def _take(self, event: ServerEvent) -> None:
+        if isinstance(event, UtteranceEnd):
+            self._session.end_utterance(event.sample, self._now())
+            self._worker.poke(self._session)
+            self._acknowledge()
+        elif isinstance(event, Audio):
+            self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
+            for first in range(0, len(event.samples), PIECE):
+                piece = event.samples[first : first + PIECE]
+                await self._room_for(len(piece))
+                self._session.hear(event.first_sample + first, piece, self._now())
+                self._worker.poke(self._session)
+                self._acknowledge()
+
+    async def _room_for(self, samples: int) -> None:
+        """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
+        now = self._now()
+        self._paid_until = max(self._paid_until, now - BURST / FASTEST) + samples / SAMPLE_RATE / FASTEST
+        await asyncio.sleep(max(0.0, self._paid_until - now))
+        while self._session.is_full:
+            self._progress.clear()
+            await self._progress.wait()
+        self._last_heard = self._now()
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _show(self, segments: list[WireSegment]) -> None:
+        """A pass is over."""
+        if self._session.detected and not self._told_language:
+            self._told_language = True
+            self._post([self._protocol.language(*self._session.detected)])
+        if segments:
+            self._post(self._protocol.segments(segments), replaceable=not any(s.completed for s in segments))
+        self._acknowledge(at_once=bool(segments))
+        self._progress.set()
+
+    def _acknowledge(self, *, at_once: bool = False) -> None:
+        decided = self._session.decided
+        step = 1 if at_once or "utterance" in self._protocol.granted else ACK_STEP
+        if decided >= self._acked + step:
+            self._acked = decided
+            self._post(self._protocol.acked(decided))
+
+    def _post(self, messages: list[str], *, replaceable: bool = False) -> None:
+        if not messages:
+            return
+        if replaceable and self._outbox and self._outbox[-1][1]:
+            self._outbox.pop()
+        self._outbox.append((messages, replaceable))
+        self._unsent.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._send_all()
+            self._unsent.clear()
+            await self._unsent.wait()
+
+    async def _send_all(self) -> None:
+        while self._outbox:
+            messages, _ = self._outbox.popleft()
+            for message in messages:
+                await self._socket.send(message)
+
+    async def _flush(self) -> None:
+        """Decodes what is left."""
+        self._session.end(self._now())
+        self._worker.poke(self._session)
+        try:
+            async with asyncio.timeout(FLUSH):
+                while not self._session.is_settled:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            log.warning("client.flush_timeout", uid=self._protocol.uid)
+        self._acknowledge(at_once=True)
+
+    async def _keep_alive(self) -> None:
+        """Closes when a ping stays unanswered and nothing else came, unless we are the ones who do not read.
+
+        Not the library's keepalive: its pongs queue behind audio that we read slowly on purpose.
+        """
+        while True:
+            await asyncio.sleep(KEEPALIVE)
+            if len(self._outbox) > MOST_UNSENT:
+                log.warning("client.too_slow", uid=self._protocol.uid)
+                await self._socket.close(1013, "too many unread messages")
+            pinged_at = self._now()
+            pong = asyncio.ensure_future(await self._socket.ping())
+            await asyncio.wait([pong], timeout=KEEPALIVE)
+            if not pong.done() and self._last_heard < pinged_at and not self._session.is_full:
+                log.info("client.silent", uid=self._protocol.uid)
+                await self._socket.close(1011, "no answer to a ping")

@@ -1,0 +1,128 @@
+"""The websocket server: lets clients in, one connection each, and out again in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from transcriber.connection import Connection
+from transcriber.core.session import Session, SpeechProbability
+from transcriber.engine.base import Engine
+from transcriber.metrics import Metrics
+from transcriber.protocol import Handshake, ProtocolError, ServerProtocol
+from transcriber.worker import Worker
+
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds for the first message."""
+WAIT_MINUTES = 1.0
+"""What a client is told when the server is full."""
+
+log = structlog.get_logger(__name__)
+
+
+class Server:
+    """Admission and the set of connections.
+
+    Args:
+        engine: What it can be asked for.
+        worker: Decodes for every connection.
+        speech: Makes the speech detector of a new stream.
+        max_clients: Beyond this, clients are told to wait.
+        metrics: Counts clients.
+    """
+
+    def __init__(
+        self, engine: Engine, worker: Worker, speech: Callable[[], SpeechProbability], max_clients: int,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._engine = engine
+        self._worker = worker
+        self._speech = speech
+        self._max_clients = max_clients
+        self._metrics = metrics
+        self._connections: set[Connection] = set()
+        self._draining = False
+        self._empty = asyncio.Event()
+
+    @property
+    def clients(self) -> int:
+        """Connections being served."""
+        return len(self._connections)
+
+    async def handle(self, socket: ServerConnection) -> None:
+        """One client, from its first message to the close."""
+        protocol = ServerProtocol()
+        try:
+            handshake = await self._greet(socket, protocol)
+            if handshake is None:
+                return
+            await self._serve(socket, protocol, handshake)
+        except ConnectionClosed:
+            pass
+        except Exception:  # a bug in one connection must not take the others along
+            log.exception("client.failed", uid=protocol.uid)
+            await socket.close(1011, "internal error")
+
+    async def drain(self, timeout: float) -> None:
+        """Lets nobody in, sends everybody their last finals, and returns when all are gone or time is up."""
+        self._draining = True
+        for connection in self._connections:
+            connection.drain()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._connections:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            log.warning("server.drain_timeout", clients=self.clients)
+
+    async def _greet(self, socket: ServerConnection, protocol: ServerProtocol) -> Handshake | None:
+        """Reads the handshake and answers; None: refused and closed."""
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+                first = await socket.recv()
+        except TimeoutError:
+            problem = f"No first message within {HANDSHAKE_TIMEOUT:g} s."
+            await self._refuse(socket, protocol.refuse(problem), 1008, "timeout", problem)
+            return None
+        try:
+            protocol.receive(first)
+            self._check(protocol.handshake)
+        except ProtocolError as error:
+            await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
+            return None
+        if self._draining or self.clients >= self._max_clients:
+            await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, "full", "server full or draining")
+            return None
+        return protocol.handshake
+
+    def _check(self, handshake: Handshake | None) -> None:
+        known = self._engine.languages
+        if handshake and handshake.language and len(known) > 1 and handshake.language not in known:
+            raise ProtocolError(f"language: the model {self._engine.name} does not know {handshake.language!a}.")
+
+    async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
+        self._metrics.refused.labels(reason).inc()
+        log.warning("client.refused", peer=socket.remote_address, reason=reason, problem=problem)
+        await socket.send(message)
+        await socket.close(code)
+
+    async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
+        session = Session(handshake, self._speech(), protocol.granted, protocol.clock_start)
+        connection = Connection(socket, protocol, session, self._worker, self._metrics)
+        self._connections.add(connection)
+        self._metrics.clients.set(self.clients)
+        log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
+        try:
+            for message in protocol.ready():
+                await socket.send(message)
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            self._metrics.clients.set(self.clients)
+            self._empty.set()
+            log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)

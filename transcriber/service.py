@@ -1,0 +1,142 @@
+"""The composition root: model, worker, websocket and HTTP server in one TaskGroup, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from pathlib import Path
+
+import structlog
+from websockets.asyncio.server import serve
+
+from transcriber.config import Settings
+from transcriber.engine.base import Engine, ModelError
+from transcriber.engine.faster_whisper import FasterWhisper
+from transcriber.engine.models import resolve
+from transcriber.engine.silero import SileroModel
+from transcriber.http import Status, application, http_server
+from transcriber.metrics import Metrics
+from transcriber.protocol import MAX_MESSAGE_BYTES
+from transcriber.server import Server
+from transcriber.worker import Worker
+
+DRAIN = 4.0
+"""Seconds for the last finals after SIGTERM."""
+
+log = structlog.get_logger(__name__)
+
+
+class PortError(Exception):
+    """A port cannot be listened on."""
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        ModelError: no usable model.
+        PortError: a port is taken or not allowed.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    http_listener = listen(settings.host, settings.http_port, "--http-port")
+    listener = listen(settings.host, settings.port, "--port")
+    try:
+        await Service(settings, listener, http_listener).run(stop)
+    finally:
+        listener.close()
+        http_listener.close()
+
+
+class Service:
+    """One transcriber."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, http_listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._http_listener = http_listener
+        self._metrics = Metrics()
+        self._worker: Worker | None = None
+        self._server: Server | None = None
+        self._ready = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop`."""
+        async with asyncio.TaskGroup() as tasks:
+            http = http_server(application(self.status, self._metrics))
+            tasks.create_task(http.serve(sockets=[self._http_listener]))
+            await self._serve(tasks, stop)
+            http.should_exit = True
+
+    async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+        engine, speech = await asyncio.to_thread(load, self._settings)
+        worker = self._worker = Worker(engine, self._settings.parallel, self._metrics)
+        server = self._server = Server(engine, worker, speech.stream, self._settings.max_clients, self._metrics)
+        working = tasks.create_task(worker.run())
+        async with serve(
+            server.handle, sock=self._listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
+            close_timeout=1, server_header=None,
+        ) as websockets:  # fmt: skip
+            self._announce()
+            await stop.wait()
+            log.info("transcriber.draining", clients=server.clients)
+            self._ready = False
+            websockets.close(close_connections=False)
+            await server.drain(DRAIN)
+        working.cancel()
+        log.info("transcriber.stopped")
+
+    def status(self) -> Status:
+        """For health checks."""
+        return Status(
+            ready=self._ready,
+            stalled=self._worker is not None and self._worker.is_stalled(asyncio.get_running_loop().time()),
+            model=self._settings.model,
+            clients=self._server.clients if self._server else 0,
+            max_clients=self._settings.max_clients,
+        )
+
+    def _announce(self) -> None:
+        self._ready = True
+        ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
+        log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
+        if self._settings.ready_file:
+            _write_whole(self._settings.ready_file, json.dumps(ports))
+
+
+def load(settings: Settings) -> tuple[Engine, SileroModel]:
+    """Finds, loads and warms up the models. Blocks. Raises ModelError."""
+    engine = FasterWhisper(
+        resolve(settings.model), settings.model, device=settings.device, compute_type=settings.compute_type,
+        threads=settings.threads, parallel=settings.parallel,
+    )  # fmt: skip
+    engine.warm_up()
+    try:
+        return engine, SileroModel()
+    except FileNotFoundError as error:
+        raise ModelError(str(error)) from error
+
+
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A socket bound to the port; nobody can connect before it is served. Raises PortError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise PortError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): use another {option} or --host."
+        ) from error
+    return listener
+
+
+def _write_whole(path: Path, content: str) -> None:
+    """Readers see nothing or everything."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(content, encoding="utf-8")
+    partial.rename(path)
