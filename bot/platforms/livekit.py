@@ -61,6 +61,9 @@ CONNECT_TIMEOUT_S = 11.0
 LANDING_TIMEOUT_S = 1.0
 HANG_UP_TIMEOUT_S = 0.8
 """Both together stay below the 2 s in which a platform has to leave."""
+GIVE_UP_S = 120.0
+"""The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
+REJOIN_PAUSE_S = 1.0
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 
@@ -95,8 +98,8 @@ _DEPARTURES: tuple[EventTypes, ...] = (
 log = structlog.get_logger(__name__)
 
 
-class _NoTokens(logging.Filter):
-    """The SDK logs the server's refusals, and those quote the token."""
+class _SdkLog(logging.Filter):
+    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,10 +107,10 @@ class _NoTokens(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._redact(record.getMessage()), ()
-        return True
+        return "Attempted to drop unknown FFI handle" not in record.msg
 
 
-logging.getLogger("livekit").addFilter(_NoTokens())
+logging.getLogger("livekit").addFilter(_SdkLog())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +163,31 @@ class LiveKit:
         url = config.meeting_url or ""
         if not self.claims(url):
             raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
-        room = rtc.Room()
-        attendance = _Attendance(room, listener, leave)
-        try:
-            if not await _before(leave, _join(room, url, room_token(config))):
-                return SubCode.LEFT_BY_COMMAND
-            listener.event(Admitted())
-            return await attendance.stay()
-        finally:
-            await _hang_up(room)
+        attendance = _Attendance(listener, leave)
+        end = await _visit(config, url, attendance, leave)
+        failure = ""
+        while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
+            try:
+                end = await _visit(config, url, attendance, leave)
+            except EarshotError as error:
+                failure = f": {error}"
+                await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
+        if end is None:
+            words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
+            raise EarshotError(SubCode.CONNECTION_LOST, words)
+        return end
+
+
+async def _visit(config: BotConfig, url: str, attendance: _Attendance, leave: asyncio.Event) -> SubCode | None:
+    """One stay in the room, always under the same identity; None when the SDK has lost it and given up."""
+    room = rtc.Room()
+    attendance.enter(room)
+    try:
+        if not await _before(leave, _join(room, url, room_token(config))):
+            return SubCode.LEFT_BY_COMMAND
+        return await attendance.stay()
+    finally:
+        await _hang_up(room)
 
 
 async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
@@ -213,19 +232,25 @@ async def _hang_up(room: rtc.Room) -> None:
 
 
 class _Attendance:
-    """One stay in one room. The SDK's callbacks only wake it: what raises inside them would vanish in a log."""
+    """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
-    def __init__(self, room: rtc.Room, listener: Listener, leave: asyncio.Event) -> None:
-        self._room = room
+    def __init__(self, listener: Listener, leave: asyncio.Event) -> None:
         self._listener = listener
         self._leave = leave
+        self._room: rtc.Room
         self._awake = asyncio.Event()
         self._reason: rtc.DisconnectReason.ValueType | None = None
-        self._away = False
+        self._admitted = self._away = False
+        self.lost_at = 0.0
+        """Monotonic seconds at which the connection was lost last."""
         self._seen: dict[str, Seen] = {}
         self._asked: dict[str, rtc.RemoteTrackPublication] = {}
         self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
         self._sources = count(1)
+
+    def enter(self, room: rtc.Room) -> None:
+        """Turns to a room that is about to be joined."""
+        self._room, self._reason = room, None
         for name in _CHANGES:
             room.on(name, self._changed)
         for name in _DEPARTURES:
@@ -242,43 +267,46 @@ class _Attendance:
         self._reason = reason
         self._awake.set()
 
-    async def stay(self) -> SubCode:
-        """Reports what happens until the end, and returns why it came. Raises EarshotError (CONNECTION_LOST)."""
+    async def stay(self) -> SubCode | None:
+        """Reports what happens until we leave or are disconnected; None when only the connection is gone."""
+        if not self._admitted:
+            self._admitted = True
+            self._listener.event(Admitted())
         async with asyncio.TaskGroup() as tasks:
             leaving = tasks.create_task(self._wake_to_leave())
-            try:
-                self._awake.set()
-                while (end := self._ending()) is None:
-                    await self._awake.wait()
-                    self._awake.clear()
-                    self._look(tasks)
-                return end
-            finally:
-                leaving.cancel()
-                for _, pump in self._pumps.values():
-                    pump.cancel()
+            self._awake.set()
+            while self._reason is None and not self._leave.is_set():
+                self._look(tasks)
+                self._awake.clear()
+                await self._awake.wait()
+            leaving.cancel()
+            for _, pump in self._pumps.values():
+                pump.cancel()
+        self._pumps.clear()
+        if self._leave.is_set():
+            return SubCode.LEFT_BY_COMMAND
+        end = _ENDINGS.get(self._reason or rtc.DisconnectReason.UNKNOWN_REASON)
+        if end is None:
+            self._report_away(True)
+        return end
 
     async def _wake_to_leave(self) -> None:
         await self._leave.wait()
         self._awake.set()
 
-    def _ending(self) -> SubCode | None:
-        if self._leave.is_set():
-            return SubCode.LEFT_BY_COMMAND
-        if self._reason is None:
-            return None
-        if self._reason in _ENDINGS:
-            return _ENDINGS[self._reason]
-        name = rtc.DisconnectReason.Name(self._reason)
-        raise EarshotError(SubCode.CONNECTION_LOST, f"the connection to the LiveKit room is gone for good ({name})")
+    def _report_away(self, away: bool) -> None:
+        if away != self._away:
+            self._away = away
+            self.lost_at = time.monotonic() if away else 0.0
+            self._listener.event(TransportLost() if away else TransportBack())
 
     def _look(self, tasks: asyncio.TaskGroup) -> None:
         """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting."""
-        away = self._room.connection_state == rtc.ConnectionState.CONN_RECONNECTING
-        if away != self._away:
-            self._away = away
-            self._listener.event(TransportLost() if away else TransportBack())
-        if away or self._reason is not None:
+        state = self._room.connection_state
+        if state == rtc.ConnectionState.CONN_DISCONNECTED:
+            return  # the reason follows
+        self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
+        if self._away:
             return
         audible: dict[str, rtc.Track] = {}
         seen = {person.identity: self._look_at(person, audible) for person in self._room.remote_participants.values()}

@@ -13,6 +13,8 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
+import math
 import os
 import signal
 import sys
@@ -21,9 +23,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import httpx
 import numpy as np
+from livekit.rtc import ConnectError
+from livekit.rtc.participant import PublishTrackError
 
 from bot.core.errors import EarshotError, SubCode
+from bot.ops.redact import Redactor
 from bot.rehearsal.clips import RATE, Clip, load_script
 from bot.rehearsal.livekit_guest import Guest
 from bot.rehearsal.livekit_server import LiveKitServer, as_host
@@ -196,12 +202,13 @@ class _Actor:
         """Hands the microphone's frames to the SDK, `LEAD_S` before they are due."""
         frame, before = 0, None
         while True:
+            guest = self._guest
+            if guest is not before and guest is not None and guest.speaks:
+                await guest.speak(np.zeros(round(LEAD_S * RATE), np.int16), wait=False)
+                frame = math.ceil((time.monotonic() + LEAD_S - zero) / FRAME_S)
             due = zero + frame * FRAME_S
             await asyncio.sleep(due - LEAD_S - time.monotonic())
-            guest = self._guest
             if guest is not None and guest.speaks:
-                if guest is not before:
-                    await guest.speak(np.zeros(round(LEAD_S * RATE), np.int16), wait=False)
                 await guest.speak(self._microphone.capture(frame), wait=False)
                 lag = time.monotonic() + guest.queued - due - FRAME_S
                 went_out = wall + (frame + 1) * FRAME_S + lag
@@ -222,6 +229,7 @@ def main() -> int:
     missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not os.environ.get(name)]
     if missing:
         parser.error(f"set {' and '.join(missing)} in the environment")
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)  # what matters arrives as an exception
     server = LiveKitServer(given.url, os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
     try:
         script, clips = load_script(given.script)
@@ -250,9 +258,17 @@ async def _main(room: LiveKitRoom, owned: bool) -> int:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
     ready.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await playing
-    return status[0]
+    except asyncio.CancelledError:
+        return status[0]
+    except ExceptionGroup as group:
+        failures = group.subgroup((ConnectError, PublishTrackError, httpx.HTTPError))
+        if failures is None:
+            raise
+        reason = Redactor()(str(getattr(failures.exceptions[0], "message", failures.exceptions[0])))
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"the LiveKit room does not work: {reason}") from None
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from bot.config import BotConfig, LiveKitSettings
 from bot.core.errors import EarshotError, SubCode
 from bot.core.events import (
+    Admitted,
     ParticipantJoined,
     ParticipantKind,
     ParticipantLeft,
@@ -25,14 +26,14 @@ from bot.core.events import (
     TransportBack,
     TransportLost,
 )
+from bot.platforms import livekit as livekit_platform
 from bot.platforms import livekit_access
 from bot.platforms.base import AudioFrame
 from bot.platforms.livekit import LiveKit
-from bot.rehearsal.clips import RATE, load_clip
+from bot.rehearsal.clips import RATE, load_clip, load_script
 from bot.rehearsal.livekit_guest import Guest, guest_token
 from bot.rehearsal.livekit_room import LiveKitRoom
 from bot.rehearsal.livekit_server import LiveKitServer, as_host, livekit_server
-from bot.rehearsal.room import load_script
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
 from tests.support.livekit import DirectedRoom, bot_config, directed_room, tone
 
@@ -167,35 +168,63 @@ async def test_nobody_sees_us_and_we_cannot_speak(livekit: LiveKitServer) -> Non
             assert not allowed.get("can_publish_data")
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT, rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT],
-    ids=["resume", "full"],
-)
-async def test_reconnects(
-    livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch, scenario: rtc.SimulateScenarioKind.ValueType
-) -> None:
-    """Resumed or wholly reconnected: said once each way, nobody leaves or joins meanwhile, everybody is heard again."""
-    rooms: list[rtc.Room] = []
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch) -> list[rtc.Room]:
+    """The SDK's rooms that the test's participants and bots have made, to simulate faults in."""
+    made: list[rtc.Room] = []
 
     class KeptRoom(rtc.Room):
         def __init__(self) -> None:
             super().__init__()
-            rooms.append(self)
+            made.append(self)
 
+    monkeypatch.setattr(rtc, "Room", KeptRoom)
+    return made
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        rtc.SimulateScenarioKind.SIMULATE_SIGNAL_RECONNECT,
+        rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT,
+        rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE,
+    ],
+    ids=["resume", "full", "thrown out by the server"],
+)
+async def test_reconnects(
+    livekit: LiveKitServer, rooms: list[rtc.Room], scenario: rtc.SimulateScenarioKind.ValueType
+) -> None:
+    """However the connection is renewed: said once each way, nobody leaves or joins meanwhile, heard again."""
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana")
         await room.tone("ana", 440)
-        monkeypatch.setattr(rtc, "Room", KeptRoom)
         async with _bot(room) as bot:
             await bot.hears("ana", 440)
-            await rooms[0].simulate_scenario(scenario)
+            await rooms[-1].simulate_scenario(scenario)
             await bot.listener.until(lambda: bot.listener.count(TransportBack), "back")
             await bot.hears("ana", 440)
             assert (bot.listener.count(TransportLost), bot.listener.count(TransportBack)) == (1, 1)
+            assert bot.listener.count(Admitted) == 1
             assert bot.listener.count(ParticipantLeft) == 0
             assert bot.listener.of(ParticipantJoined) == [ParticipantJoined("ana", "Ana")]
             assert list(bot.listener.owner.values()) == ["ana"]
+
+
+async def test_gives_up(livekit: LiveKitServer, rooms: list[rtc.Room], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that throws us out and stays away: CONNECTION_LOST, saying where, and no return is reported."""
+    assert livekit_platform.GIVE_UP_S <= 120
+    monkeypatch.setattr(livekit_platform, "GIVE_UP_S", 0.5)
+    async with directed_room(livekit) as room, attending(LiveKit(), room.config()) as bot:
+        await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+        cut = asyncio.create_task(room.cut(5, dropping=False))
+        await asyncio.sleep(0)
+        await rooms[-1].simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE)
+        with pytest.raises(EarshotError, match="gone for good") as failure:
+            await bot.ends(8)
+        assert failure.value.code is SubCode.CONNECTION_LOST
+        assert [event for _, event in bot.listener.events] == [Admitted(), TransportLost()]
+        cut.cancel()
+        await asyncio.wait([cut])
 
 
 async def test_somebody_with_our_identity(livekit: LiveKitServer) -> None:

@@ -88,8 +88,8 @@ class DirectedRoom:
     async def admit(self) -> None:
         raise AssertionError("LiveKit has no lobby")
 
-    async def cut(self, seconds: float) -> None:
-        await self._door.shut(seconds)
+    async def cut(self, seconds: float, dropping: bool = True) -> None:
+        await self._door.shut(seconds, dropping)
 
     async def remove_bot(self) -> None:
         await as_host(self.server, "RemoveParticipant", room=self.name, identity="bot-1")
@@ -119,10 +119,10 @@ class Door:
             await asyncio.gather(_carry(reader, outer), _carry(inner, writer))
         self._connections -= ends
 
-    async def shut(self, seconds: float) -> None:
-        """Breaks every connection and lets none in for so long."""
+    async def shut(self, seconds: float, dropping: bool = True) -> None:
+        """Lets nobody in for so long; with `dropping` it breaks every connection, too."""
         self._open.clear()
-        for writer in self._connections:
+        for writer in self._connections if dropping else ():
             writer.transport.abort()
         await asyncio.sleep(seconds)
         self._open.set()
