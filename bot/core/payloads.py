@@ -89,8 +89,8 @@ class Segment:
         """The segment as consumers read it; times with 3 decimals."""
         value: dict[str, Any] = {
             "segment_id": self.segment_id,
-            "start": round(self.start, 3),
-            "end": round(self.end, 3),
+            "start": _rounded(self.start),
+            "end": _rounded(self.end),
             "text": self.text,
             "speaker": self.speaker,
             "speaker_id": self.speaker_id,
@@ -100,14 +100,14 @@ class Segment:
             "absolute_end_time": self.absolute_end_time,
         }
         if self.confidence is not None:
-            value["confidence"] = round(self.confidence, 3)
+            value["confidence"] = _rounded(self.confidence)
         if self.words is not None:
             value["words"] = [
                 {
                     "word": word.word,
-                    "start": round(word.start, 3),
-                    "end": round(word.end, 3),
-                    "probability": round(word.probability, 3),
+                    "start": _rounded(word.start),
+                    "end": _rounded(word.end),
+                    "probability": _rounded(word.probability),
                 }
                 for word in self.words
             ]
@@ -138,6 +138,10 @@ def session_end(identity: SessionIdentity, at: float) -> str:
 def live(meeting_id: int | str, segment: Segment) -> str:
     """Pub/sub message: one partial or final segment."""
     return _dumps({"type": "transcript", "meeting": {"id": meeting_id}, "segment": segment.as_json()})
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 3)
 
 
 def _dumps(value: dict[str, Any]) -> str:

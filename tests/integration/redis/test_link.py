@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from tests.support.proxies import TcpProxy
 from tests.support.redis_server import client, eventually, payloads, running, server
 
 pytestmark = pytest.mark.redis
+
+ROOT = Path(__file__).parents[3]
 
 
 async def refusal(url: str, connection_id: str = "bot") -> EarshotError:
@@ -76,6 +79,24 @@ async def test_what_is_no_redis_is_said_at_once() -> None:
     error = await refusal(f"redis://127.0.0.1:{other.sockets[0].getsockname()[1]}")
     other.close()
     assert "does not speak the Redis protocol" in str(error)
+
+
+async def test_the_documented_rights_are_enough_and_fewer_are_named() -> None:
+    """The ACL rule of docs/redis.md works as it stands; a user without one right is told which."""
+    text = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8").partition("## Rights")[2]
+    rules = [rule for rule in text.replace("`", " ").replace(",", " ").split() if rule[0] in "~&+" and len(rule) > 1]
+    async with server() as redis, client(redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "bot", "on", ">long-password", *rules)  # type: ignore[no-untyped-call]
+        url = f"redis://bot:long-password@127.0.0.1:{redis.port}"
+        async with running(RedisLink(url, "bot", 7)) as link:
+            link.publish_final("x")
+            link.status({"status": "joining"})
+            link.publish_live("s", "x", final=True)
+            assert await link.flush(2) == 0
+            await asyncio.sleep(0.1)
+            assert link._up
+        await admin.execute_command("ACL", "SETUSER", "bot", "-eval")  # type: ignore[no-untyped-call]
+        assert "may not run what the bot needs" in str(await refusal(url))
 
 
 async def test_a_stream_key_of_another_kind_is_refused() -> None:

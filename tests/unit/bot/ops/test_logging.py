@@ -38,7 +38,8 @@ def events(output: io.StringIO) -> list[dict[str, object]]:
 def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     """Secrets and speech in values, keys, nested objects, exceptions and third-party messages."""
     log = structlog.get_logger("test")
-    log.info("event " + CANARY, url=f"ws://h?token={CANARY}", token="short", passcode=4711, deep={"a": [{"b": CANARY}]})
+    event, key = f"event {CANARY}", f"{CANARY} as key"
+    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=4711, deep={"a": [{"b": CANARY}]})
     log.info(
         "speech", text=SPOKEN, words=[SPOKEN], segment={"text": SPOKEN, "id": 1}, segments=[SPOKEN], payload=SPOKEN
     )
@@ -46,7 +47,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
         "objects", secret=SecretStr(CANARY), bytes=CANARY.encode(), very_deep={"a": {"b": {"c": {"d": {"e": CANARY}}}}}
     )
     log.info("long", value="x" * (LONGEST_VALUE - 5) + CANARY)
-    log.info(CANARY + " as key", **{CANARY: 1})
+    log.info(key, **{CANARY: 1})
     try:
         raise ValueError(f"bad token {CANARY}")
     except ValueError:

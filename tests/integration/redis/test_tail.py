@@ -1,0 +1,128 @@
+"""`earshot tail` and the example consumer against a real Redis that a bot's link fills."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.core.errors import EarshotError, SubCode
+from bot.core.payloads import Segment, SessionIdentity, iso_utc, live, session_end, session_start, transcription
+from bot.links.redis import RedisLink
+from bot.ops.embedded_redis import EmbeddedRedis, _free_port
+from bot.tail import Tail
+from tests.support.redis_server import eventually, running, server
+
+pytestmark = [pytest.mark.redis, pytest.mark.processes]
+
+ROOT = Path(__file__).parents[3]
+IDENTITY = SessionIdentity("rehearsal", 7, None, "bot")
+
+
+def segment(number: int, text: str, *, final: bool = True) -> Segment:
+    """The segment that starts at second `number`."""
+    at = iso_utc(number)
+    return Segment(f"bot:ana:{number}", number, number + 1, text, "Ana", "ana", "en", final, at, at)
+
+
+@asynccontextmanager
+async def meeting() -> AsyncIterator[tuple[EmbeddedRedis, RedisLink]]:
+    """A Redis with a started session and one final in it."""
+    async with server() as redis, running(RedisLink(redis.url, "bot", 7)) as link:
+        link.publish_final(session_start(IDENTITY, 0))
+        link.publish_final(transcription(IDENTITY, [segment(1, "in the past")]))
+        await link.flush(2)
+        yield redis, link
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    """A process of this project whose standard output is read."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_history_then_partials_then_finals(everything: bool) -> None:
+    """A late watcher gets the past from the stream, partials from pub/sub, and the end."""
+    async with meeting() as (redis, link):
+        tail = Tail(redis.url, "7")
+        await tail.history(everything=everything)
+        assert [row.text for row in tail.view.rows()] == ["in the past"]
+        following = asyncio.create_task(tail.follow(until_end=True))
+        message = live(7, segment(2, "go", final=False))
+        while len(tail.view.rows()) < 2:  # until the subscription stands
+            link.publish_live("bot:ana:2", message, final=False)
+            await asyncio.sleep(0.02)
+        assert not tail.view.rows()[1].final
+        link.publish_final(transcription(IDENTITY, [segment(2, "gone")]))
+        await eventually(lambda: tail.view.rows()[1].final)
+        link.publish_final(session_end(IDENTITY, 3))
+        await asyncio.wait_for(following, 3)
+        assert [row.text for row in tail.view.rows()] == ["in the past", "gone"]
+
+
+async def test_a_redis_that_goes_away_is_waited_for() -> None:
+    """The watcher says so, comes back by itself and misses no final."""
+    async with server(append_only=True) as redis:
+        async with running(RedisLink(redis.url, "bot", 7)) as link:
+            tail = Tail(redis.url, "7")
+            await tail.history(everything=False)
+            following = asyncio.create_task(tail.follow(until_end=True))
+            await redis.stop(kill=True)
+            await eventually(lambda: tail.problem != "")
+            link.publish_final(transcription(IDENTITY, [segment(1, "while away")]))
+            link.publish_final(session_end(IDENTITY, 3))
+            await redis.start()
+            await asyncio.wait_for(following, 8)
+        assert [row.text for row in tail.view.rows()] == ["while away"]
+
+
+async def test_an_unreachable_redis_is_an_error_for_people() -> None:
+    """No traceback: address and option."""
+    port = _free_port()
+    with pytest.raises(EarshotError) as caught:
+        await Tail(f"redis://127.0.0.1:{port}", "7").history(everything=False)
+    assert caught.value.code is SubCode.REDIS_UNREACHABLE
+    assert f"127.0.0.1:{port}" in str(caught.value)
+
+
+async def test_the_command_prints_finals_and_ends_with_the_meeting() -> None:
+    """Without a terminal: one line per final, exit code 0 at session_end."""
+    async with meeting() as (redis, link):
+        process = await start("-m", "bot", "tail", "--meeting", "7", "--redis", redis.url)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"[00:01] Ana: in the past\n"
+        link.publish_final(transcription(IDENTITY, [segment(2, "and now")]))
+        link.publish_final(session_end(IDENTITY, 3))
+        rest, errors = await asyncio.wait_for(process.communicate(), 5)
+        assert (rest, errors, process.returncode) == (b"[00:02] Ana: and now\n", b"", 0)
+
+
+async def test_ctrl_c_ends_it_cleanly() -> None:
+    """SIGINT: exit code 130 and no traceback."""
+    async with meeting() as (redis, _):
+        process = await start("-m", "bot", "tail", "--meeting", "7", "--redis", redis.url)
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = await asyncio.wait_for(process.communicate(), 5)
+        assert (process.returncode, errors) == (130, b"")
+
+
+async def test_the_example_consumer_reads_each_final_once() -> None:
+    """examples/consume.py: a consumer group that acknowledges; started again it goes on where it was."""
+    async with meeting() as (redis, link):
+        arguments = ("examples/consume.py", redis.url, "--stop-after", "1")
+        first = await start(*arguments)
+        output, errors = await asyncio.wait_for(first.communicate(), 8)
+        assert (output, errors) == (b"7 [1.0] Ana: in the past\n", b"")
+        link.publish_final(transcription(IDENTITY, [segment(2, "and now")]))
+        second = await start(*arguments)
+        output, _ = await asyncio.wait_for(second.communicate(), 8)
+        assert output == b"7 [2.0] Ana: and now\n"

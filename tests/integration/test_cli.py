@@ -1,0 +1,113 @@
+"""The command line: help, clean errors, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.cli import app
+
+ROOT = Path(__file__).parents[2]
+RUNNER = CliRunner()
+CLEAN = dict.fromkeys(("VEXA_BOT_CONFIG", "BOT_CONFIG", "REDIS_URL", "WHISPER_LIVE_URL", "LOG_LEVEL"), "")
+GOOD = {
+    "platform": "rehearsal",
+    "meetingUrl": "rehearsal:x",
+    "redisUrl": "redis://:hidden-canary@h",
+    "whisperLiveUrl": "ws://h",
+    "textToSpeech": {"enabled": True},
+}
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "schema", "tail", "room", "demo"])
+def test_help_says_what_with_an_example(command: str) -> None:
+    """Each command explains itself."""
+    result = RUNNER.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output or command == "schema"
+
+
+def test_help_lists_the_exit_codes() -> None:
+    """Whoever writes a bot manager finds them without reading the code."""
+    output = RUNNER.invoke(app, ["--help"]).output
+    assert "Exit codes" in output
+    assert "143 SIGTERM" in output
+
+
+def test_validate_prints_what_is_in_effect() -> None:
+    """The effective configuration with defaults, secrets masked, warnings on stderr."""
+    result = RUNNER.invoke(app, ["validate", "--config", "-"], input=json.dumps(GOOD), env=CLEAN)
+    assert result.exit_code == 0
+    effective = json.loads(result.stdout)
+    assert effective["redisUrl"] == "redis://***@h"
+    assert effective["maxDurationMs"] == 28_800_000
+    assert "textToSpeech.enabled" in result.stderr
+    assert "hidden-canary" not in result.output
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_all_errors_at_once_and_exit_code_2(command: str) -> None:
+    """Path, value, what is allowed; warnings too; nothing on stdout."""
+    bad = GOOD | {"platform": "teams", "task": "sing", "meetingURL": 1, "token": {"x": "hidden-canary"}}
+    result = RUNNER.invoke(app, [command, "-c", "-"], input=json.dumps(bad), env=CLEAN)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for words in ("3 errors", "platform", '"teams"', "one of livekit, rehearsal", '"sing"', "meetingUrl?"):
+        assert words in result.stderr, words
+    assert "hidden-canary" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_configuration_at_all() -> None:
+    """The ways to give one are named."""
+    result = RUNNER.invoke(app, ["run"], env=CLEAN)
+    assert result.exit_code == 2
+    assert "BOT_CONFIG" in result.stderr
+
+
+def test_schema_is_json() -> None:
+    """`earshot schema` is the published file."""
+    published = json.loads((ROOT / "configs" / "bot.schema.json").read_text(encoding="utf-8"))
+    assert json.loads(RUNNER.invoke(app, ["schema"]).stdout) == published
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["tail", "--meeting", "1", "--redis", "http://h"], 2, "redis://"),
+        (["tail", "--meeting", "1", "--redis", "redis://127.0.0.1:1"], 3, "127.0.0.1:1"),
+        (["demo", "--room", "zoom"], 2, "rehearsal or livekit"),
+        (["tail"], 2, "--meeting"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_wrong_use_is_an_error_for_people(arguments: list[str], code: int, words: str) -> None:
+    """Clean text and the right exit code."""
+    result = RUNNER.invoke(app, arguments, env={**CLEAN, "TERM": "dumb", "NO_COLOR": "1"})
+    assert result.exit_code == code
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.processes
+async def test_a_real_process_reports_everything_and_exits_with_2() -> None:
+    """As a bot manager starts it: configuration in the environment, errors on stderr."""
+    environment = {**os.environ, **CLEAN, "VEXA_BOT_CONFIG": '{"platform": "zoom", "maxDurationMs": "long"}'}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "run", cwd=ROOT, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, errors = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 2
+    assert output == b""
+    text = errors.decode()
+    assert "4 errors in the configuration" in text
+    for path in ("platform", "maxDurationMs", "redisUrl", "whisperLiveUrl"):
+        assert f"  {path}\n" in text
+    assert "Traceback" not in text

@@ -1,0 +1,64 @@
+"""What is generated is current, and every example configuration is one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from bot.config import _parse, json_schema, load_config
+from bot.platforms import PLATFORMS
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "configs").glob("*.example.json*"))
+
+
+def generated() -> dict[str, str]:
+    """What tools/generate_docs.py would write."""
+    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "tools" / "generate_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    files: dict[str, str] = module.generated()
+    return files
+
+
+def test_generated_files_are_current() -> None:
+    """After a change of the configuration or the sub-codes: python tools/generate_docs.py."""
+    for path, text in generated().items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path} is old: python tools/generate_docs.py"
+
+
+def test_every_platform_has_an_example() -> None:
+    """configs/<platform>.example.jsonc, commented."""
+    assert {f"{platform}.example.jsonc" for platform in PLATFORMS} <= {path.name for path in EXAMPLES}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_valid(path: Path, tmp_path: Path) -> None:
+    """Each example loads without a warning and fits the published schema."""
+    (tmp_path / "secret").write_text("0123456789abcdef0123456789abcdef")
+    text = path.read_text(encoding="utf-8").replace("/run/secrets/livekit-api-secret", str(tmp_path / "secret"))
+    _, warnings = load_config(text, {}, in_container=False)
+    assert warnings == []
+    jsonschema.validate(_parse(text), json_schema())
+
+
+def test_the_schema_refuses_what_the_loader_refuses() -> None:
+    """Editors that know the schema see the commonest mistakes."""
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    good = {"platform": "rehearsal", "meetingUrl": "rehearsal:x"}
+    mistakes: tuple[dict[str, Any], ...] = (
+        {"platform": "zoom"},
+        {"task": "sing"},
+        {"automaticLeave": {"timeout": "5"}},
+        {"meeting_id": []},
+    )
+    for bad in mistakes:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(json.loads(json.dumps(good | bad)), json_schema())

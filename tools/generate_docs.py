@@ -1,0 +1,50 @@
+"""Writes what is derived from the code: configs/bot.schema.json and docs/exit-codes.md. A test compares them.
+
+python tools/generate_docs.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bot.config import json_schema  # noqa: E402
+from bot.core.errors import MEANINGS  # noqa: E402
+
+EXIT_CODES_HEAD = """\
+# Why a bot ended: exit codes and sub-codes
+
+The exit code says whose turn it is; the sub-code (`code` in the terminal status event and the log) says what happened.
+Sub-codes may be added, never removed or renamed. (Generated from `bot/core/errors.py` by `tools/generate_docs.py`.)
+
+| Exit code | Sub-code | Terminal status | What happened | What to do |
+|---:|---|---|---|---|
+"""
+
+
+def exit_codes() -> str:
+    """The table of `bot.core.errors.MEANINGS` as Markdown."""
+    rows = [
+        f"| {meaning.exit_code} | `{code}` | {'completed' if meaning.completed else 'failed'} "
+        f"| {meaning.means} | {meaning.remedy} |"
+        for code, meaning in MEANINGS.items()
+    ]
+    return EXIT_CODES_HEAD + "\n".join(rows) + "\n"
+
+
+def generated() -> dict[str, str]:
+    """Path in the repository → its text."""
+    return {
+        "configs/bot.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        "docs/exit-codes.md": exit_codes(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        (ROOT / path).write_text(text, encoding="utf-8")
+        print(path)
