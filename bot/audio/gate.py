@@ -101,6 +101,7 @@ class SpeechGate:
         self._is_fresh = True  # nothing taken since the start or a flush
         self._held: deque[NDArray[np.int16]] = deque()  # whole frames taken and not sent, the newest last
         self._is_open = False
+        self._sent = 0  # meeting sample after the last one sent
         self._run = 0  # frames of speech in a row while closed, of silence while open
 
     def push(self, start: int, pcm: NDArray[np.int16]) -> list[GateEvent]:
@@ -136,6 +137,7 @@ class SpeechGate:
         if self._is_open:
             if len(self._partial) and not self._run:
                 events.append(Speech(self._next - len(self._partial), self._partial))
+                self._sent = self._next
             events.append(self._close(self._next - (self._run * FRAME + len(self._partial) if self._run else 0)))
         self._held.clear()
         self._partial = np.empty(0, np.int16)
@@ -199,8 +201,9 @@ class SpeechGate:
     def _send(self, end: int) -> Speech:
         pcm = np.concatenate(self._held)
         self._held.clear()
+        self._sent = end
         return Speech(end - len(pcm), pcm)
 
     def _close(self, last_speech: int) -> End:
         self._is_open = False
-        return End(min(last_speech + round(self._settings.pad * RATE), self._next))
+        return End(min(last_speech + round(self._settings.pad * RATE), self._sent))

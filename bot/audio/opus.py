@@ -32,6 +32,7 @@ _APPLICATIONS = {"voip": 2048, "audio": 2049, "lowdelay": 2051}
 _FRAME_STEPS = (4, 8, 16, 24) * 3 + (4, 8) * 2 + (1, 2, 4, 8) * 4
 _FIRST_CELT_ONLY = 16
 _STEPS_OF_20_MS = 8
+_STEREO = 4  # in the TOC byte
 
 
 class OpusError(ValueError):
@@ -57,14 +58,14 @@ def frame_samples(payload: bytes) -> int:
 
 def has_fec(payload: bytes) -> bool:
     """Whether a packet carries a copy of the frame before it (an LBRR frame, RFC 6716, 4.2.3 and 4.2.4)."""
-    if not payload or is_celt_only(payload):
+    if not 0 < len(payload) <= MAX_PAYLOAD or is_celt_only(payload):
         return False
-    first = _first_frame_at(payload)
-    if first >= len(payload):
+    frames, sizes = (ctypes.c_void_p * 48)(), (ctypes.c_int16 * 48)()
+    if library().opus_packet_parse(payload, len(payload), None, frames, sizes, None) <= 0 or not sizes[0]:
         return False
-    flags, stereo = payload[first], payload[0] & 4
-    frames = max(_FRAME_STEPS[payload[0] >> 3] // _STEPS_OF_20_MS, 1)  # each has a VAD flag, in front of the LBRR flag
-    return bool(flags >> (7 - frames) & 1 or (stereo and flags >> (6 - 2 * frames) & 1))
+    flags = ctypes.string_at(frames[0] or 0, 1)[0]
+    count = max(_FRAME_STEPS[payload[0] >> 3] // _STEPS_OF_20_MS, 1)  # each has a VAD flag, in front of the LBRR flag
+    return bool(flags >> (7 - count) & 1 or (payload[0] & _STEREO and flags >> (6 - 2 * count) & 1))
 
 
 def is_celt_only(payload: bytes) -> bool:
@@ -79,21 +80,6 @@ def _frame_count(payload: bytes) -> int:
     if code < 3:
         return (1, 2, 2)[code]
     return payload[1] & 63 if len(payload) > 1 else 0
-
-
-def _first_frame_at(payload: bytes) -> int:
-    """Index of the first frame's first byte; at or past the end of the payload if there is none (RFC 6716, 3.2)."""
-    code = payload[0] & 3
-    at, lengths = (2, 0) if code == 3 else (1, int(code == 2))
-    if code == 3 and len(payload) > 1:
-        lengths = (payload[1] & 63) - 1 if payload[1] & 128 else 0  # VBR: all frame lengths but the last
-        if payload[1] & 64:  # padding: its length in bytes of at most 254, as long as they are 255
-            while at < len(payload) and payload[at] == 255:
-                at += 1
-            at += 1
-    for _ in range(lengths):
-        at += 1 + (at < len(payload) and payload[at] >= 252)
-    return at
 
 
 @functools.cache
@@ -129,6 +115,7 @@ def _declare(opus: ctypes.CDLL) -> ctypes.CDLL:
     opus.opus_decode.argtypes = [pointer, data, integer, pointer, ctypes.c_int, ctypes.c_int]
     opus.opus_encode.argtypes = [pointer, pointer, ctypes.c_int, pointer, integer]
     opus.opus_decoder_destroy.argtypes = opus.opus_encoder_destroy.argtypes = [pointer]
+    opus.opus_packet_parse.argtypes = [data, integer, pointer, pointer, pointer, pointer]
     opus.opus_strerror.restype = data
     opus.opus_get_version_string.restype = data
     # The ctl functions are variadic: fixed arguments only, the rest is converted by hand.

@@ -2,8 +2,8 @@
 
 What is not there is treated by cause and length:
 
-- lost packets, up to 120 ms: in-band FEC restores the last frame before the packet that ends the hole, concealment (PLC)
-  makes up the rest;
+- lost packets, up to 120 ms: in-band FEC restores the last frame before the packet that ends the hole, concealment
+  (PLC) makes up the rest;
 - silence that was not sent (DTX: the timestamp jumps, the sequence number does not), up to 120 ms: zeros, so that the
   speech detector hears continuous audio through an encoder's hiccups;
 - anything longer: nothing. The position jumps, and the speech gate decides what it means.

@@ -1,9 +1,9 @@
 """Where the samples of one track belong in the meeting.
 
 A sender's clock says how its samples follow each other, exactly, but not when that was; their arrival says when, but
-only to within the network's jitter. The difference of both, `arrival - position / rate`, is a constant (the anchor) plus
-each piece's delay on the way, which is never negative. So the anchor is a minimum: jitter and the burst after a stall lie
-above it.
+only to within the network's jitter. The difference of both, `arrival - position / rate`, is a constant (the anchor)
+plus each piece's delay on the way, which is never negative. So the anchor is a minimum: jitter and the burst after a
+stall lie above it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ TOLERANCE = 0.010
 SLEW = 160
 """A correction inside contiguous audio moves one sample in so many (0.6 %): inaudible, and faster than clocks drift."""
 LEAP = 0.100
-"""Seconds: an error above this is no drift. The sender's clock stopped: the placement jumps. Or the first piece came very
-late: ..."""
+"""Seconds: an error above this is no drift. The sender's clock stopped: the placement jumps. Or the first piece came
+very late: ..."""
 CATCH_UP = 20
 """... one sample in so many is dropped until the error is small. Placed too late is wrong, lost would be worse."""
 WINDOW = 1.0
