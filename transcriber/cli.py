@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,7 +72,6 @@ def transcribe(
     max_clients: Annotated[
         int, typer.Option(min=1, envvar="TRANSCRIBER_MAX_CLIENTS", help="More are told to wait.")
     ] = 64,
-    ready_file: Annotated[Path | None, typer.Option(help='Written when ready: {"port": …, "http_port": …}.')] = None,
     log_level: Annotated[Level, typer.Option(envvar="LOG_LEVEL", case_sensitive=False)] = Level.INFO,
 ) -> None:
     """Serves the WhisperLive protocol: audio in over a websocket, text out."""
@@ -85,7 +83,7 @@ def transcribe(
     configure_logging(log_level)
     settings = Settings(
         model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
-        http_port=http_port, max_clients=max_clients, ready_file=ready_file,
+        http_port=http_port, max_clients=max_clients,
     )  # fmt: skip
     try:
         asyncio.run(run(settings))

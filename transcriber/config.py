@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 PORT = 9090
 HTTP_PORT = 9091
@@ -27,5 +26,3 @@ class Settings:
     http_port: int = HTTP_PORT
     """Health and metrics; 0 takes a free one."""
     max_clients: int = 64
-    ready_file: Path | None = None
-    """Written once ready: {"port", "http_port"} as JSON."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import socket
-from pathlib import Path
+import sys
 
 import structlog
 from websockets.asyncio.server import serve
@@ -104,8 +103,9 @@ class Service:
         self._ready = True
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
         log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
-        if self._settings.ready_file:
-            _write_whole(self._settings.ready_file, json.dumps(ports))
+        # For whoever started us: one line on standard output, as `earshot room` has it.
+        sys.stdout.write(f"ws://{self._settings.host}:{ports['port']}\n")
+        sys.stdout.flush()
 
 
 def load(settings: Settings) -> tuple[Engine, SileroModel]:
@@ -133,10 +133,3 @@ def listen(host: str, port: int, option: str) -> socket.socket:
             f"Cannot listen on {host}:{port} ({error.strerror}): use another {option} or --host."
         ) from error
     return listener
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Readers see nothing or everything."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(content, encoding="utf-8")
-    partial.rename(path)
