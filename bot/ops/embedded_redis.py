@@ -126,7 +126,11 @@ class EmbeddedRedis:
             await process.wait()
 
     async def __aenter__(self) -> str:
-        return await self.start()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.remove)
+            url = await self.start()
+            undo.pop_all()
+        return url
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

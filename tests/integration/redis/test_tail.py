@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import pty
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -126,3 +129,31 @@ async def test_the_example_consumer_reads_each_final_once() -> None:
         second = await start(*arguments)
         output, _ = await asyncio.wait_for(second.communicate(), 8)
         assert output == b"7 [2.0] Ana: and now\n"
+
+
+async def test_on_a_terminal_the_view_is_live_and_stays_readable() -> None:
+    """A terminal shows partials as they come, and keeps the plain transcript when the meeting has ended."""
+    async with meeting() as (redis, link):
+        ours, theirs = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "tail", "--meeting", "7", "--redis", redis.url, cwd=ROOT,
+            stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+        )  # fmt: skip
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        screen = bytearray()
+
+        def seen(words: bytes) -> bool:
+            with contextlib.suppress(BlockingIOError, OSError):
+                screen.extend(os.read(ours, 65536))
+            return words in screen
+
+        await eventually(lambda: seen(b"in the past"))
+        while not seen(b"half a sen \xe2\x80\xa6"):
+            link.publish_live("bot:ana:2", live(7, segment(2, "half a sen", final=False)), final=False)
+            await asyncio.sleep(0.05)
+        link.publish_final(transcription(IDENTITY, [segment(2, "half a sentence")]))
+        link.publish_final(session_end(IDENTITY, 3))
+        await eventually(lambda: seen(b"[00:02] Ana: half a sentence"))
+        assert await asyncio.wait_for(process.wait(), 5) == 0
+        os.close(ours)
