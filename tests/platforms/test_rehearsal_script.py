@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -29,8 +30,9 @@ from bot.rehearsal.room import Room, serve
 from bot.rehearsal.script import ScriptError, parse_script
 from bot.rehearsal.voice import Truth
 from tests.platforms.contract import attending, child_processes
-from tests.platforms.test_rehearsal import configuration
+from tests.platforms.test_rehearsal import DirectedRoom, configuration
 from tests.support.listener import RATE, RecordingListener
+from tests.support.tools import require
 
 OWN_ROOM = platform.START_A_ROOM
 MEETING = """{"version": 1,
@@ -318,3 +320,15 @@ def test_clips_are_checked_before_the_room_opens(tmp_path: Path) -> None:
     assert "ewan8" in said[0]
     assert "x.wav" in said[1]
     assert "ana1 has ended" in said[2]
+
+
+async def test_over_a_network_address() -> None:
+    """A room that is not on loopback: media go over the host's address, as in a container network."""
+    require(os.environ.get("EARSHOT_HERMETIC"), "needs a network of its own: tools/hermetic pytest …")
+    script = parse_script('{"version": 1, "participants": [{"id": "ana", "name": "Ana"}]}')
+    async with serve(script, {}, host="198.51.100.1") as room:
+        directed = DirectedRoom(room)
+        await directed.join("cy", "Cy")
+        await directed.tone("cy", 440)
+        async with attending(load("rehearsal"), configuration(room.url)) as bot:
+            await bot.hears("cy", 440)
