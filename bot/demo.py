@@ -39,6 +39,7 @@ from bot.rehearsal.voice import Truth
 from bot.tail import Tail
 
 MEETING = "demo"
+SCRIPT = str(files("bot.rehearsal") / "demo.json")
 START_SECONDS = 30.0
 """How long a process of the demo may take to say that it is ready."""
 STOP_SECONDS = 6.0
@@ -121,8 +122,7 @@ class Stage:
     async def rehearsal(self) -> AsyncIterator[dict[str, Any]]:
         """A rehearsal room; yields the bot's settings for it."""
         truth = self.folder / "truth.jsonl"
-        script = str(files("bot.rehearsal") / "demo.json")
-        arguments = ("bot", "room", script, "--listen", "127.0.0.1:0", "--truth", str(truth))
+        arguments = ("bot", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(truth))
         async with self.child("room", *arguments) as room:
             url = await room.line("rehearsal+ws://")
             self.tell("Room", f"{url} · three people, real WebRTC (ICE, DTLS, SRTP, Opus)")
@@ -139,8 +139,7 @@ class Stage:
         with livekit_server() as server:
             self.tell("LiveKit", f"{server.url} · a real livekit-server")
             keys = {"LIVEKIT_API_KEY": server.api_key, "LIVEKIT_API_SECRET": server.api_secret}
-            script = str(files("bot.rehearsal") / "demo-livekit.json")
-            arguments = ("bot.rehearsal.livekit_room", script, "--url", server.url, "--room", MEETING)
+            arguments = ("bot.rehearsal.livekit_room", SCRIPT, "--url", server.url, "--room", MEETING)
             async with self.child("publishers", *arguments, environment=keys) as room:
                 await room.line('"ready"')
                 self.tell("Publishers", "three people with the LiveKit SDK")

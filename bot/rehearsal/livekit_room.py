@@ -49,19 +49,20 @@ class LiveKitRoom:
     """One performance of a script.
 
     Args:
-        script: Without lobby and cuts, which a LiveKit room cannot have at will.
+        script: Without cuts and refusal, which a LiveKit room cannot have at will; a lobby that admits is skipped.
         clips: Every clip of the script, by name.
         truth: Where rows of what was really said go, one JSON object per line; None: nowhere.
 
     Raises:
-        EarshotError: CONFIG_INVALID for a script that needs a lobby or a cut.
+        EarshotError: CONFIG_INVALID for a script that needs a refusal or a cut.
     """
 
     def __init__(
         self, script: Script, clips: dict[str, Clip], server: LiveKitServer, room: str, truth: TextIO | None = None
     ) -> None:
-        if script.lobby is not None or any(action.do == "cut" for action in script.timeline):
-            words = "a LiveKit room has no lobby and cannot be cut: play this script with the platform `rehearsal`"
+        refuses = script.lobby is not None and script.lobby.then != "admit"
+        if refuses or any(action.do == "cut" for action in script.timeline):
+            words = "a LiveKit room cannot refuse or be cut: play this script with the platform `rehearsal`"
             raise EarshotError(SubCode.CONFIG_INVALID, words)
         self._script = script
         self._clips = clips
