@@ -22,7 +22,7 @@ from bot.core.errors import EarshotError, SubCode
 
 HERMETIC_ADDRESS = "198.51.100.1"
 """The address inside `tools/hermetic`; livekit-server and its clients ignore the loopback interface."""
-MISSING = "livekit-server is missing: run `make livekit-server` (needs Go), or name a binary in LIVEKIT_SERVER"
+MISSING = "livekit-server is missing: run `make build/bin/livekit-server` (needs Go), or name one in LIVEKIT_SERVER"
 START_TIMEOUT_S = 15.0
 _BUILT = Path(__file__).parents[2] / "build" / "bin" / "livekit-server"
 
@@ -37,7 +37,7 @@ class LiveKitServer:
 
 
 def find_livekit_server() -> Path | None:
-    """The binary to run: environment `LIVEKIT_SERVER`, else the one that `make livekit-server` built, else on PATH."""
+    """The binary to run: environment `LIVEKIT_SERVER`, else the one that the Makefile built, else on PATH."""
     named = os.environ.get("LIVEKIT_SERVER")
     if named:
         return Path(named)

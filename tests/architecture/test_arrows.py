@@ -19,7 +19,10 @@ EXCEPTIONS = {"bot.audio.opus": {"os", "pathlib", "sys"}}
 INWARD: dict[str, tuple[str, ...]] = {
     "bot.core": ("bot.core",),
     "bot.audio": ("bot.core", "bot.audio"),
-    "bot.platforms": ("bot.core", "bot.audio", "bot.platforms", "bot.drivers", "bot.config", "bot.rehearsal"),
+    "bot.platforms": (
+        *("bot.core", "bot.audio", "bot.platforms", "bot.drivers"),
+        *("bot.config", "bot.rehearsal", "bot.ops.redact"),
+    ),
     "bot.drivers": ("bot.core", "bot.audio", "bot.platforms.base", "bot.drivers"),
     "bot.links": ("bot.core", "bot.audio", "bot.links", "bot.config", "bot.ops", "transcriber.protocol"),
     "transcriber.core": ("transcriber.core", "transcriber.protocol"),

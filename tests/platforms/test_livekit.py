@@ -15,6 +15,7 @@ from livekit import rtc
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
+from bot.audio.timeline import Timeline
 from bot.config import BotConfig, LiveKitSettings
 from bot.core.errors import EarshotError, SubCode
 from bot.core.events import (
@@ -28,7 +29,6 @@ from bot.core.events import (
 )
 from bot.platforms import livekit as livekit_platform
 from bot.platforms import livekit_access
-from bot.platforms.base import AudioFrame
 from bot.platforms.livekit import LiveKit
 from bot.rehearsal.clips import RATE, load_clip, load_script
 from bot.rehearsal.livekit_guest import Guest, guest_token
@@ -295,7 +295,7 @@ async def test_server_that_accepts_and_is_mute(livekit: LiveKitServer, monkeypat
 
 
 async def test_clock(livekit: LiveKitServer) -> None:
-    """A sample's time on our clock is that at which it was said, to 150 ms: first words, late ones, after a mute."""
+    """Our timeline places samples when they were said, to 150 ms: first words, late ones, after a mute."""
     errors = []
     async with directed_room(livekit) as room, _bot(room) as bot:
         for who, muted in (("ana", False), ("ben", True)):
@@ -307,18 +307,28 @@ async def test_clock(livekit: LiveKitServer) -> None:
             await asyncio.sleep(0.3)
             for _ in range(2):
                 said = await guest.speak(tone(440, 0.4))
-                heard = _onset(bot.listener.frames, track, said - 0.2)
+                heard = _onset(_placed(bot, track), said - 0.2)
                 errors.append(heard - said)
                 await asyncio.sleep(0.4)
     assert all(abs(error) <= 0.15 for error in errors), errors
 
 
-def _onset(frames: list[tuple[float, AudioFrame]], track: str, after: float, loud: int = 2000) -> float:
-    """When the first loud sample of a track after that time was heard: monotonic seconds."""
-    for _, frame in frames:
-        first = np.flatnonzero(np.abs(frame.pcm) > loud)
-        if frame.track_id == track and frame.arrival > after and first.size:
-            return frame.arrival + float(first[0]) / 16_000
+def _placed(bot: Attending, track: str) -> list[tuple[float, NDArray[np.int16]]]:
+    """The pieces of a track with the time at which the bot's timeline places them: monotonic seconds."""
+    timeline = Timeline(0.0)
+    return [
+        (timeline.place(frame.position, frame.source, frame.arrival, frame.pcm.size) / 16_000, frame.pcm)
+        for _, frame in bot.listener.frames
+        if frame.track_id == track
+    ]
+
+
+def _onset(pieces: list[tuple[float, NDArray[np.int16]]], after: float) -> float:
+    """When the first loud sample after that time was heard: monotonic seconds."""
+    for at, pcm in pieces:
+        loud = np.flatnonzero(np.abs(pcm) > 2000)
+        if at > after and loud.size:
+            return at + float(loud[0]) / 16_000
     raise AssertionError("nothing was heard")
 
 
@@ -348,17 +358,20 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
     for row, name in zip(played.truth, ("ana1", "ben1"), strict=True):
         clip = load_clip(name, tmp_path)
         said = row.end_utc - row.end + row.start - clip.speech[0] / RATE
-        heard = _begins(bot.listener.frames, owner[row.participant], clip.pcm[::3]) + time.time() - time.monotonic()
+        heard = _begins(_placed(bot, owner[row.participant]), clip.pcm[::3]) + time.time() - time.monotonic()
         errors.append(heard - said)
     assert all(abs(error) <= 0.15 for error in errors), errors
     assert bot.listener.names == {"ana": "Dr. Ana", "ben": "Ben"}
 
 
-def _begins(frames: list[tuple[float, AudioFrame]], track: str, clip: NDArray[np.int16]) -> float:
-    """When a clip (16 kHz) begins in what was heard of a track: monotonic seconds, by the best match."""
-    mine = [frame for _, frame in frames if frame.track_id == track]
-    heard = np.concatenate([frame.pcm for frame in mine]).astype(np.float64)
-    zero = min(frame.arrival - frame.position / 16_000 for frame in mine)
+def _begins(pieces: list[tuple[float, NDArray[np.int16]]], clip: NDArray[np.int16]) -> float:
+    """When a clip (16 kHz) begins in what was heard: monotonic seconds, by the best match."""
+    heard = np.concatenate([pcm for _, pcm in pieces]).astype(np.float64)
     size = len(heard) + len(clip)
     match = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(clip.astype(np.float64), size)), size)
-    return zero + float(match[: len(heard)].argmax()) / 16_000
+    best, before = int(match[: len(heard)].argmax()), 0
+    for at, pcm in pieces:
+        if best < before + pcm.size:
+            return at + (best - before) / 16_000
+        before += pcm.size
+    raise AssertionError("nothing was heard")
