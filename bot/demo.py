@@ -86,7 +86,7 @@ class Stage:
     def __init__(self, folder: Path, console: Console) -> None:
         self.folder = folder
         self.console = console
-        self.truth: list[Truth] = []
+        self.truth = folder / "truth.jsonl"
 
     @asynccontextmanager
     async def child(
@@ -121,15 +121,11 @@ class Stage:
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[dict[str, Any]]:
         """A rehearsal room; yields the bot's settings for it."""
-        truth = self.folder / "truth.jsonl"
-        arguments = ("bot", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(truth))
+        arguments = ("bot", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(self.truth))
         async with self.child("room", *arguments) as room:
             url = await room.line("rehearsal+ws://")
-            self.tell("Room", f"{url} · three people, real WebRTC (ICE, DTLS, SRTP, Opus)")
+            self.tell("Room", f"{url} · three people over real WebRTC")
             yield {"platform": "rehearsal", "meetingUrl": url}
-            await room.stop()
-        rows = truth.read_text(encoding="utf-8").splitlines() if truth.exists() else []
-        self.truth = [Truth(**json.loads(row)) for row in rows]
 
     @asynccontextmanager
     async def livekit(self) -> AsyncIterator[dict[str, Any]]:
@@ -139,25 +135,20 @@ class Stage:
         with livekit_server() as server:
             self.tell("LiveKit", f"{server.url} · a real livekit-server")
             keys = {"LIVEKIT_API_KEY": server.api_key, "LIVEKIT_API_SECRET": server.api_secret}
-            arguments = ("bot.rehearsal.livekit_room", SCRIPT, "--url", server.url, "--room", MEETING)
-            async with self.child("publishers", *arguments, environment=keys) as room:
-                await room.line('"ready"')
+            room = ("--url", server.url, "--room", MEETING, "--truth", str(self.truth))
+            async with self.child("publishers", "bot.rehearsal.livekit_room", SCRIPT, *room, environment=keys) as child:
+                await child.line("ready")
                 self.tell("Publishers", "three people with the LiveKit SDK")
-                collecting = asyncio.create_task(self._collect(room))
                 yield {
                     "platform": "livekit",
                     "meetingUrl": server.url,
                     "livekit": {"room": MEETING, "apiKey": server.api_key, "apiSecret": server.api_secret},
                 }
-                await room.stop()
-                await collecting
 
-    async def _collect(self, room: Child) -> None:
-        assert room.process.stdout is not None
-        async for line in room.process.stdout:
-            row = json.loads(line)
-            if row.pop("type") == "truth":
-                self.truth.append(Truth(**row))
+    def said(self) -> list[Truth]:
+        """What was really said, once the room is closed."""
+        rows = self.truth.read_text(encoding="utf-8").splitlines() if self.truth.exists() else []
+        return [Truth(**json.loads(row)) for row in rows]
 
 
 def main(room: str) -> int:
@@ -178,7 +169,7 @@ async def _demo(room: str, stage: Stage) -> int:
     stage.console.print(Text("Earshot demo: a meeting becomes a transcript, on this machine", style="bold"))
     started = time.monotonic()
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(EmbeddedRedis())
+        redis = await stack.enter_async_context(EmbeddedRedis(append_only=True))
         stage.tell("Redis", f"{redis} · a real redis-server")
         transcriber = await stack.enter_async_context(_transcriber(stage))
         hold = stage.rehearsal if room == "rehearsal" else stage.livekit
@@ -192,7 +183,7 @@ async def _demo(room: str, stage: Stage) -> int:
             stage.console.print(bot.last_words(), markup=False)
             return code
         finals = await _finals(redis)
-        result = score(stage.truth, finals)
+        result = score(stage.said(), finals)
         await _summary(stage, redis, result, time.monotonic() - started)
     return 0 if result.finals else MEANINGS[SubCode.INTERNAL_ERROR].exit_code
 
