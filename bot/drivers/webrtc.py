@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
@@ -49,6 +50,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@contextmanager
+def _sdp_errors() -> Iterator[None]:
+    """aiortc answers bad SDP with exceptions of many kinds: they all become ValueError."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"unusable session description: {error}") from error
+
+
 class Peer:
     """One aiortc connection whose tasks have all ended after `close`.
 
@@ -69,6 +79,7 @@ class Peer:
         self._connected, self._lost = connected, lost
         self._over = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._connecting: set[asyncio.Task[None]] = set()
         # aiortc connects in tasks that nobody waits for: they are made here, so that `close` can
         connect: Any = self.connection._RTCPeerConnection__connect  # type: ignore[attr-defined]
@@ -83,20 +94,22 @@ class Peer:
 
     async def offer(self) -> str:
         """An SDP offer with every candidate in it."""
-        return await self._describe(RTCSessionDescription("", "offer"))
+        return await self._describe()
 
     async def answer(self, offer: str) -> str:
-        """Takes an SDP offer and returns the SDP answer, with every candidate in it."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        self._expect_connection()
-        return await self._describe(RTCSessionDescription("", "answer"))
+        """Takes an SDP offer and returns the SDP answer, with every candidate in it. ValueError: not to be used."""
+        with _sdp_errors():
+            await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            self._expect_connection()
+            return await self._describe()
 
     async def accept(self, answer: str) -> None:
-        """Takes the SDP answer to our `offer`."""
-        await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        self._expect_connection()
+        """Takes the SDP answer to our `offer`. ValueError: not to be used."""
+        with _sdp_errors():
+            await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            self._expect_connection()
 
-    async def _describe(self, kind: RTCSessionDescription) -> str:
+    async def _describe(self) -> str:
         token = _peer_on_loopback.set(self._loopback)
         try:
             await self.connection.setLocalDescription()
@@ -124,8 +137,13 @@ class Peer:
             self._lost(reason)
 
     async def close(self) -> None:
-        """Ends the connection within a second; `lost` is not called any more. May be called again."""
+        """Ends the connection within a second; `lost` is not called any more. May be called again, and cancelled."""
         self._over = True
+        if self._closing is None:  # a task of its own: half closed, aiortc could not be closed any more
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         for task in self._connecting:
@@ -180,13 +198,11 @@ class TrackReceiver:
 
     async def accept(self, answer: str) -> None:
         """Takes the answer to `offer`. Raises ValueError when it is no usable SDP."""
-        with _SdpErrors():
-            await self._peer.accept(answer)
+        await self._peer.accept(answer)
 
     async def answer(self, offer: str) -> str:
         """Answers an offer of one Opus track. Raises ValueError when it is no usable SDP."""
-        with _SdpErrors():
-            return await self._peer.answer(offer)
+        return await self._peer.answer(offer)
 
     async def close(self) -> None:
         """Ends the connection within a second; neither frames nor calls come afterwards."""
@@ -218,14 +234,3 @@ class TrackReceiver:
             self._timer = None
         if due is not None and self._timer is None and not self._closed:
             self._timer = self._loop.call_at(due, self._tick)
-
-
-class _SdpErrors:
-    """aiortc answers bad SDP with errors of many kinds: they all become ValueError."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, OSError):
-            raise ValueError(f"unusable session description: {error}") from error

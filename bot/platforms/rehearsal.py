@@ -98,8 +98,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 @dataclass(slots=True)
 class _Track:
-    participant: str
-    muted: bool
+    muted: bool = False
     receiver: TrackReceiver | None = None
 
 
@@ -110,9 +109,9 @@ class _Attendance:
         self._config, self._listener = config, listener
         self._websocket: ClientConnection | None = None
         self._admitted = False
-        self._connected = False
         self._names: dict[str, str] = {}
         self._tracks: dict[str, _Track] = {}
+        self._receivers: set[TrackReceiver] = set()  # that are not closed yet
         self._group: asyncio.TaskGroup | None = None
         self.over = False
         """Nothing is reported any more."""
@@ -135,10 +134,9 @@ class _Attendance:
                         outcome = await self._attend(websocket)
                     finally:
                         self._websocket = None
-                        await self._close_receivers()
+                        await asyncio.gather(*map(self._close, set(self._receivers)))
                 if outcome is not None:
                     return outcome
-                self._connected = False
                 if self._admitted:
                     self._report(ev.TransportLost())
 
@@ -183,6 +181,11 @@ class _Attendance:
                 pass
             except EarshotError as error:
                 refusal = error
+            except (ValueError, KeyError, TypeError, AttributeError):
+                refusal = EarshotError(
+                    SubCode.ROOM_UNREACHABLE,
+                    f"meetingUrl {self._config.meeting_url} is no rehearsal room of this version",
+                )
             finally:
                 self._group = None
         if refusal is not None:
@@ -270,14 +273,14 @@ class _Attendance:
 
     def _open_track(self, track: str, participant: str, muted: bool) -> None:
         if track not in self._tracks:
-            self._tracks[track] = _Track(participant, False)
+            self._tracks[track] = _Track()
             self._report(ev.TrackOpened(track, participant))
         self._mute(track, muted)
 
     def _close_track(self, track: str) -> None:
         if closed := self._tracks.pop(track, None):
             if closed.receiver is not None and self._group is not None:
-                self._group.create_task(closed.receiver.close())
+                self._group.create_task(self._close(closed.receiver))
             self._report(ev.TrackClosed(track))
 
     def _mute(self, track: str, muted: bool) -> None:
@@ -299,6 +302,7 @@ class _Attendance:
         known.receiver = TrackReceiver(
             track, self._audio, loopback=loopback, lost=lambda reason: websocket.transport.abort()
         )
+        self._receivers.add(known.receiver)
         self._group.create_task(self._answer(websocket, track, known.receiver, sdp))
 
     async def _answer(self, websocket: ClientConnection, track: str, receiver: TrackReceiver, sdp: str) -> None:
@@ -313,8 +317,6 @@ class _Attendance:
         if track is not None and not track.muted and not self.over:
             self._listener.audio(frame)
 
-    async def _close_receivers(self) -> None:
-        receivers = [track.receiver for track in self._tracks.values() if track.receiver is not None]
-        for track in self._tracks.values():
-            track.receiver = None
-        await asyncio.gather(*(receiver.close() for receiver in receivers))
+    async def _close(self, receiver: TrackReceiver) -> None:
+        await receiver.close()
+        self._receivers.discard(receiver)

@@ -266,19 +266,26 @@ class Room:
 async def serve(
     script: Script, clips: dict[str, Clip], host: str = "127.0.0.1", port: int = 0, truth: TextIO | None = None
 ) -> AsyncIterator[Room]:
-    """A room that listens; port 0 takes a free one. Closes every connection at the end."""
+    """A room that listens; port 0 takes a free one. Closes every connection at the end.
+
+    Raises:
+        EarshotError: CONFIG_INVALID when it cannot listen there.
+    """
     room = Room(script, clips, truth)
-    server = await listen_on(
-        room.visit,
-        host,
-        port,
-        process_request=room.door,
-        compression=None,
-        max_size=256 * 1024,
-        ping_interval=5,
-        ping_timeout=5,
-        close_timeout=1,
-    )
+    try:
+        server = await listen_on(
+            room.visit,
+            host,
+            port,
+            process_request=room.door,
+            compression=None,
+            max_size=256 * 1024,
+            ping_interval=5,
+            ping_timeout=5,
+            close_timeout=1,
+        )
+    except OSError as error:
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen: no room at {host}:{port}: {error}") from None
     address = server.sockets[0].getsockname()
     room.url = f"rehearsal+ws://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     playing = asyncio.create_task(room.play())
@@ -332,7 +339,10 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
         loop.add_signal_handler(number, stop, 128 + number)
     if owned:
         loop.add_reader(0, owner_gone)
-    rows = open(truth, "w", encoding="utf-8") if truth else None  # noqa: ASYNC230, SIM115 (once, before the room opens)
+    try:
+        rows = open(truth, "w", encoding="utf-8") if truth else None  # noqa: ASYNC230, SIM115 (once, before it opens)
+    except OSError as error:
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--truth: {error}") from None
     try:
         async with serve(script, clips, host.strip("[]") or "127.0.0.1", int(port), rows) as room:
             sys.stdout.write(f"{room.url}\n")
@@ -344,8 +354,6 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
                     wait.cancel()
             if room.ended.is_set():
                 await room.emptied()
-    except OSError as error:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen {listen}: {error.strerror or error}") from None
     finally:
         if rows is not None:
             rows.close()

@@ -74,6 +74,7 @@ class Visit:
         self._loopback = is_loopback(str(websocket.remote_address[0]))
         self._outbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(1000)  # messages; full: disconnected
         self._senders: dict[str, TrackSender] = {}
+        self._unclosed: set[TrackSender] = set()
         self._offering: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self.admitted = False
@@ -90,7 +91,11 @@ class Visit:
                     task.cancel()
         finally:
             self._group = None
-            await asyncio.gather(*(sender.peer.close() for sender in self._senders.values()))
+            await asyncio.gather(*map(self._close, set(self._unclosed)))
+
+    async def _close(self, sender: TrackSender) -> None:
+        await sender.peer.close()
+        self._unclosed.discard(sender)
 
     def tell(self, kind: str, **content: Any) -> None:
         """Queues a message for the bot."""
@@ -122,6 +127,7 @@ class Visit:
     async def _offer(self, track: str) -> None:
         sender = TrackSender(self._loopback, lambda reason: self.cut())
         self._senders[track] = sender
+        self._unclosed.add(sender)
         self.tell("offer", track=track, sdp=await sender.peer.offer())
 
     def close_track(self, track: str) -> None:
@@ -131,7 +137,7 @@ class Visit:
             offering.cancel()
         sender = self._senders.pop(track, None)
         if sender is not None and self._group is not None:
-            self._group.create_task(sender.peer.close())
+            self._group.create_task(self._close(sender))
 
     def push(self, track: str, timestamp: int, payload: bytes) -> None:
         """Sends a packet of a track."""

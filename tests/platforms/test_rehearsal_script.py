@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -16,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen_on
+from websockets.exceptions import ConnectionClosed
 
 from bot import rehearsal
 from bot.audio.timeline import Timeline
@@ -26,7 +29,7 @@ from bot.core.errors import EarshotError, SubCode
 from bot.platforms import load
 from bot.platforms import rehearsal as platform
 from bot.rehearsal.clips import load_clip, load_script, to_rate
-from bot.rehearsal.room import Room, serve
+from bot.rehearsal.room import Room, main, serve
 from bot.rehearsal.script import ScriptError, parse_script
 from bot.rehearsal.voice import Truth
 from tests.platforms.contract import attending, child_processes
@@ -193,6 +196,69 @@ async def test_says_when_the_room_does_not_answer(monkeypatch: pytest.MonkeyPatc
             assert failure.value.code is SubCode.JOIN_TIMEOUT
 
 
+@pytest.mark.parametrize("answer", ["hello", "[]", "7", '{"type": "admitted"}', '{"type": "joined", "participant": 1}'])
+async def test_says_when_it_is_no_room(answer: str) -> None:
+    """A server that talks nonsense: ROOM_UNREACHABLE, naming it."""
+
+    async def server_of_something(websocket: ServerConnection) -> None:
+        await websocket.send(answer)
+        await websocket.wait_closed()
+
+    async with listen_on(server_of_something, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with attending(load("rehearsal"), configuration(f"rehearsal+ws://127.0.0.1:{port}")) as bot:
+            with pytest.raises(EarshotError, match=f"127.0.0.1:{port} is no rehearsal room") as failure:
+                await bot.ends()
+            assert failure.value.code is SubCode.ROOM_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "message", ["hello", "[]", '{"type": "join"}', '{"type": "leave"}', '{"type": 3, "identity": 4}']
+)
+async def test_the_room_turns_away_who_talks_nonsense(message: str) -> None:
+    """A client whose first message is no `join` is disconnected with the reason; the others do not notice."""
+    async with room_of('{"version": 1}') as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+        async with connect(room.url.removeprefix("rehearsal+")) as websocket:
+            await websocket.send(message)
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+            assert (websocket.close_code, "join" in (websocket.close_reason or "")) == (1008, True)
+        await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+
+
+async def test_the_room_survives_bad_answers() -> None:
+    """An answer that is no session description disconnects that bot alone."""
+    script = """{"version": 1, "participants": [{"id": "ana", "name": "Ana"}],
+        "timeline": [{"at": 30, "who": "ana", "do": "mute"}]}"""
+    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+        async with connect(room.url.removeprefix("rehearsal+")) as websocket:
+            await websocket.send('{"type": "join", "identity": "x", "name": "X"}')
+            await websocket.send('{"type": "answer", "track": "nobody", "sdp": "?"}')
+            while (message := json.loads(await websocket.recv()))["type"] != "offer":
+                pass
+            await websocket.send(json.dumps({"type": "answer", "track": message["track"], "sdp": "?"}))
+            async with asyncio.timeout(3):
+                await websocket.wait_closed()
+        await bot.listener.until(lambda: bot.listener.owner, "the track")
+
+
+async def test_leaves_while_a_track_is_being_closed() -> None:
+    """Cancelled in the moment in which a participant leaves: nothing of aiortc is left half closed."""
+    for delay in (0.0, 0.001, 0.003):
+        async with room_of('{"version": 1}') as room:
+            directed = DirectedRoom(room)
+            await directed.join("ana", "Ana")
+            await directed.tone("ana", 440)
+            async with attending(load("rehearsal"), configuration(room.url)) as bot:
+                await bot.hears("ana", 440)
+                await directed.leave("ana")
+                await bot.listener.until(lambda bot=bot: not bot.listener.owner, "the track is closed")  # type: ignore[misc]
+                await asyncio.sleep(delay)
+                bot.task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await bot.ends(2)
+
+
 class TestOwnRoom:
     """`rehearsal:path/to/script.json` starts the room as a child process."""
 
@@ -276,6 +342,22 @@ async def test_the_command_plays_a_script_to_its_end(tmp_path: Path) -> None:
     assert row.start == pytest.approx(0.72, abs=0.05)
     assert row.end == pytest.approx(2.48, abs=0.05)
     assert time.time() - 10 < row.end_utc < time.time()
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad script, a port that is taken, no address, a truth file that cannot be written: exit 2 and the reason."""
+    script = tmp_path / "meeting.json"
+    script.write_text('{"version": 1}')
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for arguments, said in (
+            ((str(tmp_path / "none.json"), "127.0.0.1:0"), "none.json"),
+            ((str(script), f"127.0.0.1:{port}"), str(port)),
+            ((str(script), "9300:"), "HOST:PORT"),
+            ((str(script), "127.0.0.1:0", str(tmp_path)), "--truth"),
+        ):
+            assert main(*arguments) == 2
+            assert said in capsys.readouterr().err
 
 
 @pytest.mark.processes
