@@ -40,7 +40,7 @@ class GateSettings:
     """Silence after which an utterance is over."""
     tail: float = 0.2
     """Audio sent after the last speech; the rest of the hangover is only sent if speech goes on."""
-    pad: float = 0.1
+    pad: float = 0.05
     """From the last speech frame to the reported end. At most `tail`."""
     bridge: float = 1.0
     """A gap in the track up to this is silence; a longer one ends the utterance."""

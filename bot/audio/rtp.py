@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 WAIT = 0.060
 """Seconds that a hole is given, from the arrival of the oldest packet behind it."""
+EARLY = 1e-6
+"""Seconds by which a timer may fire early (event loops round to their clock's resolution)."""
 BOUND = 0.200
 """Seconds of audio that may wait; with more, the hole is given up at once."""
 MAX_WAITING = 80
@@ -168,7 +170,8 @@ class JitterBuffer:
         ordered = []
         while self._waiting:
             if self._next not in self._waiting:
-                if now < min(packet.at for packet in self._waiting.values()) + WAIT and not self._is_full():
+                due = min(packet.at for packet in self._waiting.values()) + WAIT - EARLY
+                if now < due and not self._is_full():
                     break
                 first = min(self._waiting)
                 self._given_up += first - self._next

@@ -49,7 +49,7 @@ def utterances(events: list[GateEvent]) -> list[tuple[Onset, NDArray[np.int16], 
             onset, pieces = event, []
             assert event.start <= event.speech
             assert not found or event.start >= found[-1][0].start + len(found[-1][1])
-            assert not found or event.start >= found[-1][2].end - RATE // 10
+            assert not found or event.start >= found[-1][2].end - RATE // 20
         elif isinstance(event, Speech):
             assert onset is not None
             assert len(event.pcm) > 0
@@ -72,7 +72,7 @@ def test_one_utterance() -> None:
     ((onset, pcm, end),) = utterances(events)
     speech = 1000 + 40 * FRAME
     assert onset == Onset(speech - frames_of(0.4) * FRAME, speech)
-    assert end == End(speech + 30 * FRAME + RATE // 10)
+    assert end == End(speech + 30 * FRAME + RATE // 20)
     assert len(pcm) == (frames_of(0.4) + 30 + frames_of(0.2)) * FRAME
     first = onset.start - 1000
     assert np.array_equal(pcm, sound[first : first + len(pcm)])
@@ -106,9 +106,9 @@ def test_hysteresis() -> None:
     """A doubtful frame neither opens the gate nor ends speech; once speech has paused, it does not resume it."""
     assert gate().push(0, track((MAYBE, 50))) == []
     held = utterances(gate().push(0, track((SPEECH, 5), (MAYBE, 20), (SPEECH, 5), (SILENCE, 20))))
-    assert [end.end for _, _, end in held] == [30 * FRAME + RATE // 10]
+    assert [end.end for _, _, end in held] == [30 * FRAME + RATE // 20]
     paused = utterances(gate().push(0, track((SPEECH, 5), (SILENCE, 1), (MAYBE, 20))))
-    assert [end.end for _, _, end in paused] == [5 * FRAME + RATE // 10]
+    assert [end.end for _, _, end in paused] == [5 * FRAME + RATE // 20]
 
 
 @pytest.mark.parametrize(("frames", "opens"), [(2, False), (3, True)])
@@ -184,7 +184,7 @@ class TestFlush:
         """The end is that of the speech."""
         opened = gate()
         events = opened.push(0, track((SPEECH, 10), (SILENCE, 10))[:-200]) + opened.flush()
-        assert [end.end for _, _, end in utterances(events)] == [10 * FRAME + RATE // 10]
+        assert [end.end for _, _, end in utterances(events)] == [10 * FRAME + RATE // 20]
 
     def test_the_track_goes_on_later(self) -> None:
         """Not before where it ended, whatever its clock says."""
