@@ -63,7 +63,7 @@ HANG_UP_TIMEOUT_S = 0.8
 """Both together stay below the 2 s in which a platform has to leave."""
 GIVE_UP_S = 120.0
 """The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
-REJOIN_PAUSE_S = 1.0
+REJOIN_PAUSE_S = 0.5
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 
@@ -92,7 +92,6 @@ _DEPARTURES: tuple[EventTypes, ...] = (
     "participant_disconnected",
     "track_unpublished",
     "track_unsubscribed",
-    "track_subscription_failed",
 )
 
 log = structlog.get_logger(__name__)
@@ -167,11 +166,11 @@ class LiveKit:
         end = await _visit(config, url, attendance, leave)
         failure = ""
         while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
+            await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
             try:
                 end = await _visit(config, url, attendance, leave)
             except EarshotError as error:
                 failure = f": {error}"
-                await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
         if end is None:
             words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
             raise EarshotError(SubCode.CONNECTION_LOST, words)
@@ -201,7 +200,7 @@ async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
     finally:
         working.cancel()
         leaving.cancel()
-        await asyncio.wait((working, leaving))
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _join(room: rtc.Room, url: str, token: str) -> None:
@@ -222,7 +221,7 @@ async def _join(room: rtc.Room, url: str, token: str) -> None:
         if not dialling.done():
             await asyncio.wait([dialling], timeout=LANDING_TIMEOUT_S)
             dialling.cancel()
-            await asyncio.wait([dialling])
+            await asyncio.gather(dialling, return_exceptions=True)
 
 
 async def _hang_up(room: rtc.Room) -> None:
@@ -255,6 +254,7 @@ class _Attendance:
             room.on(name, self._changed)
         for name in _DEPARTURES:
             room.on(name, self._departed)
+        room.on("track_subscription_failed", self._not_subscribed)
         room.on("disconnected", self._disconnected)
 
     def _changed(self) -> None:
@@ -262,6 +262,10 @@ class _Attendance:
 
     def _departed(self) -> None:
         asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
+
+    def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
+        log.warning("livekit_subscription_failed", track=sid, error=error)
+        self._asked.pop(sid, None)  # the next change of the room is the next attempt
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._reason = reason
