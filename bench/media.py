@@ -279,7 +279,7 @@ def report(rows: list[dict[str, Any]], kib: dict[str, float]) -> str:
         "* latency: waiting between a packet's arrival and its audio; computing comes on top (see CPU: 0.1 % of a core",
         "  is 20 µs per packet).",
         "",
-        "| Network | arrived | heard: Earshot | aiortc | thrown away: Earshot | aiortc | p50/p95 ms: Earshot | aiortc |",
+        "| Network | arrived | heard: Earshot | aiortc | thrown away: Earshot | aiortc | p50/p95 ms: Earshot |aiortc|",
         "|---|---|---|---|---|---|---|---|",
     ]
     for network in NETWORKS:

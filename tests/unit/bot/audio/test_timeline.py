@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.audio.timeline import CATCH_UP, FORGET, SLEW, Timeline
@@ -71,6 +71,7 @@ def test_the_assumed_delay_of_the_first_piece_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize("samples", [160, 320, 800, 1600])
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), ppm=st.floats(-200, 200), jitter=st.floats(0, 0.06))
 def test_jitter_and_drift(samples: int, seed: int, ppm: float, jitter: float) -> None:
     """Error at most 40 ms, and never more than one sample in 160 overlapped."""
@@ -82,12 +83,12 @@ def test_jitter_and_drift(samples: int, seed: int, ppm: float, jitter: float) ->
 
 @pytest.mark.parametrize("ppm", [-200, 200])
 def test_ten_minutes_of_drift(ppm: int) -> None:
-    """120 ms of drift do not add up, and are followed without a jump: no piece moves by more than 2 samples."""
-    track = Track(ppm)
-    errors = list(track.run(30_000, 0.03, 7))
+    """120 ms of drift do not add up, and are followed without a jump: no piece moves by more than 1 sample in 160."""
+    track = Track(ppm, 960)
+    errors = list(track.run(10_000, 0.03, 7))
     assert max(map(abs, errors)) <= 0.0402
     moves = [start - end for start, end in zip(track.starts[1:], track.ends[1:-1], strict=True)]
-    assert max(map(abs, moves)) <= 320 // SLEW
+    assert max(map(abs, moves)) <= 960 // SLEW
 
 
 @given(
