@@ -20,6 +20,7 @@ from typing import Any
 from aioice import ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import get_capabilities
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtpPacket
 
@@ -39,6 +40,10 @@ def _candidate_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
 
 
 ice.get_host_addresses = _candidate_addresses
+_SDP_FAULTS = (
+    *(ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
+)
 _sources = itertools.count(1)  # a track's next connection has another clock
 
 
@@ -55,7 +60,7 @@ def _sdp_errors() -> Iterator[None]:
     """aiortc answers bad SDP with exceptions of many kinds: they all become ValueError."""
     try:
         yield
-    except Exception as error:
+    except _SDP_FAULTS as error:
         raise ValueError(f"unusable session description: {error}") from error
 
 

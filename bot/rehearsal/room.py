@@ -289,6 +289,7 @@ async def serve(
     address = server.sockets[0].getsockname()
     room.url = f"rehearsal+ws://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     playing = asyncio.create_task(room.play())
+    playing.add_done_callback(lambda _: room.ended.set())  # also when it fails: nobody waits for ever
     try:
         yield room
     finally:

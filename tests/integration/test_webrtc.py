@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import aioice.ice
@@ -168,6 +169,31 @@ async def test_bad_session_descriptions() -> None:
             with pytest.raises(ValueError, match="unusable session description"):
                 await receiver.answer(sdp)
             await receiver.close()
+
+
+async def test_damaged_session_descriptions() -> None:
+    """Whatever is wrong with an offer, it is answered, or refused with ValueError, and closed."""
+    random = Random(3)
+    async with pair() as both:
+        lines = (await both.sender.peer.offer()).splitlines()
+    refused = 0
+    for _ in range(80):
+        damaged = list(lines)
+        for _ in range(random.randint(1, 3)):
+            at = random.randrange(len(damaged))
+            line = damaged.pop(at)
+            if random.random() < 0.7:
+                cut = random.randrange(len(line) + 1)
+                damaged.insert(
+                    at, line[:cut] + random.choice(["", "0", " ", "x", "99999999999", ":"]) + line[cut + 1 :]
+                )
+        receiver = TrackReceiver("t", lambda frame: None, loopback=True)
+        try:
+            await receiver.answer("\r\n".join(damaged) + "\r\n")
+        except ValueError:
+            refused += 1
+        await receiver.close()
+    assert 0 < refused < 80
 
 
 async def test_says_once_that_the_other_side_is_gone() -> None:
