@@ -157,9 +157,10 @@ def main(room: str) -> int:
     with tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder, asyncio.Runner() as runner:
         try:
             return runner.run(_demo(room, Stage(Path(folder), console)))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError) as stopped:
             console.print("\nStopped; every process has ended.")
-            return MEANINGS[SubCode.INTERRUPTED].exit_code
+            interrupted = isinstance(stopped, KeyboardInterrupt)
+            return MEANINGS[SubCode.INTERRUPTED if interrupted else SubCode.TERMINATED].exit_code
 
 
 async def _demo(room: str, stage: Stage) -> int:

@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: configs/bot.schema.json and docs/exit-codes.md. A test compares them.
+"""Writes what is derived from the code: the schema, the exit codes, the lifecycle. A test compares them.
 
 python tools/generate_docs.py
 """
@@ -14,6 +14,15 @@ sys.path.insert(0, str(ROOT))
 
 from bot.config import json_schema  # noqa: E402
 from bot.core.errors import MEANINGS  # noqa: E402
+from bot.core.lifecycle import mermaid  # noqa: E402
+
+LIFECYCLE_HEAD = """\
+# The life of a bot
+
+Each change is an event on the stream `earshot:status:<connectionId>`, the terminal one exactly once. (Generated from the
+table in `bot/core/lifecycle.py` by `tools/generate_docs.py`; why a bot ended: [exit codes](exit-codes.md).)
+
+"""
 
 EXIT_CODES_HEAD = """\
 # Why a bot ended: exit codes and sub-codes
@@ -41,6 +50,7 @@ def generated() -> dict[str, str]:
     return {
         "configs/bot.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "docs/exit-codes.md": exit_codes(),
+        "docs/lifecycle.md": f"{LIFECYCLE_HEAD}```mermaid\n{mermaid()}```\n",
     }
 
 

