@@ -45,7 +45,9 @@ class GateSettings:
     bridge: float = 1.0
     """A gap in the track up to this is silence; a longer one ends the utterance."""
     patience: float = 0.25
-    """Time beyond the hangover after which a track that sends nothing at all is taken as silent."""
+    """Time beyond the hangover after which a track that stopped sending in mid-speech is taken as silent."""
+    lull: float = 0.1
+    """The same for one that stopped after `tail` of silence, as senders with DTX do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,8 @@ class SpeechGate:
         stays in its utterance.
         """
         silent = now - self._next + len(self._partial) + self._run * FRAME
-        if self._is_open and silent > (self._settings.hangover + self._settings.patience) * RATE:
+        patience = self._settings.lull if self._run >= self._tail else self._settings.patience
+        if self._is_open and silent > (self._settings.hangover + patience) * RATE:
             return self.flush()
         return []
 

@@ -197,13 +197,13 @@ class TestFlush:
 
 
 class TestIdle:
-    @pytest.mark.parametrize("silent", [0, 5])
-    def test_a_track_that_stops_sending(self, silent: int) -> None:
-        """Its utterance ends 0.7 s after the last speech, and what comes late is a new one."""
+    @pytest.mark.parametrize(("silent", "after"), [(0, 0.7), (5, 0.7), (7, 0.55), (12, 0.55)])
+    def test_a_track_that_stops_sending(self, silent: int, after: float) -> None:
+        """Its utterance ends 0.7 s after the last speech, sooner if silence had begun; what comes late is a new one."""
         opened = gate()
         events = opened.push(0, track((SPEECH, 10), (SILENCE, silent)))
-        assert opened.idle(10 * FRAME + 11_200) == []
-        events += opened.idle(10 * FRAME + 11_201)
+        assert opened.idle(10 * FRAME + round(after * RATE)) == []
+        events += opened.idle(10 * FRAME + round(after * RATE) + 1)
         assert isinstance(events[-1], End)
         events += opened.push((10 + silent) * FRAME + 3000, track((SPEECH, 10), (SILENCE, 20)))
         assert len(utterances(events)) == 2
