@@ -41,7 +41,7 @@ LEAVING = 2.0
 """Seconds of them that the platform has to leave."""
 HOUSEKEEPING = 5.0
 """Seconds between looks at idle lanes."""
-LISTENING = 0.05
+LISTENING = 0.03
 """Seconds between looks at tracks that may have stopped sending while somebody speaks."""
 ROOM_TOKEN_PLATFORMS = frozenset({"livekit"})
 

@@ -1,11 +1,10 @@
-"""How tests run here: async tests on a loop of their own, no leaked task, no blocking call in the unit suite, real tools or a said reason."""
+"""How tests run here: async tests on a loop of their own, no leaked task, no blocking call in the unit suite."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     async def body() -> list[str]:
         await pyfuncitem.obj(**arguments)
         await asyncio.sleep(0)
-        return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]  # type: ignore[operator]
+        return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
 
     virtual = "virtual_time" in pyfuncitem.fixturenames
     guard = blockbuster_ctx() if is_unit else contextlib.nullcontext()
@@ -46,7 +45,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The test's environment without any setting of the bot."""
     for name in (
         "VEXA_BOT_CONFIG",

@@ -26,8 +26,8 @@ class SubCode(StrEnum):
     TRANSCRIBER_REFUSED = "transcriber_refused"
     CALLBACK_UNREACHABLE = "callback_unreachable"
     ROOM_UNREACHABLE = "room_unreachable"
-    TOKEN_REFUSED = "token_refused"  # noqa: S105
-    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    TOKEN_REFUSED = "token_refused"
+    TOKEN_EXPIRED = "token_expired"
     JOIN_REFUSED = "join_refused"
     JOIN_TIMEOUT = "join_timeout"
     LOBBY_TIMEOUT = "lobby_timeout"
@@ -55,12 +55,14 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.MEETING_ENDED: Meaning(0, True, "The meeting was ended for everyone.", "Nothing to do."),
     SubCode.LEFT_ALONE: Meaning(0, True, "Everyone else left.", "See `automaticLeave.everyoneLeftTimeout`."),
     SubCode.STARTUP_ALONE: Meaning(0, True, "Nobody joined.", "See `automaticLeave.noOneJoinedTimeout`."),
-    SubCode.LEAVE_TIMEOUT: Meaning(0, True, "The planned time in the meeting is over.", "See `automaticLeave.timeout`."),
+    SubCode.LEAVE_TIMEOUT: Meaning(0, True, "The planned time is over.", "See `automaticLeave.timeout`."),
     SubCode.MAX_DURATION: Meaning(0, True, "The absolute cap on a meeting was reached.", "See `maxDurationMs`."),
     SubCode.INTERNAL_ERROR: Meaning(1, False, "A bug in the bot.", "Report it with the log of the run."),
     SubCode.CONFIG_INVALID: Meaning(2, False, "The configuration has errors; each is printed.", "`earshot validate`."),
     SubCode.CONFIG_UNREADABLE: Meaning(2, False, "No configuration, or not JSON.", "Pass `--config` or `BOT_CONFIG`."),
-    SubCode.REDIS_UNREACHABLE: Meaning(3, False, "Redis did not answer at the start.", "Check `redisUrl` and the network."),
+    SubCode.REDIS_UNREACHABLE: Meaning(
+        3, False, "Redis did not answer at the start.", "Check `redisUrl`, the network."
+    ),
     SubCode.TRANSCRIBER_UNREACHABLE: Meaning(
         3, False, "No transcriber answered at the start.", "Check `whisperLiveUrl` and the network."
     ),
@@ -75,8 +77,8 @@ MEANINGS: dict[SubCode, Meaning] = {
         4, False, "The meeting server refused the token.", "Check key, secret and room of the token."
     ),
     SubCode.TOKEN_EXPIRED: Meaning(4, False, "The room token has expired.", "Mint a new one."),
-    SubCode.JOIN_REFUSED: Meaning(4, False, "The host or the server refused to let us in.", "Ask the host to admit the bot."),
-    SubCode.JOIN_TIMEOUT: Meaning(4, False, "Joining took too long.", "Check the network between bot and meeting server."),
+    SubCode.JOIN_REFUSED: Meaning(4, False, "We were refused entry.", "Ask the host to admit the bot."),
+    SubCode.JOIN_TIMEOUT: Meaning(4, False, "Joining took too long.", "Check the network to the meeting server."),
     SubCode.LOBBY_TIMEOUT: Meaning(
         4, False, "Nobody admitted us from the lobby in time.", "See `automaticLeave.waitingRoomTimeout`."
     ),

@@ -1,7 +1,7 @@
 """What can happen to a meeting and what can be ordered: the vocabulary of the control plane. Read this first.
 
-Every value is frozen. Times are seconds on the monotonic clock unless a field says otherwise. Audio is not here: samples
-walk the audio plane (`bot.audio`) and only what they *say* about the meeting (`AudioHeard`) becomes an event.
+Every value is frozen. Audio is not here: samples walk the audio plane (`bot.audio`), and only what they *say* about the
+meeting (`AudioHeard`) becomes an event.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ParticipantKind(StrEnum):
     """Agents, egress, ingress and hidden participants."""
 
 
-# --- from the platform -------------------------------------------------------------------------------------------------
+# --- from the platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ PlatformEvent: TypeAlias = (
 )
 
 
-# --- from the rest of the bot ------------------------------------------------------------------------------------------
+# --- from the rest of the bot
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class LinkChanged:
 Event: TypeAlias = PlatformEvent | AudioHeard | PlatformEnded | CommandReceived | StopRequested | LinkChanged
 
 
-# --- effects: what the runner must do ----------------------------------------------------------------------------------
+# --- effects: what the runner must do
 
 
 class Status(StrEnum):

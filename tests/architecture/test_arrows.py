@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.source import imports, modules
 
-PURE = ("bot.core", "bot.audio", "transcriber.core", "transcriber.protocol")
+PURE = ("bot.core", "bot.audio", "transcriber.core", "transcriber.protocol", "transcriber.wire")
 FORBIDDEN_IN_PURE = {
     "asyncio", "concurrent", "http", "io", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
     "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
@@ -26,7 +26,8 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.drivers": ("bot.core", "bot.audio", "bot.platforms.base", "bot.drivers"),
     "bot.links": ("bot.core", "bot.audio", "bot.links", "bot.config", "bot.ops", "transcriber.protocol"),
     "transcriber.core": ("transcriber.core", "transcriber.protocol"),
-    "transcriber.protocol": (),
+    "transcriber.protocol": ("transcriber.wire",),
+    "transcriber.wire": (),
     "transcriber.engine": ("transcriber.engine", "transcriber.core"),
 }
 BOT_MAY_SEE = ("transcriber.protocol", "transcriber.engine.silero")
