@@ -19,8 +19,8 @@ from bot.core.lifecycle import mermaid  # noqa: E402
 LIFECYCLE_HEAD = """\
 # The life of a bot
 
-Each change is an event on the stream `earshot:status:<connectionId>`, the terminal one exactly once. (Generated from the
-table in `bot/core/lifecycle.py` by `tools/generate_docs.py`; why a bot ended: [exit codes](exit-codes.md).)
+Each change is an event on the stream `earshot:status:<connectionId>`, the terminal one exactly once. Why a bot ended:
+[exit codes](exit-codes.md). (Generated from the table in `bot/core/lifecycle.py` by `tools/generate_docs.py`.)
 
 """
 

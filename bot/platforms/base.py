@@ -1,8 +1,8 @@
 """What a meeting platform owes the bot, and all that it gets to know.
 
 A platform turns one kind of meeting into `PlatformEvent`s and `AudioFrame`s. It never talks to Redis, to the
-transcriber or to the state machine, has no policy (when to leave, who matters), and frees everything it opened when `attend`
-returns, raises or is cancelled.
+transcriber or to the state machine, has no policy (when to leave, who matters), and frees everything it opened when
+`attend` returns, raises or is cancelled.
 """
 
 from __future__ import annotations
