@@ -78,7 +78,7 @@ MAX_BAD_MESSAGES = 10
 EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language"})
 BACKEND = "faster_whisper"
 """What the ready message must say: a stock client records no completed segment otherwise."""
-FORK_CONTROL_TYPES = frozenset({"speaker_activity", "audio_chunk_metadata", "session_control"})
+FORK_CONTROL_TYPES = ("speaker_activity", "audio_chunk_metadata", "session_control")
 """Control messages that bots of the older fork send; nothing here depends on them."""
 
 

@@ -1,0 +1,194 @@
+"""The values of the wire format: read strictly, written as stock peers expect."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.wire import (
+    AUDIO_FORMATS,
+    Handshake,
+    ProtocolError,
+    Resume,
+    WireSegment,
+    WireWord,
+    index,
+    json_object,
+    mapping,
+    number,
+    read_samples,
+    seconds,
+    sequence,
+    text,
+)
+
+STOCK_HELLO = (
+    '{"uid": "9b9b", "language": "en", "task": "transcribe", "model": "small", "use_vad": true, '
+    '"send_last_n_segments": 10, "no_speech_thresh": 0.45, "clip_audio": false, "same_output_threshold": 10, '
+    '"enable_translation": false, "target_language": "fr", "hotwords": null, "initial_prompt": null, '
+    '"vad_parameters": null, "word_timestamps": false, "enable_diarization": false, "max_speakers": 10}'
+)
+"""What whisper-live 0.10.0's client sends (key order as ours)."""
+FORK_HELLO = (
+    '{"uid": "u1", "language": null, "task": null, "model": null, "use_vad": false, "platform": "google_meet", '
+    '"meeting_url": "https://meet.google.com/abc", "token": "t0", "meeting_id": 7, "transcription_tier": "realtime"}'
+)
+
+
+def test_a_stock_handshake_is_read_and_written_whole() -> None:
+    """Our client's first message, without extensions, is byte for byte what the stock client sends."""
+    handshake = Handshake.parse(STOCK_HELLO)
+    assert handshake == Handshake("9b9b", language="en", model="small")
+    assert handshake.serialise() == STOCK_HELLO
+
+
+def test_the_older_forks_handshake_is_read() -> None:
+    """Null means default; the fork's own keys are kept, and the token is not shown."""
+    handshake = Handshake.parse(FORK_HELLO)
+    assert (handshake.task, handshake.model, handshake.platform, handshake.meeting_id) == (
+        "transcribe",
+        None,
+        "google_meet",
+        7,
+    )
+    assert "t0" not in repr(handshake)
+    assert json.loads(handshake.serialise())["token"] == "t0"
+    assert Handshake.parse('{"uid": "u", "meeting_id": "m-1"}').meeting_id == "m-1"
+
+
+def test_extensions_travel_in_the_handshake() -> None:
+    """What goes beyond stock servers is in the same message."""
+    ours = Handshake(
+        "u", extensions=frozenset({"ack", "int16"}), resume=Resume("u0", 160), vad_parameters={"onset": 0.4}
+    )
+    assert Handshake.parse(ours.serialise()) == ours
+    assert json.loads(ours.serialise())["extensions"] == ["ack", "int16"]
+    assert Handshake.parse(Handshake("u", audio_format="int16").serialise()).audio_format == "int16"
+
+
+def test_every_wrong_key_is_named() -> None:
+    """One refusal lists all that is wrong, with what would be right."""
+    with pytest.raises(ProtocolError) as caught:
+        Handshake.parse(
+            '{"language": "klingon!", "task": "sing", "use_vad": 1, "send_last_n_segments": 101, "no_speech_thresh": 2,'
+            '"vad_parameters": {"onsett": 1}, "extensions": "ack", "max_speakers": 0, '
+            '"resume": {"uid": "", "sample": 1}}'
+        )
+    assert caught.value.fatal
+    for key in ("uid", "language", "task", "use_vad", "send_last_n_segments", "no_speech_thresh", "vad_parameters",
+                "extensions", "resume", "max_speakers"):  # fmt: skip
+        assert f"{key}: " in str(caught.value)
+    assert "onsett" in str(caught.value)
+    assert "transcribe, translate" in str(caught.value)
+
+
+@pytest.mark.parametrize("message", [b"{}", "", "[]", "nonsense", '{"uid": NaN}', "[" * 100_000, '{"uid": ""}'])
+def test_what_is_not_a_handshake_is_refused(message: str | bytes) -> None:
+    """Binary, no JSON, no object, no uid: a fatal ProtocolError."""
+    with pytest.raises(ProtocolError) as caught:
+        Handshake.parse(message)
+    assert caught.value.fatal
+
+
+def test_automatic_language_has_several_names() -> None:
+    """Null, an empty text and `auto` all mean detection."""
+    for language in ("null", '""', '"auto"', '"AUTO"'):
+        assert Handshake.parse(f'{{"uid": "u", "language": {language}}}').language is None
+    assert Handshake.parse('{"uid": "u", "language": "EN"}').language == "en"
+    assert Handshake.parse('{"uid": "u", "vad_parameters": {"threshold": null}}').vad_parameters is None
+
+
+def test_a_segment_is_written_as_stock_servers_do() -> None:
+    """Times are strings with three decimals; optional keys appear only when known."""
+    segment = WireSegment(0.5, 1.25, " hello", True)
+    assert segment.to_wire() == {"start": "0.500", "end": "1.250", "text": " hello", "completed": True}
+    word = WireWord(" hello", 0.5, 1.0, 0.98765)
+    whole = WireSegment(0.5, 1.25, " hello", False, "u:1", "en", (word,))
+    assert whole.to_wire() == {
+        "start": "0.500", "end": "1.250", "text": " hello", "completed": False, "segment_id": "u:1", "language": "en",
+        "words": [{"word": " hello", "start": "0.500", "end": "1.000", "probability": 0.988}],
+    }  # fmt: skip
+    back = WireSegment.parse(whole.to_wire())
+    assert (back.segment_id, back.language, back.words) == ("u:1", "en", (WireWord(" hello", 0.5, 1.0, 0.988),))
+
+
+def test_a_segment_is_read_from_any_stock_server() -> None:
+    """Times as numbers, no `completed`, keys we do not know."""
+    assert WireSegment.parse({"start": 1, "end": 2.5, "text": "a", "speaker": 3}) == WireSegment(1, 2.5, "a", False)
+    for wrong in ({"start": 2, "end": 1, "text": ""}, {"start": -1, "end": 1, "text": ""}, {"start": 0, "end": 1}, 7):
+        with pytest.raises(ProtocolError):
+            WireSegment.parse(wrong)
+
+
+def test_readers_give_a_value_or_say_what_was_expected() -> None:
+    """Each reader accepts its kind of value only; long values are cut in the message."""
+    assert (text("a"), index(0), number("1.5"), seconds(2), sequence([1]), mapping({})) == ("a", 0, 1.5, 2.0, [1], {})
+    assert json_object('{"a": 1}', "message") == {"a": 1}
+    for read, value in (
+        (text, 1), (index, -1), (index, True), (index, 1 << 54), (number, "nan"), (number, True), (number, "x"),
+        (number, 10**400), (seconds, -0.1), (sequence, {}), (mapping, []),
+    ):  # fmt: skip
+        with pytest.raises(ProtocolError, match="expected"):
+            read(value)
+    with pytest.raises(ProtocolError, match=r"\.\.\.$"):
+        index("x" * 100)
+
+
+def test_samples_of_each_format_become_int16() -> None:
+    """Float32 (clipped), int16 and uint8 frames."""
+    floats = np.array([0.0, 0.5, -1.0, 1.5], "<f4").tobytes()
+    assert read_samples(floats, AUDIO_FORMATS["float32"]).tolist() == [0, 16384, -32768, 32767]
+    assert read_samples(np.array([-5, 7], "<i2").tobytes(), AUDIO_FORMATS["int16"]).tolist() == [-5, 7]
+    assert read_samples(bytes([128, 0, 255]), AUDIO_FORMATS["uint8"]).tolist() == [0, -32768, 32512]
+
+
+@pytest.mark.parametrize("frame", [b"abc", np.array([np.nan], "<f4").tobytes(), np.array([np.inf], "<f4").tobytes(),
+                                   np.array([1e9], "<f4").tobytes()])  # fmt: skip
+def test_what_is_not_audio_is_refused(frame: bytes) -> None:
+    """Odd lengths, NaN, infinity and absurd values."""
+    with pytest.raises(ProtocolError):
+        read_samples(frame, AUDIO_FORMATS["float32"])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["uid", "language", "task", "use_vad", "vad_parameters", "extensions", "resume", "meeting_id",
+                        "send_last_n_segments", "no_speech_thresh", "audio_format", "hotwords"])  # fmt: skip
+
+
+@given(st.text() | st.dictionaries(KEYS, JSON).map(json.dumps) | st.binary())
+def test_any_first_message_is_a_value_or_a_protocol_error(message: str | bytes) -> None:
+    """The parser's promise, on anything."""
+    try:
+        handshake = Handshake.parse(message)
+    except ProtocolError:
+        return
+    assert Handshake.parse(handshake.serialise()) == handshake
+
+
+@given(JSON | st.dictionaries(st.sampled_from(["start", "end", "text", "completed", "words", "segment_id"]), JSON))
+def test_any_segment_is_a_value_or_a_protocol_error(data: object) -> None:
+    """The parser's promise, on anything."""
+    try:
+        segment = WireSegment.parse(data)
+    except ProtocolError:
+        return
+    assert WireSegment.parse(segment.to_wire()).text == segment.text
+
+
+@given(st.binary(), st.sampled_from(sorted(AUDIO_FORMATS)))
+def test_any_frame_is_samples_or_a_protocol_error(frame: bytes, name: str) -> None:
+    """The reader's promise, on anything."""
+    try:
+        samples = read_samples(frame, AUDIO_FORMATS[name])
+    except ProtocolError:
+        return
+    assert samples.dtype == np.int16
+    assert len(samples) == len(frame) // AUDIO_FORMATS[name].itemsize
