@@ -125,7 +125,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     """A socket bound to the port; nobody can connect before it is served. Raises PortError."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # With the protocol named, asyncio sets TCP_NODELAY: else every second message waits 40 ms for an acknowledgement.
+        # Only where the protocol is named asyncio sets TCP_NODELAY: else every second message waits 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

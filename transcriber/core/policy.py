@@ -135,9 +135,13 @@ class Policy:
         return self._open.start + LONGEST - CUT_SEARCH, self._open.start + LONGEST
 
     def cut(self, at: int, now: float) -> None:
-        """Ends the open utterance at this sample and goes on with the next one."""
+        """Ends the open utterance at this sample; what was heard of it after that begins the next one."""
+        before = self._open
         self.close(at, now)
         self.open(at)
+        if before and self._open and before.speech_end is not None and before.speech_end > at:
+            self.hear(at, before.speech_end, now)
+            before.speech_end = at
 
     def want(self) -> Want | None:
         """The most urgent pass, None when there is nothing to do or one is under way."""

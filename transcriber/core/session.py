@@ -77,10 +77,10 @@ class Session:
 
     def end_utterance(self, sample: int, now: float) -> None:
         """All audio before `sample` belongs to closed utterances: the client says so."""
-        if sample > self._policy.ended_at:
+        if self._ring.end > sample > self._policy.ended_at:
+            self._policy.cut(sample, now)
+        elif sample > self._policy.ended_at:
             self._policy.close(sample, now)
-            if self._ring.end > sample:
-                self._policy.open(sample)
 
     def end(self, now: float) -> None:
         """No more audio: whatever is open ends here."""

@@ -81,6 +81,19 @@ def test_what_is_overlong_is_cut() -> None:
     assert policy.undecided == 400_000
 
 
+def test_speech_after_a_cut_belongs_to_the_next_utterance() -> None:
+    """It begins at the cut, although it was heard before the cut was made."""
+    policy = Policy()
+    policy.open(0)
+    policy.hear(100, 20_000, now=0)
+    policy.cut(5000, now=1)
+    first = policy.begin(20_000).utterance
+    policy.finish()
+    assert first.bounds(5000) == (0, 5000)
+    assert policy.want() == Want(Kind.FIRST_PARTIAL, 1.5)
+    assert policy.begin(20_000).utterance.bounds(20_000) == (5000, 20_000)
+
+
 def test_passes_are_asked_for() -> None:
     """Beginning or finishing what is not there is a bug of the caller."""
     with pytest.raises(RuntimeError):

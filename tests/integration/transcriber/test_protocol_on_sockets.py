@@ -1,0 +1,176 @@
+"""The server on a real socket, with an engine that hears tones as words: the protocol, with and without extensions."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.stock_client import StockClient
+from tests.support.transcribing import serving, talking
+from transcriber.core.policy import FIRST_PARTIAL
+from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments
+
+pytestmark = pytest.mark.slow
+OURS = Handshake("u", language="en", extensions=EXTENSIONS)
+
+
+async def test_an_utterance_is_final_as_soon_as_the_client_says_so() -> None:
+    """Partials, one final with the same id, then the acknowledgement; no silence needed."""
+    async with serving() as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha"), tone("bravo"))
+        end = await client.end_utterance()
+        await client.acked(end)
+        assert client.text == ["alpha bravo"]
+        assert {segment.segment_id for segment in client.segments} == {"u:1"}
+        assert {segment.language for segment in client.segments} == {"en"}
+        last_two = client.events[-2:]
+        assert isinstance(last_two[0], Segments)
+        assert last_two[1] == Acked(end)
+
+
+async def test_partials_come_while_somebody_speaks() -> None:
+    """The first after 0.6 s of speech; none is repeated without new speech."""
+    engine = ScriptedEngine()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha", FIRST_PARTIAL / 16_000 + 0.1))
+        partial = await client.until(lambda event: isinstance(event, Segments))
+        assert isinstance(partial, Segments)
+        assert (partial.segments[0].text, partial.segments[0].completed) == (" alpha", False)
+        await client.say(silence(3))
+        await asyncio.sleep(0.2)
+        assert len(engine.windows) == 1
+
+
+async def test_two_utterances_never_mix() -> None:
+    """What was sent after an end belongs to the next segment, even if it came before the decoding."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        for word in ("alpha", "bravo", "charlie"):
+            await client.say(tone(word))
+            end = await client.end_utterance()
+        engine.go.set()
+        await client.acked(end)
+        assert client.text == ["alpha", "bravo", "charlie"]
+        assert [segment.segment_id for segment in client.finals] == ["u:1", "u:2", "u:3"]
+
+
+async def test_silence_is_acknowledged_without_a_decoding() -> None:
+    """Digital zeros between two ends are decided at once."""
+    engine = ScriptedEngine()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(silence(2))
+        await client.acked(await client.end_utterance())
+        assert (client.segments, engine.windows) == ([], [])
+
+
+async def test_long_speech_gives_several_segments() -> None:
+    """Cut at the quiet point; nothing is lost between them."""
+    async with serving() as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha", 11), silence(0.3), tone("bravo", 6))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha", "bravo"]
+        first, second = client.finals
+        assert 11 <= first.end <= second.start + 0.001 <= 11.4
+
+
+async def test_a_resumed_clock_goes_on() -> None:
+    """Times and acknowledgements are on the clock of the connection before."""
+    hello = Handshake("u2", language="en", extensions=EXTENSIONS, resume=Resume("u", 160_000))
+    async with serving() as running, talking(running.url, hello) as client:
+        await client.say(silence(0.5), tone("alpha"))
+        end = await client.end_utterance()
+        assert end == 160_000 + 17_600
+        await client.acked(end)
+        assert abs(client.finals[0].start - 10.5) < 0.1
+
+
+async def test_without_the_extension_the_server_hears_the_end() -> None:
+    """Silence ends an utterance; it is acknowledged as it passes."""
+    hello = Handshake("u", language="en", extensions=frozenset({"ack"}))
+    async with serving() as running, talking(running.url, hello) as client:
+        await client.say(silence(1), tone("alpha"), silence(1), tone("bravo"), silence(1))
+        await client.acked(3 * 16_000)
+        assert client.text == ["alpha", "bravo"]
+        assert abs(client.finals[0].start - 1) < 0.2
+        assert all(segment.segment_id is None for segment in client.segments)
+
+
+async def test_a_stock_client_gets_every_word_once() -> None:
+    """Its own rules, on our messages: both ready forms, string times, history, the tail at END_OF_AUDIO."""
+    stock, raw = StockClient("s1"), []
+    hello = Handshake("s1", language="en", model="small").serialise()
+    async with serving() as running, connect(running.url, proxy=None, ping_interval=None) as socket:
+        await socket.send(hello)
+        raw += [str(await socket.recv()), str(await socket.recv())]
+        for piece in (tone("alpha"), silence(0.8), tone("alpha"), silence(0.8), tone("bravo"), tone("charlie", 0.7)):
+            await socket.send((piece.astype("<f4") / 32768).tobytes())
+        await socket.send(b"END_OF_AUDIO")
+        raw += [str(message) async for message in socket]
+        assert socket.close_code == 1000
+    for message in raw:
+        stock.on_message(message)
+    assert stock.ready
+    assert stock.subtitles() == [" alpha", " alpha", " bravo charlie"]
+    assert '"status": "SERVER_READY"' in raw[0]
+    assert '"completed": false' in raw[-2]
+    assert '"completed": true' in raw[-1]
+
+
+async def test_the_language_is_told_once_when_it_was_not_given() -> None:
+    """After the first final."""
+    async with serving() as running, talking(running.url, Handshake("u", extensions=EXTENSIONS)) as client:
+        for word in ("alpha", "bravo"):
+            await client.say(tone(word))
+            await client.acked(await client.end_utterance())
+        assert [e for e in client.events if isinstance(e, LanguageDetected)] == [LanguageDetected("en", 1.0)]
+
+
+async def test_a_stream_is_read_at_four_times_real_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst is free; then the reader slows down, and nothing is lost."""
+    monkeypatch.setattr("transcriber.connection.BURST", 0.4)
+    async with serving() as running, talking(running.url, OURS) as client:
+        started = asyncio.get_running_loop().time()
+        await client.say(tone("alpha", 4.4))
+        await client.acked(await client.end_utterance())
+        assert asyncio.get_running_loop().time() - started >= 0.95
+        assert client.text == ["alpha"]
+
+
+async def test_an_engine_that_does_not_keep_up_slows_the_reader_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More audio than the ring holds, while the engine hangs."""
+    monkeypatch.setattr("transcriber.connection.FASTEST", 10_000)
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+
+        async def speak() -> int:
+            for n in range(16):
+                await client.say(tone("alpha" if n % 2 else "bravo", 5))
+                end = await client.end_utterance()
+            return end
+
+        speaking = asyncio.create_task(speak())
+        await asyncio.sleep(0.5)
+        engine.go.set()
+        await client.until(lambda event: isinstance(event, Acked) and event.sample >= 80 * 16_000, timeout=15)
+        assert await speaking == 80 * 16_000
+        assert client.text == ["bravo", "alpha"] * 8
+
+
+async def test_frames_may_be_of_any_size_up_to_the_limit() -> None:
+    """One sample, or a whole megabyte."""
+    async with serving() as running, talking(running.url, OURS) as client:
+        for sample in tone("alpha", 0.01):
+            await client.socket.send(client.protocol.audio(np.array([sample], np.int16)))
+        await client.socket.send(
+            client.protocol.audio(np.concatenate([tone("alpha", 1), silence(8), tone("bravo", 1)]))
+        )
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha bravo"]

@@ -1,0 +1,142 @@
+"""A transcriber on a real socket in the test's own loop, and clients that write down what they hear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.scripted_engine import ScriptedEngine, speech_probability
+from transcriber.core.session import SpeechProbability
+from transcriber.engine.base import Engine
+from transcriber.metrics import Metrics
+from transcriber.protocol import (
+    MAX_MESSAGE_BYTES,
+    Acked,
+    ClientEvent,
+    ClientProtocol,
+    Handshake,
+    Segments,
+    WireSegment,
+)
+from transcriber.server import Server
+from transcriber.worker import Worker
+
+
+@dataclass(slots=True)
+class Serving:
+    """A running server."""
+
+    url: str
+    server: Server
+    worker: Worker
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def serving(
+    engine: Engine | None = None, *, speech: Callable[[], SpeechProbability] | None = None, max_clients: int = 64
+) -> AsyncIterator[Serving]:
+    """Serves on a free port until the block ends."""
+    engine = engine or ScriptedEngine()
+    metrics = Metrics()
+    worker = Worker(engine, 1, metrics)
+    server = Server(engine, worker, speech or (lambda: speech_probability), max_clients, metrics)
+    working = asyncio.create_task(worker.run())
+    try:
+        async with serve(
+            server.handle, "127.0.0.1", 0, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
+            close_timeout=1,
+        ) as sockets:  # fmt: skip
+            port = next(iter(sockets.sockets)).getsockname()[1]
+            yield Serving(f"ws://127.0.0.1:{port}", server, worker, metrics)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class Client:
+    """A client of our protocol: `events` and `raw` grow as messages come."""
+
+    socket: ClientConnection
+    protocol: ClientProtocol
+    events: list[ClientEvent] = field(default_factory=list)
+    raw: list[dict[str, Any]] = field(default_factory=list)
+
+    async def hear(self) -> ClientEvent | None:
+        """Reads one message; its last event."""
+        message = await self.socket.recv()
+        self.raw.append(json.loads(message))
+        events = self.protocol.receive(message)
+        self.events += events
+        return events[-1] if events else None
+
+    async def until(self, wanted: Callable[[ClientEvent], bool], timeout: float = 5) -> ClientEvent:
+        """Reads until an event is as wanted."""
+        async with asyncio.timeout(timeout):
+            while True:
+                before = len(self.events)
+                await self.hear()
+                for event in self.events[before:]:
+                    if wanted(event):
+                        return event
+
+    async def rest(self, timeout: float = 10) -> int:
+        """Reads until the server closes; the close code."""
+        async with asyncio.timeout(timeout):
+            while True:
+                try:
+                    await self.hear()
+                except ConnectionClosed as closed:
+                    return closed.rcvd.code if closed.rcvd else 1006
+
+    async def say(self, *pieces: npt.NDArray[np.int16]) -> None:
+        """Sends audio in frames of 100 ms."""
+        for piece in pieces:
+            for first in range(0, len(piece), 1600):
+                await self.socket.send(self.protocol.audio(piece[first : first + 1600]))
+
+    async def end_utterance(self) -> int:
+        """Says that the utterance is complete; returns its end."""
+        await self.socket.send(self.protocol.end_utterance(self.protocol.sent_until))
+        return self.protocol.sent_until
+
+    async def acked(self, sample: int) -> None:
+        """Reads until everything before `sample` is decided."""
+        await self.until(lambda event: isinstance(event, Acked) and event.sample >= sample)
+
+    @property
+    def segments(self) -> list[WireSegment]:
+        """All segments heard, in order."""
+        return [segment for event in self.events if isinstance(event, Segments) for segment in event.segments]
+
+    @property
+    def finals(self) -> list[WireSegment]:
+        """The completed ones, each once (stock servers send them again)."""
+        return list({segment.start: segment for segment in self.segments if segment.completed}.values())
+
+    @property
+    def text(self) -> list[str]:
+        """What was said, final by final."""
+        return [segment.text.strip() for segment in self.finals]
+
+
+@asynccontextmanager
+async def talking(url: str, handshake: Handshake) -> AsyncIterator[Client]:
+    """A client that is ready to send."""
+    async with connect(url, compression=None, ping_interval=None, proxy=None, close_timeout=1) as socket:
+        client = Client(socket, ClientProtocol(handshake))
+        await socket.send(client.protocol.hello())
+        while not client.protocol.ready:
+            await client.hear()
+        yield client
