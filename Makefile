@@ -66,6 +66,8 @@ UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate
 lock:
 	$(UV_COMPILE) pyproject.toml requirements/build.in -o requirements/bot.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra webrtc -o requirements/webrtc.lock
+	$(UV_COMPILE) pyproject.toml requirements/build.in --extra webrtc --extra browser -o requirements/browser.lock
+	$(UV_COMPILE) requirements/cuda.in -o requirements/cuda.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra transcriber -o requirements/transcriber.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra demo -o requirements/demo.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.lock

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Coroutine
@@ -30,6 +31,7 @@ from bot.core.segments import RATE, SegmentBook
 from bot.links.lane import Lane, probe
 from bot.links.lane_session import EXTENSIONS, LaneText
 from bot.links.redis import RedisLink
+from bot.ops.health import Health, health_port, serve_health
 from bot.platforms import load
 from bot.platforms.base import AudioFrame, Platform
 from transcriber.engine.silero import SileroModel
@@ -117,7 +119,9 @@ class Bot:
         self._last_words: ev.ReportStatus | None = None
         self._deadline = 0.0
         self._stopped: SubCode | None = None
-        self._transcriber_up = True
+        self._links_up = {"redis": True, "transcriber": True}
+        self._audio_at: float | None = None
+        self._health_port = health_port(os.environ)
 
     async def attend(self) -> ev.Finish:
         """The whole life of the bot. Raises EarshotError when it could not start."""
@@ -126,6 +130,7 @@ class Bot:
             async with asyncio.TaskGroup() as self._group:
                 self._start(self._redis.run(), "redis")
                 self._start(self._watch_time(), "timers")
+                self._start(serve_health(self._health_port, self._health), "health")
                 self._report(ev.ReportStatus(ev.Status.JOINING))
                 self._start(self._attend_platform(), "platform")
                 finish = await self._finish
@@ -193,6 +198,8 @@ class Bot:
         self._receive(event)
 
     def _receive(self, event: ev.Event) -> None:
+        if isinstance(event, ev.LinkChanged):
+            self._links_up[event.link] = event.up
         self._core.receive(event, self._now())
         self._perform()
 
@@ -255,6 +262,7 @@ class Bot:
 
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
+        self._audio_at = self._now()
         if self._hearing is None or self._finish.done():
             return
         self._order(self._hearing.frame(frame.track_id, frame.pcm, frame.position, frame.source, frame.arrival))
@@ -329,8 +337,7 @@ class Bot:
 
     def link(self, up: bool, detail: str) -> None:
         """A lane's connection was made or lost."""
-        if up != self._transcriber_up:
-            self._transcriber_up = up
+        if up != self._links_up["transcriber"]:
             self._receive(ev.LinkChanged("transcriber", up, detail))
 
     def _publish_segment(self, segment: Segment) -> None:
@@ -403,6 +410,11 @@ class Bot:
                 "timestamp": iso_utc(time.time()),
             }
         )
+
+    def _health(self) -> Health:
+        lifecycle = self._core.lifecycle
+        age = None if self._audio_at is None else self._now() - self._audio_at
+        return Health(lifecycle.state, lifecycle.over, self._links_up, age)
 
     @staticmethod
     def _now() -> float:
