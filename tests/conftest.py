@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
@@ -42,6 +45,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         leaked = runner.run(body())
     assert not leaked, f"tasks left behind: {leaked}"
     return True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undoes what a test configured: later ones must not log into its captured, closed streams."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = [*handlers, *(h for h in root.handlers if "pytest" in type(h).__module__ and h not in handlers)]
+    root.setLevel(level)
+    structlog.configure(**configured)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -105,18 +104,27 @@ class Door:
         self._host, self._port = server.url.removeprefix("ws://").split(":")
         self._open = asyncio.Event()
         self._connections: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.url = ""
 
     async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries one connection to the server, or none while shut."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         if not self._open.is_set():
             writer.close()
             return
         inner, outer = await asyncio.open_connection(self._host, int(self._port))
         ends = {writer, outer}
         self._connections |= ends
-        with contextlib.suppress(OSError):
-            await asyncio.gather(_carry(reader, outer), _carry(inner, writer))
+        try:
+            async with asyncio.TaskGroup() as ways:  # when one breaks, the other ends too
+                ways.create_task(_carry(reader, outer))
+                ways.create_task(_carry(inner, writer))
+        except* OSError:
+            pass
         self._connections -= ends
 
     async def shut(self, seconds: float, dropping: bool = True) -> None:
@@ -139,7 +147,10 @@ class Door:
             proxy.close()
             for writer in self._connections:
                 writer.transport.abort()
-            await asyncio.sleep(0.01)
+            while self._serving:
+                for task in self._serving:
+                    task.cancel()
+                await asyncio.wait(set(self._serving))
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
