@@ -115,6 +115,10 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
                 )
     if config.text_to_speech.enabled:
         warnings.append("textToSpeech.enabled is true, but the bot has no voice yet: it stays silent")
+    if config.audio.mode != "perParticipant" and config.audio.model_fields_set:
+        warnings.append(
+            "audio: speakers do not share lanes yet and nothing is mixed: each one who speaks has a lane of their own"
+        )
     for name, callback in (
         ("botManagerCallbackUrl", config.bot_manager_callback_url),
         ("meetingApiCallbackUrl", config.meeting_api_callback_url),

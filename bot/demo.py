@@ -183,9 +183,13 @@ async def _demo(room: str, stage: Stage) -> int:
             stage.console.print(f"[red]The bot ended with exit code {code}:[/red]")
             stage.console.print(bot.last_words(), markup=False)
             return code
-        finals = await _finals(redis)
+        segments = await _stored_segments(redis)
+        finals = [
+            Final(segment["speaker_id"], segment["text"], segment["start"], segment["end"], stored)
+            for stored, segment in segments
+        ]
         result = score(stage.said(), finals)
-        await _summary(stage, redis, result, time.monotonic() - started)
+        _summary(stage, result, segments[0][1] if segments else {}, time.monotonic() - started)
     return 0 if result.finals else MEANINGS[SubCode.INTERNAL_ERROR].exit_code
 
 
@@ -246,8 +250,8 @@ async def _paint(stage: Stage, tail: Tail) -> None:
             live.update(picture(), refresh=True)
 
 
-async def _finals(redis: str) -> list[Final]:
-    """What the stream has: the payloads of type `transcription`, with the time at which Redis stored each."""
+async def _stored_segments(redis: str) -> list[tuple[float, dict[str, Any]]]:
+    """The segments in the stream, each with the time at which Redis stored it (seconds since 1970)."""
     client = connect(redis)
     try:
         entries: Any = await client.xrange(SEGMENT_STREAM)
@@ -256,22 +260,22 @@ async def _finals(redis: str) -> list[Final]:
     found = []
     for entry_id, fields in entries:
         payload = json.loads(fields["payload"])
-        for segment in payload["segments"] if payload["type"] == "transcription" else ():
-            stored = int(entry_id.partition("-")[0]) / 1000
-            found.append(Final(segment["speaker_id"], segment["text"], segment["start"], segment["end"], stored))
+        stored = int(entry_id.partition("-")[0]) / 1000
+        found += [(stored, segment) for segment in payload.get("segments", ())]
     return found
 
 
-async def _summary(stage: Stage, redis: str, result: Score, seconds: float) -> None:
+def _summary(stage: Stage, result: Score, sample: dict[str, Any], seconds: float) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]Finals in Redis[/bold]", f"{result.finals} for {result.utterances} utterances")
-    table.add_row("[bold]Words[/bold]", f"word error rate {result.wer:.1%} against the script (jiwer)")
-    table.add_row("[bold]Names[/bold]", f"{result.wrong_names} wrong, {result.missing} utterances missing")
-    table.add_row(
-        "[bold]Latency[/bold]",
-        f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s",
-    )
-    table.add_row("[bold]Read it[/bold]", f"XRANGE {SEGMENT_STREAM} - +     (field `payload`, docs/redis.md)")
-    table.add_row("", "earshot tail --meeting ID --redis URL")
-    table.add_row("[bold]Try next[/bold]", "make demo ROOM=livekit   ·   earshot room --help   ·   configs/")
+    rows = {
+        "Finals in Redis": f"{result.finals} for {result.utterances} utterances",
+        "Words": f"word error rate {result.wer:.1%} against the script (jiwer)",
+        "Names": f"{result.wrong_names} wrong, {result.missing} utterances missing",
+        "Latency": (f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s"),
+        "One of them": json.dumps(sample, ensure_ascii=False),
+        "Read them": f"XRANGE {SEGMENT_STREAM} - +   ·   earshot tail --meeting ID   ·   docs/redis.md",
+        "Try next": "make demo ROOM=livekit   ·   earshot room --help   ·   configs/",
+    }
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
     stage.console.print(Panel(table, title=f"{seconds:.0f} s, four processes", border_style="green", padding=(0, 1)))

@@ -302,7 +302,7 @@ def test_secrets_are_never_shown() -> None:
 
 
 def test_settings_worth_a_warning() -> None:
-    """localhost in a container, a voice that is not there, callbacks, a weak key: accepted and said."""
+    """localhost in a container, abilities that are not there yet, a weak key: accepted and said."""
     text = json.dumps(
         {
             **LIVEKIT,
@@ -311,6 +311,7 @@ def test_settings_worth_a_warning() -> None:
             "whisperLiveUrl": ["ws://127.0.0.1:9090", "ws://whisper:9090"],
             "redisUrl": "redis://localhost",
             "textToSpeech": {"enabled": True},
+            "audio": {"lanesMax": 2},
             "botManagerCallbackUrl": "http://m/exited",
             "meetingApiCallbackUrl": "http://m/lifecycle",
         }
@@ -321,11 +322,12 @@ def test_settings_worth_a_warning() -> None:
         "whisperLiveUrl",
         "redisUrl",
         "textToSpeech.enabled",
+        "audio:",
         "botManagerCallbackUrl",
         "meetingApiCallbackUrl",
         "livekit.apiSecret",
     ]
-    assert len(load_config(text, {}, in_container=False)[1]) == 4
+    assert len(load_config(text, {}, in_container=False)[1]) == 5
 
 
 @pytest.mark.parametrize(
