@@ -40,7 +40,7 @@ FROM python AS sdk-base
 COPY --from=pruned /opt/earshot /opt/earshot
 # `python -m bot.ops.health` asks the bot's own health endpoint; other commands of the image run with --no-healthcheck
 ENV EARSHOT_HEALTH_PORT=8081 HOME=/tmp
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "bot.ops.health"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "bot.ops.health"]
 USER 1000:1000
 WORKDIR /tmp
 ENTRYPOINT ["/usr/bin/tini", "--", "earshot"]
@@ -56,7 +56,8 @@ LABEL org.opencontainers.image.title="Earshot bot (SDK platforms)" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# --- Chromium: what Playwright adds to the environment, and Debian's headless shell (half the memory of the full browser)
+# --- Chromium: what Playwright adds to the environment, and Debian's headless shell (half the memory of the full browser).
+# Its package asks for an X11 tool that asks for Mesa and LLVM: 190 MB that a shell without screen and GPU never loads.
 FROM dependencies AS browser-dependencies
 COPY requirements/browser.lock docker/prune /tmp/
 RUN touch /tmp/before \
@@ -68,8 +69,9 @@ RUN touch /tmp/before \
 FROM sdk-base AS browser-base
 USER 0
 RUN apt-get update -qq \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-liberation >/dev/null \
-    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-liberation libatomic1 >/dev/null \
+    && dpkg --purge --force-depends $(dpkg-query -W -f '${Package} ' 'libllvm*' libgl1-mesa-dri x11-utils) >/dev/null 2>&1 \
+    && rm -rf /usr/lib/chromium/libVkLayer* /var/lib/apt/lists/* /var/cache/* /var/log/*
 COPY --from=browser-dependencies /added /opt/earshot
 ENV EARSHOT_CHROMIUM=/usr/bin/chromium-headless-shell
 USER 1000:1000
