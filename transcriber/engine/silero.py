@@ -7,6 +7,7 @@ wheel carries; faster_whisper itself (and ctranslate2 with it) is not imported.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class SileroModel:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        # its wheels write a device id to the home folder and upload usage events unless told not to, before the import
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # 0.1 s and 20 MB: only for those who listen
 
         options = onnxruntime.SessionOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -91,3 +92,12 @@ def test_faster_whisper_is_not_imported() -> None:
         "import sys; from transcriber.engine.silero import *; SileroModel(); sys.exit('faster_whisper' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_it_leaves_no_telemetry_behind(tmp_path: Path) -> None:
+    """onnxruntime's own reporting stays off: no device id, no event database in the home folder."""
+    program = "import time; from transcriber.engine.silero import SileroModel; SileroModel(); time.sleep(0.2)"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, env={**environment, "HOME": str(tmp_path)}, check=True, timeout=15)
+    assert list(tmp_path.iterdir()) == []
