@@ -35,6 +35,8 @@ ACK_STEP = SAMPLE_RATE // 2
 """Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
 MOST_UNSENT = 1000
 """Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
+CLOSING = 2.0
+"""Seconds that a client which we give up may take to say goodbye."""
 FLUSH = 30.0
 """Seconds that the last finals may take after END_OF_AUDIO."""
 
@@ -191,11 +193,25 @@ class Connection:
         while True:
             await asyncio.sleep(KEEPALIVE)
             if len(self._outbox) > MOST_UNSENT:
-                log.warning("client.too_slow", uid=self._protocol.uid)
-                await self._socket.close(1013, "too many unread messages")
+                await self._give_up("too slow", 1013)
             pinged_at = self._now()
-            pong = asyncio.ensure_future(await self._socket.ping())
-            await asyncio.wait([pong], timeout=KEEPALIVE)
-            if not pong.done() and self._last_heard < pinged_at and not self._session.is_full:
-                log.info("client.silent", uid=self._protocol.uid)
-                await self._socket.close(1011, "no answer to a ping")
+            answered = await self._is_answering()
+            if not answered and self._last_heard < pinged_at and not self._session.is_full:
+                await self._give_up("silent", 1011)
+
+    async def _is_answering(self) -> bool:
+        try:
+            async with asyncio.timeout(KEEPALIVE):  # writing the ping already waits for a client that does not read
+                await (await self._socket.ping())
+        except TimeoutError:
+            return False
+        return True
+
+    async def _give_up(self, reason: str, code: int) -> None:
+        self._metrics.closed.labels(reason).inc()
+        log.warning("client.given_up", uid=self._protocol.uid, reason=reason)
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._socket.close(code, reason)
+        except TimeoutError:
+            self._socket.transport.abort()

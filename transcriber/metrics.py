@@ -15,6 +15,7 @@ class Metrics:
         own = self._registry
         self.clients = Gauge("transcriber_clients", "Connections being served", registry=own)
         self.refused = Counter("transcriber_refused", "Connections refused", ["reason"], registry=own)
+        self.closed = Counter("transcriber_closed", "Connections that we gave up", ["reason"], registry=own)
         self.bad_messages = Counter("transcriber_bad_messages", "Malformed messages", registry=own)
         self.audio = Counter("transcriber_audio_seconds", "Audio received", registry=own)
         self.passes = Counter("transcriber_passes", "Decodings, by what they were for and what came of them",

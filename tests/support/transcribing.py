@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from transcriber.protocol import (
     WireSegment,
 )
 from transcriber.server import Server
+from transcriber.service import listen
 from transcriber.worker import Worker
 
 
@@ -44,9 +46,16 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    engine: Engine | None = None, *, speech: Callable[[], SpeechProbability] | None = None, max_clients: int = 64
+    engine: Engine | None = None,
+    *,
+    speech: Callable[[], SpeechProbability] | None = None,
+    max_clients: int = 64,
+    buffer: int | None = None,
 ) -> AsyncIterator[Serving]:
-    """Serves on a free port until the block ends."""
+    """Serves on a free port until the block ends; `buffer` limits the bytes that wait in the server's sockets."""
+    listener = listen("127.0.0.1", 0, "port")
+    if buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     engine = engine or ScriptedEngine()
     metrics = Metrics()
     worker = Worker(engine, 1, metrics)
@@ -54,11 +63,10 @@ async def serving(
     working = asyncio.create_task(worker.run())
     try:
         async with serve(
-            server.handle, "127.0.0.1", 0, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
+            server.handle, sock=listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
             close_timeout=1,
-        ) as sockets:  # fmt: skip
-            port = next(iter(sockets.sockets)).getsockname()[1]
-            yield Serving(f"ws://127.0.0.1:{port}", server, worker, metrics)
+        ):  # fmt: skip
+            yield Serving(f"ws://127.0.0.1:{listener.getsockname()[1]}", server, worker, metrics)
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -132,11 +140,16 @@ class Client:
 
 
 @asynccontextmanager
-async def talking(url: str, handshake: Handshake) -> AsyncIterator[Client]:
-    """A client that is ready to send."""
-    async with connect(url, compression=None, ping_interval=None, proxy=None, close_timeout=1) as socket:
-        client = Client(socket, ClientProtocol(handshake))
-        await socket.send(client.protocol.hello())
+async def talking(url: str, handshake: Handshake, buffer: int | None = None) -> AsyncIterator[Client]:
+    """A client that is ready to send; `buffer` limits the bytes that wait for it unread."""
+    line = socket.socket()
+    if buffer:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", int(url.rpartition(":")[2])))
+    async with connect(url, sock=line, compression=None, ping_interval=None, proxy=None, close_timeout=1) as peer:
+        client = Client(peer, ClientProtocol(handshake))
+        await peer.send(client.protocol.hello())
         while not client.protocol.ready:
             await client.hear()
         yield client

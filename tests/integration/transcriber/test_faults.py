@@ -1,0 +1,330 @@
+"""What clients, networks and engines can do wrong, and that nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.transcribing import Serving, serving, talking
+from transcriber.protocol import END_OF_AUDIO, EXTENSIONS, Acked, Handshake, Refused, Wait, Warned
+
+pytestmark = pytest.mark.slow
+OURS = Handshake("u", language="en", extensions=EXTENSIONS)
+
+
+async def answer(url: str, first: str | bytes) -> tuple[dict[str, object], int | None]:
+    """Sends a first message; the server's answer and close code."""
+    async with connect(url, proxy=None, ping_interval=None) as peer:
+        await peer.send(first)
+        reply = json.loads(await peer.recv())
+        await peer.wait_closed()
+        return reply, peer.close_code
+
+
+async def still_works(running: Serving) -> None:
+    """A new client is served."""
+    async with talking(running.url, Handshake("next", language="en", extensions=EXTENSIONS)) as client:
+        await client.say(tone("echo"))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["echo"]
+
+
+async def left(running: Serving, clients: int = 0) -> None:
+    """Waits until the server serves no more than these."""
+    for _ in range(500):
+        if running.server.clients <= clients:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"{running.server.clients} clients are still served")
+
+
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [
+        ("hello?", "not JSON"),
+        (b"\x00" * 64, "text frame"),
+        ("[]", "not a JSON object"),
+        ('{"language": "en"}', "uid"),
+        ('{"uid": "u", "vad_parameters": {"onsett": 0.5}}', "onsett"),
+        ('{"uid": "u", "audio_format": "mp3"}', "audio_format"),
+        ('{"uid": "u", "language": "xx"}', "xx"),
+    ],
+)
+async def test_a_bad_handshake_is_answered_with_what_is_wrong(first: str | bytes, named: str) -> None:
+    """One message that names the key, then close 1008; the next client is served."""
+    async with serving() as running:
+        reply, code = await answer(running.url, first)
+        assert (reply["status"], code) == ("ERROR", 1008)
+        assert named in str(reply["message"])
+        await still_works(running)
+
+
+async def test_a_handshake_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that comes byte by byte."""
+    monkeypatch.setattr("transcriber.server.HANDSHAKE_TIMEOUT", 0.2)
+    async with serving() as running, connect(running.url, proxy=None, ping_interval=None) as silent:
+
+        async def trickle() -> None:
+            async def letters() -> AsyncIterator[str]:
+                for letter in OURS.serialise():
+                    yield letter
+                    await asyncio.sleep(0.02)
+
+            async with connect(running.url, proxy=None, ping_interval=None) as slow:
+                with pytest.raises(ConnectionClosed):
+                    await slow.send(letters())
+
+        await asyncio.gather(trickle(), silent.wait_closed())
+        assert silent.close_code == 1008
+        await still_works(running)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"odd", np.array([np.nan, np.inf], "<f4").tobytes(), '{"utterance": "end"}', "[" * 9999]
+)
+async def test_bad_messages_are_answered_and_the_tenth_closes(bad: str | bytes) -> None:
+    """Each is dropped with a warning; the stream goes on until there are too many."""
+    async with serving() as running, talking(running.url, Handshake("u", language="en")) as client:
+        await client.socket.send(bad)
+        assert isinstance(await client.hear(), Warned)
+        await client.say(tone("alpha"), silence(0.7))
+        for _ in range(9):
+            await client.socket.send(bad)
+        assert await client.rest() == 1008
+        assert client.text == ["alpha"]
+        assert sum(isinstance(event, Warned) for event in client.events) == 9
+        assert any(isinstance(event, Refused) for event in client.events)
+        await still_works(running)
+
+
+async def test_a_full_server_says_wait() -> None:
+    """And takes the client once there is room."""
+    async with serving(max_clients=1) as running:
+        async with talking(running.url, OURS):
+            reply, code = await answer(running.url, OURS.serialise())
+            assert (reply, code) == ({"uid": "u", "status": "WAIT", "message": 1.0}, 1000)
+        await left(running)
+        await still_works(running)
+
+
+async def test_a_client_that_is_gone_is_forgotten() -> None:
+    """Killed in the middle of a word, also while its window is being decoded."""
+    engine = ScriptedEngine()
+    async with serving(engine) as running:
+        for _ in range(20):
+            async with talking(running.url, OURS) as client:
+                await client.say(tone("alpha", 0.9))
+                client.socket.transport.abort()
+        engine.go.clear()
+        async with talking(running.url, OURS) as client:
+            await client.say(tone("alpha", 0.9))
+            await asyncio.sleep(0.05)
+            client.socket.transport.abort()
+        await asyncio.sleep(0.05)
+        engine.go.set()
+        await left(running)
+        assert not running.worker._listeners
+        await still_works(running)
+
+
+async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen machine; one that answers pings stays, however silent."""
+    monkeypatch.setattr("transcriber.connection.KEEPALIVE", 0.1)
+    async with serving() as running, talking(running.url, OURS) as quiet:
+        async with talking(running.url, OURS) as frozen:
+            frozen.socket.transport.pause_reading()
+            await left(running, 1)
+            frozen.socket.transport.abort()
+        await quiet.say(tone("alpha"))
+        await quiet.acked(await quiet.end_utterance())
+        assert quiet.text == ["alpha"]
+
+
+async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps sending, so it is alive, but its texts must not pile up for ever."""
+    monkeypatch.setattr("transcriber.connection.KEEPALIVE", 0.2)
+    monkeypatch.setattr("transcriber.connection.FASTEST", 10_000)
+    monkeypatch.setattr("transcriber.connection.MOST_UNSENT", 100)
+    long_name = Handshake("u" * 256, extensions=EXTENSIONS)
+    async with serving(buffer=4096) as running, talking(running.url, long_name, 4096) as client:
+        client.socket.transport.pause_reading()
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(5_000):
+                if not running.server.clients:
+                    break
+                await client.say(tone("alpha", 0.01))
+                await client.end_utterance()
+                await asyncio.sleep(0.001)
+        client.socket.transport.abort()
+        await left(running)
+        await still_works(running)
+        assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
+
+
+async def test_an_engine_that_raises_costs_one_result() -> None:
+    """The stream goes on, and so do the others."""
+    engine = ScriptedEngine()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        engine.fail = 1
+        await client.say(tone("alpha", 0.3))
+        await client.acked(await client.end_utterance())
+        await client.say(tone("bravo", 0.3))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["bravo"]
+        assert b"transcriber_failures_total 1.0" in running.metrics.render()
+
+
+async def test_an_engine_that_hangs_is_noticed() -> None:
+    """Health is red until the decoding comes back."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha"))
+        end = await client.end_utterance()
+        await asyncio.sleep(0.1)
+        now = asyncio.get_running_loop().time()
+        assert [running.worker.is_stalled(now), running.worker.is_stalled(now + 31)] == [False, True]
+        engine.go.set()
+        await client.acked(end)
+        assert not running.worker.is_stalled(now + 1000)
+
+
+async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
+    """And dropped if that does not help; the audio is decided all the same."""
+
+    class Looping(ScriptedEngine):
+        def _hear(self, window):  # type: ignore[no-untyped-def]
+            result = super()._hear(window)
+            return result if window.full and "bravo" in result.text else type(result)("you " * 9)
+
+    engine = Looping()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        for word in ("alpha", "bravo"):
+            await client.say(tone(word, 0.4))
+            await client.acked(await client.end_utterance())
+        assert client.text == ["bravo"]
+        assert [window.full for window in engine.windows] == [False, True, False, True]
+
+
+async def test_draining_sends_everybody_their_last_words() -> None:
+    """Finals of what was heard, then close 1001; newcomers are told to wait."""
+    async with serving() as running, talking(running.url, OURS) as ours:
+        async with talking(running.url, Handshake("stock", language="en")) as stock:
+            for client, word in ((ours, "alpha"), (stock, "bravo")):
+                await client.say(tone(word))
+            await asyncio.sleep(0.1)
+            draining = asyncio.create_task(running.server.drain(4))
+            assert [await ours.rest(), await stock.rest()] == [1001, 1001]
+            await draining
+            assert [ours.text, stock.text] == [["alpha"], ["bravo"]]
+            assert isinstance(ours.events[-1], Acked)
+        async with connect(running.url, proxy=None) as late:
+            await late.send(OURS.serialise())
+            assert json.loads(await late.recv())["status"] == "WAIT"
+
+
+async def test_a_drain_that_takes_too_long_ends_anyway() -> None:
+    """An engine that hangs does not hold the process."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha"))
+        await client.end_utterance()
+        await asyncio.sleep(0.05)
+        started = asyncio.get_running_loop().time()
+        await running.server.drain(0.2)
+        assert asyncio.get_running_loop().time() - started < 1
+        engine.go.set()
+
+
+def malformed(rng: random.Random) -> str | bytes:
+    """Something that no client should send."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(1, 400) * 4 + rng.randrange(1, 4))
+    if kind == 1:
+        return np.full(rng.randrange(1, 100), rng.choice([np.nan, np.inf, -np.inf, 1e30]), "<f4").tobytes()
+    if kind == 2:
+        return "[" * rng.randrange(1, 5000)
+    if kind == 3:
+        return json.dumps(
+            {"utterance": rng.choice([None, "end", 5]), "sample": rng.choice([-1, 1e300, "x", None, 10**30])}
+        )
+    if kind == 4:
+        return "".join(chr(rng.randrange(1, 0xD800)) for _ in range(rng.randrange(1, 200)))
+    hello = list(OURS.serialise())
+    hello[rng.randrange(len(hello))] = rng.choice('{}[]",:0\x00')
+    return "".join(hello)
+
+
+async def send_bad(url: str, count: int, rng: random.Random) -> int:
+    """One connection: a bad handshake, or a good one and bad messages. Returns how many were malformed."""
+    async with connect(url, proxy=None, ping_interval=None, compression=None) as peer:
+        sent = 0
+        try:
+            if rng.random() < 0.5:
+                await peer.send(rng.choice([b"\x00binary", "{}", '{"uid": 1}', malformed(rng)]))
+                sent += 1
+            else:
+                await peer.send(Handshake("bad", language="en").serialise())
+                while sent < count:
+                    await peer.send(malformed(rng))
+                    sent += 1
+            await drain_socket(peer)
+        except ConnectionClosed:
+            pass
+        return sent
+
+
+async def drain_socket(peer: ClientConnection) -> None:
+    """Reads what the server has to say for a moment."""
+    try:
+        async with asyncio.timeout(0.02):
+            async for _ in peer:
+                pass
+    except TimeoutError:
+        peer.transport.abort()
+
+
+def resident() -> int:
+    """This process's memory, bytes."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+@pytest.mark.timeout(120)
+async def test_ten_thousand_malformed_messages_do_no_harm() -> None:
+    """No crash, less than 5 MB more, and another session hears every word."""
+    rng = random.Random(7)
+    async with serving() as running, talking(running.url, OURS) as client:
+        for _ in range(150):
+            await send_bad(running.url, 10, rng)  # what is allocated once
+        before, sent, said = resident(), 0, list[str]()
+        while sent < 10_000:
+            sent += sum(await asyncio.gather(*(send_bad(running.url, 10, rng) for _ in range(8))))
+            if sent // 500 > len(said):
+                said.append(rng.choice(["alpha", "bravo", "charlie"]))
+                await client.say(tone(said[-1], 0.3))
+                await client.acked(await client.end_utterance())
+        await left(running, 1)
+        assert resident() - before < 5_000_000
+        assert client.text == said
+        await client.socket.send(END_OF_AUDIO)
+        assert await client.rest() == 1000
+        await still_works(running)
+
+
+async def test_waiting_clients_know_for_how_long() -> None:
+    """The stock client rounds the number."""
+    async with serving(max_clients=0) as running:
+        reply, _ = await answer(running.url, OURS.serialise())
+        assert Wait(float(str(reply["message"]))) == Wait(1.0)
