@@ -1,0 +1,144 @@
+"""Real speech, the real demo model, a real socket: word error rate, silence, words with times."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import wave
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.support.transcribing import serving, talking
+from transcriber.config import Settings
+from transcriber.core.windows import Window
+from transcriber.engine.base import Engine, ModelError
+from transcriber.engine.faster_whisper import BUCKETS, FasterWhisper, bucket, pad
+from transcriber.engine.models import resolve
+from transcriber.engine.silero import SileroModel
+from transcriber.protocol import EXTENSIONS, Handshake
+from transcriber.service import load
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+CLIPS = Path(__file__).parents[3] / "bot" / "rehearsal" / "clips"
+
+
+def clips() -> list[tuple[str, npt.NDArray[np.int16]]]:
+    """Sentences that the model was not trained on: text and int16 at 16 kHz."""
+    listed = json.loads((CLIPS / "manifest.json").read_text(encoding="utf-8"))["clips"]
+    return [(clip["text"], _samples(CLIPS / f"{clip['name']}.wav")) for clip in listed]
+
+
+def _samples(path: Path) -> npt.NDArray[np.int16]:
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Engine, SileroModel]:
+    """Loaded once."""
+    return load(Settings(model="demo", device="cpu"))
+
+
+def noise(seconds: float, level: float) -> npt.NDArray[np.int16]:
+    """White noise."""
+    return np.random.default_rng(3).normal(0, level * 32768, int(seconds * 16_000)).astype(np.int16)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("extensions", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
+async def test_the_word_error_rate_is_at_most_five_percent(
+    models: tuple[Engine, SileroModel], extensions: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the socket, utterance after utterance: ended by the client, or found by the server."""
+    monkeypatch.setattr("transcriber.connection.FASTEST", 20)
+    engine, speech = models
+    spoken = clips()[:18]
+    hello = Handshake("u", language="en", extensions=extensions)
+    async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+        listening = asyncio.create_task(client.rest(timeout=50))
+        for _, samples in spoken:
+            await client.say(noise(0.3, 0.0003), samples, noise(0.2 if extensions else 0.7, 0.0003))
+            if extensions:
+                await client.end_utterance()
+        await client.socket.send(client.protocol.end_of_audio())
+        assert await listening == 1000
+    assert len(client.finals) == len(spoken) >= 15
+    assert jiwer.wer([text for text, _ in spoken], client.text) <= 0.05
+    assert all(a.end <= b.start for a, b in zip(client.finals, client.finals[1:], strict=False))
+    assert any(not segment.completed for segment in client.segments)
+
+
+async def test_silence_and_noise_give_no_text(
+    models: tuple[Engine, SileroModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when the client claims that they are utterances."""
+    monkeypatch.setattr("transcriber.connection.FASTEST", 1000)
+    engine, speech = models
+    for extensions in (EXTENSIONS, frozenset({"ack"})):
+        hello = Handshake("u", language="en", extensions=extensions)
+        async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+            for level in (0.0, 0.0003, 0.003, 0.03):
+                await client.say(noise(5, level))
+                if extensions == EXTENSIONS:
+                    await client.end_utterance()
+            await client.acked(19 * 16_000)
+            assert client.segments == []
+
+
+def test_words_have_times(models: tuple[Engine, SileroModel]) -> None:
+    """In order, inside the audio; a short window and the full one say the same."""
+    engine, _ = models
+    text, samples = clips()[0]
+    short, full = engine.transcribe(
+        [
+            Window(samples, language="en", careful=True, words=True),
+            Window(samples, language="en", careful=True, full=True),
+        ]
+    )
+    assert [word.text.strip() for word in short.words] == text.split()
+    times = [time for word in short.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert times[-1] <= len(samples) / 16_000 + 0.1
+    assert (short.text, full.text) == (text, text)
+    assert engine.languages == {"en"}
+
+
+def test_a_prompt_does_not_become_text(models: tuple[Engine, SileroModel]) -> None:
+    """On silence least of all."""
+    engine, _ = models
+    [result] = engine.transcribe([Window(np.zeros(16_000, np.int16), prompt="hello everyone", careful=True)])
+    assert result.text == ""
+
+
+def test_windows_are_as_small_as_the_speech_allows() -> None:
+    """The next size that leaves a margin; never more than the model takes."""
+    assert [bucket(frames) for frames in (0, 570, 571, 1470, 2970, 5000)] == [600, 600, 800, 1500, 3000, 3000]
+    assert pad(np.ones((80, 10), np.float32), 600).sum() == 800
+    assert pad(np.ones((80, 700), np.float32), 600).shape == (80, BUCKETS[0])
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    """What was looked for, where, and what to do."""
+    assert resolve(str(resolve("demo"))) == resolve("demo")
+    with pytest.raises(ModelError, match=r"model\.bin"):
+        resolve(str(tmp_path))
+    with pytest.raises(ModelError, match="no folder"):
+        resolve(str(tmp_path / "missing"))
+    with pytest.raises(ModelError, match="Unknown model"):
+        resolve("enormous")
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        FasterWhisper(resolve(str(tmp_path)), "broken", device="cpu")
+
+
+def test_a_model_that_cannot_be_fetched_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline and not in the cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="--model FOLDER"):
+        resolve("tiny")

@@ -1,0 +1,104 @@
+"""The transcriber as a process: start, health, SIGTERM, and the ways in which it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from tests.integration.transcriber.test_demo_model import clips
+from tests.support.transcribing import talking
+from transcriber.protocol import EXTENSIONS, Handshake
+
+pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow]
+
+
+@asynccontextmanager
+async def transcriber(*options: str) -> AsyncIterator[Process]:
+    """A process that is gone after the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "transcriber", "--device", "cpu", *options, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ready(process: Process) -> tuple[str, int]:
+    """Waits for the ready line: the websocket's URL and the HTTP port."""
+    assert process.stdout
+    assert process.stderr
+    url = (await process.stdout.readline()).decode().strip()
+    async for line in process.stderr:
+        event = json.loads(line)
+        if event["event"] == "transcriber.ready":
+            assert url.endswith(f":{event['port']}")
+            return url, event["http_port"]
+    raise AssertionError("it ended before it was ready")
+
+
+async def test_it_serves_reports_and_drains_within_five_seconds() -> None:
+    """Health and metrics; after SIGTERM the words that were heard come as a final, then exit 0; no text in the log."""
+    async with transcriber("--port", "0", "--http-port", "0", "--log-level", "debug") as process:
+        url, http_port = await ready(process)
+        text, samples = clips()[0]
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as web,
+            talking(url, Handshake("u", language="en", extensions=EXTENSIONS)) as client,
+        ):
+            assert (await web.get("/ready")).status_code == 200
+            await client.say(samples)
+            await asyncio.sleep(0.3)
+            health = await web.get("/health")
+            assert (health.status_code, health.json()["status"], health.json()["clients"]) == (200, "ok", 1)
+            assert "transcriber_clients 1.0" in (await web.get("/metrics")).text
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                assert await client.rest() == 1001
+                assert await process.wait() == 0
+            assert client.text == [text]
+        assert process.stderr
+        log = (await process.stderr.read()).decode()
+        assert "decoding.done" in log
+        assert not any(word in log for word in text.split() if len(word) > 5)
+
+
+async def test_a_taken_port_is_named() -> None:
+    """Exit 3, with the option to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with transcriber("--port", port, "--http-port", "0") as process:
+            _, error = await process.communicate()
+    assert process.returncode == 3
+    assert f"127.0.0.1:{port}" in error.decode()
+    assert "--port" in error.decode()
+
+
+async def test_a_missing_model_is_named() -> None:
+    """Exit 3, and nothing is left behind."""
+    async with transcriber("--port", "0", "--http-port", "0", "--model", "/nowhere/model") as process:
+        output, error = await process.communicate()
+    assert (process.returncode, output) == (3, b"")
+    assert "/nowhere/model" in error.decode()
+    assert "Traceback" not in error.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_at_any_time(number: signal.Signals) -> None:
+    """Also before anybody has connected."""
+    async with transcriber("--port", "0", "--http-port", "0") as process:
+        await ready(process)
+        process.send_signal(number)
+        async with asyncio.timeout(5):
+            assert await process.wait() == 0
