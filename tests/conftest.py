@@ -17,7 +17,7 @@ from hypothesis import settings
 from tests.support.virtual_time import loop_factory
 
 ROOT = Path(__file__).parent
-settings.register_profile("earshot", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("earshot", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("earshot")
 
 
