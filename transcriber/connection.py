@@ -37,6 +37,9 @@ MOST_UNSENT = 1000
 """Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
 CLOSING = 2.0
 """Seconds that a client which we give up may take to say goodbye."""
+PAUSE = 1.5
+"""Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
+Clients that say where utterances end are not second-guessed."""
 FLUSH = 30.0
 """Seconds that the last finals may take after END_OF_AUDIO."""
 
@@ -71,12 +74,14 @@ class Connection:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
-                pinger = tasks.create_task(self._keep_alive())
+                watchers = [tasks.create_task(self._keep_alive())]
+                if "utterance" not in self._protocol.granted:
+                    watchers.append(tasks.create_task(self._notice_pauses()))
                 await asyncio.wait([self._reader])
                 code = 1001 if self._reader.cancelled() else self._reader.result()
                 await self._flush()
-                writer.cancel()
-                pinger.cancel()
+                for task in (writer, *watchers):
+                    task.cancel()
                 await self._send_all()
                 await self._socket.close(code)
         except* ConnectionClosed:
@@ -132,6 +137,15 @@ class Connection:
             self._progress.clear()
             await self._progress.wait()
         self._last_heard = self._now()
+
+    async def _notice_pauses(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE / 3)
+            now = self._now()
+            if now - self._last_heard >= PAUSE and not self._session.is_full:
+                self._session.end(now)
+                self._worker.poke(self._session)
+                self._acknowledge()
 
     # --- writing ---------------------------------------------------------------------------------------------------
 

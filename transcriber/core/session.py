@@ -83,7 +83,7 @@ class Session:
             self._policy.close(sample, now)
 
     def end(self, now: float) -> None:
-        """No more audio: whatever is open ends here."""
+        """No more audio, at least for now: whatever is open ends here."""
         self._policy.close(self._ring.end, now)
         self._gate.close()
 

@@ -100,6 +100,17 @@ async def test_without_the_extension_the_server_hears_the_end() -> None:
         assert all(segment.segment_id is None for segment in client.segments)
 
 
+async def test_a_stock_client_that_stops_sending_has_finished_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a file, or a client that sends no silence: the final comes without END_OF_AUDIO, and it may go on."""
+    monkeypatch.setattr("transcriber.connection.PAUSE", 0.3)
+    async with serving() as running, talking(running.url, Handshake("u", language="en")) as client:
+        for number, word in enumerate(("alpha", "bravo"), start=1):
+            await client.say(tone(word))
+            await client.until(lambda event: isinstance(event, Segments) and event.segments[-1].completed)
+            assert len(client.finals) == number
+        assert client.text == ["alpha", "bravo"]
+
+
 async def test_a_stock_client_gets_every_word_once() -> None:
     """Its own rules, on our messages: both ready forms, string times, history, the tail at END_OF_AUDIO."""
     stock, raw = StockClient("s1"), []

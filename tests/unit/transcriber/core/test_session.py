@@ -101,6 +101,18 @@ def test_the_end_of_audio_closes_what_is_open() -> None:
     assert session.decided == at
 
 
+def test_audio_after_an_end_is_a_new_utterance() -> None:
+    """The client had only paused: what it says next begins where it stopped."""
+    session = Session(HELLO, loud)
+    at = say(session, speech(0.51))
+    session.end(now=1)
+    session.end(now=1)
+    say(session, speech(0.5), at=at)
+    session.end(now=2)
+    first, second = finals(session)
+    assert first.end <= second.start == at / SECOND
+
+
 def test_a_gap_is_silence() -> None:
     """A malformed frame leaves its time."""
     session = Session(HELLO, loud)
