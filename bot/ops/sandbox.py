@@ -51,12 +51,16 @@ def is_sandboxed(renderer: Confinement, ours: Confinement) -> bool:
     return renderer.pid_namespaces > ours.pid_namespaces and renderer.seccomp_filters > ours.seccomp_filters
 
 
+def _confinement_of(process: str) -> Confinement:
+    return confinement(Path("/proc", process, "status").read_text(encoding="utf-8"))
+
+
 def _renderers() -> list[Confinement]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if b"--type=renderer" in (process / "cmdline").read_bytes():
-                found.append(confinement((process / "status").read_text()))
+                found.append(_confinement_of(process.name))
         except OSError:  # it has ended meanwhile
             continue
     return found
@@ -79,7 +83,7 @@ async def check(allow_no_sandbox: bool) -> int:
             return 1
         page = await browser.new_page()
         await page.set_content(PAGE)
-        title, ours, renderers = await page.title(), confinement(Path("/proc/self/status").read_text()), _renderers()
+        title, ours, renderers = await page.title(), _confinement_of("self"), _renderers()
         version = browser.version
         await browser.close()
     confined = bool(renderers) and all(is_sandboxed(renderer, ours) for renderer in renderers)
