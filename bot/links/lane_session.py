@@ -2,13 +2,15 @@
 
 With our transcriber the end of an utterance is said and acknowledgements come back. A stock WhisperLive server knows
 neither: it hears an utterance end as silence (streamed faster than real time), and what it decided is derived from its
-completed segments, or from the time it has had.
+completed segments, from what it leaves behind, or from the time it has had. It sends completed segments again and
+again, and never completes one whose text equals that of the one before: such a text is completed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -37,7 +39,9 @@ STOCK_SILENCE = 3 * SAMPLE_RATE
 STOCK_TAIL = SAMPLE_RATE // 2
 """A completed segment that ends this close (samples) to the end of the utterance decides all of it."""
 STOCK_PATIENCE = 6.0
-"""Seconds after the silence until an utterance without a completed segment counts as decided: it had no words."""
+"""Seconds after the silence, or after the last partial, until an utterance without a final counts as decided."""
+STOCK_STEP = 0.1
+"""Seconds by which a partial may reach back into the one before that the server has left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,11 @@ class LaneText:
     start: int
     end: int
     wire: WireSegment
+
+    @property
+    def middle(self) -> int:
+        """Where it mostly is."""
+        return (self.start + self.end) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +80,17 @@ class LaneSession:
         self._replay = replay
         self._protocol = ClientProtocol(handshake)
         self._cursor = replay.start  # next lane sample to send
-        self._clock: Ledger[int | None] = (
-            Ledger()
-        )  # server samples → lane samples; the tag of silence is its utterance's end
+        # server samples → lane samples; the tag of silence is its utterance's end
+        self._clock: Ledger[int | None] = Ledger()
         self._silence = 0  # samples of silence still to send
-        self._end: int | None = None  # lane sample of the last utterance end told and not yet decided
+        self._ends: deque[int] = deque()  # lane samples of ends told and not yet decided; bounded by the replay
         self._told_at = 0.0
+        self._decided = replay.start
+        # of a stock server:
+        self._completed_until = 0.0  # server seconds: completed segments that end before are repetitions
+        self._partial: LaneText | None = None  # its last one, not completed since
+        self._seen = 0  # times in a row with the same text
+        self._partial_came = False  # since `due` looked
 
     @property
     def ready(self) -> bool:
@@ -97,7 +111,7 @@ class LaneSession:
                 self._told_at = now
             return self._protocol.audio(np.zeros(count, np.int16)), count
         self._cursor = max(self._cursor, self._replay.start)  # what was dropped meanwhile is not there to be sent
-        if self._replay.ends_at(self._cursor) and self._end != self._cursor:
+        if self._replay.ends_at(self._cursor) and self._cursor not in self._ends:
             return self._tell_end(now)
         pcm = self._replay.read(self._cursor, FRAME)
         if len(pcm):
@@ -114,8 +128,7 @@ class LaneSession:
                     self._clock = Ledger(self._protocol.clock_start)
                     yield event
                 case Segments(segments):
-                    for segment in segments:
-                        yield from self._text(segment)
+                    yield from self._texts(segments) if "ack" in self._protocol.granted else self._stock(segments)
                 case Acked(sample):
                     yield from self._decide(self._lane(sample))
                 case Wait() | Refused() | Warned() | Disconnected():
@@ -123,31 +136,75 @@ class LaneSession:
 
     def due(self, now: float) -> Iterator[LaneNews]:
         """What a stock server's silence means by now."""
-        waits = self._end is not None and not self._silence and "ack" not in self._protocol.granted
-        if waits and now - self._told_at >= STOCK_PATIENCE:
-            yield from self._decide(self._end)
+        if not self._ends or self._silence or "ack" in self._protocol.granted:
+            return
+        if self._partial_came:
+            self._partial_came, self._told_at = False, now
+        if now - self._told_at >= STOCK_PATIENCE:
+            yield from self._complete_partial()
+            if self._ends:
+                yield from self._decide(self._ends[-1])
 
     def _tell_end(self, now: float) -> tuple[str | bytes, int] | None:
-        self._end, self._told_at = self._cursor, now
+        self._ends.append(self._cursor)
+        self._told_at = now
         if "utterance" in self._protocol.granted:
             return self._protocol.end_utterance(self._protocol.sent_until), 0
         self._silence = STOCK_SILENCE
         return self.next_message(now)
 
-    def _text(self, wire: WireSegment) -> Iterator[LaneNews]:
-        start, end = self._lane(round(wire.start * SAMPLE_RATE)), self._lane(round(wire.end * SAMPLE_RATE))
-        if start is None or end is None:
-            return  # text before any audio
-        yield LaneText(start, max(end, start), wire)
-        if wire.completed and "ack" not in self._protocol.granted:
-            reaches_end = self._end is not None and self._end - STOCK_TAIL <= end <= self._end
-            yield from self._decide(self._end if reaches_end else end)
+    def _texts(self, segments: Sequence[WireSegment]) -> Iterator[LaneText]:
+        for wire in segments:
+            start, end = self._lane(round(wire.start * SAMPLE_RATE)), self._lane(round(wire.end * SAMPLE_RATE))
+            if start is None or end is None:
+                continue  # text before any audio
+            # A stock server's segment begins where the one before ended: in speech that is decided.
+            yield LaneText(max(start, self._decided) if end > self._decided else start, max(end, start), wire)
 
-    def _decide(self, sample: int | None) -> Iterator[LaneNews]:
+    def _stock(self, segments: Sequence[WireSegment]) -> Iterator[LaneNews]:
+        """The last completed segments again, new ones, and at most one partial."""
+        last = segments[-1]
+        completed = [segment for segment in segments if segment.completed and segment.end > self._completed_until]
+        for text in self._texts(completed):
+            self._partial, self._completed_until = None, text.wire.end
+            yield text
+            yield from self._decide_up_to(text.end, None if last.completed else last)
+        if last.completed:
+            yield from self._complete_partial()  # if it is still there
+        else:
+            for text in self._texts([last]):
+                yield from self._follow(text)
+                yield text
+
+    def _follow(self, partial: LaneText) -> Iterator[LaneNews]:
+        """Keeps the last partial in mind; completes the one before if the server has moved on without doing so."""
+        before = self._partial
+        if before and partial.wire.start >= before.wire.end - STOCK_STEP:
+            yield from self._complete_partial()
+        same = before is not None and before.wire.text.strip() == partial.wire.text.strip()
+        self._partial, self._seen = partial, self._seen + 1 if same else 1
+        self._partial_came = True
+
+    def _complete_partial(self) -> Iterator[LaneNews]:
+        """What a stock server showed as often as it takes, it would have completed, had it not been a repetition."""
+        partial = self._partial
+        if partial and self._seen > self._protocol.handshake.same_output_threshold:
+            self._partial, self._completed_until = None, partial.wire.end
+            yield LaneText(partial.start, partial.end, replace(partial.wire, completed=True))
+            yield from self._decide_up_to(partial.end, None)
+
+    def _decide_up_to(self, sample: int, following: WireSegment | None) -> Iterator[LaneDecided]:
+        """Everything before a completed segment's end; all of the utterance if that ends there with nothing left."""
+        end = next((end for end in self._ends if end - STOCK_TAIL <= sample <= end), None)
+        left = next(self._texts([following]), None) if following else None
+        yield from self._decide(sample if end is None or (left and left.middle < end) else end)
+
+    def _decide(self, sample: int | None) -> Iterator[LaneDecided]:
         if sample is None or sample <= self._replay.start:
             return
-        if self._end is not None and sample >= self._end:
-            self._end = None
+        while self._ends and self._ends[0] <= sample:
+            self._ends.popleft()
+        self._decided = sample
         self._replay.decided(min(sample, self._cursor))
         yield LaneDecided(sample)
 

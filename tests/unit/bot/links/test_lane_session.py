@@ -33,6 +33,9 @@ from transcriber.protocol import (
     WireSegment,
 )
 
+THRESHOLD = 2
+"""Identical partials after which a stock server is asked to complete them."""
+
 
 def ramp(length: int) -> NDArray[np.int16]:
     """Samples that say their own position."""
@@ -51,7 +54,9 @@ class Wire:
 
     def __post_init__(self) -> None:
         resume = Resume("before", self.resume) if self.resume else None
-        self.session = LaneSession(self.replay, Handshake("u", extensions=EXTENSIONS, resume=resume))
+        self.session = LaneSession(
+            self.replay, Handshake("u", same_output_threshold=THRESHOLD, extensions=EXTENSIONS, resume=resume)
+        )
         self.server = ServerProtocol(self.offered)
         self.server.receive(self.session.hello())
         self.say(*self.server.ready())
@@ -214,3 +219,111 @@ def test_other_news_pass_through_and_nonsense_raises() -> None:
     assert len(wire.news) == 3
     with pytest.raises(ProtocolError):
         wire.say("{")
+
+
+def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
+    """What a stock server's message means."""
+    before = len(wire.news)
+    wire.say(json.dumps({"uid": "u", "segments": [one.to_wire() for one in segments]}))
+    return wire.news[before:]
+
+
+def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
+    """The completed texts in it."""
+    return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
+
+
+def stock(*seconds: float) -> Wire:
+    """A stock server that has heard utterances of these lengths, each with its silence."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    for length in seconds:
+        replay.append(ramp(int(length * SAMPLE_RATE)))
+        replay.mark_end()
+    wire.pump()
+    return wire
+
+
+def test_what_a_stock_server_says_again_is_no_news() -> None:
+    """Its last completed segments come with every message."""
+    wire = stock(1)
+    first = segment(0.1, 0.9)
+    assert finals(hears(wire, first)) == [(1600, 14400, " hi")]
+    assert hears(wire, first) == []
+    wire.replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    second = segment(4.2, 4.6, " there")
+    assert finals(hears(wire, first, second)) == [(SAMPLE_RATE + 3200, SAMPLE_RATE + 9600, " there")]
+
+
+def test_a_stock_servers_segment_begins_no_earlier_than_what_is_decided() -> None:
+    """It starts where the one before ended, silence included, which would give a short word to the wrong utterance."""
+    wire = stock(1, 1)
+    hears(wire, segment(0.0, 0.8))
+    assert finals(hears(wire, segment(0.8, 4.3, " no"))) == [(SAMPLE_RATE, SAMPLE_RATE + 4800, " no")]
+
+
+def test_a_segment_at_the_end_does_not_decide_what_a_partial_still_holds() -> None:
+    """The last short word is not given up because the sentence before it ended close to the end."""
+    wire = stock(2)
+    news = hears(wire, segment(0.0, 1.6, " are you"), segment(1.6, 1.9, " ready", completed=False))
+    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(25600)]
+    news = hears(wire, segment(0.0, 1.6, " are you"), segment(1.6, 1.9, " ready"))
+    assert finals(news) == [(25600, 30400, " ready")]
+    assert news[-1] == LaneDecided(2 * SAMPLE_RATE)
+
+
+def test_a_partial_of_the_next_utterance_leaves_the_first_decided() -> None:
+    """It lies behind the end, so nothing of the first is left."""
+    wire = stock(1, 1)
+    news = hears(wire, segment(0.0, 0.9), segment(4.1, 4.9, " more", completed=False))
+    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(SAMPLE_RATE)]
+
+
+def test_each_end_is_decided_by_a_segment_near_it() -> None:
+    """Also when later ends have been told meanwhile."""
+    wire = stock(1, 1)
+    assert hears(wire, segment(0.0, 0.9))[-1] == LaneDecided(SAMPLE_RATE)
+    assert hears(wire, segment(4.0, 4.9))[-1] == LaneDecided(2 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("how", ["gone", "next", "quiet"])
+def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
+    """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
+    wire = stock(1, 1, 1)
+    done, again = segment(0.0, 0.9), segment(4.0, 4.9, completed=False)
+    hears(wire, done)
+    for _ in range(THRESHOLD + 1):
+        assert finals(hears(wire, done, again)) == []
+    match how:
+        case "gone":
+            news = hears(wire, done)
+        case "next":
+            news = hears(wire, done, segment(4.85, 8.5, " more", completed=False))
+        case _:
+            assert list(wire.session.due(10.0)) == []
+            news = list(wire.session.due(10.0 + STOCK_PATIENCE))
+    assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
+    assert LaneDecided(2 * SAMPLE_RATE) in news
+
+
+def test_a_partial_that_came_and_went_is_not_completed() -> None:
+    """Nor one whose text kept changing: the server had not made up its mind."""
+    wire = stock(1, 1)
+    done = segment(0.0, 0.9)
+    hears(wire, done)
+    for count in range(THRESHOLD + 1):
+        hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
+    assert hears(wire, done) == []
+    assert list(wire.session.due(0.0)) == []
+    assert list(wire.session.due(STOCK_PATIENCE)) == [LaneDecided(2 * SAMPLE_RATE)]
+
+
+def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
+    """Patience begins again with each; a final after it is still told."""
+    wire = stock(1)
+    for now in range(0, 30, 5):
+        hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
+        assert list(wire.session.due(float(now))) == []
+    assert list(wire.session.due(25.0 + STOCK_PATIENCE)) == [LaneDecided(SAMPLE_RATE)]
+    assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
