@@ -267,6 +267,7 @@ class ServerProtocol:
         self._format = AUDIO_FORMATS["float32"]
         self._ended = False
         self._bad_messages = 0
+        self._refused_uid = ""
         self._closed_until = 0
         self._history: deque[WireSegment] = deque(maxlen=0)  # at most 100 completed segments; the oldest goes
         self._last_partial = ""
@@ -277,8 +278,8 @@ class ServerProtocol:
 
     @property
     def uid(self) -> str:
-        """The client's uid, empty before the handshake."""
-        return self.handshake.uid if self.handshake else ""
+        """The client's uid, empty before the handshake and if a malformed one names none."""
+        return self.handshake.uid if self.handshake else self._refused_uid
 
     def receive(self, message: str | bytes) -> list[ServerEvent]:
         """Reads one message of the client; after END_OF_AUDIO everything is ignored.
@@ -290,7 +291,11 @@ class ServerProtocol:
         if self._ended:
             return []
         if self.handshake is None:
-            return [self._open(Handshake.parse(message))]
+            try:
+                return [self._open(Handshake.parse(message))]
+            except ProtocolError as error:
+                self._refused_uid = error.uid
+                raise
         try:
             return self._control(message) if isinstance(message, str) else self._binary(message)
         except ProtocolError as error:

@@ -38,10 +38,12 @@ Samples = npt.NDArray[np.int16]
 class ProtocolError(ValueError):
     """A message that breaks the wire format. Its text is meant for the peer's people."""
 
-    def __init__(self, message: str, *, fatal: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, uid: str = "") -> None:
         super().__init__(message)
         self.fatal = fatal
         """The connection cannot go on."""
+        self.uid = uid
+        """Whose first message it was, if that much could be read: stock clients hear only what carries their uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Handshake:
         if data.get("uid") is None:
             problems.append("uid: missing (any text that is unique to this connection)")
         if problems:
-            raise ProtocolError("Invalid first message. " + "; ".join(problems), fatal=True)
+            raise ProtocolError("Invalid first message. " + "; ".join(problems), fatal=True, uid=values.get("uid", ""))
         return cls(**values)
 
     def serialise(self) -> str:

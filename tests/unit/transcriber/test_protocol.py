@@ -138,6 +138,16 @@ def test_a_malformed_frame_leaves_its_time_and_the_tenth_is_fatal() -> None:
         assert caught.value.fatal == (count == MAX_BAD_MESSAGES)
 
 
+def test_a_refusal_carries_the_uid_of_a_malformed_handshake() -> None:
+    """A stock client ignores messages without its own; one that is not text is not repeated."""
+    for first, uid in (('{"uid": "u", "language": "english"}', "u"), ('{"uid": 5}', ""), ("[", "")):
+        server = ServerProtocol()
+        with pytest.raises(ProtocolError) as caught:
+            server.receive(first)
+        assert caught.value.fatal
+        assert messages_of([server.refuse("no")]) == [{"uid": uid, "status": "ERROR", "message": "no"}]
+
+
 def test_nothing_counts_after_the_end() -> None:
     """END_OF_AUDIO is the last message."""
     client, server = pair(Handshake("u"))
