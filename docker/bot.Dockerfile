@@ -70,7 +70,7 @@ FROM sdk-base AS browser-base
 USER 0
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-liberation libatomic1 >/dev/null \
-    && dpkg --purge --force-depends $(dpkg-query -W -f '${Package} ' 'libllvm*' libgl1-mesa-dri x11-utils) >/dev/null 2>&1 \
+    && dpkg --purge --force-depends $(dpkg-query -W -f '${Package} ' 'libllvm*' 'libz3*' libgl1-mesa-dri x11-utils) >/dev/null 2>&1 \
     && rm -rf /usr/lib/chromium/libVkLayer* /var/lib/apt/lists/* /var/cache/* /var/log/*
 COPY --from=browser-dependencies /added /opt/earshot
 ENV EARSHOT_CHROMIUM=/usr/bin/chromium-headless-shell
