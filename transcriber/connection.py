@@ -60,6 +60,7 @@ class Connection:
         self._now = asyncio.get_running_loop().time
         self._outbox: deque[tuple[list[str], bool]] = deque()
         self._unsent = asyncio.Event()
+        self._is_over = False
         self._progress = asyncio.Event()
         self._acked = protocol.clock_start
         self._told_language = bool(protocol.handshake and protocol.handshake.language)
@@ -80,9 +81,11 @@ class Connection:
                 await asyncio.wait([self._reader])
                 code = 1001 if self._reader.cancelled() else self._reader.result()
                 await self._flush()
-                for task in (writer, *watchers):
+                self._is_over = True
+                self._unsent.set()
+                await writer
+                for task in watchers:
                     task.cancel()
-                await self._send_all()
                 await self._socket.close(code)
         except* ConnectionClosed:
             pass
@@ -175,13 +178,12 @@ class Connection:
         self._unsent.set()
 
     async def _write(self) -> None:
-        while True:
-            await self._send_all()
-            self._unsent.clear()
-            await self._unsent.wait()
-
-    async def _send_all(self) -> None:
-        while self._outbox:
+        """Sends what is posted; returns once it is over and everything is sent."""
+        while self._outbox or not self._is_over:
+            if not self._outbox:
+                self._unsent.clear()
+                await self._unsent.wait()
+                continue
             messages, _ = self._outbox.popleft()
             for message in messages:
                 await self._socket.send(message)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.integration.transcriber.test_demo_model import clips
+from tests.integration.transcriber.test_faults import send_bad
 from tests.support.transcribing import talking
 from transcriber.protocol import EXTENSIONS, Handshake
 
@@ -102,3 +105,30 @@ async def test_a_signal_ends_it_at_any_time(number: signal.Signals) -> None:
         process.send_signal(number)
         async with asyncio.timeout(5):
             assert await process.wait() == 0
+
+
+def resident(process: Process) -> int:
+    """A process's memory, bytes."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+@pytest.mark.timeout(120)
+async def test_ten_thousand_malformed_messages_do_no_harm() -> None:
+    """No crash, less than 5 MB more, and another session hears every word."""
+    rng, (text, samples) = random.Random(7), clips()[0]
+    async with transcriber("--port", "0", "--http-port", "0", "--log-level", "error") as process:
+        assert process.stdout
+        url = (await process.stdout.readline()).decode().strip()
+        async with talking(url, Handshake("u", language="en", extensions=EXTENSIONS)) as client:
+            sent, said, before = 0, 0, 0
+            while sent < 11_000:
+                sent += sum(await asyncio.gather(*(send_bad(url, 10, rng) for _ in range(8))))
+                if sent // 1000 > said:
+                    said += 1
+                    await client.say(samples)
+                    await client.acked(await client.end_utterance())
+                    before = before or resident(process)  # after the first thousand: what is allocated once is there
+            grown = resident(process) - before
+            assert client.text == [text] * said
+        assert process.returncode is None
+        assert grown < 5_000_000
