@@ -1,0 +1,3 @@
+"""Stands in for the module of the same name, which re-exports this."""
+
+from starlette.responses import JSONResponse as JSONResponse

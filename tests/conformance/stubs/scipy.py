@@ -1,0 +1,1 @@
+"""Stands in for SciPy: whisper-live imports it and uses nothing of it."""

@@ -1,0 +1,64 @@
+"""What the conformance tests share: whisper-live's environment, and sentences with known words."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.rehearsal.clips import manifest
+
+ROOT = Path(__file__).parents[2]
+CHILDREN = ROOT / "tests/conformance/children"
+RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """The stock file client at work."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    clips: tuple[str, ...]
+
+
+def stock_environment() -> dict[str, str]:
+    """In which whisper-live can be imported, and uses one core."""
+    path = os.pathsep.join([str(ROOT / "tests/conformance/stubs"), str(ROOT)])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def said(clips: Sequence[str]) -> list[str]:
+    """The words of bundled clips."""
+    return [manifest()[name]["text"] for name in clips]
+
+
+def speech(clips: Sequence[str], pause: float) -> NDArray[np.int16]:
+    """Bundled clips with digital silence between, cut close to the speech: int16 at 16 kHz, shape (n,).
+
+    The end of the last clip is the end of its last word.
+    """
+    pieces = []
+    for name in clips:
+        with files("bot.rehearsal").joinpath(f"clips/{name}.wav").open("rb") as file, wave.open(file) as audio:
+            assert audio.getframerate() == RATE
+            pcm = np.frombuffer(audio.readframes(audio.getnframes()), "<i2")
+        clip = manifest()[name]
+        pieces += [pcm[round((clip["start"] - 0.1) * RATE) : round((clip["end"] + 0.05) * RATE)]]
+        pieces += [np.zeros(round(pause * RATE), np.int16)]
+    return np.concatenate(pieces[:-1])
+
+
+def write(path: Path, pcm: NDArray[np.int16]) -> Path:
+    """A WAV file."""
+    with wave.open(str(path), "wb") as audio:
+        audio.setparams((1, 2, RATE, 0, "NONE", ""))
+        audio.writeframes(pcm.tobytes())
+    return path
