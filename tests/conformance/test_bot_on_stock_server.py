@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from uuid import uuid4
 
 import numpy as np
@@ -37,7 +36,7 @@ class Ears:
         self._book = SegmentBook("c", 0.0)
         self._lanes: dict[int, Lane] = {}
         self.published: list[Segment] = []
-        self.finals: list[tuple[Utterance, Segment, float]] = []
+        self.finals: list[tuple[Utterance, Segment]] = []
         self.decided_utterances: list[Utterance] = []
         self.links: list[str] = []
 
@@ -54,7 +53,7 @@ class Ears:
         if segment:
             self.published.append(segment)
             if segment.completed:
-                self.finals.append((found.utterance, segment, self.now))
+                self.finals.append((found.utterance, segment))
 
     def decided(self, lane: int, sample: int) -> None:
         """As the runner does."""
@@ -103,9 +102,7 @@ def hello(sample: int) -> Handshake:
     )  # fmt: skip
 
 
-async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(
-    stock_port: int, record_property: Callable[[str, object], None]
-) -> None:
+async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(stock_port: int) -> None:
     """Two speakers at once: nothing lost, doubled, taken back or mixed, and every lane settles by itself."""
     tracks = {name: speech(clips, 0.7) for name, clips in TALKS.items()}
     ears = Ears(f"ws://127.0.0.1:{stock_port}")
@@ -113,13 +110,11 @@ async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(
     assert ears.links == []
     assert ears.now - max(map(len, tracks.values())) / RATE < 5
     for name, clips in TALKS.items():
-        finals = [(utterance, segment) for utterance, segment, _ in ears.finals if segment.speaker == name]
+        finals = [(utterance, segment) for utterance, segment in ears.finals if segment.speaker == name]
         assert wer(" ".join(said(clips)), " ".join(segment.text for _, segment in finals)) <= 0.05
         assert len({utterance.number for utterance, _ in finals}) == len(finals) == len(clips)
     assert len(ears.decided_utterances) == len(ears.finals)
-    ids = [segment.segment_id for _, segment, _ in ears.finals]
+    ids = [segment.segment_id for _, segment in ears.finals]
     assert len(set(ids)) == len(ids)
     assert {segment.segment_id for segment in ears.published} == set(ids)
     assert all(segment.text for segment in ears.published)
-    latencies = [at - (utterance.end or 0) / RATE for utterance, _, at in ears.finals]
-    record_property("final latency, s", [round(latency, 2) for latency in sorted(latencies)])
