@@ -17,7 +17,7 @@ class AudioRing:
     """A ring of int16 samples addressed by their index on the stream's clock."""
 
     def __init__(self, start: int = 0, capacity: int = CAPACITY) -> None:
-        self._ring = np.zeros(capacity, np.int16)
+        self._ring = np.empty(capacity, np.int16)  # not zeros: what is never written costs no memory
         self.start = start
         """The oldest sample kept."""
         self.end = start
