@@ -357,6 +357,11 @@ class ServerProtocol:
         """The server ends the connection; close after it with code 1000."""
         return self._message(message="DISCONNECT")
 
+    @property
+    def _is_fork(self) -> bool:
+        """The client speaks the older fork's dialect: nobody else says which platform it is on."""
+        return bool(self.handshake and self.handshake.platform)
+
     def _open(self, handshake: Handshake) -> Opened:
         self.handshake = handshake
         self.granted = handshake.extensions & self._offered
@@ -376,7 +381,7 @@ class ServerProtocol:
         return [Audio(first_sample, samples)] if len(samples) else []
 
     def _control(self, message: str) -> list[ServerEvent]:
-        if "utterance" not in self.granted and not (self.handshake and self.handshake.platform):
+        if "utterance" not in self.granted and not self._is_fork:
             raise ProtocolError("Text after the first message means nothing here: audio is binary frames.")
         data = json_object(message, "control message")
         if data.get("type") in FORK_CONTROL_TYPES:
@@ -393,11 +398,11 @@ class ServerProtocol:
         return [UtteranceEnd(sample)]
 
     def _dress(self, segment: WireSegment) -> WireSegment:
-        """Only what was granted or asked for goes out."""
+        """Only what was granted or asked for goes out, and the language to the older fork's clients."""
         return replace(
             segment,
             segment_id=segment.segment_id if "segment_id" in self.granted else None,
-            language=segment.language if "segment_language" in self.granted else None,
+            language=segment.language if "segment_language" in self.granted or self._is_fork else None,
             words=segment.words if self.handshake and self.handshake.word_timestamps else None,
         )
 

@@ -178,15 +178,7 @@ class WireSegment:
         wire: dict[str, Any] = {"start": f"{self.start:.3f}", "end": f"{self.end:.3f}"}
         wire |= {"text": self.text, "completed": self.completed}
         if self.words is not None:
-            wire["words"] = [
-                {
-                    "word": w.word,
-                    "start": f"{w.start:.3f}",
-                    "end": f"{w.end:.3f}",
-                    "probability": round(w.probability, 3),
-                }
-                for w in self.words
-            ]
+            wire["words"] = [word.to_wire() for word in self.words]
         if self.segment_id is not None:
             wire["segment_id"] = self.segment_id
         if self.language is not None:

@@ -123,6 +123,31 @@ def test_text_frames_need_a_grant() -> None:
         server.receive('{"type": "other"}')
 
 
+def test_a_conversation_in_the_older_forks_dialect() -> None:
+    """Its bot's messages as they are: handshake, metadata with every frame, speaker events, leaving, end."""
+    server = ServerProtocol()
+    [opened] = server.receive(
+        '{"uid": "u", "language": null, "task": "transcribe", "model": null, "use_vad": false, "platform": '
+        '"google_meet", "token": "t", "meeting_id": "abc-defg-hij", "meeting_url": "https://meet.example/abc-defg-hij"}'
+    )
+    assert isinstance(opened, Opened)
+    assert [message["status"] for message in map(json.loads, server.ready()) if "status" in message] == ["SERVER_READY"]
+    control = (
+        '{"type": "audio_chunk_metadata", "payload": {"length": 4096, "sample_rate": 16000, "client_timestamp_ms": 1}}',
+        '{"type": "speaker_activity", "payload": {"event_type": "SPEAKER_START", "participant_name": "Ana"}}',
+        '{"type": "session_control", "payload": {"event": "LEAVING_MEETING", "uid": "u"}}',
+    )
+    for message in control * 10:
+        assert server.receive(message) == []
+    [audio] = server.receive(np.zeros(4096, "<f4").tobytes())
+    assert isinstance(audio, Audio)
+    assert (audio.first_sample, len(audio.samples)) == (0, 4096)
+    said = {"start": "0.000", "end": "1.000", "text": " a", "completed": True, "language": "en"}
+    [_, final] = server.segments([WireSegment(0, 1, " a", True, "u:1", "en")])
+    assert messages_of([final]) == [{"uid": "u", "segments": [said]}]
+    assert server.receive(END_OF_AUDIO) == [EndOfAudio()]
+
+
 def test_a_malformed_frame_leaves_its_time_and_the_tenth_is_fatal() -> None:
     """The clock goes on as the client's does."""
     _, server = pair(Handshake("u"))
