@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -335,3 +336,31 @@ def test_leave_settings_follow_the_configuration() -> None:
     assert (off.lobby, off.no_one_joined, off.everyone_left, off.total, off.cap) == (300, None, None, None, 28_800)
     on = leave_settings(config("redis://h", "ws://h", automaticLeave={"timeout": 60_000, "everyoneLeftTimeout": 5_000}))
     assert (on.everyone_left, on.total) == (5, 60)
+
+
+async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status, links and the age of the audio over HTTP; nobody listens there any more after the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("EARSHOT_HEALTH_PORT", str(port))
+    said: list[dict[str, Any]] = []
+
+    async def listen_and_ask(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        await speak(listener)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        said.append(json.loads(body))
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        await here.attend(listen_and_ask)
+    assert said[0]["status"] == "active"
+    assert said[0]["links"] == {"redis": True, "transcriber": True}
+    assert 0 <= said[0]["seconds_since_audio"] < 5
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
