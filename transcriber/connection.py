@@ -29,6 +29,8 @@ FASTEST = 4
 """Times real time that a client's audio is read at most."""
 BURST = 10.0
 """Seconds of audio that may come at any speed."""
+LIGHTEST = SAMPLE_RATE // 200
+"""Samples that a message counts for at least: 800 a second, or a flood of tiny ones would keep everybody waiting."""
 PIECE = SAMPLE_RATE
 """Samples taken at once: other clients get their turn in between."""
 ACK_STEP = SAMPLE_RATE // 2
@@ -104,6 +106,7 @@ class Connection:
         while True:
             message = await self._socket.recv()
             self._last_heard = self._now()
+            await self._pace(weight(message))
             try:
                 for event in self._protocol.receive(message):
                     if isinstance(event, EndOfAudio):
@@ -133,13 +136,16 @@ class Connection:
 
     async def _room_for(self, samples: int) -> None:
         """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
-        now = self._now()
-        self._paid_until = max(self._paid_until, now - BURST / FASTEST) + samples / SAMPLE_RATE / FASTEST
-        await asyncio.sleep(max(0.0, self._paid_until - now))
+        await self._pace(samples)
         while self._session.is_full:
             self._progress.clear()
             await self._progress.wait()
         self._last_heard = self._now()
+
+    async def _pace(self, samples: int) -> None:
+        now = self._now()
+        self._paid_until = max(self._paid_until, now - BURST / FASTEST) + samples / SAMPLE_RATE / FASTEST
+        await asyncio.sleep(max(0.0, self._paid_until - now))
 
     async def _notice_pauses(self) -> None:
         while True:
@@ -231,3 +237,9 @@ class Connection:
                 await self._socket.close(code, reason)
         except TimeoutError:
             self._socket.transport.abort()
+
+
+def weight(message: str | bytes) -> int:
+    """What a message costs its sender besides the samples in it, in samples."""
+    size = len(message) // 4
+    return max(size, LIGHTEST) if isinstance(message, str) else max(LIGHTEST - size, 0)

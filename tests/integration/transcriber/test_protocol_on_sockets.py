@@ -152,6 +152,23 @@ async def test_a_stream_is_read_at_four_times_real_time_at_most(monkeypatch: pyt
         assert client.text == ["alpha"]
 
 
+@pytest.mark.parametrize("light", [b"", b"\0\0\0\0", '{"type": "speaker_activity"}'])
+async def test_tiny_messages_are_read_at_800_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch, light: str | bytes
+) -> None:
+    """They hold next to no audio, so its limit would let any number of them keep the loop from everybody else."""
+    monkeypatch.setattr("transcriber.connection.BURST", 0.1)
+    hello = Handshake("u", language="en", platform="p", meeting_url="m", token="t", meeting_id=1)
+    async with serving() as running, talking(running.url, hello) as client:
+        started = asyncio.get_running_loop().time()
+        for _ in range(400):
+            await client.socket.send(light)
+        await client.say(tone("alpha"), silence(0.7))
+        await client.until(lambda event: isinstance(event, Segments))
+        assert asyncio.get_running_loop().time() - started >= 0.45
+        assert client.segments[0].text == " alpha"
+
+
 async def test_an_engine_that_does_not_keep_up_slows_the_reader_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
