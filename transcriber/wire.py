@@ -288,18 +288,20 @@ def _one_of(*allowed: str) -> Callable[[object], str]:
     return read
 
 
-def _whole(low: int, high: int) -> Callable[[object], int]:
+def _whole(low: int, most: int) -> Callable[[object], int]:
+    """More than we grant is cut to that, as stock servers set no limit."""
+
     def read(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return value
-        return _wrong(value, f"a whole number from {low} to {high}")
+        if isinstance(value, int) and not isinstance(value, bool) and value >= low:
+            return min(value, most)
+        return _wrong(value, f"a whole number from {low} on")
 
     return read
 
 
 def _share(value: object) -> float:
     result = number(value)
-    return result if 0 <= result <= 1 else _wrong(value, "a number from 0 to 1")
+    return min(result, 1.0) if result >= 0 else _wrong(value, "a number from 0 to 1")
 
 
 def _vad_parameters(value: object) -> Mapping[str, float] | None:

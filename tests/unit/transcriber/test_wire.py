@@ -46,6 +46,14 @@ def test_a_stock_handshake_is_read_and_written_whole() -> None:
     assert handshake.serialise() == STOCK_HELLO
 
 
+def test_more_than_we_grant_is_cut_to_what_we_grant() -> None:
+    """Stock servers take any number: a client that asks for much is not refused."""
+    handshake = Handshake.parse(
+        '{"uid": "u", "send_last_n_segments": 5000, "no_speech_thresh": 2, "max_speakers": 999}'
+    )
+    assert (handshake.send_last_n_segments, handshake.no_speech_thresh, handshake.max_speakers) == (100, 1.0, 100)
+
+
 def test_the_older_forks_handshake_is_read() -> None:
     """Null means default; the fork's own keys are kept, and the token is not shown."""
     handshake = Handshake.parse(FORK_HELLO)
@@ -74,7 +82,7 @@ def test_every_wrong_key_is_named() -> None:
     """One refusal lists all that is wrong, with what would be right."""
     with pytest.raises(ProtocolError) as caught:
         Handshake.parse(
-            '{"language": "klingon!", "task": "sing", "use_vad": 1, "send_last_n_segments": 101, "no_speech_thresh": 2,'
+            '{"language": "klingon!", "task": "sing", "use_vad": 1, "send_last_n_segments": -1, "no_speech_thresh": -2,'
             '"vad_parameters": {"onsett": 1}, "extensions": "ack", "max_speakers": 0, '
             '"resume": {"uid": "", "sample": 1}}'
         )
