@@ -14,6 +14,10 @@ from bot.core.events import AudioHeard, ReportHealth
 DEAF_AFTER = 8.0
 """Seconds without any signal until it is said. Reports come with each second of audio, so 10 s in all are kept."""
 
+SIGNAL_DBFS = -90.0
+"""RMS level from which audio counts as signal. A microphone in the quietest room is above it; digital zeros that went
+through Opus come out at about -112, one wrong bit in a hundred samples."""
+
 
 @dataclass(slots=True)
 class _Track:
@@ -45,10 +49,10 @@ class HearingHealth:
             track.packets_at = track.signal_at = now
 
     def heard(self, report: AudioHeard, now: float) -> None:
-        """Audio came; with any level above digital zero it counts as signal."""
+        """Audio came; from `SIGNAL_DBFS` on it counts as signal."""
         if track := self._tracks.get(report.track_id):
             track.packets_at = now
-            if report.level_dbfs != float("-inf"):
+            if report.level_dbfs >= SIGNAL_DBFS:
                 track.signal_at = now
 
     def restart(self, now: float) -> None:
@@ -79,7 +83,7 @@ class HearingHealth:
         if now - track.packets_at >= DEAF_AFTER:
             return "no audio packets"
         if now - track.signal_at >= DEAF_AFTER:
-            return "digital zeros only"
+            return "digital silence: nothing but zeros"
         return ""
 
     def next_timer(self) -> float | None:

@@ -356,6 +356,9 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
             if room.ended.is_set():
                 await room.emptied()
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # we are on our way out: a late one must not find a closed loop
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         if rows is not None:
             rows.close()
     return received[0] if received else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import wave
 from typing import Any
 from uuid import uuid4
 
@@ -162,6 +163,25 @@ def test_a_missing_neighbour_ends_it_before_it_joins(here: World, neighbour: dic
     assert next(iter(neighbour)) in line["detail"]
     assert "vexa-nobody-1" in line["detail"]
     assert [event for event in bot.events() if event["level"] == "error"] == [line]
+
+
+def test_a_bot_that_hears_only_zeros_says_so(here: World) -> None:
+    """Somebody's audio is digital zeros: said while the meeting goes on, in one log line each, and no text is made."""
+    with wave.open(str(here.folder / "zeros.wav"), "wb") as clip:
+        clip.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        clip.writeframes(bytes(2 * 16_000 * 14))
+    script = {
+        "participants": ANA_AND_BEN[:1],
+        "timeline": [{"at": 0.5, "who": "ana", "do": "speak", "clip": "zeros.wav"}, {"at": 13, "do": "end"}],
+    }
+    with here.room(script) as url:
+        settings = config(url)
+        with here.bot(settings) as bot:
+            assert bot.exit_code(60) == 0
+    deaf = [event for event in bot.events() if event["event"] == "bot.health" and not event["healthy"]]
+    assert [event["subject"].partition(":")[0] for event in deaf] == ["track", "room"], bot.output()
+    assert here.finals(settings["connectionId"]) == []
+    assert ended(bot)["code"] == "meeting_ended"
 
 
 def test_a_room_where_nobody_has_a_voice(here: World) -> None:

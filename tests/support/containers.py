@@ -123,12 +123,15 @@ class World:
 
     @contextmanager
     def room(self, script: dict[str, Any]) -> Iterator[str]:
-        """A rehearsal room in a container of its own; yields the meeting URL."""
+        """A rehearsal room in a container of its own, which can read clips in `folder`; yields the meeting URL."""
         alias = f"room-{uuid4().hex[:6]}"
+        self.folder.chmod(0o755)  # the container's user is not ours
         path = self.folder / f"{alias}.json"
         path.write_text(json.dumps({"version": 1, **script}), encoding="utf-8")
-        mount = ("--no-healthcheck", "-v", f"{path}:/meeting.json:ro")
-        with self.run(alias, SDK, *mount, command=("room", "/meeting.json", "--listen", "0.0.0.0:8090")) as room:
+        mount = ("--no-healthcheck", "-v", f"{self.folder}:/meetings:ro")
+        with self.run(
+            alias, SDK, *mount, command=("room", f"/meetings/{path.name}", "--listen", "0.0.0.0:8090")
+        ) as room:
             eventually(lambda: "rehearsal+ws://" in room.output(), f"the room listens, see {room.log}")
             yield f"rehearsal+ws://{alias}:8090"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.core.events import AudioHeard
 from bot.core.health import DEAF_AFTER, HearingHealth
 
@@ -24,12 +26,13 @@ def test_a_silent_track_is_said_within_ten_seconds() -> None:
     assert health.next_timer() is None
 
 
-def test_digital_zeros_are_not_hearing() -> None:
-    """Packets full of zeros count as deaf, and a signal heals."""
+@pytest.mark.parametrize("level", [ZEROS, -112.4])
+def test_digital_zeros_are_not_hearing(level: float) -> None:
+    """Packets full of zeros count as deaf, also after a lossy codec, and a signal heals."""
     health = HearingHealth()
     health.opened("t", 0)
     for second in range(1, 9):
-        health.heard(AudioHeard("t", 16000, ZEROS, False), second)
+        health.heard(AudioHeard("t", 16000, level, False), second)
     reports = health.check(8)
     assert [(r.subject, r.healthy) for r in reports] == [("track:t", False), ("room", False)]
     assert "zeros" in reports[0].detail
