@@ -66,12 +66,27 @@ def transcribe(
     http_port: Annotated[
         int,
         typer.Option(
-            min=0, max=65535, envvar="TRANSCRIBER_HTTP_PORT", help="/health, /ready, /metrics; 0: any free one."
+            min=0, max=65535, envvar="TRANSCRIBER_HTTP_PORT", help="/health, /ready, /metrics, recordings; 0: any free."
         ),
     ] = HTTP_PORT,
     max_clients: Annotated[
         int, typer.Option(min=1, envvar="TRANSCRIBER_MAX_CLIENTS", help="More are told to wait.")
     ] = 64,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TRANSCRIBER_API_KEY", help="Asked of HTTP clients that send recordings.", show_default=False
+        ),
+    ] = None,
+    max_requests: Annotated[
+        int, typer.Option(min=1, max=1024, envvar="TRANSCRIBER_MAX_REQUESTS", help="Recordings at once, over HTTP.")
+    ] = 8,
+    max_upload_mb: Annotated[
+        int, typer.Option(min=1, max=2048, envvar="TRANSCRIBER_MAX_UPLOAD_MB", help="The largest recording, over HTTP.")
+    ] = 25,
+    longest_recording: Annotated[
+        float, typer.Option(min=1, max=86_400, envvar="TRANSCRIBER_LONGEST_RECORDING", help="Seconds, over HTTP.")
+    ] = 7200.0,
     log_level: Annotated[Level, typer.Option(envvar="LOG_LEVEL", case_sensitive=False)] = Level.INFO,
 ) -> None:
     """Serves the WhisperLive protocol: audio in over a websocket, text out."""
@@ -83,7 +98,8 @@ def transcribe(
     configure_logging(log_level)
     settings = Settings(
         model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
-        http_port=http_port, max_clients=max_clients,
+        http_port=http_port, max_clients=max_clients, api_key=api_key or None, max_requests=max_requests,
+        max_upload_mb=max_upload_mb, longest_recording=longest_recording,
     )  # fmt: skip
     try:
         asyncio.run(run(settings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PORT = 9090
 HTTP_PORT = 9091
@@ -24,5 +24,13 @@ class Settings:
     port: int = PORT
     """WebSocket; 0 takes a free one."""
     http_port: int = HTTP_PORT
-    """Health and metrics; 0 takes a free one."""
+    """Health, metrics and recordings; 0 takes a free one."""
     max_clients: int = 64
+    api_key: str | None = field(default=None, repr=False)
+    """HTTP clients that send audio must have it; None: nobody is asked."""
+    max_requests: int = 8
+    """HTTP requests with audio at once; more are told to come back."""
+    max_upload_mb: int = 25
+    """The largest file in 2**20 bytes."""
+    longest_recording: float = 7200.0
+    """Seconds of audio in one file."""

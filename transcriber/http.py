@@ -1,9 +1,9 @@
-"""Health, readiness and metrics over HTTP."""
+"""Health, readiness and metrics over HTTP, and the server that also carries the routes for recordings."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Status:
     max_clients: int
 
 
-def application(status: Callable[[], Status], metrics: Metrics) -> Starlette:
+def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:
     """The routes: /health is red when a decoding is stuck, /ready until the model is warm and again while draining."""
 
     async def health(_: Request) -> JSONResponse:
@@ -41,7 +41,8 @@ def application(status: Callable[[], Status], metrics: Metrics) -> Starlette:
     async def scrape(_: Request) -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready), Route("/metrics", scrape)])
+    own = [Route("/health", health), Route("/ready", ready), Route("/metrics", scrape)]
+    return Starlette(routes=[*own, *more])
 
 
 def _answer(now: Status, good: Callable[[Status], bool]) -> JSONResponse:

@@ -25,6 +25,7 @@ class Metrics:
         self.final_latency = Histogram("transcriber_final_latency_seconds", "From the end of an utterance to its final",
                                        buckets=SECONDS, registry=own)  # fmt: skip
         self.failures = Counter("transcriber_failures", "Decodings that raised an error", registry=own)
+        self.requests = Counter("transcriber_requests", "HTTP requests with audio", ["route", "status"], registry=own)
         self.waiting = Gauge("transcriber_waiting", "Streams waiting for a decoding", registry=own)
 
     def render(self) -> bytes:

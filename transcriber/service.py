@@ -10,6 +10,8 @@ import sys
 import structlog
 from websockets.asyncio.server import serve
 
+from transcriber.api.jobs import Jobs
+from transcriber.api.routes import Api
 from transcriber.config import Settings
 from transcriber.engine.base import Engine, ModelError
 from transcriber.engine.faster_whisper import FasterWhisper
@@ -59,6 +61,7 @@ class Service:
         self._listener = listener
         self._http_listener = http_listener
         self._metrics = Metrics()
+        self._jobs = Jobs(settings.max_requests, self._metrics)
         self._worker: Worker | None = None
         self._server: Server | None = None
         self._ready = False
@@ -66,7 +69,8 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`."""
         async with asyncio.TaskGroup() as tasks:
-            http = http_server(application(self.status, self._metrics))
+            api = Api(self._settings, self._jobs, self._metrics)
+            http = http_server(application(self.status, self._metrics, api.routes()))
             tasks.create_task(http.serve(sockets=[self._http_listener]))
             await self._serve(tasks, stop)
             http.should_exit = True
@@ -75,6 +79,7 @@ class Service:
         engine, speech = await asyncio.to_thread(load, self._settings)
         worker = self._worker = Worker(engine, self._settings.parallel, self._metrics)
         server = self._server = Server(engine, worker, speech.stream, self._settings.max_clients, self._metrics)
+        self._jobs.start(engine, worker, speech.stream)
         working = tasks.create_task(worker.run())
         async with serve(
             server.handle, sock=self._listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
@@ -85,7 +90,7 @@ class Service:
             log.info("transcriber.draining", clients=server.clients)
             self._ready = False
             websockets.close(close_connections=False)
-            await server.drain(DRAIN)
+            await asyncio.gather(server.drain(DRAIN), self._jobs.drain(DRAIN))
         working.cancel()
         log.info("transcriber.stopped")
 

@@ -90,22 +90,23 @@ class Worker:
             result, verdict = await loop.run_in_executor(pool, decode, self._engine, job)
         except Exception:  # whatever one window does to the engine, the other streams go on
             self._metrics.failures.inc()
+            session.failures += 1
             log.exception("decoding.failed", utterance=job.work.utterance.number, kind=job.work.kind.name.lower())
         finally:
             del self._running[session]
             self._scheduler.done(session)
         now = loop.time()
-        self._note(job, verdict, now - started, now)
+        self._note(session, job, verdict, now - started, now)
         listener = self._listeners.get(session)
         if listener is not None:
             listener(session.finish(job, result))
             self.poke(session)
 
-    def _note(self, job: Job, verdict: str, seconds: float, now: float) -> None:
+    def _note(self, session: Session, job: Job, verdict: str, seconds: float, now: float) -> None:
         kind = job.work.kind.name.lower()
         self._metrics.passes.labels(kind, verdict).inc()
         self._metrics.decoding.labels(kind).observe(seconds)
-        if job.work.kind is Kind.FINAL:
+        if job.work.kind is Kind.FINAL and session.is_live:
             self._metrics.final_latency.observe(now - job.work.utterance.closed_at)
         log.debug(
             "decoding.done",

@@ -47,9 +47,12 @@ class ScriptedEngine:
         self.go = threading.Event()
         self.go.set()
         self.windows: list[Window] = []
+        self.asked = 0
+        """Passes begun, also those that hang."""
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window."""
+        self.asked += 1
         self.go.wait(30)
         self.windows += windows
         if self.fail:

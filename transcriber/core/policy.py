@@ -30,6 +30,8 @@ class Kind(IntEnum):
     FINAL = 0
     FIRST_PARTIAL = 1
     PARTIAL = 2
+    BACKGROUND = 3
+    """Any pass for a recording: nobody is listening live."""
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -49,6 +49,9 @@ class Session:
         clock_start: Index of the first sample.
     """
 
+    is_live = True
+    """Somebody is waiting for each utterance."""
+
     def __init__(
         self,
         handshake: Handshake,
@@ -67,6 +70,8 @@ class Session:
         self._language = handshake.language
         self.detected: tuple[str, float] | None = None
         """The language found and its probability, once sure."""
+        self.failures = 0
+        """Passes that the engine failed; set by whoever decodes."""
 
     def hear(self, first_sample: int, samples: Samples, now: float) -> None:
         """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence."""

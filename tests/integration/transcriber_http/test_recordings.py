@@ -1,0 +1,347 @@
+"""Recordings over HTTP with the scripted engine: formats, limits, faults, chunks of rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import wave
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.support.recordings import CODECS, RATE, Samples, Web, encode, web
+from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from transcriber.config import Settings
+
+PATH = "/v1/audio/transcriptions"
+
+
+def spoken(*words: str) -> Samples:
+    """Each word as an utterance of its own."""
+    return np.concatenate([part for word in words for part in (silence(0.3), tone(word), silence(0.7))])
+
+
+def header_only() -> bytes:
+    """A WAV file without a sample."""
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+    return target.getvalue()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Looks every 10 ms, for ten seconds."""
+    for _ in range(1000):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+async def transcribe(
+    at: Web, data: bytes, fields: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    """One request as OpenAI's clients make it."""
+    form = {"model": "whisper-1", **(fields or {})}
+    return await at.http.post(PATH, files={"file": ("a.bin", data)}, data=form, headers=headers)
+
+
+async def process(at: Web, data: bytes, **fields: Any) -> httpx.Response:
+    """One chunk of room r."""
+    form = {"roomId": "r", "timestamp": "1700000000", "seq": "1", **fields}
+    return await at.http.post("/process", files={"audio": ("a.bin", data)}, data=form)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+async def test_every_container_is_heard(kind: str) -> None:
+    """Whatever the codec and rate."""
+    async with web() as at:
+        answer = await transcribe(at, encode(kind, spoken("alpha", "bravo")))
+    assert (answer.status_code, answer.json()) == (200, {"text": "alpha bravo"})
+
+
+async def test_every_response_format() -> None:
+    """json, text, srt, vtt and verbose_json of the same recording."""
+    data = encode("wav", spoken("alpha", "bravo"))
+    async with web() as at:
+        given = {form: await transcribe(at, data, {"response_format": form}) for form in ("text", "srt", "vtt")}
+        verbose = (await transcribe(at, data, {"response_format": "verbose_json", "language": "en"})).json()
+    assert given["text"].text == "alpha\nbravo\n"
+    assert given["srt"].text.startswith("1\n00:00:00,")
+    assert given["srt"].text.endswith("\nbravo\n\n")
+    assert given["vtt"].text.startswith("WEBVTT\n\n00:00:00.")
+    assert given["vtt"].headers["content-type"] == "text/vtt; charset=utf-8"
+    assert (verbose["text"], verbose["language"], verbose["duration"]) == ("alpha bravo", "en", 3.2)
+    first, second = verbose["segments"]
+    assert first["start"] == pytest.approx(0.3, abs=0.1)
+    assert second["end"] == pytest.approx(2.5, abs=0.15)
+
+
+async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
+    """The first segment is there although the engine has not decoded the second."""
+    engine = ScriptedEngine()
+    async with web(engine) as at:
+        files = {"file": ("a.wav", encode("wav", spoken(*["alpha", "bravo"] * 60)))}
+        fields = {"model": "whisper-1", "stream": "true"}
+        async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            lines = (line async for line in answer.aiter_lines() if line)
+            first = json.loads((await anext(lines)).removeprefix("data: "))
+            decoded = len(engine.windows)
+            rest = [line.removeprefix("data: ") async for line in lines]
+    assert (first["type"], first["text"]) == ("transcript.text.segment", "alpha")
+    assert decoded < len(engine.windows) == 120
+    assert rest[-1] == "[DONE]"
+    assert json.loads(rest[-2])["text"] == " ".join(["alpha", "bravo"] * 60)
+
+
+async def test_a_failed_decoding_is_an_error_not_a_gap() -> None:
+    """Plain requests get 500; a stream that has begun gets an error event; the next request is served."""
+    engine = ScriptedEngine()
+    engine.fail = 1
+    data = encode("wav", spoken("alpha", "bravo"))
+    async with web(engine) as at:
+        answer = await transcribe(at, data)
+        assert answer.status_code == 500
+        assert answer.json()["error"]["code"] == "engine_failed"
+        engine.fail = 1
+        assert (await transcribe(at, data, {"stream": "true"})).status_code == 500
+        assert (await transcribe(at, data)).json()["text"] == "alpha bravo"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": "whisper-9"}, "model"),
+        ({"response_format": "xml"}, "response_format"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": "nan"}, "temperature"),
+        ({"language": "xx"}, "language"),
+        ({"stream": "maybe"}, "stream"),
+        ({"timestamp_granularities[]": "letter"}, "timestamp_granularities[]"),
+        ({"prompt": "a" * 5000}, "prompt"),
+    ],
+)
+async def test_wrong_fields_are_named(fields: dict[str, str], param: str) -> None:
+    """400 in OpenAI's shape."""
+    async with web() as at:
+        answer = await transcribe(at, encode("wav", tone("alpha")), fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+    assert answer.json()["error"]["param"] == param
+
+
+async def test_bad_files_are_refused_with_a_reason() -> None:
+    """Garbage, playlists, empty, no sound, no file, no form, too large by header and by body, too long."""
+    settings = Settings(max_upload_mb=1, longest_recording=5)
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
+    big = b"x" * 3 * 1024 * 1024
+
+    async def endless() -> Any:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(48):
+            yield big[:65536]
+
+    async with web(settings=settings) as at:
+        statuses = [
+            (await transcribe(at, data)).status_code
+            for data in (b"garbage" * 500, playlist, b"", header_only(), big, encode("ogg", silence(6)))
+        ]
+        assert statuses == [415, 415, 400, 422, 413, 413]
+        multipart = {"content-type": "multipart/form-data; boundary=b"}
+        assert (await at.http.post(PATH, data={"model": "whisper-1"})).status_code == 415
+        assert (await at.http.post(PATH, content=b"nonsense", headers=multipart)).status_code == 400
+        assert (
+            await at.http.post(PATH, content=b"--b", headers={"content-type": "multipart/form-data"})
+        ).status_code == 400
+        nothing = {"model": (None, "whisper-1")}
+        assert (await at.http.post(PATH, files=nothing)).json()["error"]["param"] == "file"
+        assert (await at.http.post(PATH, content=endless(), headers=multipart)).status_code == 413
+        assert (await transcribe(at, encode("wav", spoken("alpha")))).json() == {"text": "alpha"}
+
+
+async def test_a_damaged_file_gives_what_can_be_heard() -> None:
+    """Its end is missing and a page in the middle is not what it was; the answer says so."""
+    data = bytearray(encode("ogg", spoken("alpha", "bravo", "charlie", "delta")))
+    data[len(data) // 2 : len(data) // 2 + 40] = b"\xff" * 40
+    async with web() as at:
+        answer = (await process(at, bytes(data[: len(data) * 9 // 10]))).json()
+    assert answer["gate"] == "pass"
+    assert answer["segments"][0]["text"] == "alpha"
+
+
+async def test_the_key_is_asked_for() -> None:
+    """Without it, or with another one, 401 before the body is read; health needs none."""
+    data = encode("wav", spoken("alpha"))
+    async with web(settings=Settings(api_key="s3cret-ö")) as at:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic s3cret"}):
+            answer = await transcribe(at, data, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+        right = {b"authorization": "Bearer s3cret-ö".encode()}
+        answer = await at.http.post(PATH, files={"file": data}, data={"model": "whisper-1"}, headers=right)
+        assert answer.json() == {"text": "alpha"}
+        assert (await process(at, data)).status_code == 401
+        assert (await at.http.get("/health")).status_code == 200
+    assert "s3cret" not in repr(Settings(api_key="s3cret"))
+
+
+async def test_no_more_than_allowed_at_once_and_a_client_that_leaves_makes_room() -> None:
+    """503 with Retry-After while full; what the client that left wanted is dropped."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    data = encode("wav", spoken("alpha"))
+    async with web(engine, settings=Settings(max_requests=1)) as at:
+        try:
+            leaving = asyncio.create_task(transcribe(at, data))
+            await until(lambda: bool(engine.asked))
+            busy = await transcribe(at, data)
+            assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            await until(lambda: at.jobs.admitted == 0)
+        finally:
+            engine.go.set()
+        assert (await transcribe(at, data)).json() == {"text": "alpha"}
+
+
+async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
+    """Its place is free again, and the worker has forgotten it."""
+    async with web() as at:
+        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 600)))}
+        fields = {"model": "whisper-1", "stream": "true"}
+        async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
+            await anext(answer.aiter_lines())
+        await until(lambda: at.jobs.admitted == 0)
+
+
+async def test_stopping_waits_for_what_is_under_way_and_then_says_so() -> None:
+    """New requests are told to come back; one that the engine does not get done in time too."""
+    engine = ScriptedEngine()
+    data = encode("wav", spoken("alpha", "bravo"))
+    async with web(engine) as at:
+        engine.go.clear()
+        slow = asyncio.create_task(transcribe(at, data))
+        await until(lambda: bool(engine.asked))
+        draining = asyncio.create_task(at.jobs.drain(0.3))
+        await asyncio.sleep(0.05)
+        assert (await transcribe(at, data)).json()["error"]["code"] == "not_ready"
+        await draining
+        answer = await slow
+        engine.go.set()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+
+
+async def test_before_the_model_is_there_clients_are_told_to_come_back() -> None:
+    """503, not a crash."""
+    async with web(working=False) as at:
+        assert (await transcribe(at, b"x")).status_code == 503
+
+
+async def test_a_chunk_with_its_names_and_the_same_chunk_again() -> None:
+    """The retry gets the same segments, marked; another source with the same number is another chunk."""
+    engine = ScriptedEngine()
+    data = encode("webm", spoken("alpha"))
+    names = {"clientId": "c", "role": "host", "source": "mic", "producerId": "p", "trackId": "t", "context_hint": "h"}
+    async with web(engine) as at:
+        first = (await process(at, data, **names)).json()
+        decoded = len(engine.windows)
+        again = (await process(at, data, **names)).json()
+        assert len(engine.windows) == decoded
+        other = (await process(at, data, **{**names, "source": "tab", "seq": "2"})).json()
+    assert first.keys() == {"chunk_id", "gate", "new_insights", "memory_state", "meta", "segments"}
+    assert (first["chunk_id"], first["gate"], first["new_insights"]) == ("r_1", "pass", [])
+    [segment] = first["segments"]
+    assert (segment["text"], segment["role"], segment["channel"]) == ("alpha", "host", 0)
+    assert first["meta"] | {"duration": 1.6} == first["meta"] | {
+        "duration": 1.6, "timestamp": "1700000000", "clientId": "c", "role": "host", "source": "mic",
+        "producerId": "p", "trackId": "t", "channels": 1, "damaged_packets": 0,
+    }  # fmt: skip
+    assert (again["gate"], again["segments"]) == ("duplicate", first["segments"])
+    assert other["gate"] == "pass"
+    assert other["memory_state"] == {"chunks": 2, "last_seq": 2}
+    assert engine.windows[0].prompt == "h"
+
+
+async def test_the_same_chunk_twice_at_once_is_decoded_once_unless_the_first_fails() -> None:
+    """The second waits for the first."""
+    engine = ScriptedEngine()
+    data = encode("wav", spoken("alpha"))
+    async with web(engine) as at:
+        both = await asyncio.gather(process(at, data), process(at, data))
+        assert sorted(answer.json()["gate"] for answer in both) == ["duplicate", "pass"]
+        engine.fail = 1
+        both = await asyncio.gather(process(at, data, seq="2"), process(at, data, seq="2"))
+        assert sorted(answer.status_code for answer in both) == [200, 500]
+        assert (await process(at, data, seq="2")).json()["gate"] == "duplicate"
+
+
+async def test_silence_and_sound_without_words() -> None:
+    """`silence` where nobody speaks, `rejected` where the model finds no words in what sounded like speech."""
+    hum = (8000 * np.sin(2 * np.pi * 120 * np.arange(2 * RATE) / RATE)).astype(np.int16)
+    async with web() as at:
+        quiet = (await process(at, encode("ogg", silence(2)))).json()
+        loud = (await process(at, encode("wav", np.concatenate((hum, silence(1)))), seq="2")).json()
+    assert (quiet["gate"], quiet["segments"]) == ("silence", [])
+    assert (loud["gate"], loud["segments"]) == ("rejected", [])
+
+
+async def test_two_channels_are_two_speakers() -> None:
+    """Each with its role; one alone or both mixed on request; the same sound twice is one speaker."""
+    left, right = spoken("alpha", "bravo"), np.roll(spoken("charlie", "delta"), RATE // 2)
+    stereo, twice = (encode("wav", np.stack(pair)) for pair in ((left, right), (left, left)))
+    async with web() as at:
+        both = (await process(at, stereo, role="host,guest")).json()
+        one = (await process(at, stereo, channel="right", role="guest", seq="2")).json()
+        mono = (await process(at, twice, role="room", seq="3")).json()
+        mixed = (await process(at, stereo, channel="mixed", seq="4")).json()
+        labelled = (await process(at, encode("wav", right), channel="1", seq="5")).json()
+    heard = [(segment["channel"], segment["role"], segment["text"]) for segment in both["segments"]]
+    assert heard == [(0, "host", "alpha"), (1, "guest", "charlie"), (0, "host", "bravo"), (1, "guest", "delta")]
+    assert both["meta"]["channels"] == 2
+    assert [(segment["channel"], segment["text"]) for segment in one["segments"]] == [(1, "charlie"), (1, "delta")]
+    assert [(segment["role"], segment["text"]) for segment in mono["segments"]] == [
+        ("room", "alpha"),
+        ("room", "bravo"),
+    ]
+    assert mono["meta"]["identical_channels"]
+    assert mixed["meta"]["channels"] == 1
+    assert {segment["channel"] for segment in labelled["segments"]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"roomId": ""}, "roomId"),
+        ({"roomId": "x" * 201}, "roomId"),
+        ({"seq": "-1"}, "seq"),
+        ({"seq": "9" * 30}, "seq"),
+        ({"timestamp": "yesterday"}, "timestamp"),
+        ({"timestamp": "inf"}, "timestamp"),
+        ({"channel": "middle"}, "channel"),
+        ({"language": "xx"}, "language"),
+    ],
+)
+async def test_wrong_chunk_fields_are_named_and_the_right_chunk_passes_after(
+    fields: dict[str, str], param: str
+) -> None:
+    """A refused chunk is not remembered as one that was taken."""
+    data = encode("wav", spoken("alpha"))
+    async with web() as at:
+        answer = await process(at, data, **fields)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+        assert (await process(at, b"garbage" * 100)).status_code == 415
+        assert (await process(at, data, timestamp="2026-01-02T03:04:05Z")).json()["gate"] == "pass"
+
+
+async def test_requests_are_counted() -> None:
+    """By route and status."""
+    async with web() as at:
+        await transcribe(at, encode("wav", tone("alpha")))
+        await process(at, b"garbage")
+        text = (await at.http.get("/metrics")).text
+    assert 'transcriber_requests_total{route="/v1/audio/transcriptions",status="200"} 1.0' in text
+    assert 'transcriber_requests_total{route="/process",status="415"} 1.0' in text

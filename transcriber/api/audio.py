@@ -1,0 +1,129 @@
+"""Any audio file as 16 kHz samples, piece by piece. Everything here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import av
+import av.container
+import numpy as np
+import numpy.typing as npt
+from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
+
+from transcriber.core.uploads import ApiError
+from transcriber.protocol import SAMPLE_RATE
+
+PIECE = SAMPLE_RATE
+"""Samples per channel that `read` returns, at least, except at the end."""
+CONTAINERS = "wav,w64,ogg,matroska,webm,mov,mp4,m4a,3gp,mp3,flac,aac,aiff,au,caf,amr,asf"
+"""No playlists or scripts: their demuxers open other files and addresses."""
+
+Piece = npt.NDArray[np.int16]
+
+
+class Recording:
+    """A file being decoded; a file may be damaged in places, what can be heard of it is.
+
+    Args:
+        file: Seekable, opened for reading; not closed here.
+        split: Keep two channels apart; otherwise, and for more than two, all are mixed.
+        longest: Seconds after which it is refused.
+    """
+
+    def __init__(self, file: BinaryIO, *, split: bool, longest: float) -> None:
+        self._file = file
+        self._split = split
+        self._longest = longest
+        self._lock = threading.Lock()
+        self._pieces: Iterator[Piece] | None = None
+        self._container: av.container.InputContainer | None = None
+        self._closed = False
+        self.samples = 0
+        """Decoded so far, per channel."""
+        self.damaged = 0
+        """Packets that could not be decoded."""
+
+    def read(self) -> Piece:
+        """The next second or so, shape (channels, n); n is 0 at the end.
+
+        Raises:
+            ApiError: 415 not an audio file, 422 no sound in it, 413 too long.
+        """
+        with self._lock:
+            if self._closed:
+                return np.zeros((1, 0), np.int16)
+            if self._pieces is None:
+                self._pieces = _joined(self._decode())
+            piece = next(self._pieces, None)
+            if piece is None:
+                if not self.samples:
+                    raise ApiError(422, "There is no sound in the file that can be decoded.", param="file")
+                return np.zeros((1, 0), np.int16)
+            return piece
+
+    def close(self) -> None:
+        """Ends decoding; waits for a `read` in another thread."""
+        with self._lock:
+            self._closed = True
+            self._pieces = None
+            if self._container:
+                self._container.close()
+
+    def _decode(self) -> Iterator[Piece]:
+        try:
+            container = self._container = av.open(
+                self._file, "r", options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+            )
+        except (FFmpegError, ValueError, OSError) as error:
+            raise ApiError(415, f"The file is in none of these formats: {CONTAINERS}.", param="file") from error
+        if not container.streams.audio:
+            raise ApiError(422, "The file has no audio track.", param="file")
+        layout, kind = "", None
+        resampler: AudioResampler | None = None
+        for frame in self._frames(container):
+            layout = layout or ("stereo" if self._split and frame.layout.nb_channels == 2 else "mono")
+            if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
+                yield from self._count(resampler.resample(None) if resampler else [])
+                resampler = AudioResampler("s16p", layout, SAMPLE_RATE)
+            assert resampler
+            frame.pts = None
+            yield from self._count(resampler.resample(frame))
+        yield from self._count(resampler.resample(None) if resampler else [])
+
+    def _frames(self, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+        packets = container.demux(container.streams.audio[0])
+        while True:
+            try:
+                packet = next(packets)
+                frames = packet.decode()
+            except StopIteration:
+                return
+            except (FFmpegError, ValueError):
+                self.damaged += 1
+                if self.damaged > 10_000:  # a demuxer that fails without moving on
+                    return
+                continue
+            yield from frames
+
+    def _count(self, frames: list[Any]) -> Iterator[Piece]:
+        for frame in frames:
+            self.samples += frame.samples
+            if self.samples > self._longest * SAMPLE_RATE:
+                problem = f"The recording is longer than {self._longest / 60:g} minutes: send it in parts."
+                raise ApiError(413, problem, param="file", code="audio_too_long")
+            yield frame.to_ndarray()
+
+
+def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same samples in pieces of at least a second."""
+    waiting: list[Piece] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(part.shape[1] for part in waiting) >= PIECE:
+            yield np.concatenate(waiting, axis=1)
+            waiting.clear()
+    if waiting:
+        yield np.concatenate(waiting, axis=1)

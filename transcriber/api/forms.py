@@ -1,0 +1,110 @@
+"""Reading what a client sends: the key, and a multipart body within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from transcriber.core.uploads import ApiError
+
+UPLOAD_TIMEOUT = 120.0
+"""Seconds that a client may take to send its request."""
+FIELDS = 32
+"""Fields beside the file, at most."""
+FIELD_BYTES = 16 * 1024
+"""The longest of them."""
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One request's file and fields; a file above 1 MB is on disk."""
+
+    file: UploadFile
+    fields: dict[str, str]
+    granularities: list[str]
+
+
+def authorise(request: Request, key: str | None) -> None:
+    """Checks `Authorization: Bearer KEY`, in constant time, where there is a key. Raises ApiError (401)."""
+    if key is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    is_right = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())
+    if scheme.lower() != "bearer" or not is_right:
+        raise ApiError(
+            401, "The API key is missing or wrong: send `Authorization: Bearer KEY`.", code="invalid_api_key"
+        )
+
+
+async def read(request: Request, stack: AsyncExitStack, *, file: str, largest: int) -> Upload:
+    """Reads a multipart body with one file; `stack` closes the file.
+
+    Args:
+        request: Its body has not been touched.
+        stack: Lives as long as the file is needed.
+        file: The name of the file's field.
+        largest: Bytes of the file.
+
+    Raises:
+        ApiError: 400, 408, 413, 415.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise ApiError(415, f"Send multipart/form-data with the audio in the field {file}.")
+    limit = largest + FIELDS * FIELD_BYTES
+    length = request.headers.get("content-length", "0")
+    if length.isascii() and length.isdigit() and int(length) > limit:
+        raise _too_large(largest)
+    limited = Request(request.scope, _limited(request.receive, limit, largest))
+    try:
+        async with asyncio.timeout(UPLOAD_TIMEOUT):
+            form = await limited.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD_BYTES)
+    except TimeoutError:
+        raise ApiError(408, f"The request took longer than {UPLOAD_TIMEOUT:g} s to arrive.") from None
+    except HTTPException as error:
+        raise ApiError(400, f"The body is no multipart form: {error.detail}") from None
+    except (MultiPartException, ValueError, LookupError) as error:
+        raise ApiError(400, "The body is no multipart form that can be read.") from error
+    stack.push_async_callback(form.close)
+    upload = form.get(file)
+    if not isinstance(upload, UploadFile):
+        raise ApiError(400, f"The field {file} with the audio file is missing.", param=file)
+    if not upload.size:
+        raise ApiError(400, f"The file in the field {file} is empty.", param=file)
+    if upload.size > largest:
+        raise _too_large(largest)
+    fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    granularities = [
+        value
+        for name in ("timestamp_granularities[]", "timestamp_granularities")
+        for value in form.getlist(name)
+        if isinstance(value, str)
+    ]
+    return Upload(upload, fields, granularities)
+
+
+def _limited(receive: Receive, limit: int, largest: int) -> Receive:
+    """The same messages until there are too many bytes, whatever Content-Length said."""
+    taken = 0
+
+    async def next_message() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise _too_large(largest)
+        return message
+
+    return next_message
+
+
+def _too_large(largest: int) -> ApiError:
+    return ApiError(413, f"The file is larger than {largest / MEGABYTE:g} MB.", param="file", code="file_too_large")
