@@ -63,4 +63,6 @@ class _EmbeddedServer(uvicorn.Server):
 
 def http_server(app: Starlette) -> uvicorn.Server:
     """A server for the routes; set its `should_exit` to end it."""
-    return _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    return _EmbeddedServer(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    )

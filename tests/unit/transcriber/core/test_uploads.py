@@ -1,0 +1,161 @@
+"""Form fields and answers that are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
+
+MODELS = {"demo", "whisper-1"}
+ENGLISH, MANY = frozenset({"en"}), frozenset({"en", "de"})
+CHUNK = {"roomId": "r", "timestamp": "1700000000.5", "seq": "7"}
+
+
+def transcription(fields: dict[str, str], *granularities: str, known: frozenset[str] = MANY) -> TranscriptionForm:
+    """The form with these fields and a model."""
+    return TranscriptionForm.parse({"model": "demo", **fields}, granularities, MODELS, known)
+
+
+def refused(fields: dict[str, str], *granularities: str) -> object:
+    """The parameter that a refusal names."""
+    with pytest.raises(ApiError) as caught:
+        transcription(fields, *granularities)
+    assert caught.value.status == 400
+    return caught.value.body["error"]["param"]
+
+
+def blamed(parse: Callable[[], object]) -> object:
+    """The parameter that an ApiError names, None without one."""
+    try:
+        parse()
+    except ApiError as error:
+        return error.body["error"]["param"]
+    return None
+
+
+def test_a_form_with_nothing_but_the_model() -> None:
+    """Is JSON with segments, in whatever language is spoken."""
+    assert transcription({}) == TranscriptionForm()
+    assert transcription({"response_format": "", "language": "", "prompt": ""}) == TranscriptionForm()
+
+
+def test_a_form_with_everything() -> None:
+    """Each field in its place; the prompt is not in the repr."""
+    fields = {"language": "DE", "prompt": "Ursula", "response_format": "verbose_json", "temperature": "0.2"}
+    form = transcription({**fields, "stream": "True"}, "word")
+    assert form == TranscriptionForm("de", "Ursula", "verbose_json", words=True, segments=False, stream=True)
+    assert transcription(fields, "word", "segment").segments
+    assert "Ursula" not in repr(form)
+
+
+def test_wrong_fields_are_named() -> None:
+    """One by one."""
+    assert refused({"model": ""}) == refused({"model": "large"}) == "model"
+    assert refused({"response_format": "xml"}) == "response_format"
+    assert refused({"response_format": "verbose_json"}, "letter") == "timestamp_granularities[]"
+    assert refused({}, "word") == "timestamp_granularities[]"
+    for value in ("2", "-0.1", "warm", "nan"):
+        assert refused({"temperature": value}) == "temperature"
+    assert refused({"language": "xx"}) == "language"
+    assert refused({"prompt": "x" * 4001}) == "prompt"
+    assert refused({"stream": "perhaps"}) == "stream"
+
+
+def test_errors_have_openais_shape() -> None:
+    """Ours and the client's."""
+    error = {"message": "no", "type": "invalid_request_error", "param": "p", "code": "c"}
+    assert ApiError(400, "no", param="p", code="c").body == {"error": error}
+    assert ApiError(503, "no").body["error"]["type"] == "server_error"
+
+
+def test_a_model_with_one_language_takes_any_as_the_socket_does() -> None:
+    """It has nothing to choose."""
+    assert language({"language": "fr"}, ENGLISH) == "fr"
+    assert language({}, MANY) is None
+
+
+def test_a_chunk() -> None:
+    """With its names, its id, and what makes two the same."""
+    names = {"clientId": "c", "role": "host", "source": "mic", "channel": "Left", "context_hint": "Ursula"}
+    form = ChunkForm.parse({**CHUNK, **names, "other": "x"})
+    assert (form.chunk_id, form.key, form.channel, form.mixed, form.hint) == (
+        "r_7",
+        ("r", 7, "mic"),
+        0,
+        False,
+        "Ursula",
+    )
+    assert form.meta == {"clientId": "c", "role": "host", "source": "mic", "channel": "Left"}
+    assert "Ursula" not in repr(form)
+    bare = ChunkForm.parse(CHUNK | {"timestamp": "2026-01-02T03:04:05+01:00", "channel": "mixed"})
+    assert (bare.source, bare.channel, bare.mixed) == (None, None, True)
+
+
+@pytest.mark.parametrize("param", ["roomId", "timestamp", "seq"])
+def test_what_a_chunk_cannot_do_without(param: str) -> None:
+    """Is named when it is missing."""
+    for fields in ({name: value for name, value in CHUNK.items() if name != param}, CHUNK | {param: ""}):
+        with pytest.raises(ApiError, match=f"{param} is missing"):
+            ChunkForm.parse(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"seq": "1.5"}, "seq"),
+        ({"seq": "٣"}, "seq"),
+        ({"seq": "9" * 19}, "seq"),
+        ({"timestamp": "noon"}, "timestamp"),
+        ({"timestamp": "nan"}, "timestamp"),
+        ({"channel": "2"}, "channel"),
+        ({"trackId": "x" * 201}, "trackId"),
+    ],
+)
+def test_wrong_chunk_fields_are_named(fields: dict[str, str], param: str) -> None:
+    """400 with the parameter."""
+    with pytest.raises(ApiError) as caught:
+        ChunkForm.parse(CHUNK | fields)
+    assert (caught.value.status, caught.value.body["error"]["param"]) == (400, param)
+
+
+@given(st.dictionaries(st.sampled_from(["roomId", "timestamp", "seq", "channel", "role", "source"]), st.text()))
+def test_any_chunk_is_a_form_or_a_named_error(fields: dict[str, str]) -> None:
+    """Nothing else is raised."""
+    assert blamed(lambda: ChunkForm.parse({**CHUNK, **fields})) in {None, *fields}
+
+
+@given(st.dictionaries(st.sampled_from(["model", "language", "response_format", "temperature", "stream"]), st.text()))
+def test_any_form_is_a_form_or_a_named_error(fields: dict[str, str]) -> None:
+    """Nothing else is raised."""
+    assert blamed(lambda: transcription(fields)) in {None, *fields}
+
+
+def test_roles() -> None:
+    """One for all channels, or one each; none where none is named."""
+    one, two, gap, none = (ChunkForm.parse(CHUNK | {"role": role}) for role in ("host", "host, guest", ",guest", ""))
+    assert [one.role_of(0), one.role_of(1)] == ["host", "host"]
+    assert [two.role_of(0), two.role_of(1), two.role_of(2)] == ["host", "guest", None]
+    assert [gap.role_of(0), gap.role_of(1), none.role_of(0)] == [None, "guest", None]
+
+
+def test_answers_are_remembered_up_to_a_number() -> None:
+    """The oldest goes; each room has its own state."""
+    answers = Answers(most=2)
+    forms = [
+        ChunkForm.parse(CHUNK | {"roomId": room, "seq": seq}) for room, seq in (("r", "9"), ("r", "2"), ("s", "5"))
+    ]
+    assert answers.find(forms[0]) is None
+    for form in forms[:2]:
+        answers.keep(form, {"id": form.chunk_id})
+    assert answers.find(forms[0]) == {"id": "r_9"}
+    assert answers.state("r") == {"chunks": 2, "last_seq": 9}
+    answers.keep(forms[2], {})
+    assert answers.find(forms[0]) is None
+    assert (answers.state("r"), answers.state("none")) == (
+        {"chunks": 1, "last_seq": 2},
+        {"chunks": 0, "last_seq": None},
+    )
