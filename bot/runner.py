@@ -26,7 +26,17 @@ from bot.core import events as ev
 from bot.core.errors import MEANINGS, EarshotError, SubCode
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
-from bot.core.payloads import Segment, SessionIdentity, Word, iso_utc, live, session_end, session_start, transcription
+from bot.core.payloads import (
+    ROOM_TOKEN_PLATFORMS,
+    Segment,
+    SessionIdentity,
+    Word,
+    iso_utc,
+    live,
+    session_end,
+    session_start,
+    transcription,
+)
 from bot.core.segments import RATE, SegmentBook
 from bot.links.lane import Lane, probe
 from bot.links.lane_session import EXTENSIONS, LaneText
@@ -45,7 +55,6 @@ HOUSEKEEPING = 5.0
 """Seconds between looks at idle lanes."""
 LISTENING = 0.03
 """Seconds between looks at tracks that may have stopped sending while somebody speaks."""
-ROOM_TOKEN_PLATFORMS = frozenset({"livekit"})
 
 log = structlog.get_logger(__name__)
 
@@ -296,7 +305,7 @@ class Bot:
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config
-        shares_token = config.token is not None and config.platform not in ROOM_TOKEN_PLATFORMS
+        token = None if config.platform in ROOM_TOKEN_PLATFORMS else config.token
         return Handshake(
             uid=str(uuid4()),
             language=self._language,
@@ -306,7 +315,7 @@ class Bot:
             resume=Resume(config.connection_id, sample) if sample else None,
             platform=config.platform,
             meeting_url=config.meeting_url or config.platform,
-            token=config.token.get_secret_value() if shares_token and config.token else config.connection_id,
+            token=token.get_secret_value() if token else config.connection_id,  # the older fork wants one
             meeting_id=config.native_meeting_id or config.meeting_id,
         )
 

@@ -69,6 +69,7 @@ BROAD_EXCEPT_ALLOWED: dict[str, str] = {
     "bot.runner": "turns any bug into a terminal status and exit code 1",
     "transcriber.worker": "one failing window must not end the server",
     "transcriber.server": "one failing connection must not end the server",
+    "transcriber.api.routes": "one failing request must not end the server",
 }
 
 

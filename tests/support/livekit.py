@@ -125,7 +125,10 @@ class Door:
                 ways.create_task(_carry(inner, writer))
         except* OSError:
             pass
-        self._connections -= ends
+        finally:
+            for end in ends:
+                end.transport.abort()
+            self._connections -= ends
 
     async def shut(self, seconds: float, dropping: bool = True) -> None:
         """Lets nobody in for so long; with `dropping` it breaks every connection, too."""
@@ -147,10 +150,8 @@ class Door:
             proxy.close()
             for writer in self._connections:
                 writer.transport.abort()
-            while self._serving:
-                for task in self._serving:
-                    task.cancel()
-                await asyncio.wait(set(self._serving))
+            if self._serving:  # one that is still connecting ends by itself: cancelling it there would leak its socket
+                await asyncio.wait(set(self._serving), timeout=2)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
