@@ -79,8 +79,9 @@ async def _supervised(config: BotConfig) -> SubCode:
     except Exception:
         log.exception("bot.bug")
         ended = ev.Finish(SubCode.INTERNAL_ERROR, "a bug in the bot, see the log")
-    level = log.info if MEANINGS[ended.code].completed else log.error
-    level("bot.ended", code=ended.code, exit_code=MEANINGS[ended.code].exit_code, detail=ended.detail)
+    meaning = MEANINGS[ended.code]
+    level = log.info if meaning.completed else log.error
+    level("bot.ended", code=ended.code, exit_code=meaning.exit_code, detail=ended.detail, remedy=meaning.remedy)
     return ended.code
 
 
