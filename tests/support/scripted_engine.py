@@ -41,6 +41,7 @@ class ScriptedEngine:
 
     name = "scripted"
     languages = frozenset({"en", "de"})
+    batch = 1
 
     def __init__(self) -> None:
         self.fail = 0

@@ -17,7 +17,11 @@ class Window:
     samples: Samples
     """16 kHz mono, shape (n,), n up to 15 s."""
     language: str | None = None
-    """None: to be detected."""
+    """None: to be detected, from `prior` and among `allowed`."""
+    prior: str | None = None
+    """What the stream has spoken so far: another language needs strong evidence."""
+    allowed: frozenset[str] = frozenset()
+    """Languages that may be detected; empty: any that the model knows."""
     task: str = "transcribe"
     prompt: str | None = None
     """Names and terms to expect."""

@@ -19,8 +19,52 @@ class Engine(Protocol):
     def languages(self) -> frozenset[str]:
         """Codes it can be asked for; exactly one where there is nothing to detect."""
 
+    @property
+    def batch(self) -> int:
+        """How many windows are worth decoding in one call, at most."""
+
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order; empty text for no speech."""
+
+
+class Decoder(Protocol):
+    """An engine as the event loop sees it: somewhere else, supervised, never in the way."""
+
+    @property
+    def name(self) -> str:
+        """The model, as the user named it."""
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Codes it can be asked for; exactly one where there is nothing to detect."""
+
+    @property
+    def batch(self) -> int:
+        """How many windows are worth decoding in one call, at most."""
+
+    @property
+    def parallel(self) -> int:
+        """How many calls are worth having under way at once."""
+
+    @property
+    def is_up(self) -> bool:
+        """False while a lost engine is being replaced; `decode` waits for the new one."""
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window, in their order.
+
+        Raises:
+            EngineFailed: one of the windows made it raise; the engine goes on.
+            EngineLost: it hung or died over these windows, or while they were with it, and is being replaced.
+        """
+
+
+class EngineFailed(Exception):
+    """The engine raised an error over a window: its type and message, without the text."""
+
+
+class EngineLost(Exception):
+    """The engine hung or died: what was seen of it."""
 
 
 class ModelError(Exception):

@@ -63,6 +63,7 @@ class FasterWhisper:
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
+        self.batch = 1
         self.device = device
         self._tokenizers: dict[tuple[str, str], Any] = {}
         multilingual = self._whisper.model.is_multilingual
