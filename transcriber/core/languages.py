@@ -1,0 +1,80 @@
+"""Which language a stream speaks: what one window's probabilities say, and what the stream remembers.
+
+Whisper is often sure and wrong about a second of speech, so a language is decided, and left again, only on enough of
+it. Audio never waits for that: an undecided utterance is decoded in the likeliest language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ENOUGH = 2.5
+"""Seconds of speech from which a detection counts: on less it is often wrong."""
+CONFIDENT = 0.5
+"""Share of the probability that the language found must have; WhisperLive's threshold."""
+SWITCH_ODDS = 4.0
+"""How many times likelier than the stream's language another one must be: a borrowed word or a name is not a switch."""
+
+
+def choose(
+    probabilities: Mapping[str, float], *, prior: str | None, allowed: frozenset[str], seconds: float
+) -> tuple[str, float]:
+    """One window's language and its probability among those allowed.
+
+    Args:
+        probabilities: What the model finds, at least one language.
+        prior: What the stream has spoken so far; it stays unless another is clearly likelier on enough speech.
+        allowed: The only ones that may be found; empty, or none that the model knows: any.
+        seconds: Length of the window.
+    """
+    candidates = {code: share for code, share in probabilities.items() if code in allowed} or dict(probabilities)
+    total = sum(candidates.values())
+    shares = {code: share / total if total else 1 / len(candidates) for code, share in candidates.items()}
+    best = max(shares, key=lambda code: (shares[code], code == prior))
+    if prior in shares:
+        is_clear = shares[best] > CONFIDENT and shares[best] >= SWITCH_ODDS * shares[prior]
+        best = best if is_clear and seconds >= ENOUGH else prior
+    return best, shares[best]
+
+
+class Languages:
+    """What one stream speaks, from its finals.
+
+    Args:
+        fixed: The client said it; nothing is detected.
+        allowed: The only ones that may be detected; empty: any.
+        locks: Once decided, the language stays (as in WhisperLive, whose clients hear of it once); otherwise each
+            utterance is detected anew.
+    """
+
+    def __init__(self, fixed: str | None, allowed: frozenset[str] = frozenset(), *, locks: bool) -> None:
+        self.fixed = fixed
+        """What every window is in; None: to be detected."""
+        self.prior: str | None = None
+        """What was spoken last; None while undecided, so that each utterance is heard without prejudice."""
+        self.allowed = allowed
+        """The only ones that may be detected."""
+        self._locks = locks
+        self._seconds = 0.0
+        self._evidence: dict[str, float] = {}  # seconds, weighted by probability; one entry per language
+
+    def hear(self, language: str, probability: float, seconds: float) -> tuple[str, float] | None:
+        """Takes what was detected in an utterance, and how many seconds of speech that was.
+
+        Returns the stream's language and its probability once, when it is decided.
+        """
+        if self.fixed is not None:
+            return None
+        if self.prior is not None:
+            self.prior = language
+            return None
+        self._seconds += seconds
+        self._evidence[language] = self._evidence.get(language, 0.0) + probability * seconds
+        best, weight = max(self._evidence.items(), key=lambda item: item[1])
+        is_only_one = self.allowed == {best}
+        if not is_only_one and (self._seconds < ENOUGH or weight <= CONFIDENT * self._seconds):
+            return None
+        self.prior = best
+        if self._locks:
+            self.fixed = best
+        return best, 1.0 if is_only_one else min(1.0, weight / self._seconds)
