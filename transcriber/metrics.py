@@ -2,32 +2,105 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+BATCHES = (1, 2, 4, 8, 16, 32)
+RECENT = 60.0
+"""Seconds over which the real-time factor is taken."""
+
+Kind = TypeVar("Kind", Counter, Gauge, Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric, for the manual."""
+
+    name: str
+    """As it is scraped, without a histogram's suffixes."""
+    kind: str
+    """counter, gauge or histogram."""
+    labels: tuple[str, ...]
+    meaning: str
 
 
 class Metrics:
-    """The counters of one server."""
+    """The counters of one server. `clock`: monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._registry = CollectorRegistry()
-        own = self._registry
-        self.clients = Gauge("transcriber_clients", "Connections being served", registry=own)
-        self.refused = Counter("transcriber_refused", "Connections refused", ["reason"], registry=own)
-        self.closed = Counter("transcriber_closed", "Connections that we gave up", ["reason"], registry=own)
-        self.bad_messages = Counter("transcriber_bad_messages", "Malformed messages", registry=own)
-        self.audio = Counter("transcriber_audio_seconds", "Audio received", registry=own)
-        self.passes = Counter("transcriber_passes", "Decodings, by what they were for and what came of them",
-                              ["kind", "verdict"], registry=own)  # fmt: skip
-        self.decoding = Histogram("transcriber_decoding_seconds", "Time of one decoding", ["kind"],
-                                  buckets=SECONDS, registry=own)  # fmt: skip
-        self.final_latency = Histogram("transcriber_final_latency_seconds", "From the end of an utterance to its final",
-                                       buckets=SECONDS, registry=own)  # fmt: skip
-        self.failures = Counter("transcriber_failures", "Decodings that raised an error", registry=own)
-        self.requests = Counter("transcriber_requests", "HTTP requests with audio", ["route", "status"], registry=own)
-        self.waiting = Gauge("transcriber_waiting", "Streams waiting for a decoding", registry=own)
+        self.series: list[Series] = []
+        """Our own; those of the process come from its collector."""
+        new = self._new
+        self.clients = new(Gauge, "clients", "Connections being served")
+        self.refused = new(
+            Counter, "refused", "Connections refused: `full` or draining, `key`, `origin`, `connections` (too many "
+            "before their first message), `handshake` (a first message that says nothing we know), `timeout`", "reason",
+        )  # fmt: skip
+        self.closed = new(Counter, "closed", "Connections that we gave up: `silent`, `too slow`", "reason")
+        self.bad_messages = new(Counter, "bad_messages", "Malformed messages")
+        self.audio = new(Counter, "audio_seconds", "Audio received")
+        self.requests = new(Counter, "requests", "HTTP requests with audio", "route", "status")
+
+        self.passes = new(
+            Counter, "passes", "Decodings, by what they were for and what came of them", "kind", "verdict"
+        )
+        self.decoding = new(
+            Histogram, "decoding_seconds", "Time of one call of the model, by the most urgent pass in it", "kind"
+        )
+        self.batch = new(Histogram, "batch_size", "Windows decoded together", buckets=BATCHES)
+        self.queue_wait = new(Histogram, "queue_wait_seconds", "From the moment a pass was due to its start", "kind")
+        self.first_partial = new(
+            Histogram, "first_partial_seconds", "From the start of an utterance to its first partial"
+        )
+        self.final_latency = new(
+            Histogram, "final_latency_seconds", "From the end of an utterance, as heard, to its final"
+        )
+        self.failures = new(Counter, "failures", "Decodings that raised an error")
+        self.lost = new(Counter, "utterances_lost", "Utterances given up because the model failed on them twice")
+        self.restarts = new(Counter, "engine_restarts", "Times the model's process was replaced")
+
+        self.waiting = new(Gauge, "waiting", "Streams with a pass due")
+        self.backlog = new(Gauge, "backlog_seconds", "Received audio not yet decided, of the stream with most of it")
+        self.level = new(Gauge, "level", "Load shedding: 0 none; the higher, the fewer and shorter the partials")
+        self.shed = new(Counter, "partials_shed", "Partials left out to keep finals in time")
+        self._factor = new(
+            Gauge, "real_time_factor", "Decoding seconds per second of audio, over the last minute of scrapes"
+        )
+        self._spent: deque[tuple[float, float, float]] = deque([(clock(), 0.0, 0.0)], maxlen=int(RECENT) + 1)
+        """Monotonic time, decoding seconds and audio seconds, at most one a second."""
+        ProcessCollector(registry=self._registry)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
+        self._factor.set(self._recent(self._clock()))
         return generate_latest(self._registry)
+
+    def _recent(self, now: float) -> float:
+        decoding, audio = _total(self.decoding, "_sum"), _total(self.audio, "_total")
+        while len(self._spent) > 1 and self._spent[1][0] <= now - RECENT:
+            self._spent.popleft()
+        _, decoding_before, audio_before = self._spent[0]
+        if now - self._spent[-1][0] >= 1:
+            self._spent.append((now, decoding, audio))
+        return (decoding - decoding_before) / heard if (heard := audio - audio_before) > 0 else 0.0
+
+    def _new(self, kind: type[Kind], name: str, meaning: str, *labels: str, **options: Any) -> Kind:
+        if kind is Histogram:
+            options.setdefault("buckets", SECONDS)
+        full = f"transcriber_{name}"
+        scraped = f"{full}_total" if kind is Counter else full
+        self.series.append(Series(scraped, kind.__name__.lower(), labels, meaning))
+        return kind(full, meaning, labels, registry=self._registry, **options)
+
+
+def _total(metric: Counter | Histogram, suffix: str) -> float:
+    """The sum over all labels."""
+    return sum(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(suffix))

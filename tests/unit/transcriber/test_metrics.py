@@ -1,0 +1,58 @@
+"""What the transcriber counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from transcriber.metrics import RECENT, Metrics
+
+
+def scraped(metrics: Metrics) -> dict[str, float]:
+    """Series with their labels → value."""
+    lines = [line for line in metrics.render().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_each_series_is_scraped_under_its_listed_name() -> None:
+    """The list, which the manual shows, is what Prometheus sees."""
+    metrics = Metrics()
+    text = metrics.render().decode()
+    for series in metrics.series:
+        assert f"# TYPE {series.name} {series.kind}" in text
+    assert len({series.name for series in metrics.series}) == len(metrics.series)
+
+
+def test_the_memory_of_the_process_is_told() -> None:
+    """By the client library's own collector."""
+    assert scraped(Metrics())["process_resident_memory_bytes"] > 1_000_000
+
+
+def test_the_real_time_factor_is_that_of_the_last_minute() -> None:
+    """Decoding seconds of all kinds per second of audio; what is longer ago does not count."""
+    now = 100.0
+    metrics = Metrics(lambda: now)
+    assert scraped(metrics)["transcriber_real_time_factor"] == 0
+
+    def work(decoding: float, audio: float) -> None:
+        metrics.decoding.labels("final").observe(decoding / 2)
+        metrics.decoding.labels("partial").observe(decoding / 2)
+        metrics.audio.inc(audio)
+
+    work(5, 10)
+    now += 1
+    assert scraped(metrics)["transcriber_real_time_factor"] == pytest.approx(0.5)
+    work(1, 10)
+    now += RECENT
+    assert scraped(metrics)["transcriber_real_time_factor"] == pytest.approx(0.1)
+    now += RECENT
+    assert scraped(metrics)["transcriber_real_time_factor"] == 0
+
+
+def test_many_scrapes_need_no_more_memory() -> None:
+    """At most one sample a second is kept."""
+    now = 0.0
+    metrics = Metrics(lambda: now)
+    for _ in range(500):
+        now += 0.3
+        metrics.render()
+    assert len(metrics._spent) <= RECENT + 1
