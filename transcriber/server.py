@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from transcriber.connection import Connection
 from transcriber.core.session import Session, SpeechProbability
-from transcriber.engine.base import Engine
+from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.protocol import Handshake, ProtocolError, ServerProtocol
 from transcriber.worker import Worker
@@ -28,7 +28,7 @@ class Server:
     """Admission and the set of connections.
 
     Args:
-        engine: What it can be asked for.
+        decoder: What it can be asked for.
         worker: Decodes for every connection.
         speech: Makes the speech detector of a new stream.
         max_clients: Beyond this, clients are told to wait.
@@ -36,10 +36,10 @@ class Server:
     """
 
     def __init__(
-        self, engine: Engine, worker: Worker, speech: Callable[[], SpeechProbability], max_clients: int,
+        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbability], max_clients: int,
         metrics: Metrics,
     ) -> None:  # fmt: skip
-        self._engine = engine
+        self._decoder = decoder
         self._worker = worker
         self._speech = speech
         self._max_clients = max_clients
@@ -101,9 +101,9 @@ class Server:
         return protocol.handshake
 
     def _check(self, handshake: Handshake | None) -> None:
-        known = self._engine.languages
+        known = self._decoder.languages
         if handshake and handshake.language and len(known) > 1 and handshake.language not in known:
-            raise ProtocolError(f"language: the model {self._engine.name} does not know {handshake.language!a}.")
+            raise ProtocolError(f"language: the model {self._decoder.name} does not know {handshake.language!a}.")
 
     async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
         self._metrics.refused.labels(reason).inc()

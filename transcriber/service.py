@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import structlog
 from websockets.asyncio.server import serve
@@ -13,7 +14,8 @@ from websockets.asyncio.server import serve
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
-from transcriber.engine.base import Engine, ModelError
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.base import Engine, EngineFailed, ModelError
 from transcriber.engine.faster_whisper import FasterWhisper
 from transcriber.engine.models import resolve
 from transcriber.engine.silero import SileroModel
@@ -27,6 +29,26 @@ DRAIN = 4.0
 """Seconds for the last finals after SIGTERM."""
 
 log = structlog.get_logger(__name__)
+
+
+class Threaded:
+    """A `Decoder` whose engine is always up; decodes in the loop's own threads."""
+
+    is_up = True
+
+    def __init__(self, engine: Engine, parallel: int = 1) -> None:
+        self._engine = engine
+        self.name = engine.name
+        self.languages = engine.languages
+        self.batch = engine.batch
+        self.parallel = parallel
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window. Raises EngineFailed with what the engine raised."""
+        try:
+            return await asyncio.to_thread(self._engine.transcribe, windows)
+        except Exception as error:
+            raise EngineFailed(f"{type(error).__name__}: {error}") from error
 
 
 class PortError(Exception):
@@ -77,9 +99,10 @@ class Service:
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         engine, speech = await asyncio.to_thread(load, self._settings)
-        worker = self._worker = Worker(engine, self._settings.parallel, self._metrics)
-        server = self._server = Server(engine, worker, speech.stream, self._settings.max_clients, self._metrics)
-        self._jobs.start(engine, worker, speech.stream)
+        decoder = Threaded(engine, self._settings.parallel)
+        worker = self._worker = Worker(decoder, self._metrics)
+        server = self._server = Server(decoder, worker, speech.stream, self._settings.max_clients, self._metrics)
+        self._jobs.start(decoder, worker, speech.stream)
         working = tasks.create_task(worker.run())
         async with serve(
             server.handle, sock=self._listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,

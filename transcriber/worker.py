@@ -1,10 +1,9 @@
-"""Runs the engine in threads of its own, so that the event loop never waits for a decoding."""
+"""Takes what streams want decoded to the engine, and what it made of that back."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import structlog
@@ -14,7 +13,7 @@ from transcriber.core.policy import Kind
 from transcriber.core.scheduler import Scheduler
 from transcriber.core.session import SPEECH_FLOOR, Job, Session
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Engine
+from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, WireSegment
 
@@ -31,14 +30,12 @@ class Worker:
     """Takes passes from all sessions, the most urgent first.
 
     Args:
-        engine: Shared by all threads.
-        parallel: Passes at once, each in its own thread.
+        decoder: Gets as many passes at once as it says are worth having.
         metrics: Counts them.
     """
 
-    def __init__(self, engine: Engine, parallel: int, metrics: Metrics) -> None:
-        self._engine = engine
-        self._parallel = parallel
+    def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
+        self._decoder = decoder
         self._metrics = metrics
         self._scheduler: Scheduler[Session] = Scheduler()
         self._listeners: dict[Session, Listener] = {}
@@ -62,16 +59,15 @@ class Worker:
 
     async def run(self) -> None:
         """Decodes until cancelled."""
-        with ThreadPoolExecutor(self._parallel, thread_name_prefix="decode") as pool:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(self._parallel):
-                    tasks.create_task(self._serve(pool))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._decoder.parallel):
+                tasks.create_task(self._serve())
 
     def is_stalled(self, now: float) -> bool:
         """A decoding has been under way for longer than any takes."""
         return any(now - since > STALL for since in self._running.values())
 
-    async def _serve(self, pool: ThreadPoolExecutor) -> None:
+    async def _serve(self) -> None:
         while True:
             self._metrics.waiting.set(self._scheduler.waiting)
             offer = self._scheduler.next()
@@ -79,19 +75,20 @@ class Worker:
                 self._wake.clear()
                 await self._wake.wait()
             else:
-                await self._pass(pool, offer[0])
+                await self._pass(offer[0])
 
-    async def _pass(self, pool: ThreadPoolExecutor, session: Session) -> None:
+    async def _pass(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
         job = session.begin()
         started = self._running[session] = loop.time()
         result, verdict = None, "failed"
         try:
-            result, verdict = await loop.run_in_executor(pool, decode, self._engine, job)
-        except Exception:  # whatever one window does to the engine, the other streams go on
+            result, verdict = await decode(self._decoder, job)
+        except (EngineFailed, EngineLost) as error:  # the other streams go on
             self._metrics.failures.inc()
             session.failures += 1
-            log.exception("decoding.failed", utterance=job.work.utterance.number, kind=job.work.kind.name.lower())
+            kind = job.work.kind.name.lower()
+            log.error("decoding.failed", utterance=job.work.utterance.number, kind=kind, problem=str(error))
         finally:
             del self._running[session]
             self._scheduler.done(session)
@@ -118,21 +115,21 @@ class Worker:
         )
 
 
-def decode(engine: Engine, job: Job) -> tuple[Hypothesis | None, str]:
+async def decode(decoder: Decoder, job: Job) -> tuple[Hypothesis | None, str]:
     """One pass: nothing for silence, a second try with the full window for a final that went astray.
 
     Returns the hypothesis, None where there is nothing to show, and the verdict for the log.
     """
     if job.level < SPEECH_FLOOR:
         return None, "silence"
-    result, verdict = _attempt(engine, job.window)
+    result, verdict = await _attempt(decoder, job.window)
     if verdict.is_anomaly and job.work.kind is Kind.FINAL:
-        result, verdict = _attempt(engine, replace(job.window, full=True))
+        result, verdict = await _attempt(decoder, replace(job.window, full=True))
     return (result if verdict is Verdict.KEEP else None), verdict.value
 
 
-def _attempt(engine: Engine, window: Window) -> tuple[Hypothesis, Verdict]:
-    result = engine.transcribe([window])[0]
+async def _attempt(decoder: Decoder, window: Window) -> tuple[Hypothesis, Verdict]:
+    [result] = await decoder.decode([window])
     verdict = judge(
         result.text,
         seconds=len(window.samples) / SAMPLE_RATE,

@@ -19,6 +19,7 @@ from av.audio.resampler import AudioResampler
 from websockets.asyncio.server import serve
 
 from tests.support.scripted_engine import ScriptedEngine, speech_probability
+from tests.support.threaded import Threaded
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
@@ -88,13 +89,14 @@ async def web(
     working: bool = True,
 ) -> AsyncIterator[Web]:
     """Websocket and HTTP on free ports until the block ends; `working`: with an engine that takes jobs."""
-    settings, metrics, engine = settings or Settings(), Metrics(), engine or ScriptedEngine()
+    settings, metrics = settings or Settings(), Metrics()
     hears = speech or (lambda: speech_probability)
-    worker = Worker(engine, 1, metrics)
-    server = Server(engine, worker, hears, 64, metrics)
+    decoder = Threaded(engine or ScriptedEngine())
+    worker = Worker(decoder, metrics)
+    server = Server(decoder, worker, hears, 64, metrics)
     jobs = Jobs(settings.max_requests, metrics)
     if working:
-        jobs.start(engine, worker, hears)
+        jobs.start(decoder, worker, hears)
     status = Status(ready=True, stalled=False, model="m", clients=0, max_clients=1)
     guest = http_server(application(lambda: status, metrics, Api(settings, jobs, metrics).routes()))
     socket, http_socket = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")

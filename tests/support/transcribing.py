@@ -17,6 +17,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.scripted_engine import ScriptedEngine, speech_probability
+from tests.support.threaded import Threaded
 from transcriber.core.session import SpeechProbability
 from transcriber.engine.base import Engine
 from transcriber.metrics import Metrics
@@ -56,10 +57,10 @@ async def serving(
     listener = listen("127.0.0.1", 0, "port")
     if buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-    engine = engine or ScriptedEngine()
     metrics = Metrics()
-    worker = Worker(engine, 1, metrics)
-    server = Server(engine, worker, speech or (lambda: speech_probability), max_clients, metrics)
+    decoder = Threaded(engine or ScriptedEngine())
+    worker = Worker(decoder, metrics)
+    server = Server(decoder, worker, speech or (lambda: speech_probability), max_clients, metrics)
     working = asyncio.create_task(worker.run())
     try:
         async with serve(

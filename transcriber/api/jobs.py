@@ -11,7 +11,7 @@ from transcriber.core.recorded import RecordedSession, are_alike
 from transcriber.core.session import SpeechProbability
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import ApiError
-from transcriber.engine.base import Engine
+from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.worker import Worker
@@ -35,12 +35,12 @@ class Jobs:
         """Requests under way."""
         self._runs: set[Run] = set()
         self._idle = asyncio.Event()
-        self._served: tuple[Engine, Worker, Callable[[], SpeechProbability]] | None = None
+        self._served: tuple[Decoder, Worker, Callable[[], SpeechProbability]] | None = None
         self._aborted = False
 
-    def start(self, engine: Engine, worker: Worker, speech: Callable[[], SpeechProbability]) -> None:
+    def start(self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbability]) -> None:
         """Serves from now on."""
-        self._served = engine, worker, speech
+        self._served = decoder, worker, speech
 
     async def drain(self, timeout: float) -> None:
         """Admits nobody more, returns when all are done; those that are not in time get an error."""
@@ -56,16 +56,16 @@ class Jobs:
                 run.progress.set()
 
     @contextmanager
-    def admission(self) -> Iterator[tuple[Engine, Callable[[Recording, Handshake], Run]]]:
+    def admission(self) -> Iterator[tuple[Decoder, Callable[[Recording, Handshake], Run]]]:
         """One request, from before its body is read to its answer. Raises ApiError (503)."""
         if self._served is None:
             raise ApiError(503, "The transcriber is starting or stopping: send it again.", code="not_ready")
         if self.admitted >= self._most:
             raise ApiError(503, f"{self._most} requests are being served: send it again later.", code="busy")
-        engine, worker, speech = self._served
+        decoder, worker, speech = self._served
         self.admitted += 1
         try:
-            yield engine, lambda recording, hello: Run(self, worker, speech, recording, hello)
+            yield decoder, lambda recording, hello: Run(self, worker, speech, recording, hello)
         finally:
             self.admitted -= 1
             self._idle.set()

@@ -24,7 +24,7 @@ from transcriber.config import Settings
 from transcriber.core import subtitles
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
-from transcriber.engine.base import Engine
+from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, Handshake
 
@@ -89,10 +89,10 @@ class Api:
     # --- OpenAI's --------------------------------------------------------------------------------------------------
 
     async def _transcribe(self, request: Request, stack: AsyncExitStack) -> Response:
-        engine, start = stack.enter_context(self._jobs.admission())
+        decoder, start = stack.enter_context(self._jobs.admission())
         upload = await read(request, stack, file="file", largest=self._largest)
-        models = {engine.name, PurePath(engine.name).name, "whisper-1"}
-        form = TranscriptionForm.parse(upload.fields, upload.granularities, models, engine.languages)
+        models = {decoder.name, PurePath(decoder.name).name, "whisper-1"}
+        form = TranscriptionForm.parse(upload.fields, upload.granularities, models, decoder.languages)
         hello = Handshake("http", language=form.language, initial_prompt=form.prompt, word_timestamps=form.words)
         run = start(self._recording(upload, split=False), hello)
         lines = run.lines()
@@ -102,15 +102,15 @@ class Api:
             first = await _unless_gone(request, anext(lines, None))
             return EventStream(_events(first, lines), media_type="text/event-stream")
         said = await _unless_gone(request, _all(lines))
-        return _written(form, said, run, form.language or _language(engine, run, said))
+        return _written(form, said, run, form.language or _language(decoder, run, said))
 
     # --- chunks of rooms -------------------------------------------------------------------------------------------
 
     async def _process(self, request: Request, stack: AsyncExitStack) -> Response:
-        engine, start = stack.enter_context(self._jobs.admission())
+        decoder, start = stack.enter_context(self._jobs.admission())
         upload = await read(request, stack, file="audio", largest=self._largest)
         form = ChunkForm.parse(upload.fields)
-        spoken = language(upload.fields, engine.languages)
+        spoken = language(upload.fields, decoder.languages)
         while waiting := self._under_way.get(form.key):  # if that one fails, this one is not in vain
             await waiting.wait()
         if answer := self._answers.find(form):
@@ -122,7 +122,7 @@ class Api:
             lines = run.lines(form.channel)
             stack.push_async_callback(lines.aclose)
             said = await _unless_gone(request, _all(lines))
-            answer = _chunk(form, said, run, spoken or _language(engine, run, said))
+            answer = _chunk(form, said, run, spoken or _language(decoder, run, said))
             self._answers.keep(form, answer)
         finally:
             del self._under_way[form.key]
@@ -235,10 +235,10 @@ def _chunk(form: ChunkForm, said: list[Line], run: Run, spoken: str) -> dict[str
     }
 
 
-def _language(engine: Engine, run: Run, said: list[Line]) -> str:
+def _language(decoder: Decoder, run: Run, said: list[Line]) -> str:
     """What was found, or the only one that the model knows."""
     found = run.detected or next((line.language for line in said), None)
-    return found or (next(iter(engine.languages)) if len(engine.languages) == 1 else "")
+    return found or (next(iter(decoder.languages)) if len(decoder.languages) == 1 else "")
 
 
 def _refusal(error: ApiError) -> JSONResponse:
