@@ -313,6 +313,7 @@ class Bot:
             task=self._task,
             same_output_threshold=2,
             extensions=EXTENSIONS,
+            allowed_languages=frozenset(config.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
             platform=config.platform,
             meeting_url=config.meeting_url or config.platform,

@@ -78,6 +78,8 @@ class Handshake:
     max_speakers: int = 10
     audio_format: str = "float32"
     extensions: frozenset[str] = frozenset()
+    allowed_languages: frozenset[str] = frozenset()
+    """The only ones that may be detected; empty: any. Stock servers ignore it."""
     resume: Resume | None = None
     platform: str | None = None
     """This and the next four: the older fork, which requires the first four."""
@@ -122,6 +124,8 @@ class Handshake:
             message["audio_format"] = self.audio_format
         if self.extensions:
             message["extensions"] = sorted(self.extensions)
+        if self.allowed_languages:
+            message["allowed_languages"] = sorted(self.allowed_languages)
         if self.resume:
             message["resume"] = {"uid": self.resume.uid, "sample": self.resume.sample}
         return json.dumps(message)
@@ -275,10 +279,18 @@ def _name(value: object) -> str:
 
 
 def _language(value: object) -> str | None:
-    code = text(value).lower()
-    if code in ("", "auto"):
+    if text(value).lower() in ("", "auto"):
         return None
-    return code if re.fullmatch(r"[a-z]{2,3}", code) else _wrong(value, "a language code such as en, or null")
+    return _code(value, "a language code such as en, or null")
+
+
+def _code(value: object, expected: str = "a language code such as en") -> str:
+    code = text(value).lower()
+    return code if re.fullmatch(r"[a-z]{2,3}", code) else _wrong(value, expected)
+
+
+def _codes(value: object) -> frozenset[str]:
+    return frozenset(_code(code) for code in sequence(value))
 
 
 def _one_of(*allowed: str) -> Callable[[object], str]:
@@ -360,5 +372,6 @@ _HANDSHAKE_KEYS: Mapping[str, Callable[[object], Any]] = {
     **_FORK_KEYS,
     "audio_format": _one_of(*AUDIO_FORMATS),
     "extensions": _extensions,
+    "allowed_languages": _codes,
     "resume": _resume,
 }

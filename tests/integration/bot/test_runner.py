@@ -266,6 +266,14 @@ async def test_reconfigure_reaches_the_next_lane() -> None:
         assert here.transcriber.handshakes[1].handshake.token == "opaque"
 
 
+async def test_the_transcriber_is_told_which_languages_to_choose_from() -> None:
+    """The configuration's allow-list is in every handshake."""
+    async with world() as here:
+        await here.attend(one_utterance, allowedLanguages=["pt", "en"])
+        asked = [opened.handshake for opened in here.transcriber.handshakes]
+        assert [(hello.language, hello.allowed_languages) for hello in asked] == [(None, frozenset({"pt", "en"}))] * 2
+
+
 @pytest.mark.parametrize("code", [SubCode.JOIN_REFUSED, SubCode.ROOM_UNREACHABLE, SubCode.CONNECTION_LOST])
 async def test_what_the_platform_says_is_what_the_bot_ends_with(code: SubCode) -> None:
     """Failures of the platform keep their code and words."""

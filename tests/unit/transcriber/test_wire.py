@@ -110,6 +110,19 @@ def test_automatic_language_has_several_names() -> None:
     assert Handshake.parse('{"uid": "u", "vad_parameters": {"threshold": null}}').vad_parameters is None
 
 
+def test_the_languages_to_choose_from_travel_in_the_handshake() -> None:
+    """Only when there are any, so that stock servers see nothing new; an empty list forbids nothing."""
+    ours = Handshake("u", allowed_languages=frozenset({"pt", "en"}))
+    assert json.loads(ours.serialise())["allowed_languages"] == ["en", "pt"]
+    assert Handshake.parse(ours.serialise()) == ours
+    assert "allowed_languages" not in Handshake("u", language="en").serialise()
+    for none in ("[]", "null"):
+        assert Handshake.parse(f'{{"uid": "u", "allowed_languages": {none}}}').allowed_languages == frozenset()
+    for wrong in ('"en"', '["english"]', '["auto"]', "[null]", "[1]"):
+        with pytest.raises(ProtocolError, match="allowed_languages: expected"):
+            Handshake.parse(f'{{"uid": "u", "allowed_languages": {wrong}}}')
+
+
 def test_a_segment_is_written_as_stock_servers_do() -> None:
     """Times are strings with three decimals; optional keys appear only when known."""
     segment = WireSegment(0.5, 1.25, " hello", True)
@@ -168,7 +181,8 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(["uid", "language", "task", "use_vad", "vad_parameters", "extensions", "resume", "meeting_id",
-                        "send_last_n_segments", "no_speech_thresh", "audio_format", "hotwords"])  # fmt: skip
+                        "send_last_n_segments", "no_speech_thresh", "audio_format", "hotwords",
+                        "allowed_languages"])  # fmt: skip
 
 
 @given(st.text() | st.dictionaries(KEYS, JSON).map(json.dumps) | st.binary())
