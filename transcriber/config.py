@@ -20,6 +20,9 @@ class Settings:
     """Threads per decoding on a CPU; one is fastest for short windows."""
     parallel: int = 1
     """Decodings at once."""
+    engine: str = "transcriber.engine.faster_whisper:load"
+    """`module:function` that makes a warm engine of these settings, in a process of its own."""
+    log_level: str = "info"
     host: str = "127.0.0.1"
     port: int = PORT
     """WebSocket; 0 takes a free one."""

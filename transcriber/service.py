@@ -16,8 +16,7 @@ from transcriber.api.routes import Api
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Engine, EngineFailed, ModelError
-from transcriber.engine.faster_whisper import FasterWhisper
-from transcriber.engine.models import resolve
+from transcriber.engine.faster_whisper import load as load_engine
 from transcriber.engine.silero import SileroModel
 from transcriber.http import Status, application, http_server
 from transcriber.metrics import Metrics
@@ -138,11 +137,7 @@ class Service:
 
 def load(settings: Settings) -> tuple[Engine, SileroModel]:
     """Finds, loads and warms up the models. Blocks. Raises ModelError."""
-    engine = FasterWhisper(
-        resolve(settings.model), settings.model, device=settings.device, compute_type=settings.compute_type,
-        threads=settings.threads, parallel=settings.parallel,
-    )  # fmt: skip
-    engine.warm_up()
+    engine = load_engine(settings)
     try:
         return engine, SileroModel()
     except FileNotFoundError as error:

@@ -28,7 +28,7 @@ INWARD: dict[str, tuple[str, ...]] = {
     "transcriber.core": ("transcriber.core", "transcriber.protocol"),
     "transcriber.protocol": ("transcriber.wire",),
     "transcriber.wire": (),
-    "transcriber.engine": ("transcriber.engine", "transcriber.core"),
+    "transcriber.engine": ("transcriber.engine", "transcriber.core", "transcriber.config", "transcriber.logs"),
 }
 BOT_MAY_SEE = ("transcriber.protocol", "transcriber.engine.silero")
 

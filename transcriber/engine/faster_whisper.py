@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Samples, Window, Word
 from transcriber.engine.base import ModelError
+from transcriber.engine.models import resolve
 
 BUCKETS = (600, 800, 1000, 1500, 3000)
 """Encoder inputs, in frames of 10 ms."""
@@ -141,6 +143,16 @@ class FasterWhisper:
             for word in found
             if word["word"].strip()
         )
+
+
+def load(settings: Settings) -> FasterWhisper:
+    """Finds, loads and warms up the model. Blocks. Raises ModelError."""
+    engine = FasterWhisper(
+        resolve(settings.model), settings.model, device=settings.device, compute_type=settings.compute_type,
+        threads=settings.threads, parallel=settings.parallel,
+    )  # fmt: skip
+    engine.warm_up()
+    return engine
 
 
 def repository(name: str) -> str | None:

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import repository
 
 DEMO = Path(__file__).parent.parent / "models" / "demo"
 FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
@@ -33,6 +32,8 @@ def resolve(name: str) -> Path:
 def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    from transcriber.engine.faster_whisper import repository  # which needs this module
 
     source = name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else repository(name)
     if source is None:
