@@ -1,10 +1,15 @@
-"""Which results of the engine are not speech: loops, made-up text on noise, impossible speed, echoes of the prompt."""
+"""Which results of the engine are not speech: loops, made-up text on noise, impossible speed, echoes of the prompt.
+
+No single number tells: each of the model's own alone drops real speech. There is no list of phrases that models make up
+("Thank you."), because people say all of them; instead text needs evidence, in the sound or in the model's belief.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
 import zlib
+from collections.abc import Sequence
 from enum import Enum
 
 MAX_COMPRESSION = 2.4
@@ -15,9 +20,21 @@ FREE_TOKENS = 10
 NO_SPEECH = 0.6
 LOW_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
-HOPELESS_LOGPROB = -2.5
+LITTLE_SPEECH = 0.3
+"""Seconds of speech in which unlikely text is not speech either: how long the detector is fooled when a hum begins."""
+HOPELESS_LOGPROB = -1.6
+"""Of what the model believes less, one word in seven is right (speech in loud noise, demo model)."""
 LONGEST_RUN = 8
 """The same word this often in a row is a loop."""
+COVERAGE, LEAST_COVERED = 0.55, 12
+"""A phrase said three times or more is a loop where it makes up this share of the text, and this many words."""
+ECHO = 0.8
+"""A text of which this share stands in the prompt in the same order is an echo of it."""
+PHRASE = 4
+"""Fewer words are an echo only where the evidence is weak: a name may well be all that is said."""
+
+_WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|\w+")
+"""Scripts without spaces (Thai, Lao, Burmese, Khmer, kana, Chinese): one character is a word."""
 
 
 class Verdict(Enum):
@@ -33,21 +50,29 @@ class Verdict(Enum):
 
     @property
     def is_anomaly(self) -> bool:
-        """The decoder went astray: worth one more try with a full window."""
-        return self in (Verdict.LOOP, Verdict.TOO_FAST, Verdict.UNLIKELY)
+        """The decoder went astray: worth one more try, with the full window and without the prompt."""
+        return self in (Verdict.PROMPT, Verdict.LOOP, Verdict.TOO_FAST, Verdict.UNLIKELY)
 
 
 def judge(
-    text: str, *, seconds: float, tokens: int, avg_logprob: float, no_speech: float, prompt: str | None
+    text: str,
+    *,
+    seconds: float,
+    tokens: int,
+    avg_logprob: float,
+    no_speech: float,
+    prompt: str | None,
+    speech_seconds: float | None = None,
 ) -> Verdict:
-    """Judges one result: its text, the length of the audio, token count, mean log probability per token,
-    probability of no speech, and the prompt it was given."""
-    words = re.findall(r"\w+", text.lower())
+    """Judges one result: its text, the length of the audio, token count, mean log probability per token, probability
+    of no speech, the prompt it was given, and how much of the audio the detector took for speech (None: unknown)."""
+    words = _words(text)
     if not words:
         return Verdict.EMPTY
-    if no_speech > NO_SPEECH and avg_logprob < LOW_LOGPROB:
+    little = speech_seconds is not None and speech_seconds < LITTLE_SPEECH
+    if (no_speech > NO_SPEECH or little) and avg_logprob < LOW_LOGPROB:
         return Verdict.NO_SPEECH
-    if prompt and words == re.findall(r"\w+", prompt.lower()):
+    if prompt and _echoes(words, _words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
         return Verdict.PROMPT
     if _loops(words) or compression(text) > MAX_COMPRESSION:
         return Verdict.LOOP
@@ -62,11 +87,37 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data))
 
 
-def _loops(words: list[str]) -> bool:
-    """One word eight times in a row, or a phrase of 3 to 8 words three times at the end."""
-    run = 1
-    for before, word in itertools.pairwise(words):
-        run = run + 1 if word == before else 1
-        if run >= LONGEST_RUN:
-            return True
-    return any(len(words) >= 3 * n and words[-n:] == words[-2 * n : -n] == words[-3 * n : -2 * n] for n in range(3, 9))
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(text.lower())
+
+
+def _loops(words: Sequence[str]) -> bool:
+    """One word again and again, a phrase of 3 to 8 words three times at the end, or one that is most of the text."""
+    scale = 2 if 2 * sum(len(word) == 1 for word in words) > len(words) else 1  # characters say less than words
+    if _stretch(words, 1) >= LONGEST_RUN * scale:
+        return True
+    sizes = range(2 * scale, 8 * scale + 1)
+    if any(len(words) >= 3 * n and words[-2 * n :] == words[-3 * n : -n] for n in sizes if n > 2 * scale):
+        return True
+    least = max(LEAST_COVERED * scale, COVERAGE * len(words))
+    return any(_stretch(words, n) >= max(3 * n, least) for n in sizes)
+
+
+def _stretch(words: Sequence[str], period: int) -> int:
+    """How many words in a row repeat with this period, at most."""
+    run = longest = 0
+    for before, word in zip(words, words[period:], strict=False):
+        run = run + 1 if before == word else 0
+        longest = max(longest, run)
+    return longest + period
+
+
+def _echoes(words: Sequence[str], prompt: Sequence[str], *, doubtful: bool) -> bool:
+    """Whether next to all of the words stand in the prompt beside the same neighbour."""
+    if len(words) < PHRASE and not doubtful:
+        return False
+    if len(words) == 1:
+        return words[0] in prompt
+    pairs = set(itertools.pairwise(prompt))
+    known = [False, *(pair in pairs for pair in itertools.pairwise(words)), False]
+    return sum(before or after for before, after in itertools.pairwise(known)) >= ECHO * len(words)
