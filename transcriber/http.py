@@ -2,41 +2,91 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from transcriber.metrics import Metrics
+
+Phase = Literal["starting", "serving", "draining"]
+
+STUCK = 10.0
+"""Seconds that a pass may be due before /health is red."""
+DOWN = 30.0
+"""Seconds that replacing the engine may take before /health is red."""
+PATIENCE = 10.0
+"""Seconds within which a connection must have sent the head of its first request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the process says about itself."""
+    """What the process says about itself. Ages and waits in seconds."""
 
-    ready: bool
-    """The model is warm and clients are let in."""
-    stalled: bool
-    """A decoding has not come back."""
     model: str
-    clients: int
     max_clients: int
+    clients: int = 0
+    phase: Phase = "starting"
+    last_decode: float | None = None
+    """Age of the last result that the engine gave."""
+    waiting: int = 0
+    """Streams with a pass due."""
+    oldest_wait: float = 0.0
+    """How long the oldest live pass that is not done has been due."""
+    down: float | None = None
+    """For how long the engine has been gone; None: it is there."""
+    restarts: int = 0
+    """Engines replaced so far."""
+    level: int = 0
+    """Of load shedding; 0: none."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Passes come back, or there is nothing to do."""
+        return self.oldest_wait <= STUCK and (self.down or 0.0) <= DOWN
+
+    @property
+    def is_ready(self) -> bool:
+        """A client that came now would be served at once."""
+        return self.is_healthy and self.phase == "serving" and self.down is None
+
+    def body(self) -> dict[str, Any]:
+        """The answer, as JSON values."""
+        state = "stalled" if not self.is_healthy else "restarting" if self.down is not None else self.phase
+        return {
+            "status": "ok" if state == "serving" else state,
+            "backend": "faster_whisper",
+            "model": self.model,
+            "clients": self.clients,
+            "max_clients": self.max_clients,
+            "last_decode_s": None if self.last_decode is None else round(self.last_decode, 1),
+            "waiting": self.waiting,
+            "oldest_wait_s": round(self.oldest_wait, 1),
+            "engine": "up" if self.down is None else "restarting",
+            "restarts": self.restarts,
+            "level": self.level,
+        }
 
 
 def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:
-    """The routes: /health is red when a decoding is stuck, /ready until the model is warm and again while draining."""
+    """The routes: /health is red when results do not come, /ready until the model is warm and while draining."""
 
     async def health(_: Request) -> JSONResponse:
-        return _answer(status(), lambda now: not now.stalled)
+        now = status()
+        return JSONResponse(now.body(), 200 if now.is_healthy else 503)
 
     async def ready(_: Request) -> JSONResponse:
-        return _answer(status(), lambda now: now.ready and not now.stalled)
+        now = status()
+        return JSONResponse(now.body(), 200 if now.is_ready else 503)
 
     async def scrape(_: Request) -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
@@ -45,11 +95,17 @@ def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[R
     return Starlette(routes=[*own, *more])
 
 
-def _answer(now: Status, good: Callable[[Status], bool]) -> JSONResponse:
-    state = "stalled" if now.stalled else "ok" if now.ready else "starting or draining"
-    body: dict[str, Any] = {"status": state, "backend": "faster_whisper", "model": now.model}
-    body |= {"clients": now.clients, "max_clients": now.max_clients}
-    return JSONResponse(body, 200 if good(now) else 503)
+class _Impatient(H11Protocol):
+    """uvicorn's side of a connection, which by itself waits for a first request for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait."""
+        super().connection_made(transport)
+        self.loop.call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if not self.cycle:
+            self.transport.close()
 
 
 class _EmbeddedServer(uvicorn.Server):
@@ -61,8 +117,12 @@ class _EmbeddedServer(uvicorn.Server):
         yield
 
 
-def http_server(app: Starlette) -> uvicorn.Server:
+def http_server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
     """A server for the routes; set its `should_exit` to end it."""
-    return _EmbeddedServer(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    )
+    config = uvicorn.Config(
+        app, http=_Impatient, log_config=None, access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    config.load()
+    config.ssl = tls  # the one of the websocket; by itself it would read the files again
+    return _EmbeddedServer(config)

@@ -84,7 +84,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _recent(self, now: float) -> float:
-        decoding, audio = _total(self.decoding, "_sum"), _total(self.audio, "_total")
+        decoding, audio = total(self.decoding), total(self.audio)
         while len(self._spent) > 1 and self._spent[1][0] <= now - RECENT:
             self._spent.popleft()
         _, decoding_before, audio_before = self._spent[0]
@@ -101,6 +101,7 @@ class Metrics:
         return kind(full, meaning, labels, registry=self._registry, **options)
 
 
-def _total(metric: Counter | Histogram, suffix: str) -> float:
-    """The sum over all labels."""
+def total(metric: Counter | Histogram) -> float:
+    """What was counted, or the sum of what was observed, over all labels."""
+    suffix = "_sum" if isinstance(metric, Histogram) else "_total"
     return sum(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(suffix))

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Callable
 
 import structlog
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from transcriber.access import Access
 from transcriber.connection import Connection
 from transcriber.core.session import Session, SpeechProbability
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
-from transcriber.protocol import Handshake, ProtocolError, ServerProtocol
+from transcriber.protocol import MAX_MESSAGE_BYTES, Handshake, ProtocolError, ServerProtocol
 from transcriber.worker import Worker
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for the first message."""
 WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
+BACKLOG = 64
+"""Connections that the kernel keeps for us until we accept them, and that we accept in one go."""
+MOST_QUEUED = 4
+"""Frames of a client that have been received and not looked at; then its socket is read no more."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,17 +40,19 @@ class Server:
         worker: Decodes for every connection.
         speech: Makes the speech detector of a new stream.
         max_clients: Beyond this, clients are told to wait.
+        access: Decides who gets as far as the first message.
         metrics: Counts clients.
     """
 
     def __init__(
         self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbability], max_clients: int,
-        metrics: Metrics,
+        access: Access, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._decoder = decoder
         self._worker = worker
         self._speech = speech
         self._max_clients = max_clients
+        self._access = access
         self._metrics = metrics
         self._connections: set[Connection] = set()
         self._draining = False
@@ -53,6 +63,14 @@ class Server:
         """Connections being served."""
         return len(self._connections)
 
+    def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> WebSocketServer:
+        """Serves clients on a bound socket, to be used as an asynchronous context manager."""
+        return serve(
+            self.handle, sock=listener, ssl=tls, backlog=BACKLOG, open_timeout=HANDSHAKE_TIMEOUT, close_timeout=1,
+            compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MOST_QUEUED, ping_interval=None, server_header=None,
+            **self._access.options,
+        )  # fmt: skip
+
     async def handle(self, socket: ServerConnection) -> None:
         """One client, from its first message to the close."""
         protocol = ServerProtocol()
@@ -60,6 +78,7 @@ class Server:
             handshake = await self._greet(socket, protocol)
             if handshake is None:
                 return
+            self._access.leave(socket)
             await self._serve(socket, protocol, handshake)
         except ConnectionClosed:
             pass
@@ -106,8 +125,7 @@ class Server:
             raise ProtocolError(f"language: the model {self._decoder.name} does not know {handshake.language!a}.")
 
     async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
-        self._metrics.refused.labels(reason).inc()
-        log.warning("client.refused", peer=socket.remote_address, reason=reason, problem=problem)
+        self._access.note(reason, socket.remote_address, problem)
         await socket.send(message)
         await socket.close(code)
 
@@ -117,6 +135,8 @@ class Server:
         self._connections.add(connection)
         self._metrics.clients.set(self.clients)
         log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
+        if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
+            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._decoder.name)
         try:
             for message in protocol.ready():
                 await socket.send(message)

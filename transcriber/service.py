@@ -9,18 +9,18 @@ import sys
 from collections.abc import Sequence
 
 import structlog
-from websockets.asyncio.server import serve
 
+from transcriber import tls
+from transcriber.access import Access
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Engine, EngineFailed, ModelError
+from transcriber.engine.base import Decoder, Engine, EngineFailed, ModelError
 from transcriber.engine.faster_whisper import load as load_engine
 from transcriber.engine.silero import SileroModel
-from transcriber.http import Status, application, http_server
-from transcriber.metrics import Metrics
-from transcriber.protocol import MAX_MESSAGE_BYTES
+from transcriber.http import Phase, Status, application, http_server
+from transcriber.metrics import Metrics, total
 from transcriber.server import Server
 from transcriber.worker import Worker
 
@@ -59,6 +59,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         ModelError: no usable model.
+        SettingsError: certificate or key cannot be used.
         PortError: a port is taken or not allowed.
     """
     stop = asyncio.Event()
@@ -79,38 +80,42 @@ class Service:
 
     def __init__(self, settings: Settings, listener: socket.socket, http_listener: socket.socket) -> None:
         self._settings = settings
+        self._tls = tls.server_context(settings.tls_certificate, settings.tls_key)
         self._listener = listener
         self._http_listener = http_listener
         self._metrics = Metrics()
         self._jobs = Jobs(settings.max_requests, self._metrics)
         self._worker: Worker | None = None
         self._server: Server | None = None
-        self._ready = False
+        self._decoder: Decoder | None = None
+        self._phase: Phase = "starting"
+        self._down_since: float | None = None
+        """When the engine was first seen to be gone."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`."""
         async with asyncio.TaskGroup() as tasks:
             api = Api(self._settings, self._jobs, self._metrics)
-            http = http_server(application(self.status, self._metrics, api.routes()))
+            http = http_server(application(self.status, self._metrics, api.routes()), self._tls)
             tasks.create_task(http.serve(sockets=[self._http_listener]))
             await self._serve(tasks, stop)
             http.should_exit = True
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         engine, speech = await asyncio.to_thread(load, self._settings)
-        decoder = Threaded(engine, self._settings.parallel)
+        decoder = self._decoder = Threaded(engine, self._settings.parallel)
         worker = self._worker = Worker(decoder, self._metrics)
-        server = self._server = Server(decoder, worker, speech.stream, self._settings.max_clients, self._metrics)
+        access = Access(self._settings.api_key, self._settings.allow_origins, self._metrics)
+        server = self._server = Server(
+            decoder, worker, speech.stream, self._settings.max_clients, access, self._metrics
+        )  # fmt: skip
         self._jobs.start(decoder, worker, speech.stream)
         working = tasks.create_task(worker.run())
-        async with serve(
-            server.handle, sock=self._listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
-            close_timeout=1, server_header=None,
-        ) as websockets:  # fmt: skip
+        async with server.listen(self._listener, self._tls) as websockets:
             self._announce()
             await stop.wait()
             log.info("transcriber.draining", clients=server.clients)
-            self._ready = False
+            self._phase = "draining"
             websockets.close(close_connections=False)
             await asyncio.gather(server.drain(DRAIN), self._jobs.drain(DRAIN))
         working.cancel()
@@ -118,20 +123,30 @@ class Service:
 
     def status(self) -> Status:
         """For health checks."""
+        now, worker = asyncio.get_running_loop().time(), self._worker
+        decoder_is_up = self._decoder is None or self._decoder.is_up
+        self._down_since = None if decoder_is_up else self._down_since or now
+        last = getattr(worker, "last_done", None)
         return Status(
-            ready=self._ready,
-            stalled=self._worker is not None and self._worker.is_stalled(asyncio.get_running_loop().time()),
             model=self._settings.model,
-            clients=self._server.clients if self._server else 0,
             max_clients=self._settings.max_clients,
+            clients=self._server.clients if self._server else 0,
+            phase=self._phase,
+            last_decode=None if last is None else now - last,
+            waiting=getattr(worker, "waiting", 0),
+            oldest_wait=worker.oldest_wait(now) if worker and hasattr(worker, "oldest_wait") else 0.0,
+            down=None if self._down_since is None else now - self._down_since,
+            restarts=round(total(self._metrics.restarts)),
+            level=getattr(worker, "level", 0),
         )
 
     def _announce(self) -> None:
-        self._ready = True
+        self._phase = "serving"
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
         log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.
-        sys.stdout.write(f"ws://{self._settings.host}:{ports['port']}\n")
+        scheme = "wss" if self._tls else "ws"
+        sys.stdout.write(f"{scheme}://{self._settings.host}:{ports['port']}\n")
         sys.stdout.flush()
 
 

@@ -16,10 +16,10 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
-from websockets.asyncio.server import serve
 
 from tests.support.scripted_engine import ScriptedEngine, speech_probability
 from tests.support.threaded import Threaded
+from transcriber.access import Access
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
@@ -93,18 +93,18 @@ async def web(
     hears = speech or (lambda: speech_probability)
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    server = Server(decoder, worker, hears, 64, metrics)
+    server = Server(decoder, worker, hears, 64, Access(None, (), metrics), metrics)
     jobs = Jobs(settings.max_requests, metrics)
     if working:
         jobs.start(decoder, worker, hears)
-    status = Status(ready=True, stalled=False, model="m", clients=0, max_clients=1)
-    guest = http_server(application(lambda: status, metrics, Api(settings, jobs, metrics).routes()))
+    status = Status("m", max_clients=1, phase="serving")
+    guest = http_server(application(lambda: status, metrics, Api(settings, jobs, metrics).routes()), None)
     socket, http_socket = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")
     tasks = [asyncio.create_task(worker.run()), asyncio.create_task(guest.serve(sockets=[http_socket]))]
     base = f"http://127.0.0.1:{http_socket.getsockname()[1]}"
     try:
         async with (
-            serve(server.handle, sock=socket, compression=None, ping_interval=None, close_timeout=1),
+            server.listen(socket),
             httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client,
         ):
             yield Web(client, f"ws://127.0.0.1:{socket.getsockname()[1]}", jobs, worker, metrics)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,16 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.scripted_engine import ScriptedEngine, speech_probability
 from tests.support.threaded import Threaded
+from transcriber.access import Access
 from transcriber.core.session import SpeechProbability
 from transcriber.engine.base import Engine
 from transcriber.metrics import Metrics
 from transcriber.protocol import (
-    MAX_MESSAGE_BYTES,
     Acked,
     ClientEvent,
     ClientProtocol,
@@ -52,6 +52,9 @@ async def serving(
     speech: Callable[[], SpeechProbability] | None = None,
     max_clients: int = 64,
     buffer: int | None = None,
+    key: str | None = None,
+    origins: Sequence[str] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Serving]:
     """Serves on a free port until the block ends; `buffer` limits the bytes that wait in the server's sockets."""
     listener = listen("127.0.0.1", 0, "port")
@@ -60,14 +63,13 @@ async def serving(
     metrics = Metrics()
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    server = Server(decoder, worker, speech or (lambda: speech_probability), max_clients, metrics)
+    access = Access(key, origins, metrics)
+    server = Server(decoder, worker, speech or (lambda: speech_probability), max_clients, access, metrics)
     working = asyncio.create_task(worker.run())
     try:
-        async with serve(
-            server.handle, sock=listener, compression=None, max_size=MAX_MESSAGE_BYTES, ping_interval=None,
-            close_timeout=1,
-        ):  # fmt: skip
-            yield Serving(f"ws://127.0.0.1:{listener.getsockname()[1]}", server, worker, metrics)
+        async with server.listen(listener, tls):
+            scheme = "wss" if tls else "ws"
+            yield Serving(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", server, worker, metrics)
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

@@ -1,0 +1,192 @@
+"""Who may connect: what is decided about a connection before it is a websocket, and until its first message."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from transcriber.metrics import Metrics
+
+BEARER = Subprotocol("bearer")
+"""What a browser offers beside the key, because it cannot set headers: `new WebSocket(url, ["bearer", key])`."""
+MOST_WAITING = 64
+"""Connections that have not said their first message yet."""
+MOST_WAITING_EACH = 16
+"""Of one address (IPv6: one /64)."""
+GRACE = 1.0
+"""Seconds after which one of them has to make room for a newer one: a handshake takes milliseconds."""
+RETRY_AFTER = 1
+"""Seconds, told to those for whom there is no room."""
+
+_FULL = "Too many connections have not said who they are.\n"
+_NO_ROOM = (
+    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nConnection: close\r\n"
+    f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(_FULL)}\r\n\r\n{_FULL}"
+).encode("ascii")
+
+log = structlog.get_logger(__name__)
+
+
+def is_key(given: str, key: str) -> bool:
+    """Whether the key is right, in the same time whatever is wrong with it.
+
+    Args:
+        given: From a header: bytes outside ASCII as surrogates or Latin-1.
+        key: The right one.
+    """
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key.encode())
+
+
+def has_key(authorization: str, protocols: str, key: str) -> bool:
+    """Whether one of two headers, `Authorization` and `Sec-WebSocket-Protocol`, brings the key."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer" and is_key(given.strip(), key):
+        return True
+    marker, _, given = protocols.partition(",")
+    return marker.strip() == BEARER and is_key(given.strip(), key)
+
+
+def is_allowed(origins: Iterable[str], allowed: Iterable[str]) -> bool:
+    """Whether pages from these origins may use the server. Only browsers send `Origin`, and they always do.
+
+    Without this check any page that somebody opens could talk to a transcriber on their own machine or network.
+    """
+    return "*" in allowed or all(origin.strip().lower() in allowed for origin in origins)
+
+
+class Access:
+    """Lets connections in or sends them away with an HTTP status.
+
+    Args:
+        key: What clients must have; None: nobody is asked.
+        origins: Of browser pages that may connect, lower case; `*`: any.
+        metrics: Counts who is refused.
+    """
+
+    def __init__(self, key: str | None, origins: Sequence[str], metrics: Metrics) -> None:
+        self._key = key
+        self._origins = frozenset(origins)
+        self._metrics = metrics
+        # Connection → its address and when it came, oldest first; at most MOST_WAITING.
+        self._waiting: dict[ServerConnection, tuple[str, float]] = {}
+        self._waiting_each: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Connections that have not said their first message yet."""
+        return len(self._waiting)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `websockets.serve`."""
+        return {
+            "create_connection": partial(Knocking, self),
+            "process_request": self.check,
+            "select_subprotocol": select,
+        }
+
+    def check(self, socket: ServerConnection, request: Request) -> Response | None:
+        """The answer to a request for a websocket that is not granted."""
+        origins = request.headers.get_all("Origin")
+        if not is_allowed(origins, self._origins):
+            return self._refused(
+                socket, HTTPStatus.FORBIDDEN, "origin",
+                "Pages of this origin may not connect: the server's --allow-origin lists those that may.\n",
+            )  # fmt: skip
+        authorization, protocols = (
+            ", ".join(request.headers.get_all(name)) for name in ("Authorization", "Sec-WebSocket-Protocol")
+        )
+        if self._key is not None and not has_key(authorization, protocols, self._key):
+            response = self._refused(
+                socket, HTTPStatus.UNAUTHORIZED, "key",
+                "The API key is missing or wrong: send `Authorization: Bearer KEY`, "
+                "or `Sec-WebSocket-Protocol: bearer, KEY`.\n",
+            )  # fmt: skip
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return response
+        return None
+
+    def enter(self, connection: ServerConnection, address: str, now: float) -> bool:
+        """A connection came. False: there is no room for it, nor anybody who has waited long enough to go."""
+        if self._waiting_each[address] >= MOST_WAITING_EACH:
+            room = self._make_room(now, address)
+        else:
+            room = len(self._waiting) < MOST_WAITING or self._make_room(now)
+        if room:
+            self._waiting[connection] = (address, now)
+            self._waiting_each[address] += 1
+        else:
+            self.note("connections", address, "too many connections in their handshake")
+        return room
+
+    def leave(self, connection: ServerConnection) -> None:
+        """A connection has said its first message, or is gone."""
+        if (entry := self._waiting.pop(connection, None)) is not None:
+            self._waiting_each[entry[0]] -= 1
+            self._waiting_each += Counter()  # forgets addresses of whom nobody is left
+
+    def note(self, reason: str, peer: object, problem: str) -> None:
+        """Counts and logs somebody who was refused."""
+        self._metrics.refused.labels(reason).inc()
+        log.warning("client.refused", peer=peer, reason=reason, problem=problem)
+
+    def _make_room(self, now: float, address: str | None = None) -> bool:
+        """Sends away the oldest, of this address if one is given."""
+        for connection, (its, since) in self._waiting.items():
+            if address in (None, its):
+                if now - since < GRACE:
+                    return False
+                self.leave(connection)
+                self.note("connections", its, "its handshake took long and others are waiting")
+                connection.transport.abort()
+                return True
+        return False
+
+    def _refused(self, socket: ServerConnection, status: HTTPStatus, reason: str, text: str) -> Response:
+        self.note(reason, socket.remote_address, text.strip())
+        return socket.respond(status, text)
+
+
+class Knocking(ServerConnection):
+    """A connection that is counted from the moment it is accepted until `Access.leave`."""
+
+    def __init__(self, access: Access, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._access = access
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Starts the handshake, or sends the peer away before it has said anything."""
+        peer = transport.get_extra_info("peername")
+        if self._access.enter(self, network(peer[0]), self.loop.time()):
+            super().connection_made(transport)
+            return
+        transport.set_protocol(asyncio.Protocol())
+        cast(asyncio.Transport, transport).write(_NO_ROOM)
+        transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Makes room."""
+        self._access.leave(self)
+        super().connection_lost(exc)
+
+
+def select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """`bearer` and never the key beside it: a browser wants one of those it offered."""
+    return BEARER if BEARER in offered else None
+
+
+def network(address: str) -> str:
+    """An IPv4 address, or the /64 of an IPv6 address: one household or machine has all of it."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
