@@ -5,7 +5,7 @@ ROOM ?= rehearsal
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test check bench docs clean lock
+.PHONY: demo test check bench bench-transcriber docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
 ifeq ($(ROOM),livekit)
@@ -26,6 +26,10 @@ check: .venv/dev ## Lint, format, types, and 100 % branches of each pure module 
 
 bench: .venv/dev ## The media benchmark; writes bench/media.md
 	$(BIN)/python -m bench.media
+
+bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
+	$(BIN)/python -m bench.transcriber run
+	$(BIN)/python -m bench.transcriber report
 
 docs: .venv/dev ## Regenerate what is generated: schema, exit codes, diagrams
 	$(BIN)/python tools/generate_docs.py
@@ -50,6 +54,11 @@ clean: ## Remove everything that was built or installed here
 	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
 	@touch $@ .venv/demo
 
+.venv/bench: .venv/bin/python requirements/bench.lock pyproject.toml
+	@echo "Installing from requirements/bench.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/bench.lock
+	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@ .venv/dev .venv/demo
+
 build/bin/livekit-server: ## The real LiveKit server, built once (about two minutes)
 	@command -v go >/dev/null || { echo "Building livekit-server needs Go: install it, or set LIVEKIT_SERVER to a binary and re-run" >&2; exit 1; }
 	@echo "Building livekit-server $(LIVEKIT_SERVER_VERSION) …"; mkdir -p build/bin
@@ -71,3 +80,4 @@ lock:
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra transcriber -o requirements/transcriber.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra demo -o requirements/demo.lock
 	$(UV_COMPILE) pyproject.toml requirements/build.in --extra dev -o requirements/dev.lock
+	$(UV_COMPILE) pyproject.toml requirements/build.in --extra bench -o requirements/bench.lock

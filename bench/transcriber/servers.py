@@ -1,0 +1,184 @@
+"""The variants: how each server is started on a core of its own, watched, and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcriber.engine.models import DEMO
+
+ROOT = Path(__file__).parents[2]
+HERE = Path("bench/transcriber")
+MAX_CLIENTS = 256
+START = 60.0
+STOP = 10.0
+"""Seconds until a server listens, and until it is killed."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A server with its options.
+
+    Args:
+        key: Short name.
+        title: What the report calls it.
+        threshold: The client's `same_output_threshold`; ours ignores it.
+        options: Of stock_server.py.
+    """
+
+    key: str
+    title: str
+    threshold: int = 10
+    options: tuple[str, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Ours or theirs."""
+        return self.key == "ours"
+
+    def command(self, model: str, port: int, http_port: int) -> list[str]:
+        """With the demo model (`demo`), or what costs as much as base (`base`)."""
+        if not self.is_ours:
+            base = ("--base",) if model == "base" else ()
+            return [sys.executable, str(HERE / "stock_server.py"), str(DEMO), str(port), *self.options, *base]
+        if model == "base":
+            return [sys.executable, str(HERE / "our_server.py"), str(port), str(http_port), str(MAX_CLIENTS)]
+        ports = ["--port", str(port), "--http-port", str(http_port)]
+        return [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS)]
+
+
+VARIANTS = {
+    variant.key: variant
+    for variant in (
+        Variant("ours", "Earshot"),
+        Variant("tuned", "whisper-live, T=2", threshold=2),
+        Variant("batch", "whisper-live, batch mode", options=("--batch",)),
+        Variant("default", "whisper-live, default"),
+    )
+}
+
+
+class Server:
+    """A running one."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self._process = process
+        self.url = f"ws://127.0.0.1:{port}"
+        self.log = log
+        """What it wrote."""
+
+    @property
+    def is_running(self) -> bool:
+        """Until it ends."""
+        return self._process.poll() is None
+
+    def cpu(self) -> float:
+        """Seconds that it and its children have used, ended children included."""
+        return sum(map(_cpu, tree(self._process.pid)))
+
+    def memory(self) -> float:
+        """MiB of proportional set size, with its children."""
+        return sum(map(_pss, tree(self._process.pid))) / 1024
+
+    def threads(self) -> int:
+        """With its children's."""
+        return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in tree(self._process.pid))
+
+
+@contextmanager
+def running(variant: Variant, model: str, core: int) -> Iterator[Server]:
+    """A fresh server, all of it on this core, until the block ends.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
+    port, http_port = _free_port(), _free_port()
+    command = variant.command(model, port, http_port)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["taskset", "-c", str(core), *command], stdout=output, stderr=output, cwd=ROOT, env=environment()
+            )
+        try:
+            _wait_until_listening(process, port, log)
+            yield Server(process, port, log)
+        finally:
+            _stop(process)
+
+
+def environment() -> dict[str, str]:
+    """In which whisper-live can be imported without PyTorch, and everybody uses one thread."""
+    path = os.pathsep.join([str(ROOT / "tests/conformance/stubs"), str(ROOT)])
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, waiting = [], [pid]
+    while waiting:
+        found.append(waiting.pop())
+        with suppress(OSError):
+            for task in Path(f"/proc/{found[-1]}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+    return found
+
+
+def core_seconds(core: int) -> tuple[float, float]:
+    """Busy and stolen seconds of a core since boot."""
+    line = next(row for row in Path("/proc/stat").read_text().splitlines() if row.startswith(f"cpu{core} "))
+    user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
+    return (user + nice + system + irq + softirq) / TICKS, steal / TICKS
+
+
+def _cpu(pid: int) -> float:
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / TICKS
+    return 0.0
+
+
+def _pss(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"The server does not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    below = tree(process.pid)
+    process.terminate()
+    try:
+        process.wait(STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pid in below[1:]:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
