@@ -6,11 +6,11 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from transcriber.config import HTTP_PORT, PORT, Settings
+from transcriber.config import HTTP_PORT, PORT, Settings, SettingsError, read_key, read_origins
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal · 1 internal error · 2 wrong options · 3 no usable model, or port taken"
 
@@ -50,7 +50,7 @@ def transcribe(
         ),
     ] = "demo",
     device: Annotated[
-        Device, typer.Option(envvar="TRANSCRIBER_DEVICE", help="auto: CUDA if it is there.")
+        Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
     ] = Device.AUTO,
     compute_type: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
@@ -75,8 +75,32 @@ def transcribe(
     api_key: Annotated[
         str | None,
         typer.Option(
-            envvar="TRANSCRIBER_API_KEY", help="Asked of HTTP clients that send recordings.", show_default=False
+            envvar="TRANSCRIBER_API_KEY",
+            help="Asked of clients, for streams and for recordings. Other users see command lines: prefer the others.",
+            show_default=False,
         ),
+    ] = None,
+    api_key_file: Annotated[
+        str | None, typer.Option(envvar="TRANSCRIBER_API_KEY_FILE", help="A file that holds it.", show_default=False)
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="TRANSCRIBER_ALLOW_ORIGINS",
+            help="A browser page that may connect, such as https://app.example.com; *: any; may be given again, or a "
+            "comma list. Without it: none.",
+            show_default=False,
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TRANSCRIBER_TLS_CERT", help="PEM file, certificate chain: both ports speak TLS.", show_default=False
+        ),
+    ] = None,
+    tls_key: Annotated[
+        str | None,
+        typer.Option(envvar="TRANSCRIBER_TLS_KEY", help="PEM file, its private key.", show_default=False),
     ] = None,
     max_requests: Annotated[
         int, typer.Option(min=1, max=1024, envvar="TRANSCRIBER_MAX_REQUESTS", help="Recordings at once, over HTTP.")
@@ -96,24 +120,30 @@ def transcribe(
     from transcriber.service import PortError, run
 
     configure_logging(log_level)
+    try:
+        key, origins = read_key(api_key, api_key_file), read_origins(allow_origin or [])
+    except SettingsError as error:
+        _fail(error, 2)
     settings = Settings(
         model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
-        http_port=http_port, max_clients=max_clients, api_key=api_key or None, max_requests=max_requests,
-        max_upload_mb=max_upload_mb, longest_recording=longest_recording,
+        http_port=http_port, max_clients=max_clients, api_key=key, allow_origins=origins,
+        tls_certificate=tls_cert, tls_key=tls_key, max_requests=max_requests,
+        max_upload_mb=max_upload_mb, longest_recording=longest_recording, log_level=log_level,
     )  # fmt: skip
     try:
         asyncio.run(run(settings))
+    except* SettingsError as errors:
+        _fail(errors, 2)
     except* (ModelError, PortError) as errors:
-        for error in errors.exceptions:
-            typer.echo(f"earshot-transcriber: {_first(error)}", err=True)
-        sys.exit(3)
+        _fail(errors, 3)
 
 
-def _first(error: BaseException) -> BaseException:
-    """The failure itself, out of the groups that TaskGroups wrap around it."""
+def _fail(error: BaseException, code: int) -> NoReturn:
+    """Says what is wrong, taken out of the groups that TaskGroups wrap around it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error
+    typer.echo(f"earshot-transcriber: {error}", err=True)
+    sys.exit(code)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 PORT = 9090
 HTTP_PORT = 9091
 
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s?#@,]+")
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s?#@,*]+")
 
 
 class SettingsError(Exception):

@@ -63,6 +63,11 @@ class Server:
         """Connections being served."""
         return len(self._connections)
 
+    @property
+    def waiting(self) -> int:
+        """Connections that have not said their first message yet."""
+        return self._access.waiting
+
     def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> WebSocketServer:
         """Serves clients on a bound socket, to be used as an asynchronous context manager."""
         return serve(

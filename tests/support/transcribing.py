@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,14 +143,24 @@ class Client:
 
 
 @asynccontextmanager
-async def talking(url: str, handshake: Handshake, buffer: int | None = None) -> AsyncIterator[Client]:
+async def talking(
+    url: str,
+    handshake: Handshake,
+    buffer: int | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Client]:
     """A client that is ready to send; `buffer` limits the bytes that wait for it unread."""
     line = socket.socket()
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     line.setblocking(False)
     await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", int(url.rpartition(":")[2])))
-    async with connect(url, sock=line, compression=None, ping_interval=None, proxy=None, close_timeout=1) as peer:
+    async with connect(
+        url, sock=line, ssl=tls, additional_headers=headers, compression=None, ping_interval=None, proxy=None,
+        close_timeout=1,
+    ) as peer:  # fmt: skip
         client = Client(peer, ClientProtocol(handshake))
         await peer.send(client.protocol.hello())
         while not client.protocol.ready:

@@ -1,0 +1,61 @@
+"""Settings that are read or checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transcriber.config import Settings, SettingsError, read_key, read_origins
+
+
+def test_the_key_is_given_or_in_a_file(tmp_path: Path) -> None:
+    """A line break at the end of the file does not count; an empty variable is no key."""
+    file = tmp_path / "key"
+    file.write_text("abc-123\n", encoding="utf-8")
+    assert read_key(None, str(file)) == "abc-123"
+    assert read_key("abc-123", None) == "abc-123"
+    assert read_key(None, None) is None
+    assert read_key("", "") is None
+
+
+@pytest.mark.parametrize("text", [b"", b" \n", b"two words", b"two\nlines", "schl\u00fcssel".encode(), b"\xff\xfe"])
+def test_a_key_file_that_holds_no_key_is_an_error(tmp_path: Path, text: bytes) -> None:
+    """It names the file and never says what is in it; an empty key would let everybody in."""
+    file = tmp_path / "key"
+    file.write_bytes(text)
+    with pytest.raises(SettingsError, match="--api-key-file") as error:
+        read_key(None, str(file))
+    assert str(file) in str(error.value)
+    assert "two" not in str(error.value)
+
+
+def test_other_problems_with_the_key_are_named(tmp_path: Path) -> None:
+    """Both given; no such file; a key that fits into no header."""
+    with pytest.raises(SettingsError, match="use one of them"):
+        read_key("a", "b")
+    with pytest.raises(SettingsError, match="No such file"):
+        read_key(None, str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match="visible ASCII") as error:
+        read_key("caf\u00e9", None)
+    assert "caf" not in str(error.value)
+
+
+def test_the_settings_do_not_show_the_key() -> None:
+    """Not in a traceback nor a log."""
+    assert "s3cret" not in repr(Settings(api_key="s3cret"))
+
+
+def test_origins_are_what_browsers_send() -> None:
+    """One per option, or a comma list; lower case; the slash that people add is taken off."""
+    assert read_origins([]) == ()
+    assert read_origins(["https://App.example.com/, http://localhost:3000", "*", "null", ""]) == (
+        "https://app.example.com", "http://localhost:3000", "*", "null",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["app.example.com", "https://app.example.com/path", "https://*.example.com", "//h"])
+def test_an_origin_that_no_browser_sends_is_an_error(given: str) -> None:
+    """Else it would look as if the page were allowed."""
+    with pytest.raises(SettingsError, match="scheme://host"):
+        read_origins([given])
