@@ -20,8 +20,8 @@ FREE_TOKENS = 10
 NO_SPEECH = 0.6
 LOW_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
-LITTLE_SPEECH = 0.3
-"""Seconds of speech in which unlikely text is not speech either: how long the detector is fooled when a hum begins."""
+LITTLE_SPEECH, LITTLE_LOGPROB = 0.4, -0.8
+"""Text from less speech than this, in seconds, must be more likely: a hum that sets in fools the detector so long."""
 HOPELESS_LOGPROB = -1.6
 """Of what the model believes less, one word in seven is right (speech in loud noise, demo model)."""
 LONGEST_RUN = 8
@@ -70,7 +70,7 @@ def judge(
     if not words:
         return Verdict.EMPTY
     little = speech_seconds is not None and speech_seconds < LITTLE_SPEECH
-    if (no_speech > NO_SPEECH or little) and avg_logprob < LOW_LOGPROB:
+    if avg_logprob < (LITTLE_LOGPROB if little else LOW_LOGPROB) and (little or no_speech > NO_SPEECH):
         return Verdict.NO_SPEECH
     if prompt and _echoes(words, _words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
         return Verdict.PROMPT

@@ -1,34 +1,66 @@
 """Whisper models on CTranslate2. The only file that imports faster_whisper or ctranslate2.
 
-`WhisperModel.transcribe` always pays for a 30 s window; here the encoder gets the smallest of a few sizes that holds
-the speech, at a tenth of the cost. Features are padded with 0.0, as faster-whisper does (measured on the demo model:
-better than padding with silence or with the quietest value), and time tokens are always on (without them a window that
-ends in the middle of speech is often said twice).
+`WhisperModel.transcribe` always pays for a 30 s window and decodes one at a time; here the encoder gets as little as
+holds the speech (`features.py`), and windows of one size are decoded together. Time tokens are always on: without them
+a window that ends in the middle of speech is often said twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from transcriber.config import Settings
-from transcriber.core.windows import Hypothesis, Samples, Window, Word
+from transcriber.core.languages import choose
+from transcriber.core.windows import Hypothesis, Window, Word
 from transcriber.engine.base import ModelError
+from transcriber.engine.features import BUCKETS, MARGIN, SHORTEST, Extractor, Features, padding_of
 from transcriber.engine.models import resolve
 
-BUCKETS = (600, 800, 1000, 1500, 3000)
-"""Encoder inputs, in frames of 10 ms."""
-MARGIN = 30
-"""Frames of padding that follow the speech at least."""
-FULL = 3000
 BEAM = 5
 MAX_PROMPT_TOKENS = 100
 TOKENS_PER_SECOND, FREE_TOKENS = 12, 16
 """The decoder is stopped here; what reaches it is a loop."""
+LONGEST_OUTPUT = 448
+"""Tokens that the decoder has positions for."""
+POSITIONS_PER_SECOND = 50
+"""Encoder outputs."""
+CPU_BATCH, GPU_BATCH = 1, 16
+
+
+@dataclass(slots=True)
+class Piece:
+    """One window on its way through the model."""
+
+    window: Window
+    place: int
+    """Its index in the call."""
+    features: Features
+    frames: int
+    """How many of the features' are not padding."""
+    prompt: list[int]
+    language: str = ""
+    probability: float = 1.0
+
+    @property
+    def group(self) -> tuple[int, int, int]:
+        """Pieces with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
+        prompt (before the task tokens, whose number is the same for all)."""
+        return self.features.shape[1], self.beam, len(self.prompt)
+
+    @property
+    def beam(self) -> int:
+        """1 is greedy."""
+        return BEAM if self.window.careful else 1
+
+    @property
+    def most(self) -> int:
+        """Tokens that its text has at most."""
+        return int(FREE_TOKENS + TOKENS_PER_SECOND * self.frames / 100)
 
 
 class FasterWhisper:
@@ -65,84 +97,156 @@ class FasterWhisper:
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
-        self.batch = 1
         self.device = device
+        self.batch = CPU_BATCH if device == "cpu" else GPU_BATCH
+        self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
+        self._storage = ctranslate2.StorageView.from_array
+        self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
-        multilingual = self._whisper.model.is_multilingual
-        self.languages = frozenset(self._whisper.supported_languages) if multilingual else frozenset({"en"})
+        self._multilingual: bool = self._whisper.model.is_multilingual
+        self.languages = frozenset(self._whisper.supported_languages) if self._multilingual else frozenset({"en"})
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """One after the other: stacking windows gains nothing on a CPU."""
-        return [self._decode(window) for window in windows]
+        """One hypothesis per window, in their order, as if each were decoded alone. Nothing is heard in less than
+        20 ms.
+
+        Raises:
+            ValueError: A window is longer than 30 s, or its language is not the model's.
+        """
+        results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
+        groups: dict[tuple[int, int, int], list[Piece]] = {}
+        for place, window in enumerate(windows):
+            if len(window.samples) >= SHORTEST:
+                features, frames = self._extract(window.samples, full=window.full)
+                piece = Piece(window, place, features, frames, self._prompt(window))
+                groups.setdefault(piece.group, []).append(piece)
+        for group in groups.values():
+            for piece, result in zip(group, self._decode(group), strict=True):
+                results[piece.place] = result
+        return results
 
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations."""
         for frames in BUCKETS:
-            self._decode(Window(np.zeros((frames - MARGIN - 1) * 160, np.int16), careful=True))
+            self.transcribe([Window(np.zeros((frames - MARGIN) * 160, np.int16), careful=True)])
 
-    def _decode(self, window: Window) -> Hypothesis:
-        features = self._features(window.samples)
-        content = features.shape[1]
-        encoded = self._whisper.encode(pad(features, FULL if window.full else bucket(content)))
-        language, probability = self._language(window.language, encoded)
-        tokenizer = self._tokenizer(language, window.task)
-        seconds = len(window.samples) / 16_000
-        result = self._whisper.model.generate(
+    def _decode(self, group: Sequence[Piece]) -> list[Hypothesis]:
+        encoded = self._encode(group)
+        self._detect(group, encoded)
+        tokenizers = [self._tokenizer(piece.language, piece.window.task) for piece in group]
+        prompts = [piece.prompt + tokenizer.sot_sequence for piece, tokenizer in zip(group, tokenizers, strict=True)]
+        most = max(piece.most for piece in group)
+        decoded = self._whisper.model.generate(
             encoded,
-            [self._prompt(tokenizer, window)],
-            beam_size=BEAM if window.careful else 1,
-            max_length=min(448, 2 * int(FREE_TOKENS + TOKENS_PER_SECOND * seconds)),
+            prompts,
+            beam_size=group[0].beam,
+            # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
+            max_length=min(LONGEST_OUTPUT, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
             return_no_speech_prob=True,
-        )[0]
-        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
-        return Hypothesis(
-            text=tokenizer.decode(tokens).strip(),
-            language=language,
-            language_probability=probability,
-            tokens=len(tokens),
-            avg_logprob=float(result.scores[0]),
-            no_speech=float(result.no_speech_prob),
-            words=self._words(tokenizer, tokens, encoded, content) if window.words and tokens else (),
         )
+        texts = [
+            [token for token in result.sequences_ids[0][: piece.most] if token < tokenizer.eot]
+            for piece, tokenizer, result in zip(group, tokenizers, decoded, strict=True)
+        ]
+        words = self._align(group, tokenizers, texts, encoded)
+        return [
+            Hypothesis(
+                text=tokenizer.decode(tokens).strip(),
+                language=piece.language,
+                language_probability=piece.probability,
+                tokens=len(tokens),
+                avg_logprob=float(result.scores[0]),
+                no_speech=float(result.no_speech_prob),
+                words=words.get(place, ()),
+            )
+            for place, (piece, tokenizer, tokens, result) in enumerate(
+                zip(group, tokenizers, texts, decoded, strict=True)
+            )
+        ]
 
-    def _features(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """Log-mel features, shape (mels, frames); the last frame is padding of the extractor's."""
-        audio = samples.astype(np.float32) / np.float32(32768)
-        features: npt.NDArray[np.float32] = self._whisper.feature_extractor(audio)[..., :-1]
-        return features[:, :FULL]
+    def _encode(self, group: Sequence[Piece]) -> Any:
+        """Encoder outputs of the whole group. On a CPU one after the other, which is faster than a stack."""
+        inputs = [piece.features for piece in group]
+        if self.device != "cpu" or len(inputs) == 1:
+            return self._whisper.model.encode(self._storage(np.stack(inputs)))
+        outputs = [np.array(self._whisper.model.encode(self._storage(features[np.newaxis]))) for features in inputs]
+        return self._storage(np.concatenate(outputs))
 
-    def _language(self, wanted: str | None, encoded: Any) -> tuple[str, float]:
-        if len(self.languages) == 1:
-            return next(iter(self.languages)), 1.0
-        if wanted is not None:
-            return wanted, 1.0
-        token, probability = self._whisper.model.detect_language(encoded)[0][0]
-        return token[2:-2], float(probability)
+    def _detect(self, group: Sequence[Piece], encoded: Any) -> None:
+        """Finds out or looks up what is spoken in each piece."""
+        found: list[list[tuple[str, float]]] = []
+        for place, piece in enumerate(group):
+            window = piece.window
+            if not self._multilingual or window.language:
+                piece.language = self._default(window)
+                continue
+            found = found or self._whisper.model.detect_language(encoded)
+            shares = {token[2:-2]: share for token, share in found[place]}
+            piece.language, piece.probability = choose(
+                shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
+            )
+
+    def _default(self, window: Window) -> str:
+        """The language of a window in which none is detected."""
+        return (window.language or window.prior or "en") if self._multilingual else "en"
 
     def _tokenizer(self, language: str, task: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
 
         key = (language, task)
         if key not in self._tokenizers:
-            multilingual = self._whisper.model.is_multilingual
-            self._tokenizers[key] = Tokenizer(self._whisper.hf_tokenizer, multilingual, task=task, language=language)
+            self._tokenizers[key] = Tokenizer(
+                self._whisper.hf_tokenizer, self._multilingual, task=task, language=language
+            )
         return self._tokenizers[key]
 
-    def _prompt(self, tokenizer: Any, window: Window) -> list[int]:
-        """What the decoder starts from."""
-        before: list[int] = []
-        if window.prompt:
-            before = [tokenizer.sot_prev, *tokenizer.encode(" " + window.prompt.strip())[:MAX_PROMPT_TOKENS]]
-        return [*before, *tokenizer.sot_sequence]
+    def _prompt(self, window: Window) -> list[int]:
+        """What stands before the start of the transcript. Special tokens that it spells out are not taken for such."""
+        if not window.prompt:
+            return []
+        tokenizer = self._tokenizer("en", "transcribe")  # text has the same tokens in every language
+        text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
+        return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
 
-    def _words(self, tokenizer: Any, tokens: list[int], encoded: Any, frames: int) -> tuple[Word, ...]:
-        found = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)[0]
-        return tuple(
-            Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
-            for word in found
-            if word["word"].strip()
-        )
+    def _align(
+        self, group: Sequence[Piece], tokenizers: Sequence[Any], texts: Sequence[list[int]], encoded: Any
+    ) -> Mapping[int, tuple[Word, ...]]:
+        """Word times by index, of the pieces that want them: one pass per language and task, nothing encoded again."""
+        starts: dict[tuple[int, ...], list[int]] = {}
+        for place, (piece, tokenizer) in enumerate(zip(group, tokenizers, strict=True)):
+            if piece.window.words and texts[place]:
+                starts.setdefault(tuple(tokenizer.sot_sequence), []).append(place)
+        words = {}
+        for start, places in starts.items():
+            aligned = self._whisper.model.align(
+                self._rows(encoded, places),
+                list(start),
+                [texts[place] for place in places],
+                [group[place].frames for place in places],
+            )
+            for place, alignment in zip(places, aligned, strict=True):
+                words[place] = timed(tokenizers[place], texts[place], alignment)
+        return words
+
+    def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
+        """The encoder outputs of some pieces; all of them are not copied."""
+        if len(places) == encoded.shape[0]:
+            return encoded
+        return self._storage(np.array(encoded.to_device(self._host))[list(places)])
+
+
+def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]:
+    """The words that tokens make, each from where its first token is heard to where the next word's is."""
+    texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
+    rows, positions = np.array(alignment.alignments).T
+    heard = positions[np.diff(rows, prepend=-1) > 0] / POSITIONS_PER_SECOND
+    edges = np.cumsum([0, *map(len, parts[:-1])])
+    return tuple(
+        Word(text, float(heard[first]), float(heard[last]), float(np.mean(alignment.text_token_probs[first:last])))
+        for text, first, last in zip(texts, edges, edges[1:], strict=False)
+        if text.strip()
+    )
 
 
 def load(settings: Settings) -> FasterWhisper:
@@ -161,13 +265,3 @@ def repository(name: str) -> str | None:
 
     found: str | None = _MODELS.get(name)
     return found
-
-
-def bucket(frames: int) -> int:
-    """The smallest encoder input that holds this many frames and the margin."""
-    return next((size for size in BUCKETS if frames + MARGIN <= size), FULL)
-
-
-def pad(features: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
-    """Features of exactly this many frames."""
-    return np.pad(features[:, :frames], ((0, 0), (0, max(0, frames - features.shape[1]))))

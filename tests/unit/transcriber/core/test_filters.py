@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transcriber.core.filters import Verdict, compression, judge
 
 NAMES = "Ana Silva, Kubernetes, Earshot, quarterly budget"
-HUM = {"speech_seconds": 0.2, "avg_logprob": -1.05}
+HUM = {"speech_seconds": 0.3, "avg_logprob": -0.9}
 
 
 def verdict(text: str, **other: float | str | None) -> Verdict:
@@ -27,7 +27,7 @@ def verdict(text: str, **other: float | str | None) -> Verdict:
         (" one two three", {"avg_logprob": -1.2}, Verdict.KEEP),
         (" Thank you.", {"no_speech": 0.9, "avg_logprob": -1.2}, Verdict.NO_SPEECH),
         (" or or", HUM, Verdict.NO_SPEECH),
-        (" no", {**HUM, "avg_logprob": -0.9}, Verdict.KEEP),
+        (" no", {**HUM, "avg_logprob": -0.7}, Verdict.KEEP),
         (" no", {**HUM, "speech_seconds": 0.4}, Verdict.KEEP),
         (" one two three", {"tokens": 41}, Verdict.TOO_FAST),
         (" one two three", {"avg_logprob": -1.7}, Verdict.UNLIKELY),
