@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 
 import structlog
 
@@ -15,9 +14,8 @@ from transcriber.access import Access
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
-from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Decoder, Engine, EngineFailed, ModelError
-from transcriber.engine.faster_whisper import load as load_engine
+from transcriber.engine.base import Decoder, ModelError
+from transcriber.engine.process import EngineProcess
 from transcriber.engine.silero import SileroModel
 from transcriber.http import Phase, Status, application, http_server
 from transcriber.metrics import Metrics, total
@@ -28,26 +26,6 @@ DRAIN = 4.0
 """Seconds for the last finals after SIGTERM."""
 
 log = structlog.get_logger(__name__)
-
-
-class Threaded:
-    """A `Decoder` whose engine is always up; decodes in the loop's own threads."""
-
-    is_up = True
-
-    def __init__(self, engine: Engine, parallel: int = 1) -> None:
-        self._engine = engine
-        self.name = engine.name
-        self.languages = engine.languages
-        self.batch = engine.batch
-        self.parallel = parallel
-
-    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """One hypothesis per window. Raises EngineFailed with what the engine raised."""
-        try:
-            return await asyncio.to_thread(self._engine.transcribe, windows)
-        except Exception as error:
-            raise EngineFailed(f"{type(error).__name__}: {error}") from error
 
 
 class PortError(Exception):
@@ -102,8 +80,21 @@ class Service:
             http.should_exit = True
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
-        engine, speech = await asyncio.to_thread(load, self._settings)
-        decoder = self._decoder = Threaded(engine, self._settings.parallel)
+        speech = await asyncio.to_thread(speech_model)
+        engine = EngineProcess(self._settings, on_restart=self._metrics.restarts.inc)
+        running = tasks.create_task(engine.run())
+        starting, stopping = tasks.create_task(engine.started()), tasks.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            self._decoder = engine
+            await self._serve_clients(tasks, engine, speech, stop)
+        for task in (starting, stopping, running):
+            task.cancel()
+        log.info("transcriber.stopped")
+
+    async def _serve_clients(
+        self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
+    ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
         access = Access(self._settings.api_key, self._settings.allow_origins, self._metrics)
         server = self._server = Server(
@@ -119,7 +110,6 @@ class Service:
             websockets.close(close_connections=False)
             await asyncio.gather(server.drain(DRAIN), self._jobs.drain(DRAIN))
         working.cancel()
-        log.info("transcriber.stopped")
 
     def status(self) -> Status:
         """For health checks."""
@@ -150,11 +140,10 @@ class Service:
         sys.stdout.flush()
 
 
-def load(settings: Settings) -> tuple[Engine, SileroModel]:
-    """Finds, loads and warms up the models. Blocks. Raises ModelError."""
-    engine = load_engine(settings)
+def speech_model() -> SileroModel:
+    """The detector of speech. Raises ModelError."""
     try:
-        return engine, SileroModel()
+        return SileroModel()
     except FileNotFoundError as error:
         raise ModelError(str(error)) from error
 

@@ -16,11 +16,10 @@ from tests.support.transcribing import serving, talking
 from transcriber.config import Settings
 from transcriber.core.windows import Window
 from transcriber.engine.base import Engine, ModelError
-from transcriber.engine.faster_whisper import BUCKETS, FasterWhisper, bucket, pad
+from transcriber.engine.faster_whisper import BUCKETS, FasterWhisper, bucket, load, pad
 from transcriber.engine.models import resolve
 from transcriber.engine.silero import SileroModel
 from transcriber.protocol import EXTENSIONS, Handshake, Segments
-from transcriber.service import load
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 CLIPS = Path(__file__).parents[3] / "bot" / "rehearsal" / "clips"
@@ -41,7 +40,7 @@ def _samples(path: Path) -> npt.NDArray[np.int16]:
 @pytest.fixture(scope="module")
 def models() -> tuple[Engine, SileroModel]:
     """Loaded once."""
-    return load(Settings(model="demo", device="cpu"))
+    return load(Settings(model="demo", device="cpu")), SileroModel()
 
 
 def noise(seconds: float, level: float) -> npt.NDArray[np.int16]:

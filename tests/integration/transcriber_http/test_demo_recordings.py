@@ -14,9 +14,9 @@ from tests.support.recordings import Samples, clips, encode, web
 from tests.support.transcribing import Client, talking
 from transcriber.config import Settings
 from transcriber.engine.base import Engine
+from transcriber.engine.faster_whisper import load
 from transcriber.engine.silero import SileroModel
 from transcriber.protocol import EXTENSIONS, Handshake
-from transcriber.service import load
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 PATH = "/v1/audio/transcriptions"
@@ -25,7 +25,7 @@ PATH = "/v1/audio/transcriptions"
 @pytest.fixture(scope="module")
 def models() -> tuple[Engine, SileroModel]:
     """Loaded once."""
-    return load(Settings(model="demo", device="cpu"))
+    return load(Settings(model="demo", device="cpu")), SileroModel()
 
 
 def meeting(pieces: list[Samples], pause: float = 0.8) -> Samples:

@@ -1,0 +1,377 @@
+"""The engine in its own process: answers, errors, crashes, hangs, ends; and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.scripted_engine import tone
+from transcriber.config import Settings
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.base import EngineFailed, EngineLost, ModelError
+from transcriber.engine.process import EngineProcess
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+SCRIPTED = "tests.support.engines:scripted"
+ROOT = Path(__file__).parents[3]
+
+
+@asynccontextmanager
+async def engine(
+    factory: str = SCRIPTED, *, model: str = "scripted", parallel: int = 1, stall: float = 30,
+    on_restart: Callable[[], None] = lambda: None,
+) -> AsyncIterator[EngineProcess]:  # fmt: skip
+    """An engine that is up; after the block no process, file or task of it is left."""
+    before = open_files()
+    settings = Settings(model=model, engine=factory, parallel=parallel, log_level="error")
+    decoder = EngineProcess(settings, stall=stall, on_restart=on_restart)
+    running = asyncio.create_task(decoder.run())
+    starting = asyncio.create_task(decoder.started())
+    try:
+        await asyncio.wait((running, starting), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        yield decoder
+    finally:
+        began = asyncio.get_running_loop().time()
+        for task in (starting, running):
+            task.cancel()
+        await asyncio.gather(starting, running, return_exceptions=True)
+        assert asyncio.get_running_loop().time() - began < 1
+        assert not children()
+        assert open_files() == before
+
+
+def open_files() -> int:
+    """How many this process has."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def children(pid: int | str = "self") -> list[int]:
+    """Processes that another has started, dead ones that nobody has reaped included."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found += [int(child) for child in (thread / "children").read_text(encoding="ascii").split()]
+    return found
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Waits for something to become true."""
+    while not is_so():  # noqa: ASYNC110 - what happens in other processes sets no event
+        await asyncio.sleep(0.01)
+
+
+def said(word: str = "alpha", script: str | None = None) -> Window:
+    """A window with a word, and what its engine is to do."""
+    return Window(tone(word), prompt=script)
+
+
+def where(hypotheses: list[Hypothesis]) -> tuple[int, str]:
+    """Process and thread that decoded."""
+    pid, _, thread = hypotheses[0].language.partition(" ")
+    return int(pid), thread
+
+
+async def test_windows_are_decoded_in_another_process() -> None:
+    """In their order, 15 s of audio included; the engine's name, languages and batch size are known here."""
+    async with engine() as decoder:
+        assert (decoder.name, decoder.languages, decoder.batch, decoder.parallel) == (
+            *("scripted", frozenset({"en", "de"})),
+            *(3, 1),
+        )
+        windows = [said("alpha"), Window(np.tile(tone("bravo", 0.5), 30)), Window(np.zeros(0, np.int16))]
+        heard = await decoder.decode(windows)
+        assert [hypothesis.text for hypothesis in heard] == ["alpha", "bravo", ""]
+        assert children() == [where(heard)[0]]
+        assert decoder.is_up
+
+
+async def test_calls_run_in_parallel_and_answers_find_their_calls() -> None:
+    """As many at once as there are threads; the others wait their turn."""
+    async with engine(parallel=2) as decoder:
+        began = asyncio.get_running_loop().time()
+        calls = [decoder.decode([said(word, script)]) for word, script in (
+            ("alpha", "sleep 0.4"), ("bravo", "sleep 0.1"), ("charlie", "sleep 0.1"), ("delta", "sleep 0.1"),
+        )]  # fmt: skip
+        heard = await asyncio.gather(*calls)
+        assert 0.4 <= asyncio.get_running_loop().time() - began < 0.6
+        assert [hypotheses[0].text for hypotheses in heard] == ["alpha", "bravo", "charlie", "delta"]
+        assert len({where(hypotheses) for hypotheses in heard}) == 2
+
+
+async def test_an_exception_costs_its_call_alone() -> None:
+    """The engine goes on; the error has its message only where that cannot quote what was said."""
+    async with engine(parallel=2) as decoder:
+        other = asyncio.create_task(decoder.decode([said("bravo", "sleep 0.2")]))
+        with pytest.raises(EngineFailed, match=r"RuntimeError: out of luck \(engines\.py:\d+ in transcribe\)"):
+            await decoder.decode([said("alpha", "raise out of luck")])
+        with pytest.raises(EngineFailed, match=r"^KeyError \(engines\.py") as failed:
+            await decoder.decode([said("alpha", "quote secret words")])
+        assert "secret" not in str(failed.value)
+        assert where(await other)[0] == where(await decoder.decode([said()]))[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [("exit 5", "exit code 5"), ("kill", r"SIGKILL.*memory.*smaller --model"), ("crash", "SIGSEGV")],
+)
+async def test_an_engine_that_dies_is_replaced(script: str, named: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """At once; the calls that were with it are lost, and later ones wait for the new one."""
+    restarts: list[None] = []
+    async with engine(parallel=2, on_restart=lambda: restarts.append(None)) as decoder:
+        [first] = children()
+        others = asyncio.create_task(decoder.decode([said("bravo", "sleep 10")]))
+        await asyncio.sleep(0.05)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(EngineLost, match=named):
+            await decoder.decode([said("alpha", script)])
+        assert asyncio.get_running_loop().time() - began < 0.5
+        with pytest.raises(EngineLost, match=named):
+            await others
+        assert (decoder.is_up, restarts) == (False, [])
+        pid, _ = where(await decoder.decode([said()]))
+        assert [pid] == children() != [first]
+        assert len(restarts) == 1
+    if script == "crash":
+        assert "in transcribe" in capfd.readouterr().err
+
+
+async def test_an_idle_engine_that_dies_is_replaced() -> None:
+    """Before anybody asks for it."""
+    async with engine() as decoder:
+        [first] = children()
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: not decoder.is_up)
+        await decoder.started()
+        assert children() != [first]
+        assert where(await decoder.decode([said()]))[0] in children()
+
+
+async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str]) -> None:
+    """After its time is up, with a note where its threads were; never two of them."""
+    async with engine(parallel=2, stall=0.5) as decoder:
+        [first] = children()
+        quick = [asyncio.create_task(decoder.decode([said("bravo")])) for _ in range(3)]
+        with pytest.raises(EngineLost, match=r"no answer within 0\.5 s"):
+            await decoder.decode([said("alpha", "sleep 60")])
+        assert [where(await call)[0] for call in quick] == [first] * 3
+        waiting = asyncio.create_task(decoder.decode([said()]))
+        while not decoder.is_up:
+            assert len(children()) <= 1
+            await asyncio.sleep(0.01)
+        assert where(await waiting)[0] == children()[0] != first
+    log = capfd.readouterr().err
+    assert "Fatal Python error: Aborted" in log
+    assert "engines.py" in log
+
+
+async def test_an_engine_that_is_stopped_counts_as_hung() -> None:
+    """SIGSTOP: it cannot even say where its threads are."""
+    async with engine(stall=0.3) as decoder:
+        [first] = children()
+        os.kill(first, signal.SIGSTOP)
+        with pytest.raises(EngineLost):
+            await decoder.decode([said()])
+        assert where(await decoder.decode([said()]))[0] != first
+
+
+async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
+    """Its caller has left; the thread is stuck all the same. One that comes back in time does no harm."""
+    async with engine(stall=0.5) as decoder:
+        [first] = children()
+        for script in ("sleep 0.1", "sleep 60"):
+            call = asyncio.create_task(decoder.decode([said("alpha", script)]))
+            await asyncio.sleep(0.05)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            await asyncio.sleep(0.1)
+        assert where(await decoder.decode([said()]))[0] != first
+
+
+async def test_a_waiting_call_can_be_cancelled() -> None:
+    """Its place goes to the next one."""
+    async with engine() as decoder:
+        os.kill(children()[0], signal.SIGKILL)
+        await until(lambda: not decoder.is_up)
+        waiting = asyncio.create_task(decoder.decode([said()]))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert (await decoder.decode([said("bravo")]))[0].text == "bravo"
+
+
+async def test_stopping_ends_calls_under_way() -> None:
+    """Whoever still waits hears of it."""
+    async with engine() as decoder:
+        call = asyncio.create_task(decoder.decode([said("alpha", "sleep 60")]))
+        await asyncio.sleep(0.05)
+    with pytest.raises(EngineLost, match="stopping"):
+        await call
+
+
+@pytest.mark.parametrize(
+    ("factory", "model", "named"),
+    [
+        ("tests.support.engines:broken", "m", "TypeError: no engine for m"),
+        ("tests.support.engines:missing", "m", "missing"),
+        ("tests.support.nowhere:missing", "m", "nowhere"),
+        ("tests.support.engines:from_file", "a problem for people", "a problem for people"),
+        ("tests.support.engines:from_file", "exit", "exit code 7"),
+    ],
+)
+async def test_an_engine_that_cannot_be_had_is_an_error(factory: str, model: str, named: str, tmp_path: Path) -> None:
+    """With what the engine said about it."""
+    (tmp_path / "model").write_text(model, encoding="utf-8")
+    with pytest.raises(ModelError, match=named):
+        async with engine(factory, model=str(tmp_path / "model") if "file" in factory else model):
+            pass
+
+
+def tries(model: Path) -> int:
+    """How often it was to be loaded."""
+    return len(model.with_suffix(".tries").read_text(encoding="utf-8").splitlines())
+
+
+async def test_a_model_that_has_become_unusable_is_tried_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With longer and longer pauses; until then `decode` waits."""
+    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.2))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
+        model.write_text("gone", encoding="utf-8")
+        with pytest.raises(EngineLost):
+            await decoder.decode([said("alpha", "exit 1")])
+        waiting = asyncio.create_task(decoder.decode([said()]))
+        for says in ("gone", "exit", "gone"):
+            assert not decoder.is_up
+            model.write_text(says, encoding="utf-8")
+            before = tries(model)
+            await until(lambda seen=before: tries(model) > seen)  # type: ignore[misc]
+        model.write_text("ok", encoding="utf-8")
+        assert (await waiting)[0].text == "alpha"
+
+
+async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one: the first may be fetching its model."""
+    monkeypatch.setattr("transcriber.engine.process.RESTART", 0.5)
+    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.1))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
+        decoder._first_start = 0.1
+        model.write_text("hang", encoding="utf-8")
+        os.kill(children()[0], signal.SIGKILL)
+        await until(lambda: tries(model) >= 3)
+        model.write_text("ok", encoding="utf-8")
+        assert (await decoder.decode([said()]))[0].text == "alpha"
+
+
+async def test_stopping_while_it_loads_does_not_wait() -> None:
+    """`run` is cancelled; the helper checks that the process is gone within a second."""
+    decoder = EngineProcess(Settings(engine="tests.support.engines:slow"))
+    running = asyncio.create_task(decoder.run())
+    await until(children)
+    await asyncio.sleep(0.2)
+    began = asyncio.get_running_loop().time()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert asyncio.get_running_loop().time() - began < 1
+    assert not children()
+
+
+async def test_what_the_engine_prints_is_not_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    """That is for the ready line; and Ctrl-C, which goes to all processes of a terminal, is not its business."""
+    async with engine() as decoder:
+        [pid] = children()
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        assert where(await decoder.decode([said("alpha", "print chatter")]))[0] == pid
+    output = capfd.readouterr()
+    assert (output.out, "chatter" in output.err) == ("", True)
+
+
+PARENT = """
+import asyncio, sys
+from transcriber.config import Settings
+from transcriber.logs import configure_logging
+from transcriber.service import run
+configure_logging("error")
+asyncio.run(run(Settings(model="m", port=0, http_port=0, engine=sys.argv[1])))
+"""
+
+
+@asynccontextmanager
+async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A whole transcriber with a scripted engine."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, factory, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def is_gone(pid: int) -> bool:
+    """A process is no more, or only a name for somebody to reap."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+async def child_of(process: asyncio.subprocess.Process) -> int:
+    """Its engine's process, which is busy loading or ready."""
+    await until(lambda: children(process.pid))
+    await asyncio.sleep(0.2)
+    [child] = children(process.pid)
+    return child
+
+
+@pytest.mark.parametrize("factory", [SCRIPTED, "tests.support.engines:slow"])
+async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
+    """kill -9, also while the engine is being loaded: the child is gone within a second."""
+    async with parent(factory) as process:
+        async with asyncio.timeout(10):
+            if factory == SCRIPTED:
+                assert process.stdout
+                assert (await process.stdout.readline()).startswith(b"ws://")
+            child = await child_of(process)
+        process.kill()
+        async with asyncio.timeout(1):
+            await until(lambda: is_gone(child))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_the_model_is_loading_ends_the_transcriber(number: signal.Signals) -> None:
+    """At once, exit 0, and its engine with it."""
+    async with parent("tests.support.engines:slow") as process:
+        async with asyncio.timeout(10):
+            child = await child_of(process)
+        process.send_signal(number)
+        async with asyncio.timeout(1):
+            assert await process.wait() == 0
+        assert is_gone(child)
+
+
+async def test_the_speech_model_is_in_the_engines_process_alone() -> None:
+    """A crash in its native libraries cannot reach the sockets."""
+    code = "import sys, transcriber.cli, transcriber.service; print(*sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT, stdout=PIPE)
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    modules = output.decode().split()
+    assert "transcriber.engine.process" in modules
+    assert not {"ctranslate2", "faster_whisper", "tokenizers", "transcriber.engine.faster_whisper"} & set(modules)

@@ -1,0 +1,78 @@
+"""Scripted engines by name, for an engine's process: `tests.support.engines:scripted`. A prompt is the script."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.scripted_engine import ScriptedEngine
+from transcriber.config import Settings
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.base import ModelError
+
+
+class Faulty(ScriptedEngine):
+    """Does what the prompt says before it answers, and says in which process and thread it did."""
+
+    batch = 3
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window, in whose language is `PID THREAD`."""
+        what, _, value = (windows[0].prompt or "").partition(" ")
+        match what:
+            case "raise":
+                raise RuntimeError(value)
+            case "quote":
+                raise KeyError(value)
+            case "exit":
+                os._exit(int(value))
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "crash":
+                ctypes.string_at(0)  # as a bug in a native library would
+            case "print":
+                print(value, flush=True)  # noqa: T201
+            case "sleep":
+                time.sleep(float(value))
+        heard = super().transcribe(windows)
+        return [Hypothesis(h.text, language=f"{os.getpid()} {threading.current_thread().name}") for h in heard]
+
+
+def scripted(settings: Settings) -> Faulty:
+    """Ready at once."""
+    return Faulty(settings.model)
+
+
+def slow(settings: Settings) -> Faulty:
+    """Never ready."""
+    time.sleep(600)
+    return Faulty(settings.model)
+
+
+def from_file(settings: Settings) -> Faulty:
+    """As the file `model` says just now: `ok`, `exit`, `hang` or a problem; a file beside it has a line per try."""
+    path = Path(settings.model)
+    says = path.read_text(encoding="utf-8").strip()
+    with path.with_suffix(".tries").open("a", encoding="utf-8") as tries:
+        tries.write(f"{os.getpid()}\n")
+    if says == "exit":
+        os._exit(7)
+    if says == "hang":
+        time.sleep(600)
+    if says != "ok":
+        raise ModelError(says)
+    return Faulty("from a file")
+
+
+def broken(settings: Settings) -> Faulty:
+    """A bug."""
+    raise TypeError(f"no engine for {settings.model}")

@@ -1,0 +1,107 @@
+"""The engine's own process: `python -m transcriber.engine.child FD`, started by process.py and by nobody else.
+
+It serves one socket and ends with it, at once and whatever its threads are doing. Signals that people send to a group
+of processes are the parent's business.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from queue import SimpleQueue
+from typing import NoReturn
+
+import structlog
+
+from transcriber.config import Settings
+from transcriber.engine.base import Engine, ModelError
+from transcriber.engine.frames import Failure, Ready, Request, Result, Unusable, pack, read
+from transcriber.logs import configure_logging
+
+TELLING = (RuntimeError, OSError, MemoryError)
+"""Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
+
+log = structlog.get_logger(__name__)
+
+
+class Child:
+    """One engine and the threads that share it.
+
+    Args:
+        line: To the parent.
+    """
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._sending = threading.Lock()
+        self._requests: SimpleQueue[Request] = SimpleQueue()  # as many as the parent has under way: one per thread
+
+    def serve(self) -> NoReturn:
+        """Until the parent closes the socket or is gone. This thread only reads, so that it hears of that at once."""
+        with suppress(OSError):
+            frames = self._line.makefile("rb")
+            settings: Settings = read(frames)
+            threading.Thread(target=self._work, args=(settings,), name="load").start()
+            while (request := read(frames)) is not None:
+                self._requests.put(request)
+        os._exit(0)  # what is being decoded is of no use to anybody
+
+    def _work(self, settings: Settings) -> None:
+        configure_logging(settings.log_level)
+        try:
+            engine = factory(settings.engine)(settings)
+        except ModelError as error:
+            self._send(Unusable(str(error)))
+        except (Exception, SystemExit) as error:
+            log.exception("engine.unusable", engine=settings.engine)
+            self._send(Unusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
+        else:
+            self._send(Ready(engine.name, engine.languages, engine.batch))
+            for number in range(settings.parallel):
+                threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}").start()
+
+    def _decode(self, engine: Engine) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                self._send(Result(request.number, engine.transcribe(request.windows)))
+            except Exception as error:  # whatever these windows do to the engine, the others go on
+                self._send(Failure(request.number, said(error)))
+
+    def _send(self, message: object) -> None:
+        with self._sending, suppress(OSError):  # a parent that is gone is noticed where it is read
+            self._line.sendall(pack(message))
+
+
+def factory(name: str) -> Callable[[Settings], Engine]:
+    """What `module:function` names. Raises ImportError, AttributeError."""
+    module, _, function = name.partition(":")
+    made: Callable[[Settings], Engine] = getattr(import_module(module), function)
+    return made
+
+
+def said(error: Exception) -> str:
+    """An error for the log: its type, its message where that cannot quote what was said, and where it was raised."""
+    message = f": {error}" if isinstance(error, TELLING) else ""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}{message} ({os.path.basename(place.filename)}:{place.lineno} in {place.name})"
+
+
+def main() -> None:
+    """Serves the socket that is named on the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a model's memory, and what was said, do not belong on a disk
+    Child(socket.socket(fileno=int(sys.argv[1]))).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""The engine in a process of its own, watched and replaced: a hang or a crash of native code costs a few windows.
+
+One such process at a time, so one model in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import sys
+from asyncio import IncompleteReadError, StreamReader, StreamWriter
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple, NoReturn
+
+import structlog
+
+from transcriber.config import Settings
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.base import EngineFailed, EngineLost, ModelError
+from transcriber.engine.frames import Failure, Ready, Request, Result, Unusable, pack, receive
+
+STALL = 30.0
+"""Seconds without an answer after which an engine counts as hung."""
+GRACE = 1.0
+"""Seconds that a hung engine gets to write where its threads are, and an ended one to be gone."""
+PAUSES = (0.5, 10.0)
+"""Seconds before the next try to start it, doubled from the first to the last of these."""
+RESTART = 60.0
+"""Seconds that a new engine may take to be ready; three times what the first one took, if that is more."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Call(NamedTuple):
+    answer: asyncio.Future[list[Hypothesis]]
+    deadline: float
+
+
+class EngineProcess:
+    """The `Decoder` that the transcriber uses. `name`, `languages` and `batch` are there once `started` has returned.
+
+    Args:
+        settings: Say which engine; go to its process.
+        on_restart: Called for each engine that has replaced another.
+        stall: Seconds; see STALL.
+    """
+
+    def __init__(
+        self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None, stall: float = STALL
+    ) -> None:
+        self.parallel = settings.parallel
+        self.name = settings.model
+        self.languages: frozenset[str] = frozenset()
+        self.batch = 1
+        self._settings = settings
+        self._on_restart = on_restart
+        self._stall = stall
+        self._numbers = itertools.count()
+        self._slots = asyncio.Semaphore(settings.parallel)
+        """One per thread of the engine: what is under way is being decoded, so its time counts from the start."""
+        self._calls: dict[int, _Call] = {}
+        """Under way in the engine, oldest first, also those that nobody waits for any more."""
+        self._writer: StreamWriter | None = None
+        self._up = asyncio.Event()
+        self._limit = asyncio.timeout(None)
+        self._first_start: float | None = None
+        """Seconds that it took."""
+
+    @property
+    def is_up(self) -> bool:
+        """An engine is there and warm."""
+        return self._up.is_set()
+
+    async def started(self) -> None:
+        """Returns once there is an engine."""
+        await self._up.wait()
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window. Raises EngineFailed, EngineLost."""
+        await self._slots.acquire()
+        try:
+            while not self.is_up:
+                await self._up.wait()
+        except asyncio.CancelledError:
+            self._slots.release()
+            raise
+        loop = asyncio.get_running_loop()
+        call = _Call(loop.create_future(), loop.time() + self._stall)
+        number = next(self._numbers)
+        self._calls[number] = call
+        self._watch()
+        assert self._writer
+        self._writer.write(pack(Request(number, tuple(windows))))  # what waits unsent is bounded by the slots
+        return await call.answer
+
+    async def run(self) -> None:
+        """Keeps an engine up until cancelled; then its process is gone.
+
+        Raises:
+            ModelError: the first one cannot be had. The later ones are tried for again and again.
+        """
+        pause = 0.0
+        while True:
+            try:
+                await self._live()
+                pause = 0.0
+            except ModelError as error:
+                if self._first_start is None:
+                    raise
+                pause = min(max(PAUSES[0], 2 * pause), PAUSES[1])
+                log.error("engine.not_replaced", problem=str(error), next_try_in=pause)
+                await asyncio.sleep(pause)
+
+    async def _live(self) -> None:
+        """One engine, until it is lost. Raises ModelError when it never comes up."""
+        async with _child() as (process, reader, writer):
+            await self._start(process, reader, writer)
+            problem = "the transcriber is stopping"
+            try:
+                problem = await self._listen(process, reader)
+                log.error("engine.lost", pid=process.pid, problem=problem, calls=len(self._calls))
+            finally:
+                self._give_up(problem)
+
+    async def _start(self, process: Process, reader: StreamReader, writer: StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        limit = None if self._first_start is None else max(RESTART, 3 * self._first_start)
+        writer.write(pack(self._settings))
+        try:
+            async with asyncio.timeout(limit):
+                answer: Ready | Unusable = await receive(reader)
+        except TimeoutError:
+            await _dump(process)
+            raise ModelError(f"the engine was not ready within {limit:g} s") from None
+        except (IncompleteReadError, OSError):
+            raise ModelError(f"The model {self.name} cannot be loaded: its process {await _end(process)}") from None
+        if isinstance(answer, Unusable):
+            raise ModelError(answer.problem)
+        self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
+        self._writer = writer
+        self._up.set()
+        seconds = loop.time() - began
+        log.info("engine.ready", pid=process.pid, model=self.name, seconds=round(seconds, 2))
+        if self._first_start is None:
+            self._first_start = seconds
+        else:
+            self._on_restart()
+
+    async def _listen(self, process: Process, reader: StreamReader) -> str:
+        """Takes answers until the engine hangs or ends; what happened."""
+        try:
+            await self._answers(reader)
+        except TimeoutError:
+            await _dump(process)
+            return f"no answer within {self._stall:g} s: where its threads were is above"
+        except (IncompleteReadError, OSError):
+            return f"its process {await _end(process)}"
+
+    async def _answers(self, reader: StreamReader) -> NoReturn:
+        try:
+            async with asyncio.timeout(None) as self._limit:
+                while True:
+                    self._take(await receive(reader))
+        finally:
+            self._up.clear()
+
+    def _take(self, message: Result | Failure) -> None:
+        call = self._calls.pop(message.number)
+        self._slots.release()
+        self._watch()
+        if call.answer.done():  # cancelled
+            return
+        if isinstance(message, Result):
+            call.answer.set_result(message.hypotheses)
+        else:
+            call.answer.set_exception(EngineFailed(message.problem))
+
+    def _watch(self) -> None:
+        """The oldest call decides until when an answer must have come."""
+        if not self._limit.expired():  # if it is, all calls are being given up
+            self._limit.reschedule(next((call.deadline for call in self._calls.values()), None))
+
+    def _give_up(self, problem: str) -> None:
+        """All calls under way are lost."""
+        for call in self._calls.values():
+            self._slots.release()
+            if not call.answer.done():
+                call.answer.set_exception(EngineLost(problem))
+        self._calls.clear()
+
+
+@asynccontextmanager
+async def _child() -> AsyncIterator[tuple[Process, StreamReader, StreamWriter]]:
+    """A process and the line to it; both are gone after the block."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-X", "faulthandler", "-m", "transcriber.engine.child", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=DEVNULL,
+                stdout=2,  # ours is for the ready line alone
+                # the same modules as here, whatever the working folder; OpenBLAS: its threads spin for tiny products
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            theirs.close()
+            try:
+                yield process, reader, writer
+            finally:
+                await _gone(process)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _dump(process: Process) -> None:
+    """Makes it write where its threads are, and end."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGABRT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+
+
+async def _end(process: Process) -> str:
+    """How a process that has closed its line ended; for people, with what to do."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    match process.returncode:
+        case None:
+            return "closed its line"
+        case -9:
+            return "was killed (SIGKILL). If that was for want of memory: give it more, or use a smaller --model"
+        case code if code < 0:
+            return f"crashed ({signal.Signals(-code).name}): where its threads were is above"
+        case code:
+            return f"ended with exit code {code}"
+
+
+async def _gone(process: Process) -> None:
+    """Kills it; returns when it is gone."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
