@@ -32,6 +32,34 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TRANSCRIBER_API_KEY",
+        help="Asked of clients, for streams and recordings. Other users see command lines: prefer the others.",
+        show_default=False,
+    ),
+]
+ApiKeyFile = Annotated[
+    str | None, typer.Option(envvar="TRANSCRIBER_API_KEY_FILE", help="A file that holds it.", show_default=False)
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="TRANSCRIBER_ALLOW_ORIGINS",
+        help="A browser page that may connect, such as https://app.example.com; *: any. May be given again, or as a "
+        "comma list. Without it: none.",
+        show_default=False,
+    ),
+]
+Certificate = Annotated[
+    str | None,
+    typer.Option(envvar="TRANSCRIBER_TLS_CERT", help="PEM file, the chain: both ports speak TLS.", show_default=False),
+]
+PrivateKey = Annotated[
+    str | None, typer.Option(envvar="TRANSCRIBER_TLS_KEY", help="PEM file, its private key.", show_default=False)
+]
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -72,36 +100,11 @@ def transcribe(
     max_clients: Annotated[
         int, typer.Option(min=1, envvar="TRANSCRIBER_MAX_CLIENTS", help="More are told to wait.")
     ] = 64,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TRANSCRIBER_API_KEY",
-            help="Asked of clients, for streams and for recordings. Other users see command lines: prefer the others.",
-            show_default=False,
-        ),
-    ] = None,
-    api_key_file: Annotated[
-        str | None, typer.Option(envvar="TRANSCRIBER_API_KEY_FILE", help="A file that holds it.", show_default=False)
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="TRANSCRIBER_ALLOW_ORIGINS",
-            help="A browser page that may connect, such as https://app.example.com; *: any; may be given again, or a "
-            "comma list. Without it: none.",
-            show_default=False,
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TRANSCRIBER_TLS_CERT", help="PEM file, certificate chain: both ports speak TLS.", show_default=False
-        ),
-    ] = None,
-    tls_key: Annotated[
-        str | None,
-        typer.Option(envvar="TRANSCRIBER_TLS_KEY", help="PEM file, its private key.", show_default=False),
-    ] = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
+    allow_origin: Origins = None,
+    tls_cert: Certificate = None,
+    tls_key: PrivateKey = None,
     max_requests: Annotated[
         int, typer.Option(min=1, max=1024, envvar="TRANSCRIBER_MAX_REQUESTS", help="Recordings at once, over HTTP.")
     ] = 8,

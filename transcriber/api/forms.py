@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from transcriber.access import has_key, is_allowed
 from transcriber.core.uploads import ApiError
 
 UPLOAD_TIMEOUT = 120.0
@@ -33,13 +34,17 @@ class Upload:
     granularities: list[str]
 
 
-def authorise(request: Request, key: str | None) -> None:
-    """Checks `Authorization: Bearer KEY`, in constant time, where there is a key. Raises ApiError (401)."""
-    if key is None:
-        return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    is_right = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())
-    if scheme.lower() != "bearer" or not is_right:
+def authorise(request: Request, key: str | None, origins: Sequence[str]) -> None:
+    """Lets no browser page in that is not listed, and nobody without the key where there is one.
+
+    Raises:
+        ApiError: 401, 403.
+    """
+    if not is_allowed(request.headers.getlist("origin"), origins):
+        raise ApiError(
+            403, "Pages of this origin may not use the server: its --allow-origin lists those that may.", code="origin"
+        )
+    if key is not None and not has_key(request.headers.get("authorization", ""), "", key):
         raise ApiError(
             401, "The API key is missing or wrong: send `Authorization: Bearer KEY`.", code="invalid_api_key"
         )

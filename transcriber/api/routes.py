@@ -70,7 +70,7 @@ class Api:
         response: Response
         async with AsyncExitStack() as stack:
             try:
-                authorise(request, self._settings.api_key)
+                authorise(request, self._settings.api_key, self._settings.allow_origins)
                 response = await serve(request, stack)
             except ApiError as error:
                 response = _refusal(error)
