@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 from bot.config_problems import ConfigError, Problem, shown
 from bot.config_reading import clean, problem_of, secret_values, with_environment
 from bot.config_rules import (
+    check_header_value,
     check_platform_name,
     check_redis_url,
     check_transcriber_url,
@@ -98,6 +99,7 @@ _SPELLED_OTHERWISE = {
     "meeting_id": "meeting_id",
     "container_name": "container_name",
     "transcriber_urls": "whisperLiveUrl",
+    "transcriber_api_key": "whisperLiveApiKey",
 }
 
 
@@ -192,6 +194,9 @@ class BotConfig(_Settings):
     )
     transcriber_urls: TranscriberUrls = Field(
         description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",
+    )
+    transcriber_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
+        default=None, description="Sent to each transcriber as `Authorization: Bearer`; else env WHISPER_LIVE_API_KEY."
     )
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."

@@ -63,6 +63,7 @@ def with_environment(raw: Mapping[str, Any], environment: Mapping[str, str], ori
     fall_back("redisUrl", "REDIS_URL")
     fall_back("logLevel", "LOG_LEVEL")
     fall_back("whisperLiveUrl", "WHISPER_LIVE_URL")
+    fall_back("whisperLiveApiKey", "WHISPER_LIVE_API_KEY")
     first = merged.get("whisperLiveUrl", [])
     more = [url.strip() for url in environment.get("WHISPER_LIVE_URL_FALLBACK", "").split(",") if url.strip()]
     if more and (isinstance(first, str) or first == []):  # a list in the JSON is the whole order already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -45,6 +46,13 @@ def check_redis_url(url: SecretStr) -> SecretStr:
     if not is_redis_url(url.get_secret_value()):
         raise PydanticCustomError("redis_url", "redis://[:password@]host:port[/db], rediss://… or unix:///path")
     return url
+
+
+def check_header_value(secret: SecretStr | None) -> SecretStr | None:
+    """The secret, if it fits into an HTTP header. Raises PydanticCustomError."""
+    if secret is not None and not re.fullmatch(r"[!-~]+", secret.get_secret_value()):
+        raise PydanticCustomError("header_value", "visible ASCII characters without spaces, at least one")
+    return secret
 
 
 def is_redis_url(url: str) -> bool:

@@ -173,7 +173,8 @@ class Bot:
         """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
         try:
             async with asyncio.timeout(None) as self._start_limit:
-                asked = self._redis.open(), probe(self._config.transcriber_urls, self._handshake(0))
+                calling = probe(self._config.transcriber_urls, self._handshake(0), self._transcriber_key)
+                asked = self._redis.open(), calling
                 outcomes = await asyncio.gather(*asked, return_exceptions=True)
         except TimeoutError:
             await self._redis.close()
@@ -299,10 +300,15 @@ class Bot:
         lane = self._lanes.get(number)
         if lane is None:
             backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff)
+            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff, self._transcriber_key)
             self._lanes[number] = lane
             self._start(lane.run(), f"lane-{number}")
         return lane
+
+    @property
+    def _transcriber_key(self) -> str | None:
+        key = self._config.transcriber_api_key
+        return key.get_secret_value() if key else None
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config

@@ -66,6 +66,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         "BOT_CONFIG",
         "WHISPER_LIVE_URL",
         "WHISPER_LIVE_URL_FALLBACK",
+        "WHISPER_LIVE_API_KEY",
+        "WHISPER_LIVE_API_KEY_FILE",
         "REDIS_URL",
         "LOG_LEVEL",
     ):

@@ -72,14 +72,19 @@ FAILURES = (OSError, EOFError, WebSocketException, ProtocolError, _Broken)
 """What ends a connection without ending the lane; timeouts are OSErrors."""
 
 
-async def dial(url: str) -> ClientConnection:
+async def dial(url: str, key: str | None = None) -> ClientConnection:
     """Opens the websocket, never through a proxy: a proxy that turns audio into zeros is why Earshot exists.
+
+    Args:
+        url: ws:// or wss://.
+        key: Sent in a header, where servers and proxies do not log it.
 
     Raises:
         OSError, TimeoutError, websockets.exceptions.WebSocketException.
     """
     return await connect(
         url,
+        additional_headers={"Authorization": f"Bearer {key}"} if key else None,
         proxy=None,
         compression=None,
         open_timeout=OPEN_TIMEOUT,
@@ -116,10 +121,10 @@ def _raise_if_over(news: object) -> None:
             raise _Broken("the transcriber ended the connection")
 
 
-async def probe(urls: tuple[str, ...], handshake: Handshake) -> str:
+async def probe(urls: tuple[str, ...], handshake: Handshake, key: str | None = None) -> str:
     """Finds a transcriber that takes audio, in the order given, and hangs up again. Returns its URL.
 
-    One that is still starting (loading its model) has `PROBE_SECONDS`; one that says no is not asked again.
+    One that is still starting (loading its model) or full has `PROBE_SECONDS`; one that says no is not asked again.
 
     Raises:
         EarshotError: TRANSCRIBER_REFUSED or TRANSCRIBER_UNREACHABLE, naming each URL and what went wrong there.
@@ -132,7 +137,7 @@ async def probe(urls: tuple[str, ...], handshake: Handshake) -> str:
                 for url in (url for url in urls if url not in refused):
                     problems.setdefault(url, "no answer in time")
                     try:
-                        async with await dial(url) as socket:
+                        async with await dial(url, key) as socket:
                             await greet(socket, LaneSession(Replay(), handshake))
                             return url
                     except EarshotError as error:
@@ -140,7 +145,7 @@ async def probe(urls: tuple[str, ...], handshake: Handshake) -> str:
                         refused.add(url)
                     except FAILURES as error:
                         problems[url] = _why(error)
-                        if isinstance(error, InvalidStatus | InvalidURI):
+                        if _is_final(error):
                             refused.add(url)
                 await asyncio.sleep(PROBE_PAUSE)
     listed = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
@@ -150,10 +155,22 @@ async def probe(urls: tuple[str, ...], handshake: Handshake) -> str:
     )
 
 
+def _is_final(error: BaseException) -> bool:
+    """Asking again would not help: a server that is full or starting says 429 or 5xx."""
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        return status < 500 and status != 429
+    return isinstance(error, InvalidURI)
+
+
 def _why(error: BaseException) -> str:
     match error:
         case TimeoutError():
             return "no answer in time"
+        case InvalidStatus() if error.response.status_code == 401:
+            return "it wants an API key, and not the one it got: set `whisperLiveApiKey` (HTTP 401)"
+        case InvalidStatus() if error.response.status_code == 503:
+            return "it has no room (HTTP 503)"
         case InvalidStatus():
             return f"HTTP {error.response.status_code} instead of a websocket"
         case InvalidURI():
@@ -178,6 +195,7 @@ class Lane:
         handshake: Makes the first message of a connection whose clock starts at the given lane sample.
         listener: Called from this lane's task.
         last_backoff: Longest pause between tries, seconds.
+        key: API key of the transcribers.
     """
 
     def __init__(
@@ -187,12 +205,14 @@ class Lane:
         handshake: Callable[[int], Handshake],
         listener: LaneListener,
         last_backoff: float = LAST_BACKOFF,
+        key: str | None = None,
     ) -> None:
         self.number = number
         self._urls = urls
         self._handshake = handshake
         self._listener = listener
         self._last_backoff = last_backoff
+        self._key = key
         self._replay = Replay()
         self._fresh = asyncio.Event()  # audio or an end was appended, or we are to close
         self._settled = asyncio.Event()
@@ -236,7 +256,7 @@ class Lane:
                 continue
             url = self._urls[attempt % len(self._urls)]
             try:
-                async with await dial(url) as socket:
+                async with await dial(url, self._key) as socket:
                     session = LaneSession(self._replay, self._handshake(self._replay.start))
                     await greet(socket, session)
                     self._listener.link(True, url)

@@ -15,7 +15,9 @@ from bot.core.errors import EarshotError, SubCode
 from bot.links.lane import Lane, probe
 from bot.links.lane_session import EXTENSIONS, LaneText
 from tests.support.redis_server import eventually
+from tests.support.scripted_engine import tone
 from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.transcribing import serving
 from transcriber.protocol import Handshake, Resume
 
 
@@ -170,6 +172,36 @@ async def test_nobody_there_is_said_with_every_url() -> None:
     assert caught.value.code is SubCode.TRANSCRIBER_UNREACHABLE
     assert all(url in str(caught.value) for url in urls)
     assert "whisperLiveUrl" in str(caught.value)
+
+
+async def test_the_key_is_sent_and_a_refusal_is_not_asked_again() -> None:
+    """Our transcriber says 401 to no key and to a wrong one: refused, with the setting that is missing."""
+    async with serving(key="k-1") as server:
+        assert await probe((server.url,), hello(0), "k-1") == server.url
+        for key in (None, "k-2"):
+            async with asyncio.timeout(2):
+                with pytest.raises(EarshotError, match="whisperLiveApiKey") as caught:
+                    await probe((server.url,), hello(0), key)
+            assert (caught.value.code, caught.value.exit_code) == (SubCode.TRANSCRIBER_REFUSED, 3)
+            assert "k-" not in str(caught.value)
+        notes = Notes()
+        lane = Lane(1, (server.url,), hello, notes, key="k-1")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lane.run())
+            lane.append(np.concatenate([tone("alpha"), tone("bravo")]))
+            lane.end_utterance()
+            lane.close()
+        assert notes.texts[-1].wire.text.strip() == "alpha bravo"
+
+
+async def test_a_server_without_room_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP 503 passes: unlike 401 it is no answer about us."""
+    monkeypatch.setattr("transcriber.access.MOST_WAITING_EACH", 0)
+    async with serving() as server:
+        probing = asyncio.create_task(probe((server.url,), hello(0)))
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr("transcriber.access.MOST_WAITING_EACH", 16)
+        assert await probing == server.url
 
 
 async def test_something_else_is_listening() -> None:

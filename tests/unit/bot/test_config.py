@@ -30,7 +30,15 @@ USERS_EXAMPLE: dict[str, Any] = {
 }
 REHEARSAL = {"platform": "rehearsal", "meetingUrl": "rehearsal:meeting.json"}
 LIVEKIT = {"platform": "livekit", "meetingUrl": "ws://livekit:7880", "token": "aaa.bbb.ccc"}
-CANARIES = ("canary-token", "canary-pass", "canary-secret", "canary-key-secret", "canary-redis", "canary-query")
+CANARIES = (
+    "canary-token",
+    "canary-pass",
+    "canary-secret",
+    "canary-key-secret",
+    "canary-redis",
+    "canary-query",
+    "canary-asr",
+)
 
 
 def load(*parts: dict[str, Any], environment: dict[str, str] | None = None) -> tuple[BotConfig, list[str]]:
@@ -280,6 +288,24 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     assert set(found) == {"tokenFile", "passcodeFile", "internalSecretFile"}
 
 
+def test_the_transcribers_key_comes_from_four_places(tmp_path: Path) -> None:
+    """JSON, a file that it names, the environment, a file that that names; a key that fits into no header is none."""
+
+    def key(part: dict[str, Any], **environment: str) -> str | None:
+        secret = load(USERS_EXAMPLE, REHEARSAL, part, environment=environment)[0].transcriber_api_key
+        return secret.get_secret_value() if secret else None
+
+    (file := tmp_path / "key").write_text("from-file\n", encoding="utf-8")
+    assert key({}) is None
+    assert key({"whisperLiveApiKey": "from-json"}, WHISPER_LIVE_API_KEY="from-env") == "from-json"
+    assert key({"whisperLiveApiKeyFile": str(file)}, WHISPER_LIVE_API_KEY="from-env") == "from-file"
+    assert key({}, WHISPER_LIVE_API_KEY="from-env", WHISPER_LIVE_API_KEY_FILE=str(file)) == "from-env"
+    assert key({}, WHISPER_LIVE_API_KEY_FILE=str(file)) == "from-file"
+    found = problems(USERS_EXAMPLE, REHEARSAL, environment={"WHISPER_LIVE_API_KEY": "two words"})
+    assert list(found) == ["whisperLiveApiKey (from WHISPER_LIVE_API_KEY)"]
+    assert "two" not in str(found)
+
+
 def test_secrets_are_never_shown() -> None:
     """Neither repr, nor the masked form, nor an error has a canary; the log's redaction knows them all."""
     settings = {
@@ -289,6 +315,7 @@ def test_secrets_are_never_shown() -> None:
         "livekit": {"room": "r", "apiKey": "k", "apiSecret": CANARIES[3]},
         "redisUrl": f"redis://user:{CANARIES[4]}@h:1",
         "whisperLiveUrl": f"ws://h:1/?key={CANARIES[5]}",
+        "whisperLiveApiKey": CANARIES[6],
     }
     config, _ = load(LIVEKIT, settings)
     shown = repr(config) + str(config) + json.dumps(config.masked())
