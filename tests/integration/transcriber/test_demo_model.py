@@ -14,10 +14,8 @@ import pytest
 
 from tests.support.transcribing import serving, talking
 from transcriber.config import Settings
-from transcriber.core.windows import Window
-from transcriber.engine.base import Engine, ModelError
-from transcriber.engine.faster_whisper import BUCKETS, FasterWhisper, bucket, load, pad
-from transcriber.engine.models import resolve
+from transcriber.engine.base import Engine
+from transcriber.engine.faster_whisper import load
 from transcriber.engine.silero import SileroModel
 from transcriber.protocol import EXTENSIONS, Handshake, Segments
 
@@ -86,60 +84,6 @@ async def test_silence_and_noise_give_no_text(
                     await client.end_utterance()
             await client.acked(19 * 16_000)
             assert client.segments == []
-
-
-def test_words_have_times(models: tuple[Engine, SileroModel]) -> None:
-    """In order, inside the audio; a short window and the full one say the same."""
-    engine, _ = models
-    text, samples = clips()[0]
-    short, full = engine.transcribe(
-        [
-            Window(samples, language="en", careful=True, words=True),
-            Window(samples, language="en", careful=True, full=True),
-        ]
-    )
-    assert [word.text.strip() for word in short.words] == text.split()
-    times = [time for word in short.words for time in (word.start, word.end)]
-    assert times == sorted(times)
-    assert times[-1] <= len(samples) / 16_000 + 0.1
-    assert (short.text, full.text) == (text, text)
-    assert engine.languages == {"en"}
-
-
-def test_a_prompt_does_not_become_text(models: tuple[Engine, SileroModel]) -> None:
-    """On silence least of all."""
-    engine, _ = models
-    [result] = engine.transcribe([Window(np.zeros(16_000, np.int16), prompt="hello everyone", careful=True)])
-    assert result.text == ""
-
-
-def test_windows_are_as_small_as_the_speech_allows() -> None:
-    """The next size that leaves a margin; never more than the model takes."""
-    assert [bucket(frames) for frames in (0, 570, 571, 1470, 2970, 5000)] == [600, 600, 800, 1500, 3000, 3000]
-    assert pad(np.ones((80, 10), np.float32), 600).sum() == 800
-    assert pad(np.ones((80, 700), np.float32), 600).shape == (80, BUCKETS[0])
-
-
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    """What was looked for, where, and what to do."""
-    assert resolve(str(resolve("demo"))) == resolve("demo")
-    with pytest.raises(ModelError, match=r"model\.bin"):
-        resolve(str(tmp_path))
-    with pytest.raises(ModelError, match="no folder"):
-        resolve(str(tmp_path / "missing"))
-    with pytest.raises(ModelError, match="Unknown model"):
-        resolve("enormous")
-    (tmp_path / "model.bin").write_bytes(b"not a model")
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        FasterWhisper(resolve(str(tmp_path)), "broken", device="cpu")
-
-
-def test_a_model_that_cannot_be_fetched_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offline and not in the cache."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="--model FOLDER"):
-        resolve("tiny")
 
 
 async def test_partials_of_real_speech_grow_into_the_final(models: tuple[Engine, SileroModel]) -> None:

@@ -1,0 +1,213 @@
+"""The engine on real CTranslate2 models: the demo model, and a multilingual one whose weights are random."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.random_whisper import random_whisper
+from tests.support.recordings import clips
+from transcriber.core.languages import ENOUGH
+from transcriber.core.windows import Samples, Window
+from transcriber.engine.base import ModelError
+from transcriber.engine.faster_whisper import FasterWhisper
+from transcriber.engine.models import DEMO, resolve
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def demo() -> FasterWhisper:
+    """Understands the bundled clips."""
+    return FasterWhisper(DEMO, "demo", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory: pytest.TempPathFactory) -> FasterWhisper:
+    """Knows 99 languages and says nonsense in each."""
+    return FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
+
+
+class Counting:
+    """A CTranslate2 model that counts calls: (method, windows in it)."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.calls: Counter[tuple[str, int]] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        def call(inputs: Any, *given: Any, **named: Any) -> Any:
+            self.calls[name, inputs.shape[0]] += 1
+            return getattr(self._model, name)(inputs, *given, **named)
+
+        return call
+
+
+def noise(seconds: float, seed: int = 0) -> Samples:
+    """Something to say nonsense about."""
+    return np.random.default_rng(seed).normal(0, 3000, int(seconds * 16_000)).astype(np.int16)
+
+
+def mixed() -> list[Window]:
+    """Partials and finals, with and without word times, short and long prompts, all sizes."""
+    prompts = (None, "hello everyone", "anna ben <|startoftranscript|> carlos <|endoftext|>", "anna " * 200)
+    spoken = [samples for _, samples in clips()[:12]]
+    windows = [
+        Window(samples, careful=number % 2 == 0, words=number % 3 == 0, prompt=prompts[number % 4 if number > 7 else 0])
+        for number, samples in enumerate(spoken)
+    ]
+    return [*windows, Window(np.concatenate(spoken[:3])), Window(spoken[0], full=True), Window(spoken[1][:8000])]
+
+
+def test_windows_decoded_together_say_what_each_says_alone(demo: FasterWhisper) -> None:
+    """Whatever they are mixed with: text, score, word times."""
+    windows = mixed()
+    together = demo.transcribe(windows)
+    alone = [demo.transcribe([window])[0] for window in windows]
+    assert [result.text for result in together] == [result.text for result in alone]
+    assert [result.words for result in together] == [result.words for result in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=0.01)
+        assert one.no_speech == pytest.approx(other.no_speech, abs=0.01)
+    assert sum(result.text == text for result, (text, _) in zip(together[:8], clips(), strict=False)) == 8
+
+
+@pytest.mark.parametrize(("device", "encodings"), [("cpu", {("encode", 1): 8}), ("cuda", {("encode", 8): 1})])
+def test_one_group_is_decoded_and_aligned_once(device: str, encodings: dict[tuple[str, int], int]) -> None:
+    """Encoded one by one on a CPU, stacked on a GPU (here: a CPU that is taken for one); word times encode nothing."""
+    engine = FasterWhisper(DEMO, "demo", device="cpu")
+    engine.device = device
+    counting = engine._whisper.model = Counting(engine._whisper.model)
+    windows = [Window(samples, words=number < 7) for number, (_, samples) in enumerate(clips()[:8])]
+    results = engine.transcribe(windows)
+    assert [result.text for result in results] == [text for text, _ in clips()[:8]]
+    assert counting.calls == {**encodings, ("generate", 8): 1, ("align", 7): 1}
+    assert [bool(result.words) for result in results] == [window.words for window in windows]
+
+
+def test_languages_and_tasks_mix_in_one_batch(multilingual: FasterWhisper) -> None:
+    """Each window gets its own, and the text that it gets alone."""
+    windows = [
+        Window(noise(2, seed), language=language, task=task, words=True)
+        for seed, (language, task) in enumerate(
+            [("de", "transcribe"), ("fr", "translate"), ("ja", "transcribe"), ("de", "transcribe"), (None, "translate")]
+        )
+    ]
+    together = multilingual.transcribe(windows)
+    alone = [multilingual.transcribe([window])[0] for window in windows]
+    assert together == [replace(one, avg_logprob=other.avg_logprob, no_speech=other.no_speech, words=other.words,
+                                language_probability=other.language_probability)
+                        for one, other in zip(alone, together, strict=True)]  # fmt: skip
+    assert [result.language for result in together[:4]] == ["de", "fr", "ja", "de"]
+    assert [result.language_probability for result in together[:4]] == [1.0] * 4
+    assert len({result.text for result in together}) == 5
+    assert all(result.words for result in together)
+
+
+def test_a_language_is_detected_among_the_allowed_ones(multilingual: FasterWhisper) -> None:
+    """Also in a batch with windows that need no detection; shares are of what is allowed."""
+    assert len(multilingual.languages) == 100
+    samples = noise(3)
+    free, two, one, fixed = multilingual.transcribe(
+        [
+            Window(samples),
+            Window(samples, allowed=frozenset({"es", "pt"})),
+            Window(samples, allowed=frozenset({"cy"})),
+            Window(samples, language="nl", allowed=frozenset({"cy"})),
+        ]
+    )
+    assert free.language in multilingual.languages - {"es", "pt"}
+    assert two.language in {"es", "pt"}
+    assert two.language_probability > max(0.5, free.language_probability)
+    assert (one.language, one.language_probability) == ("cy", 1.0)
+    assert (fixed.language, fixed.language_probability) == ("nl", 1.0)
+
+
+def test_the_streams_language_is_kept_against_weak_evidence(multilingual: FasterWhisper) -> None:
+    """A model that knows nothing is never sure: what was spoken so far stays; a clear case on enough speech wins."""
+    samples = noise(ENOUGH + 0.5)
+    [likeliest] = multilingual.transcribe([Window(samples)])
+    [kept] = multilingual.transcribe([Window(samples, prior="cy")])
+    assert (likeliest.language != "cy", kept.language) == (True, "cy")
+    assert kept.language_probability < likeliest.language_probability
+    versus = frozenset({"cy", likeliest.language})
+    long, short = multilingual.transcribe(
+        [Window(samples, prior="cy", allowed=versus), Window(samples[:16_000], prior="cy", allowed=versus)]
+    )
+    assert (long.language, short.language) == (likeliest.language, "cy")
+
+
+@pytest.mark.parametrize("samples", [0, 1, 319, 320, 480, 640, 1600, 480_000])
+def test_no_length_harms_the_engine(demo: FasterWhisper, samples: int) -> None:
+    """Nothing is heard in less than two frames, nor in silence of any length; noise of that length does no harm."""
+    silent, noisy = demo.transcribe(
+        [
+            Window(np.zeros(samples, np.int16), words=True, careful=True),
+            Window(noise(30)[:samples], words=True, prompt="hello"),
+        ]
+    )
+    assert (silent.text, silent.words) == ("", ())
+    assert samples >= 320 or noisy.text == ""
+    assert all(0 <= word.start <= word.end <= samples / 16_000 + 0.1 for word in noisy.words)
+
+
+def test_words_of_next_to_no_audio_are_aligned(multilingual: FasterWhisper) -> None:
+    """A model that makes many words of two frames has times for them all."""
+    [result] = multilingual.transcribe([Window(noise(0.02), language="en", words=True)])
+    assert len(result.words) > 3
+    assert all(word.start <= word.end <= 0.1 for word in result.words)
+
+
+def test_what_the_model_cannot_take_is_an_error(demo: FasterWhisper, multilingual: FasterWhisper) -> None:
+    """Too long a window, and a language that it does not know; the engine goes on."""
+    with pytest.raises(ValueError, match="30 s at most"):
+        demo.transcribe([Window(np.zeros(480_001, np.int16))])
+    with pytest.raises(ValueError, match="language"):
+        multilingual.transcribe([Window(noise(1), language="xx")])
+    assert [result.text for result in demo.transcribe([Window(clips()[0][1])])] == [clips()[0][0]]
+
+
+def test_a_prompt_does_not_become_text(demo: FasterWhisper) -> None:
+    """On silence least of all."""
+    [result] = demo.transcribe([Window(np.zeros(16_000, np.int16), prompt="hello everyone", careful=True)])
+    assert result.text == ""
+
+
+def test_words_have_times(demo: FasterWhisper) -> None:
+    """In order, inside the audio; a short window and the full one say the same."""
+    text, samples = clips()[0]
+    short, full = demo.transcribe([Window(samples, careful=True, words=True), Window(samples, careful=True, full=True)])
+    assert [word.text.strip() for word in short.words] == text.split()
+    times = [time for word in short.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert times[-1] <= len(samples) / 16_000 + 0.1
+    assert all(0.5 < word.probability <= 1 for word in short.words)
+    assert (short.text, full.text) == (text, text)
+    assert demo.languages == {"en"}
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    """What was looked for, where, and what to do."""
+    assert resolve(str(resolve("demo"))) == resolve("demo")
+    with pytest.raises(ModelError, match=r"model\.bin"):
+        resolve(str(tmp_path))
+    with pytest.raises(ModelError, match="no folder"):
+        resolve(str(tmp_path / "missing"))
+    with pytest.raises(ModelError, match="Unknown model"):
+        resolve("enormous")
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        FasterWhisper(resolve(str(tmp_path)), "broken", device="cpu")
+
+
+def test_a_model_that_cannot_be_fetched_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offline and not in the cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="--model FOLDER"):
+        resolve("tiny")
