@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -14,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.typing import EventDict
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from tests.support.certificates import write_pair
 from tests.support.scripted_engine import tone
 from tests.support.transcribing import serving, talking
 from transcriber.access import GRACE, MOST_WAITING_EACH
@@ -190,27 +188,8 @@ async def test_a_request_that_does_not_end_is_cut_off(monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Paths of a certificate for 127.0.0.1 that signs itself, and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "transcriber.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    written = (folder / "certificate.pem", certificate.public_bytes(serialization.Encoding.PEM)), (
-        folder / "key.pem",
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-    )  # fmt: skip
-    for path, text in written:
-        path.write_bytes(text)
-    return str(written[0][0]), str(written[1][0])
+    """A certificate and its key."""
+    return write_pair(tmp_path_factory.mktemp("tls"))
 
 
 async def test_a_stream_over_tls(pair: tuple[str, str]) -> None:

@@ -1,0 +1,97 @@
+"""Options and environment of the command: key, TLS, device; and what is wrong with them, exit 2."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.certificates import write_pair
+from tests.support.scripted_engine import silence
+from tests.support.transcribing import talking
+from transcriber.protocol import EXTENSIONS, Handshake
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+KEY = "canary-51be0d77"
+
+
+@asynccontextmanager
+async def transcriber(*options: str, **environment: str) -> AsyncIterator[Process]:
+    """A process that is gone after the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "transcriber", "--port", "0", "--http-port", "0", *options),
+        env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.model
+async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path) -> None:
+    """All from the environment, the device by its other name; in the log of everything the key is nowhere."""
+    certificate, private = write_pair(tmp_path)
+    (key := tmp_path / "key").write_text(f"{KEY}\n", encoding="ascii")
+    trusting, bearer = ssl.create_default_context(cafile=certificate), {"Authorization": f"Bearer {KEY}"}
+    async with transcriber(
+        DEVICE_TYPE="cpu", LOG_LEVEL="debug", TRANSCRIBER_API_KEY_FILE=str(key), TRANSCRIBER_TLS_CERT=certificate,
+        TRANSCRIBER_TLS_KEY=private, TRANSCRIBER_ALLOW_ORIGINS="https://a.example, https://b.example",
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stderr
+        url = (await process.stdout.readline()).decode().strip()
+        assert url.startswith("wss://127.0.0.1:")
+        log, http_port = b"", 0
+        while not http_port:
+            log += (line := await process.stderr.readline())
+            http_port = json.loads(line).get("http_port", 0)
+        async with httpx.AsyncClient(
+            base_url=f"https://127.0.0.1:{http_port}", verify=trusting, trust_env=False
+        ) as web:
+            assert (await web.get("/health")).json()["status"] == "ok"
+            assert (await web.post("/process", headers={**bearer, "Origin": "https://c.example"})).status_code == 403
+            assert (await web.post("/process", headers=bearer)).status_code == 415
+            assert (await web.post("/process")).status_code == 401
+            hello = Handshake("u", language="en", extensions=EXTENSIONS)
+            headers = {**bearer, "Origin": "https://b.example"}
+            async with talking(url, hello, tls=trusting, headers=headers) as client:
+                await client.say(silence(1))
+                await client.acked(await client.end_utterance())
+        process.send_signal(signal.SIGTERM)
+        log += await process.stderr.read()
+        assert await process.wait() == 0
+    assert b"client.model_ignored" in log
+    assert KEY.encode() not in log
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"TRANSCRIBER_API_KEY": "a", "TRANSCRIBER_API_KEY_FILE": "/b"}, "--api-key and --api-key-file"),
+        ({"TRANSCRIBER_API_KEY_FILE": "/nowhere"}, "--api-key-file: cannot read /nowhere"),
+        ({"TRANSCRIBER_ALLOW_ORIGINS": "app.example.com"}, "scheme://host"),
+        ({"TRANSCRIBER_TLS_CERT": "/nowhere"}, "--tls-cert: cannot read /nowhere"),
+        ({"TRANSCRIBER_TLS_KEY": "/nowhere"}, "--tls-key is given without --tls-cert"),
+        ({"DEVICE_TYPE": "gpu"}, "gpu"),
+    ],
+)
+async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str], problem: str) -> None:
+    """Exit 2 with one line, before the model is loaded."""
+    async with transcriber(**environment) as process:
+        output, error = await process.communicate()
+    assert (process.returncode, output) == (2, b"")
+    assert problem in error.decode()
+    assert "Traceback" not in error.decode()
