@@ -72,7 +72,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Until the client is gone, or has ended its audio and got everything."""
-        self._worker.add(self._session, self._show)
+        self._worker.add(self._session, self)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
@@ -158,8 +158,8 @@ class Connection:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def _show(self, segments: list[WireSegment]) -> None:
-        """A pass is over."""
+    def show(self, segments: list[WireSegment]) -> None:
+        """A pass is over, or a final was ready before its utterance ended."""
         if self._session.detected and not self._told_language:
             self._told_language = True
             self._post([self._protocol.language(*self._session.detected)])
@@ -167,6 +167,10 @@ class Connection:
             self._post(self._protocol.segments(segments), replaceable=not any(s.completed for s in segments))
         self._acknowledge(at_once=bool(segments))
         self._progress.set()
+
+    def lose(self, start: float, end: float) -> None:
+        """Says so: silence would look like nobody spoke."""
+        self._post([self._protocol.warn(f"The speech from {start:.3f} to {end:.3f} s could not be transcribed.")])
 
     def _acknowledge(self, *, at_once: bool = False) -> None:
         decided = self._session.decided

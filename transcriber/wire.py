@@ -158,6 +158,8 @@ class WireSegment:
     segment_id: str | None = None
     language: str | None = None
     words: tuple[WireWord, ...] | None = None
+    stable_len: int | None = None
+    """Of a partial: so many characters of the text will not change."""
 
     @classmethod
     def parse(cls, data: object) -> WireSegment:
@@ -167,6 +169,7 @@ class WireSegment:
         if end < start:
             raise ProtocolError(f"a segment ends ({end}) before it starts ({start})")
         segment_id, language, words = (segment.get(key) for key in ("segment_id", "language", "words"))
+        stable_len = segment.get("stable_len")
         return cls(
             start=start,
             end=end,
@@ -175,6 +178,7 @@ class WireSegment:
             segment_id=None if segment_id is None else text(segment_id),
             language=None if language is None else text(language),
             words=None if words is None else tuple(_word(word) for word in sequence(words)),
+            stable_len=None if stable_len is None else index(stable_len),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -187,6 +191,8 @@ class WireSegment:
             wire["segment_id"] = self.segment_id
         if self.language is not None:
             wire["language"] = self.language
+        if self.stable_len is not None:
+            wire["stable_len"] = self.stable_len
         return wire
 
 

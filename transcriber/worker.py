@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
 from transcriber.core.filters import Verdict, judge
-from transcriber.core.policy import Kind
+from transcriber.core.load import Load
+from transcriber.core.policy import Kind, Want
 from transcriber.core.scheduler import Scheduler
-from transcriber.core.session import SPEECH_FLOOR, Job, Session
+from transcriber.core.session import SPEECH_FLOOR, Session
+from transcriber.core.transcript import Job
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, WireSegment
 
-STALL = 30.0
-"""Seconds after which a decoding that has not come back counts as stuck."""
+STALL = 10.0
+"""Seconds after which a live pass that is due and not done means that something is wrong."""
+TICK = 0.5
+"""Seconds between looks at the load."""
 
 log = structlog.get_logger(__name__)
 
-Listener = Callable[[list[WireSegment]], None]
-"""Hears the segments of each pass; called on the event loop, also with none."""
+
+class Listener(Protocol):
+    """Who the results of a session are for; called on the event loop."""
+
+    def show(self, segments: list[WireSegment]) -> None:
+        """Hears the segments of each pass, also when there are none."""
+
+    def lose(self, start: float, end: float) -> None:
+        """The speech between these seconds is given up: the engine failed on it twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one pass."""
+
+    verdict: str
+    hypothesis: Hypothesis | None = None
+    failed: bool = False
 
 
 class Worker:
@@ -38,13 +59,19 @@ class Worker:
         self._decoder = decoder
         self._metrics = metrics
         self._scheduler: Scheduler[Session] = Scheduler()
+        self._load = Load()
         self._listeners: dict[Session, Listener] = {}
         self._running: dict[Session, float] = {}
+        """Since when the passes under way were due."""
         self._wake = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
+        self.last_done: float | None = None
+        """When the engine last gave a result, on the loop's clock."""
 
     def add(self, session: Session, listener: Listener) -> None:
         """Serves a session until `remove`."""
         self._listeners[session] = listener
+        session.adapt(self._load.effort)
 
     def remove(self, session: Session) -> None:
         """Forgets a session; what is under way for it is thrown away."""
@@ -52,7 +79,9 @@ class Worker:
         self._scheduler.offer(session, None)
 
     def poke(self, session: Session) -> None:
-        """The session has heard something: perhaps it wants a pass."""
+        """The session has heard something: perhaps a final is ready, perhaps it wants a pass."""
+        if segments := session.release():
+            self._show(session, segments)
         if (want := session.want()) is not None:
             self._scheduler.offer(session, want)
             self._wake.set()
@@ -60,82 +89,161 @@ class Worker:
     async def run(self) -> None:
         """Decodes until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_load())
             for _ in range(self._decoder.parallel):
                 tasks.create_task(self._serve())
 
+    @property
+    def level(self) -> int:
+        """How much is left out because of load, from 0: nothing."""
+        return self._load.level
+
+    @property
+    def admits(self) -> bool:
+        """New sessions can be served in time."""
+        return self._load.effort.admit
+
+    def oldest_wait(self, now: float) -> float:
+        """Seconds since the oldest live pass that is not done was due."""
+        return max([self._scheduler.oldest(now), *(now - due for due in self._running.values())])
+
     def is_stalled(self, now: float) -> bool:
-        """A decoding has been under way for longer than any takes."""
-        return any(now - since > STALL for since in self._running.values())
+        """Results do not come."""
+        return self.oldest_wait(now) > STALL
+
+    @property
+    def waiting(self) -> int:
+        """Sessions with a pass due."""
+        return self._scheduler.waiting
 
     async def _serve(self) -> None:
         while True:
+            offers = self._scheduler.next(self._decoder.batch)
             self._metrics.waiting.set(self._scheduler.waiting)
-            offer = self._scheduler.next()
-            if offer is None:
+            if offers:
+                await self._pass(offers)
+            else:
                 self._wake.clear()
                 await self._wake.wait()
-            else:
-                await self._pass(offer[0])
 
-    async def _pass(self, session: Session) -> None:
-        loop = asyncio.get_running_loop()
-        job = session.begin()
-        started = self._running[session] = loop.time()
-        result, verdict = None, "failed"
+    async def _pass(self, offers: Sequence[tuple[Session, Want]]) -> None:
+        """Decodes the passes of several sessions together."""
+        began = self._now()
+        for session, want in offers:
+            if session.is_live:
+                self._running[session] = want.due
+                self._load.waited(began - want.due, began)
+            self._metrics.queue_wait.labels(want.kind.name.lower()).observe(began - want.due)
+        sessions = [session for session, _ in offers]
         try:
-            result, verdict = await decode(self._decoder, job)
-        except (EngineFailed, EngineLost) as error:  # the other streams go on
-            self._metrics.failures.inc()
-            session.failures += 1
-            kind = job.work.kind.name.lower()
-            log.error("decoding.failed", utterance=job.work.utterance.number, kind=kind, problem=str(error))
+            jobs = [session.begin() for session in sessions]
+            results = await self._decode(jobs)
         finally:
-            del self._running[session]
-            self._scheduler.done(session)
-        now = loop.time()
-        self._note(session, job, verdict, now - started, now)
-        listener = self._listeners.get(session)
-        if listener is not None:
-            listener(session.finish(job, result))
-            self.poke(session)
+            for session in sessions:
+                self._running.pop(session, None)
+                self._scheduler.done(session)
+        now = self._now()
+        for session, job, result in zip(sessions, jobs, results, strict=True):
+            self._finish(session, job, result, now)
+            self._note(session, job, result, now - began, now)
 
-    def _note(self, session: Session, job: Job, verdict: str, seconds: float, now: float) -> None:
-        kind = job.work.kind.name.lower()
-        self._metrics.passes.labels(kind, verdict).inc()
-        self._metrics.decoding.labels(kind).observe(seconds)
-        if job.work.kind is Kind.FINAL and session.is_live:
+    def _finish(self, session: Session, job: Job, result: Result, now: float) -> None:
+        if session not in self._listeners:
+            return
+        if result.failed:
+            given_up, segments = session.fail(job, now)
+            if given_up:
+                self._metrics.lost.inc()
+                first, last = job.work.utterance.bounds(job.work.end)
+                self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
+        else:
+            segments = session.finish(job, result.hypothesis)
+        self._show(session, segments)
+        self.poke(session)
+
+    def _show(self, session: Session, segments: list[WireSegment]) -> None:
+        self._listeners[session].show(segments)
+
+    # --- decoding --------------------------------------------------------------------------------------------------
+
+    async def _decode(self, jobs: Sequence[Job]) -> list[Result]:
+        """Nothing for silence; a second try with the full window for what went astray, where there is time for it."""
+        results: dict[int, Result] = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR}
+        await self._attempt({n: job.window for n, job in enumerate(jobs) if n not in results}, results)
+        again = {
+            n: replace(jobs[n].window, full=True)
+            for n, result in results.items()
+            if result.verdict in ASTRAY and (jobs[n].window.careful or not self._load.level)
+        }
+        await self._attempt(again, results)
+        return [results[n] for n in range(len(jobs))]
+
+    async def _attempt(self, windows: dict[int, Window], results: dict[int, Result]) -> None:
+        if not windows:
+            return
+        hypotheses = await self._isolate(list(windows.values()))
+        for (n, window), hypothesis in zip(windows.items(), hypotheses, strict=True):
+            results[n] = _judged(window, hypothesis)
+
+    async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
+        """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
+
+        After the loss of an engine nothing is tried here: it would be lost again and everybody would wait. What was
+        with it is tried again alone, when its turn comes.
+        """
+        self._metrics.batch.observe(len(windows))
+        try:
+            return [*await self._decoder.decode(windows)]
+        except (EngineFailed, EngineLost) as error:
+            self._metrics.failures.inc()
+            log.error("decoding.failed", windows=len(windows), problem=str(error))
+            if isinstance(error, EngineLost) or len(windows) == 1:
+                return [None] * len(windows)
+        half = len(windows) // 2
+        return [*await self._isolate(windows[:half]), *await self._isolate(windows[half:])]
+
+    # --- watching --------------------------------------------------------------------------------------------------
+
+    async def _watch_load(self) -> None:
+        """Sheds and takes back; runs also while nothing is decoded."""
+        while True:
+            await asyncio.sleep(TICK)
+            if self._load.update(self._now()):
+                log.warning("load.level", level=self._load.level)
+                for session in self._listeners:
+                    session.adapt(self._load.effort)
+            self._metrics.level.set(self._load.level)
+
+    def _note(self, session: Session, job: Job, result: Result, seconds: float, now: float) -> None:
+        kind = job.work.kind
+        name = kind.name.lower()
+        self.last_done = now
+        self._metrics.passes.labels(name, result.verdict).inc()
+        self._metrics.decoding.labels(name).observe(seconds)
+        if kind is Kind.FINAL and session.is_live:
             self._metrics.final_latency.observe(now - job.work.utterance.closed_at)
-        log.debug(
+        (log.info if kind.is_careful else log.debug)(
             "decoding.done",
-            kind=kind,
-            verdict=verdict,
+            kind=name,
+            verdict=result.verdict,
             ms=round(1000 * seconds),
             audio_s=round(len(job.window.samples) / SAMPLE_RATE, 2),
             level=round(job.level, 4),
         )
 
 
-async def decode(decoder: Decoder, job: Job) -> tuple[Hypothesis | None, str]:
-    """One pass: nothing for silence, a second try with the full window for a final that went astray.
-
-    Returns the hypothesis, None where there is nothing to show, and the verdict for the log.
-    """
-    if job.level < SPEECH_FLOOR:
-        return None, "silence"
-    result, verdict = await _attempt(decoder, job.window)
-    if verdict.is_anomaly and job.work.kind is Kind.FINAL:
-        result, verdict = await _attempt(decoder, replace(job.window, full=True))
-    return (result if verdict is Verdict.KEEP else None), verdict.value
+ASTRAY = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
 
 
-async def _attempt(decoder: Decoder, window: Window) -> tuple[Hypothesis, Verdict]:
-    [result] = await decoder.decode([window])
+def _judged(window: Window, hypothesis: Hypothesis | None) -> Result:
+    if hypothesis is None:
+        return Result("failed", failed=True)
     verdict = judge(
-        result.text,
+        hypothesis.text,
         seconds=len(window.samples) / SAMPLE_RATE,
-        tokens=result.tokens,
-        avg_logprob=result.avg_logprob,
-        no_speech=result.no_speech,
+        tokens=hypothesis.tokens,
+        avg_logprob=hypothesis.avg_logprob,
+        no_speech=hypothesis.no_speech,
         prompt=window.prompt,
     )
-    return result, verdict
+    return Result(verdict.value, hypothesis if verdict is Verdict.KEEP else None)

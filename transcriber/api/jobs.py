@@ -16,9 +16,6 @@ from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.worker import Worker
 
-PATIENCE = 5.0
-"""Seconds between looks at whether the engine is stuck."""
-
 
 class Jobs:
     """Admits requests, and runs their recordings through the worker.
@@ -161,22 +158,20 @@ class Run:
     def _open(self, channel: int, position: int) -> RecordedSession:
         session = RecordedSession(self._hello, self._speech(), channel=channel, clock_start=position)
         self._sessions[channel] = session
-        self._worker.add(session, self._heard)
+        self._worker.add(session, self)
         return session
 
-    def _heard(self, _: list[WireSegment]) -> None:
+    def show(self, segments: list[WireSegment]) -> None:
+        """The sessions keep them as lines."""
         self.progress.set()
+
+    def lose(self, start: float, end: float) -> None:
+        """The session counts the failure."""
 
     async def _wait(self) -> None:
         """Until a pass is over."""
         self.progress.clear()
-        while not self.progress.is_set():
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await self.progress.wait()
-            except TimeoutError:
-                if self._worker.is_stalled(_now()):
-                    raise ApiError(503, "The speech model is stuck: send it again later.", code="stalled") from None
+        await self.progress.wait()
         self._check_aborted()
 
     def _check_aborted(self) -> None:

@@ -1,37 +1,49 @@
 """Which utterances there are, and when one is worth decoding.
 
-Finals: each utterance once, when it has ended. Partials: only when there is new speech, the first one soon. Nothing is
-ever decoded twice without new speech in it. Positions and lengths are samples, `now` is seconds on any clock.
+Partials: only when there is new speech, the first one soon. A pause is decoded as if it were the end (an eager final);
+if nobody goes on, that is the final, ready when the utterance closes. Otherwise a final follows. Nothing is decoded
+twice without new speech in it. Positions and lengths are samples, `now` is seconds on any clock.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
-FIRST_PARTIAL = 9600
-"""Speech that an utterance needs for its first partial: 0.6 s."""
-CADENCE = 8000
-"""New speech that the next partial needs: 0.5 s."""
+from transcriber.core.load import LADDER, Effort
+
+FIRST_PARTIAL = 6400
+"""Speech that an utterance needs for its first partial: 0.4 s."""
+PAUSE = 3200
+"""Silence after speech that may be the end: 0.2 s."""
 LONGEST = 15 * 16_000
 """No utterance is longer; what goes on is cut at a quiet point."""
 CUT_SEARCH = 7 * 16_000
 """The quiet point is looked for in this last part of an overlong utterance."""
 LEAD, LAG = 512, 1600
 """How much wider than the frames of speech a segment is, within its utterance."""
-FINAL_DELAY, FIRST_DELAY, PARTIAL_DELAY = 1.0, 0.5, 1.0
-"""Seconds until a result is late."""
+DELAYS = (1.0, 0.5, 0.5, 1.0, 1.0)
+"""Seconds until a result is late, by kind."""
+PATIENCE = 2
+"""Failed passes after which an utterance is given up, if one of them was its final."""
 
 
 class Kind(IntEnum):
     """What a pass is for, the most urgent first."""
 
     FINAL = 0
-    FIRST_PARTIAL = 1
-    PARTIAL = 2
-    BACKGROUND = 3
+    EAGER_FINAL = 1
+    """In a pause, before it is known whether the utterance has ended."""
+    FIRST_PARTIAL = 2
+    PARTIAL = 3
+    BACKGROUND = 4
     """Any pass for a recording: nobody is listening live."""
+
+    @property
+    def is_careful(self) -> bool:
+        """Worth the better decoding: its text may be the last word."""
+        return self not in (Kind.FIRST_PARTIAL, Kind.PARTIAL)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -40,6 +52,13 @@ class Want:
 
     kind: Kind
     deadline: float
+    alone: bool = False
+    """Not together with other streams' windows: it may be what made the engine fail."""
+
+    @property
+    def due(self) -> float:
+        """Since when."""
+        return self.deadline - DELAYS[self.kind]
 
 
 @dataclass(slots=True)
@@ -48,15 +67,24 @@ class Utterance:
 
     number: int
     start: int
+    opened_at: float
     end: int | None = None
     """None while it goes on."""
     closed_at: float = 0.0
     due_at: float | None = None
     """When the next partial became due."""
+    pause_at: float | None = None
+    """When the pause it is in became worth decoding."""
     speech: int = 0
     """Samples of speech heard in it."""
     shown: int = 0
-    """How many of them the last partial had."""
+    """How many of them the last pass had."""
+    careful: int = 0
+    """How many of them the last careful pass had."""
+    settled: bool = False
+    """That pass is over, and no speech has come since: what it gave is the final."""
+    failures: int = 0
+    """Passes that failed over it."""
     speech_start: int | None = None
     speech_end: int | None = None
 
@@ -77,10 +105,24 @@ class Pass:
     end: int
 
 
+class Outcome(Enum):
+    """What to do with the result of a pass."""
+
+    DROP = "drop"
+    """It is no news: the utterance has ended, and its final comes."""
+    SHOW = "show"
+    """A partial."""
+    KEEP = "keep"
+    """A partial that becomes the final unless there is more speech."""
+    FINAL = "final"
+
+
 class Policy:
     """The utterances of one stream. At most one pass is under way at a time."""
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, effort: Effort = LADDER[0]) -> None:
+        self.effort = effort
+        """What is worth doing; may be changed at any time."""
         self._count = 0
         self._open: Utterance | None = None
         self._closed: deque[Utterance] = deque()  # ended, not yet decided; bounded by the audio ring
@@ -88,9 +130,9 @@ class Policy:
         self._ended_at = start
 
     @property
-    def is_open(self) -> bool:
-        """Somebody is speaking."""
-        return self._open is not None
+    def current(self) -> Utterance | None:
+        """The open utterance, None while nobody speaks."""
+        return self._open
 
     @property
     def ended_at(self) -> int:
@@ -104,10 +146,10 @@ class Policy:
             return self._closed[0].start
         return self._open.start if self._open else None
 
-    def open(self, start: int) -> None:
+    def open(self, start: int, now: float) -> None:
         """An utterance begins."""
         self._count += 1
-        self._open = Utterance(self._count, max(start, self._ended_at))
+        self._open = Utterance(self._count, max(start, self._ended_at), now)
 
     def hear(self, first: int, last: int, now: float) -> None:
         """Samples first…last-1 of the open utterance are speech."""
@@ -118,9 +160,18 @@ class Policy:
             utterance.speech_start = max(first, utterance.start)
         utterance.speech_end = last
         utterance.speech += last - first
-        needed = CADENCE if utterance.shown else FIRST_PARTIAL
+        utterance.settled, utterance.pause_at = False, None
+        needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL
         if utterance.due_at is None and utterance.speech - utterance.shown >= needed:
             utterance.due_at = now
+
+    def pause(self, until: int, now: float) -> None:
+        """There was no speech since the last, until this sample."""
+        utterance = self._open
+        if utterance is None or utterance.speech_end is None or utterance.pause_at is not None:
+            return
+        if until - utterance.speech_end >= PAUSE and utterance.speech > utterance.careful:
+            utterance.pause_at = now
 
     def close(self, end: int, now: float) -> None:
         """The open utterance, if any, ends before sample `end`."""
@@ -130,32 +181,35 @@ class Policy:
             self._open = None
         self._ended_at = max(end, self._ended_at)
 
-    def overlong(self, heard_until: int) -> tuple[int, int] | None:
-        """The samples among which the open utterance must be cut, None while it is short enough."""
-        if self._open is None or heard_until - self._open.start < LONGEST:
-            return None
-        return self._open.start + LONGEST - CUT_SEARCH, self._open.start + LONGEST
+    def overlong(self, heard_until: int) -> Utterance | None:
+        """The open utterance, if it must be cut in its last `CUT_SEARCH` samples; None while it is short enough."""
+        return self._open if self._open and heard_until - self._open.start >= LONGEST else None
 
     def cut(self, at: int, now: float) -> None:
         """Ends the open utterance at this sample; what was heard of it after that begins the next one."""
         before = self._open
         self.close(at, now)
-        self.open(at)
-        if before and self._open and before.speech_end is not None and before.speech_end > at:
+        self.open(at, now)
+        if before and before.speech_end is not None and before.speech_end > at:
             self.hear(at, before.speech_end, now)
-            before.speech_end = at
+            before.speech -= before.speech_end - at
+            before.speech_end, before.settled = at, False
 
     def want(self) -> Want | None:
         """The most urgent pass, None when there is nothing to do or one is under way."""
         if self._pass:
             return None
         if self._closed:
-            return Want(Kind.FINAL, self._closed[0].closed_at + FINAL_DELAY)
-        if self._open is None or self._open.due_at is None:
+            ended = self._closed[0]
+            return None if ended.settled else self._due(Kind.FINAL, ended.closed_at, ended)
+        utterance = self._open
+        if utterance is None or utterance.failures:
             return None
-        if self._open.shown:
-            return Want(Kind.PARTIAL, self._open.due_at + PARTIAL_DELAY)
-        return Want(Kind.FIRST_PARTIAL, self._open.due_at + FIRST_DELAY)
+        if utterance.pause_at is not None and self.effort.eager:
+            return self._due(Kind.EAGER_FINAL, utterance.pause_at, utterance)
+        if utterance.due_at is None or not self.effort.partials:
+            return None
+        return self._due(Kind.PARTIAL if utterance.shown else Kind.FIRST_PARTIAL, utterance.due_at, utterance)
 
     def begin(self, heard_until: int) -> Pass:
         """Starts the pass that `want` asked for, on all the audio there is by now."""
@@ -165,15 +219,43 @@ class Policy:
             raise RuntimeError("no pass is due")
         end = heard_until if utterance.end is None else utterance.end
         self._pass = Pass(utterance, want.kind, utterance.start, end)
-        utterance.shown, utterance.due_at = utterance.speech, None
+        utterance.shown, utterance.due_at, utterance.pause_at = utterance.speech, None, None
+        if want.kind.is_careful:
+            utterance.careful = utterance.speech
         return self._pass
 
-    def finish(self) -> bool:
-        """The pass under way is over; true if its result is still news (a partial of an ended utterance is not)."""
+    def finish(self) -> Outcome:
+        """The pass under way is over: what is its result?"""
+        done = self._over()
+        utterance = done.utterance
+        if done.kind is Kind.FINAL:
+            self._closed.popleft()
+            return Outcome.FINAL
+        if done.kind is Kind.EAGER_FINAL and utterance.speech == utterance.careful:
+            utterance.settled = True
+            return Outcome.KEEP
+        return Outcome.SHOW if utterance is self._open else Outcome.DROP
+
+    def fail(self, now: float) -> bool:
+        """The pass under way failed; true if the utterance is given up. Else its final is tried again, alone."""
+        done = self._over()
+        utterance = done.utterance
+        utterance.failures += 1
+        if done.kind is Kind.FINAL and utterance.failures >= PATIENCE:
+            self._closed.popleft()
+            return True
+        utterance.closed_at = now
+        return False
+
+    def settle(self) -> Utterance | None:
+        """Takes the next ended utterance whose final is there already."""
+        return self._closed.popleft() if self._closed and self._closed[0].settled else None
+
+    def _over(self) -> Pass:
         done, self._pass = self._pass, None
         if done is None:
             raise RuntimeError("no pass is under way")
-        if done.kind is Kind.FINAL:
-            self._closed.popleft()
-            return True
-        return done.utterance is self._open
+        return done
+
+    def _due(self, kind: Kind, since: float, utterance: Utterance) -> Want:
+        return Want(kind, since + DELAYS[kind], utterance.failures > 0)

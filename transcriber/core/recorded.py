@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from transcriber.core.policy import Kind, Want
-from transcriber.core.session import Job, Session, SpeechProbability
+from transcriber.core.load import FINALS_ONLY, Effort
+from transcriber.core.policy import DELAYS, Kind, Want
+from transcriber.core.session import Session, SpeechProbability
 from transcriber.core.subtitles import Line
+from transcriber.core.transcript import Job
 from transcriber.core.windows import Hypothesis, Word
 from transcriber.protocol import Handshake, WireSegment
 
@@ -21,6 +23,7 @@ class RecordedSession(Session):
     """One channel of a recording. Nobody waits for partials; live streams go first."""
 
     is_live = False
+    usual = FINALS_ONLY
 
     def __init__(
         self, handshake: Handshake, probability: SpeechProbability, *, channel: int = 0, clock_start: int = 0
@@ -30,11 +33,16 @@ class RecordedSession(Session):
         self._lines: list[Line] = []
         self.utterances = 0
         """Stretches of sound that were decoded, whatever came of them."""
+        self.failures = 0
+        """Passes that the engine failed."""
+
+    def adapt(self, effort: Effort) -> None:
+        """Load changes nothing: it is the last to be served anyway."""
 
     def want(self) -> Want | None:
         """The next final, as background work."""
         want = super().want()
-        return Want(Kind.BACKGROUND, want.deadline) if want and want.kind is Kind.FINAL else None
+        return want and Want(Kind.BACKGROUND, want.due + DELAYS[Kind.BACKGROUND], want.alone)
 
     def begin(self) -> Job:
         """Counts the utterances."""
@@ -47,6 +55,11 @@ class RecordedSession(Session):
         if result is not None:
             self._lines += [self._line(segment, result) for segment in shown]
         return shown
+
+    def fail(self, job: Job, now: float) -> tuple[bool, list[WireSegment]]:
+        """Counts the failures."""
+        self.failures += 1
+        return super().fail(job, now)
 
     def take(self) -> list[Line]:
         """The lines that are new."""

@@ -6,16 +6,18 @@ Without I/O and without a model: speech probabilities come from a callable, resu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from transcriber.core.policy import Kind, Pass, Policy, Want
+from transcriber.core.languages import Languages
+from transcriber.core.load import LADDER, Effort
+from transcriber.core.policy import CUT_SEARCH, LONGEST, Outcome, Policy, Utterance, Want
 from transcriber.core.stream import CAPACITY, AudioRing, loudest, quiet_point
+from transcriber.core.transcript import Job, Transcript
 from transcriber.core.vad import FRAME, GateSettings, SpeechGate
 from transcriber.core.windows import Hypothesis, Samples, Window
-from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
+from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment
 
 SpeechProbability = Callable[[npt.NDArray[np.float32]], float]
 """Takes the next 512 samples of this stream, in [-1, 1]."""
@@ -24,19 +26,8 @@ SPEECH_FLOOR = 0.001
 SECOND = SAMPLE_RATE
 FULL = CAPACITY - 10 * SAMPLE_RATE
 """Undecided samples from which a client must wait: room for what is on its way remains."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One pass with its audio, cut out when the pass began."""
-
-    work: Pass
-    window: Window
-
-    @property
-    def level(self) -> float:
-        """Root mean square of the loudest 32 ms."""
-        return loudest(self.window.samples)
+CLEARANCE = SAMPLE_RATE // 5
+"""Samples after the last committed word before an overlong utterance is cut: word times are not exact."""
 
 
 class Session:
@@ -51,6 +42,8 @@ class Session:
 
     is_live = True
     """Somebody is waiting for each utterance."""
+    usual = LADDER[0]
+    """What is done for it when there is no load."""
 
     def __init__(
         self,
@@ -62,16 +55,23 @@ class Session:
         self._handshake = handshake
         self._probability = probability
         self._explicit = "utterance" in granted
-        self._locks_language = "segment_language" not in granted
         self._settings = gate_settings(handshake)
         self._ring = AudioRing(clock_start)
         self._gate = SpeechGate(clock_start, self._settings)
-        self._policy = Policy(clock_start)
-        self._language = handshake.language
-        self.detected: tuple[str, float] | None = None
+        self._policy = Policy(clock_start, self.usual)
+        self._languages = Languages(
+            handshake.language, handshake.allowed_languages, locks="segment_language" not in granted
+        )
+        self._transcript = Transcript(handshake, self._languages)
+
+    @property
+    def detected(self) -> tuple[str, float] | None:
         """The language found and its probability, once sure."""
-        self.failures = 0
-        """Passes that the engine failed; set by whoever decodes."""
+        return self._transcript.detected
+
+    def adapt(self, effort: Effort) -> None:
+        """Does more or less beside the finals from now on."""
+        self._policy.effort = effort
 
     def hear(self, first_sample: int, samples: Samples, now: float) -> None:
         """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence."""
@@ -83,6 +83,8 @@ class Session:
     def end_utterance(self, sample: int, now: float) -> None:
         """All audio before `sample` belongs to closed utterances: the client says so."""
         if self._ring.end > sample > self._policy.ended_at:
+            if self._policy.current and self._transcript.committed_until(self._policy.current) > sample:
+                self._transcript.forget(self._policy.current)
             self._policy.cut(sample, now)
         elif sample > self._policy.ended_at:
             self._policy.close(sample, now)
@@ -99,28 +101,42 @@ class Session:
     def begin(self) -> Job:
         """Starts the pass that `want` asked for, on all the audio there is by now."""
         work = self._policy.begin(self._ring.end)
-        final = work.kind is Kind.FINAL
+        careful, effort = work.kind.is_careful, self._policy.effort
+        base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
         window = Window(
-            self._ring.read(work.start, work.end),
-            language=self._language,
+            self._ring.read(first, work.end),
+            language=self._languages.fixed,
+            prior=self._languages.prior,
+            allowed=self._languages.allowed,
             task=self._handshake.task,
             prompt=prompt or None,
-            careful=final,
-            words=final and self._handshake.word_timestamps,
+            careful=careful,
+            words=self._handshake.word_timestamps or (effort.align and not careful),
         )
-        return Job(work, window)
+        return Job(work, window, first, base)
 
     def finish(self, job: Job, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing was said; returns the segments to show."""
-        is_news = self._policy.finish()
-        if result is None or not is_news:
-            return []
-        if job.work.kind is Kind.FINAL and self.detected is None and result.language_probability > 0.5:
-            self.detected = (result.language, result.language_probability)
-            if self._locks_language:
-                self._language = result.language
-        return [self._segment(job.work, result)]
+        outcome = self._policy.finish()
+        if outcome is Outcome.FINAL:
+            return self._transcript.conclude(job, result) + self.release()
+        if outcome is Outcome.DROP:
+            return self.release()
+        return self._transcript.show(job, result, keep=outcome is Outcome.KEEP) + self.release()
+
+    def fail(self, job: Job, now: float) -> tuple[bool, list[WireSegment]]:
+        """Ends the pass: the engine failed. True: the utterance is given up, but for what these segments say."""
+        if not self._policy.fail(now):
+            return False, []
+        return True, self._transcript.settle(job.work.utterance) + self.release()
+
+    def release(self) -> list[WireSegment]:
+        """The finals that were ready before their utterances ended."""
+        segments: list[WireSegment] = []
+        while ended := self._policy.settle():
+            segments += self._transcript.settle(ended)
+        return segments
 
     @property
     def decided(self) -> int:
@@ -142,12 +158,18 @@ class Session:
 
     def _take(self, samples: Samples, now: float) -> None:
         self._ring.append(samples)
-        if self._explicit and not self._policy.is_open:
-            self._policy.open(self._policy.ended_at)
+        if self._explicit and self._policy.current is None:
+            self._policy.open(self._policy.ended_at, now)
         while self._ring.end - self._gate.position >= FRAME:
             self._hear_frame(now)
-        while span := self._policy.overlong(self._ring.end):
-            self._policy.cut(span[0] + quiet_point(self._ring.read(*span)), now)
+        while overlong := self._policy.overlong(self._ring.end):
+            self._cut(overlong, now)
+
+    def _cut(self, utterance: Utterance, now: float) -> None:
+        """Between two words, and after those that are committed: they belong to what ends here."""
+        last = utterance.start + LONGEST
+        first = max(last - CUT_SEARCH, self._transcript.committed_until(utterance) + CLEARANCE)
+        self._policy.cut(first + quiet_point(self._ring.read(first, last)), now)
 
     def _hear_frame(self, now: float) -> None:
         first = self._gate.position
@@ -157,32 +179,14 @@ class Session:
         edge = self._gate.feed(probability)
         if not self._explicit and edge:
             if edge.opened:
-                self._policy.open(edge.sample)
+                self._policy.open(edge.sample, now)
                 self._policy.hear(first + FRAME - self._settings.onset, first, now)
             else:
                 self._policy.close(edge.sample, now)
         if probability >= self._settings.threshold:
             self._policy.hear(first, first + FRAME, now)
-
-    def _segment(self, work: Pass, result: Hypothesis) -> WireSegment:
-        first, last = work.utterance.bounds(work.end)
-        start, end = first / SAMPLE_RATE, last / SAMPLE_RATE
-        zero = work.start / SAMPLE_RATE
-        words = tuple(
-            WireWord(
-                word.text, _clamp(zero + word.start, start, end), _clamp(zero + word.end, start, end), word.probability
-            )
-            for word in result.words
-        )
-        return WireSegment(
-            start=start,
-            end=end,
-            text=" " + result.text.strip(),
-            completed=work.kind is Kind.FINAL,
-            segment_id=f"{self._handshake.uid}:{work.utterance.number}",
-            language=result.language,
-            words=words or None,
-        )
+        else:
+            self._policy.pause(first + FRAME, now)
 
 
 def gate_settings(handshake: Handshake) -> GateSettings:

@@ -170,21 +170,27 @@ async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyP
         assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
 
 
-async def test_an_engine_that_raises_costs_one_result() -> None:
-    """The stream goes on, and so do the others."""
+async def test_an_engine_that_raises_is_asked_again() -> None:
+    """Once; what fails twice is reported to its client as not transcribed, and the stream goes on."""
     engine = ScriptedEngine()
     async with serving(engine) as running, talking(running.url, OURS) as client:
         engine.fail = 1
         await client.say(tone("alpha", 0.3))
         await client.acked(await client.end_utterance())
+        engine.fail = 2
         await client.say(tone("bravo", 0.3))
         await client.acked(await client.end_utterance())
-        assert client.text == ["bravo"]
-        assert b"transcriber_failures_total 1.0" in running.metrics.render()
+        await client.say(tone("charlie", 0.3))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha", "charlie"]
+        [warning] = [event for event in client.events if isinstance(event, Warned)]
+        assert warning.message == "The speech from 0.300 to 0.600 s could not be transcribed."
+        assert b"transcriber_failures_total 3.0" in running.metrics.render()
+        assert b"transcriber_utterances_lost_total 1.0" in running.metrics.render()
 
 
 async def test_an_engine_that_hangs_is_noticed() -> None:
-    """Health is red until the decoding comes back."""
+    """Health is red until what was due is done."""
     engine = ScriptedEngine()
     engine.go.clear()
     async with serving(engine) as running, talking(running.url, OURS) as client:
@@ -209,7 +215,7 @@ async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
     engine = Looping()
     async with serving(engine) as running, talking(running.url, OURS) as client:
         for word in ("alpha", "bravo"):
-            await client.say(tone(word, 0.4))
+            await client.say(tone(word, 0.3))
             await client.acked(await client.end_utterance())
         assert client.text == ["bravo"]
         assert [window.full for window in engine.windows] == [False, True, False, True]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.core.policy import CADENCE, CUT_SEARCH, FIRST_PARTIAL, LAG, LEAD, LONGEST, Kind, Policy, Want
+from transcriber.core.load import FINALS_ONLY, LADDER
+from transcriber.core.policy import FIRST_PARTIAL, LAG, LEAD, LONGEST, PAUSE, Kind, Outcome, Policy, Want
+
+CADENCE = LADDER[0].cadence
 
 
 def test_partials_need_new_speech() -> None:
@@ -12,7 +15,7 @@ def test_partials_need_new_speech() -> None:
     policy = Policy()
     policy.hear(0, 512, now=0)
     assert policy.want() is None
-    policy.open(1000)
+    policy.open(1000, now=0)
     policy.hear(2000, 2000 + FIRST_PARTIAL - 1, now=1)
     assert policy.want() is None
     policy.hear(20_000, 20_001, now=2)
@@ -21,7 +24,7 @@ def test_partials_need_new_speech() -> None:
     assert (work.start, work.end, work.kind) == (1000, 21_000, Kind.FIRST_PARTIAL)
     policy.hear(21_000, 21_000 + CADENCE, now=3)
     assert policy.want() is None  # one pass at a time
-    assert policy.finish()
+    assert policy.finish() is Outcome.SHOW
     assert policy.want() == Want(Kind.PARTIAL, 4)
     policy.begin(heard_until=30_000)
     policy.finish()
@@ -31,17 +34,18 @@ def test_partials_need_new_speech() -> None:
 def test_the_end_brings_one_final() -> None:
     """Everything before it stays undecided until then; the bounds are those of the speech, a little wider."""
     policy = Policy(start=100)
-    assert (policy.undecided, policy.is_open, policy.ended_at) == (None, False, 100)
-    policy.open(0)
-    assert (policy.undecided, policy.is_open) == (100, True)
+    assert not policy.current
+    assert (policy.undecided, policy.ended_at) == (None, 100)
+    policy.open(0, now=0)
+    assert (policy.undecided, policy.current is not None) == (100, True)
     policy.hear(5000, 9000, now=1)
     policy.close(20_000, now=5)
-    assert (policy.undecided, policy.is_open, policy.ended_at) == (100, False, 20_000)
+    assert (policy.undecided, policy.current is not None, policy.ended_at) == (100, False, 20_000)
     assert policy.want() == Want(Kind.FINAL, 6)
     work = policy.begin(heard_until=50_000)
     assert (work.start, work.end) == (100, 20_000)
     assert work.utterance.bounds(work.end) == (5000 - LEAD, 9000 + LAG)
-    assert (policy.undecided, policy.finish(), policy.undecided) == (100, True, None)
+    assert (policy.undecided, policy.finish(), policy.undecided) == (100, Outcome.FINAL, None)
     policy.close(15_000, now=6)
     assert policy.ended_at == 20_000
 
@@ -49,7 +53,7 @@ def test_the_end_brings_one_final() -> None:
 def test_bounds_without_known_speech_are_those_of_the_audio() -> None:
     """And never leave the utterance."""
     policy = Policy()
-    policy.open(1000)
+    policy.open(1000, now=0)
     policy.close(3000, now=0)
     assert policy.begin(9999).utterance.bounds(3000) == (1000, 3000)
 
@@ -57,24 +61,24 @@ def test_bounds_without_known_speech_are_those_of_the_audio() -> None:
 def test_a_partial_that_comes_after_the_end_is_no_news() -> None:
     """The final follows at once."""
     policy = Policy()
-    policy.open(0)
+    policy.open(0, now=0)
     policy.hear(0, FIRST_PARTIAL, now=0)
     policy.begin(FIRST_PARTIAL)
     policy.close(FIRST_PARTIAL, now=1)
-    policy.open(FIRST_PARTIAL)
-    assert not policy.finish()
+    policy.open(FIRST_PARTIAL, now=0)
+    assert policy.finish() is Outcome.DROP
     assert policy.want() == Want(Kind.FINAL, 2)
 
 
 def test_what_is_overlong_is_cut() -> None:
-    """At a point in the last part of it; the rest is an utterance of its own."""
+    """At any point; the rest is an utterance of its own."""
     policy = Policy()
     assert policy.overlong(10 * LONGEST) is None
-    policy.open(500)
+    policy.open(500, now=0)
     assert policy.overlong(500 + LONGEST - 1) is None
-    assert policy.overlong(500 + LONGEST) == (500 + LONGEST - CUT_SEARCH, 500 + LONGEST)
+    assert policy.overlong(500 + LONGEST) is policy.current
     policy.cut(400_000, now=1)
-    assert policy.is_open
+    assert policy.current
     first = policy.begin(500_000)
     policy.finish()
     assert (first.start, first.end, first.utterance.number) == (500, 400_000, 1)
@@ -84,7 +88,7 @@ def test_what_is_overlong_is_cut() -> None:
 def test_speech_after_a_cut_belongs_to_the_next_utterance() -> None:
     """It begins at the cut, although it was heard before the cut was made."""
     policy = Policy()
-    policy.open(0)
+    policy.open(0, now=0)
     policy.hear(100, 20_000, now=0)
     policy.cut(5000, now=1)
     first = policy.begin(20_000).utterance
@@ -100,3 +104,133 @@ def test_passes_are_asked_for() -> None:
         Policy().begin(0)
     with pytest.raises(RuntimeError):
         Policy().finish()
+
+
+def pausing(policy: Policy, speech: int = 4000) -> int:
+    """Somebody speaks and stops; returns the end of the speech."""
+    policy.open(0, now=0)
+    policy.hear(0, speech, now=0)
+    policy.pause(speech + PAUSE - 1, now=0.4)
+    assert policy.want() is None
+    policy.pause(speech + PAUSE, now=0.5)
+    return speech
+
+
+def test_a_pause_is_decoded_as_if_it_were_the_end() -> None:
+    """If it is, the final is there when the utterance closes, and nothing is decoded again."""
+    policy = Policy()
+    end = pausing(policy)
+    assert policy.want() == Want(Kind.EAGER_FINAL, 1.0)
+    policy.begin(end + PAUSE)
+    assert policy.finish() is Outcome.KEEP
+    policy.pause(end + 2 * PAUSE, now=0.7)
+    assert not policy.want()
+    assert not policy.settle()
+    policy.close(end + 8000, now=1)
+    assert policy.want() is None
+    assert policy.undecided == 0
+    settled = policy.settle()
+    assert settled is not None
+    assert (settled.number, settled.end) == (1, end + 8000)
+    assert not policy.settle()
+    assert policy.undecided is None
+
+
+def test_who_goes_on_after_a_pause_gets_another_final() -> None:
+    """Also if the speech came while the pause was being decoded."""
+    for during in (True, False):
+        policy = Policy()
+        end = pausing(policy)
+        policy.begin(end + PAUSE)
+        if during:
+            policy.hear(9000, 9512, now=1)
+        assert policy.finish() is (Outcome.SHOW if during else Outcome.KEEP)
+        if not during:
+            policy.hear(9000, 9512, now=1)
+        policy.close(20_000, now=2)
+        assert policy.settle() is None
+        assert policy.want() == Want(Kind.FINAL, 3)
+
+
+def test_an_utterance_may_end_while_its_pause_is_being_decoded() -> None:
+    """The result is the final all the same."""
+    policy = Policy()
+    end = pausing(policy)
+    policy.begin(end + PAUSE)
+    policy.close(end + 8000, now=1)
+    assert policy.settle() is None
+    assert policy.finish() is Outcome.KEEP
+    assert policy.settle() is not None
+
+
+def test_a_cut_before_the_pause_leaves_nothing_of_what_it_gave() -> None:
+    """Some of it belongs to the next utterance."""
+    policy = Policy()
+    end = pausing(policy)
+    policy.begin(end + PAUSE)
+    policy.cut(1000, now=1)
+    assert policy.finish() is Outcome.DROP
+    assert policy.want() == Want(Kind.FINAL, 2)
+
+
+def test_under_load_there_is_less() -> None:
+    """No eager finals, fewer partials, or none."""
+    policy = Policy(effort=LADDER[3])
+    policy.open(0, now=0)
+    policy.hear(0, end := FIRST_PARTIAL, now=0)
+    policy.pause(end + PAUSE, now=0.5)
+    assert policy.want() == Want(Kind.FIRST_PARTIAL, 0.5)
+    policy.begin(end)
+    policy.finish()
+    policy.hear(end, end + LADDER[3].cadence - 1, now=1)
+    assert policy.want() is None
+    policy.hear(90_000, 90_001, now=2)
+    assert policy.want() == Want(Kind.PARTIAL, 3)
+    policy.effort = FINALS_ONLY
+    assert policy.want() is None
+
+
+def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
+    """Then the utterance is given up, and the next one goes on."""
+    policy = Policy()
+    policy.open(0, now=0)
+    policy.close(8000, now=1)
+    policy.begin(8000)
+    assert not policy.fail(now=5)
+    assert policy.want() == (again := Want(Kind.FINAL, 6, alone=True))
+    assert again.due == 5
+    policy.begin(8000)
+    assert policy.undecided == 0
+    assert policy.fail(now=6)
+    with pytest.raises(RuntimeError):
+        policy.fail(now=7)
+    assert policy.want() is policy.undecided is None
+
+
+def test_an_utterance_whose_partial_failed_waits_for_its_end() -> None:
+    """Its final is the second try, and the last."""
+    policy = Policy()
+    policy.open(0, now=0)
+    policy.hear(0, FIRST_PARTIAL, now=0)
+    policy.begin(8000)
+    assert not policy.fail(now=1)
+    policy.hear(8000, 8000 + CADENCE, now=2)
+    assert policy.want() is None
+    policy.close(30_000, now=3)
+    assert policy.want() == Want(Kind.FINAL, 4, alone=True)
+    policy.begin(30_000)
+    assert policy.fail(now=4)
+
+
+def test_a_pause_without_speech_before_it_means_nothing() -> None:
+    """Nor one before any utterance."""
+    policy = Policy()
+    policy.pause(50_000, now=1)
+    policy.open(0, now=0)
+    policy.pause(50_000, now=1)
+    assert policy.want() is None
+
+
+def test_a_pass_that_may_be_the_last_is_careful() -> None:
+    """Recordings have no other."""
+    assert [kind for kind in Kind if not kind.is_careful] == [Kind.FIRST_PARTIAL, Kind.PARTIAL]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from transcriber.core.load import LADDER
 from transcriber.core.policy import Kind
 from transcriber.core.recorded import RecordedSession, are_alike
-from transcriber.core.session import Session
 from transcriber.core.windows import Hypothesis, Word
 from transcriber.protocol import Handshake
 
@@ -33,7 +33,6 @@ def test_partials_are_not_wanted_and_finals_are_background_work() -> None:
     """However long somebody speaks."""
     recorded = session()
     recorded.hear(0, sound(3, 8000), 0.0)
-    assert Session.want(recorded) is not None
     assert recorded.want() is None
     recorded.end(1.0)
     want = recorded.want()
@@ -75,3 +74,14 @@ def test_one_microphone_on_two_channels_is_recognised() -> None:
     assert not are_alike(np.stack((sound(1, 32767), sound(1, -32768))))
     assert are_alike(left[None])
     assert are_alike(np.zeros((2, 0), np.int16))
+
+
+def test_failures_are_counted_and_load_changes_nothing() -> None:
+    """Whoever sent the recording is told; it waits anyway."""
+    recorded = session()
+    recorded.adapt(LADDER[0])
+    recorded.hear(0, sound(3, 8000), 0.0)
+    assert recorded.want() is None
+    recorded.end(0.0)
+    assert recorded.fail(recorded.begin(), 1.0) == (False, [])
+    assert recorded.failures == 1

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcriber.core.load import LADDER
 from transcriber.core.policy import Kind
 from transcriber.core.session import FULL, Session, gate_settings
 from transcriber.core.vad import GateSettings
@@ -44,7 +45,7 @@ def say(session: Session, *pieces: npt.NDArray[np.int16], at: int = 0) -> int:
 
 def finals(session: Session, text: str = "hello") -> list[WireSegment]:
     """Decodes all that is due, each with the same text."""
-    shown: list[WireSegment] = []
+    shown = session.release()
     while session.want():
         shown += session.finish(session.begin(), Hypothesis(text))
     return [segment for segment in shown if segment.completed]
@@ -152,6 +153,116 @@ def test_nothing_said_shows_nothing() -> None:
     assert session.decided == at
 
 
+def test_a_pause_makes_the_final_ready() -> None:
+    """Shown as a partial first; when the utterance ends nothing is left to decode, and it is released."""
+    session = Session(HELLO, loud)
+    at = say(session, speech(0.3), silence(0.3))
+    job = session.begin()
+    assert (job.work.kind, job.window.careful) == (Kind.EAGER_FINAL, True)
+    [partial] = session.finish(job, Hypothesis("hello"))
+    assert (partial.text, partial.completed, partial.stable_len) == (" hello", False, 0)
+    assert session.release() == []
+    say(session, silence(0.5), at=at)
+    assert session.want() is None
+    [final] = session.release()
+    assert (final.text, final.completed, final.stable_len, final.segment_id) == (" hello", True, None, "u:1")
+    assert session.is_settled
+
+
+def test_a_pause_in_which_nothing_was_understood_ends_without_a_segment() -> None:
+    """And without another pass."""
+    session = Session(HELLO, loud)
+    at = say(session, speech(0.3), silence(0.3))
+    assert session.finish(session.begin(), None) == []
+    say(session, silence(0.5), at=at)
+    assert session.want() is None
+    assert session.release() == []
+    assert session.is_settled
+
+
+def test_committed_words_are_in_the_final_whatever_it_says() -> None:
+    """What two passes agreed on; an unchanged partial is not sent again."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at, shown = 0, []
+    for said in ("we meat", "we meet to", "we meet to"):
+        at = say(session, speech(0.6), at=at)
+        shown.append(session.finish(session.begin(), Hypothesis(said)))
+    assert [[(s.text, s.stable_len) for s in segments] for segments in shown] == [
+        [(" we meat", 0)],
+        [(" we meet to", 3)],
+        [(" we meet to", 11)],
+    ]
+    at = say(session, speech(0.6), at=at)
+    assert session.finish(session.begin(), Hypothesis("we meet to")) == []
+    session.end_utterance(at, now=2)
+    [final] = session.finish(session.begin(), Hypothesis("she meets two day"))
+    assert final.text == " we meet to day"
+
+
+def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> None:
+    """Twice failed: given up, but for the committed words."""
+    for fails in (True, False):
+        session = Session(HELLO, loud, EXTENSIONS)
+        at = 0
+        for _ in range(2):
+            at = say(session, speech(0.6), at=at)
+            session.finish(session.begin(), Hypothesis("we meet", language="de"))
+        session.end_utterance(at, now=2)
+        if fails:
+            assert session.fail(session.begin(), now=3) == (False, [])
+            given_up, [final] = session.fail(session.begin(), now=4)
+            assert given_up
+        else:
+            [final] = session.finish(session.begin(), None)
+        assert (final.text, final.completed, final.language) == (" we meet", True, "de")
+        assert session.is_settled
+
+
+def test_under_load_partials_begin_at_the_last_committed_word() -> None:
+    """Known from its time; the text is whole all the same, and the final hears everything."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at = say(session, speech(2.0))
+    words = tuple(Word(f" {word}", n / 2, n / 2 + 0.5, 0.9) for n, word in enumerate("abcd"))
+    job = session.begin()
+    assert job.window.words
+    [partial] = session.finish(job, Hypothesis("a b c d", words=words))
+    assert partial.stable_len == len(" a b c")
+    session.adapt(LADDER[4])
+    at = say(session, speech(2.1), at=at)
+    job = session.begin()
+    assert (job.base, job.first, len(job.window.samples), job.window.words) == (2, 14_400, at - 14_400, False)
+    [partial] = session.finish(job, Hypothesis("c d e"))
+    assert partial.text == " a b c d e"
+    session.end_utterance(at, now=5)
+    assert len(session.begin().window.samples) == at
+
+
+def test_a_long_utterance_is_cut_after_its_committed_words() -> None:
+    """The quietest point before them is not the one."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at = say(session, speech(9), silence(0.19), speech(3.5))
+    words = (Word(" a", 0, 0.5, 0.9), Word(" b", 11, 12, 0.9))
+    session.finish(session.begin(), Hypothesis("a b", words=words))
+    say(session, speech(2.5), at=at)
+    [first] = session.finish(session.begin(), Hypothesis("a b c"))
+    assert first.completed
+    assert first.end >= 12.2
+
+
+def test_a_client_that_ends_an_utterance_before_its_committed_words_gets_them_again() -> None:
+    """It knows better: what comes after its end belongs to the next utterance."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at = say(session, speech(2.0))
+    words = (Word(" a", 0, 0.5, 0.9), Word(" b", 1, 1.4, 0.9))
+    session.finish(session.begin(), Hypothesis("a b", words=words))
+    session.end_utterance(SECOND // 2, now=2)
+    [first] = session.finish(session.begin(), Hypothesis("a"))
+    assert first.text == " a"
+    session.end_utterance(at, now=2)
+    [second] = session.finish(session.begin(), Hypothesis("b"))
+    assert second.text == " b"
+
+
 def test_a_client_waits_while_too_much_is_undecided() -> None:
     """The ring never loses audio that nobody decoded."""
     session = Session(HELLO, loud, EXTENSIONS)
@@ -170,28 +281,32 @@ def test_windows_carry_what_the_client_asked_for() -> None:
     at = say(session, speech(1))
     first = session.begin()
     partial = first.window
-    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "translate", False, False)
+    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "translate", False, True)
     session.finish(first, None)
     session.end_utterance(at, now=1)
     job = session.begin()
     assert (job.window.careful, job.window.words, job.window.language) == (True, True, None)
-    [final] = session.finish(job, Hypothesis("a", words=(Word(" a", -1, 0.5, 0.9), Word(" b", 0.5, 99, 0.8))))
+    [final] = session.finish(job, Hypothesis("a b", words=(Word(" a", -1, 0.5, 0.9), Word(" b", 0.5, 99, 0.8))))
     assert final.words == (WireWord(" a", final.start, 0.5, 0.9), WireWord(" b", 0.5, final.end, 0.8))
 
 
 def test_a_language_is_kept_once_it_is_sure() -> None:
-    """A stock client's session stays in it; with segment_language each utterance has its own."""
-    for granted, expected in ((frozenset[str](), "de"), (EXTENSIONS, None)):
-        session = Session(Handshake("u"), loud, granted)
+    """A stock client's session stays in it; with segment_language each utterance is heard anew, with a prior."""
+    for granted, expected in ((frozenset[str](), ("de", "de")), (EXTENSIONS, (None, "de"))):
+        session = Session(Handshake("u", allowed_languages=frozenset({"de", "en"})), loud, granted)
         at = 0
-        for probability in (0.4, 0.9, 0.8):
-            at = say(session, speech(0.5), silence(1), at=at)
+        for _ in range(3):
+            at = say(session, speech(1), silence(1), at=at)
             session.end_utterance(at, now=1)
-            session.finish(session.begin(), Hypothesis("ja", language="de", language_probability=probability))
-        assert session.detected == ("de", 0.9)
+            job = session.begin()
+            assert job.window.language is job.window.prior is None
+            assert job.window.allowed == {"de", "en"}
+            session.finish(job, Hypothesis("ja", language="de", language_probability=0.8))
+        assert session.detected == ("de", 0.8)
         say(session, speech(0.5), silence(1), at=at)
         session.end_utterance(at + SECOND, now=9)
-        assert session.begin().window.language == expected
+        window = session.begin().window
+        assert (window.language, window.prior) == expected
 
 
 def test_vad_parameters_are_honoured_within_limits() -> None:
@@ -207,15 +322,33 @@ def test_vad_parameters_are_honoured_within_limits() -> None:
 
 @given(
     st.booleans(),
-    st.lists(st.tuples(st.sampled_from(["speech", "silence", "end", "decode"]), st.integers(1, 40)), max_size=30),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["speech", "silence", "end", "begin", "finish", "fail"]),
+            st.integers(1, 40),
+            st.lists(st.sampled_from("abc"), max_size=4).map(" ".join),
+        ),
+        max_size=40,
+    ),
 )
-def test_whatever_happens_everything_is_decided_once_and_in_order(explicit: bool, steps: list[tuple[str, int]]) -> None:
-    """Segments never overlap, ids never come back after their final, and after the end nothing is open."""
+def test_whatever_happens_everything_is_decided_once_and_in_order(
+    explicit: bool, steps: list[tuple[str, int, str]]
+) -> None:
+    """Segments never overlap, ids never come back after their final, committed text stays, and at last nothing is
+    open."""
     session = Session(HELLO, loud, EXTENSIONS if explicit else frozenset())
     at, decided, shown = 0, 0, list[WireSegment]()
-    for what, amount in steps:
-        if what == "decode" and session.want():
-            shown += session.finish(session.begin(), Hypothesis("x"))
+    job = None
+    for what, amount, text in steps:
+        shown += session.release()
+        if what == "begin" and job is None and session.want():
+            job = session.begin()
+        elif what == "finish" and job:
+            shown += session.finish(job, Hypothesis(text) if text else None)
+            job = None
+        elif what == "fail" and job:
+            shown += session.fail(job, now=at)[1]
+            job = None
         elif what == "end" and explicit:
             session.end_utterance(at, now=at)
         elif what in ("speech", "silence"):
@@ -223,10 +356,15 @@ def test_whatever_happens_everything_is_decided_once_and_in_order(explicit: bool
         assert decided <= session.decided <= at
         decided = session.decided
     session.end(now=at)
-    while session.want():
-        shown += session.finish(session.begin(), Hypothesis("x"))
+    if job:
+        shown += session.finish(job, Hypothesis("x"))
+    shown += finals(session, "x")
     assert session.is_settled
     assert session.decided == at
+    committed: dict[str | None, str] = {}
+    for segment in shown:
+        assert segment.text.startswith(committed.get(segment.segment_id, ""))
+        committed[segment.segment_id] = segment.text[: segment.stable_len]
     done = [s for s in shown if s.completed]
     assert all(a.end <= b.start for a, b in pairwise(done))
     ids = [s.segment_id for s in done]

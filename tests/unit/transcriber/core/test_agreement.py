@@ -1,0 +1,116 @@
+"""Which words are certain, and that they stay what they are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.core.agreement import LATEST, OVERLAP, Agreement, Unit, units
+from transcriber.core.windows import Word
+
+
+def text(said: list[Unit]) -> str:
+    """What is shown."""
+    return "".join(unit.text for unit in said)
+
+
+def hear(agreement: Agreement, said: str, heard: float = 1.0) -> str:
+    """A pass without word times."""
+    return text(agreement.hear(units(said), heard))
+
+
+def timed(said: str, probability: float = 0.9) -> list[Unit]:
+    """Words of half a second each."""
+    words = [Word(f" {word}", n / 2, n / 2 + 0.5, probability) for n, word in enumerate(said.split())]
+    return units(said, words)
+
+
+def test_words_that_two_passes_agree_on_are_committed() -> None:
+    """Whatever their case and punctuation; the rest is shown and may change."""
+    agreement = Agreement()
+    assert hear(agreement, "so we meat") == " so we meat"
+    assert agreement.committed == []
+    assert hear(agreement, "So, we meet to") == " So, we meet to"
+    assert text(agreement.committed) == " So, we"
+    assert hear(agreement, "see me meet today") == " So, we meet today"
+    assert text(agreement.committed) == " So, we meet"
+
+
+def test_words_that_ended_well_before_the_audio_are_committed_at_once() -> None:
+    """If the model believes them; none after one that is not certain."""
+    agreement = Agreement()
+    agreement.hear(timed("one two three four"), 2.0)
+    assert text(agreement.committed) == " one two three"
+    doubtful = Agreement()
+    doubtful.hear(timed("one two", probability=0.2), 9.0)
+    assert doubtful.committed == []
+    assert agreement.until == 1.5
+
+
+def test_the_final_adds_to_what_is_committed() -> None:
+    """Also when it hears those words differently, fewer of them, more, or none."""
+    for final, expected in (
+        ("one two three four five", " one two three four five"),
+        ("won two tree four five", " one two three four five"),
+        ("one three four", " one two three four"),
+        ("one or two three", " one two three"),
+        ("two", " one two three"),
+        ("", " one two three"),
+    ):
+        agreement = Agreement()
+        hear(agreement, "one two three")
+        hear(agreement, "one two three")
+        assert text(agreement.conclude(units(final))) == expected
+
+
+def test_nothing_is_committed_where_a_cut_may_come() -> None:
+    """Words near the longest utterance's end stay open, with times and without."""
+    agreement = Agreement()
+    agreement.hear(timed("a"), LATEST + 1)
+    late = [Unit(" b", LATEST - 1, LATEST + 0.1, 1.0), Unit(" c", LATEST, LATEST + 1, 1.0)]
+    agreement.hear([*timed("a"), *late], LATEST + 2)
+    assert text(agreement.committed) == " a"
+    untimed = Agreement()
+    hear(untimed, "a", LATEST + 1)
+    hear(untimed, "a", LATEST + 2)
+    assert untimed.committed == []
+
+
+def test_a_trimmed_window_begins_with_a_committed_word() -> None:
+    """The last whose time is known; what the window gives is added after it."""
+    agreement = Agreement()
+    assert agreement.trim == (0, 0.0)
+    agreement.hear(timed("one two three four"), 2.0)
+    assert agreement.trim == (2, 1.0 - OVERLAP)
+    assert text(agreement.hear(units("tree four five"), 3.0, base=2)) == " one two three four five"
+    assert text(agreement.committed) == " one two three four"  # agreed, so without a time of its own
+    assert (agreement.trim, agreement.until) == ((2, 1.0 - OVERLAP), 2.0)
+
+
+def test_scripts_without_spaces_are_cut_into_signs() -> None:
+    """And put together again as they were."""
+    for said in ("今日は meeting です", "hello,  world", "สวัสดี ok"):
+        assert text(units(said)).strip() == said
+    assert [unit.text for unit in units("今日 ok")] == [" 今", "日", " ok"]
+
+
+def test_units_get_the_times_of_their_letters() -> None:
+    """Whatever the model takes for a word; none if there are not enough of them."""
+    words = [Word(" to", 0.0, 0.2, 0.9), Word("day", 0.2, 0.5, 0.5), Word(" ok", 0.6, 0.9, 0.7)]
+    assert units("today ok", words, offset=10) == [Unit(" today", 10, 10.5, 0.5), Unit(" ok", 10.6, 10.9, 0.7)]
+    assert units("today okay", words)[1] == Unit(" okay")
+
+
+SAID = st.lists(st.sampled_from(["a", "b", "c", "日", "d,"]), max_size=8).map(" ".join)
+
+
+@given(st.lists(st.tuples(SAID, st.booleans()), max_size=10), SAID)
+def test_committed_text_never_changes(passes: list[tuple[str, bool]], final: str) -> None:
+    """Each text begins with all that was committed before, the final too."""
+    agreement, committed = Agreement(), ""
+    for n, (said, with_times) in enumerate(passes, 1):
+        shown = text(agreement.hear(timed(said) if with_times else units(said), n / 2))
+        assert shown.startswith(committed)
+        committed = text(agreement.committed)
+        assert shown.startswith(committed)
+    assert text(agreement.conclude(units(final))).startswith(committed)

@@ -1,0 +1,91 @@
+"""How much is given up under load, and when it comes back."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.core.load import FEWEST, LADDER, MOST, SPAN, STEP, TOO_LONG, Load
+
+
+def wait(load: Load, seconds: float, now: float, passes: int = FEWEST) -> None:
+    """Several passes that waited so long."""
+    for _ in range(passes):
+        load.waited(seconds, now)
+
+
+def test_each_step_gives_up_more() -> None:
+    """Cadence, window, alignment, partials, then new clients; never finals."""
+    assert [effort.cadence for effort in LADDER[:5]] == sorted(effort.cadence for effort in LADDER[:5])
+    for before, after in pairwise(LADDER):
+        assert after.align <= before.align or not after.partials
+        assert after.partials <= before.partials
+        assert after.admit <= before.admit
+    assert not LADDER[-1].admit
+    assert not LADDER[-1].partials
+
+
+def test_waits_raise_the_level_and_their_absence_lowers_it() -> None:
+    """One step at a time, each after a while; a few long waits are no load."""
+    load = Load()
+    wait(load, 2 * TOO_LONG, 0, passes=FEWEST - 1)
+    assert not load.update(0)
+    wait(load, 2 * TOO_LONG, 0)
+    assert load.update(0)
+    assert (load.level, load.effort) == (1, LADDER[1])
+    wait(load, 2 * TOO_LONG, 0.1)
+    assert not load.update(0.1)
+    assert load.update(STEP)
+    assert load.level == 2
+    assert not load.update(2 * STEP - 0.1)
+    assert load.update(2 * STEP)
+    assert load.level == 1
+
+
+def test_the_level_does_not_swing() -> None:
+    """Between the two limits it stays where it is."""
+    load = Load()
+    wait(load, 1, 0)
+    load.update(0)
+    for second in range(1, 20):
+        wait(load, (TOO_LONG + 0.15) / 2, second)
+        assert not load.update(second)
+
+
+def test_old_waits_are_forgotten() -> None:
+    """They were on another day."""
+    load = Load()
+    wait(load, 9, 0, passes=2 * MOST)
+    assert load.tail == 9
+    assert not load.update(SPAN + 1)
+    assert load.tail == 0
+
+
+def test_the_worst_level_is_the_last_and_recovery_takes_less_than_ten_seconds() -> None:
+    """Until nothing is given up any more."""
+    load, now = Load(), 0.0
+    while now < 30:
+        wait(load, 5, now)
+        load.update(now)
+        now += 0.5
+    assert load.level == len(LADDER) - 1
+    end = now
+    while load.level:
+        load.update(now)
+        now += 0.5
+    assert now - end < 10
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20)), max_size=200))
+def test_the_level_moves_by_one(steps: list[tuple[float, float]]) -> None:
+    """And never leaves the ladder."""
+    load, now = Load(), 0.0
+    for seconds, later in steps:
+        now += later
+        load.waited(seconds, now)
+        before = load.level
+        assert load.update(now) == (load.level != before)
+        assert abs(load.level - before) <= 1
+        assert 0 <= load.level < len(LADDER)

@@ -1,0 +1,91 @@
+"""Results become segments: partials as they change, a final each, with what was committed in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transcriber.core.languages import Languages
+from transcriber.core.policy import Kind, Pass, Utterance
+from transcriber.core.transcript import Job, Transcript
+from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.protocol import SAMPLE_RATE, Handshake, WireWord
+
+
+def job(utterance: Utterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> Job:
+    """A pass over the first seconds of it, but for those skipped."""
+    first, end = (utterance.start + round(part * SAMPLE_RATE) for part in (skipped, seconds))
+    samples = np.full(end - first, 8192, np.int16)
+    return Job(Pass(utterance, Kind.PARTIAL, utterance.start, end), Window(samples), first, base)
+
+
+def speaking() -> tuple[Transcript, Utterance]:
+    """Somebody since second 1, with speech from second 1.5 on."""
+    utterance = Utterance(7, SAMPLE_RATE, 0.0, speech_start=24_000, speech_end=40_000, speech=16_000)
+    return Transcript(Handshake("u"), Languages(None, locks=True)), utterance
+
+
+def test_a_partial_says_how_much_of_it_stays() -> None:
+    """With the bounds of the speech, in seconds; what has not changed is not shown again."""
+    transcript, utterance = speaking()
+    hypothesis = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
+    assert job(utterance).level == 0.25
+    [partial] = transcript.show(job(utterance), hypothesis)
+    assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
+    assert (partial.start, partial.end) == (1.468, 2.6)
+    assert partial.words == (WireWord(" a", 1.5, 1.8, 0.9), WireWord(" b", 2.6, 2.6, 0.9))
+    assert transcript.show(job(utterance), hypothesis) != []  # both agree on the second word now
+    assert transcript.show(job(utterance), hypothesis) == []
+    assert transcript.show(job(utterance), None) == []
+    assert transcript.committed_until(utterance) == round(2.9 * SAMPLE_RATE)
+    assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
+    [more] = transcript.show(job(utterance, 3, base=1, skipped=1.5), Hypothesis("b c"))
+    assert (more.text, more.words) == (" a b c", None)
+
+
+def test_a_partial_without_words_is_none() -> None:
+    """The model heard nothing."""
+    transcript, utterance = speaking()
+    assert transcript.show(job(utterance), Hypothesis("")) == []
+
+
+def test_a_final_is_what_was_kept_or_what_its_own_pass_gave() -> None:
+    """Each utterance has one, and the language is heard with it."""
+    transcript, utterance = speaking()
+    utterance.end = 48_000
+    transcript.show(job(utterance), Hypothesis("hello", language="de", language_probability=0.9), keep=True)
+    [final] = transcript.settle(utterance)
+    assert (final.text, final.completed, final.stable_len, final.language, final.end) == (
+        " hello",
+        True,
+        None,
+        "de",
+        2.6,
+    )
+    assert transcript.settle(utterance) == []
+    [own] = transcript.conclude(job(utterance), Hypothesis("again"))
+    assert own.text == " again"
+    assert transcript.conclude(job(utterance), None) == []
+    assert not transcript.detected
+    utterance.speech *= 3
+    transcript.conclude(job(utterance), Hypothesis("ja", language="de", language_probability=0.9))
+    assert transcript.detected == ("de", pytest.approx(0.9, abs=0.3))
+
+
+def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
+    """And what was not certain is gone."""
+    transcript, utterance = speaking()
+    hypothesis = Hypothesis("a b", words=(Word(" a", 0.0, 0.4, 0.9), Word(" b", 1.6, 1.9, 0.9)))
+    transcript.show(job(utterance), hypothesis)
+    assert transcript.show(job(utterance), None, keep=True) == []
+    [final] = transcript.settle(utterance)
+    assert final.text == " a"
+
+
+def test_an_utterance_can_be_forgotten() -> None:
+    """Cut where words were committed."""
+    transcript, utterance = speaking()
+    transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.0, 0.4, 0.9),)))
+    transcript.forget(utterance)
+    assert transcript.committed_until(utterance) == utterance.start
+    assert transcript.settle(utterance) == []

@@ -1,0 +1,134 @@
+"""Which words of an utterance are certain: those that two passes agree on, or that ended well before the audio did.
+
+Local agreement (Macháček et al. 2023, arXiv 2307.14743) and, with word times, the idea of AlignAtt (arXiv 2305.11408)
+after the fact. What is committed never changes, whatever later passes say: they only add to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transcriber.core.policy import LONGEST
+from transcriber.core.windows import Word
+from transcriber.protocol import SAMPLE_RATE
+
+MARGIN = 0.5
+"""Seconds of audio after a word that make it certain in one pass."""
+LATEST = LONGEST / SAMPLE_RATE - 2
+"""Seconds from the start of an utterance beyond which nothing is committed, so that it can be cut between two words."""
+LEAST_PROBABILITY = 0.5
+"""Of the word in that pass."""
+OVERLAP = 0.1
+"""Seconds of audio before the last committed word that a trimmed window keeps."""
+# A word, or one sign of a script that has no spaces: Thai, Lao, Burmese, Khmer, kana, Han.
+_UNIT = re.compile(
+    r"\s*(?:[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
+    r"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A word with the space before it, or a sign of a script without spaces."""
+
+    text: str
+    start: float | None = None
+    """Seconds from the start of the utterance, None without alignment."""
+    end: float | None = None
+    probability: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """What two passes must have in common: letters and digits."""
+        return "".join(filter(str.isalnum, self.text)).casefold()
+
+
+def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Unit]:
+    """Cuts a hypothesis into units; `words`, if any, give the times, `offset` is where its window starts."""
+    found = [match.group() for match in _UNIT.finditer(text.strip())]
+    times = _times(words)
+    result, letters = [], 0
+    for n, unit in enumerate(found):
+        first, letters = letters, letters + len(unit.strip())
+        shown = unit if n else " " + unit.strip()
+        if letters > len(times):  # no alignment, or one of another text
+            result.append(Unit(shown))
+        else:
+            begin, end = times[first], times[letters - 1]
+            result.append(Unit(shown, offset + begin.start, offset + end.end, min(begin.probability, end.probability)))
+    return result
+
+
+class Agreement:
+    """The committed words of one utterance, and the last pass."""
+
+    def __init__(self) -> None:
+        self.committed: list[Unit] = []
+        self.until = 0.0
+        """Seconds from the start of the utterance that the committed words reach at most."""
+        self._before: list[str] = []  # keys of what the last pass said after the committed words
+        self._before_heard = 0.0
+
+    def hear(self, said: Sequence[Unit], heard: float, base: int = 0) -> list[Unit]:
+        """Takes a pass over the first `heard` seconds, whose window began with committed word `base`; commits.
+
+        Returns the whole text: the committed words, then what is not certain yet.
+        """
+        rest = self._after_committed(said, base)
+        keys = [unit.key for unit in rest]
+        agreed = _common(keys, self._before)
+        count = 0
+        for n, unit in enumerate(rest):
+            end = self._before_heard if unit.end is None else unit.end
+            if end > LATEST or not (n < agreed or _is_certain(unit, heard)):
+                break
+            count, self.until = n + 1, max(self.until, end)
+        self.committed += rest[:count]
+        self._before, self._before_heard = keys[count:], heard
+        return [*self.committed, *rest[count:]]
+
+    def conclude(self, said: Sequence[Unit]) -> list[Unit]:
+        """The final text: the committed words, then what this pass over the whole utterance adds."""
+        return [*self.committed, *self._after_committed(said, 0)]
+
+    @property
+    def trim(self) -> tuple[int, float]:
+        """The last committed word whose time is known, as index, and where a window must begin to hold it."""
+        for index in range(len(self.committed) - 1, -1, -1):
+            start = self.committed[index].start
+            if start is not None:
+                return index, max(0.0, start - OVERLAP)
+        return 0, 0.0
+
+    def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
+        """What a pass says after the committed words: it may spell some of them differently, or skip one.
+
+        The cut is where the part before it is closest to the committed words (edit distance over words).
+        """
+        wanted = [unit.key for unit in self.committed[base:]]
+        row = list(range(len(said) + 1))
+        for n, key in enumerate(wanted, 1):
+            diagonal, row[0] = row[0], n
+            for k, unit in enumerate(said, 1):
+                diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (unit.key != key))
+        cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
+        return list(said[cut:])
+
+
+def _is_certain(unit: Unit, heard: float) -> bool:
+    return unit.end is not None and unit.end <= heard - MARGIN and unit.probability >= LEAST_PROBABILITY
+
+
+def _common(left: Sequence[str], right: Sequence[str]) -> int:
+    """How many leading keys are the same."""
+    count = 0
+    while count < min(len(left), len(right)) and left[count] == right[count]:
+        count += 1
+    return count
+
+
+def _times(words: Sequence[Word]) -> list[Word]:
+    """For each letter of the words, spaces left out, the word it is in."""
+    return [word for word in words for _ in "".join(word.text.split())]

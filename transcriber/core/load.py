@@ -1,0 +1,95 @@
+"""How much is decoded beside the finals: less, step by step, while passes wait too long, and more again after.
+
+Finals and audio are not on the ladder: they are never given up. `now` is seconds on any clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+SPAN = 3.0
+"""Seconds of waits that count."""
+MOST = 1000
+"""Waits kept; the oldest goes. More than a server makes in the span."""
+FEWEST = 8
+"""Waits that say something about the 95th percentile."""
+TOO_LONG = 0.5
+"""Seconds that the 95th percentile of passes may wait until something is given up."""
+SHORT = 0.15
+"""Seconds below which it is taken back; far from the above, so that the level does not swing."""
+STEP = 1.0
+"""Seconds on a level before the next: from the last one back to the first in less than ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What is done for a stream on one level."""
+
+    cadence: int = 8000
+    """New speech that the next partial needs, in samples."""
+    eager: bool = True
+    """A pause is decoded at once as if it were the end: if it is, the final is ready."""
+    trim: bool = False
+    """Partials begin at the last committed word instead of at the beginning of the utterance."""
+    align: bool = True
+    """Partials find word times: words are committed after one pass instead of two."""
+    partials: bool = True
+    admit: bool = True
+    """New clients are let in."""
+
+
+LADDER = (
+    Effort(),
+    Effort(cadence=16_000),
+    Effort(cadence=16_000, trim=True),
+    Effort(cadence=32_000, eager=False, trim=True),
+    Effort(cadence=32_000, eager=False, trim=True, align=False),
+    Effort(eager=False, partials=False),
+    Effort(eager=False, partials=False, admit=False),
+)
+"""From everything to nothing but the finals of those who are here."""
+FINALS_ONLY = Effort(eager=False, partials=False)
+
+
+class Load:
+    """Chooses the level from how long passes waited for the engine after they were due."""
+
+    def __init__(self) -> None:
+        self.level = 0
+        self._since = float("-inf")
+        self._waits: deque[tuple[float, float]] = deque(maxlen=MOST)
+
+    @property
+    def effort(self) -> Effort:
+        """What is done on this level."""
+        return LADDER[self.level]
+
+    def waited(self, seconds: float, now: float) -> None:
+        """A pass starts that was due so long ago."""
+        self._waits.append((now, seconds))
+
+    def update(self, now: float) -> bool:
+        """Goes at most one step up or down; true if it did. Call it now and then, also when nothing happens."""
+        while self._waits and self._waits[0][0] < now - SPAN:
+            self._waits.popleft()
+        tail, due = self.tail, now - self._since >= STEP
+        if tail > TOO_LONG and self.level < len(LADDER) - 1 and due:
+            return self._go(self.level + 1, now)
+        if tail < SHORT and self.level and due:
+            return self._go(self.level - 1, now)
+        return False
+
+    @property
+    def tail(self) -> float:
+        """The 95th percentile of the waits, in seconds; 0.0 while there are too few."""
+        if len(self._waits) < FEWEST:
+            return 0.0
+        waits = sorted(wait for _, wait in self._waits)
+        return waits[int(0.95 * (len(waits) - 1))]
+
+    def _go(self, level: int, now: float) -> bool:
+        """What was measured on one level says nothing about the next."""
+        self.level, self._since = level, now
+        self._waits.clear()
+        return True

@@ -1,0 +1,147 @@
+"""The text side of one stream: what passes made of its utterances becomes segments, partial by partial, then final."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transcriber.core.agreement import Agreement, Unit, units
+from transcriber.core.languages import Languages
+from transcriber.core.policy import Pass, Utterance
+from transcriber.core.stream import loudest
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pass with its audio, cut out when the pass began."""
+
+    work: Pass
+    window: Window
+    first: int
+    """The window's first sample."""
+    base: int = 0
+    """The committed word that the window begins with."""
+
+    @property
+    def level(self) -> float:
+        """Root mean square of the loudest 32 ms."""
+        return loudest(self.window.samples)
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """What is known of an utterance without a final. There are as many as the audio ring holds."""
+
+    agreement: Agreement = field(default_factory=Agreement)
+    partial: tuple[str, int] = ("", 0)
+    """The last one shown: text, and how much of it is committed."""
+    latest: Hypothesis | None = None
+    kept: list[Unit] | None = None
+    """The final, if nothing more is said."""
+
+
+class Transcript:
+    """Turns results into segments.
+
+    Args:
+        handshake: Whose uid the segment ids begin with.
+        languages: Hears the language of each final.
+    """
+
+    def __init__(self, handshake: Handshake, languages: Languages) -> None:
+        self._uid = handshake.uid
+        self._languages = languages
+        self._spoken: dict[int, _Spoken] = {}
+        self.detected: tuple[str, float] | None = None
+        """The language found and its probability, once sure."""
+
+    def trim(self, utterance: Utterance) -> tuple[int, int]:
+        """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
+        base, seconds = self._of(utterance).agreement.trim
+        return base, utterance.start + round(seconds * SAMPLE_RATE)
+
+    def committed_until(self, utterance: Utterance) -> int:
+        """The sample that the committed words reach at most."""
+        return utterance.start + round(self._of(utterance).agreement.until * SAMPLE_RATE)
+
+    def forget(self, utterance: Utterance) -> None:
+        """Nothing of it holds: it was cut where words were committed."""
+        self._spoken.pop(utterance.number, None)
+
+    def show(self, job: Job, result: Hypothesis | None, *, keep: bool = False) -> list[WireSegment]:
+        """A partial, if it is news. `keep`: it becomes the final unless more is said."""
+        spoken = self._of(job.work.utterance)
+        if result is None:
+            if keep:
+                spoken.kept = list(spoken.agreement.committed)
+            return []
+        heard = (job.work.end - job.work.utterance.start) / SAMPLE_RATE
+        text = spoken.agreement.hear(_units(job, result), heard, job.base)
+        spoken.latest = result
+        if keep:
+            spoken.kept = text
+        partial = _text(text), len(_text(spoken.agreement.committed))
+        if not partial[0] or partial == spoken.partial:
+            return []
+        spoken.partial = partial
+        return [self._segment(job.work.utterance, job.work.end, text, result.language, stable_len=partial[1])]
+
+    def conclude(self, job: Job, result: Hypothesis | None) -> list[WireSegment]:
+        """The final, from a pass over the whole utterance; what was committed stays even if that pass gave nothing."""
+        spoken = self._of(job.work.utterance)
+        spoken.latest = result or spoken.latest
+        spoken.kept = spoken.agreement.conclude(_units(job, result) if result else [])
+        return self.settle(job.work.utterance)
+
+    def settle(self, utterance: Utterance) -> list[WireSegment]:
+        """The final that was kept, or what was committed until the engine failed."""
+        spoken = self._of(utterance)
+        self.forget(utterance)
+        text = spoken.agreement.committed if spoken.kept is None else spoken.kept
+        if not text or spoken.latest is None:
+            return []
+        latest = spoken.latest
+        decided = self._languages.hear(latest.language, latest.language_probability, utterance.speech / SAMPLE_RATE)
+        self.detected = self.detected or decided
+        return [self._segment(utterance, utterance.end or utterance.start, text, latest.language)]
+
+    def _of(self, utterance: Utterance) -> _Spoken:
+        return self._spoken.setdefault(utterance.number, _Spoken())
+
+    def _segment(
+        self, utterance: Utterance, until: int, said: Sequence[Unit], language: str, stable_len: int | None = None
+    ) -> WireSegment:
+        first, last = utterance.bounds(until)
+        start, end = first / SAMPLE_RATE, last / SAMPLE_RATE
+        return WireSegment(
+            start=start,
+            end=end,
+            text=_text(said),
+            completed=stable_len is None,
+            segment_id=f"{self._uid}:{utterance.number}",
+            language=language,
+            words=_words(said, utterance.start / SAMPLE_RATE, start, end),
+            stable_len=stable_len,
+        )
+
+
+def _units(job: Job, result: Hypothesis) -> list[Unit]:
+    return units(result.text, result.words, (job.first - job.work.utterance.start) / SAMPLE_RATE)
+
+
+def _text(said: Sequence[Unit]) -> str:
+    return "".join(unit.text for unit in said)
+
+
+def _words(said: Sequence[Unit], zero: float, start: float, end: float) -> tuple[WireWord, ...] | None:
+    """Word times on the stream's clock, inside the segment and in order; None unless all are known."""
+    words = []
+    for unit in said:
+        if unit.start is None or unit.end is None:
+            return None
+        start = min(max(zero + unit.start, start), end)
+        stop = min(max(zero + unit.end, start), end)
+        words.append(WireWord(unit.text, start, stop, unit.probability))
+    return tuple(words)
