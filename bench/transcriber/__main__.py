@@ -1,22 +1,77 @@
-"""`python -m bench.transcriber run|report|rescore|soak`: see bench/transcriber.md."""
+"""`python -m bench.transcriber run`, then `report`; see bench/transcriber.md."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
 import time
+from pathlib import Path
 
-from bench.transcriber.cells import Plan, run_all
+from bench.transcriber import report
+from bench.transcriber.cells import Plan, rescore, run_all
+from bench.transcriber.offline import offline
+from bench.transcriber.results import FOLDER, Raw, read
+from bench.transcriber.score import summary
+from bench.transcriber.soak import soak
+
+PACKAGES = ("whisper-live", "faster-whisper", "ctranslate2", "onnxruntime", "websockets", "numpy")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.transcriber", description=__doc__)
-    parser.add_argument("--server-core", type=int, default=2)
-    parser.add_argument("--driver-core", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=75.0)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="measure every cell that has no results yet")
+    running.add_argument("--server-core", type=int, default=min(2, (os.cpu_count() or 1) - 1))
+    running.add_argument("--driver-core", type=int, default=(os.cpu_count() or 1) - 1)
+    running.add_argument("--minutes", type=float, default=75.0, help="start no cell that would end later")
+    running.add_argument("--only", default="", help="cells whose name begins so, such as demo-speech-100")
+    soaking = commands.add_parser("soak", help="twenty minutes and a thousand clients: memory")
+    soaking.add_argument("--core", type=int, default=1)
+    soaking.add_argument("--minutes", type=float, default=20.0)
+    soaking.add_argument("--connects", type=int, default=1000)
+    commands.add_parser("rescore", help="score the messages in build/ again")
+    commands.add_parser("report", help="write bench/transcriber.md and its figures")
     given = parser.parse_args()
-    until = time.monotonic() + 60 * given.minutes
-    run_all(Plan().everything(), given.server_core, given.driver_core, until)
+    if given.command == "run":
+        until = time.monotonic() + 60 * given.minutes
+        store("machine", machine(given.server_core, given.driver_core))
+        store("offline", {"wer": summary(offline())["wer"]})
+        cells = (cell for cell in Plan().everything() if cell.key.startswith(given.only))
+        run_all(cells, given.server_core, given.driver_core, until)
+    elif given.command == "soak":
+        store("soak", soak(given.core, given.minutes, given.connects))
+    elif given.command == "rescore":
+        for cell in read().cells:
+            rescore(cell)
+    else:
+        print(report.write(read()))
+
+
+def store(name: str, raw: Raw) -> None:
+    """A file beside those of the cells."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(raw, separators=(",", ":")) + "\n")
+
+
+def machine(server_core: int, driver_core: int) -> Raw:
+    """Where and with what the numbers are made."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next(iter(re.findall(r"model name\s*: (.*)", text)), platform.machine())
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": f"{model}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "earshot": git.stdout.strip() or "unknown",
+        "server_core": server_core,
+        "driver_core": driver_core,
+    } | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 if __name__ == "__main__":

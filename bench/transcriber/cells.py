@@ -9,66 +9,20 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from bench.transcriber.audio import Track, track
 from bench.transcriber.driver import Log, listen_to_nothing, play, warm_up
-from bench.transcriber.score import Score, Spoken, score, summary, words
+from bench.transcriber.results import FOLDER, SIZES, Cell, Raw, holds, is_hopeless
+from bench.transcriber.score import Score, Spoken, parse, score, summary, words
 from bench.transcriber.servers import VARIANTS, Server, core_seconds, running
 
-RESULTS = Path(__file__).parent / "results"
 LOGS = Path(__file__).parents[2] / "build" / "bench-transcriber"
 """Every message of every cell, to score them again."""
-SLOW, LIMIT = 10.0, 2.0
-"""Final p95 in seconds that is hopeless, and that is wanted."""
 NOISE = 10 ** (-50 / 20)
 """Root mean square of the noise that quiet streams hear."""
-SIZES = (1, 2, 4, 8, 16, 32, 48, 64)
-"""Streams; more than 32 only for who holds 32."""
-
-Raw = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What is measured.
-
-    Args:
-        load: speech, silence or noise.
-        talk: Share of the time in which somebody speaks, of each stream.
-    """
-
-    model: str
-    load: str
-    talk: float
-    streams: int
-    variant: str
-    repetition: int = 0
-
-    @property
-    def key(self) -> str:
-        """Its file's name."""
-        share = f"-{self.talk:.0%}".rstrip("%") if self.load == "speech" else ""
-        again = f"-r{self.repetition}" if self.repetition else ""
-        return f"{self.model}-{self.load}{share}-n{self.streams:02}-{self.variant}{again}"
-
-    @property
-    def seconds(self) -> float:
-        """Of audio: few streams have few utterances."""
-        if self.load != "speech":
-            return 30.0
-        return {1: 50.0, 2: 40.0}.get(self.streams, 32.0)
-
-    @property
-    def path(self) -> Path:
-        """Its results."""
-        return RESULTS / f"{self.key}.json"
-
-    def load_result(self) -> Raw | None:
-        """None before it has run."""
-        return json.loads(self.path.read_text()) if self.path.exists() else None
 
 
 class Plan:
@@ -83,8 +37,8 @@ class Plan:
                 if failed[variant] >= 2 or (size > 32 and (variant != "ours" or failed[variant])):
                     continue
                 yield cell
-                result = cell.load_result()
-                failed[variant] = failed[variant] + 1 if result is None or _is_hopeless(result) else 0
+                result = cell.read()
+                failed[variant] = failed[variant] + 1 if result is None or is_hopeless(result) else 0
 
     def quiet(self) -> Iterator[Cell]:
         """Nobody speaks."""
@@ -96,10 +50,10 @@ class Plan:
         """Twice more: the most streams that each variant holds, and the fewest that it does not."""
         edges: list[Cell] = []
         for variant in VARIANTS:
-            cells = [cell for size in sizes if (cell := Cell(model, "speech", talk, size, variant)).load_result()]
-            holds = [cell for cell in cells if _holds(cell.load_result() or {})]
-            breaks = [cell for cell in cells if cell not in holds]
-            edges += [*holds[-1:], *breaks[:1]]
+            cells = [cell for size in sizes if (cell := Cell(model, "speech", talk, size, variant)).read()]
+            held = [cell for cell in cells if (raw := cell.read()) and holds(raw)]
+            broken = [cell for cell in cells if cell not in held]
+            edges += [*held[-1:], *broken[:1]]
         for repetition in (1, 2):
             for cell in edges:
                 yield replace(cell, repetition=repetition)
@@ -116,7 +70,7 @@ class Plan:
 
 def run_all(cells: Iterator[Cell], server_core: int, driver_core: int, until: float) -> None:
     """Runs what has not run yet, until this time (`time.monotonic`)."""
-    os.sched_setaffinity(0, {driver_core})
+    prefer(driver_core)
     for cell in cells:
         if cell.path.exists():
             continue
@@ -125,9 +79,15 @@ def run_all(cells: Iterator[Cell], server_core: int, driver_core: int, until: fl
             return
         begin = time.monotonic()
         result = run(cell, server_core)
-        RESULTS.mkdir(exist_ok=True)
-        cell.path.write_text(json.dumps(result, separators=(",", ":")) + "\n")
+        write(cell, result)
         print(f"{cell.key}: {time.monotonic() - begin:.0f} s  {outline(result)}", flush=True)
+
+
+def prefer(core: int) -> None:
+    """This process and the servers that it starts go before whatever else runs on their cores, if it may."""
+    os.sched_setaffinity(0, {core})
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
 def run(cell: Cell, core: int) -> Raw:
@@ -158,8 +118,7 @@ async def _load(cell: Cell, url: str, watch: Watch) -> tuple[list[Track], list[L
     sampling = asyncio.create_task(watch.sample())
     try:
         if cell.load == "speech":
-            seeds = [1000 * cell.repetition + index for index in range(cell.streams)]
-            tracks = [track(seed, cell.seconds, cell.talk) for seed in seeds]
+            tracks = _tracks(cell)
             return tracks, await play(url, tracks, threshold)
         level = NOISE if cell.load == "noise" else 0.0
         return [], await listen_to_nothing(url, cell.streams, level, cell.seconds, threshold)
@@ -226,6 +185,7 @@ def rate(cell: Cell, tracks: list[Track], logs: list[Log], used: Raw) -> Raw:
             "messages_per_min": 60 * sum(len(log.raw) for log in logs) / audio if audio else None,
             "bytes_per_min": 60 * sum(log.bytes for log in logs) / audio if audio else None,
         },
+        "words": total.words,
         "audio_s": round(audio, 2),
         "speech_s": round(speech, 2),
         "late_s": round(max(log.latest for log in logs), 3),
@@ -234,6 +194,24 @@ def rate(cell: Cell, tracks: list[Track], logs: list[Log], used: Raw) -> Raw:
         "first": [_millis(heard.first) for heard in total.utterances],
         "final": [_millis(heard.final) for heard in total.utterances],
     }
+
+
+def rescore(cell: Cell) -> None:
+    """Scores the messages of a cell again, as far as they are still there."""
+    raw, kept = cell.read(), LOGS / f"{cell.key}.json.gz"
+    if raw is None or not kept.exists():
+        return
+    with gzip.open(kept, "rt") as file:
+        logs = [_log(row) for row in json.load(file)]
+    tracks = _tracks(cell) if cell.load == "speech" else []
+    write(cell, raw | rate(cell, tracks, logs, raw))
+
+
+def write(cell: Cell, raw: Raw) -> None:
+    """Its file; seconds to the tenth of a millisecond."""
+    FOLDER.mkdir(exist_ok=True)
+    raw["metrics"] = {k: round(v, 4) if isinstance(v, float) else v for k, v in raw["metrics"].items()}
+    cell.path.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
 
 
 def outline(result: Raw) -> str:
@@ -254,19 +232,25 @@ def _millis(seconds: float | None) -> int | None:
     return None if seconds is None else round(1000 * seconds)
 
 
+def _tracks(cell: Cell) -> list[Track]:
+    """The same for every variant."""
+    return [track(1000 * cell.repetition + index, cell.seconds, cell.talk) for index in range(cell.streams)]
+
+
+def _log(row: Raw) -> Log:
+    log = Log(
+        raw=[(at, text) for at, text in row["raw"]], problem=row["problem"], sent=row["sent"], tail_at=row["tail_at"],
+        latest=row["latest"],
+    )  # fmt: skip
+    log.shown = [shown for at, text in log.raw if (shown := parse(at, text))]
+    return log
+
+
 def _keep(cell: Cell, logs: list[Log]) -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
-    rows = [{"tail_at": log.tail_at, "sent": log.sent, "raw": log.raw} for log in logs]
+    rows = [
+        {"tail_at": log.tail_at, "sent": log.sent, "problem": log.problem, "latest": log.latest, "raw": log.raw}
+        for log in logs
+    ]
     with gzip.open(LOGS / f"{cell.key}.json.gz", "wt", compresslevel=3) as file:
         json.dump(rows, file)
-
-
-def _is_hopeless(result: Raw) -> bool:
-    metrics = result["metrics"]
-    late = metrics["final_p95"] is None or metrics["final_p95"] > SLOW
-    return bool(late or metrics["never_final"] or result["unserved"])
-
-
-def _holds(result: Raw) -> bool:
-    """All finals, in time."""
-    return not _is_hopeless(result) and bool(result["metrics"]["final_p95"] < LIMIT)

@@ -22,7 +22,7 @@ MAX_CLIENTS = 256
 START = 60.0
 STOP = 10.0
 """Seconds until a server listens, and until it is killed."""
-TICKS = os.sysconf("SC_CLK_TCK")
+TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ VARIANTS = {
     for variant in (
         Variant("ours", "Earshot"),
         Variant("tuned", "whisper-live, T=2", threshold=2),
-        Variant("batch", "whisper-live, batch mode", options=("--batch",)),
+        Variant("batch", "whisper-live, batch mode, T=2", threshold=2, options=("--batch",)),
         Variant("default", "whisper-live, default"),
     )
 }
@@ -87,8 +87,8 @@ class Server:
         return sum(map(_cpu, tree(self._process.pid)))
 
     def memory(self) -> float:
-        """MiB of proportional set size, with its children."""
-        return sum(map(_pss, tree(self._process.pid))) / 1024
+        """MiB of resident set size, with its children; what they share counts for each."""
+        return sum(map(_resident, tree(self._process.pid))) * PAGE / 2**20
 
     def threads(self) -> int:
         """With its children's."""
@@ -148,11 +148,10 @@ def _cpu(pid: int) -> float:
     return 0.0
 
 
-def _pss(pid: int) -> int:
+def _resident(pid: int) -> int:
+    """Pages."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return 0
 
 

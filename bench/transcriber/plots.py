@@ -1,0 +1,107 @@
+"""The figures of the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.transcriber.results import LIMIT, SIZES, Results, is_hopeless
+from bench.transcriber.servers import VARIANTS
+
+STYLE = {"ours": ("#0b6e4f", "o"), "tuned": ("#c8553d", "s"), "batch": ("#e09f3e", "D"), "default": ("#7a7a7a", "^")}
+"""Colour and marker."""
+LOADS = (("demo", 1.0), ("demo", 0.25), ("base", 1.0))
+
+
+def title(model: str, talk: float) -> str:
+    """Of a load."""
+    return f"{'demo model' if model == 'demo' else 'base-shaped model'}, {talk:.0%} talk"
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Writes the figures that there is data for."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams |= {
+        "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
+        "legend.frameon": False, "figure.dpi": 120, "axes.titlesize": 10, "axes.titleweight": "bold",
+    }  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    made = [
+        _by_streams(results, folder / "latency.png", "final_p95", "final latency p95, s", logarithmic=True),
+        _by_streams(results, folder / "cpu.png", "cpu_per_speech_s", "CPU-s per second of speech", logarithmic=True),
+        _by_streams(results, folder / "memory.png", "memory", "memory (RSS), MiB", logarithmic=False),
+    ]
+    if "soak" in results.extra:
+        made.append(_soak(results.extra["soak"], folder / "soak.png"))
+    return made
+
+
+def _by_streams(results: Results, path: Path, metric: str, label: str, *, logarithmic: bool) -> Path:
+    """One panel per load: a metric over the number of streams; hollow where something was lost."""
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, len(LOADS), figsize=(11, 3.6), sharey=True, constrained_layout=True)
+    for panel, (model, talk) in zip(panels, LOADS, strict=True):
+        for key, variant in VARIANTS.items():
+            _line(panel, results, (model, talk, key), metric, variant.title)
+        if metric == "final_p95":
+            panel.axhline(LIMIT, color="black", linewidth=0.8, linestyle=":")
+            panel.annotate("2 s", (1, LIMIT), xytext=(0, 2), textcoords="offset points", fontsize=8)
+        panel.set_title(title(model, talk))
+        panel.set_xscale("log", base=2)
+        sizes = SIZES[:4] if model == "base" else SIZES
+        panel.set_xticks(sizes, [str(size) for size in sizes])
+        panel.minorticks_off()
+        panel.set_xlabel("streams on one core")
+        if logarithmic:
+            panel.set_yscale("log")
+            panel.yaxis.set_major_formatter("{x:g}")
+        else:
+            panel.set_ylim(bottom=0)
+    panels[0].set_ylabel(label)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    return _save(figure, path)
+
+
+def _line(panel: Any, results: Results, load: tuple[str, float, str], metric: str, name: str) -> None:
+    model, talk, key = load
+    colour, marker = STYLE[key]
+    points = []
+    for size in SIZES:
+        rows = results.repetitions(model, talk, size, key)
+        values = [raw["memory_mib"][1] if metric == "memory" else raw["metrics"][metric] for raw in rows]
+        values = sorted(value for value in values if value is not None)
+        if values:
+            points.append((size, values, any(map(is_hopeless, rows))))
+    if not points:
+        return
+    middles = [values[len(values) // 2] for _, values, _ in points]
+    panel.plot([size for size, _, _ in points], middles, color=colour, linewidth=1.6, marker=marker, label=name)
+    for (size, values, lossy), middle in zip(points, middles, strict=True):
+        panel.vlines(size, values[0], values[-1], color=colour, linewidth=1.2)
+        if lossy:
+            panel.plot(size, middle, marker=marker, color=colour, markerfacecolor="white", zorder=3)
+
+
+def _soak(soak: dict[str, Any], path: Path) -> Path:
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.0), sharey=True, constrained_layout=True)
+    colour = STYLE["ours"][0]
+    left.plot([at / 60 for at, _ in soak["long"]], [mib for _, mib in soak["long"]], color=colour, linewidth=1)
+    left.set(title=f"{soak['streams']} streams that come and go", xlabel="minutes", ylabel="memory (RSS), MiB")
+    right.plot([count for count, _ in soak["short"]], [mib for _, mib in soak["short"]], color=colour, linewidth=1)
+    right.set(title=f"then {soak['connects']:,} clients of one second", xlabel="clients")
+    left.set_ylim(bottom=0)
+    return _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from matplotlib import pyplot as plt
+
+    figure.savefig(path)
+    plt.close(figure)
+    return path

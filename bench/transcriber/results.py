@@ -1,0 +1,118 @@
+"""The raw results as numbers: medians over repetitions, and how many streams a server holds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+SLOW, LIMIT = 10.0, 2.0
+"""Final p95 in seconds that is hopeless, and that is wanted."""
+SIZES = (1, 2, 4, 8, 16, 32, 48, 64)
+"""Streams; more than 32 only for who holds 32."""
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is measured.
+
+    Args:
+        load: speech, silence or noise.
+        talk: Share of the time in which somebody speaks, of each stream.
+    """
+
+    model: str
+    load: str
+    talk: float
+    streams: int
+    variant: str
+    repetition: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its file's name."""
+        share = f"-{self.talk:.0%}".rstrip("%") if self.load == "speech" else ""
+        again = f"-r{self.repetition}" if self.repetition else ""
+        return f"{self.model}-{self.load}{share}-n{self.streams:02}-{self.variant}{again}"
+
+    @property
+    def seconds(self) -> float:
+        """Of audio: few streams have few utterances."""
+        if self.load != "speech":
+            return 30.0
+        return {1: 50.0, 2: 40.0}.get(self.streams, 32.0)
+
+    @property
+    def path(self) -> Path:
+        """Its results."""
+        return FOLDER / f"{self.key}.json"
+
+    def read(self) -> Raw | None:
+        """None before it has run."""
+        return json.loads(self.path.read_text()) if self.path.exists() else None
+
+
+def is_hopeless(raw: Raw) -> bool:
+    """Far too late, or something was lost."""
+    metrics = raw["metrics"]
+    late = metrics["final_p95"] is None or metrics["final_p95"] > SLOW
+    return bool(late or metrics["never_final"] or raw["unserved"] or not raw["survived"])
+
+
+def holds(raw: Raw) -> bool:
+    """All finals, in time."""
+    return not is_hopeless(raw) and bool(raw["metrics"]["final_p95"] < LIMIT)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All cells that were run.
+
+    Args:
+        cells: key → result, repetitions included.
+        extra: machine, offline and soak, as far as they are there.
+    """
+
+    cells: dict[Cell, Raw]
+    extra: dict[str, Raw]
+
+    def repetitions(self, model: str, talk: float, streams: int, variant: str) -> list[Raw]:
+        """Of one load."""
+        first = Cell(model, "speech", talk, streams, variant)
+        return [raw for cell, raw in self.cells.items() if replace(cell, repetition=0) == first]
+
+    def middle(self, model: str, talk: float, streams: int, variant: str, metric: str) -> float | None:
+        """Median over the repetitions; None where it was not measured or there was nothing to measure."""
+        rows = [raw["metrics"][metric] for raw in self.repetitions(model, talk, streams, variant)]
+        return statistics.median(rows) if rows and None not in rows else None
+
+    def capacity(self, model: str, talk: float, variant: str) -> int:
+        """The most streams that it holds in most repetitions, and all sizes below; 0: not even one."""
+        best = 0
+        for size in SIZES:
+            rows = self.repetitions(model, talk, size, variant)
+            if not rows or sum(map(holds, rows)) * 2 <= len(rows):
+                break
+            best = size
+        return best
+
+    def speech(self, variant: str) -> list[tuple[Cell, Raw]]:
+        """Every cell of a variant with speech."""
+        return [(c, raw) for c, raw in self.cells.items() if c.variant == variant and c.load == "speech"]
+
+
+def read() -> Results:
+    """What is in the results folder."""
+    cells, extra = {}, {}
+    for path in sorted(FOLDER.glob("*.json")):
+        raw = json.loads(path.read_text())
+        if "cell" in raw:
+            cells[Cell(**raw["cell"])] = raw
+        else:
+            extra[path.stem] = raw
+    return Results(cells, extra)

@@ -1,0 +1,134 @@
+"""What is promised, what was measured, and whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from bench.transcriber.results import LIMIT, Raw, Results, holds
+from bench.transcriber.servers import VARIANTS
+
+THEIRS = tuple(key for key in VARIANTS if key != "ours")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise."""
+
+    text: str
+    measured: str
+    holds: bool | None
+    """None: not measured."""
+
+
+def targets(results: Results) -> list[Target]:
+    """Promised, measured, kept or not."""
+    middle, capacity = results.middle, results.capacity
+    one, base = partial(middle, "demo", 1.0, 1, "ours"), partial(middle, "base", 1.0, 1, "ours")
+    rows = []
+    for model, least in (("demo", 10), ("base", 5)):
+        ours, best = capacity(model, 1.0, "ours"), max(capacity(model, 1.0, key) for key in THEIRS)
+        ratio = f"{ours} : {best}" + (f" = {ours / best:.0f}×" if best else " (none of its modes holds one stream)")
+        rows.append(
+            Target(f"≥ {least}× the streams at p95 final < {LIMIT:g} s, {model}", ratio, ours >= least * max(1, best))
+        )
+    rows += [
+        _at_most("demo, 1 stream: final p50 ≤ 0.45 s", one("final_p50"), 0.45),
+        _at_most("demo, 1 stream: final p95 ≤ 0.7 s", one("final_p95"), 0.7),
+        _at_most("demo, 1 stream: first text p95 ≤ 0.7 s", one("first_p95"), 0.7),
+        _at_most("base, 1 stream: final p95 ≤ 1.5 s", base("final_p95"), 1.5),
+        _at_most("base, 1 stream: first text p95 ≤ 1.2 s", base("first_p95"), 1.2),
+    ]
+    own, theirs = one("cpu_per_speech_s"), [middle("demo", 1.0, 1, key, "cpu_per_speech_s") for key in THEIRS]
+    ratios = [their / own for their in theirs if own and their]
+    rows.append(
+        Target(
+            "CPU per second of speech ≥ 10× lower, demo, 1 stream",
+            " · ".join(f"{ratio:.1f}× ({VARIANTS[key].title})" for key, ratio in zip(THEIRS, ratios, strict=False)),
+            min(ratios) >= 10 if ratios else None,
+        )
+    )
+    return rows + _qualities(results) + _quiet(results) + _memory(results)
+
+
+def _qualities(results: Results) -> list[Target]:
+    mine = results.speech("ours")
+    if not mine:
+        return []
+    kept = [raw for _, raw in mine if holds(raw)]
+    changes = sum(raw["metrics"]["changes"] for _, raw in mine)
+    worst = max(raw["metrics"]["ne"] for _, raw in mine)
+    halves = [
+        (results.middle("demo", 1.0, 1, key, "upwr") or 0.0) for key in THEIRS
+    ]  # fmt: skip
+    own = results.middle("demo", 1.0, 1, "ours", "upwr") or 0.0
+    wer = _pooled_wer(kept)
+    offline = results.extra.get("offline", {}).get("wer")
+    tails = sum(raw["metrics"]["tail"] * raw["cell"]["streams"] for raw in kept) / sum(
+        r["cell"]["streams"] for r in kept
+    )
+    lost = sum(raw["metrics"]["never_final"] for raw in kept)
+    bytes_ratio = [
+        theirs / ours
+        for key in THEIRS
+        if (theirs := results.middle("demo", 1.0, 1, key, "bytes_per_min"))
+        and (ours := results.middle("demo", 1.0, 1, "ours", "bytes_per_min"))
+    ]
+    return [
+        Target("0 changes of committed text, in every cell", str(changes), changes == 0),
+        Target("normalized erasure ≤ 0.2, in every cell", f"at most {worst:.2f}", worst <= 0.2),
+        Target("UPWR at most half, demo, 1 stream", f"{own:.3f} : {min(halves):.3f}", own <= min(halves) / 2),
+        Target(
+            "WER within 1 point of offline decoding, all loads that hold",
+            f"{wer:.2%} : {offline:.2%}" if offline is not None else f"{wer:.2%}",
+            None if offline is None else wer <= offline + 0.01,
+        ),
+        Target("every word before END_OF_AUDIO heard, all loads that hold", f"{tails:.1%}", tails > 0.99),
+        Target("no utterance without a final, all loads that hold", str(lost), lost == 0),
+        Target(
+            "bytes per minute ÷ 5, demo, 1 stream",
+            " · ".join(f"{ratio:.1f}" for ratio in bytes_ratio),
+            bool(bytes_ratio) and min(bytes_ratio) >= 5,
+        ),
+    ]
+
+
+def _quiet(results: Results) -> list[Target]:
+    rows = []
+    for load in ("silence", "noise"):
+        raw = next((r for c, r in results.cells.items() if (c.variant, c.load) == ("ours", load)), None)
+        if raw is not None:
+            said = raw["metrics"]["committed_words"] + raw["metrics"]["partial_words"]
+            cost = raw["metrics"]["cpu_per_stream"]
+            rows += [
+                Target(f"0 words on {load}", str(said), said == 0),
+                Target(f"a stream of {load} < 1 % of a core", f"{cost:.2%}", cost < 0.01),
+            ]
+    return rows
+
+
+def _memory(results: Results) -> list[Target]:
+    if (soak := results.extra.get("soak")) is None:
+        return []
+    rows = []
+    for key, unit in (("mib_per_hour", "MiB per hour"), ("mib_per_1000_clients", "MiB per 1,000 clients")):
+        found = soak["trends"][key]
+        load = f"{soak['minutes']:g} min" if key == "mib_per_hour" else f"{soak['connects']:,} clients"
+        shown = f"{found['slope']:+.2f} {unit} (95 %: {found['low']:+.2f} … {found['high']:+.2f})"
+        rows.append(Target(f"memory does not grow over {load}", shown, found["low"] <= 0.0))
+    return rows
+
+
+def _pooled_wer(rows: Iterable[Raw]) -> float:
+    errors = words = 0.0
+    for raw in rows:
+        errors += raw["metrics"]["wer"] * raw["words"]
+        words += raw["words"]
+    return errors / words if words else 0.0
+
+
+def _at_most(text: str, value: float | None, limit: float) -> Target:
+    return Target(
+        text, "not measured" if value is None else f"{value:.2f} s", None if value is None else value <= limit
+    )
