@@ -87,7 +87,7 @@ def prefer(core: int) -> None:
     """This process and the servers that it starts go before whatever else runs on their cores, if it may."""
     os.sched_setaffinity(0, {core})
     with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
 def run(cell: Cell, core: int) -> Raw:

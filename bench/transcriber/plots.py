@@ -54,6 +54,7 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
         sizes = SIZES[:4] if model == "base" else SIZES
         panel.set_xticks(sizes, [str(size) for size in sizes])
         panel.minorticks_off()
+        panel.set_xlim(0.85, sizes[-1] * 1.18)
         panel.set_xlabel("streams on one core")
         if logarithmic:
             panel.set_yscale("log")

@@ -101,9 +101,9 @@ class Results:
             best = size
         return best
 
-    def speech(self, variant: str) -> list[tuple[Cell, Raw]]:
+    def speech(self, variant: str) -> list[Raw]:
         """Every cell of a variant with speech."""
-        return [(c, raw) for c, raw in self.cells.items() if c.variant == variant and c.load == "speech"]
+        return [raw for cell, raw in self.cells.items() if cell.variant == variant and cell.load == "speech"]
 
 
 def read() -> Results:

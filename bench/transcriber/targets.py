@@ -29,10 +29,11 @@ def targets(results: Results) -> list[Target]:
     rows = []
     for model, least in (("demo", 10), ("base", 5)):
         ours, best = capacity(model, 1.0, "ours"), max(capacity(model, 1.0, key) for key in THEIRS)
-        ratio = f"{ours} : {best}" + (f" = {ours / best:.0f}×" if best else " (none of its modes holds one stream)")
-        rows.append(
-            Target(f"≥ {least}× the streams at p95 final < {LIMIT:g} s, {model}", ratio, ours >= least * max(1, best))
-        )
+        tried = all(results.repetitions(model, 1.0, 1, key) for key in ("ours", "tuned"))
+        ratio = f"{ours} : {best}" + (f" = {ours / best:.0f}×" if best else " (no mode of it holds one stream)")
+        held = ours >= least * max(1, best) if tried else None
+        text = f"≥ {least}× the streams at p95 final < {LIMIT:g} s, {model}"
+        rows.append(Target(text, ratio if tried else "not measured", held))
     rows += [
         _at_most("demo, 1 stream: final p50 ≤ 0.45 s", one("final_p50"), 0.45),
         _at_most("demo, 1 stream: final p95 ≤ 0.7 s", one("final_p95"), 0.7),
@@ -40,58 +41,49 @@ def targets(results: Results) -> list[Target]:
         _at_most("base, 1 stream: final p95 ≤ 1.5 s", base("final_p95"), 1.5),
         _at_most("base, 1 stream: first text p95 ≤ 1.2 s", base("first_p95"), 1.2),
     ]
-    own, theirs = one("cpu_per_speech_s"), [middle("demo", 1.0, 1, key, "cpu_per_speech_s") for key in THEIRS]
-    ratios = [their / own for their in theirs if own and their]
-    rows.append(
-        Target(
-            "CPU per second of speech ≥ 10× lower, demo, 1 stream",
-            " · ".join(f"{ratio:.1f}× ({VARIANTS[key].title})" for key, ratio in zip(THEIRS, ratios, strict=False)),
-            min(ratios) >= 10 if ratios else None,
-        )
-    )
-    return rows + _qualities(results) + _quiet(results) + _memory(results)
+    return [*rows, _cpu(results), *_qualities(results), *_quiet(results), *_memory(results)]
+
+
+def _cpu(results: Results) -> Target:
+    """Against each of its modes; the least counts."""
+    ratios = _ratios(results, "cpu_per_speech_s")
+    shown = " · ".join(f"{ratio:.1f}× ({VARIANTS[key].title})" for key, ratio in ratios.items())
+    text = "CPU per second of speech ≥ 10× lower, demo, 1 stream"
+    return Target(text, shown or "not measured", min(ratios.values()) >= 10 if ratios else None)
+
+
+def _ratios(results: Results, metric: str) -> dict[str, float]:
+    """Theirs to ours, one stream of the demo model."""
+    ours = results.middle("demo", 1.0, 1, "ours", metric)
+    theirs = {key: results.middle("demo", 1.0, 1, key, metric) for key in THEIRS}
+    return {key: value / ours for key, value in theirs.items() if value is not None and ours}
 
 
 def _qualities(results: Results) -> list[Target]:
     mine = results.speech("ours")
-    if not mine:
+    kept = [raw for raw in mine if holds(raw)]
+    if not kept:
         return []
-    kept = [raw for _, raw in mine if holds(raw)]
-    changes = sum(raw["metrics"]["changes"] for _, raw in mine)
-    worst = max(raw["metrics"]["ne"] for _, raw in mine)
-    halves = [
-        (results.middle("demo", 1.0, 1, key, "upwr") or 0.0) for key in THEIRS
-    ]  # fmt: skip
-    own = results.middle("demo", 1.0, 1, "ours", "upwr") or 0.0
-    wer = _pooled_wer(kept)
-    offline = results.extra.get("offline", {}).get("wer")
-    tails = sum(raw["metrics"]["tail"] * raw["cell"]["streams"] for raw in kept) / sum(
-        r["cell"]["streams"] for r in kept
-    )
-    lost = sum(raw["metrics"]["never_final"] for raw in kept)
-    bytes_ratio = [
-        theirs / ours
-        for key in THEIRS
-        if (theirs := results.middle("demo", 1.0, 1, key, "bytes_per_min"))
-        and (ours := results.middle("demo", 1.0, 1, "ours", "bytes_per_min"))
-    ]
-    return [
+    changes = sum(raw["metrics"]["changes"] for raw in mine)
+    erasure = max(raw["metrics"]["ne"] or 0.0 for raw in mine)
+    wer, offline = _pooled_wer(kept), results.extra.get("offline", {}).get("wer")
+    streams = sum(raw["cell"]["streams"] for raw in kept)
+    tails = sum(raw["metrics"]["tail"] * raw["cell"]["streams"] for raw in kept) / streams
+    rows = [
         Target("0 changes of committed text, in every cell", str(changes), changes == 0),
-        Target("normalized erasure ≤ 0.2, in every cell", f"at most {worst:.2f}", worst <= 0.2),
-        Target("UPWR at most half, demo, 1 stream", f"{own:.3f} : {min(halves):.3f}", own <= min(halves) / 2),
-        Target(
-            "WER within 1 point of offline decoding, all loads that hold",
-            f"{wer:.2%} : {offline:.2%}" if offline is not None else f"{wer:.2%}",
-            None if offline is None else wer <= offline + 0.01,
-        ),
+        Target("normalized erasure ≤ 0.2, in every cell", f"at most {erasure:.2f}", erasure <= 0.2),
         Target("every word before END_OF_AUDIO heard, all loads that hold", f"{tails:.1%}", tails > 0.99),
-        Target("no utterance without a final, all loads that hold", str(lost), lost == 0),
-        Target(
-            "bytes per minute ÷ 5, demo, 1 stream",
-            " · ".join(f"{ratio:.1f}" for ratio in bytes_ratio),
-            bool(bytes_ratio) and min(bytes_ratio) >= 5,
-        ),
     ]
+    if offline is not None:
+        text = "WER within 1 point of offline decoding, all loads that hold"
+        rows.append(Target(text, f"{wer:.2%} : {offline:.2%}", wer <= offline + 0.01))
+    if ratios := _ratios(results, "upwr"):
+        least = min(ratios.values())
+        rows.append(Target("UPWR at most half, demo, 1 stream", f"at least {least:.1f}× lower", least >= 2))
+    if ratios := _ratios(results, "bytes_per_min"):
+        shown = " · ".join(f"÷ {ratio:.1f} ({VARIANTS[key].title})" for key, ratio in ratios.items())
+        rows.append(Target("bytes per minute ÷ 5, demo, 1 stream", shown, min(ratios.values()) >= 5))
+    return rows
 
 
 def _quiet(results: Results) -> list[Target]:
