@@ -41,8 +41,9 @@ class Metrics:
         new = self._new
         self.clients = new(Gauge, "clients", "Connections being served")
         self.refused = new(
-            Counter, "refused", "Connections refused: `full` or draining, `key`, `origin`, `connections` (too many "
-            "before their first message), `handshake` (a first message that says nothing we know), `timeout`", "reason",
+            Counter, "refused", "Connections refused: `full` or draining, `load` (finals are late already), `key`, "
+            "`origin`, `connections` (too many in their handshake), `handshake` (a first message that cannot be "
+            "granted), `timeout` (none)", "reason",
         )  # fmt: skip
         self.closed = new(Counter, "closed", "Connections that we gave up: `silent`, `too slow`", "reason")
         self.bad_messages = new(Counter, "bad_messages", "Malformed messages")
@@ -68,7 +69,9 @@ class Metrics:
         self.restarts = new(Counter, "engine_restarts", "Times the model's process was replaced")
 
         self.waiting = new(Gauge, "waiting", "Streams with a pass due")
-        self.backlog = new(Gauge, "backlog_seconds", "Received audio not yet decided, of the stream with most of it")
+        self.backlog = new(
+            Gauge, "backlog_seconds", "Audio received and not decided, of the stream with most; open utterances count"
+        )
         self.level = new(Gauge, "level", "Load shedding: 0 none; the higher, the fewer and shorter the partials")
         self.shed = new(Counter, "partials_shed", "Partials left out to keep finals in time")
         self._factor = new(

@@ -17,7 +17,7 @@ from transcriber.connection import Connection
 from transcriber.core.session import Session, SpeechProbability
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
-from transcriber.protocol import MAX_MESSAGE_BYTES, Handshake, ProtocolError, ServerProtocol
+from transcriber.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
 from transcriber.worker import Worker
 
 HANDSHAKE_TIMEOUT = 10.0
@@ -26,8 +26,8 @@ WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
 BACKLOG = 64
 """Connections that the kernel keeps for us until we accept them, and that we accept in one go."""
-MOST_QUEUED = 4
-"""Frames of a client that have been received and not looked at; then its socket is read no more."""
+MOST_QUEUED = 0
+"""Frames that may wait for us while a client's socket is read on: one at a time, for each may have a megabyte."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,8 @@ class Server:
         self._max_clients = max_clients
         self._access = access
         self._metrics = metrics
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
+        metrics.backlog.set_function(self._backlog)
         self._draining = False
         self._empty = asyncio.Event()
 
@@ -119,10 +120,17 @@ class Server:
         except ProtocolError as error:
             await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
             return None
-        if self._draining or self.clients >= self._max_clients:
-            await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, "full", "server full or draining")
+        is_full = self._draining or self.clients >= self._max_clients
+        if is_full or not self._worker.admits:
+            reason, problem = ("full", "full or draining") if is_full else ("load", "too late with the streams it has")
+            await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, reason, problem)
             return None
         return protocol.handshake
+
+    def _backlog(self) -> float:
+        """Seconds of audio received and not decided, of the stream with most of it."""
+        waiting = (protocol.received_until - session.decided for protocol, session in self._connections.values())
+        return max(waiting, default=0) / SAMPLE_RATE
 
     def _check(self, handshake: Handshake | None) -> None:
         known = self._decoder.languages
@@ -137,7 +145,7 @@ class Server:
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
         session = Session(handshake, self._speech(), protocol.granted, protocol.clock_start)
         connection = Connection(socket, protocol, session, self._worker, self._metrics)
-        self._connections.add(connection)
+        self._connections[connection] = (protocol, session)
         self._metrics.clients.set(self.clients)
         log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
         if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
@@ -147,7 +155,7 @@ class Server:
                 await socket.send(message)
             await connection.serve()
         finally:
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._metrics.clients.set(self.clients)
             self._empty.set()
             log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)

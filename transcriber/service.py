@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from dataclasses import replace
 
 import structlog
 
@@ -113,21 +114,20 @@ class Service:
 
     def status(self) -> Status:
         """For health checks."""
-        now, worker = asyncio.get_running_loop().time(), self._worker
-        decoder_is_up = self._decoder is None or self._decoder.is_up
-        self._down_since = None if decoder_is_up else self._down_since or now
-        last = getattr(worker, "last_done", None)
-        return Status(
-            model=self._settings.model,
-            max_clients=self._settings.max_clients,
-            clients=self._server.clients if self._server else 0,
-            phase=self._phase,
-            last_decode=None if last is None else now - last,
-            waiting=getattr(worker, "waiting", 0),
-            oldest_wait=worker.oldest_wait(now) if worker and hasattr(worker, "oldest_wait") else 0.0,
+        now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
+        status = Status(self._settings.model, self._settings.max_clients, phase=self._phase)
+        if worker is None or decoder is None or self._server is None:
+            return status
+        self._down_since = None if decoder.is_up else self._down_since or now
+        return replace(
+            status,
+            clients=self._server.clients,
+            last_decode=None if worker.last_done is None else now - worker.last_done,
+            waiting=worker.waiting,
+            oldest_wait=worker.oldest_wait(now),
             down=None if self._down_since is None else now - self._down_since,
             restarts=round(total(self._metrics.restarts)),
-            level=getattr(worker, "level", 0),
+            level=worker.level,
         )
 
     def _announce(self) -> None:

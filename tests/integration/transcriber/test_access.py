@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from tests.support.certificates import write_pair
-from tests.support.scripted_engine import tone
+from tests.support.scripted_engine import ScriptedEngine, tone
 from tests.support.transcribing import serving, talking
 from transcriber.access import GRACE, MOST_WAITING_EACH
 from transcriber.config import SettingsError
@@ -99,6 +99,40 @@ async def test_a_browser_page_may_only_connect_when_its_origin_is_listed() -> No
             assert status == 403
             assert "--allow-origin" in text
         assert refused(running.metrics, "origin") == 3
+
+
+async def test_a_server_that_is_late_admits_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another stream would make the finals of the others later still: WAIT, with a reason of its own."""
+    monkeypatch.setattr("transcriber.worker.Worker.admits", False)
+    async with serving() as running, connect(running.url, proxy=None) as socket:
+        await socket.send(OURS.serialise())
+        assert '"WAIT"' in str(await socket.recv())
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert refused(running.metrics, "load") == 1
+
+
+async def test_the_backlog_is_that_of_the_stream_with_most() -> None:
+    """Seconds that are heard and not decided; none when all is."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+
+    def backlog(metrics: Metrics) -> float:
+        [sample] = next(iter(metrics.backlog.collect())).samples
+        return sample.value
+
+    async with serving(engine) as running, talking(running.url, OURS) as one, talking(running.url, OURS) as other:
+        await one.say(tone("alpha", 3))
+        await other.say(tone("bravo", 1))
+        end, _ = await one.end_utterance(), await other.end_utterance()
+        async with asyncio.timeout(5):
+            while backlog(running.metrics) < 2.9:  # noqa: ASYNC110  # no event says that a server has read
+                await asyncio.sleep(0.01)
+        assert backlog(running.metrics) == pytest.approx(3, abs=0.1)
+        engine.go.set()
+        await one.acked(end)
+        await other.acked(16_000)
+        assert backlog(running.metrics) == 0
 
 
 @asynccontextmanager
