@@ -81,7 +81,7 @@ class Worker:
     def poke(self, session: Session) -> None:
         """The session has heard something: perhaps a final is ready, perhaps it wants a pass."""
         if segments := session.release():
-            self._show(session, segments)
+            self._show(session, segments, self._now())
         if (want := session.want()) is not None:
             self._scheduler.offer(session, want)
             self._wake.set()
@@ -142,10 +142,10 @@ class Worker:
             for session in sessions:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
-        now = self._now()
+        now = self.last_done = self._now()
         for session, job, result in zip(sessions, jobs, results, strict=True):
             self._finish(session, job, result, now)
-            self._note(session, job, result, now - began, now)
+            self._note(job, result, now - began)
 
     def _finish(self, session: Session, job: Job, result: Result, now: float) -> None:
         if session not in self._listeners:
@@ -158,32 +158,39 @@ class Worker:
                 self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
         else:
             segments = session.finish(job, result.hypothesis)
-        self._show(session, segments)
+        if segments and job.work.kind is Kind.FIRST_PARTIAL:
+            self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
+        self._show(session, segments, now)
         self.poke(session)
 
-    def _show(self, session: Session, segments: list[WireSegment]) -> None:
+    def _show(self, session: Session, segments: list[WireSegment], now: float) -> None:
+        if session.is_live and any(segment.completed for segment in segments):
+            self._metrics.final_latency.observe(now - session.ended_at)
         self._listeners[session].show(segments)
 
     # --- decoding --------------------------------------------------------------------------------------------------
 
     async def _decode(self, jobs: Sequence[Job]) -> list[Result]:
-        """Nothing for silence; a second try with the full window for what went astray, where there is time for it."""
-        results: dict[int, Result] = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR}
-        await self._attempt({n: job.window for n, job in enumerate(jobs) if n not in results}, results)
+        """Nothing where nobody speaks; a second try for what went astray, where there is time for it.
+
+        That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same.
+        """
+        results = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR or not job.is_speech}
+        await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         again = {
-            n: replace(jobs[n].window, full=True)
+            n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None))
             for n, result in results.items()
             if result.verdict in ASTRAY and (jobs[n].window.careful or not self._load.level)
         }
         await self._attempt(again, results)
         return [results[n] for n in range(len(jobs))]
 
-    async def _attempt(self, windows: dict[int, Window], results: dict[int, Result]) -> None:
-        if not windows:
+    async def _attempt(self, jobs: dict[int, Job], results: dict[int, Result]) -> None:
+        if not jobs:
             return
-        hypotheses = await self._isolate(list(windows.values()))
-        for (n, window), hypothesis in zip(windows.items(), hypotheses, strict=True):
-            results[n] = _judged(window, hypothesis)
+        hypotheses = await self._isolate([job.window for job in jobs.values()])
+        for (n, job), hypothesis in zip(jobs.items(), hypotheses, strict=True):
+            results[n] = _judged(job, hypothesis)
 
     async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
         """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
@@ -206,6 +213,7 @@ class Worker:
 
     async def _watch_load(self) -> None:
         """Sheds and takes back; runs also while nothing is decoded."""
+        shed = 0
         while True:
             await asyncio.sleep(TICK)
             if self._load.update(self._now()):
@@ -213,15 +221,15 @@ class Worker:
                 for session in self._listeners:
                     session.adapt(self._load.effort)
             self._metrics.level.set(self._load.level)
+            self._metrics.backlog.set(max((session.backlog for session in self._listeners), default=0.0))
+            self._metrics.shed.inc(self._scheduler.shed - shed)
+            shed = self._scheduler.shed
 
-    def _note(self, session: Session, job: Job, result: Result, seconds: float, now: float) -> None:
+    def _note(self, job: Job, result: Result, seconds: float) -> None:
         kind = job.work.kind
         name = kind.name.lower()
-        self.last_done = now
         self._metrics.passes.labels(name, result.verdict).inc()
         self._metrics.decoding.labels(name).observe(seconds)
-        if kind is Kind.FINAL and session.is_live:
-            self._metrics.final_latency.observe(now - job.work.utterance.closed_at)
         (log.info if kind.is_careful else log.debug)(
             "decoding.done",
             kind=name,
@@ -235,15 +243,16 @@ class Worker:
 ASTRAY = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
 
 
-def _judged(window: Window, hypothesis: Hypothesis | None) -> Result:
+def _judged(job: Job, hypothesis: Hypothesis | None) -> Result:
     if hypothesis is None:
         return Result("failed", failed=True)
     verdict = judge(
         hypothesis.text,
-        seconds=len(window.samples) / SAMPLE_RATE,
+        seconds=len(job.window.samples) / SAMPLE_RATE,
+        speech_seconds=job.speech / SAMPLE_RATE,
         tokens=hypothesis.tokens,
         avg_logprob=hypothesis.avg_logprob,
         no_speech=hypothesis.no_speech,
-        prompt=window.prompt,
+        prompt=job.window.prompt,
     )
     return Result(verdict.value, hypothesis if verdict is Verdict.KEEP else None)

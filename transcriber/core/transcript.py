@@ -9,6 +9,7 @@ from transcriber.core.agreement import Agreement, Unit, units
 from transcriber.core.languages import Languages
 from transcriber.core.policy import Pass, Utterance
 from transcriber.core.stream import loudest
+from transcriber.core.vad import ONSET
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 
@@ -28,6 +29,16 @@ class Job:
     def level(self) -> float:
         """Root mean square of the loudest 32 ms."""
         return loudest(self.window.samples)
+
+    @property
+    def speech(self) -> int:
+        """Samples of speech that the utterance had when the pass began."""
+        return self.work.utterance.shown
+
+    @property
+    def is_speech(self) -> bool:
+        """Enough of them: a client that says where utterances end may be wrong about what is in them."""
+        return self.speech >= ONSET
 
 
 @dataclass(slots=True)
@@ -56,6 +67,8 @@ class Transcript:
         self._spoken: dict[int, _Spoken] = {}
         self.detected: tuple[str, float] | None = None
         """The language found and its probability, once sure."""
+        self.ended_at = 0.0
+        """When the last utterance that has a final had ended."""
 
     def trim(self, utterance: Utterance) -> tuple[int, int]:
         """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
@@ -99,6 +112,7 @@ class Transcript:
         """The final that was kept, or what was committed until the engine failed."""
         spoken = self._of(utterance)
         self.forget(utterance)
+        self.ended_at = utterance.closed_at
         text = spoken.agreement.committed if spoken.kept is None else spoken.kept
         if not text or spoken.latest is None:
             return []

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 FRAME = 512
 """Samples per probability: what Silero takes, 32 ms."""
+ONSET = 2 * FRAME
+"""This much speech in a row opens the gate; a click does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,11 @@ class GateSettings:
     """A frame at least this probable is speech."""
     release: float = 0.35
     """While open, a frame at least this probable keeps it open."""
-    onset: int = 2 * FRAME
-    """This much speech in a row opens the gate; a click does not."""
+    onset: int = ONSET
     pre_roll: int = 4800
     """The utterance begins this long before its first speech frame: soft beginnings of words."""
-    hangover: int = 8000
-    """Silence that ends an utterance."""
+    hangover: int = 12 * FRAME
+    """Silence that ends an utterance: 0.38 s. Words are heard 0.05 s longer than they are said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,14 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     assert (more.text, more.words) == (" a b c", None)
 
 
+def test_what_has_no_speech_in_it_is_not_worth_a_pass() -> None:
+    """Two frames of it are needed; what comes after the pass began does not count."""
+    _, utterance = speaking()
+    for shown, worth in ((0, False), (1023, False), (1024, True)):
+        utterance.shown = shown
+        assert (job(utterance).speech, job(utterance).is_speech) == (shown, worth)
+
+
 def test_a_partial_without_words_is_none() -> None:
     """The model heard nothing."""
     transcript, utterance = speaking()

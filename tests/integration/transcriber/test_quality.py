@@ -1,0 +1,107 @@
+"""What is not speech gives no text: real detector, demo model, real socket, and the sounds that fool models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.integration.transcriber.test_demo_model import clips
+from tests.support import noises
+from tests.support.noises import Sound
+from tests.support.transcribing import serving, talking
+from transcriber.config import Settings
+from transcriber.core.windows import Window
+from transcriber.engine.base import Engine
+from transcriber.engine.faster_whisper import load
+from transcriber.engine.silero import SileroModel
+from transcriber.protocol import EXTENSIONS, Handshake
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+SECONDS = 10
+NAMES = "Ana Silva, Kubernetes, Earshot, quarterly budget"
+STOCK = frozenset({"ack"})
+"""The server finds utterances; with EXTENSIONS the client claims that there is one every 5 s."""
+
+SOUNDS: dict[str, Callable[[], Sound]] = {
+    "digital silence": lambda: np.zeros(SECONDS * noises.RATE, np.int16),
+    "near silence": lambda: noises.coloured(SECONDS, -70),
+    "white noise": lambda: noises.coloured(SECONDS, -5),
+    "pink noise": lambda: noises.coloured(SECONDS, -20, slope=1),
+    "brown noise": lambda: noises.coloured(SECONDS, -15, slope=2),
+    "soft hum": lambda: noises.hum(SECONDS, -40, mains=60),
+    "hum, 50 Hz": lambda: noises.hum(SECONDS, -10, mains=50),
+    "hum, 60 Hz": lambda: noises.hum(SECONDS, -10, mains=60),
+    "hum, second harmonic": lambda: noises.hum(SECONDS, -20, mains=120),
+    "keyboard": lambda: noises.keyboard(SECONDS, -6),
+    "keyboard and hum": lambda: noises.keyboard(SECONDS, -10, seed=9) + noises.hum(SECONDS, -20, mains=60),
+    "breathing": lambda: noises.breathing(SECONDS, -20),
+    "impulses": lambda: noises.impulses(SECONDS, -3),
+    "offset": lambda: noises.offset(SECONDS, -6),
+    "square wave": lambda: noises.square(SECONDS, -30, 220),
+    "dialling": lambda: noises.dial(SECONDS, -20),
+    "ringing": lambda: noises.ringing(SECONDS, -20),
+    "chords": lambda: noises.chords(SECONDS, -20),
+}
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Engine, SileroModel]:
+    """Loaded once."""
+    return load(Settings(model="demo", device="cpu")), SileroModel()
+
+
+@pytest.fixture(autouse=True)
+def faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fast as the machine can."""
+    monkeypatch.setattr("transcriber.connection.FASTEST", 1000)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "names"),
+    [(STOCK, None), (STOCK, NAMES), (EXTENSIONS, NAMES)],
+    ids=["stock", "stock-hotwords", "ours-hotwords"],
+)
+async def test_no_words_without_speech(
+    models: tuple[Engine, SileroModel], extensions: frozenset[str], names: str | None
+) -> None:
+    """Silence, noise, hum, keys, tones: not a word, also with names to expect and an utterance claimed every 5 s."""
+    engine, speech = models
+    heard = {}
+    async with serving(engine, speech=speech.stream) as running:
+        for sound, make in SOUNDS.items():
+            hello = Handshake(sound, language="en", extensions=extensions, hotwords=names, initial_prompt=names)
+            async with talking(running.url, hello) as client:
+                for piece in np.split(make(), SECONDS // 5):
+                    await client.say(piece)
+                    if extensions == EXTENSIONS:
+                        await client.end_utterance()
+                await client.socket.send(client.protocol.end_of_audio())
+                assert await client.rest() == 1000
+                heard[sound] = [segment.text for segment in client.segments]
+    assert heard == {sound: [] for sound in SOUNDS}
+
+
+def test_a_long_prompt_on_a_short_window_is_harmless(models: tuple[Engine, SileroModel]) -> None:
+    """Longer than any text that fits the sound: CTranslate2 4.8 crashes where its limit is below that length."""
+    engine, _ = models
+    hum = noises.hum(0.3, -20)
+    assert len(engine.transcribe([Window(hum, prompt=" ".join([NAMES] * n), careful=True) for n in (1, 2, 10)])) == 3
+
+
+@pytest.mark.parametrize("behind", [noises.hum(20, -35, mains=60), noises.keyboard(20, -12)], ids=["hum", "keyboard"])
+async def test_speech_is_heard_through_the_same_sounds(models: tuple[Engine, SileroModel], behind: Sound) -> None:
+    """What keeps noise out lets speech in: at least nine words in ten."""
+    engine, speech = models
+    spoken = clips()[:4]
+    hello = Handshake("u", language="en", extensions=STOCK)
+    async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+        for _, samples in spoken:
+            padded = np.pad(samples, (8000, 16000))
+            await client.say(np.clip(padded.astype(np.int32) + behind[: len(padded)], -32768, 32767).astype(np.int16))
+        await client.socket.send(client.protocol.end_of_audio())
+        assert await client.rest() == 1000
+    wanted = " ".join(text for text, _ in spoken).split()
+    got = " ".join(client.text).split()
+    assert sum(word in got for word in wanted) >= 0.9 * len(wanted)
