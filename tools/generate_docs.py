@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: the schema, the exit codes, the lifecycle. A test compares them.
+"""Writes what is derived from the code: the schema, the exit codes, the lifecycle, the metrics. A test compares them.
 
 python tools/generate_docs.py
 """
@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.errors import MEANINGS  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
+from transcriber.metrics import Metrics  # noqa: E402
 
 LIFECYCLE_HEAD = """\
 # The life of a bot
@@ -34,6 +35,43 @@ Sub-codes may be added, never removed or renamed. (Generated from `bot/core/erro
 |---:|---|---|---|---|
 """
 
+METRICS_HEAD = """\
+# What the transcriber counts
+
+`GET :9091/metrics`, for Prometheus. A histogram has `_bucket`, `_sum` and `_count`; the `process_*` series are those of
+the server's process; the model has another. (Generated from `transcriber/metrics.py` by `tools/generate_docs.py`.)
+
+| Series | Kind | Labels | |
+|---|---|---|---|
+"""
+
+METRICS_TAIL = """
+Do finals come in time? 95 % of them within:
+
+    histogram_quantile(0.95, sum by (le) (rate(transcriber_final_latency_seconds_bucket[5m])))
+
+How busy is the model? Calls under way on average, of at most `--parallel`:
+
+    sum(rate(transcriber_decoding_seconds_sum[5m]))
+
+Is anything left out, or lost?
+
+    transcriber_level > 0 or increase(transcriber_utterances_lost_total[1h]) > 0
+
+Does somebody try keys?
+
+    rate(transcriber_refused_total{reason="key"}[5m]) > 0
+"""
+
+
+def metrics() -> str:
+    """The table of the transcriber's series as Markdown."""
+    rows = [
+        f"| `{series.name}` | {series.kind} | {', '.join(f'`{label}`' for label in series.labels)} | {series.meaning} |"
+        for series in Metrics().series
+    ]
+    return METRICS_HEAD + "\n".join(rows) + "\n" + METRICS_TAIL
+
 
 def exit_codes() -> str:
     """The table of `bot.core.errors.MEANINGS` as Markdown."""
@@ -50,6 +88,7 @@ def generated() -> dict[str, str]:
     return {
         "configs/bot.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "docs/exit-codes.md": exit_codes(),
+        "docs/transcriber-metrics.md": metrics(),
         "docs/lifecycle.md": f"{LIFECYCLE_HEAD}```mermaid\n{mermaid()}```\n",
     }
 
