@@ -143,6 +143,7 @@ class Worker:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
         now = self.last_done = self._now()
+        self._metrics.decoding.labels(jobs[0].work.kind.name.lower()).observe(now - began)
         for session, job, result in zip(sessions, jobs, results, strict=True):
             self._finish(session, job, result, now)
             self._note(job, result, now - began)
@@ -229,7 +230,6 @@ class Worker:
         kind = job.work.kind
         name = kind.name.lower()
         self._metrics.passes.labels(name, result.verdict).inc()
-        self._metrics.decoding.labels(name).observe(seconds)
         (log.info if kind.is_careful else log.debug)(
             "decoding.done",
             kind=name,

@@ -1,0 +1,152 @@
+"""Health, readiness and metrics of a whole transcriber whose engine, in its own process, does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.transcriber.test_engine_process import children
+from tests.support.scripted_engine import ScriptedDetector, tone
+from tests.support.transcribing import talking
+from transcriber.config import Settings
+from transcriber.protocol import EXTENSIONS, Handshake
+from transcriber.service import Service, listen
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+OURS = Handshake("u", language="en", extensions=EXTENSIONS)
+
+
+@pytest.fixture(autouse=True)
+def tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not speech is not decoded."""
+    monkeypatch.setattr("transcriber.service.speech_model", ScriptedDetector)
+
+
+class Running:
+    """A transcriber in this loop."""
+
+    def __init__(self, url: str, web: httpx.AsyncClient) -> None:
+        self.url = url
+        self.web = web
+
+    async def says(self, path: str = "/health") -> tuple[int, dict[str, Any]]:
+        """Status and body."""
+        answer = await self.web.get(path)
+        return answer.status_code, answer.json()
+
+    async def until(self, wanted: Callable[[int, dict[str, Any]], bool], path: str = "/health") -> dict[str, Any]:
+        """Asks until the answer is as wanted."""
+        for _ in range(500):
+            said = await self.says(path)
+            if wanted(*said):
+                return said[1]
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{path} still says {said}")
+
+    async def metric(self, name: str) -> float:
+        """One series, its labels included in the name."""
+        lines = (await self.web.get("/metrics")).text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
+
+
+@asynccontextmanager
+async def running(factory: str = "scripted", model: str = "m", *, ready: bool = True) -> AsyncIterator[Running]:
+    """A transcriber until the block ends."""
+    listener, http_listener = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")
+    settings = Settings(model=model, engine=f"tests.support.engines:{factory}", max_clients=7, log_level="critical")
+    stop = asyncio.Event()
+    serving = asyncio.create_task(Service(settings, listener, http_listener).run(stop))
+    base = f"http://127.0.0.1:{http_listener.getsockname()[1]}"
+    try:
+        async with httpx.AsyncClient(
+            base_url=base, trust_env=False, transport=httpx.AsyncHTTPTransport(retries=5)
+        ) as web:
+            at = Running(f"ws://127.0.0.1:{listener.getsockname()[1]}", web)
+            if ready:
+                await at.until(lambda status, _: status == 200, "/ready")
+            yield at
+    finally:
+        stop.set()
+        await serving
+        listener.close()
+        http_listener.close()
+
+
+async def test_health_says_that_results_came_or_that_there_was_nothing_to_do() -> None:
+    """All fields; `last_decode_s` is null until the first result."""
+    async with running() as at:
+        assert await at.says() == (200, {
+            "status": "ok", "backend": "faster_whisper", "model": "m", "clients": 0, "max_clients": 7,
+            "last_decode_s": None, "waiting": 0, "oldest_wait_s": 0.0, "engine": "up", "restarts": 0, "level": 0,
+        })  # fmt: skip
+        async with talking(at.url, OURS) as client:
+            await client.say(tone("alpha"))
+            await client.acked(await client.end_utterance())
+            status, body = await at.says()
+            assert (status, body["clients"]) == (200, 1)
+            assert 0 <= body["last_decode_s"] < 5
+            assert await at.metric("transcriber_audio_seconds_total") == pytest.approx(0.6)
+            assert await at.metric('transcriber_queue_wait_seconds_count{kind="final"}') == 1
+            assert await at.metric('transcriber_decoding_seconds_count{kind="final"}') == 1
+            assert await at.metric("transcriber_final_latency_seconds_count") == 1
+            assert await at.metric("transcriber_batch_size_sum") >= 1
+            assert 0 < await at.metric("transcriber_real_time_factor") < 1
+
+
+async def test_before_the_model_is_warm_it_is_healthy_and_not_ready() -> None:
+    """Loading may take minutes; whoever kills it then starts over."""
+    async with running("slow", ready=False) as at:
+        await at.until(lambda status, body: (status, body["status"]) == (200, "starting"))
+        assert (await at.says("/ready"))[0] == 503
+
+
+async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time that the oldest pass has been due, not by the engine's own word."""
+    monkeypatch.setattr("transcriber.http.STUCK", 0.4)
+    hello = Handshake("u", language="en", extensions=EXTENSIONS, initial_prompt="sleep 1.5")
+    async with running() as at, talking(at.url, hello) as client:
+        await client.say(tone("alpha"))
+        end = await client.end_utterance()
+        body = await at.until(lambda status, _: status == 503)
+        assert (body["status"], body["oldest_wait_s"] > 0.3) == ("stalled", True)
+        assert (await at.says("/ready"))[0] == 503
+        await client.acked(end)
+        assert client.text == ["alpha"]
+        await at.until(lambda status, body: (status, body["status"]) == (200, "ok"))
+
+
+async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not ready at once, red when that takes long; then the count of replacements is one."""
+    monkeypatch.setattr("transcriber.http.DOWN", 0.3)
+    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.1))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with running("from_file", str(model)) as at:
+        model.write_text("exit", encoding="utf-8")
+        os.kill(children()[0], signal.SIGKILL)
+        body = await at.until(lambda status, _: status == 503, "/ready")
+        assert (body["status"], body["engine"]) == ("restarting", "restarting")
+        await at.until(lambda status, body: (status, body["status"]) == (503, "stalled"))
+        model.write_text("ok", encoding="utf-8")
+        body = await at.until(lambda status, _: status == 200, "/ready")
+        assert (body["engine"], body["restarts"]) == ("up", 1)
+        assert await at.metric("transcriber_engine_restarts_total") == 1
+
+
+async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP port too has only so many."""
+    monkeypatch.setattr("transcriber.http.PATIENCE", 0.3)
+    async with running() as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.web.base_url.port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost:")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        assert (await at.says())[0] == 200
