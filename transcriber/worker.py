@@ -142,7 +142,7 @@ class Worker:
             for session in sessions:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
-        now = self.last_done = self._now()
+        now = self._now()
         self._metrics.decoding.labels(jobs[0].work.kind.name.lower()).observe(now - began)
         for session, job, result in zip(sessions, jobs, results, strict=True):
             self._finish(session, job, result, now)
@@ -201,7 +201,9 @@ class Worker:
         """
         self._metrics.batch.observe(len(windows))
         try:
-            return [*await self._decoder.decode(windows)]
+            hypotheses = await self._decoder.decode(windows)
+            self.last_done = self._now()
+            return [*hypotheses]
         except (EngineFailed, EngineLost) as error:
             self._metrics.failures.inc()
             log.error("decoding.failed", windows=len(windows), problem=str(error))

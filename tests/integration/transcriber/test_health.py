@@ -101,6 +101,17 @@ async def test_health_says_that_results_came_or_that_there_was_nothing_to_do() -
             assert 0 < await at.metric("transcriber_real_time_factor") < 1
 
 
+async def test_a_decoding_that_fails_is_no_result() -> None:
+    """`last_decode_s` does not say that the engine works when it does not."""
+    hello = Handshake("u", language="en", extensions=EXTENSIONS, initial_prompt="raise an error")
+    async with running() as at, talking(at.url, hello) as client:
+        await client.say(tone("alpha"))
+        await client.acked(await client.end_utterance())
+        assert await at.metric("transcriber_failures_total") > 0
+        assert await at.metric("transcriber_utterances_lost_total") == 1
+        assert (await at.says())[1]["last_decode_s"] is None
+
+
 async def test_before_the_model_is_warm_it_is_healthy_and_not_ready() -> None:
     """Loading may take minutes; whoever kills it then starts over."""
     async with running("slow", ready=False) as at:
