@@ -32,7 +32,9 @@ BURST = 10.0
 LIGHTEST = SAMPLE_RATE // 200
 """Samples that a message counts for at least: 800 a second, or a flood of tiny ones would keep everybody waiting."""
 PIECE = SAMPLE_RATE
-"""Samples taken at once: other clients get their turn in between."""
+"""Samples taken at once, however large the message."""
+TURN = SAMPLE_RATE // 2
+"""Samples after which other clients get their turn, if there was nothing to wait for."""
 ACK_STEP = SAMPLE_RATE // 2
 """Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
 MOST_UNSENT = 1000
@@ -68,6 +70,7 @@ class Connection:
         self._told_language = bool(protocol.handshake and protocol.handshake.language)
         self._last_heard = self._now()
         self._paid_until = self._now() - BURST / FASTEST
+        self._turn = 0
         self._reader: asyncio.Task[int] | None = None
 
     async def serve(self) -> None:
@@ -130,9 +133,9 @@ class Connection:
             for first in range(0, len(event.samples), PIECE):
                 piece = event.samples[first : first + PIECE]
                 await self._room_for(len(piece))
-                self._session.hear(event.first_sample + first, piece, self._now())
-                self._worker.poke(self._session)
-                self._acknowledge()
+                if self._session.hear(event.first_sample + first, piece, self._now()):
+                    self._worker.poke(self._session)
+                    self._acknowledge()
 
     async def _room_for(self, samples: int) -> None:
         """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
@@ -145,7 +148,10 @@ class Connection:
     async def _pace(self, samples: int) -> None:
         now = self._now()
         self._paid_until = max(self._paid_until, now - BURST / FASTEST) + samples / SAMPLE_RATE / FASTEST
-        await asyncio.sleep(max(0.0, self._paid_until - now))
+        self._turn += samples
+        if (early := self._paid_until - now) > 0 or self._turn >= TURN:
+            self._turn = 0
+            await asyncio.sleep(max(0.0, early))
 
     async def _notice_pauses(self) -> None:
         while True:

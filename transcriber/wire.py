@@ -202,9 +202,10 @@ def read_samples(frame: bytes, sample_format: np.dtype[Any]) -> Samples:
         raise ProtocolError(f"A frame of {len(frame)} bytes is not a whole number of {sample_format.name} samples.")
     samples = np.frombuffer(frame, sample_format)
     if sample_format.kind == "f":
-        if not np.all(np.abs(samples) <= LOUDEST_FLOAT):  # also False for NaN
+        if not (samples.max(initial=0) <= LOUDEST_FLOAT and samples.min(initial=0) >= -LOUDEST_FLOAT):  # NaN is neither
             raise ProtocolError("A frame holds NaN, infinity or absurd values: is it int16 sent as float32?")
-        return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+        scaled = samples * np.float32(32768)
+        return np.rint(scaled, out=scaled).clip(-32768, 32767, out=scaled).astype(np.int16)
     if sample_format.kind == "u":
         return (samples.astype(np.int16) - 128) << 8
     return samples.astype(np.int16)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from transcriber.core.languages import Languages
 from transcriber.core.load import LADDER, Effort
 from transcriber.core.policy import CUT_SEARCH, LONGEST, Outcome, Policy, Utterance, Want
-from transcriber.core.stream import CAPACITY, AudioRing, loudest, quiet_point
+from transcriber.core.stream import CAPACITY, AudioRing, quiet_point
 from transcriber.core.transcript import Job, Transcript
 from transcriber.core.vad import FRAME, GateSettings, SpeechGate
 from transcriber.core.windows import Hypothesis, Samples, Window
@@ -23,6 +23,7 @@ SpeechProbability = Callable[[npt.NDArray[np.float32]], float]
 """Takes the next 512 samples of this stream, in [-1, 1]."""
 SPEECH_FLOOR = 0.001
 """Root mean square below which no frame is speech (-60 dBFS)."""
+FULL_SCALE = np.float32(1 / 32768)
 SECOND = SAMPLE_RATE
 FULL = CAPACITY - 10 * SAMPLE_RATE
 """Undecided samples from which a client must wait: room for what is on its way remains."""
@@ -69,16 +70,31 @@ class Session:
         """The language found and its probability, once sure."""
         return self._transcript.detected
 
+    @property
+    def ended_at(self) -> float:
+        """When the last utterance that has a final had ended."""
+        return self._transcript.ended_at
+
+    @property
+    def backlog(self) -> float:
+        """Seconds of audio that are not decided."""
+        return (self._ring.end - self.decided) / SAMPLE_RATE
+
     def adapt(self, effort: Effort) -> None:
         """Does more or less beside the finals from now on."""
         self._policy.effort = effort
 
-    def hear(self, first_sample: int, samples: Samples, now: float) -> None:
-        """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence."""
+    def hear(self, first_sample: int, samples: Samples, now: float) -> bool:
+        """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence.
+
+        True if there is news: without another frame of 512 samples nothing has changed.
+        """
+        before = self._gate.position
         for gap in range(first_sample - self._ring.end, 0, -SECOND):
             self._take(np.zeros(min(gap, SECOND), np.int16), now)
         for piece in range(0, len(samples), SECOND):
             self._take(samples[piece : piece + SECOND], now)
+        return self._gate.position > before
 
     def end_utterance(self, sample: int, now: float) -> None:
         """All audio before `sample` belongs to closed utterances: the client says so."""
@@ -173,9 +189,9 @@ class Session:
 
     def _hear_frame(self, now: float) -> None:
         first = self._gate.position
-        frame = self._ring.read(first, first + FRAME)
-        audible = loudest(frame) >= SPEECH_FLOOR
-        probability = self._probability(frame.astype(np.float32) / np.float32(32768)) if audible else 0.0
+        frame = self._ring.read(first, first + FRAME) * FULL_SCALE
+        audible = float(frame @ frame) >= FRAME * SPEECH_FLOOR**2
+        probability = self._probability(frame) if audible else 0.0
         edge = self._gate.feed(probability)
         if not self._explicit and edge:
             if edge.opened:

@@ -69,10 +69,15 @@ async def test_silence_is_acknowledged_without_a_decoding() -> None:
 
 
 async def test_long_speech_gives_several_segments() -> None:
-    """Cut at the quiet point; nothing is lost between them."""
-    async with serving() as running, talking(running.url, OURS) as client:
+    """Cut at the quiet point, as nothing after it was committed; nothing is lost between them."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
         await client.say(tone("alpha", 11), silence(0.3), tone("bravo", 6))
-        await client.acked(await client.end_utterance())
+        end = await client.end_utterance()
+        await asyncio.sleep(2.5)  # the server reads on at four times real time
+        engine.go.set()
+        await client.acked(end)
         assert client.text == ["alpha", "bravo"]
         first, second = client.finals
         assert 11 <= first.end <= second.start + 0.001 <= 11.4
@@ -133,10 +138,10 @@ async def test_a_stock_client_gets_every_word_once() -> None:
 
 
 async def test_the_language_is_told_once_when_it_was_not_given() -> None:
-    """After the first final."""
+    """After enough speech."""
     async with serving() as running, talking(running.url, Handshake("u", extensions=EXTENSIONS)) as client:
-        for word in ("alpha", "bravo"):
-            await client.say(tone(word))
+        for word in ("alpha", "bravo", "charlie"):
+            await client.say(tone(word, 1.5))
             await client.acked(await client.end_utterance())
         assert [e for e in client.events if isinstance(e, LanguageDetected)] == [LanguageDetected("en", 1.0)]
 

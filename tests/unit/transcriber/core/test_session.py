@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,9 +163,11 @@ def test_a_pause_makes_the_final_ready() -> None:
     [partial] = session.finish(job, Hypothesis("hello"))
     assert (partial.text, partial.completed, partial.stable_len) == (" hello", False, 0)
     assert session.release() == []
-    say(session, silence(0.5), at=at)
+    at = say(session, silence(0.5), at=at)
     assert session.want() is None
     [final] = session.release()
+    assert session.ended_at == pytest.approx(0.6, abs=0.1)
+    assert session.backlog == pytest.approx(0.3, abs=0.02)  # what the next utterance may reach back to
     assert (final.text, final.completed, final.stable_len, final.segment_id) == (" hello", True, None, "u:1")
     assert session.is_settled
 
