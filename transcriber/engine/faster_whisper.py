@@ -15,8 +15,8 @@ CPU milliseconds per window of 2.5 s, 8 windows in calls of 1 / 2 / 4 / 8, one c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Piece:
     prompt: list[int]
     language: str = ""
     probability: float = 1.0
+    tokenizer: Any = None
+    tokens: list[int] = field(default_factory=list)
+    """Of its text."""
+    words: tuple[Word, ...] = ()
 
     @property
     def group(self) -> tuple[int, int, int]:
@@ -150,8 +154,7 @@ class FasterWhisper:
     def _decode(self, group: Sequence[Piece]) -> list[Hypothesis]:
         encoded = self._encode(group)
         self._detect(group, encoded)
-        tokenizers = [self._tokenizer(piece.language, piece.window.task) for piece in group]
-        prompts = [piece.prompt + tokenizer.sot_sequence for piece, tokenizer in zip(group, tokenizers, strict=True)]
+        prompts = [piece.prompt + piece.tokenizer.sot_sequence for piece in group]
         most = max(piece.most for piece in group)
         decoded = self._whisper.model.generate(
             encoded,
@@ -162,24 +165,21 @@ class FasterWhisper:
             return_scores=True,
             return_no_speech_prob=True,
         )
-        texts = [
-            [token for token in result.sequences_ids[0][: piece.most] if token < tokenizer.eot]
-            for piece, tokenizer, result in zip(group, tokenizers, decoded, strict=True)
-        ]
-        words = self._align(group, tokenizers, texts, encoded)
+        for piece, result in zip(group, decoded, strict=True):
+            found = result.sequences_ids[0][: piece.most]
+            piece.tokens = [token for token in found if token < piece.tokenizer.eot]
+        self._align(group, encoded)
         return [
             Hypothesis(
-                text=tokenizer.decode(tokens).strip(),
+                text=piece.tokenizer.decode(piece.tokens).strip(),
                 language=piece.language,
                 language_probability=piece.probability,
-                tokens=len(tokens),
+                tokens=len(piece.tokens),
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
-                words=words.get(place, ()),
+                words=piece.words,
             )
-            for place, (piece, tokenizer, tokens, result) in enumerate(
-                zip(group, tokenizers, texts, decoded, strict=True)
-            )
+            for piece, result in zip(group, decoded, strict=True)
         ]
 
     def _encode(self, group: Sequence[Piece]) -> Any:
@@ -191,18 +191,18 @@ class FasterWhisper:
         return self._storage(np.concatenate(outputs))
 
     def _detect(self, group: Sequence[Piece], encoded: Any) -> None:
-        """Finds out or looks up what is spoken in each piece."""
+        """Looks up or finds out what is spoken in each piece."""
         found: list[list[tuple[str, float]]] = []
         for place, piece in enumerate(group):
             window = piece.window
-            if not self._multilingual or window.language:
-                piece.language = self._default(window)
-                continue
-            found = found or self._whisper.model.detect_language(encoded)
-            shares = {token[2:-2]: share for token, share in found[place]}
-            piece.language, piece.probability = choose(
-                shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
-            )
+            piece.language = self._default(window)
+            if self._multilingual and not window.language:
+                found = found or self._whisper.model.detect_language(encoded)
+                shares = {token[2:-2]: share for token, share in found[place]}
+                piece.language, piece.probability = choose(
+                    shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
+                )
+            piece.tokenizer = self._tokenizer(piece.language, window.task)
 
     def _default(self, window: Window) -> str:
         """The language of a window in which none is detected."""
@@ -226,25 +226,22 @@ class FasterWhisper:
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
         return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
 
-    def _align(
-        self, group: Sequence[Piece], tokenizers: Sequence[Any], texts: Sequence[list[int]], encoded: Any
-    ) -> Mapping[int, tuple[Word, ...]]:
-        """Word times by index, of the pieces that want them: one pass per language and task, nothing encoded again."""
+    def _align(self, group: Sequence[Piece], encoded: Any) -> None:
+        """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
-        for place, (piece, tokenizer) in enumerate(zip(group, tokenizers, strict=True)):
-            if piece.window.words and texts[place]:
-                starts.setdefault(tuple(tokenizer.sot_sequence), []).append(place)
-        words = {}
+        for place, piece in enumerate(group):
+            if piece.window.words and piece.tokens:
+                starts.setdefault(tuple(piece.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
+            pieces = [group[place] for place in places]
             aligned = self._whisper.model.align(
                 self._rows(encoded, places),
                 list(start),
-                [texts[place] for place in places],
-                [group[place].frames for place in places],
+                [piece.tokens for piece in pieces],
+                [piece.frames for piece in pieces],
             )
-            for place, alignment in zip(places, aligned, strict=True):
-                words[place] = timed(tokenizers[place], texts[place], alignment)
-        return words
+            for piece, alignment in zip(pieces, aligned, strict=True):
+                piece.words = timed(piece.tokenizer, piece.tokens, alignment)
 
     def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
         """The encoder outputs of some pieces; all of them are not copied."""
