@@ -49,7 +49,7 @@ class Child:
         with suppress(OSError):
             frames = self._line.makefile("rb")
             settings: Settings = read(frames)
-            threading.Thread(target=self._work, args=(settings,), name="load").start()
+            threading.Thread(target=self._work, args=(settings,), name="load", daemon=True).start()
             while (request := read(frames)) is not None:
                 self._requests.put(request)
         os._exit(0)  # what is being decoded is of no use to anybody
@@ -66,7 +66,7 @@ class Child:
         else:
             self._send(Ready(engine.name, engine.languages, engine.batch))
             for number in range(settings.parallel):
-                threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}").start()
+                threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 
     def _decode(self, engine: Engine) -> None:
         while True:

@@ -109,12 +109,16 @@ class EngineProcess:
             try:
                 await self._live()
                 pause = 0.0
+                continue
             except ModelError as error:
-                if self._first_start is None:
-                    raise
-                pause = min(max(PAUSES[0], 2 * pause), PAUSES[1])
-                log.error("engine.not_replaced", problem=str(error), next_try_in=pause)
-                await asyncio.sleep(pause)
+                problem = error
+            except OSError as error:
+                problem = ModelError(f"No process can be started for the model: {error}. Raise this machine's limits.")
+            if self._first_start is None:
+                raise problem
+            pause = min(max(PAUSES[0], 2 * pause), PAUSES[1])
+            log.error("engine.not_replaced", problem=str(problem), next_try_in=pause)
+            await asyncio.sleep(pause)
 
     async def _live(self) -> None:
         """One engine, until it is lost. Raises ModelError when it never comes up."""
@@ -158,7 +162,8 @@ class EngineProcess:
             await self._answers(reader)
         except TimeoutError:
             await _dump(process)
-            return f"no answer within {self._stall:g} s: where its threads were is above"
+            advice = "If it was only slow: a smaller --model, more --threads, or --device cuda"
+            return f"no answer within {self._stall:g} s; where its threads were is above. {advice}"
         except (IncompleteReadError, OSError):
             return f"its process {await _end(process)}"
 
@@ -241,7 +246,7 @@ async def _end(process: Process) -> str:
         case -9:
             return "was killed (SIGKILL). If that was for want of memory: give it more, or use a smaller --model"
         case code if code < 0:
-            return f"crashed ({signal.Signals(-code).name}): where its threads were is above"
+            return f"crashed ({signal.Signals(-code).name}); where its threads were is above"
         case code:
             return f"ended with exit code {code}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,6 +237,32 @@ async def test_an_engine_that_cannot_be_had_is_an_error(factory: str, model: str
     with pytest.raises(ModelError, match=named):
         async with engine(factory, model=str(tmp_path / "model") if "file" in factory else model):
             pass
+
+
+async def test_a_machine_that_is_full_is_an_error_at_first_and_a_pause_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process or file to be had: said to people who start it, waited out by one that serves."""
+    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.2))
+    is_full = True
+
+    async def start(*arguments: Any, **options: Any) -> Any:
+        if is_full:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await execute(*arguments, **options)
+
+    execute = asyncio.create_subprocess_exec
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    with pytest.raises(ModelError, match=r"temporarily unavailable.*limits"):
+        async with engine():
+            pass
+    is_full = False
+    async with engine() as decoder:
+        is_full = True
+        os.kill(children()[0], signal.SIGKILL)
+        await until(lambda: not decoder.is_up)
+        await asyncio.sleep(0.5)
+        assert not decoder.is_up
+        is_full = False
+        assert (await decoder.decode([said()]))[0].text == "alpha"
 
 
 def tries(model: Path) -> int:
