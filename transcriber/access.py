@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -28,6 +28,9 @@ GRACE = 1.0
 """Seconds after which one of them has to make room for a newer one: a handshake takes milliseconds."""
 RETRY_AFTER = 1
 """Seconds, told to those for whom there is no room."""
+
+HEADERS = ("Host", "User-Agent", "Authorization", "Sec-WebSocket-Protocol")
+"""Of a request for a websocket, that decide about it beside `Origin`."""
 
 _FULL = "Too many connections have not said who they are.\n"
 _NO_ROOM = (
@@ -57,12 +60,17 @@ def has_key(authorization: str, protocols: str, key: str) -> bool:
     return marker.strip() == BEARER and is_key(given.strip(), key)
 
 
-def is_allowed(origins: Iterable[str], allowed: Iterable[str]) -> bool:
-    """Whether pages from these origins may use the server. Only browsers send `Origin`, and they always do.
+def is_allowed(origins: Iterable[str], allowed: Container[str], host: str, agent: str) -> bool:
+    """Whether a request with these headers may be served: `Origin`, `Host` and `User-Agent`.
 
-    Without this check any page that somebody opens could talk to a transcriber on their own machine or network.
+    Without this check any page that somebody opens could use a transcriber on their own machine or network. Browsers
+    always send the page's origin; other clients send none, or, as the library of the stock client does, that of the
+    server itself. Of browsers this is not enough: a page's host name may have been pointed to us after it was loaded.
     """
-    return "*" in allowed or all(origin.strip().lower() in allowed for origin in origins)
+    if "*" in allowed:
+        return True
+    own = set() if agent.lower().startswith("mozilla/") else {f"http://{host}".lower(), f"https://{host}".lower()}
+    return all((page := origin.strip().lower()) in allowed or page in own for origin in origins)
 
 
 class Access:
@@ -99,14 +107,12 @@ class Access:
     def check(self, socket: ServerConnection, request: Request) -> Response | None:
         """The answer to a request for a websocket that is not granted."""
         origins = request.headers.get_all("Origin")
-        if not is_allowed(origins, self._origins):
+        host, agent, authorization, protocols = (", ".join(request.headers.get_all(name)) for name in HEADERS)
+        if not is_allowed(origins, self._origins, host, agent):
             return self._refused(
                 socket, HTTPStatus.FORBIDDEN, "origin",
                 "Pages of this origin may not connect: the server's --allow-origin lists those that may.\n",
             )  # fmt: skip
-        authorization, protocols = (
-            ", ".join(request.headers.get_all(name)) for name in ("Authorization", "Sec-WebSocket-Protocol")
-        )
         if self._key is not None and not has_key(authorization, protocols, self._key):
             response = self._refused(
                 socket, HTTPStatus.UNAUTHORIZED, "key",

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jiwer import wer
 
 from tests.support.conformance import CHILDREN, Playing, said, speech, stock_environment, write
+from tests.support.scripted_engine import silence, tone
 from tests.support.transcribing import serving
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(90)]
@@ -20,13 +22,16 @@ CLIPS = ["ewan7", "ewan7", "ben4"]
 """Its client merges equal neighbours unless they are told apart."""
 
 
-async def listen(form: str, port: int, audio: Path, language: str = "auto") -> tuple[dict[str, Any], str]:
+async def listen(
+    form: str, port: int, audio: Path, language: str = "auto", **environment: str
+) -> tuple[dict[str, Any], str]:
     """Runs a stock client to its end; what it heard and what it printed."""
     folder = audio.parent / f"{form}-{language}"
     folder.mkdir()
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(CHILDREN / "stock_client.py"), form, str(port), str(audio), language, "result.json",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder, env=stock_environment(),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=folder,
+        env=stock_environment() | environment,
     )  # fmt: skip
     printed = (await process.communicate())[0].decode()
     assert process.returncode == 0, printed
@@ -68,6 +73,26 @@ async def test_a_stock_client_that_is_refused_ends_and_says_why(tmp_path: Path) 
         result, printed = await listen("file", int(running.url.rpartition(":")[2]), audio, "en")
         assert result["text"] == ""
         assert "Server is full. Estimated wait time 1 minutes." in printed
+
+
+async def test_a_stock_client_has_a_key_with_four_lines_more(tmp_path: Path) -> None:
+    """Those of docs/transcriber.md; without them it is not let in and says so."""
+    audio = write(tmp_path / "meeting.wav", np.concatenate([tone("alpha"), tone("bravo"), silence(1)]))
+    async with serving(key="k3y") as running:
+        port = int(running.url.rpartition(":")[2])
+        result, _ = await listen("file", port, audio, "en", KEY="k3y")
+        assert result["text"].strip() == "alpha bravo"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(CHILDREN / "stock_client.py"), "file", str(port), str(audio), "en", "result.json",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=tmp_path, env=stock_environment(),
+        )  # fmt: skip
+        assert process.stdout
+        printed = b""
+        async with asyncio.timeout(15):
+            while b"401" not in printed:
+                printed += await process.stdout.readline()
+        process.kill()
+        await process.communicate()
 
 
 def test_the_file_form_returns_every_word_and_writes_subtitles(playing: Playing) -> None:

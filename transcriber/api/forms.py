@@ -40,11 +40,12 @@ def authorise(request: Request, key: str | None, origins: Sequence[str]) -> None
     Raises:
         ApiError: 401, 403.
     """
-    if not is_allowed(request.headers.getlist("origin"), origins):
+    headers = request.headers
+    if not is_allowed(headers.getlist("origin"), origins, headers.get("host", ""), headers.get("user-agent", "")):
         raise ApiError(
             403, "Pages of this origin may not use the server: its --allow-origin lists those that may.", code="origin"
         )
-    if key is not None and not has_key(request.headers.get("authorization", ""), "", key):
+    if key is not None and not has_key(headers.get("authorization", ""), "", key):
         raise ApiError(
             401, "The API key is missing or wrong: send `Authorization: Bearer KEY`.", code="invalid_api_key"
         )

@@ -1,18 +1,32 @@
 """The PyPI WhisperLive clients as they are: `stock_client.py file|stream PORT WAV LANGUAGE|auto RESULT.json`.
 
 `file` plays the file, waits and writes subtitles; `stream` is fed in real time. Each writes down what it heard.
+It has no option for an API key: one in the environment (KEY) is put into the header as docs/transcriber.md shows.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import wave
 from pathlib import Path
 from typing import Any
 
-from whisper_live.client import StreamingTranscriptionClient, TranscriptionClient
+from whisper_live.client import Client, StreamingTranscriptionClient, TranscriptionClient
+
+plain = Client._create_websocket
+
+
+def with_key(client: Any) -> None:
+    """Connects as before, with one header more."""
+    plain(client)
+    client.client_socket.header = {"Authorization": f"Bearer {os.environ['KEY']}"}
+
+
+if "KEY" in os.environ:
+    Client._create_websocket = with_key
 
 
 def file(port: int, audio: str, language: str | None) -> dict[str, Any]:

@@ -94,8 +94,10 @@ async def test_a_browser_page_may_only_connect_when_its_origin_is_listed() -> No
     async with serving(origins=("https://app.example.com",)) as running:
         assert (await status_of(running.url, {}))[0] == 101
         assert (await status_of(running.url, {"Origin": "https://app.example.com"}))[0] == 101
-        for origin in ("https://evil.example", "http://127.0.0.1:9090", "null"):
-            status, text = await status_of(running.url, {"Origin": origin})
+        itself = running.url.replace("ws:", "http:")
+        assert (await status_of(running.url, {"Origin": itself}))[0] == 101
+        for origin in ("https://evil.example", itself, "null"):
+            status, text = await status_of(running.url, {"Origin": origin, "User-Agent": "Mozilla/5.0 Firefox/140.0"})
             assert status == 403
             assert "--allow-origin" in text
         assert refused(running.metrics, "origin") == 3

@@ -67,7 +67,22 @@ def test_a_page_may_connect_if_its_origin_is_listed(
     origins: list[str], allowed: tuple[str, ...], granted: bool
 ) -> None:
     """Scheme, host and port, all the same; who sends no origin is no browser."""
-    assert is_allowed(origins, allowed) is granted
+    assert is_allowed(origins, allowed, "127.0.0.1:9090", "") is granted
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "agent", "granted"),
+    [
+        ("http://whisper:9090", "whisper:9090", "", True),
+        ("https://Whisper", "whisper", "python-something/1.0", True),
+        ("http://whisper:9091", "whisper:9090", "", False),
+        ("http://evil.example:9090", "evil.example:9090", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0", False),
+        ("http://127.0.0.1:9090", "127.0.0.1:9090", "Mozilla/5.0", False),
+    ],
+)
+def test_the_stock_clients_library_sends_our_own_origin(origin: str, host: str, agent: str, granted: bool) -> None:
+    """It may; a browser may not: the name of its page may lead to us now and to somebody else before."""
+    assert is_allowed([origin], (), host, agent) is granted
 
 
 def test_the_key_is_never_the_chosen_subprotocol() -> None:
