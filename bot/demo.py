@@ -278,4 +278,4 @@ def _summary(stage: Stage, result: Score, sample: dict[str, Any], seconds: float
     }
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))
-    stage.console.print(Panel(table, title=f"{seconds:.0f} s, four processes", border_style="green", padding=(0, 1)))
+    stage.console.print(Panel(table, title=f"{seconds:.0f} s, five processes", border_style="green", padding=(0, 1)))

@@ -9,13 +9,14 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.processes import children, is_gone
 from tests.support.scripted_engine import tone
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
@@ -56,15 +57,6 @@ async def engine(
 def open_files() -> int:
     """How many this process has."""
     return len(os.listdir("/proc/self/fd"))
-
-
-def children(pid: int | str = "self") -> list[int]:
-    """Processes that another has started, dead ones that nobody has reaped included."""
-    found = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            found += [int(child) for child in (thread / "children").read_text(encoding="ascii").split()]
-    return found
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -350,14 +342,6 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-def is_gone(pid: int) -> bool:
-    """A process is no more, or only a name for somebody to reap."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 async def child_of(process: asyncio.subprocess.Process) -> int:

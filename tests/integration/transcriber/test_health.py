@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.transcriber.test_engine_process import children
+from tests.support.processes import children
 from tests.support.scripted_engine import ScriptedDetector, tone
 from tests.support.transcribing import talking
 from transcriber.config import Settings

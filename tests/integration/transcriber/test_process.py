@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 
 from tests.integration.transcriber.test_demo_model import clips
 from tests.integration.transcriber.test_faults import send_bad
+from tests.support.processes import children
 from tests.support.transcribing import talking
 from transcriber.protocol import EXTENSIONS, Handshake
 
@@ -105,6 +107,26 @@ async def test_a_signal_ends_it_at_any_time(number: signal.Signals) -> None:
         process.send_signal(number)
         async with asyncio.timeout(5):
             assert await process.wait() == 0
+
+
+async def test_killing_the_engine_costs_no_word() -> None:
+    """kill -9 in the middle of three sentences: each comes as its final, by a new engine; the counter says so."""
+    async with transcriber("--port", "0", "--http-port", "0") as process:
+        url, http_port = await ready(process)
+        killed = []
+        async with talking(url, Handshake("u", language="en", extensions=EXTENSIONS)) as client:
+            for n, (_, samples) in enumerate(clips()[:3]):
+                await client.say(samples[: len(samples) // 2])
+                await asyncio.sleep(0.02 * n)
+                [engine] = children(process.pid)
+                os.kill(engine, signal.SIGKILL)
+                killed.append(engine)
+                await client.say(samples[len(samples) // 2 :])
+                await client.acked(await client.end_utterance())
+            assert client.text == [text for text, _ in clips()[:3]]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as web:
+            assert "transcriber_engine_restarts_total 3.0" in (await web.get("/metrics")).text
+        assert len({*killed, *children(process.pid)}) == 4
 
 
 def resident(process: Process) -> int:
