@@ -133,6 +133,8 @@ def test_a_segment_is_written_as_stock_servers_do() -> None:
         "start": "0.500", "end": "1.250", "text": " hello", "completed": False, "segment_id": "u:1", "language": "en",
         "words": [{"word": " hello", "start": "0.500", "end": "1.000", "probability": 0.988}],
     }  # fmt: skip
+    assert WireSegment(0.5, 1.25, " hello you", False, stable_len=6).to_wire()["stable_len"] == 6
+    assert WireSegment.parse({"start": 0, "end": 1, "text": " hello", "stable_len": 3}).stable_len == 3
     back = WireSegment.parse(whole.to_wire())
     assert (back.segment_id, back.language, back.words) == ("u:1", "en", (WireWord(" hello", 0.5, 1.0, 0.988),))
 
