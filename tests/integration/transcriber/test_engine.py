@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,24 @@ def test_one_group_is_decoded_and_aligned_once(device: str, encodings: dict[tupl
     assert [result.text for result in results] == [text for text, _ in clips()[:8]]
     assert counting.calls == {**encodings, ("generate", 8): 1, ("align", 7): 1}
     assert [bool(result.words) for result in results] == [window.words for window in windows]
+
+
+@pytest.mark.parametrize(("seconds", "batch"), [(0.0, 1), (1000.0, 4)], ids=["slow", "fast"])
+def test_a_slow_model_decodes_fewer_at_once(monkeypatch: pytest.MonkeyPatch, seconds: float, batch: int) -> None:
+    """Measured when the model is warmed up: an urgent window must not wait for long."""
+    monkeypatch.setattr("transcriber.engine.faster_whisper.LONGEST_BATCH", seconds)
+    engine = FasterWhisper(DEMO, "demo", device="cpu")
+    engine.warm_up()
+    assert engine.batch == batch
+
+
+def test_threads_share_the_model(demo: FasterWhisper) -> None:
+    """Nothing of one call is seen in another."""
+    spoken = clips()[:12]
+    windows = [[Window(samples, words=True, careful=number % 2 == 0)] for number, (_, samples) in enumerate(spoken)]
+    with ThreadPoolExecutor(3) as pool:
+        heard = [result.text for [result] in pool.map(demo.transcribe, windows)]
+    assert heard == [text for text, _ in spoken]
 
 
 def test_languages_and_tasks_mix_in_one_batch(multilingual: FasterWhisper) -> None:
