@@ -50,9 +50,9 @@ ENV HOME=/tmp HF_HOME=/models \
     LD_LIBRARY_PATH=/opt/earshot/cublas:/opt/earshot/cudnn:/opt/earshot/cuda_nvrtc \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 9090 9091
-# healthy: the model is warm, no decoding is stuck; a first download may take its time
+# healthy: the model is warm, results come; a first download may take its time
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10m --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['TRANSCRIBER_HTTP_PORT'] + '/ready', timeout=2)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as u; tls = os.environ.get('TRANSCRIBER_TLS_CERT'); u.urlopen(('https' if tls else 'http') + '://127.0.0.1:' + os.environ['TRANSCRIBER_HTTP_PORT'] + '/ready', timeout=2, context=ssl._create_unverified_context() if tls else None)"]
 USER 1000:1000
 WORKDIR /tmp
 ENTRYPOINT ["/usr/bin/tini", "--", "earshot-transcriber"]

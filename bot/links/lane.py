@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -160,7 +161,7 @@ def _is_final(error: BaseException) -> bool:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return status < 500 and status != 429
-    return isinstance(error, InvalidURI)
+    return isinstance(error, InvalidURI | ssl.SSLCertVerificationError)
 
 
 def _why(error: BaseException) -> str:
@@ -177,6 +178,10 @@ def _why(error: BaseException) -> str:
             return "not a ws:// or wss:// URL"
         case InvalidHandshake():
             return "answered, but not as a websocket server"
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not trusted ({error.verify_message}): SSL_CERT_FILE may name a private authority's"
+            )
         case ConnectionRefusedError():
             return "connection refused"
         case OSError() if "Name or service" in str(error) or "getaddrinfo" in str(error) or error.errno in (-2, -3):

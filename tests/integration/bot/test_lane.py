@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from bot.core.errors import EarshotError, SubCode
 from bot.links.lane import Lane, probe
 from bot.links.lane_session import EXTENSIONS, LaneText
+from tests.support.certificates import write_pair
 from tests.support.redis_server import eventually
 from tests.support.scripted_engine import tone
 from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.transcribing import serving
 from transcriber.protocol import Handshake, Resume
+from transcriber.tls import server_context
 
 
 def hello(sample: int) -> Handshake:
@@ -192,6 +195,20 @@ async def test_the_key_is_sent_and_a_refusal_is_not_asked_again() -> None:
             lane.end_utterance()
             lane.close()
         assert notes.texts[-1].wire.text.strip() == "alpha bravo"
+
+
+async def test_a_private_certificate_is_trusted_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By OpenSSL's own variable; otherwise the refusal says so at once. There is no switch that trusts anybody."""
+    certificate, key = write_pair(tmp_path)
+    async with serving(tls=server_context(certificate, key)) as server:
+        async with asyncio.timeout(2):
+            with pytest.raises(EarshotError, match=r"self.signed.*SSL_CERT_FILE") as caught:
+                await probe((server.url,), hello(0))
+        assert caught.value.code is SubCode.TRANSCRIBER_REFUSED
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        assert await probe((server.url,), hello(0)) == server.url
 
 
 async def test_a_server_without_room_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import ssl
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -40,6 +42,16 @@ async def transcriber(*options: str, **environment: str) -> AsyncIterator[Proces
         await process.communicate()
 
 
+def image_is_healthy(http_port: int, **environment: str) -> bool:
+    """What the container image would say."""
+    text = (Path(__file__).parents[3] / "docker/transcriber.Dockerfile").read_text(encoding="utf-8")
+    check = re.search(r'CMD (\["python", "-c",.*\])\n', text)
+    assert check
+    command = [sys.executable, *json.loads(check[1])[1:]]
+    environment |= {"TRANSCRIBER_HTTP_PORT": str(http_port), "no_proxy": "*"}
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+
+
 @pytest.mark.model
 async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path) -> None:
     """All from the environment, the device by its other name; in the log of everything the key is nowhere."""
@@ -62,6 +74,8 @@ async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path
             base_url=f"https://127.0.0.1:{http_port}", verify=trusting, trust_env=False
         ) as web:
             assert (await web.get("/health")).json()["status"] == "ok"
+            assert await asyncio.to_thread(image_is_healthy, http_port, TRANSCRIBER_TLS_CERT=certificate)
+            assert not await asyncio.to_thread(image_is_healthy, http_port)
             assert (await web.post("/process", headers={**bearer, "Origin": "https://c.example"})).status_code == 403
             assert (await web.post("/process", headers=bearer)).status_code == 415
             assert (await web.post("/process")).status_code == 401
