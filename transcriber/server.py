@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from transcriber.access import Access
 from transcriber.connection import Connection
-from transcriber.core.session import Session, SpeechProbability
+from transcriber.core.session import Session, SpeechProbabilities
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
@@ -26,8 +26,8 @@ WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
 BACKLOG = 64
 """Connections that the kernel keeps for us until we accept them, and that we accept in one go."""
-MOST_QUEUED = 0
-"""Frames that may wait for us while a client's socket is read on: one at a time, for each may have a megabyte."""
+MOST_QUEUED = 1
+"""Frames that may wait for us while a client's socket is read on; not more, for each may have a megabyte."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Server:
     """
 
     def __init__(
-        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbability], max_clients: int,
+        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities], max_clients: int,
         access: Access, metrics: Metrics,
     ) -> None:  # fmt: skip
         self._decoder = decoder

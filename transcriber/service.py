@@ -99,9 +99,9 @@ class Service:
         worker = self._worker = Worker(decoder, self._metrics)
         access = Access(self._settings.api_key, self._settings.allow_origins, self._metrics)
         server = self._server = Server(
-            decoder, worker, speech.stream, self._settings.max_clients, access, self._metrics
+            decoder, worker, speech.batched, self._settings.max_clients, access, self._metrics
         )  # fmt: skip
-        self._jobs.start(decoder, worker, speech.stream)
+        self._jobs.start(decoder, worker, speech.batched)
         working = tasks.create_task(worker.run())
         async with server.listen(self._listener, self._tls) as websockets:
             self._announce()

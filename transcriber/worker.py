@@ -176,7 +176,7 @@ class Worker:
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same.
         """
-        results = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR or not job.is_speech}
+        results = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR}
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         again = {
             n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None))

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 
-from tests.support.scripted_engine import ScriptedEngine, speech_probability
+from tests.support.scripted_engine import ScriptedEngine, speech_probabilities
 from tests.support.threaded import Threaded
 from transcriber.access import Access
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.config import Settings
-from transcriber.core.session import SpeechProbability
+from transcriber.core.session import SpeechProbabilities
 from transcriber.engine.base import Engine
 from transcriber.http import Status, application, http_server
 from transcriber.metrics import Metrics
@@ -84,13 +84,13 @@ class Web:
 async def web(
     engine: Engine | None = None,
     *,
-    speech: Callable[[], SpeechProbability] | None = None,
+    speech: Callable[[], SpeechProbabilities] | None = None,
     settings: Settings | None = None,
     working: bool = True,
 ) -> AsyncIterator[Web]:
     """Websocket and HTTP on free ports until the block ends; `working`: with an engine that takes jobs."""
     settings, metrics = settings or Settings(), Metrics()
-    hears = speech or (lambda: speech_probability)
+    hears = speech or (lambda: speech_probabilities)
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
     server = Server(decoder, worker, hears, 64, Access(None, (), metrics), metrics)

@@ -31,17 +31,17 @@ def silence(seconds: float) -> npt.NDArray[np.int16]:
     return np.zeros(round(seconds * RATE), np.int16)
 
 
-def speech_probability(frame: npt.NDArray[np.float32]) -> float:
+def speech_probabilities(frames: npt.NDArray[np.float32]) -> list[float]:
     """Certain about what is loud."""
-    return 1.0 if float(np.abs(frame).max()) > 0.05 else 0.0
+    return [1.0 if float(np.abs(frame).max()) > 0.05 else 0.0 for frame in frames]
 
 
 class ScriptedDetector:
     """In the place of the Silero model."""
 
-    def stream(self) -> Callable[[npt.NDArray[np.float32]], float]:
+    def batched(self) -> Callable[[npt.NDArray[np.float32]], list[float]]:
         """For one speaker."""
-        return speech_probability
+        return speech_probabilities
 
 
 class ScriptedEngine:

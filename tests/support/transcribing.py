@@ -16,10 +16,10 @@ import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.scripted_engine import ScriptedEngine, speech_probability
+from tests.support.scripted_engine import ScriptedEngine, speech_probabilities
 from tests.support.threaded import Threaded
 from transcriber.access import Access
-from transcriber.core.session import SpeechProbability
+from transcriber.core.session import SpeechProbabilities
 from transcriber.engine.base import Engine
 from transcriber.metrics import Metrics
 from transcriber.protocol import (
@@ -49,7 +49,7 @@ class Serving:
 async def serving(
     engine: Engine | None = None,
     *,
-    speech: Callable[[], SpeechProbability] | None = None,
+    speech: Callable[[], SpeechProbabilities] | None = None,
     max_clients: int = 64,
     buffer: int | None = None,
     key: str | None = None,
@@ -64,7 +64,7 @@ async def serving(
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
     access = Access(key, origins, metrics)
-    server = Server(decoder, worker, speech or (lambda: speech_probability), max_clients, access, metrics)
+    server = Server(decoder, worker, speech or (lambda: speech_probabilities), max_clients, access, metrics)
     working = asyncio.create_task(worker.run())
     try:
         async with server.listen(listener, tls):

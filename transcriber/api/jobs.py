@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from transcriber.api.audio import Piece, Recording
 from transcriber.core.recorded import RecordedSession, are_alike
-from transcriber.core.session import SpeechProbability
+from transcriber.core.session import SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import ApiError
 from transcriber.engine.base import Decoder
@@ -32,10 +32,10 @@ class Jobs:
         """Requests under way."""
         self._runs: set[Run] = set()
         self._idle = asyncio.Event()
-        self._served: tuple[Decoder, Worker, Callable[[], SpeechProbability]] | None = None
+        self._served: tuple[Decoder, Worker, Callable[[], SpeechProbabilities]] | None = None
         self._aborted = False
 
-    def start(self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbability]) -> None:
+    def start(self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities]) -> None:
         """Serves from now on."""
         self._served = decoder, worker, speech
 
@@ -86,7 +86,7 @@ class Run:
     """One recording on its way: a session per channel, at most a minute of each in memory."""
 
     def __init__(
-        self, jobs: Jobs, worker: Worker, speech: Callable[[], SpeechProbability], recording: Recording,
+        self, jobs: Jobs, worker: Worker, speech: Callable[[], SpeechProbabilities], recording: Recording,
         hello: Handshake,
     ) -> None:  # fmt: skip
         self._jobs = jobs
@@ -180,7 +180,7 @@ class Run:
 
     def _new(self) -> Iterator[Line]:
         for session in self._sessions.values():
-            if session.failures:
+            if session.lost:
                 raise ApiError(500, "The speech model failed on this recording: send it again.", code="engine_failed")
             yield from session.take()
 

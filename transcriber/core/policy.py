@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from transcriber.core.load import LADDER, Effort
+from transcriber.core.vad import ONSET
 
 FIRST_PARTIAL = 6400
 """Speech that an utterance needs for its first partial: 0.4 s."""
@@ -87,6 +88,11 @@ class Utterance:
     """Passes that failed over it."""
     speech_start: int | None = None
     speech_end: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Too little speech to decode: a client that says where utterances end may be wrong about what is in them."""
+        return self.speech < ONSET and not self.shown
 
     def bounds(self, end: int) -> tuple[int, int]:
         """First and last sample of speech, if known, of the utterance up to `end`."""
@@ -168,7 +174,7 @@ class Policy:
     def pause(self, until: int, now: float) -> None:
         """There was no speech since the last, until this sample."""
         utterance = self._open
-        if utterance is None or utterance.speech_end is None or utterance.pause_at is not None:
+        if utterance is None or utterance.speech_end is None or utterance.pause_at is not None or utterance.is_empty:
             return
         if until - utterance.speech_end >= PAUSE and utterance.speech > utterance.careful:
             utterance.pause_at = now
@@ -177,6 +183,7 @@ class Policy:
         """The open utterance, if any, ends before sample `end`."""
         if utterance := self._open:
             utterance.end, utterance.closed_at = max(end, utterance.start), now
+            utterance.settled |= utterance.is_empty
             self._closed.append(utterance)
             self._open = None
         self._ended_at = max(end, self._ended_at)
@@ -193,7 +200,7 @@ class Policy:
         if before and before.speech_end is not None and before.speech_end > at:
             self.hear(at, before.speech_end, now)
             before.speech -= before.speech_end - at
-            before.speech_end, before.settled = at, False
+            before.speech_end, before.settled = at, before.is_empty
 
     def want(self) -> Want | None:
         """The most urgent pass, None when there is nothing to do or one is under way."""

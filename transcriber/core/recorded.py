@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from transcriber.core.load import FINALS_ONLY, Effort
 from transcriber.core.policy import DELAYS, Kind, Want
-from transcriber.core.session import Session, SpeechProbability
+from transcriber.core.session import Session, SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.transcript import Job
 from transcriber.core.windows import Hypothesis, Word
@@ -26,15 +26,15 @@ class RecordedSession(Session):
     usual = FINALS_ONLY
 
     def __init__(
-        self, handshake: Handshake, probability: SpeechProbability, *, channel: int = 0, clock_start: int = 0
+        self, handshake: Handshake, probabilities: SpeechProbabilities, *, channel: int = 0, clock_start: int = 0
     ) -> None:
-        super().__init__(handshake, probability, clock_start=clock_start)
+        super().__init__(handshake, probabilities, clock_start=clock_start)
         self._channel = channel
         self._lines: list[Line] = []
         self.utterances = 0
         """Stretches of sound that were decoded, whatever came of them."""
-        self.failures = 0
-        """Passes that the engine failed."""
+        self.lost = 0
+        """Utterances given up because the engine failed."""
 
     def adapt(self, effort: Effort) -> None:
         """Load changes nothing: it is the last to be served anyway."""
@@ -57,9 +57,10 @@ class RecordedSession(Session):
         return shown
 
     def fail(self, job: Job, now: float) -> tuple[bool, list[WireSegment]]:
-        """Counts the failures."""
-        self.failures += 1
-        return super().fail(job, now)
+        """Counts what is given up."""
+        given_up, segments = super().fail(job, now)
+        self.lost += given_up
+        return given_up, segments
 
     def take(self) -> list[Line]:
         """The lines that are new."""

@@ -9,7 +9,6 @@ from transcriber.core.agreement import Agreement, Unit, units
 from transcriber.core.languages import Languages
 from transcriber.core.policy import Pass, Utterance
 from transcriber.core.stream import loudest
-from transcriber.core.vad import ONSET
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 
@@ -34,11 +33,6 @@ class Job:
     def speech(self) -> int:
         """Samples of speech that the utterance had when the pass began."""
         return self.work.utterance.shown
-
-    @property
-    def is_speech(self) -> bool:
-        """Enough of them: a client that says where utterances end may be wrong about what is in them."""
-        return self.speech >= ONSET
 
 
 @dataclass(slots=True)

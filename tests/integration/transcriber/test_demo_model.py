@@ -56,7 +56,7 @@ async def test_the_word_error_rate_is_at_most_five_percent(
     engine, speech = models
     spoken = clips()[:18]
     hello = Handshake("u", language="en", extensions=extensions)
-    async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+    async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
         listening = asyncio.create_task(client.rest(timeout=50))
         for _, samples in spoken:
             await client.say(noise(0.3, 0.0003), samples, noise(0.2 if extensions else 0.7, 0.0003))
@@ -77,7 +77,7 @@ async def test_silence_and_noise_give_no_text(
     engine, speech = models
     for extensions in (EXTENSIONS, frozenset({"ack"})):
         hello = Handshake("u", language="en", extensions=extensions)
-        async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+        async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
             for level in (0.0, 0.0003, 0.003, 0.03):
                 await client.say(noise(5, level))
                 if extensions == EXTENSIONS:
@@ -91,7 +91,7 @@ async def test_partials_of_real_speech_grow_into_the_final(models: tuple[Engine,
     engine, speech = models
     text, samples = clips()[2]
     hello = Handshake("u", language="en", extensions=EXTENSIONS)
-    async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+    async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
         middle = 2 * len(samples) // 3
         await client.say(samples[:middle])
         await client.until(lambda event: isinstance(event, Segments))

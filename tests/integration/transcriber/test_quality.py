@@ -69,7 +69,7 @@ async def test_no_words_without_speech(
     """Silence, noise, hum, keys, tones: not a word, also with names to expect and an utterance claimed every 5 s."""
     engine, speech = models
     heard = {}
-    async with serving(engine, speech=speech.stream) as running:
+    async with serving(engine, speech=speech.batched) as running:
         for sound, make in SOUNDS.items():
             hello = Handshake(sound, language="en", extensions=extensions, hotwords=names, initial_prompt=names)
             async with talking(running.url, hello) as client:
@@ -96,7 +96,7 @@ async def test_speech_is_heard_through_the_same_sounds(models: tuple[Engine, Sil
     engine, speech = models
     spoken = clips()[:4]
     hello = Handshake("u", language="en", extensions=STOCK)
-    async with serving(engine, speech=speech.stream) as running, talking(running.url, hello) as client:
+    async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
         for _, samples in spoken:
             padded = np.pad(samples, (8000, 16000))
             await client.say(np.clip(padded.astype(np.int32) + behind[: len(padded)], -32768, 32767).astype(np.int16))

@@ -39,7 +39,7 @@ async def test_real_speech_in_every_container(models: tuple[Engine, SileroModel]
     """At most one word in twenty is wrong; words come with times."""
     engine, speech = models
     said = clips()[:6]
-    async with web(engine, speech=speech.stream) as at:
+    async with web(engine, speech=speech.batched) as at:
         fields = {
             "model": "demo", "response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"],
         }  # fmt: skip
@@ -60,7 +60,7 @@ async def test_a_live_stream_hardly_notices_a_long_recording(models: tuple[Engin
     once = meeting([samples for _, samples in said], 0.8)
     times = -(-600 * 16_000 // len(once))
     data = encode("ogg", np.tile(once, times)[: times * len(once)])
-    async with web(engine, speech=speech.stream) as at, talking(at.ws_url, hello()) as client:
+    async with web(engine, speech=speech.batched) as at, talking(at.ws_url, hello()) as client:
         alone = [await final_latency(client, said[number][1]) for number in range(3)]
         started = time.monotonic()
         files = {"file": ("long.ogg", data)}

@@ -6,6 +6,7 @@ import pytest
 
 from transcriber.core.load import FINALS_ONLY, LADDER
 from transcriber.core.policy import FIRST_PARTIAL, LAG, LEAD, LONGEST, PAUSE, Kind, Outcome, Policy, Want
+from transcriber.core.vad import ONSET
 
 CADENCE = LADDER[0].cadence
 
@@ -54,8 +55,29 @@ def test_bounds_without_known_speech_are_those_of_the_audio() -> None:
     """And never leave the utterance."""
     policy = Policy()
     policy.open(1000, now=0)
-    policy.close(3000, now=0)
-    assert policy.begin(9999).utterance.bounds(3000) == (1000, 3000)
+    assert policy.current
+    assert policy.current.bounds(3000) == (1000, 3000)
+
+
+def test_what_has_no_speech_in_it_is_not_decoded() -> None:
+    """Two frames of it are needed, wherever the client says that an utterance ends; a cut can leave too little."""
+    policy = Policy()
+    for start in (0, 8000):
+        policy.open(start, now=0)
+        policy.hear(start + 5000, start + 5000 + ONSET - 1, now=0)
+        policy.pause(start + 5000 + ONSET + PAUSE, now=0)
+        assert policy.want() is None
+        policy.close(start + 8000, now=1)
+    assert policy.undecided == 0
+    assert [policy.settle() is None for _ in range(3)] == [False, False, True]
+    policy.open(16_000, now=2)
+    policy.hear(20_000, 20_000 + ONSET, now=2)
+    policy.cut(20_100, now=3)
+    assert policy.settle()
+    assert policy.undecided == 20_100
+    policy.hear(30_000, 30_100, now=4)
+    policy.close(40_000, now=5)
+    assert policy.want() == Want(Kind.FINAL, 6)
 
 
 def test_a_partial_that_comes_after_the_end_is_no_news() -> None:
@@ -77,6 +99,7 @@ def test_what_is_overlong_is_cut() -> None:
     policy.open(500, now=0)
     assert policy.overlong(500 + LONGEST - 1) is None
     assert policy.overlong(500 + LONGEST) is policy.current
+    policy.hear(800, 9000, now=0)
     policy.cut(400_000, now=1)
     assert policy.current
     first = policy.begin(500_000)
@@ -194,6 +217,7 @@ def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
     """Then the utterance is given up, and the next one goes on."""
     policy = Policy()
     policy.open(0, now=0)
+    policy.hear(0, 4000, now=0)
     policy.close(8000, now=1)
     policy.begin(8000)
     assert not policy.fail(now=5)
@@ -204,7 +228,7 @@ def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
     assert policy.fail(now=6)
     with pytest.raises(RuntimeError):
         policy.fail(now=7)
-    assert policy.want() is policy.undecided is None
+    assert (policy.want() or policy.undecided) is None
 
 
 def test_an_utterance_whose_partial_failed_waits_for_its_end() -> None:

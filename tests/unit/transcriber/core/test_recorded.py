@@ -14,9 +14,9 @@ from transcriber.protocol import Handshake
 SECOND = 16_000
 
 
-def loud(frame: npt.NDArray[np.float32]) -> float:
+def loud(frames: npt.NDArray[np.float32]) -> list[float]:
     """Speech is what is loud."""
-    return 1.0 if float(np.abs(frame).max()) > 0.1 else 0.0
+    return [1.0 if float(np.abs(frame).max()) > 0.1 else 0.0 for frame in frames]
 
 
 def session(start: int = 0) -> RecordedSession:
@@ -76,7 +76,7 @@ def test_one_microphone_on_two_channels_is_recognised() -> None:
     assert are_alike(np.zeros((2, 0), np.int16))
 
 
-def test_failures_are_counted_and_load_changes_nothing() -> None:
+def test_what_is_lost_is_counted_and_load_changes_nothing() -> None:
     """Whoever sent the recording is told; it waits anyway."""
     recorded = session()
     recorded.adapt(LADDER[0])
@@ -84,4 +84,6 @@ def test_failures_are_counted_and_load_changes_nothing() -> None:
     assert recorded.want() is None
     recorded.end(0.0)
     assert recorded.fail(recorded.begin(), 1.0) == (False, [])
-    assert recorded.failures == 1
+    assert recorded.lost == 0
+    assert recorded.fail(recorded.begin(), 2.0) == (True, [])
+    assert recorded.lost == 1

@@ -29,7 +29,7 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     """With the bounds of the speech, in seconds; what has not changed is not shown again."""
     transcript, utterance = speaking()
     hypothesis = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
-    assert job(utterance).level == 0.25
+    assert (job(utterance).level, job(utterance).speech) == (0.25, 0)
     [partial] = transcript.show(job(utterance), hypothesis)
     assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
     assert (partial.start, partial.end) == (1.468, 2.6)
@@ -41,14 +41,6 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
     [more] = transcript.show(job(utterance, 3, base=1, skipped=1.5), Hypothesis("b c"))
     assert (more.text, more.words) == (" a b c", None)
-
-
-def test_what_has_no_speech_in_it_is_not_worth_a_pass() -> None:
-    """Two frames of it are needed; what comes after the pass began does not count."""
-    _, utterance = speaking()
-    for shown, worth in ((0, False), (1023, False), (1024, True)):
-        utterance.shown = shown
-        assert (job(utterance).speech, job(utterance).is_speech) == (shown, worth)
 
 
 def test_a_partial_without_words_is_none() -> None:

@@ -101,3 +101,13 @@ def test_it_leaves_no_telemetry_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program]
     subprocess.run(command, env={**environment, "HOME": str(tmp_path)}, check=True, timeout=15)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_several_frames_at_once_are_the_same_frames(model: SileroModel, size: int) -> None:
+    """In whatever groups they come."""
+    frames = babble(2, 5).reshape(-1, FRAME)
+    alone, together = model.stream(), model.batched()
+    expected = [alone(frame) for frame in frames]
+    found = [p for first in range(0, len(frames), size) for p in together(frames[first : first + size])]
+    assert found == pytest.approx(expected, abs=1e-6)
