@@ -227,7 +227,7 @@ ABUSES = {
     "hurried": Abuse("one client that speaks ten times too fast", hurried, 1),
     "chatter": Abuse("8 clients with tiny messages as fast as they go", chatter, 8),
     "malformed": Abuse("8 clients with nonsense, back as soon as they are sent away", malformed, 8),
-    "deaf": Abuse("20 clients that read nothing", deaf, 20),
+    "deaf": Abuse("5 clients that speak and read nothing", deaf, 5),
 }
 
 
