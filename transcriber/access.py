@@ -89,6 +89,7 @@ class Access:
         # Connection → its address and when it came, oldest first; at most MOST_WAITING.
         self._waiting: dict[ServerConnection, tuple[str, float]] = {}
         self._waiting_each: Counter[str] = Counter()
+        self._is_over = False
 
     @property
     def waiting(self) -> int:
@@ -125,6 +126,8 @@ class Access:
 
     def enter(self, connection: ServerConnection, address: str, now: float) -> bool:
         """A connection came. False: there is no room for it, nor anybody who has waited long enough to go."""
+        if self._is_over:
+            return False
         if self._waiting_each[address] >= MOST_WAITING_EACH:
             room = self._make_room(now, address)
         else:
@@ -141,6 +144,12 @@ class Access:
         if (entry := self._waiting.pop(connection, None)) is not None:
             self._waiting_each[entry[0]] -= 1
             self._waiting_each += Counter()  # forgets addresses of whom nobody is left
+
+    def dismiss(self) -> None:
+        """Sends everybody away who has not said their first message: the server stops and would wait for them."""
+        self._is_over = True
+        for connection in list(self._waiting):
+            connection.transport.abort()
 
     def note(self, reason: str, peer: object, problem: str) -> None:
         """Counts and logs somebody who was refused."""

@@ -95,6 +95,7 @@ class Server:
     async def drain(self, timeout: float) -> None:
         """Lets nobody in, sends everybody their last finals, and returns when all are gone or time is up."""
         self._draining = True
+        self._access.dismiss()
         for connection in self._connections:
             connection.drain()
         try:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.support.processes import children
 from tests.support.scripted_engine import ScriptedDetector, tone
@@ -33,9 +34,13 @@ def tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
 class Running:
     """A transcriber in this loop."""
 
-    def __init__(self, url: str, web: httpx.AsyncClient) -> None:
+    def __init__(
+        self, url: str, web: httpx.AsyncClient, serving: asyncio.Task[None], stop: asyncio.Event
+    ) -> None:  # fmt: skip
         self.url = url
         self.web = web
+        self.serving = serving
+        self.stop = stop
 
     async def says(self, path: str = "/health") -> tuple[int, dict[str, Any]]:
         """Status and body."""
@@ -69,7 +74,7 @@ async def running(factory: str = "scripted", model: str = "m", *, ready: bool = 
         async with httpx.AsyncClient(
             base_url=base, trust_env=False, transport=httpx.AsyncHTTPTransport(retries=5)
         ) as web:
-            at = Running(f"ws://127.0.0.1:{listener.getsockname()[1]}", web)
+            at = Running(f"ws://127.0.0.1:{listener.getsockname()[1]}", web, serving, stop)
             if ready:
                 await at.until(lambda status, _: status == 200, "/ready")
             yield at
@@ -149,6 +154,27 @@ async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, mo
         body = await at.until(lambda status, _: status == 200, "/ready")
         assert (body["engine"], body["restarts"]) == ("up", 1)
         assert await at.metric("transcriber_engine_restarts_total") == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n", None], ids=["nothing", "half a request", "no handshake"])
+async def test_stopping_does_not_wait_for_who_says_nothing(said: bytes | None) -> None:
+    """On either port: before a request, in one, or between the upgrade and the first message."""
+    async with AsyncExitStack() as stack:
+        at = await stack.enter_async_context(running())
+        if said is None:
+            await stack.enter_async_context(connect(at.url, proxy=None, close_timeout=0.1))
+        lines = [
+            await asyncio.open_connection("127.0.0.1", port)
+            for port in (int(at.url.rpartition(":")[2]), at.web.base_url.port)
+        ]
+        for _, writer in lines:
+            writer.write(said or b"")
+        await asyncio.sleep(0.1)
+        at.stop.set()
+        async with asyncio.timeout(3):
+            await at.serving
+        for _, writer in lines:
+            writer.close()
 
 
 async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,3 +172,12 @@ def test_addresses_are_forgotten() -> None:
     for n in range(1000):
         door.leave(door.knock(f"192.0.2.{n}", 0.0)[0])
     assert (door.access.waiting, len(door.access._waiting_each)) == (0, 0)
+
+
+def test_who_comes_while_the_server_stops_is_sent_away_too() -> None:
+    """Else it would wait for them."""
+    door = Door()
+    early, _ = door.knock("192.0.2.1", 0.0)
+    door.access.dismiss()
+    assert early.gone
+    assert not door.knock("192.0.2.2", 0.0)[1]
