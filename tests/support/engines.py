@@ -43,8 +43,21 @@ class Faulty(ScriptedEngine):
                 print(value, flush=True)  # noqa: T201
             case "sleep":
                 time.sleep(float(value))
+            case "seize":
+                seize(int(value))
         heard = super().transcribe(windows)
         return [Hypothesis(h.text, language=f"{os.getpid()} {threading.current_thread().name}") for h in heard]
+
+
+def seize(seconds: int) -> None:
+    """Sleeps without letting any other Python thread run, as a hung native library may."""
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+def seized(settings: Settings) -> Faulty:
+    """Never ready, and nothing else runs in its process."""
+    seize(600)
+    return Faulty(settings.model)
 
 
 def scripted(settings: Settings) -> Faulty:

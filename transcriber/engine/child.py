@@ -6,6 +6,7 @@ of processes are the parent's business.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -26,6 +27,8 @@ from transcriber.engine.base import Engine, ModelError
 from transcriber.engine.frames import Failure, Ready, Request, Result, Unusable, pack, read
 from transcriber.logs import configure_logging
 
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h: the signal to get when the parent ends."""
 TELLING = (RuntimeError, OSError, MemoryError)
 """Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
 
@@ -99,6 +102,8 @@ def main() -> None:
     """Serves the socket that is named on the command line."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":  # ends this process even when native code keeps Python from noticing, or it is stopped
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a model's memory, and what was said, do not belong on a disk
     Child(socket.socket(fileno=int(sys.argv[1]))).serve()
 

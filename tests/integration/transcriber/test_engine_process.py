@@ -169,13 +169,15 @@ async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str
     assert "engines.py" in log
 
 
-async def test_an_engine_that_is_stopped_counts_as_hung() -> None:
-    """SIGSTOP: it cannot even say where its threads are."""
+@pytest.mark.parametrize("how", ["stopped", "seized"])
+async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
+    """SIGSTOP, when it cannot even say where its threads are; native code that lets no Python thread run."""
     async with engine(stall=0.3) as decoder:
         [first] = children()
-        os.kill(first, signal.SIGSTOP)
+        if how == "stopped":
+            os.kill(first, signal.SIGSTOP)
         with pytest.raises(EngineLost):
-            await decoder.decode([said()])
+            await decoder.decode([said("alpha", "seize 60")])
         assert where(await decoder.decode([said()]))[0] != first
 
 
@@ -347,12 +349,13 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def child_of(process: asyncio.subprocess.Process) -> int:
     """Its engine's process, which is busy loading or ready."""
     await until(lambda: children(process.pid))
-    await asyncio.sleep(0.2)
     [child] = children(process.pid)
+    await until(lambda: len(os.listdir(f"/proc/{child}/task")) > 1)
+    await asyncio.sleep(0.2)
     return child
 
 
-@pytest.mark.parametrize("factory", [SCRIPTED, "tests.support.engines:slow"])
+@pytest.mark.parametrize("factory", [SCRIPTED, "tests.support.engines:slow", "tests.support.engines:seized"])
 async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
     """kill -9, also while the engine is being loaded: the child is gone within a second."""
     async with parent(factory) as process:
