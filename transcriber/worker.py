@@ -220,7 +220,7 @@ class Worker:
         while True:
             await asyncio.sleep(TICK)
             if self._load.update(self._now()):
-                log.warning("load.level", level=self._load.level)
+                log.warning("load.level", shed=self._load.level)
                 for session in self._listeners:
                     session.adapt(self._load.effort)
             self._metrics.level.set(self._load.level)
@@ -238,7 +238,7 @@ class Worker:
             verdict=result.verdict,
             ms=round(1000 * seconds),
             audio_s=round(len(job.window.samples) / SAMPLE_RATE, 2),
-            level=round(job.level, 4),
+            audio_level=round(job.level, 4),
         )
 
 

@@ -75,7 +75,9 @@ async def test_it_serves_reports_and_drains_within_five_seconds() -> None:
             assert client.text == [text]
         assert process.stderr
         log = (await process.stderr.read()).decode()
-        assert "decoding.done" in log
+        passes = [json.loads(line) for line in log.splitlines() if '"decoding.done"' in line]
+        assert passes
+        assert all(0.01 < line["audio_level"] < 1 and line["audio_s"] > 0.4 for line in passes)
         assert not any(word in log for word in text.split() if len(word) > 5)
 
 
