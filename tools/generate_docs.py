@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.errors import MEANINGS  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
+from transcriber.core.load import LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
 from transcriber.metrics import Metrics  # noqa: E402
 
 LIFECYCLE_HEAD = """\
@@ -45,6 +46,18 @@ the server's process; the model has another. (Generated from `transcriber/metric
 |---|---|---|---|
 """
 
+LOAD_HEAD = f"""\
+# What the transcriber leaves out under load
+
+Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
+the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; while it is less than {SHORT:g} s,
+one level down. The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by
+`tools/generate_docs.py`.)
+
+| Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |
+|---:|---|---|---|---|---|
+"""
+
 METRICS_TAIL = """
 Do finals come in time? 95 % of them within:
 
@@ -73,6 +86,18 @@ def metrics() -> str:
     return METRICS_HEAD + "\n".join(rows) + "\n" + METRICS_TAIL
 
 
+def load() -> str:
+    """The ladder of `transcriber.core.load` as Markdown."""
+    rows = [
+        f"| {level} | {f'{effort.cadence / 16_000:g} s' if effort.partials else 'no partials'} "
+        f"| {('the last committed word on' if effort.trim else 'the utterance') if effort.partials else '–'} "
+        f"| {('alignment, two passes' if effort.align else 'two passes') if effort.partials else '–'} "
+        f"| {'yes' if effort.eager else 'no'} | {'yes' if effort.admit else 'told to wait'} |"
+        for level, effort in enumerate(LADDER)
+    ]
+    return LOAD_HEAD + "\n".join(rows) + "\n"
+
+
 def exit_codes() -> str:
     """The table of `bot.core.errors.MEANINGS` as Markdown."""
     rows = [
@@ -88,6 +113,7 @@ def generated() -> dict[str, str]:
     return {
         "configs/bot.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "docs/exit-codes.md": exit_codes(),
+        "docs/transcriber-load.md": load(),
         "docs/transcriber-metrics.md": metrics(),
         "docs/lifecycle.md": f"{LIFECYCLE_HEAD}```mermaid\n{mermaid()}```\n",
     }

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from websockets.asyncio.server import Server as WebSocketServer
@@ -144,6 +145,8 @@ class Server:
         await socket.close(code)
 
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
+        if len(known := self._decoder.languages) == 1:
+            handshake = replace(handshake, allowed_languages=known)  # nothing to find: the client hears of it at once
         session = Session(handshake, self._speech(), protocol.granted, protocol.clock_start)
         connection = Connection(socket, protocol, session, self._worker, self._metrics)
         self._connections[connection] = (protocol, session)
@@ -152,7 +155,7 @@ class Server:
         if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
             log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._decoder.name)
         try:
-            for message in protocol.ready():
+            for message in (*protocol.ready(), *map(protocol.warn, unavailable(handshake))):
                 await socket.send(message)
             await connection.serve()
         finally:
@@ -160,3 +163,9 @@ class Server:
             self._metrics.clients.set(self.clients)
             self._empty.set()
             log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)
+
+
+def unavailable(handshake: Handshake) -> list[str]:
+    """What the client asks for and will not get."""
+    asked = {"enable_translation": handshake.enable_translation, "enable_diarization": handshake.enable_diarization}
+    return [f"{key}: not available on this server; the stream goes on without." for key, wish in asked.items() if wish]

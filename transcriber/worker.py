@@ -224,7 +224,6 @@ class Worker:
                 for session in self._listeners:
                     session.adapt(self._load.effort)
             self._metrics.level.set(self._load.level)
-            self._metrics.backlog.set(max((session.backlog for session in self._listeners), default=0.0))
             self._metrics.shed.inc(self._scheduler.shed - shed)
             shed = self._scheduler.shed
 

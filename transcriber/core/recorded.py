@@ -40,9 +40,9 @@ class RecordedSession(Session):
         """Load changes nothing: it is the last to be served anyway."""
 
     def want(self) -> Want | None:
-        """The next final, as background work."""
+        """The next final, as background work; alone, so that somebody live waits for one window at most."""
         want = super().want()
-        return want and Want(Kind.BACKGROUND, want.due + DELAYS[Kind.BACKGROUND], want.alone)
+        return want and Want(Kind.BACKGROUND, want.due + DELAYS[Kind.BACKGROUND], alone=True)
 
     def begin(self) -> Job:
         """Counts the utterances."""

@@ -77,11 +77,6 @@ class Session:
         """When the last utterance that has a final had ended."""
         return self._transcript.ended_at
 
-    @property
-    def backlog(self) -> float:
-        """Seconds of audio that are not decided."""
-        return (self._ring.end - self.decided) / SAMPLE_RATE
-
     def adapt(self, effort: Effort) -> None:
         """Does more or less beside the finals from now on."""
         self._policy.effort = effort

@@ -12,7 +12,7 @@ from tests.support.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.stock_client import StockClient
 from tests.support.transcribing import serving, talking
 from transcriber.core.policy import FIRST_PARTIAL
-from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments
+from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments, Warned
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -207,3 +207,15 @@ async def test_frames_may_be_of_any_size_up_to_the_limit() -> None:
         )
         await client.acked(await client.end_utterance())
         assert client.text == ["alpha bravo"]
+
+
+async def test_what_is_not_to_be_had_is_said() -> None:
+    """The stream goes on without."""
+    async with (
+        serving() as running,
+        talking(running.url, Handshake("u", enable_translation=True, enable_diarization=True)) as client,
+    ):
+        for key in ("enable_translation", "enable_diarization"):
+            assert str(await client.until(lambda event: isinstance(event, Warned))).count(key) == 1
+        await client.say(tone("alpha"), silence(1))
+        await client.until(lambda event: isinstance(event, Segments))
