@@ -50,8 +50,8 @@ LOAD_HEAD = f"""\
 # What the transcriber leaves out under load
 
 Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
-the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; while it is less than {SHORT:g} s,
-one level down. The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by
+the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; while it is less than
+{SHORT:g} s, one level down. The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by
 `tools/generate_docs.py`.)
 
 | Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |
