@@ -122,9 +122,9 @@ class Client:
         await self.socket.send(self.protocol.end_utterance(self.protocol.sent_until))
         return self.protocol.sent_until
 
-    async def acked(self, sample: int) -> None:
+    async def acked(self, sample: int, timeout: float = 5) -> None:
         """Reads until everything before `sample` is decided."""
-        await self.until(lambda event: isinstance(event, Acked) and event.sample >= sample)
+        await self.until(lambda event: isinstance(event, Acked) and event.sample >= sample, timeout)
 
     @property
     def segments(self) -> list[WireSegment]:

@@ -1,0 +1,94 @@
+"""The engine raises, crashes, hangs, is killed or frozen, behind a whole transcriber: other streams lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+
+import pytest
+
+from tests.integration.transcriber.test_engine_process import children
+from tests.integration.transcriber.test_health import Running, running
+from tests.support.scripted_engine import ScriptedDetector, tone
+from tests.support.transcribing import Client, talking
+from transcriber.engine.process import EngineProcess
+from transcriber.protocol import EXTENSIONS, Handshake, Warned
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+WORDS = ["alpha", "bravo", "charlie", "delta"]
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tones are speech; an engine that hangs is given up after a second."""
+    monkeypatch.setattr("transcriber.service.speech_model", ScriptedDetector)
+    monkeypatch.setattr("transcriber.service.EngineProcess", functools.partial(EngineProcess, stall=1.0))
+
+
+def hello(uid: str, script: str | None = None) -> Handshake:
+    """A client whose prompt tells the engine what to do with its windows."""
+    return Handshake(uid, language="en", extensions=EXTENSIONS, initial_prompt=script)
+
+
+async def speak(client: Client, words: list[str]) -> None:
+    """Each word as an utterance of its own, until all are decided."""
+    for word in words:
+        await client.say(tone(word, 0.3))
+        end = await client.end_utterance()
+        await asyncio.sleep(0.05)
+    await client.acked(end, timeout=15)
+
+
+async def heard(at: Running, uid: str) -> list[str]:
+    """What an honest client of its own gets."""
+    async with talking(at.url, hello(uid)) as client:
+        await speak(client, WORDS)
+        assert not any(isinstance(event, Warned) for event in client.events)
+        return client.text
+
+
+@pytest.mark.parametrize(
+    ("script", "restarts"), [("raise boom", 0), ("exit 3", 2), ("crash", 2), ("kill", 2), ("sleep 60", 2)]
+)
+async def test_a_window_that_breaks_the_engine_costs_its_own_words(script: str, restarts: int) -> None:
+    """Tried twice, then its client is told which seconds are lost, and goes on; three others hear every word."""
+    async with running() as at, talking(at.url, hello("poison", script)) as client:
+        await client.say(tone("echo", 0.3))
+        end = await client.end_utterance()
+        others = await asyncio.gather(client.acked(end, timeout=15), *(heard(at, f"honest-{n}") for n in range(3)))
+        assert others[1:] == [WORDS] * 3
+        assert client.finals == []
+        [warned] = [event for event in client.events if isinstance(event, Warned)]
+        assert warned.message == "The speech from 0.000 to 0.300 s could not be transcribed."
+        body = await at.until(lambda status, _: status == 200, "/ready")
+        assert (body["status"], body["restarts"]) == ("ok", restarts)
+        assert await at.metric("transcriber_utterances_lost_total") == 1
+        assert await heard(at, "late") == WORDS
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+async def test_an_engine_killed_or_frozen_under_everybody_costs_nothing(number: signal.Signals) -> None:
+    """What was with it is decoded by the next one; nobody is told anything."""
+    async with running() as at:
+        speaking = asyncio.gather(*(heard(at, f"honest-{n}") for n in range(4)))
+        await asyncio.sleep(0.12)
+        [child] = children()
+        os.kill(child, number)
+        assert await speaking == [WORDS] * 4
+        body = await at.until(lambda status, _: status == 200)
+        assert (body["restarts"], body["engine"]) == (1, "up")
+        assert children() != [child]
+
+
+async def test_an_engine_that_is_frozen_for_a_moment_is_waited_for() -> None:
+    """Shorter than the limit: the same engine goes on, health was red meanwhile."""
+    async with running() as at:
+        [child] = children()
+        os.kill(child, signal.SIGSTOP)
+        speaking = asyncio.create_task(heard(at, "honest"))
+        await asyncio.sleep(0.5)
+        os.kill(child, signal.SIGCONT)
+        assert await speaking == WORDS
+        assert children() == [child]
