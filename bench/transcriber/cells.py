@@ -37,8 +37,8 @@ class Plan:
                 if failed[variant] >= 2 or (size > 32 and (variant != "ours" or failed[variant])):
                     continue
                 yield cell
-                result = cell.read()
-                failed[variant] = failed[variant] + 1 if result is None or is_hopeless(result) else 0
+                if (result := cell.read()) is not None:
+                    failed[variant] = failed[variant] + 1 if is_hopeless(result) else 0
 
     def quiet(self) -> Iterator[Cell]:
         """Nobody speaks."""
@@ -47,13 +47,13 @@ class Plan:
                 yield Cell("demo", load, 0.0, 16, variant)
 
     def knees(self, model: str, talk: float, sizes: tuple[int, ...]) -> Iterator[Cell]:
-        """Twice more: the most streams that each variant holds, and the fewest that it does not."""
+        """Twice more: one stream, the most streams that each variant holds, and the fewest that it does not."""
         edges: list[Cell] = []
         for variant in VARIANTS:
             cells = [cell for size in sizes if (cell := Cell(model, "speech", talk, size, variant)).read()]
             held = [cell for cell in cells if (raw := cell.read()) and holds(raw)]
             broken = [cell for cell in cells if cell not in held]
-            edges += [*held[-1:], *broken[:1]]
+            edges += dict.fromkeys([*cells[:1], *held[-1:], *broken[:1]])
         for repetition in (1, 2):
             for cell in edges:
                 yield replace(cell, repetition=repetition)
@@ -105,6 +105,8 @@ def run(cell: Cell, core: int) -> Raw:
             gc.enable()
         used = watch.stop()
         survived = server.is_running
+        if any(log.problem for log in logs):
+            print(server.log.read_text(errors="replace")[-3000:], flush=True)
     _keep(cell, logs)
     return (
         {"cell": asdict(cell), "at": time.strftime("%Y-%m-%d %H:%M:%S"), "survived": survived}
