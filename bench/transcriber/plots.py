@@ -59,8 +59,8 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
         if logarithmic:
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
-        else:
-            panel.set_ylim(bottom=0)
+    if not logarithmic:
+        panels[0].set_ylim(bottom=0)  # once all are drawn: they share the axis
     panels[0].set_ylabel(label)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names))
@@ -96,7 +96,7 @@ def _soak(soak: dict[str, Any], path: Path) -> Path:
     left.set(title=f"{soak['streams']} streams that come and go", xlabel="minutes", ylabel="memory (RSS), MiB")
     right.plot([count for count, _ in soak["short"]], [mib for _, mib in soak["short"]], color=colour, linewidth=1)
     right.set(title=f"then {soak['connects']:,} clients of one second", xlabel="clients")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.15 * max(mib for _, mib in soak["long"] + soak["short"]))
     return _save(figure, path)
 
 
