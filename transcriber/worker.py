@@ -82,8 +82,9 @@ class Worker:
         """The session has heard something: perhaps a final is ready, perhaps it wants a pass."""
         if segments := session.release():
             self._show(session, segments, self._now())
-        if (want := session.want()) is not None:
-            self._scheduler.offer(session, want)
+        want = session.want()
+        self._scheduler.offer(session, want)
+        if want:
             self._wake.set()
 
     async def run(self) -> None:
@@ -223,6 +224,7 @@ class Worker:
                 log.warning("load.level", shed=self._load.level)
                 for session in self._listeners:
                     session.adapt(self._load.effort)
+                    self._scheduler.offer(session, session.want())
             self._metrics.level.set(self._load.level)
             self._metrics.shed.inc(self._scheduler.shed - shed)
             shed = self._scheduler.shed

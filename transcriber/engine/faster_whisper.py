@@ -39,7 +39,7 @@ POSITIONS_PER_SECOND = 50
 """Encoder outputs."""
 CPU_BATCH, GPU_BATCH = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
-LONGEST_BATCH = 0.5
+LONGEST_BATCH = 0.2
 """Seconds that the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
 

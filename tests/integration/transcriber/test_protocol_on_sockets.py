@@ -219,3 +219,27 @@ async def test_what_is_not_to_be_had_is_said() -> None:
             assert str(await client.until(lambda event: isinstance(event, Warned))).count(key) == 1
         await client.say(tone("alpha"), silence(1))
         await client.until(lambda event: isinstance(event, Segments))
+
+
+async def test_who_goes_on_while_a_pass_is_waiting_is_served_later() -> None:
+    """The pause that was to be decoded is over before the engine is free: nothing is due any more, until the end."""
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with (
+        serving(engine) as running,
+        talking(running.url, OURS) as busy,
+        talking(running.url, Handshake("v", language="en", extensions=EXTENSIONS)) as client,
+    ):
+        await busy.say(tone("alpha", 0.5))
+        while not engine.asked:
+            await asyncio.sleep(0.01)
+        await client.say(tone("bravo", 0.2), silence(0.3))
+        while not running.worker.waiting:
+            await asyncio.sleep(0.01)
+        await client.say(tone("bravo", 0.1))
+        while running.worker.waiting:
+            await asyncio.sleep(0.01)
+        engine.go.set()
+        await client.acked(await client.end_utterance())
+        await busy.acked(await busy.end_utterance())
+        assert (client.text, busy.text) == (["bravo"], ["alpha"])
