@@ -9,8 +9,8 @@ import signal
 
 import pytest
 
-from tests.integration.transcriber.test_engine_process import children
 from tests.integration.transcriber.test_health import Running, running
+from tests.support.processes import children
 from tests.support.scripted_engine import ScriptedDetector, tone
 from tests.support.transcribing import Client, talking
 from transcriber.engine.process import EngineProcess

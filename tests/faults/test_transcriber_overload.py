@@ -1,0 +1,123 @@
+"""Twice the work that the engine can do, for two minutes: partials are shed, no word is lost, soon all is well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from tests.support.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
+from transcriber.core.session import Session
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.metrics import Metrics
+from transcriber.protocol import EXTENSIONS, Handshake, WireSegment
+from transcriber.worker import Worker
+
+pytestmark = pytest.mark.slow
+FRAME = 1600
+COST = 0.15
+"""Seconds that a pass takes: four streams with all their partials keep the engine busy, twenty with finals alone."""
+WORDS = list(TONES.values())
+
+
+class Costly:
+    """A decoder that takes its time."""
+
+    name, languages, batch, parallel, is_up = "scripted", frozenset({"en"}), 1, 1, True
+
+    def __init__(self) -> None:
+        self._engine = ScriptedEngine()
+        self.passes = 0
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        self.passes += 1
+        await asyncio.sleep(COST)
+        return self._engine.transcribe(windows)
+
+
+@dataclass
+class Stream:
+    """Somebody who speaks for 2 s of every 3, and what they get."""
+
+    worker: Worker
+    number: int
+    said: list[str] = field(default_factory=list)
+    finals: list[str] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    partials: list[float] = field(default_factory=list)
+    ended_at: float = 0.0
+
+    def show(self, segments: list[WireSegment]) -> None:
+        """Listens."""
+        now = asyncio.get_running_loop().time()
+        for segment in segments:
+            if segment.completed:
+                self.finals.append(segment.text.strip())
+                self.late.append(now - self.ended_at)
+            else:
+                self.partials.append(now)
+
+    def lose(self, start: float, end: float) -> None:
+        """Nothing may be given up."""
+        raise AssertionError(f"lost {start} to {end}")
+
+    async def speak(self, seconds: float) -> None:
+        """In real time, until `seconds` are over and everything is decided."""
+        loop = asyncio.get_running_loop()
+        session = Session(Handshake(f"s{self.number}", language="en"), speech_probabilities, EXTENSIONS)
+        self.worker.add(session, self)
+        await asyncio.sleep(0.31 * self.number)
+        at, end = 0, loop.time() + seconds
+        while loop.time() < end:
+            words = [WORDS[(len(self.said) + self.number + n) % len(WORDS)] for n in range(2)]
+            for samples in np.split(np.concatenate([*(tone(word, 1.0) for word in words), silence(1)]), 30):
+                if session.hear(at, samples, loop.time()):
+                    self.worker.poke(session)
+                at += FRAME
+                await asyncio.sleep(0.1)
+            self.said.append(" ".join(words))
+            session.end_utterance(at, loop.time())
+            self.ended_at = loop.time()
+            self.worker.poke(session)
+        await asyncio.sleep(5)
+        assert session.is_settled
+        self.worker.remove(session)
+
+
+@pytest.mark.timeout(60)
+async def test_two_minutes_of_twice_the_load(virtual_time: None) -> None:
+    """All finals, in time; fewer partials meanwhile; everything again less than ten seconds after."""
+    loop = asyncio.get_running_loop()
+    decoder = Costly()
+    worker = Worker(decoder, Metrics())
+    working = asyncio.create_task(worker.run())
+    began = loop.time()
+    streams = [Stream(worker, number) for number in range(8)]
+    levels: list[tuple[float, int]] = []
+
+    async def watch() -> None:
+        while True:
+            levels.append((loop.time() - began, worker.level))
+            await asyncio.sleep(0.5)
+
+    watching = asyncio.create_task(watch())
+    alone = asyncio.create_task(streams[0].speak(160))
+    await asyncio.gather(*(stream.speak(120) for stream in streams[1:]))
+    over = loop.time() - began
+    await alone
+    for task in (working, watching):
+        task.cancel()
+    await asyncio.gather(working, watching, return_exceptions=True)
+    assert [stream.finals for stream in streams] == [stream.said for stream in streams]
+    assert max(level for _, level in levels) >= 1
+    assert max(at for at, level in levels if level) < over + 10
+    assert np.percentile([late for stream in streams for late in stream.late], 95) < 1.0
+    during, after = (
+        sum(first + began <= at < last + began for at in streams[0].partials) / (last - first)
+        for first, last in ((30, 120), (over + 10, 160))
+    )
+    assert 0 < during < 0.7 * after
