@@ -32,7 +32,7 @@ RETRY_AFTER = 1
 HEADERS = ("Host", "User-Agent", "Authorization", "Sec-WebSocket-Protocol")
 """Of a request for a websocket, that decide about it beside `Origin`."""
 
-_FULL = "Too many connections have not said who they are.\n"
+_FULL = "There is no room for another connection just now.\n"
 _NO_ROOM = (
     f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nConnection: close\r\n"
     f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(_FULL)}\r\n\r\n{_FULL}"

@@ -158,7 +158,7 @@ async def test_who_does_not_finish_its_handshake_makes_room_for_others() -> None
     """Beyond the share of an address: 503 with Retry-After at once; after a second the oldest goes instead."""
     async with serving() as running, silent_connections(running.url, MOST_WAITING_EACH) as silent:
         status, text = await status_of(running.url, {})
-        assert (status, "Too many" in text) == (503, True)
+        assert (status, "no room" in text) == (503, True)
         assert refused(running.metrics, "connections") == 1
         await asyncio.sleep(GRACE)
         async with talking(running.url, OURS) as client:
