@@ -183,7 +183,8 @@ class Knocking(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the handshake, or sends the peer away before it has said anything."""
         peer = transport.get_extra_info("peername")
-        if self._access.enter(self, network(peer[0]), self.loop.time()):
+        address = network(peer[0]) if peer else ""  # none: it has gone already
+        if self._access.enter(self, address, self.loop.time()):
             super().connection_made(transport)
             return
         transport.set_protocol(asyncio.Protocol())
@@ -204,4 +205,8 @@ def select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol |
 def network(address: str) -> str:
     """An IPv4 address, or the /64 of an IPv6 address: one household or machine has all of it."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:  # on a socket that takes both
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))

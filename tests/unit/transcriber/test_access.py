@@ -95,7 +95,7 @@ def test_the_key_is_never_the_chosen_subprotocol() -> None:
 
 def test_a_network_is_an_address_or_half_of_one() -> None:
     """Whoever has an IPv6 address has the 2**64 beside it too."""
-    assert network("192.0.2.7") == "192.0.2.7"
+    assert network("192.0.2.7") == network("::ffff:192.0.2.7") == "192.0.2.7"
     assert network("2001:db8::1") == network("2001:db8::ffff:1") == "2001:db8::/64"
     assert network("fe80::1%eth0") == "fe80::/64"
     assert network("2001:db8:0:1::1") != network("2001:db8::1")
