@@ -136,7 +136,8 @@ class Service:
         log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.
         scheme = "wss" if self._tls else "ws"
-        sys.stdout.write(f"{scheme}://{self._settings.host}:{ports['port']}\n")
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        sys.stdout.write(f"{scheme}://{host}:{ports['port']}\n")
         sys.stdout.flush()
 
 
