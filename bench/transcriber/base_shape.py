@@ -1,7 +1,7 @@
 """An engine that says what the demo model says and costs what Whisper base costs.
 
 Random weights never stop and never agree, so their text is worth nothing; their time is as good as any, as it does not
-depend on the values. So the demo model decodes every window (its own cost, about a seventh of the whole, comes on top,
+depend on the values. So the demo model decodes every window (its own cost, about a sixth more, comes on top,
 on both servers), and each of its calls is made once more on a model of base's shape with random int8 weights: an encode
 of the same batch and frames; a generate with the same beams and sampling, and as many steps as the demo model's text
 would have tokens; an align of as many tokens. In a batch all items get the mean number of steps.
