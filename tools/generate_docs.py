@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.errors import MEANINGS  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
-from transcriber.core.load import LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
+from transcriber.core.load import CALM, LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
 from transcriber.metrics import Metrics  # noqa: E402
 
 LIFECYCLE_HEAD = """\
@@ -50,9 +50,9 @@ LOAD_HEAD = f"""\
 # What the transcriber leaves out under load
 
 Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
-the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; while it is less than
-{SHORT:g} s, one level down. The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by
-`tools/generate_docs.py`.)
+the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; once it has been less than
+{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. The level is in `/health` and `/metrics`. (Generated from
+`transcriber/core/load.py` by `tools/generate_docs.py`.)
 
 | Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |
 |---:|---|---|---|---|---|

@@ -203,6 +203,8 @@ class Worker:
         self._metrics.batch.observe(len(windows))
         try:
             hypotheses = await self._decoder.decode(windows)
+            if len(hypotheses) != len(windows):
+                raise EngineFailed(f"{len(hypotheses)} results for {len(windows)} windows")
             self.last_done = self._now()
             return [*hypotheses]
         except (EngineFailed, EngineLost) as error:
@@ -220,7 +222,7 @@ class Worker:
         shed = 0
         while True:
             await asyncio.sleep(TICK)
-            if self._load.update(self._now()):
+            if self._load.update(now := self._now(), self._scheduler.oldest(now)):
                 log.warning("load.level", shed=self._load.level)
                 for session in self._listeners:
                     session.adapt(self._load.effort)

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-SPAN = 3.0
+SPAN = 2.5
 """Seconds of waits that count."""
 MOST = 1000
 """Waits kept; the oldest goes. More than a server makes in the span."""
 FEWEST = 8
-"""Waits that say something about the 95th percentile."""
-TOO_LONG = 0.5
+"""Waits it takes to give something up: one long one is no load."""
+TOO_LONG = 0.8
 """Seconds that the 95th percentile of passes may wait until something is given up."""
-SHORT = 0.15
+SHORT = 0.25
 """Seconds below which it is taken back; far from the above, so that the level does not swing."""
 STEP = 1.0
-"""Seconds on a level before the next: from the last one back to the first in less than ten."""
+"""Seconds on a level before the next."""
+CALM = 1.5
+"""Seconds without a long wait before anything is taken back; from the last level to the first in less than ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Load:
     def __init__(self) -> None:
         self.level = 0
         self._since = float("-inf")
+        self._strained_at = float("-inf")
         self._waits: deque[tuple[float, float]] = deque(maxlen=MOST)
 
     @property
@@ -69,27 +72,31 @@ class Load:
         """A pass starts that was due so long ago."""
         self._waits.append((now, seconds))
 
-    def update(self, now: float) -> bool:
-        """Goes at most one step up or down; true if it did. Call it now and then, also when nothing happens."""
+    def update(self, now: float, oldest: float = 0.0) -> bool:
+        """Goes at most one step up or down; true if it did. Call it now and then, also when nothing happens.
+
+        Args:
+            now: Seconds.
+            oldest: For how long the oldest pass that has not started has been due, in seconds.
+        """
         while self._waits and self._waits[0][0] < now - SPAN:
             self._waits.popleft()
-        tail, due = self.tail, now - self._since >= STEP
-        if tail > TOO_LONG and self.level < len(LADDER) - 1 and due:
-            return self._go(self.level + 1, now)
-        if tail < SHORT and self.level and due:
-            return self._go(self.level - 1, now)
-        return False
+        tail = self.tail
+        if max(tail, oldest) >= SHORT:
+            self._strained_at = now
+        if now - self._since < STEP:
+            return False
+        if tail > TOO_LONG and len(self._waits) >= FEWEST and self.level < len(LADDER) - 1:
+            self._waits.clear()  # what was measured on one level says nothing about the next
+            return self._go(1, now)
+        return self._go(-1, now) if self.level and now - self._strained_at > CALM else False
 
     @property
     def tail(self) -> float:
-        """The 95th percentile of the waits, in seconds; 0.0 while there are too few."""
-        if len(self._waits) < FEWEST:
-            return 0.0
+        """The 95th percentile of the waits, in seconds; 0.0 without any."""
         waits = sorted(wait for _, wait in self._waits)
-        return waits[int(0.95 * (len(waits) - 1))]
+        return waits[int(0.95 * (len(waits) - 1))] if waits else 0.0
 
-    def _go(self, level: int, now: float) -> bool:
-        """What was measured on one level says nothing about the next."""
-        self.level, self._since = level, now
-        self._waits.clear()
+    def _go(self, step: int, now: float) -> bool:
+        self.level, self._since = self.level + step, now
         return True

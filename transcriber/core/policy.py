@@ -128,7 +128,7 @@ class Policy:
 
     def __init__(self, start: int = 0, effort: Effort = LADDER[0]) -> None:
         self.effort = effort
-        """What is worth doing; may be changed at any time."""
+        """What is worth doing."""
         self._count = 0
         self._open: Utterance | None = None
         self._closed: deque[Utterance] = deque()  # ended, not yet decided; bounded by the audio ring
@@ -152,6 +152,14 @@ class Policy:
             return self._closed[0].start
         return self._open.start if self._open else None
 
+    def adapt(self, effort: Effort) -> None:
+        """From now on this is worth doing; what is not any more is not due any more either."""
+        self.effort = effort
+        if self._open and not effort.partials:
+            self._open.due_at = None
+        if self._open and not effort.eager:
+            self._open.pause_at = None
+
     def open(self, start: int, now: float) -> None:
         """An utterance begins."""
         self._count += 1
@@ -168,15 +176,16 @@ class Policy:
         utterance.speech += last - first
         utterance.settled, utterance.pause_at = False, None
         needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL
-        if utterance.due_at is None and utterance.speech - utterance.shown >= needed:
+        if self.effort.partials and utterance.due_at is None and utterance.speech - utterance.shown >= needed:
             utterance.due_at = now
 
     def pause(self, until: int, now: float) -> None:
         """There was no speech since the last, until this sample."""
         utterance = self._open
-        if utterance is None or utterance.speech_end is None or utterance.pause_at is not None or utterance.is_empty:
+        if not self.effort.eager or utterance is None or utterance.pause_at is not None or utterance.is_empty:
             return
-        if until - utterance.speech_end >= PAUSE and utterance.speech > utterance.careful:
+        silence = until - (utterance.speech_end or until)
+        if silence >= PAUSE and utterance.speech > utterance.careful:
             utterance.pause_at = now
 
     def close(self, end: int, now: float) -> None:
@@ -212,9 +221,9 @@ class Policy:
         utterance = self._open
         if utterance is None or utterance.failures:
             return None
-        if utterance.pause_at is not None and self.effort.eager:
+        if utterance.pause_at is not None:
             return self._due(Kind.EAGER_FINAL, utterance.pause_at, utterance)
-        if utterance.due_at is None or not self.effort.partials:
+        if utterance.due_at is None:
             return None
         return self._due(Kind.PARTIAL if utterance.shown else Kind.FIRST_PARTIAL, utterance.due_at, utterance)
 

@@ -79,7 +79,7 @@ class Session:
 
     def adapt(self, effort: Effort) -> None:
         """Does more or less beside the finals from now on."""
-        self._policy.effort = effort
+        self._policy.adapt(effort)
 
     def hear(self, first_sample: int, samples: Samples, now: float) -> bool:
         """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence.

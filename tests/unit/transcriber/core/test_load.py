@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.load import FEWEST, LADDER, MOST, SPAN, STEP, TOO_LONG, Load
+from transcriber.core.load import CALM, FEWEST, LADDER, MOST, SHORT, SPAN, STEP, TOO_LONG, Load
 
 
 def wait(load: Load, seconds: float, now: float, passes: int = FEWEST) -> None:
@@ -27,21 +27,34 @@ def test_each_step_gives_up_more() -> None:
     assert not LADDER[-1].partials
 
 
-def test_waits_raise_the_level_and_their_absence_lowers_it() -> None:
-    """One step at a time, each after a while; a few long waits are no load."""
+def test_waits_raise_the_level() -> None:
+    """One step at a time, each after a while and on new evidence; a few long waits are no load."""
     load = Load()
     wait(load, 2 * TOO_LONG, 0, passes=FEWEST - 1)
     assert not load.update(0)
     wait(load, 2 * TOO_LONG, 0)
     assert load.update(0)
     assert (load.level, load.effort) == (1, LADDER[1])
-    wait(load, 2 * TOO_LONG, 0.1)
-    assert not load.update(0.1)
+    assert not load.update(STEP)
+    wait(load, 2 * TOO_LONG, STEP)
+    assert not load.update(STEP - 0.1)
     assert load.update(STEP)
     assert load.level == 2
-    assert not load.update(2 * STEP - 0.1)
-    assert load.update(2 * STEP)
-    assert load.level == 1
+
+
+def test_a_calm_span_lowers_the_level() -> None:
+    """Not one long wait in it, however few there are; passes that wait and have not begun count too."""
+    for few in (0, 1):
+        load = Load()
+        wait(load, 1, 0)
+        assert load.update(0)
+        wait(load, 2 * SHORT, 0.5, passes=few)
+        assert not load.update(0.5)
+        assert not load.update(1 + CALM * bool(few))
+        assert not load.update(4, oldest=SHORT)
+        assert not load.update(4 + CALM)
+        assert load.update(4.1 + CALM)
+        assert load.level == 0
 
 
 def test_the_level_does_not_swing() -> None:
@@ -50,7 +63,7 @@ def test_the_level_does_not_swing() -> None:
     wait(load, 1, 0)
     load.update(0)
     for second in range(1, 20):
-        wait(load, (TOO_LONG + 0.15) / 2, second)
+        wait(load, (TOO_LONG + SHORT) / 2, second)
         assert not load.update(second)
 
 
@@ -68,7 +81,7 @@ def test_the_worst_level_is_the_last_and_recovery_takes_less_than_ten_seconds() 
     load, now = Load(), 0.0
     while now < 30:
         wait(load, 5, now)
-        load.update(now)
+        load.update(now, oldest=5)
         now += 0.5
     assert load.level == len(LADDER) - 1
     end = now

@@ -209,7 +209,21 @@ def test_under_load_there_is_less() -> None:
     assert policy.want() is None
     policy.hear(90_000, 90_001, now=2)
     assert policy.want() == Want(Kind.PARTIAL, 3)
-    policy.effort = FINALS_ONLY
+    policy.adapt(FINALS_ONLY)
+    policy.hear(90_001, 190_000, now=3)
+    policy.adapt(LADDER[3])
+    assert policy.want() is None  # what became due in between is not late now
+    policy.hear(190_000, 190_001, now=4)
+    assert policy.want() == Want(Kind.PARTIAL, 5)
+
+
+def test_a_pause_that_is_not_worth_a_pass_any_more_is_forgotten() -> None:
+    """And with nobody speaking there is nothing to forget."""
+    policy = Policy()
+    policy.adapt(LADDER[0])
+    end = pausing(policy)
+    policy.adapt(LADDER[3])
+    policy.pause(end + 2 * PAUSE, now=0.6)
     assert policy.want() is None
 
 
