@@ -1,0 +1,112 @@
+"""A transcriber's process: what a thousand clients leave in it, and what a bot notices when all of it is frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+
+from bot.links.lane import Lane
+from bot.links.lane_session import LaneText
+from tests.support.scripted_engine import silence, tone
+from tests.support.scripted_service import process
+from tests.support.transcribing import talking
+from transcriber.protocol import EXTENSIONS, Handshake, Resume
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(60)]
+WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "alpha"]
+
+
+def resident(pid: int) -> float:
+    """A process's memory, megabytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
+
+
+async def test_a_thousand_sessions_leave_no_memory_behind() -> None:
+    """Half of them end in order, half in mid-word; what the first four hundred took is about all that is ever taken."""
+
+    async def visit(url: str, number: int) -> None:
+        async with connect(url, proxy=None, ping_interval=None, compression=None, close_timeout=2) as peer:
+            await peer.send(Handshake(f"visitor-{number}", language="en").serialise())
+            await peer.recv()
+            await peer.send((tone("alpha", 0.9).astype("<f4") / 32768).tobytes())
+            if number % 2:
+                await peer.send(b"END_OF_AUDIO")
+                async for _ in peer:
+                    pass
+            else:
+                peer.transport.abort()
+
+    async with process() as (running, url):
+        sizes = []
+        for first in range(0, 1410, 10):
+            await asyncio.gather(*(visit(url, first + n) for n in range(10)))
+            if first >= 400 and first % 200 == 0:
+                sizes.append(resident(running.pid))
+        slope = float(np.polyfit(np.arange(len(sizes)) * 200, sizes, 1)[0]) * 1000
+        assert sizes[-1] - sizes[0] < 8, f"{sizes} MB, {slope:.2f} MB per 1,000 clients"
+        async with talking(url, Handshake("next", language="en", extensions=EXTENSIONS)) as client:
+            await client.say(tone("echo"))
+            await client.acked(await client.end_utterance())
+            assert client.text == ["echo"]
+
+
+class Finals:
+    """What a lane said: completed texts, and each connection made or lost with its time."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.links: list[tuple[bool, float]] = []
+
+    def text(self, lane: int, text: LaneText) -> None:
+        """A segment."""
+        if text.wire.completed:
+            self.texts.append(text.wire.text.strip())
+
+    def decided(self, lane: int, sample: int) -> None:
+        """Nothing to note."""
+
+    def link(self, up: bool, detail: str) -> None:
+        """A connection was made or lost."""
+        self.links.append((up, asyncio.get_running_loop().time()))
+
+
+async def test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGSTOP in mid-word, SIGCONT after the bot has given it up: every word once, in order."""
+    monkeypatch.setattr("bot.links.lane.KEEPALIVE", 0.5)
+    monkeypatch.setattr("bot.links.lane.OPEN_TIMEOUT", 1.0)
+    notes = Finals()
+
+    def hello(sample: int) -> Handshake:
+        resume = Resume("bot", sample) if sample else None
+        return Handshake("bot", language="en", extensions=EXTENSIONS, resume=resume)
+
+    async with process() as (running, url), asyncio.TaskGroup() as group:
+        lane = Lane(1, (url,), hello, notes, last_backoff=0.2)
+        group.create_task(lane.run())
+        for number, word in enumerate(WORDS):
+            pcm = np.concatenate([tone(word, 0.5), silence(0.2)])
+            for first in range(0, len(pcm), 1600):
+                lane.append(pcm[first : first + 1600])
+                await asyncio.sleep(0.1)
+                if (number, first) == (1, 3200):
+                    running.send_signal(signal.SIGSTOP)
+                    frozen_at = asyncio.get_running_loop().time()
+            lane.end_utterance()
+            if number == 4:
+                running.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(20):
+            await lane.settled()
+        lane.close()
+    assert notes.texts == WORDS
+    assert [up for up, _ in notes.links][:3] == [True, False, True]
+    assert notes.links[1][1] - frozen_at < 2.5  # a ping's turn, its timeout, and a second for the goodbye
+    with contextlib.suppress(ProcessLookupError):
+        running.send_signal(signal.SIGCONT)
