@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from transcriber.core.windows import Window
 from transcriber.engine.base import Engine
 from transcriber.engine.faster_whisper import load
 from transcriber.engine.silero import SileroModel
-from transcriber.protocol import EXTENSIONS, Handshake
+from transcriber.protocol import EXTENSIONS, Handshake, Segments
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 SECONDS = 10
@@ -81,6 +82,29 @@ async def test_no_words_without_speech(
                 assert await client.rest() == 1000
                 heard[sound] = [segment.text for segment in client.segments]
     assert heard == {sound: [] for sound in SOUNDS}
+
+
+@pytest.mark.parametrize("extensions", [STOCK, EXTENSIONS], ids=["stock", "ours"])
+async def test_speech_after_35_seconds_of_silence_is_shown_at_once(
+    models: tuple[Engine, SileroModel], extensions: frozenset[str]
+) -> None:
+    """Spoken in real time, its first words are there at most 1.5 s after it began, and its time is right."""
+    engine, speech = models
+    text, samples = clips()[0]
+    now = asyncio.get_running_loop().time
+    hello = Handshake("u", language="en", extensions=extensions)
+    async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
+        await client.say(np.zeros(35 * noises.RATE, np.int16))
+        showing = asyncio.create_task(client.until(lambda event: isinstance(event, Segments)))
+        began = now()
+        for first in range(0, len(samples), 1600):
+            await client.say(samples[first : first + 1600])
+            await asyncio.sleep(max(0.0, began + (first + 1600) / noises.RATE - now()))
+            if showing.done():
+                break
+        assert now() - began <= 1.5
+        assert 35 <= client.segments[0].start < 35.6
+        assert text.startswith(client.segments[0].text.split()[0])
 
 
 def test_a_long_prompt_on_a_short_window_is_harmless(models: tuple[Engine, SileroModel]) -> None:
