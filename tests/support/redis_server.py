@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from redis.asyncio import Redis
@@ -53,10 +53,3 @@ async def payloads(redis: Redis, stream: str = "transcription_segments") -> list
     """Everything in the stream, in order."""
     entries: Any = await redis.xrange(stream)
     return [fields["payload"] for _, fields in entries]
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Waits until `condition` holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

@@ -16,10 +16,10 @@ from bot.core.errors import EarshotError, SubCode
 from bot.links.lane import Lane, probe
 from bot.links.lane_session import EXTENSIONS, LaneText
 from tests.support.certificates import write_pair
-from tests.support.redis_server import eventually
 from tests.support.scripted_engine import tone
 from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.transcribing import serving
+from tests.support.waiting import eventually
 from transcriber.protocol import Handshake, Resume
 from transcriber.tls import server_context
 

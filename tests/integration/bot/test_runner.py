@@ -23,8 +23,9 @@ from bot.ops.embedded_redis import EmbeddedRedis
 from bot.platforms.base import AudioFrame, Listener
 from bot.rehearsal.clips import load_clip
 from bot.runner import Bot, leave_settings
-from tests.support.redis_server import client, eventually, payloads
+from tests.support.redis_server import client, payloads
 from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 

@@ -12,7 +12,8 @@ import pytest
 
 from bot.links.redis import RedisLink
 from tests.support.proxies import TcpProxy
-from tests.support.redis_server import client, eventually, payloads, running, server
+from tests.support.redis_server import client, payloads, running, server
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.redis
 

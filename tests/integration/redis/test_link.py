@@ -17,7 +17,8 @@ from bot.links import redis_lock
 from bot.links.redis import RedisLink
 from bot.ops.embedded_redis import _free_port
 from tests.support.proxies import TcpProxy
-from tests.support.redis_server import client, eventually, payloads, running, server
+from tests.support.redis_server import client, payloads, running, server
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.redis
 

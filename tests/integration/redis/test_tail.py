@@ -19,7 +19,8 @@ from bot.core.payloads import Segment, SessionIdentity, iso_utc, live, session_e
 from bot.links.redis import RedisLink
 from bot.ops.embedded_redis import EmbeddedRedis, _free_port
 from bot.tail import Tail
-from tests.support.redis_server import eventually, running, server
+from tests.support.redis_server import running, server
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
 

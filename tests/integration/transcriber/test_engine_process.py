@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.processes import children, is_gone
 from tests.support.scripted_engine import tone
+from tests.support.waiting import eventually
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
@@ -57,12 +58,6 @@ async def engine(
 def open_files() -> int:
     """How many this process has."""
     return len(os.listdir("/proc/self/fd"))
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    """Waits for something to become true."""
-    while not is_so():  # noqa: ASYNC110 - what happens in other processes sets no event
-        await asyncio.sleep(0.01)
 
 
 def said(word: str = "alpha", script: str | None = None) -> Window:
@@ -145,7 +140,7 @@ async def test_an_idle_engine_that_dies_is_replaced() -> None:
     async with engine() as decoder:
         [first] = children()
         os.kill(first, signal.SIGKILL)
-        await until(lambda: not decoder.is_up)
+        await eventually(lambda: not decoder.is_up)
         await decoder.started()
         assert children() != [first]
         assert where(await decoder.decode([said()]))[0] in children()
@@ -198,7 +193,7 @@ async def test_a_waiting_call_can_be_cancelled() -> None:
     """Its place goes to the next one."""
     async with engine() as decoder:
         os.kill(children()[0], signal.SIGKILL)
-        await until(lambda: not decoder.is_up)
+        await eventually(lambda: not decoder.is_up)
         waiting = asyncio.create_task(decoder.decode([said()]))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -252,7 +247,7 @@ async def test_a_machine_that_is_full_is_an_error_at_first_and_a_pause_later(mon
     async with engine() as decoder:
         is_full = True
         os.kill(children()[0], signal.SIGKILL)
-        await until(lambda: not decoder.is_up)
+        await eventually(lambda: not decoder.is_up)
         await asyncio.sleep(0.5)
         assert not decoder.is_up
         is_full = False
@@ -279,7 +274,7 @@ async def test_a_model_that_has_become_unusable_is_tried_for_again(
             assert not decoder.is_up
             model.write_text(says, encoding="utf-8")
             before = tries(model)
-            await until(lambda seen=before: tries(model) > seen)  # type: ignore[misc]
+            await eventually(lambda seen=before: tries(model) > seen)  # type: ignore[misc]
         model.write_text("ok", encoding="utf-8")
         assert (await waiting)[0].text == "alpha"
 
@@ -293,7 +288,7 @@ async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monk
         decoder._first_start = 0.1
         model.write_text("hang", encoding="utf-8")
         os.kill(children()[0], signal.SIGKILL)
-        await until(lambda: tries(model) >= 3)
+        await eventually(lambda: tries(model) >= 3)
         model.write_text("ok", encoding="utf-8")
         assert (await decoder.decode([said()]))[0].text == "alpha"
 
@@ -302,7 +297,7 @@ async def test_stopping_while_it_loads_does_not_wait() -> None:
     """`run` is cancelled; the helper checks that the process is gone within a second."""
     decoder = EngineProcess(Settings(engine="tests.support.engines:slow"))
     running = asyncio.create_task(decoder.run())
-    await until(children)
+    await eventually(children)
     await asyncio.sleep(0.2)
     began = asyncio.get_running_loop().time()
     running.cancel()
@@ -348,9 +343,9 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def child_of(process: asyncio.subprocess.Process) -> int:
     """Its engine's process, which is busy loading or ready."""
-    await until(lambda: children(process.pid))
+    await eventually(lambda: children(process.pid))
     [child] = children(process.pid)
-    await until(lambda: len(os.listdir(f"/proc/{child}/task")) > 1)
+    await eventually(lambda: len(os.listdir(f"/proc/{child}/task")) > 1)
     await asyncio.sleep(0.2)
     return child
 
@@ -366,7 +361,7 @@ async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
             child = await child_of(process)
         process.kill()
         async with asyncio.timeout(1):
-            await until(lambda: is_gone(child))
+            await eventually(lambda: is_gone(child))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

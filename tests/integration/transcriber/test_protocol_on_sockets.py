@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from tests.support.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.stock_client import StockClient
 from tests.support.transcribing import serving, talking
+from tests.support.waiting import eventually
 from transcriber.core.policy import FIRST_PARTIAL
 from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments, Warned
 
@@ -231,14 +232,11 @@ async def test_who_goes_on_while_a_pass_is_waiting_is_served_later() -> None:
         talking(running.url, Handshake("v", language="en", extensions=EXTENSIONS)) as client,
     ):
         await busy.say(tone("alpha", 0.5))
-        while not engine.asked:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: engine.asked)
         await client.say(tone("bravo", 0.2), silence(0.3))
-        while not running.worker.waiting:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: running.worker.waiting)
         await client.say(tone("bravo", 0.1))
-        while running.worker.waiting:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: not running.worker.waiting)
         engine.go.set()
         await client.acked(await client.end_utterance())
         await busy.acked(await busy.end_utterance())
