@@ -6,11 +6,11 @@ after the fact. What is committed never changes, whatever later passes say: they
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcriber.core.policy import LONGEST
+from transcriber.core.scripts import pieces
 from transcriber.core.windows import Word
 from transcriber.protocol import SAMPLE_RATE
 
@@ -22,11 +22,6 @@ LEAST_PROBABILITY = 0.5
 """Of the word in that pass."""
 OVERLAP = 0.1
 """Seconds of audio before the last committed word that a trimmed window keeps."""
-# A word, or one sign of a script that has no spaces: Thai, Lao, Burmese, Khmer, kana, Han.
-_UNIT = re.compile(
-    r"\s*(?:[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|"
-    r"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class Unit:
 
 def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Unit]:
     """Cuts a hypothesis into units; `words`, if any, give the times, `offset` is where its window starts."""
-    found = [match.group() for match in _UNIT.finditer(text.strip())]
+    found = pieces(text)
     times = _times(words)
     result, letters = [], 0
     for n, unit in enumerate(found):

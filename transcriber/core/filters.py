@@ -7,10 +7,11 @@ No single number tells: each of the model's own alone drops real speech. There i
 from __future__ import annotations
 
 import itertools
-import re
 import zlib
 from collections.abc import Sequence
 from enum import Enum
+
+from transcriber.core.scripts import words
 
 MAX_COMPRESSION = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""
@@ -32,9 +33,6 @@ ECHO = 0.8
 """A text of which this share stands in the prompt in the same order is an echo of it."""
 PHRASE = 4
 """Fewer words are an echo only where the evidence is weak: a name may well be all that is said."""
-
-_WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|\w+")
-"""Scripts without spaces (Thai, Lao, Burmese, Khmer, kana, Chinese): one character is a word."""
 
 
 class Verdict(Enum):
@@ -66,15 +64,15 @@ def judge(
 ) -> Verdict:
     """Judges one result: its text, the length of the audio, token count, mean log probability per token, probability
     of no speech, the prompt it was given, and how much of the audio the detector took for speech (None: unknown)."""
-    words = _words(text)
-    if not words:
+    said = words(text)
+    if not said:
         return Verdict.EMPTY
     little = speech_seconds is not None and speech_seconds < LITTLE_SPEECH
     if avg_logprob < (LITTLE_LOGPROB if little else LOW_LOGPROB) and (little or no_speech > NO_SPEECH):
         return Verdict.NO_SPEECH
-    if prompt and _echoes(words, _words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
+    if prompt and _echoes(said, words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
         return Verdict.PROMPT
-    if _loops(words) or compression(text) > MAX_COMPRESSION:
+    if _loops(said) or compression(text) > MAX_COMPRESSION:
         return Verdict.LOOP
     if tokens > MAX_TOKENS_PER_SECOND * seconds + FREE_TOKENS:
         return Verdict.TOO_FAST
@@ -85,10 +83,6 @@ def compression(text: str) -> float:
     """How many times smaller the text gets."""
     data = text.encode("utf-8", "replace")
     return len(data) / len(zlib.compress(data))
-
-
-def _words(text: str) -> list[str]:
-    return _WORDS.findall(text.lower())
 
 
 def _loops(words: Sequence[str]) -> bool:
