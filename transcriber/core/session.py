@@ -28,7 +28,7 @@ SECOND = SAMPLE_RATE
 FULL = CAPACITY - 10 * SAMPLE_RATE
 """Undecided samples from which a client must wait: room for what is on its way remains."""
 TOGETHER = 4
-"""Frames that are listened to at once while nobody speaks: half the cost for 0.1 s, which the pre-roll makes good."""
+"""Frames that are listened to at once, for half the cost; one by one in a silence that may be the end."""
 CLEARANCE = SAMPLE_RATE // 5
 """Samples after the last committed word before an overlong utterance is cut: word times are not exact."""
 
@@ -175,7 +175,7 @@ class Session:
         self._ring.append(samples)
         if self._explicit and self._policy.current is None:
             self._policy.open(self._policy.ended_at, now)
-        while (frames := (self._ring.end - self._gate.position) // FRAME) >= (1 if self._gate.is_open else TOGETHER):
+        while (frames := (self._ring.end - self._gate.position) // FRAME) >= (1 if self._gate.is_closing else TOGETHER):
             self._listen(min(frames, TOGETHER), now)
         while overlong := self._policy.overlong(self._ring.end):
             self._cut(overlong, now)

@@ -63,6 +63,11 @@ class SpeechGate:
         return Edge(False, self.position)
 
     @property
+    def is_closing(self) -> bool:
+        """Open, and the last frame was silence."""
+        return self.is_open and self._run > 0
+
+    @property
     def earliest(self) -> int:
         """While closed: no utterance will begin before this sample."""
         return max(self._floor, self.position - self._run - self._settings.pre_roll)

@@ -53,3 +53,13 @@ def test_edges_alternate_and_move_on(probabilities: list[float]) -> None:
     found = edges(SpeechGate(), probabilities)
     assert [edge.opened for edge in found] == [n % 2 == 0 for n in range(len(found))]
     assert [edge.sample for edge in found] == sorted(edge.sample for edge in found)
+
+
+def test_it_says_when_it_may_be_about_to_close() -> None:
+    """After each frame of silence while open."""
+    gate = SpeechGate(0, QUICK)
+    seen = []
+    for probability in (0.0, 0.9, 0.9, 0.1, 0.9, 0.1, 0.1):
+        gate.feed(probability)
+        seen.append(gate.is_closing)
+    assert seen == [False, False, False, True, False, True, False]
