@@ -37,7 +37,7 @@ async def test_partials_come_while_somebody_speaks() -> None:
     """The first after 0.4 s of speech; then one careful pass for the pause, and none without new speech."""
     engine = ScriptedEngine()
     async with serving(engine) as running, talking(running.url, OURS) as client:
-        await client.say(tone("alpha", FIRST_PARTIAL / 16_000 + 0.1))
+        await client.say(tone("alpha", FIRST_PARTIAL / 16_000 + 0.2))
         partial = await client.until(lambda event: isinstance(event, Segments))
         assert isinstance(partial, Segments)
         assert (partial.segments[0].text, partial.segments[0].completed) == (" alpha", False)
@@ -231,7 +231,7 @@ async def test_who_goes_on_while_a_pass_is_waiting_is_served_later() -> None:
         talking(running.url, OURS) as busy,
         talking(running.url, Handshake("v", language="en", extensions=EXTENSIONS)) as client,
     ):
-        await busy.say(tone("alpha", 0.5))
+        await busy.say(tone("alpha", 0.6))
         await eventually(lambda: engine.asked)
         await client.say(tone("bravo", 0.2), silence(0.3))
         await eventually(lambda: running.worker.waiting)
