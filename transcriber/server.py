@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
@@ -25,8 +26,9 @@ HANDSHAKE_TIMEOUT = 10.0
 """Seconds for the first message."""
 WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
-BACKLOG = 64
-"""Connections that the kernel keeps for us until we accept them, and that we accept in one go."""
+ACCEPTED, BACKLOG = 4, 1024
+"""Connections that we accept in one go, so that a flood of them holds nobody's words up; and that the kernel keeps for
+us meanwhile: what it drops, honest clients wait a second or three to try again."""
 MOST_QUEUED = 1
 """Frames that may wait for us while a client's socket is read on; not more, for each may have a megabyte."""
 
@@ -70,13 +72,18 @@ class Server:
         """Connections that have not said their first message yet."""
         return self._access.waiting
 
-    def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> WebSocketServer:
-        """Serves clients on a bound socket, to be used as an asynchronous context manager."""
-        return serve(
-            self.handle, sock=listener, ssl=tls, backlog=BACKLOG, open_timeout=HANDSHAKE_TIMEOUT, close_timeout=1,
+    @asynccontextmanager
+    async def listen(
+        self, listener: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[WebSocketServer]:  # fmt: skip
+        """Serves clients on a bound socket until the block ends."""
+        async with serve(
+            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED, open_timeout=HANDSHAKE_TIMEOUT, close_timeout=1,
             compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MOST_QUEUED, ping_interval=None, server_header=None,
             **self._access.options,
-        )  # fmt: skip
+        ) as server:  # fmt: skip
+            listener.listen(BACKLOG)  # for asyncio both are one number
+            yield server
 
     async def handle(self, socket: ServerConnection) -> None:
         """One client, from its first message to the close."""
