@@ -47,7 +47,8 @@ def main() -> int:
     names = sys.argv[1:] or [
         name for name, tree in modules().items() if any(is_inside(name, pure) for pure in PURE) and any(functions(tree))
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
         complaints = {name: complaint for name, complaint in pool.map(check, names) if complaint}
     for name, complaint in complaints.items():
         print(f"--- {name}\n{complaint}")
