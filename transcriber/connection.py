@@ -44,8 +44,8 @@ CLOSING = 2.0
 PAUSE = 1.5
 """Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
 Clients that say where utterances end are not second-guessed."""
-FLUSH = 30.0
-"""Seconds that the last finals may take after END_OF_AUDIO."""
+FLUSH = 45.0
+"""Seconds that the last finals may take after END_OF_AUDIO: an engine that hangs is replaced within that time."""
 
 log = structlog.get_logger(__name__)
 
