@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from tests.integration.transcriber.test_health import Running, running
-from tests.support.processes import children
+from tests.support.processes import engines
 from tests.support.scripted_engine import ScriptedDetector, tone
 from tests.support.transcribing import Client, talking
 from transcriber.engine.process import EngineProcess
@@ -74,21 +74,21 @@ async def test_an_engine_killed_or_frozen_under_everybody_costs_nothing(number: 
     async with running() as at:
         speaking = asyncio.gather(*(heard(at, f"honest-{n}") for n in range(4)))
         await asyncio.sleep(0.12)
-        [child] = children()
+        [child] = engines()
         os.kill(child, number)
         assert await speaking == [WORDS] * 4
         body = await at.until(lambda status, _: status == 200)
         assert (body["restarts"], body["engine"]) == (1, "up")
-        assert children() != [child]
+        assert engines() != [child]
 
 
 async def test_an_engine_that_is_frozen_for_a_moment_is_waited_for() -> None:
     """Shorter than the limit: the same engine goes on, health was red meanwhile."""
     async with running() as at:
-        [child] = children()
+        [child] = engines()
         os.kill(child, signal.SIGSTOP)
         speaking = asyncio.create_task(heard(at, "honest"))
         await asyncio.sleep(0.5)
         os.kill(child, signal.SIGCONT)
         assert await speaking == WORDS
-        assert children() == [child]
+        assert engines() == [child]

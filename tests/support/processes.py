@@ -15,6 +15,19 @@ def children(pid: int | str = "self") -> list[int]:
     return found
 
 
+def engines(pid: int | str = "self") -> list[int]:
+    """Of the processes that a transcriber has started, those of the engine; what else a test run has started is not."""
+    return [child for child in children(pid) if _command(child) in ("", "transcriber.engine.child")]
+
+
+def _command(pid: int) -> str:
+    """The module that a process runs, or its first word; empty for a dead one."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+        return words[words.index("-m") + 1] if "-m" in words else words[0]
+    return ""
+
+
 def is_gone(pid: int) -> bool:
     """A process is no more, or only a name for somebody to reap."""
     try:

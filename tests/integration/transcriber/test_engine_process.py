@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.processes import children, is_gone
+from tests.support.processes import engines, is_gone
 from tests.support.scripted_engine import tone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
@@ -51,7 +51,7 @@ async def engine(
             task.cancel()
         await asyncio.gather(starting, running, return_exceptions=True)
         assert asyncio.get_running_loop().time() - began < 1
-        assert not children()
+        assert not engines()
         assert open_files() == before
 
 
@@ -81,7 +81,7 @@ async def test_windows_are_decoded_in_another_process() -> None:
         windows = [said("alpha"), Window(np.tile(tone("bravo", 0.5), 30)), Window(np.zeros(0, np.int16))]
         heard = await decoder.decode(windows)
         assert [hypothesis.text for hypothesis in heard] == ["alpha", "bravo", ""]
-        assert children() == [where(heard)[0]]
+        assert engines() == [where(heard)[0]]
         assert decoder.is_up
 
 
@@ -118,7 +118,7 @@ async def test_an_engine_that_dies_is_replaced(script: str, named: str, capfd: p
     """At once; the calls that were with it are lost, and later ones wait for the new one."""
     restarts: list[None] = []
     async with engine(parallel=2, on_restart=lambda: restarts.append(None)) as decoder:
-        [first] = children()
+        [first] = engines()
         others = asyncio.create_task(decoder.decode([said("bravo", "sleep 10")]))
         await asyncio.sleep(0.05)
         began = asyncio.get_running_loop().time()
@@ -129,7 +129,7 @@ async def test_an_engine_that_dies_is_replaced(script: str, named: str, capfd: p
             await others
         assert (decoder.is_up, restarts) == (False, [])
         pid, _ = where(await decoder.decode([said()]))
-        assert [pid] == children() != [first]
+        assert [pid] == engines() != [first]
         assert len(restarts) == 1
     if script == "crash":
         assert "in transcribe" in capfd.readouterr().err
@@ -138,27 +138,27 @@ async def test_an_engine_that_dies_is_replaced(script: str, named: str, capfd: p
 async def test_an_idle_engine_that_dies_is_replaced() -> None:
     """Before anybody asks for it."""
     async with engine() as decoder:
-        [first] = children()
+        [first] = engines()
         os.kill(first, signal.SIGKILL)
         await eventually(lambda: not decoder.is_up)
         await decoder.started()
-        assert children() != [first]
-        assert where(await decoder.decode([said()]))[0] in children()
+        assert engines() != [first]
+        assert where(await decoder.decode([said()]))[0] in engines()
 
 
 async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str]) -> None:
     """After its time is up, with a note where its threads were; never two of them."""
     async with engine(parallel=2, stall=0.5) as decoder:
-        [first] = children()
+        [first] = engines()
         quick = [asyncio.create_task(decoder.decode([said("bravo")])) for _ in range(3)]
         with pytest.raises(EngineLost, match=r"no answer within 0\.5 s"):
             await decoder.decode([said("alpha", "sleep 60")])
         assert [where(await call)[0] for call in quick] == [first] * 3
         waiting = asyncio.create_task(decoder.decode([said()]))
         while not decoder.is_up:
-            assert len(children()) <= 1
+            assert len(engines()) <= 1
             await asyncio.sleep(0.01)
-        assert where(await waiting)[0] == children()[0] != first
+        assert where(await waiting)[0] == engines()[0] != first
     log = capfd.readouterr().err
     assert "Fatal Python error: Aborted" in log
     assert "engines.py" in log
@@ -168,7 +168,7 @@ async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str
 async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
     """SIGSTOP, when it cannot even say where its threads are; native code that lets no Python thread run."""
     async with engine(stall=0.3) as decoder:
-        [first] = children()
+        [first] = engines()
         if how == "stopped":
             os.kill(first, signal.SIGSTOP)
         with pytest.raises(EngineLost):
@@ -179,7 +179,7 @@ async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
 async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
     """Its caller has left; the thread is stuck all the same. One that comes back in time does no harm."""
     async with engine(stall=0.5) as decoder:
-        [first] = children()
+        [first] = engines()
         for script in ("sleep 0.1", "sleep 60"):
             call = asyncio.create_task(decoder.decode([said("alpha", script)]))
             await asyncio.sleep(0.05)
@@ -192,7 +192,7 @@ async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
 async def test_a_waiting_call_can_be_cancelled() -> None:
     """Its place goes to the next one."""
     async with engine() as decoder:
-        os.kill(children()[0], signal.SIGKILL)
+        os.kill(engines()[0], signal.SIGKILL)
         await eventually(lambda: not decoder.is_up)
         waiting = asyncio.create_task(decoder.decode([said()]))
         await asyncio.sleep(0.01)
@@ -246,7 +246,7 @@ async def test_a_machine_that_is_full_is_an_error_at_first_and_a_pause_later(mon
     is_full = False
     async with engine() as decoder:
         is_full = True
-        os.kill(children()[0], signal.SIGKILL)
+        os.kill(engines()[0], signal.SIGKILL)
         await eventually(lambda: not decoder.is_up)
         await asyncio.sleep(0.5)
         assert not decoder.is_up
@@ -287,7 +287,7 @@ async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monk
     async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
         decoder._first_start = 0.1
         model.write_text("hang", encoding="utf-8")
-        os.kill(children()[0], signal.SIGKILL)
+        os.kill(engines()[0], signal.SIGKILL)
         await eventually(lambda: tries(model) >= 3)
         model.write_text("ok", encoding="utf-8")
         assert (await decoder.decode([said()]))[0].text == "alpha"
@@ -297,19 +297,19 @@ async def test_stopping_while_it_loads_does_not_wait() -> None:
     """`run` is cancelled; the helper checks that the process is gone within a second."""
     decoder = EngineProcess(Settings(engine="tests.support.engines:slow"))
     running = asyncio.create_task(decoder.run())
-    await eventually(children)
+    await eventually(engines)
     await asyncio.sleep(0.2)
     began = asyncio.get_running_loop().time()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert asyncio.get_running_loop().time() - began < 1
-    assert not children()
+    assert not engines()
 
 
 async def test_what_the_engine_prints_is_not_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     """That is for the ready line; and Ctrl-C, which goes to all processes of a terminal, is not its business."""
     async with engine() as decoder:
-        [pid] = children()
+        [pid] = engines()
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
         assert where(await decoder.decode([said("alpha", "print chatter")]))[0] == pid
@@ -343,8 +343,8 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def child_of(process: asyncio.subprocess.Process) -> int:
     """Its engine's process, which is busy loading or ready."""
-    await eventually(lambda: children(process.pid))
-    [child] = children(process.pid)
+    await eventually(lambda: engines(process.pid))
+    [child] = engines(process.pid)
     await eventually(lambda: len(os.listdir(f"/proc/{child}/task")) > 1)
     await asyncio.sleep(0.2)
     return child
