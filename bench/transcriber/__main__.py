@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.command == "run":
         until = time.monotonic() + 60 * given.minutes
-        store("machine", machine(given.server_core, given.driver_core))
+        store("machine", machine(given.driver_core))
         store("offline", {"wer": summary(offline())["wer"]})
         cells = (cell for cell in Plan().everything() if cell.key.startswith(given.only))
         run_all(cells, given.server_core, given.driver_core, until)
@@ -59,7 +59,7 @@ def store(name: str, raw: Raw) -> None:
     (FOLDER / f"{name}.json").write_text(json.dumps(raw, separators=(",", ":")) + "\n")
 
 
-def machine(server_core: int, driver_core: int) -> Raw:
+def machine(driver_core: int) -> Raw:
     """Where and with what the numbers are made."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next(iter(re.findall(r"model name\s*: (.*)", text)), platform.machine())
@@ -69,8 +69,7 @@ def machine(server_core: int, driver_core: int) -> Raw:
         "cpu": f"{model}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "earshot": git.stdout.strip() or "unknown",
-        "server_core": server_core,
-        "driver_core": driver_core,
+        "load generator's core": driver_core,
     } | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 

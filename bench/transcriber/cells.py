@@ -26,6 +26,8 @@ NOISE = 10 ** (-50 / 20)
 
 DISTURBED = 0.3
 """Share of the server's core that others may use: whisper-live at one stream leaves that much to anybody."""
+LATE = 0.5
+"""Seconds that a frame may be late where the server is not to blame."""
 
 
 class Plan:
@@ -82,8 +84,8 @@ def run_all(cells: Iterator[Cell], server_core: int, driver_core: int, until: fl
             return
         begin = time.monotonic()
         result = run(cell, server_core)
-        if result["foreign_core"] > DISTURBED and begin + 2 * (time.monotonic() - begin) < until:
-            print(f"{cell.key}: {result['foreign_core']:.0%} of the core went to others; once more", flush=True)
+        if is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
+            print(f"{cell.key}: disturbed, once more", flush=True)
             result = run(cell, server_core)
         write(cell, result)
         print(f"{cell.key}: {time.monotonic() - begin:.0f} s  {outline(result)}", flush=True)
@@ -202,6 +204,11 @@ def rate(cell: Cell, tracks: list[Track], logs: list[Log], used: Raw) -> Raw:
         "first": [_millis(heard.first) for heard in total.utterances],
         "final": [_millis(heard.final) for heard in total.utterances],
     }
+
+
+def is_disturbed(result: Raw) -> bool:
+    """Others had too much of the server's core, or something held the load generator up."""
+    return bool(result["foreign_core"] > DISTURBED or (result["late_s"] > LATE and not is_hopeless(result)))
 
 
 def rescore(cell: Cell) -> None:
