@@ -9,6 +9,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from transcriber.core.pace import Pace, weight
 from transcriber.core.session import Session
 from transcriber.metrics import Metrics
 from transcriber.protocol import (
@@ -25,14 +26,10 @@ from transcriber.worker import Worker
 
 KEEPALIVE = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
-FASTEST = 4
-"""Times real time that a client's audio is read at most."""
-BURST = 10.0
-"""Seconds of audio that may come at any speed."""
-LIGHTEST = SAMPLE_RATE // 200
-"""Samples that a message counts for at least: 800 a second, or a flood of tiny ones would keep everybody waiting."""
 PIECE = SAMPLE_RATE
 """Samples taken at once, however large the message."""
+SOON = 0.001
+"""Seconds after which a message was not there yet when it was asked for."""
 TURN = SAMPLE_RATE // 2
 """Samples after which other clients get their turn, if there was nothing to wait for."""
 ACK_STEP = SAMPLE_RATE // 2
@@ -69,7 +66,7 @@ class Connection:
         self._acked = protocol.clock_start
         self._told_language = bool(protocol.handshake and protocol.handshake.language)
         self._last_heard = self._now()
-        self._paid_until = self._now() - BURST / FASTEST
+        self._pace = Pace(self._now())
         self._turn = 0
         self._reader: asyncio.Task[int] | None = None
 
@@ -107,14 +104,18 @@ class Connection:
     async def _read(self) -> int:
         """Takes messages until the end of the audio; returns the close code."""
         while True:
+            asked = self._now()
             message = await self._socket.recv()
             self._last_heard = self._now()
-            await self._pace(weight(message))
+            waited = self._last_heard - asked > SOON
+            await self._yield(weight(message))
             try:
                 for event in self._protocol.receive(message):
                     if isinstance(event, EndOfAudio):
                         return 1000
                     await self._take(event)
+                    if isinstance(event, Audio):
+                        await self._rest(self._pace.lull(len(event.samples), self._now(), waited=waited))
             except ProtocolError as error:
                 self._metrics.bad_messages.inc()
                 log.warning("client.bad_message", uid=self._protocol.uid, problem=str(error), fatal=error.fatal)
@@ -139,19 +140,27 @@ class Connection:
 
     async def _room_for(self, samples: int) -> None:
         """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
-        await self._pace(samples)
+        await self._yield(samples)
         while self._session.is_full:
             self._progress.clear()
             await self._progress.wait()
         self._last_heard = self._now()
 
-    async def _pace(self, samples: int) -> None:
-        now = self._now()
-        self._paid_until = max(self._paid_until, now - BURST / FASTEST) + samples / SAMPLE_RATE / FASTEST
+    async def _yield(self, samples: int) -> None:
+        """Waits until so many samples may be taken; now and then also if they may at once, for the others' sake."""
         self._turn += samples
-        if (early := self._paid_until - now) > 0 or self._turn >= TURN:
+        if (early := self._pace.wait(samples, self._now())) > 0 or self._turn >= TURN:
             self._turn = 0
-            await asyncio.sleep(max(0.0, early))
+            await asyncio.sleep(early)
+
+    async def _rest(self, seconds: float) -> None:
+        """Reads nothing for a moment, unless somebody may have stopped speaking in this one."""
+        if seconds > 0 and not self._session.is_attentive:
+            self._socket.transport.pause_reading()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._socket.transport.resume_reading()
 
     async def _notice_pauses(self) -> None:
         while True:
@@ -247,9 +256,3 @@ class Connection:
                 await self._socket.close(code, reason)
         except TimeoutError:
             self._socket.transport.abort()
-
-
-def weight(message: str | bytes) -> int:
-    """What a message costs its sender besides the samples in it, in samples."""
-    size = len(message) // 4
-    return max(size, LIGHTEST) if isinstance(message, str) else max(LIGHTEST - size, 0)

@@ -77,6 +77,11 @@ class Session:
         """When the last utterance that has a final had ended."""
         return self._transcript.ended_at
 
+    @property
+    def is_attentive(self) -> bool:
+        """The next frame may matter: somebody may have stopped speaking."""
+        return self._gate.is_closing
+
     def adapt(self, effort: Effort) -> None:
         """Does more or less beside the finals from now on."""
         self._policy.adapt(effort)

@@ -149,7 +149,7 @@ async def test_the_language_is_told_once_when_it_was_not_given() -> None:
 
 async def test_a_stream_is_read_at_four_times_real_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """A burst is free; then the reader slows down, and nothing is lost."""
-    monkeypatch.setattr("transcriber.connection.BURST", 0.4)
+    monkeypatch.setattr("transcriber.core.pace.BURST", 0.4)
     async with serving() as running, talking(running.url, OURS) as client:
         started = asyncio.get_running_loop().time()
         await client.say(tone("alpha", 4.4))
@@ -163,7 +163,7 @@ async def test_tiny_messages_are_read_at_800_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch, light: str | bytes
 ) -> None:
     """They hold next to no audio, so its limit would let any number of them keep the loop from everybody else."""
-    monkeypatch.setattr("transcriber.connection.BURST", 0.1)
+    monkeypatch.setattr("transcriber.core.pace.BURST", 0.1)
     hello = Handshake("u", language="en", platform="p", meeting_url="m", token="t", meeting_id=1)
     async with serving() as running, talking(running.url, hello) as client:
         started = asyncio.get_running_loop().time()
@@ -179,7 +179,7 @@ async def test_an_engine_that_does_not_keep_up_slows_the_reader_and_loses_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More audio than the ring holds, while the engine hangs."""
-    monkeypatch.setattr("transcriber.connection.FASTEST", 10_000)
+    monkeypatch.setattr("transcriber.core.pace.FASTEST", 10_000)
     engine = ScriptedEngine()
     engine.go.clear()
     async with serving(engine) as running, talking(running.url, OURS) as client:

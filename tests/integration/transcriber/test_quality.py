@@ -56,7 +56,7 @@ def models() -> tuple[Engine, SileroModel]:
 @pytest.fixture(autouse=True)
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """As fast as the machine can."""
-    monkeypatch.setattr("transcriber.connection.FASTEST", 1000)
+    monkeypatch.setattr("transcriber.core.pace.FASTEST", 1000)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,10 @@ def test_nothing_said_shows_nothing() -> None:
 def test_a_pause_makes_the_final_ready() -> None:
     """Shown as a partial first; when the utterance ends nothing is left to decode, and it is released."""
     session = Session(HELLO, loud)
-    at = say(session, speech(0.3), silence(0.3))
+    at = say(session, speech(0.3))
+    assert not session.is_attentive
+    at = say(session, silence(0.3), at=at)
+    assert session.is_attentive
     job = session.begin()
     assert (job.work.kind, job.window.careful) == (Kind.EAGER_FINAL, True)
     [partial] = session.finish(job, Hypothesis("hello"))
