@@ -340,8 +340,8 @@ async def test_the_command_plays_a_script_to_its_end(tmp_path: Path) -> None:
         "what is the status of the contract",
         True,
     )
-    assert row.start == pytest.approx(0.72, abs=0.05)
-    assert row.end == pytest.approx(2.48, abs=0.05)
+    assert row.start == pytest.approx(0.72, abs=0.25)  # in real time, and machines are busy
+    assert row.end == pytest.approx(2.48, abs=0.25)
     assert time.time() - 10 < row.end_utc < time.time()
 
 
