@@ -28,8 +28,8 @@ KEEPALIVE = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
 PIECE = SAMPLE_RATE
 """Samples taken at once, however large the message."""
-SOON = 0.001
-"""Seconds after which a message was not there yet when it was asked for."""
+LULL = 0.06
+"""Seconds for which messages shorter than that gather: each wakes the process, which costs more than what is in it."""
 TURN = SAMPLE_RATE // 2
 """Samples after which other clients get their turn, if there was nothing to wait for."""
 ACK_STEP = SAMPLE_RATE // 2
@@ -104,10 +104,8 @@ class Connection:
     async def _read(self) -> int:
         """Takes messages until the end of the audio; returns the close code."""
         while True:
-            asked = self._now()
             message = await self._socket.recv()
             self._last_heard = self._now()
-            waited = self._last_heard - asked > SOON
             await self._yield(weight(message))
             try:
                 for event in self._protocol.receive(message):
@@ -115,7 +113,7 @@ class Connection:
                         return 1000
                     await self._take(event)
                     if isinstance(event, Audio):
-                        await self._rest(self._pace.lull(len(event.samples), self._now(), waited=waited))
+                        await self._rest(len(event.samples))
             except ProtocolError as error:
                 self._metrics.bad_messages.inc()
                 log.warning("client.bad_message", uid=self._protocol.uid, problem=str(error), fatal=error.fatal)
@@ -153,12 +151,13 @@ class Connection:
             self._turn = 0
             await asyncio.sleep(early)
 
-    async def _rest(self, seconds: float) -> None:
-        """Reads nothing for a moment, unless somebody may have stopped speaking in this one."""
-        if seconds > 0 and not self._session.is_attentive:
+    async def _rest(self, samples: int) -> None:
+        """Lets small messages gather, if no other is there and nobody may just have stopped speaking."""
+        is_last = not len(self._socket.recv_messages.frames)
+        if is_last and samples < LULL * SAMPLE_RATE and not self._session.is_attentive:
             self._socket.transport.pause_reading()
             try:
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(LULL)
             finally:
                 self._socket.transport.resume_reading()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -241,3 +243,28 @@ async def test_who_goes_on_while_a_pass_is_waiting_is_served_later() -> None:
         await client.acked(await client.end_utterance())
         await busy.acked(await busy.end_utterance())
         assert (client.text, busy.text) == (["bravo"], ["alpha"])
+
+
+async def test_small_messages_gather_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends 20 ms at a time in real time is looked at every 60 ms; its words come all the same."""
+    loop = asyncio.get_running_loop()
+    looks: list[float] = []
+    async with serving() as running, talking(running.url, OURS) as client:
+        [connection] = running.server._connections
+        hear = connection._session.hear
+
+        def listen(*given: Any) -> bool:
+            looks.append(loop.time())
+            return hear(*given)
+
+        monkeypatch.setattr(connection._session, "hear", listen)
+        said = np.concatenate([tone("alpha", 0.5), tone("bravo", 0.5), silence(0.1)])
+        began = loop.time()
+        for first in range(0, len(said), 320):
+            await asyncio.sleep(began + first / 16_000 - loop.time())
+            await client.socket.send(client.protocol.audio(said[first : first + 320]))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha bravo"]
+        assert len(looks) == len(said) / 320
+        together = sum(later - before < 0.005 for before, later in pairwise(looks))
+        assert together > len(looks) / 3

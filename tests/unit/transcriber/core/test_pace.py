@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.pace import BURST, FASTEST, LIGHTEST, LULL, Pace, weight
+from transcriber.core.pace import BURST, FASTEST, LIGHTEST, Pace, weight
 from transcriber.protocol import SAMPLE_RATE
-
-FRAME = SAMPLE_RATE // 50
 
 
 def test_a_burst_is_free_and_the_rest_waits() -> None:
@@ -30,22 +28,6 @@ def test_nobody_is_read_faster_than_that(messages: list[tuple[int, float]]) -> N
         now += pace.wait(samples, now)
         taken += samples
         assert taken / SAMPLE_RATE <= BURST + FASTEST * now + 1e-6
-
-
-def test_small_messages_gather() -> None:
-    """The newest is followed by a lull; what came meanwhile is read at once, then the next lull follows."""
-    pace = Pace(0)
-    assert pace.lull(FRAME, 5.0, waited=True) == LULL
-    lulls = [pace.lull(FRAME, 5.0 + LULL, waited=False) for _ in range(3)]
-    assert lulls == [0, 0, LULL]
-
-
-def test_nobody_who_is_behind_or_sends_large_messages_is_kept_waiting() -> None:
-    """Nor is anything expected after a message without samples."""
-    pace = Pace(0)
-    assert pace.lull(FRAME, 30.0, waited=False) == 0
-    assert pace.lull(SAMPLE_RATE, 31.0, waited=True) == 0
-    assert pace.lull(0, 31.0, waited=True) == 0
 
 
 def test_tiny_messages_have_a_weight() -> None:

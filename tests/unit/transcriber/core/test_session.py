@@ -158,9 +158,9 @@ def test_a_pause_makes_the_final_ready() -> None:
     """Shown as a partial first; when the utterance ends nothing is left to decode, and it is released."""
     session = Session(HELLO, loud)
     at = say(session, speech(0.3))
-    assert not session.is_attentive
+    attentive = [session.is_attentive]
     at = say(session, silence(0.3), at=at)
-    assert session.is_attentive
+    assert [*attentive, session.is_attentive] == [False, True]
     job = session.begin()
     assert (job.work.kind, job.window.careful) == (Kind.EAGER_FINAL, True)
     [partial] = session.finish(job, Hypothesis("hello"))
