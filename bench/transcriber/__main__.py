@@ -8,12 +8,11 @@ import json
 import os
 import platform
 import re
-import subprocess
 import time
 from pathlib import Path
 
 from bench.transcriber import report
-from bench.transcriber.cells import Plan, rescore, run_all
+from bench.transcriber.cells import Plan, rescore, revision, run_all
 from bench.transcriber.offline import offline
 from bench.transcriber.results import FOLDER, Raw, read
 from bench.transcriber.score import summary
@@ -45,7 +44,7 @@ def main() -> None:
         cells = (cell for cell in Plan().everything() if cell.key.startswith(given.only))
         run_all(cells, given.server_core, given.driver_core, until)
     elif given.command == "soak":
-        store("soak", soak(given.core, given.minutes, given.connects))
+        store("soak", {"commit": revision()} | soak(given.core, given.minutes, given.connects))
     elif given.command == "rescore":
         for cell in read().cells:
             rescore(cell)
@@ -63,12 +62,10 @@ def machine(driver_core: int) -> Raw:
     """Where and with what the numbers are made."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next(iter(re.findall(r"model name\s*: (.*)", text)), platform.machine())
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": f"{model}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "earshot": git.stdout.strip() or "unknown",
         "load generator's core": driver_core,
     } | {name: importlib.metadata.version(name) for name in PACKAGES}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import gzip
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -89,6 +91,14 @@ def run_all(cells: Iterator[Cell], server_core: int, driver_core: int, until: fl
             result = run(cell, server_core)
         write(cell, result)
         print(f"{cell.key}: {time.monotonic() - begin:.0f} s  {outline(result)}", flush=True)
+
+
+@functools.cache
+def revision() -> str:
+    """The commit that is measured."""
+    root = Path(__file__).parent
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return git.stdout.strip() or "unknown"
 
 
 def prefer(core: int) -> None:
@@ -207,8 +217,9 @@ def rate(cell: Cell, tracks: list[Track], logs: list[Log], used: Raw) -> Raw:
 
 
 def is_disturbed(result: Raw) -> bool:
-    """Others had too much of the server's core, or something held the load generator up."""
-    return bool(result["foreign_core"] > DISTURBED or (result["late_s"] > LATE and not is_hopeless(result)))
+    """Others, or the hypervisor, had too much of the server's core, or something held the load generator up."""
+    others = result["foreign_core"] + result["stolen_core"]
+    return bool(others > DISTURBED or (result["late_s"] > LATE and not is_hopeless(result)))
 
 
 def rescore(cell: Cell) -> None:

@@ -152,7 +152,7 @@ def _soak(results: Results) -> str:
     soak = results.extra["soak"]
     return (
         f"## {soak['minutes']:g} minutes, then {soak['connects']:,} clients\n\n"
-        f"One process of ours: {soak['streams']} streams that come, talk for 5 to 60 s and go, one time in four "
+        f"One process of ours ({soak['commit']}): {soak['streams']} streams that come, talk for 5 to 60 s and go, one time in four "
         "without END_OF_AUDIO; then clients that send one second and END_OF_AUDIO, two at a time. "
         f"{soak['finished']:,} were served to their end or left on purpose. Slopes in the table of targets: least "
         "squares on means of one minute (after the first three) and of a twentieth of the clients, 95 % interval of "
@@ -166,7 +166,9 @@ def _conditions(results: Results, machine: Raw) -> str:
     lines = ["## Conditions", ""]
     lines += [f"* {name}: {value}" for name, value in machine.items()]
     if cells:
-        lines.append(f"* server's core: {_cores(results)}")
+        lines.append(f"* server's core: {_by_load(results, 'core')}")
+        lines.append(f"* measured: {_times(results)}")
+        lines.append(f"* commit of Earshot: {_by_load(results, 'commit')}")
         foreign = sorted(raw["foreign_core"] for raw in cells)
         late = max((raw["late_s"] for raw in cells if not is_hopeless(raw)), default=0.0)
         driver, stolen, load = (
@@ -187,12 +189,26 @@ def _conditions(results: Results, machine: Raw) -> str:
     return "\n".join([*lines, f"* commands: {', '.join(commands)}, with `OMP_NUM_THREADS=1`; for base see servers.py"])
 
 
-def _cores(results: Results) -> str:
+def _times(results: Results) -> str:
+    """When each server's turns were."""
+    spans = []
+    for key, variant in VARIANTS.items():
+        if times := sorted(raw["at"][11:16] for cell, raw in results.cells.items() if cell.variant == key):
+            spans.append(f"{variant.title} {times[0]} to {times[-1]}")
+    return "; ".join(spans)
+
+
+def _by_load(results: Results, key: str) -> str:
+    """Our cells' values of this, per load if they differ."""
     found: dict[str, set[str]] = {}
     for cell, raw in results.cells.items():
-        what = title(cell.model, cell.talk) if cell.load == "speech" else cell.load
-        found.setdefault(what, set()).add(str(raw["core"]))
-    return "; ".join(f"{what}: {', '.join(sorted(cores))}" for what, cores in found.items())
+        if cell.variant == "ours":
+            what = title(cell.model, cell.talk) if cell.load == "speech" else cell.load
+            found.setdefault(what, set()).add(str(raw[key]))
+    values = set.union(set(), *found.values())
+    if len(values) == 1:
+        return values.pop()
+    return "; ".join(f"{what}: {', '.join(sorted(used))}" for what, used in found.items())
 
 
 def _command(key: str) -> list[str]:
