@@ -152,8 +152,8 @@ def _soak(results: Results) -> str:
     soak = results.extra["soak"]
     return (
         f"## {soak['minutes']:g} minutes, then {soak['connects']:,} clients\n\n"
-        f"One process of ours ({soak['commit']}): {soak['streams']} streams that come, talk for 5 to 60 s and go, one time in four "
-        "without END_OF_AUDIO; then clients that send one second and END_OF_AUDIO, two at a time. "
+        f"One process of ours ({soak['commit']}): {soak['streams']} streams that come, talk for 5 to 60 s and go, one "
+        "time in four without END_OF_AUDIO; then clients that send one second and END_OF_AUDIO, two at a time. "
         f"{soak['finished']:,} were served to their end or left on purpose. Slopes in the table of targets: least "
         "squares on means of one minute (after the first three) and of a twentieth of the clients, 95 % interval of "
         "Student's t."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -46,6 +47,7 @@ def trend(x: Sequence[float], y: Sequence[float], blocks: int) -> Trend:
     return Trend(line.slope, line.slope - half, line.slope + half)
 
 
+@functools.cache
 def quantile(probability: float, degrees: int) -> float:
     """Of Student's t: bisection on its distribution, which Simpson's rule integrates."""
     low, high = 0.0, 1000.0

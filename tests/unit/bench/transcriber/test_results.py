@@ -21,11 +21,9 @@ def raw(cell: Cell, **metrics: Any) -> Raw:
     names = summary(Score()).keys()
     return {
         "metrics": dict.fromkeys(names) | {"never_final": 0, "changes": 0, "insertions": 0} | good | metrics,
-        "cell": {"streams": cell.streams}, "words": 60, "core": 2, "commit": "abc", "at": "2026-01-01 10:00:00", "survived": True,
-        "unserved": 0, "memory_mib": [150, 160, 160],
-        "audio_s": 50.0,
-        "driver_core": 0.1, "foreign_core": 0.01, "stolen_core": 0.0, "load_average": 1.0,
-        "late_s": 0.01,
+        "cell": {"streams": cell.streams}, "words": 60, "core": 2, "commit": "abc", "at": "2026-01-01 10:00:00",
+        "survived": True, "unserved": 0, "memory_mib": [150, 160, 160], "audio_s": 50.0, "driver_core": 0.1,
+        "foreign_core": 0.01, "stolen_core": 0.0, "load_average": 1.0, "late_s": 0.01,
     }  # fmt: skip
 
 
