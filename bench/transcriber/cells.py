@@ -126,11 +126,8 @@ def run(cell: Cell, core: int) -> Raw:
         if any(log.problem for log in logs):
             print(server.log.read_text(errors="replace")[-3000:], flush=True)
     _keep(cell, logs)
-    return (
-        {"cell": asdict(cell), "at": time.strftime("%Y-%m-%d %H:%M:%S"), "survived": survived}
-        | used
-        | rate(cell, tracks, logs, used)
-    )
+    where = {"cell": asdict(cell), "commit": revision(), "core": core, "at": time.strftime("%Y-%m-%d %H:%M:%S")}
+    return where | {"survived": survived} | used | rate(cell, tracks, logs, used)
 
 
 async def _load(cell: Cell, url: str, watch: Watch) -> tuple[list[Track], list[Log]]:
