@@ -48,7 +48,7 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
             _line(panel, results, (model, talk, key), metric, variant.title)
         if metric == "final_p95":
             panel.axhline(LIMIT, color="black", linewidth=0.8, linestyle=":")
-            panel.annotate("2 s", (1, LIMIT), xytext=(0, 2), textcoords="offset points", fontsize=8)
+            panel.text(1.0, LIMIT, f" {LIMIT:g} s", transform=panel.get_yaxis_transform(), va="center", fontsize=8)
         panel.set_title(title(model, talk))
         panel.set_xscale("log", base=2)
         sizes = SIZES[:4] if model == "base" else SIZES

@@ -167,23 +167,18 @@ def _conditions(results: Results, machine: Raw) -> str:
     lines += [f"* {name}: {value}" for name, value in machine.items()]
     if cells:
         lines.append(f"* server's core: {_by_load(results, 'core')}")
-        lines.append(f"* measured: {_times(results)}")
+        lines.append(f"* measured in turns where these times overlap: {_times(results)}")
         lines.append(f"* commit of Earshot: {_by_load(results, 'commit')}")
-        foreign = sorted(raw["foreign_core"] for raw in cells)
         late = max((raw["late_s"] for raw in cells if not is_hopeless(raw)), default=0.0)
-        driver, stolen, load = (
-            max(raw[key] for raw in cells) for key in ("driver_core", "stolen_core", "load_average")
-        )
+        driver, load = (max(raw[key] for raw in cells) for key in ("driver_core", "load_average"))
         lines.append(
             f"* load generator: at most {driver:.0%} of its core; frames ≤ {late:.2f} s late where nothing was lost"
         )
-        middle, worst = foreign[len(foreign) // 2], foreign[-1]
-        lines.append(
-            f"* other processes on the server's core: {middle:.1%} of it in the median cell, {worst:.0%} at worst"
-        )
-        lines.append(
-            f"* taken by the hypervisor: at most {stolen:.1%}; load average of the machine: at most {load:.1f}"
-        )
+        for key, what in (("foreign_core", "used by other processes"), ("stolen_core", "taken by the hypervisor")):
+            shares = sorted(max(0.0, raw[key]) for raw in cells)
+            middle, worst = shares[len(shares) // 2], shares[-1]
+            lines.append(f"* {what}: {middle:.1%} of the server's core in the median cell, {worst:.0%} at worst")
+        lines.append(f"* load average of the machine: at most {load:.1f}")
         lines.append("* each cell's file in `transcriber/results/` has these, and every utterance's latencies")
     commands = [f"`{' '.join(_command(key))}`" for key in ("ours", "batch")]
     return "\n".join([*lines, f"* commands: {', '.join(commands)}, with `OMP_NUM_THREADS=1`; for base see servers.py"])
