@@ -30,8 +30,9 @@ its last final, then says one more sentence and sends END_OF_AUDIO right after i
   is made again on a model of that shape with random int8 weights, with the same frames and beams and as many steps as
   base needs for the text (`transcriber/base_shape.py`).
 * Final latency: from the true end of an utterance until its last word is in a segment with `completed`. First text:
-  from its onset. Lost: utterances that were never final. `transcriber/score.py` says how words are matched with
-  utterances, the same for all.
+  from its onset. Lost: utterances that were never final. Tail: share of the words right before END_OF_AUDIO that were
+  committed. Changed: committed segments with another text later. `transcriber/score.py` says how words are matched
+  with utterances and what NE and UPWR count, the same for all.
 * A server that was more than 10 s late (p95) or lost utterances at two sizes in a row is not tried with more streams.
 """
 
