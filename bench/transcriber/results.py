@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parent / "raw"
 SLOW, LIMIT = 10.0, 2.0
 """Final p95 in seconds that is hopeless, and that is wanted."""
 SIZES = (1, 2, 4, 8, 16, 32, 48, 64)

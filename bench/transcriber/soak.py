@@ -132,4 +132,4 @@ async def _connect_often(url: str, watch: Watch, connects: int) -> None:
     await asyncio.gather(*(some(connects // AT_ONCE) for _ in range(AT_ONCE)))
 
 
-RESULT = Path(__file__).parent / "results" / "soak.json"
+RESULT = Path(__file__).parent / "raw" / "soak.json"
