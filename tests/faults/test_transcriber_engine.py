@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import signal
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -66,6 +67,26 @@ async def test_a_window_that_breaks_the_engine_costs_its_own_words(script: str, 
         assert (body["status"], body["restarts"]) == ("ok", restarts)
         assert await at.metric("transcriber_utterances_lost_total") == 1
         assert await heard(at, "late") == WORDS
+
+
+@pytest.mark.parametrize(("script", "restarts"), [("raise boom", 0), ("crash", 2)])
+async def test_a_window_that_breaks_the_engine_for_those_it_came_with_costs_its_own_words(
+    script: str, restarts: int
+) -> None:
+    """They waited together, so they went together, this one last."""
+    async with running() as at, AsyncExitStack() as stack:
+        uids = {"busy": "sleep 0.5", "honest-1": None, "honest-2": None, "poison": script}
+        clients = [await stack.enter_async_context(talking(at.url, hello(uid, do))) for uid, do in uids.items()]
+        ends = []
+        for client in clients:
+            await client.say(tone("echo", 0.3))
+            ends.append(await client.end_utterance())
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*(client.acked(end, timeout=15) for client, end in zip(clients, ends, strict=True)))
+        assert [client.text for client in clients] == [["echo"], ["echo"], ["echo"], []]
+        warned = [[event for event in client.events if isinstance(event, Warned)] for client in clients]
+        assert [len(events) for events in warned] == [0, 0, 0, 1]
+        assert (await at.until(lambda status, _: status == 200, "/ready"))["restarts"] == restarts
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])

@@ -17,7 +17,7 @@ from transcriber.engine.base import ModelError
 
 
 class Faulty(ScriptedEngine):
-    """Does what the prompt says before it answers, and says in which process and thread it did."""
+    """Does what the first prompt says before it answers, and says in which process and thread it did."""
 
     batch = 3
 
@@ -27,7 +27,7 @@ class Faulty(ScriptedEngine):
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in whose language is `PID THREAD`."""
-        what, _, value = (windows[0].prompt or "").partition(" ")
+        what, _, value = next((w.prompt for w in windows if w.prompt), "").partition(" ")
         match what:
             case "raise":
                 raise RuntimeError(value)
