@@ -253,7 +253,7 @@ async def misbehave(url: str, abuse: Abuse) -> None:
 
 def measure(key: str, cores: list[int], seconds: float) -> dict[str, Any]:
     """One fresh server, ten honest clients and one kind of abuse."""
-    with running(VARIANTS["ours"], "demo", cores[0]) as server:
+    with running(VARIANTS["ours"], "demo", cores[:1]) as server:
         heard = Heard()
         cpu, began = server.cpu(), time.monotonic()
         asyncio.run(_all(server.url, key, cores[2], seconds, heard))

@@ -26,7 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.transcriber", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="measure every cell that has no results yet")
-    running.add_argument("--server-core", type=int, default=min(2, (os.cpu_count() or 1) - 1))
+    usual = ",".join(map(str, [core for core in (2, 1) if core < (os.cpu_count() or 1) - 1] or [0]))
+    running.add_argument("--server-cores", default=usual, help="as many as are free, such as 2,1; most cells use one")
     running.add_argument("--driver-core", type=int, default=(os.cpu_count() or 1) - 1)
     running.add_argument("--minutes", type=float, default=75.0, help="start no cell that would end later")
     running.add_argument("--only", default="", help="cells whose name begins so, such as demo-speech-100")
@@ -42,7 +43,7 @@ def main() -> None:
         store("machine", machine(given.driver_core))
         store("offline", {"wer": summary(offline())["wer"]})
         cells = (cell for cell in Plan().everything() if cell.key.startswith(given.only))
-        run_all(cells, given.server_core, given.driver_core, until)
+        run_all(cells, [int(core) for core in given.server_cores.split(",")], given.driver_core, until)
     elif given.command == "soak":
         store("soak", {"commit": revision()} | soak(given.core, given.minutes, given.connects))
     elif given.command == "rescore":

@@ -10,14 +10,14 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.transcriber.audio import Track, track
 from bench.transcriber.driver import Log, listen_to_nothing, play, warm_up
-from bench.transcriber.results import FOLDER, SIZES, Cell, Raw, holds, is_hopeless
+from bench.transcriber.results import BASE, FOLDER, TALKING, TWO_CORES, Cell, Raw, Workload, holds, is_hopeless
 from bench.transcriber.score import Score, Spoken, parse, score, summary, words
 from bench.transcriber.servers import VARIANTS, Server, core_seconds, running
 
@@ -27,7 +27,7 @@ NOISE = 10 ** (-50 / 20)
 """Root mean square of the noise that quiet streams hear."""
 
 DISTURBED = 0.3
-"""Share of the server's core that others may use: whisper-live at one stream leaves that much to anybody."""
+"""Share of a core of the server that others may use: whisper-live at one stream leaves that much to anybody."""
 LATE = 0.5
 """Seconds that a frame may be late where the server is not to blame."""
 
@@ -35,17 +35,19 @@ LATE = 0.5
 class Plan:
     """Which cell is next, given what there is. Variants take turns within each number of streams."""
 
-    def speech(self, model: str, talk: float, sizes: tuple[int, ...]) -> Iterator[Cell]:
+    def speech(self, work: Workload) -> Iterator[Cell]:
         """Ever more streams; a variant that was hopeless or lost something at two sizes in a row goes no further."""
         failed: dict[str, int] = dict.fromkeys(VARIANTS, 0)
-        for size in sizes:
+        held = dict.fromkeys(VARIANTS, True)
+        for size in work.sizes:
             for variant in VARIANTS:
-                cell = Cell(model, "speech", talk, size, variant)
-                if failed[variant] >= 2 or (size > 32 and (variant != "ours" or failed[variant])):
+                cell = Cell(work.model, "speech", work.talk, size, variant, cores=work.cores)
+                if failed[variant] >= 2 or (size > 32 and not held[variant]):
                     continue
                 yield cell
                 if (result := cell.read()) is not None:
                     failed[variant] = failed[variant] + 1 if is_hopeless(result) else 0
+                    held[variant] = holds(result)
 
     def quiet(self) -> Iterator[Cell]:
         """Nobody speaks."""
@@ -53,11 +55,12 @@ class Plan:
             for variant in VARIANTS:
                 yield Cell("demo", load, 0.0, 16, variant)
 
-    def knees(self, model: str, talk: float, sizes: tuple[int, ...]) -> Iterator[Cell]:
+    def knees(self, work: Workload) -> Iterator[Cell]:
         """Twice more: one stream, the most streams that each variant holds, and the fewest that it does not."""
         edges: list[Cell] = []
         for variant in VARIANTS:
-            cells = [cell for size in sizes if (cell := Cell(model, "speech", talk, size, variant)).read()]
+            tried = [Cell(work.model, "speech", work.talk, size, variant, cores=work.cores) for size in work.sizes]
+            cells = [cell for cell in tried if cell.read()]
             held = [cell for cell in cells if (raw := cell.read()) and holds(raw)]
             broken = [cell for cell in cells if cell not in held]
             edges += dict.fromkeys([*cells[:1], *held[-1:], *broken[:1]])
@@ -67,28 +70,32 @@ class Plan:
 
     def everything(self) -> Iterator[Cell]:
         """In the order of importance: the time may run out."""
-        yield from self.speech("demo", 1.0, SIZES)
-        yield from self.speech("base", 1.0, SIZES[:4])
+        yield from self.speech(TALKING)
+        yield from self.speech(BASE)
         yield from self.quiet()
-        yield from self.knees("demo", 1.0, SIZES)
-        yield from self.speech("demo", 0.25, SIZES)
-        yield from self.knees("base", 1.0, SIZES[:4])
+        yield from self.knees(TALKING)
+        yield from self.speech(Workload("demo", 0.25))
+        yield from self.speech(TWO_CORES)
+        yield from self.knees(BASE)
 
 
-def run_all(cells: Iterator[Cell], server_core: int, driver_core: int, until: float) -> None:
+def run_all(cells: Iterator[Cell], server_cores: Sequence[int], driver_core: int, until: float) -> None:
     """Runs what has not run yet, until this time (`time.monotonic`)."""
     prefer(driver_core)
     for cell in cells:
         if cell.path.exists():
             continue
+        if cell.cores > len(server_cores):
+            print(f"{cell.key}: name {cell.cores} cores with --server-cores", flush=True)
+            continue
         if time.monotonic() + cell.seconds + 25 > until:
             print(f"{cell.key}: no time left", flush=True)
             return
         begin = time.monotonic()
-        result = run(cell, server_core)
+        result = run(cell, server_cores[: cell.cores])
         if is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
             print(f"{cell.key}: disturbed, once more", flush=True)
-            result = run(cell, server_core)
+            result = run(cell, server_cores[: cell.cores])
         write(cell, result)
         print(f"{cell.key}: {time.monotonic() - begin:.0f} s  {outline(result)}", flush=True)
 
@@ -108,13 +115,13 @@ def prefer(core: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
-def run(cell: Cell, core: int) -> Raw:
+def run(cell: Cell, cores: Sequence[int]) -> Raw:
     """Measures one cell."""
     variant = VARIANTS[cell.variant]
-    with running(variant, cell.model, core) as server:
+    with running(variant, cell.model, cores) as server:
         asyncio.run(warm_up(server.url, track(999, 6.0, 1.0), variant.threshold))
         time.sleep(1.0)
-        watch = Watch(server, core)
+        watch = Watch(server, cores)
         gc.collect()
         gc.disable()
         try:
@@ -126,7 +133,12 @@ def run(cell: Cell, core: int) -> Raw:
         if any(log.problem for log in logs):
             print(server.log.read_text(errors="replace")[-3000:], flush=True)
     _keep(cell, logs)
-    where = {"cell": asdict(cell), "commit": revision(), "core": core, "at": time.strftime("%Y-%m-%d %H:%M:%S")}
+    where = {
+        "cell": asdict(cell),
+        "commit": revision(),
+        "core": ", ".join(map(str, cores)),
+        "at": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
     return where | {"survived": survived} | used | rate(cell, tracks, logs, used)
 
 
@@ -146,12 +158,12 @@ async def _load(cell: Cell, url: str, watch: Watch) -> tuple[list[Track], list[L
 class Watch:
     """What a load costs, from now on."""
 
-    def __init__(self, server: Server, core: int) -> None:
+    def __init__(self, server: Server, cores: Sequence[int]) -> None:
         self._server = server
-        self._core = core
+        self._cores = cores
         self._memory = [server.memory()]
         self._threads = server.threads()
-        self._begin = time.monotonic(), server.cpu(), core_seconds(core), time.process_time()
+        self._begin = time.monotonic(), server.cpu(), core_seconds(cores), time.process_time()
         self._average = os.getloadavg()[0]
 
     async def sample(self) -> None:
@@ -165,7 +177,7 @@ class Watch:
         """The totals."""
         began, cpu, (busy, stolen), own = self._begin
         wall, used = time.monotonic() - began, self._server.cpu() - cpu
-        now_busy, now_stolen = core_seconds(self._core)
+        now_busy, now_stolen = core_seconds(self._cores)
         return {
             "wall_s": round(wall, 2),
             "cpu_s": round(used, 2),

@@ -5,17 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.transcriber.results import LIMIT, SIZES, Results, is_hopeless
+from bench.transcriber.results import LIMIT, SIZES, WORKLOADS, Results, Workload, is_hopeless
 from bench.transcriber.servers import VARIANTS
 
 STYLE = {"ours": ("#0b6e4f", "o"), "tuned": ("#c8553d", "s"), "batch": ("#e09f3e", "D"), "default": ("#7a7a7a", "^")}
 """Colour and marker."""
-LOADS = (("demo", 1.0), ("demo", 0.25), ("base", 1.0))
-
-
-def title(model: str, talk: float) -> str:
-    """Of a load."""
-    return f"{'demo model' if model == 'demo' else 'base-shaped model'}, {talk:.0%} talk"
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -42,20 +36,19 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
     """One panel per load: a metric over the number of streams; hollow where something was lost."""
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(LOADS), figsize=(11, 3.6), sharey=True, constrained_layout=True)
-    for panel, (model, talk) in zip(panels, LOADS, strict=True):
+    figure, panels = plt.subplots(1, len(WORKLOADS), figsize=(14, 3.6), sharey=True, constrained_layout=True)
+    for panel, work in zip(panels, WORKLOADS, strict=True):
         for key, variant in VARIANTS.items():
-            _line(panel, results, (model, talk, key), metric, variant.title)
+            _line(panel, results, work, key, metric, variant.title)
         if metric == "final_p95":
             panel.axhline(LIMIT, color="black", linewidth=0.8, linestyle=":")
             panel.text(1.0, LIMIT, f" {LIMIT:g} s", transform=panel.get_yaxis_transform(), va="center", fontsize=8)
-        panel.set_title(title(model, talk))
+        panel.set_title(work.title)
         panel.set_xscale("log", base=2)
-        sizes = SIZES[:4] if model == "base" else SIZES
-        panel.set_xticks(sizes, [str(size) for size in sizes])
+        panel.set_xticks(work.sizes, [str(size) for size in work.sizes])
         panel.minorticks_off()
-        panel.set_xlim(0.85, sizes[-1] * 1.18)
-        panel.set_xlabel("streams on one core")
+        panel.set_xlim(0.85, work.sizes[-1] * 1.18)
+        panel.set_xlabel("streams on one core" if work.cores == 1 else f"streams on {work.cores} cores")
         if logarithmic:
             panel.set_yscale("log")
             panel.yaxis.set_major_formatter("{x:g}")
@@ -67,12 +60,11 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
     return _save(figure, path)
 
 
-def _line(panel: Any, results: Results, load: tuple[str, float, str], metric: str, name: str) -> None:
-    model, talk, key = load
+def _line(panel: Any, results: Results, work: Workload, key: str, metric: str, name: str) -> None:
     colour, marker = STYLE[key]
     points = []
     for size in SIZES:
-        rows = results.repetitions(model, talk, size, key)
+        rows = results.repetitions(work, size, key)
         values = [raw["memory_mib"][1] if metric == "memory" else raw["metrics"][metric] for raw in rows]
         values = sorted(value for value in values if value is not None)
         if values:

@@ -6,15 +6,40 @@ import json
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "raw"
 SLOW, LIMIT = 10.0, 2.0
 """Final p95 in seconds that is hopeless, and that is wanted."""
-SIZES = (1, 2, 4, 8, 16, 32, 48, 64)
-"""Streams; more than 32 only for who holds 32."""
+SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128)
+"""Streams; more than 32 only for who holds as many as were tried before."""
 
 Raw = dict[str, Any]
+
+
+class Workload(NamedTuple):
+    """What the servers are given, at ever more streams: a model, a share of the time with speech, and cores."""
+
+    model: str
+    talk: float
+    cores: int = 1
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        model = "demo model" if self.model == "demo" else "base-shaped model"
+        return f"{model}, {self.talk:.0%} talk" + (f", {self.cores} cores" if self.cores > 1 else "")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of streams to try."""
+        return SIZES if self.model == "demo" else SIZES[:4]
+
+
+TALKING = Workload("demo", 1.0)
+BASE = Workload("base", 1.0)
+TWO_CORES = Workload("demo", 1.0, cores=2)
+WORKLOADS = (TALKING, Workload("demo", 0.25), BASE, TWO_CORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +57,15 @@ class Cell:
     streams: int
     variant: str
     repetition: int = 0
+    cores: int = 1
 
     @property
     def key(self) -> str:
         """Its file's name."""
         share = f"-{self.talk:.0%}".rstrip("%") if self.load == "speech" else ""
         again = f"-r{self.repetition}" if self.repetition else ""
-        return f"{self.model}-{self.load}{share}-n{self.streams:02}-{self.variant}{again}"
+        cores = f"-{self.cores}cores" if self.cores > 1 else ""
+        return f"{self.model}-{self.load}{share}{cores}-n{self.streams:02}-{self.variant}{again}"
 
     @property
     def seconds(self) -> float:
@@ -81,21 +108,21 @@ class Results:
     cells: dict[Cell, Raw]
     extra: dict[str, Raw]
 
-    def repetitions(self, model: str, talk: float, streams: int, variant: str) -> list[Raw]:
-        """Of one load."""
-        first = Cell(model, "speech", talk, streams, variant)
+    def repetitions(self, work: Workload, streams: int, variant: str) -> list[Raw]:
+        """Of one size."""
+        first = Cell(work.model, "speech", work.talk, streams, variant, cores=work.cores)
         return [raw for cell, raw in self.cells.items() if replace(cell, repetition=0) == first]
 
-    def middle(self, model: str, talk: float, streams: int, variant: str, metric: str) -> float | None:
+    def middle(self, work: Workload, streams: int, variant: str, metric: str) -> float | None:
         """Median over the repetitions; None where it was not measured or there was nothing to measure."""
-        rows = [raw["metrics"][metric] for raw in self.repetitions(model, talk, streams, variant)]
+        rows = [raw["metrics"][metric] for raw in self.repetitions(work, streams, variant)]
         return statistics.median(rows) if rows and None not in rows else None
 
-    def capacity(self, model: str, talk: float, variant: str) -> int:
+    def capacity(self, work: Workload, variant: str) -> int:
         """The most streams that it holds in most repetitions, and all sizes below; 0: not even one."""
         best = 0
         for size in SIZES:
-            rows = self.repetitions(model, talk, size, variant)
+            rows = self.repetitions(work, size, variant)
             if not rows or sum(map(holds, rows)) * 2 <= len(rows):
                 break
             best = size

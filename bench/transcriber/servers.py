@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +46,16 @@ class Variant:
         """Ours or theirs."""
         return self.key == "ours"
 
-    def command(self, model: str, port: int, http_port: int) -> list[str]:
-        """With the demo model (`demo`), or what costs as much as base (`base`)."""
+    def command(self, model: str, port: int, http_port: int, cores: int = 1) -> list[str]:
+        """With the demo model (`demo`), or what costs as much as base (`base`, on one core)."""
         if not self.is_ours:
             base = ("--base",) if model == "base" else ()
             return [sys.executable, str(HERE / "stock_server.py"), str(DEMO), str(port), *self.options, *base]
         if model == "base":
             return [sys.executable, str(HERE / "our_server.py"), str(port), str(http_port), str(MAX_CLIENTS)]
         ports = ["--port", str(port), "--http-port", str(http_port)]
-        return [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS)]
+        more = ["--parallel", str(cores)] if cores > 1 else []
+        return [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS), *more]
 
 
 VARIANTS = {
@@ -96,20 +97,21 @@ class Server:
 
 
 @contextmanager
-def running(variant: Variant, model: str, core: int) -> Iterator[Server]:
-    """A fresh server, all of it on this core, until the block ends.
+def running(variant: Variant, model: str, cores: Sequence[int]) -> Iterator[Server]:
+    """A fresh server, all of it on these cores, until the block ends.
 
     Raises:
         RuntimeError: It does not start.
     """
     port, http_port = _free_port(), _free_port()
-    command = variant.command(model, port, http_port)
+    command = variant.command(model, port, http_port, len(cores))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                ["taskset", "-c", str(core), *command], stdout=output, stderr=output, cwd=ROOT, env=environment()
-            )
+                ["taskset", "-c", ",".join(map(str, cores)), *command],
+                stdout=output, stderr=output, cwd=ROOT, env=environment(len(cores)),
+            )  # fmt: skip
         try:
             _wait_until_listening(process, port, log)
             yield Server(process, port, log)
@@ -117,10 +119,10 @@ def running(variant: Variant, model: str, core: int) -> Iterator[Server]:
             _stop(process)
 
 
-def environment() -> dict[str, str]:
-    """In which whisper-live can be imported without PyTorch, and everybody uses one thread."""
+def environment(threads: int = 1) -> dict[str, str]:
+    """In which whisper-live can be imported without PyTorch, and uses so many threads for one decoding."""
     path = os.pathsep.join([str(ROOT / "tests/conformance/stubs"), str(ROOT)])
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def tree(pid: int) -> list[int]:
@@ -134,11 +136,14 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def core_seconds(core: int) -> tuple[float, float]:
-    """Busy and stolen seconds of a core since boot."""
-    line = next(row for row in Path("/proc/stat").read_text().splitlines() if row.startswith(f"cpu{core} "))
-    user, nice, system, _, _, irq, softirq, steal = map(int, line.split()[1:9])
-    return (user + nice + system + irq + softirq) / TICKS, steal / TICKS
+def core_seconds(cores: Sequence[int]) -> tuple[float, float]:
+    """Busy and stolen seconds of these cores since boot."""
+    busy = stolen = 0
+    rows = [row.split() for row in Path("/proc/stat").read_text().splitlines()]
+    for row in (row for row in rows if row[0] in {f"cpu{core}" for core in cores}):
+        user, nice, system, _, _, irq, softirq, steal = map(int, row[1:9])
+        busy, stolen = busy + user + nice + system + irq + softirq, stolen + steal
+    return busy / TICKS, stolen / TICKS
 
 
 def _cpu(pid: int) -> float:

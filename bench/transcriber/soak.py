@@ -30,7 +30,7 @@ AT_ONCE = 2
 def soak(core: int, minutes: float, connects: int) -> dict[str, Any]:
     """Server and clients share the core: memory is measured here, not time."""
     os.sched_setaffinity(0, {core})
-    with running(VARIANTS["ours"], "demo", core) as server:
+    with running(VARIANTS["ours"], "demo", [core]) as server:
         watch = Watch(server)
         began = server.cpu(), time.monotonic()
         asyncio.run(_come_and_go(server.url, watch, 60 * minutes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.transcriber.report import render
-from bench.transcriber.results import Cell, Raw, Results, holds, is_hopeless
+from bench.transcriber.results import TALKING, Cell, Raw, Results, holds, is_hopeless
 from bench.transcriber.score import Score, summary
 from bench.transcriber.targets import targets
 
@@ -49,9 +49,9 @@ def test_capacity_wants_most_repetitions_and_every_size_below() -> None:
         (Cell("demo", "speech", 1.0, 4, "ours"), bad), (Cell("demo", "speech", 1.0, 8, "ours"), good),
     ]  # fmt: skip
     results = Results({cell: raw(cell, **metrics) for cell, metrics in cells}, {})
-    assert results.capacity("demo", 1.0, "ours") == 2
-    assert results.capacity("demo", 1.0, "tuned") == 0
-    assert results.middle("demo", 1.0, 2, "ours", "final_p95") == 1.0
+    assert results.capacity(TALKING, "ours") == 2
+    assert results.capacity(TALKING, "tuned") == 0
+    assert results.middle(TALKING, 2, "ours", "final_p95") == 1.0
 
 
 def test_targets_say_what_holds_what_does_not_and_what_was_not_measured() -> None:
@@ -60,12 +60,12 @@ def test_targets_say_what_holds_what_does_not_and_what_was_not_measured() -> Non
     theirs = {Cell("demo", "speech", 1.0, size, "tuned"): 1.5 * size for size in (1, 2)}
     cells = {cell: raw(cell, final_p95=late) for cell, late in (ours | theirs).items()}
     found = {target.text: target for target in targets(Results(cells, {}))}
-    assert found["≥ 10× the streams at p95 final < 2 s, demo"].holds
-    assert "16 : 1 = 16×" in found["≥ 10× the streams at p95 final < 2 s, demo"].measured
+    assert found["≥ 10× the streams at p95 final < 2 s, demo model, 100% talk"].holds
+    assert "16 : 1 = 16×" in found["≥ 10× the streams at p95 final < 2 s, demo model, 100% talk"].measured
     assert found["demo, 1 stream: final p95 ≤ 0.7 s"].holds is False
     assert found["demo, 1 stream: final p50 ≤ 0.45 s"].holds is True
     assert found["base, 1 stream: final p95 ≤ 1.5 s"].holds is None
-    assert found["≥ 5× the streams at p95 final < 2 s, base"].holds is None
+    assert found["≥ 5× the streams at p95 final < 2 s, base-shaped model, 100% talk"].holds is None
     assert found["CPU per second of speech ≥ 10× lower, demo, 1 stream"].holds is False
 
 
