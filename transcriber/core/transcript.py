@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transcriber.core.agreement import Agreement, Unit, units
 from transcriber.core.languages import Languages
@@ -150,6 +150,8 @@ def _words(said: Sequence[Unit], zero: float, start: float, end: float) -> tuple
         if unit.start is None or unit.end is None:
             return None
         start = min(max(zero + unit.start, start), end)
+        if words:  # times of two passes: the word before may seem to end later
+            words[-1] = replace(words[-1], end=min(words[-1].end, start))
         stop = min(max(zero + unit.end, start), end)
         words.append(WireWord(unit.text, start, stop, unit.probability))
     return tuple(words)

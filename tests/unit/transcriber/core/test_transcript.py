@@ -21,7 +21,7 @@ def job(utterance: Utterance, seconds: float = 2.0, *, base: int = 0, skipped: f
 
 def speaking() -> tuple[Transcript, Utterance]:
     """Somebody since second 1, with speech from second 1.5 on."""
-    utterance = Utterance(7, SAMPLE_RATE, 0.0, speech_start=24_000, speech_end=40_000, speech=16_000)
+    utterance = Utterance(7, SAMPLE_RATE, 0.0, stretches=[(24_000, 40_000)], speech=16_000)
     return Transcript(Handshake("u"), Languages(None, locks=True)), utterance
 
 
@@ -41,6 +41,16 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
     [more] = transcript.show(job(utterance, 3, base=1, skipped=1.5), Hypothesis("b c"))
     assert (more.text, more.words) == (" a b c", None)
+
+
+def test_words_of_two_passes_do_not_overlap() -> None:
+    """The end of a committed word gives way to the beginning of the next."""
+    transcript, utterance = speaking()
+    utterance.end = 48_000
+    transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
+    again = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 0.88, 1.2, 0.9)))
+    [final] = transcript.conclude(job(utterance), again)
+    assert final.words == (WireWord(" a", 1.5, 1.88, 0.9), WireWord(" b", 1.88, 2.2, 0.9))
 
 
 def test_a_partial_without_words_is_none() -> None:
