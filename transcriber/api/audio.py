@@ -78,7 +78,8 @@ class Recording:
                 self._file, "r", options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
             )
         except (FFmpegError, ValueError, OSError) as error:
-            raise ApiError(415, f"The file is in none of these formats: {CONTAINERS}.", param="file") from error
+            problem = f"The file cannot be read: it is in none of these formats, or not whole: {CONTAINERS}."
+            raise ApiError(415, problem, param="file") from error
         if not container.streams.audio:
             raise ApiError(422, "The file has no audio track.", param="file")
         layout, kind = "", None
@@ -112,7 +113,7 @@ class Recording:
         for frame in frames:
             self.samples += frame.samples
             if self.samples > self._longest * SAMPLE_RATE:
-                problem = f"The recording is longer than {self._longest / 60:g} minutes: send it in parts."
+                problem = f"The recording is longer than {self._longest:g} s: send it in parts."
                 raise ApiError(413, problem, param="file", code="audio_too_long")
             yield frame.to_ndarray()
 

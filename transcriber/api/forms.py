@@ -76,9 +76,9 @@ async def read(request: Request, stack: AsyncExitStack, *, file: str, largest: i
     except TimeoutError:
         raise ApiError(408, f"The request took longer than {UPLOAD_TIMEOUT:g} s to arrive.") from None
     except HTTPException as error:
-        raise ApiError(400, f"The body is no multipart form: {error.detail}") from None
+        raise ApiError(400, f"The form cannot be read: {error.detail}") from None
     except (MultiPartException, ValueError, LookupError) as error:
-        raise ApiError(400, "The body is no multipart form that can be read.") from error
+        raise ApiError(400, "The form cannot be read: the body is no multipart form.") from error
     stack.push_async_callback(form.close)
     upload = form.get(file)
     if not isinstance(upload, UploadFile):

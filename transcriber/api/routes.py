@@ -24,7 +24,6 @@ from transcriber.config import Settings
 from transcriber.core import subtitles
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
-from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.protocol import SAMPLE_RATE, Handshake
 
@@ -102,7 +101,7 @@ class Api:
             first = await _unless_gone(request, anext(lines, None))
             return EventStream(_events(first, lines), media_type="text/event-stream")
         said = await _unless_gone(request, _all(lines))
-        return _written(form, said, run, form.language or _language(decoder, run, said))
+        return _written(form, said, run, form.language or _language(run, said))
 
     # --- chunks of rooms -------------------------------------------------------------------------------------------
 
@@ -122,7 +121,7 @@ class Api:
             lines = run.lines(form.channel)
             stack.push_async_callback(lines.aclose)
             said = await _unless_gone(request, _all(lines))
-            answer = _chunk(form, said, run, spoken or _language(decoder, run, said))
+            answer = _chunk(form, said, run, spoken or _language(run, said))
             self._answers.keep(form, answer)
         finally:
             del self._under_way[form.key]
@@ -153,15 +152,22 @@ async def _events(first: Line | None, lines: AsyncGenerator[Line]) -> AsyncGener
     said: list[Line] = []
     try:
         if first:
-            said.append(first)
-            yield _event({"type": "transcript.text.segment", **subtitles.segment(0, first)})
+            yield _spoken(said, first)
             async for line in lines:
-                yield _event({"type": "transcript.text.segment", **subtitles.segment(len(said), line)})
-                said.append(line)
+                yield _spoken(said, line)
         yield _event({"type": "transcript.text.done", "text": subtitles.plain(said)})
     except ApiError as error:
         yield _event(error.body)
     yield "data: [DONE]\n\n"
+
+
+def _spoken(said: list[Line], line: Line) -> str:
+    """The events of one more utterance: its text for clients that only put texts together, then all of it."""
+    name, space = str(len(said)), " " if said else ""
+    delta = {"type": "transcript.text.delta", "delta": space + line.text, "segment_id": name}
+    segment = {**subtitles.segment(len(said), line), "type": "transcript.text.segment", "id": name}
+    said.append(line)
+    return _event(delta) + _event(segment)
 
 
 def _event(data: dict[str, Any]) -> str:
@@ -235,10 +241,9 @@ def _chunk(form: ChunkForm, said: list[Line], run: Run, spoken: str) -> dict[str
     }
 
 
-def _language(decoder: Decoder, run: Run, said: list[Line]) -> str:
-    """What was found, or the only one that the model knows."""
-    found = run.detected or next((line.language for line in said), None)
-    return found or (next(iter(decoder.languages)) if len(decoder.languages) == 1 else "")
+def _language(run: Run, said: list[Line]) -> str:
+    """What was found."""
+    return run.detected or next((line.language for line in said), "")
 
 
 def _refusal(error: ApiError) -> JSONResponse:

@@ -172,9 +172,14 @@ class Answers:
 
 
 def language(fields: Mapping[str, str], known: frozenset[str]) -> str | None:
-    """The language, None to have it found. Raises ApiError (400) for one that the model does not know."""
+    """The language, None to have it found. Raises ApiError (400) for one that the model does not know.
+
+    A model of one language hears that one whatever is asked for, on the socket too.
+    """
     given = (_short(fields, "language") or "").lower()
-    if given and len(known) > 1 and given not in known:
+    if len(known) == 1:
+        return next(iter(known))
+    if given and given not in known:
         raise ApiError(400, f"language: the model does not know {given!a}.", param="language")
     return given or None
 

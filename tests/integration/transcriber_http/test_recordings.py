@@ -90,13 +90,17 @@ async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = (line async for line in answer.aiter_lines() if line)
-            first = json.loads((await anext(lines)).removeprefix("data: "))
+            delta, first = [json.loads((await anext(lines)).removeprefix("data: ")) for _ in range(2)]
             decoded = len(engine.windows)
             rest = [line.removeprefix("data: ") async for line in lines]
-    assert (first["type"], first["text"]) == ("transcript.text.segment", "alpha")
+    assert delta == {"type": "transcript.text.delta", "delta": "alpha", "segment_id": "0"}
+    assert (first["type"], first["id"], first["text"]) == ("transcript.text.segment", "0", "alpha")
     assert decoded < len(engine.windows) == 120
     assert rest[-1] == "[DONE]"
-    assert json.loads(rest[-2])["text"] == " ".join(["alpha", "bravo"] * 60)
+    events = [delta, *map(json.loads, rest[:-1])]
+    text = " ".join(["alpha", "bravo"] * 60)
+    assert (events[-1]["type"], events[-1]["text"]) == ("transcript.text.done", text)
+    assert "".join(event.get("delta", "") for event in events) == text
 
 
 async def test_a_failed_decoding_is_an_error_not_a_gap() -> None:
