@@ -8,7 +8,7 @@ twice without new speech in it. Positions and lengths are samples, `now` is seco
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from transcriber.core.load import LADDER, Effort
@@ -86,8 +86,13 @@ class Utterance:
     """That pass is over, and no speech has come since: what it gave is the final."""
     failures: int = 0
     """Passes that failed over it."""
-    speech_start: int | None = None
-    speech_end: int | None = None
+    stretches: list[tuple[int, int]] = field(default_factory=list)
+    """Where its speech is, in order; never many: nothing is longer than `LONGEST`."""
+
+    @property
+    def speech_end(self) -> int | None:
+        """The sample after its last speech, None while there is none."""
+        return self.stretches[-1][1] if self.stretches else None
 
     @property
     def is_empty(self) -> bool:
@@ -96,9 +101,10 @@ class Utterance:
 
     def bounds(self, end: int) -> tuple[int, int]:
         """First and last sample of speech, if known, of the utterance up to `end`."""
-        first = self.start if self.speech_start is None else max(self.start, self.speech_start - LEAD)
-        last = end if self.speech_end is None else min(end, self.speech_end + LAG)
-        return first, max(first, last)
+        if not self.stretches:
+            return self.start, max(self.start, end)
+        first = max(self.start, self.stretches[0][0] - LEAD)
+        return first, max(first, min(end, self.stretches[-1][1] + LAG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +176,11 @@ class Policy:
         utterance = self._open
         if utterance is None:
             return
-        if utterance.speech_start is None:
-            utterance.speech_start = max(first, utterance.start)
-        utterance.speech_end = last
         utterance.speech += last - first
+        first = max(first, utterance.start)
+        if utterance.speech_end == first:
+            first, _ = utterance.stretches.pop()
+        utterance.stretches.append((first, last))
         utterance.settled, utterance.pause_at = False, None
         needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL
         if self.effort.partials and utterance.due_at is None and utterance.speech - utterance.shown >= needed:
@@ -204,12 +211,15 @@ class Policy:
     def cut(self, at: int, now: float) -> None:
         """Ends the open utterance at this sample; what was heard of it after that begins the next one."""
         before = self._open
+        after = [(max(first, at), last) for first, last in before.stretches if last > at] if before else []
         self.close(at, now)
         self.open(at, now)
-        if before and before.speech_end is not None and before.speech_end > at:
-            self.hear(at, before.speech_end, now)
-            before.speech -= before.speech_end - at
-            before.speech_end, before.settled = at, before.is_empty
+        for first, last in after:
+            self.hear(first, last, now)
+        if before and after:
+            before.speech -= sum(last - first for first, last in after)
+            before.stretches = [(first, min(last, at)) for first, last in before.stretches if first < at]
+            before.settled = before.is_empty
 
     def want(self) -> Want | None:
         """The most urgent pass, None when there is nothing to do or one is under way."""

@@ -121,6 +121,30 @@ def test_speech_after_a_cut_belongs_to_the_next_utterance() -> None:
     assert policy.begin(20_000).utterance.bounds(20_000) == (5000, 20_000)
 
 
+def test_a_cut_counts_speech_and_not_the_silence_in_it() -> None:
+    """Little speech before it is decoded all the same, and a pause that is being decoded stays the final."""
+    policy = Policy(effort=FINALS_ONLY)
+    policy.open(0, now=0)
+    policy.hear(0, 3000, now=0)
+    policy.hear(3000, 4000, now=0)
+    policy.hear(90_000, 92_000, now=1)
+    policy.cut(3500, now=2)
+    first = policy.begin(100_000)
+    assert (first.end, first.utterance.speech, first.utterance.bounds(3500)) == (3500, 3500, (0, 3500))
+    policy.finish()
+    second = policy.current
+    assert second
+    assert (second.speech, second.bounds(100_000)) == (2500, (3500, 92_000 + LAG))
+
+    policy = Policy()
+    end = pausing(policy)
+    policy.begin(end + PAUSE)
+    policy.hear(90_000, 92_000, now=1)
+    policy.cut(80_000, now=2)
+    assert policy.finish() is Outcome.KEEP
+    assert policy.settle()
+
+
 def test_passes_are_asked_for() -> None:
     """Beginning or finishing what is not there is a bug of the caller."""
     with pytest.raises(RuntimeError):
