@@ -145,7 +145,7 @@ def _text(said: Sequence[Unit]) -> str:
 
 def _words(said: Sequence[Unit], zero: float, start: float, end: float) -> tuple[WireWord, ...] | None:
     """Word times on the stream's clock, inside the segment and in order; None unless all are known."""
-    words = []
+    words: list[WireWord] = []
     for unit in said:
         if unit.start is None or unit.end is None:
             return None
