@@ -215,18 +215,14 @@ def read_samples(frame: bytes, sample_format: np.dtype[Any]) -> Samples:
 
 
 def json_object(message: str, what: str) -> Mapping[str, Any]:
-    """Parses a JSON object; NaN and Infinity are not JSON."""
+    """Parses a JSON object. Python's NaN and Infinity too, as stock peers do: the readers below refuse them by name."""
     try:
-        data = json.loads(message, parse_constant=_not_json)
+        data = json.loads(message)
     except (ValueError, RecursionError):
         raise ProtocolError(f"The {what} is not JSON.") from None
     if not isinstance(data, dict):
         raise ProtocolError(f"The {what} is not a JSON object.")
     return data
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(constant)
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -325,6 +321,8 @@ def _share(value: object) -> float:
 
 def _vad_parameters(value: object) -> Mapping[str, float] | None:
     given = {key: setting for key, setting in mapping(value).items() if setting is not None}
+    if given.get("max_speech_duration_s") == math.inf:  # no limit: the default of the model library
+        del given["max_speech_duration_s"]
     if unknown := sorted(given.keys() - VAD_OPTIONS):
         raise ProtocolError(f"unknown {', '.join(unknown)!a}; known: {', '.join(sorted(VAD_OPTIONS))}")
     return {key: seconds(setting) for key, setting in given.items()} or None

@@ -230,6 +230,46 @@ def test_every_other_server_message_is_understood() -> None:
         client.receive(b"binary")
 
 
+STOCK_MESSAGES = {
+    '{"uid": "u", "status": "WAIT", "message": 2.5}': Wait(2.5),
+    '{"uid": "u", "status": "ERROR", "message": "Failed to load model: small"}': Refused("Failed to load model: small"),
+    '{"uid": "u", "status": "WARNING", "message": "Falling back."}': Warned("Falling back."),
+    '{"uid": "u", "message": "SERVER_READY", "backend": "tensorrt"}': Ready("tensorrt"),
+    '{"uid": "u", "message": "DISCONNECT"}': Disconnected(),
+    '{"uid": "u", "language": "en", "language_prob": 0.93}': LanguageDetected("en", 0.93),
+    '{"uid": "u", "segments": [{"start": "0.000", "end": "1.240", "text": " a", "completed": true, "speaker": "A", '
+    '"words": [{"word": " a", "start": "0.000", "end": "1.240", "probability": 0.5}]}, '
+    '{"start": "1.240", "end": "2.000", "text": " b", "completed": false}]}': Segments(
+        (
+            WireSegment(0, 1.24, " a", True, words=(WireWord(" a", 0, 1.24, 0.5),)),
+            WireSegment(1.24, 2, " b", False),
+        )
+    ),
+    '{"uid": "u", "translated_segments": [{"start": "0.000", "end": "1.240", "text": " un", "completed": true, '
+    '"target_language": "fr"}]}': None,
+    '{"uid": "u", "summary": "of a finalizer"}': None,
+}
+"""What whisper-live 0.10.0's server writes, and what it means."""
+
+
+@pytest.mark.parametrize(("message", "event"), STOCK_MESSAGES.items())
+def test_a_stock_servers_messages_mean_what_they_say(message: str, event: object) -> None:
+    """Each as that server writes it."""
+    assert ClientProtocol(Handshake("u")).receive(message) == ([event] if event else [])
+
+
+def test_our_messages_are_those_of_a_stock_server() -> None:
+    """Letter by letter, where that server has one."""
+    _, server = pair(Handshake("u"))
+    segments = [WireSegment(0, 1.24, " a", True)]
+    written = [server.wait(2.5), server.refuse("Failed to load model: small"), server.warn("Falling back."),
+               server.disconnect(), server.language("en", 0.93)]  # fmt: skip
+    assert set(written) <= STOCK_MESSAGES.keys()
+    assert server.segments(segments)[1] == (
+        '{"uid": "u", "segments": [{"start": "0.000", "end": "1.240", "text": " a", "completed": true}]}'
+    )
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

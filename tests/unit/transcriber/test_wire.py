@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -108,6 +109,24 @@ def test_automatic_language_has_several_names() -> None:
         assert Handshake.parse(f'{{"uid": "u", "language": {language}}}').language is None
     assert Handshake.parse('{"uid": "u", "language": "EN"}').language == "en"
     assert Handshake.parse('{"uid": "u", "vad_parameters": {"threshold": null}}').vad_parameters is None
+
+
+def test_a_handshake_as_python_writes_it_is_read() -> None:
+    """Without a limit on speech, as faster-whisper has it by default, which is no JSON; others are refused by name."""
+    options = {"threshold": 0.5, "neg_threshold": None, "min_speech_duration_ms": 0, "max_speech_duration_s": math.inf}
+    hello = Handshake.parse(json.dumps({"uid": "u", "vad_parameters": options}))
+    assert hello.vad_parameters == {"threshold": 0.5, "min_speech_duration_ms": 0}
+    for wrong in (math.inf, -math.inf, math.nan):
+        with pytest.raises(ProtocolError, match="vad_parameters: expected a finite number") as caught:
+            Handshake.parse(json.dumps({"uid": "u", "vad_parameters": {"threshold": wrong}}))
+        assert caught.value.uid == "u"
+
+
+def test_unknown_keys_are_ignored() -> None:
+    """Those that set limits for the whole server in 0.6, and of what is not to be had here."""
+    more = {"max_clients": 4, "max_connection_time": 600, "known_speakers": [{"name": "Ana", "audio_base64": "UklG"}],
+            "diarization_threshold": 0.55, "hf_token": None, "new": [1]}  # fmt: skip
+    assert Handshake.parse(json.dumps({"uid": "u", **more})) == Handshake("u")
 
 
 def test_the_languages_to_choose_from_travel_in_the_handshake() -> None:
