@@ -89,21 +89,23 @@ class Session:
     def hear(self, first_sample: int, samples: Samples, now: float) -> bool:
         """Takes the next samples, shape (n,), any n that `is_full` leaves room for; a gap before them is silence.
 
-        True if there may be news: some of it was listened to.
+        True if there may be news: some of it was listened to, or what is overlong was cut.
         """
-        before = self._gate.position
+        before = self._gate.position, self._policy.ended_at
         for gap in range(first_sample - self._ring.end, 0, -SECOND):
             self._take(np.zeros(min(gap, SECOND), np.int16), now)
         for piece in range(0, len(samples), SECOND):
             self._take(samples[piece : piece + SECOND], now)
-        return self._gate.position > before
+        return (self._gate.position, self._policy.ended_at) != before
 
     def end_utterance(self, sample: int, now: float) -> None:
         """All audio before `sample` belongs to closed utterances: the client says so."""
         self._listen((self._ring.end - self._gate.position) // FRAME, now)
         if self._ring.end > sample > self._policy.ended_at:
-            if self._policy.current and self._transcript.committed_until(self._policy.current) > sample:
-                self._transcript.forget(self._policy.current)
+            current = self._policy.current
+            goes_on = current is not None and (current.speech_end or 0) > sample
+            if current and goes_on and self._transcript.committed_until(current) > sample:
+                self._transcript.forget(current)
             self._policy.cut(sample, now)
         elif sample > self._policy.ended_at:
             self._policy.close(sample, now)

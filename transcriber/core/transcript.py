@@ -86,9 +86,7 @@ class Transcript:
             return []
         heard = (job.work.end - job.work.utterance.start) / SAMPLE_RATE
         text = spoken.agreement.hear(_units(job, result), heard, job.base)
-        spoken.latest = result
-        if keep:
-            spoken.kept = text
+        spoken.latest, spoken.kept = result, text if keep else None  # an older one may lack what is committed now
         partial = _text(text), len(_text(spoken.agreement.committed))
         if not partial[0] or partial == spoken.partial:
             return []

@@ -268,6 +268,30 @@ def test_a_client_that_ends_an_utterance_before_its_committed_words_gets_them_ag
     assert second.text == " b"
 
 
+def test_an_end_in_the_silence_after_committed_words_keeps_them() -> None:
+    """Without word times they reach as far as their pass had heard: beyond the speech."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at = say(session, speech(1.0), silence(0.1))
+    for _ in range(2):
+        session.finish(session.begin(), Hypothesis("we meet"))
+        at = say(session, silence(0.2), at=at)
+    session.end_utterance(SECOND + 1000, now=2)
+    assert [final.text for final in session.release()] == [" we meet"]
+
+
+def test_a_cut_is_news_also_where_nothing_was_listened_to() -> None:
+    """What was due in the utterance that went on is due no more until the silence before it is released."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    at = say(session, silence(9), speech(5.99))
+    assert session.want()
+    while session.want():
+        news = session.hear(at, speech(0.001), now=at)
+        at += 16
+    assert news
+    assert session.release() == []
+    assert session.want()
+
+
 def test_a_client_waits_while_too_much_is_undecided() -> None:
     """The ring never loses audio that nobody decoded."""
     session = Session(HELLO, loud, EXTENSIONS)

@@ -92,6 +92,16 @@ def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
     assert final.text == " a"
 
 
+def test_what_a_pause_gave_is_no_final_any_more_once_more_was_said() -> None:
+    """If the engine then fails: what was committed since may be other words."""
+    transcript, utterance = speaking()
+    transcript.show(job(utterance), Hypothesis("hello word"), keep=True)
+    for _ in range(2):
+        transcript.show(job(utterance), Hypothesis("hello world how"))
+    [final] = transcript.settle(utterance)
+    assert final.text == " hello world how"
+
+
 def test_an_utterance_can_be_forgotten() -> None:
     """Cut where words were committed."""
     transcript, utterance = speaking()
