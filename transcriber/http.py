@@ -120,8 +120,8 @@ class _EmbeddedServer(uvicorn.Server):
 def http_server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
     """A server for the routes; set its `should_exit` to end it."""
     config = uvicorn.Config(
-        app, http=_Impatient, log_config=None, access_log=False, lifespan="off", server_header=False,
-        timeout_graceful_shutdown=1,
+        app, http=_Impatient, ws="none", log_config=None, log_level="error", access_log=False, lifespan="off",
+        server_header=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     config.load()
     config.ssl = tls  # the one of the websocket; by itself it would read the files again

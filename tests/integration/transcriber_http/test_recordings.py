@@ -354,6 +354,19 @@ async def test_wrong_chunk_fields_are_named_and_the_right_chunk_passes_after(
         assert (await process(at, data, timestamp="2026-01-02T03:04:05Z")).json()["gate"] == "pass"
 
 
+async def test_what_is_no_request_is_answered_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send as much of it as they like; a websocket is told that none is here."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+               "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}  # fmt: skip
+    async with web() as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.http.base_url.port)
+        writer.write(b"\x16\x03\x01\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        assert (await at.http.get("/", headers=upgrade)).status_code == 404
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
 async def test_requests_are_counted() -> None:
     """By route and status."""
     async with web() as at:
