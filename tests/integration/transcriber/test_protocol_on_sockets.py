@@ -16,6 +16,7 @@ from tests.support.transcribing import serving, talking
 from tests.support.waiting import eventually
 from transcriber.core.policy import FIRST_PARTIAL
 from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments, Warned
+from transcriber.wire import AUDIO_FORMATS
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -138,6 +139,38 @@ async def test_a_stock_client_gets_every_word_once() -> None:
     assert '"status": "SERVER_READY"' in raw[0]
     assert '"completed": false' in raw[-2]
     assert '"completed": true' in raw[-1]
+
+
+@pytest.mark.parametrize("name", sorted(AUDIO_FORMATS))
+async def test_each_format_of_samples_is_heard(name: str) -> None:
+    """As the client names it in its first message; float32 if it names none."""
+    pcm = np.concatenate((tone("alpha"), silence(0.7), tone("bravo")))
+    formats: dict[str, Any] = {"float32": pcm / np.float32(32768), "int16": pcm, "uint8": (pcm >> 8) + 128}
+    async with serving() as running, talking(running.url, Handshake("u", "en", audio_format=name)) as client:
+        await client.socket.send(formats[name].astype(AUDIO_FORMATS[name]).tobytes())
+        await client.socket.send(client.protocol.end_of_audio())
+        assert await client.rest() == 1000
+        assert client.text == ["alpha", "bravo"]
+
+
+async def test_what_a_stock_client_asks_for_reaches_the_model() -> None:
+    """All keys of its first message; of its last segments it gets as many as it wants again."""
+    engine = ScriptedEngine()
+    hello = Handshake(
+        "u", "en", "translate", "small", hotwords="Ben", initial_prompt="Ana", word_timestamps=True,
+        send_last_n_segments=1, no_speech_thresh=0.1, clip_audio=True, same_output_threshold=2, use_vad=False,
+        vad_parameters={"onset": 0.6, "min_silence_duration_ms": 200},
+    )  # fmt: skip
+    async with serving(engine) as running, talking(running.url, hello) as client:
+        for word in ("alpha", "bravo", "charlie"):
+            await client.say(tone(word), silence(0.5))
+        await client.socket.send(client.protocol.end_of_audio())
+        assert await client.rest() == 1000
+        assert client.text == ["alpha", "bravo", "charlie"]
+        assert {(w.language, w.task, w.prompt, w.words) for w in engine.windows} == {
+            ("en", "translate", "Ana Ben", True)
+        }
+        assert max(len(event.segments) for event in client.events if isinstance(event, Segments)) == 2
 
 
 async def test_the_language_is_told_once_when_it_was_not_given() -> None:
