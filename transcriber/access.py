@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import structlog
 from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -28,6 +29,12 @@ GRACE = 1.0
 """Seconds after which one of them has to make room for a newer one: a handshake takes milliseconds."""
 RETRY_AFTER = 1
 """Seconds, told to those for whom there is no room."""
+MOST_READ = 16 * 1024
+"""Bytes read of one connection before others have a turn: 256 KiB, asyncio's own, can be 40,000 frames, a second's work."""
+PINGS, PINGS_PER_SECOND = 100, 10
+"""Pings and pongs that a client may send at any speed, and then. Each ping is answered before we can object."""
+MOST_UNREAD = 1 << 20
+"""Bytes waiting for a client above which its pings are not answered any more: the connection ends."""
 
 HEADERS = ("Host", "User-Agent", "Authorization", "Sec-WebSocket-Protocol")
 """Of a request for a websocket, that decide about it beside `Origin`."""
@@ -156,6 +163,11 @@ class Access:
         self._metrics.refused.labels(reason).inc()
         log.warning("client.refused", peer=peer, reason=reason, problem=problem)
 
+    def give_up(self, reason: str, peer: object) -> None:
+        """Counts and logs a client whose connection we end."""
+        self._metrics.closed.labels(reason).inc()
+        log.warning("client.given_up", peer=peer, reason=reason)
+
     def _make_room(self, now: float, address: str | None = None) -> bool:
         """Sends away the oldest, of this address if one is given."""
         for connection, (its, since) in self._waiting.items():
@@ -179,17 +191,34 @@ class Knocking(ServerConnection):
     def __init__(self, access: Access, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._access = access
+        self._pings, self._pinged_at = float(PINGS), self.loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the handshake, or sends the peer away before it has said anything."""
         peer = transport.get_extra_info("peername")
         address = network(peer[0]) if peer else ""  # none: it has gone already
         if self._access.enter(self, address, self.loop.time()):
+            cast(Any, transport).max_size = MOST_READ  # asyncio's own name for it; nothing happens where it has another
             super().connection_made(transport)
             return
         transport.set_protocol(asyncio.Protocol())
         cast(asyncio.Transport, transport).write(_NO_ROOM)
         transport.close()
+
+    def process_event(self, event: Any) -> None:
+        """Ends a connection that floods us with pings or pongs: the library answers them before anybody can object."""
+        if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG) and not self._may_ping():
+            if not self.transport.is_closing():
+                self._access.give_up("pings", self.remote_address)
+                self.transport.abort()
+            return
+        super().process_event(event)
+
+    def _may_ping(self) -> bool:
+        now = self.loop.time()
+        self._pings = min(PINGS, self._pings + (now - self._pinged_at) * PINGS_PER_SECOND) - 1
+        self._pinged_at = now
+        return self._pings >= 0 and self.transport.get_write_buffer_size() <= MOST_UNREAD
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Makes room."""

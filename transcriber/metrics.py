@@ -45,7 +45,9 @@ class Metrics:
             "`origin`, `connections` (too many in their handshake), `handshake` (a first message that cannot be "
             "granted), `timeout` (none)", "reason",
         )  # fmt: skip
-        self.closed = new(Counter, "closed", "Connections that we gave up: `silent`, `too slow`", "reason")
+        self.closed = new(
+            Counter, "closed", "Connections that we gave up: `silent`, `too slow`, `pings` (a flood)", "reason"
+        )
         self.bad_messages = new(Counter, "bad_messages", "Malformed messages")
         self.audio = new(Counter, "audio_seconds", "Audio received")
         self.requests = new(Counter, "requests", "HTTP requests with audio", "route", "status")

@@ -30,6 +30,9 @@ AUDIO_FORMATS: Mapping[str, np.dtype[Any]] = {
     "int16": np.dtype("<i2"),
     "uint8": np.dtype("u1"),
 }
+MAX_TEXT = 1000
+"""Characters of a text and elements of a list in the first message that are kept: a prompt of a megabyte would be work
+for each pass, and models take about a hundred tokens."""
 LOUDEST_FLOAT = 100.0
 """Float samples beyond this are not audio (full scale is 1.0), most likely int16 read as float32."""
 Samples = npt.NDArray[np.int16]
@@ -293,7 +296,7 @@ def _code(value: object, expected: str = "a language code such as en") -> str:
 
 
 def _codes(value: object) -> frozenset[str]:
-    return frozenset(_code(code) for code in sequence(value))
+    return frozenset(_code(code) for code in sequence(value)[:MAX_TEXT])
 
 
 def _one_of(*allowed: str) -> Callable[[object], str]:
@@ -324,12 +327,12 @@ def _vad_parameters(value: object) -> Mapping[str, float] | None:
     if given.get("max_speech_duration_s") == math.inf:  # no limit: the default of the model library
         del given["max_speech_duration_s"]
     if unknown := sorted(given.keys() - VAD_OPTIONS):
-        raise ProtocolError(f"unknown {', '.join(unknown)!a}; known: {', '.join(sorted(VAD_OPTIONS))}")
+        raise ProtocolError(f"unknown {_shown(', '.join(unknown))}; known: {', '.join(sorted(VAD_OPTIONS))}")
     return {key: seconds(setting) for key, setting in given.items()} or None
 
 
 def _extensions(value: object) -> frozenset[str]:
-    return frozenset(text(name) for name in sequence(value))
+    return frozenset(_start(name) for name in sequence(value)[:MAX_TEXT])
 
 
 def _resume(value: object) -> Resume:
@@ -338,35 +341,50 @@ def _resume(value: object) -> Resume:
 
 
 def _meeting_id(value: object) -> str | int:
-    return index(value) if isinstance(value, int) else text(value)
+    return index(value) if isinstance(value, int) else _start(value)
+
+
+def _start(value: object) -> str:
+    return text(value)[:MAX_TEXT]
+
+
+def _private(value: object) -> str:
+    """Text that must not be quoted: errors are logged."""
+    if not isinstance(value, str):
+        raise ProtocolError("expected text")
+    return value[:MAX_TEXT]
 
 
 def _wrong(value: object, expected: str) -> NoReturn:
+    raise ProtocolError(f"expected {expected}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
     shown = ascii(value)
-    raise ProtocolError(f"expected {expected}, got {shown if len(shown) <= 60 else shown[:57] + '...'}")
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 _FORK_KEYS: Mapping[str, Callable[[object], Any]] = {
-    "platform": text,
-    "meeting_url": text,
-    "token": text,
+    "platform": _start,
+    "meeting_url": _private,
+    "token": _private,
     "meeting_id": _meeting_id,
-    "transcription_tier": text,
+    "transcription_tier": _start,
 }
 _STOCK_KEYS: Mapping[str, Callable[[object], Any]] = {
     "uid": _name,
     "language": _language,
     "task": _one_of("transcribe", "translate"),
-    "model": text,
+    "model": _start,
     "use_vad": flag,
     "send_last_n_segments": _whole(0, MAX_HISTORY),
     "no_speech_thresh": _share,
     "clip_audio": flag,
     "same_output_threshold": _whole(0, 1000),
     "enable_translation": flag,
-    "target_language": text,
-    "hotwords": text,
-    "initial_prompt": text,
+    "target_language": _start,
+    "hotwords": _private,
+    "initial_prompt": _private,
     "vad_parameters": _vad_parameters,
     "word_timestamps": flag,
     "enable_diarization": flag,

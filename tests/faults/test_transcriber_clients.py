@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,12 +17,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.support.scripted_engine import silence, tone
+from tests.support.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Client, Serving, serving, talking
 from transcriber.core.session import Session
 from transcriber.protocol import EXTENSIONS, ClientProtocol, Handshake
 
 pytestmark = pytest.mark.slow
+SECRET = "canary-73fa"
 WORDS = ["alpha", "bravo", "charlie", "delta"] * 2
 ELSEWHERE: dict[str, Any] = {"proxy": None, "ping_interval": None, "compression": None, "local_addr": ("127.0.0.2", 0)}
 GONE = (OSError, ConnectionClosed, InvalidHandshake, TimeoutError)
@@ -84,6 +86,8 @@ BAD_HANDSHAKES = {
     "not JSON": "hello",
     "deep": "[" * 100_000,
     "huge number": '{"uid": "bad", "send_last_n_segments": 1e999}',
+    "thousands of vad keys": hello(vad_parameters={f"onset{n}": 0.5 for n in range(10_000)}),
+    "prompt that is no text": hello(initial_prompt=[SECRET], hotwords={SECRET: 1}),
 }
 
 
@@ -94,7 +98,8 @@ async def test_a_bad_handshake_costs_one_error(first: str | bytes) -> None:
         await peer.send(first)
         [reply] = await replies(peer)
         assert (reply["status"], peer.close_code) == ("ERROR", 1008)
-        assert 10 < len(reply["message"]) < 300
+        assert 10 < len(reply["message"]) < 350
+        assert SECRET not in reply["message"]  # which is logged
 
 
 BAD_MESSAGES = {
@@ -127,6 +132,67 @@ async def test_ten_megabytes_in_one_message_are_not_read() -> None:
         peer.transport.write(b"\x82\xff" + (10_000_000).to_bytes(8, "big") + bytes(4))  # the head of a masked frame
         await replies(peer)
         assert peer.close_code == 1009
+
+
+@pytest.mark.parametrize("opcode", [b"\x89", b"\x8a"], ids=["ping", "pong"])
+async def test_a_flood_of_pings_ends_its_connection(opcode: bytes) -> None:
+    """A few thousand are read before somebody else is heard; a hundred are answered whenever they come."""
+    async with serving() as running, beside_honest(running), connect(running.url, **ELSEWHERE) as peer:
+        await peer.send(hello())
+        peer.transport.write(b"\x89\x80\0\0\0\0" * 90)
+        await peer.send(b"END_OF_AUDIO")
+        await replies(peer)
+        assert peer.close_code == 1000
+    async with serving() as running, beside_honest(running), connect(running.url, **ELSEWHERE) as peer:
+        await peer.send(hello())
+        answers = count_pongs(peer)
+        with contextlib.suppress(*GONE):
+            for _ in range(100):
+                peer.transport.write((opcode + b"\x80\0\0\0\0") * 5_000)
+                await asyncio.sleep(0.01)
+        await replies(peer)
+        assert peer.close_code == 1006
+        assert answers["pong"] < 10_000
+        assert b'transcriber_closed_total{reason="pings"} 1.0' in running.metrics.render()
+
+
+def count_pongs(peer: ClientConnection) -> Counter[str]:
+    """Grows as they come."""
+    seen: Counter[str] = Counter()
+    process = peer.process_event
+
+    def note(event: Any) -> None:
+        seen[event.opcode.name.lower()] += 1
+        process(event)
+
+    peer.process_event = note  # type: ignore[method-assign]
+    return seen
+
+
+async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly they come, and though its silence says that it is alive."""
+    monkeypatch.setattr("transcriber.access.MOST_UNREAD", 10_000)
+    monkeypatch.setattr("transcriber.access.PINGS", 1_000_000)
+    async with serving(buffer=4096) as running, talking(running.url, Handshake("deaf", language="en"), 4096) as client:
+        client.socket.transport.pause_reading()
+        for _ in range(500):
+            client.socket.transport.write((b"\x89\xfd" + bytes(4) + bytes(125)) * 10)
+            await asyncio.sleep(0.005)
+            if not running.server.clients:
+                break
+        assert not running.server.clients
+        client.socket.transport.abort()
+
+
+async def test_a_prompt_of_a_megabyte_costs_no_more_than_a_short_one() -> None:
+    """Its start is used, as much as any model takes; a model that read all of it would be busy for half a minute."""
+    engine = ScriptedEngine()
+    long = Handshake("long", language="en", extensions=EXTENSIONS, initial_prompt="budget, " * 125_000)
+    async with serving(engine) as running, talking(running.url, long) as client:
+        await client.say(tone("echo"))
+        await client.acked(await client.end_utterance())
+        assert client.text == ["echo"]
+    assert {len(window.prompt or "") for window in engine.windows} == {1000}
 
 
 async def test_compression_is_not_granted() -> None:

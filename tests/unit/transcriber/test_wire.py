@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from transcriber.wire import (
     AUDIO_FORMATS,
+    MAX_TEXT,
     Handshake,
     ProtocolError,
     Resume,
@@ -235,3 +236,34 @@ def test_any_frame_is_samples_or_a_protocol_error(frame: bytes, name: str) -> No
         return
     assert samples.dtype == np.int16
     assert len(samples) == len(frame) // AUDIO_FORMATS[name].itemsize
+
+
+@pytest.mark.parametrize(
+    "key", ["hotwords", "initial_prompt", "model", "target_language", "platform", "token", "meeting_id"]
+)
+def test_of_a_long_text_the_start_is_kept(key: str) -> None:
+    """A client may send a megabyte, and each pass would carry it."""
+    hello = Handshake.parse(json.dumps({"uid": "u", key: "budget " * 10_000}))
+    assert getattr(hello, key) == ("budget " * 1000)[:MAX_TEXT]
+
+
+def test_of_a_long_list_the_start_is_kept() -> None:
+    """Nothing known is as long."""
+    names = [f"x{n}" for n in range(50_000)]
+    hello = Handshake.parse(json.dumps({"uid": "u", "extensions": names, "allowed_languages": ["de"] * 50_000}))
+    assert hello.extensions == set(names[:MAX_TEXT])
+    assert hello.allowed_languages == {"de"}
+
+
+@pytest.mark.parametrize("key", ["hotwords", "initial_prompt", "token", "meeting_url"])
+def test_what_is_private_is_not_quoted(key: str) -> None:
+    """Problems with a first message are logged."""
+    with pytest.raises(ProtocolError, match=f"{key}: expected text$"):
+        Handshake.parse(json.dumps({"uid": "u", key: ["canary"]}))
+
+
+def test_a_problem_is_said_in_few_words() -> None:
+    """However many keys are unknown."""
+    with pytest.raises(ProtocolError, match="unknown 'onset0, ") as error:
+        Handshake.parse(json.dumps({"uid": "u", "vad_parameters": {f"onset{n}": 1 for n in range(10_000)}}))
+    assert len(str(error.value)) < 300
