@@ -30,7 +30,7 @@ GRACE = 1.0
 RETRY_AFTER = 1
 """Seconds, told to those for whom there is no room."""
 MOST_READ = 16 * 1024
-"""Bytes read of one connection before others have a turn: 256 KiB, asyncio's own, can be 40,000 frames, a second's work."""
+"""Bytes read of one connection before others have a turn: asyncio's 256 KiB can be a second's work, 40,000 frames."""
 PINGS, PINGS_PER_SECOND = 100, 10
 """Pings and pongs that a client may send at any speed, and then. Each ping is answered before we can object."""
 MOST_UNREAD = 1 << 20
