@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcriber.core.policy import LONGEST
-from transcriber.core.scripts import pieces
+from transcriber.core.scripts import letters, pieces
 from transcriber.core.windows import Word
 from transcriber.protocol import SAMPLE_RATE
 
@@ -36,22 +36,22 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """What two passes must have in common: letters and digits."""
-        return "".join(filter(str.isalnum, self.text)).casefold()
+        """What two passes must have in common."""
+        return letters(self.text)
 
 
 def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Unit]:
     """Cuts a hypothesis into units; `words`, if any, give the times, `offset` is where its window starts."""
     found = pieces(text)
     times = _times(words)
-    result, letters = [], 0
+    result, last = [], 0
     for n, unit in enumerate(found):
-        first, letters = letters, letters + len(unit.strip())
+        first, last = last, last + len(unit.strip())
         shown = unit if n else " " + unit.strip()
-        if letters > len(times):  # no alignment, or one of another text
+        if last > len(times):  # no alignment, or one of another text
             result.append(Unit(shown))
         else:
-            begin, end = times[first], times[letters - 1]
+            begin, end = times[first], times[last - 1]
             result.append(Unit(shown, offset + begin.start, offset + end.end, min(begin.probability, end.probability)))
     return result
 
@@ -103,11 +103,12 @@ class Agreement:
         The cut is where the part before it is closest to the committed words (edit distance over words).
         """
         wanted = [unit.key for unit in self.committed[base:]]
+        heard = [unit.key for unit in said]
         row = list(range(len(said) + 1))
         for n, key in enumerate(wanted, 1):
             diagonal, row[0] = row[0], n
-            for k, unit in enumerate(said, 1):
-                diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (unit.key != key))
+            for k, other in enumerate(heard, 1):
+                diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (other != key))
         cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
         return list(said[cut:])
 

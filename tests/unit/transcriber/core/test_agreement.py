@@ -36,6 +36,19 @@ def test_words_that_two_passes_agree_on_are_committed() -> None:
     assert text(agreement.committed) == " So, we meet"
 
 
+def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> None:
+    """As words of other scripts do."""
+    agreement = Agreement()
+    hear(agreement, "今日天")
+    hear(agreement, "今日、天気")
+    assert text(agreement.committed) == " 今日、天"
+    for before, after in (("की बात", "का बात"), ("กิน", "กัน")):
+        agreement = Agreement()
+        hear(agreement, before)
+        hear(agreement, after)
+        assert agreement.committed == []
+
+
 def test_words_that_ended_well_before_the_audio_are_committed_at_once() -> None:
     """If the model believes them; none after one that is not certain."""
     agreement = Agreement()

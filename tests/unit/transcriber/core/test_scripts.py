@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.scripts import pieces, words
+from transcriber.core.scripts import letters, pieces, words
 
 
 @pytest.mark.parametrize(
@@ -14,18 +14,27 @@ from transcriber.core.scripts import pieces, words
     [
         ("Hello,  World", ["Hello,", "  World"]),
         ("今日 ok", ["今", "日", " ok"]),
-        ("สวัส", ["ส", "ว", "ั", "ส"]),
+        ("今日、(ok)。明日", ["今", "日、(", "ok)。", "明", "日"]),
+        ("สวัส ดี", ["ส", "วั", "ส", " ดี"]),
         ("", []),
     ],
 )
 def test_pieces_keep_everything(text: str, expected: list[str]) -> None:
-    """Spaces go before a word, punctuation stays with it, a sign without spaces stands alone."""
+    """Spaces go before a word; punctuation, and a vowel written at a sign, stay with it; a sign stands alone."""
     assert pieces(text) == expected
 
 
 def test_words_are_what_is_said() -> None:
     """Without punctuation, whatever their case."""
     assert words("Well, 今日 I'm 3rd.") == ["well", "今", "日", "i", "m", "3rd"]
+    assert words("यह हिन्दी है। A日") == ["यह", "हिन्दी", "है", "a", "日"]
+
+
+def test_letters_are_what_two_spellings_have_in_common() -> None:
+    """Vowel signs are letters: in Hindi they alone tell many words apart."""
+    assert letters(" Meet,") == letters("meet…") == "meet"
+    assert letters("की।") == "की" != letters("का")
+    assert letters(" - ") == ""
 
 
 @given(st.text())
