@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Sequence
 from enum import Enum
 
-from transcriber.core.scripts import words
+from transcriber.core.scripts import syllables, words
 
 MAX_COMPRESSION = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""
 MAX_TOKENS_PER_SECOND = 10.0
 FREE_TOKENS = 10
-"""Nobody says more than this many tokens plus the rate above."""
+"""Nobody says more than this many tokens plus the rate above, nor more syllables: in Hindi or Georgian each has several
+tokens, for the tokenizer spells what it has seldom seen."""
 NO_SPEECH = 0.6
 LOW_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
@@ -72,16 +73,17 @@ def judge(
         return Verdict.NO_SPEECH
     if prompt and _echoes(said, words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
         return Verdict.PROMPT
-    if _loops(said) or compression(text) > MAX_COMPRESSION:
+    if _loops(said) or _compression(text) > MAX_COMPRESSION:
         return Verdict.LOOP
-    if tokens > MAX_TOKENS_PER_SECOND * seconds + FREE_TOKENS:
+    if min(tokens, syllables(text)) > MAX_TOKENS_PER_SECOND * seconds + FREE_TOKENS:
         return Verdict.TOO_FAST
     return Verdict.UNLIKELY if avg_logprob < HOPELESS_LOGPROB else Verdict.KEEP
 
 
-def compression(text: str) -> float:
-    """How many times smaller the text gets."""
-    data = text.encode("utf-8", "replace")
+def _compression(text: str) -> float:
+    """How many times smaller the text gets: one byte of each character, for in UTF-8 any Hindi or Burmese compresses
+    well (two bytes of three are always the same)."""
+    data = bytes(ord(character) & 0xFF for character in text)
     return len(data) / len(zlib.compress(data))
 
 

@@ -11,6 +11,7 @@ _MARK = "".join(chr(code) for code in range(0x300, 0x3100) if unicodedata.catego
 """Vowels and accents that are written at a letter: in Hindi and many others half of a word. `re` does not know them."""
 _PIECE = re.compile(rf"\s*(?:[{_SIGN}][^\w\s]*|[^\s{_SIGN}]+)")
 _WORD = re.compile(rf"[{_SIGN}]|(?:[^\W{_SIGN}]|[{_MARK}])+")
+_SYLLABLE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _LETTERS = re.compile(rf"[\w{_MARK}]+")
 
 
@@ -27,3 +28,8 @@ def words(text: str) -> list[str]:
 def letters(text: str) -> str:
     """What is left without spaces, punctuation and case."""
     return "".join(_LETTERS.findall(text)).casefold()
+
+
+def syllables(text: str) -> float:
+    """About how many there are at most: each sign of kana and Han, elsewhere one in two and a half letters."""
+    return (len(text) + 1.5 * len(_SYLLABLE.findall(text))) / 2.5

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.scripts import letters, pieces, words
+from transcriber.core.scripts import letters, pieces, syllables, words
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,12 @@ def test_letters_are_what_two_spellings_have_in_common() -> None:
     assert letters(" Meet,") == letters("meet…") == "meet"
     assert letters("की।") == "की" != letters("का")
     assert letters(" - ") == ""
+
+
+def test_syllables_are_guessed_from_letters() -> None:
+    """Signs of kana and Han are one each."""
+    assert syllables("今日は") == 3
+    assert syllables("hello") == 2
 
 
 @given(st.text())
