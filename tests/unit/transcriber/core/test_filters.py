@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transcriber.core.filters import Verdict, judge
 
 NAMES = "Ana Silva, Kubernetes, Earshot, quarterly budget"
-ENGLISH = " All human beings are born free and equal in dignity and rights. They have reason and conscience."
+ENGLISH = " All human beings are born free, and are equal in dignity and rights. They have reason and a conscience."
 HINDI = (
     "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है। "
     "उन्हें बुद्धि और अन्तरात्मा की देन प्राप्त है और परस्पर उन्हें भाईचारे के भाव से बर्ताव करना चाहिए।"
