@@ -25,7 +25,7 @@ STUCK = 10.0
 DOWN = 30.0
 """Seconds that replacing the engine may take before /health is red."""
 PATIENCE = 10.0
-"""Seconds within which a connection must have sent the head of its first request."""
+"""Seconds within which a connection must have sent the head of its first request, and after an answer of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +96,21 @@ def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[R
 
 
 class _Impatient(H11Protocol):
-    """uvicorn's side of a connection, which by itself waits for a first request for ever."""
+    """uvicorn's side of a connection, which by itself waits for ever for a request that has not begun or not ended."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait."""
         super().connection_made(transport)
-        self.loop.call_later(PATIENCE, self._lose_patience)
+        self.loop.call_later(PATIENCE, self._lose_patience, None)
 
-    def _lose_patience(self) -> None:
-        if not self.cycle:
+    def on_response_complete(self) -> None:
+        """Begins to wait again; the next request may already be there."""
+        served = self.cycle
+        super().on_response_complete()
+        self.loop.call_later(PATIENCE, self._lose_patience, served)
+
+    def _lose_patience(self, served: object) -> None:
+        if self.cycle is served:
             self.transport.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -177,13 +178,25 @@ async def test_stopping_does_not_wait_for_who_says_nothing(said: bytes | None) -
             writer.close()
 
 
-async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The HTTP port too has only so many."""
+@pytest.mark.parametrize("served", [0, 1, 3])
+async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch, served: int) -> None:
+    """The HTTP port too has only so many; whatever the connection asked before, and if it goes on slowly."""
     monkeypatch.setattr("transcriber.http.PATIENCE", 0.3)
+    request = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
     async with running() as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.web.base_url.port)
-        writer.write(b"GET /health HTTP/1.1\r\nHost:")
-        async with asyncio.timeout(5):
-            assert await reader.read() == b""
+        writer.write(request * served + request[:-2])
+
+        async def drip() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                writer.write(b"X: y\r\n")
+
+        dripping = asyncio.create_task(drip())
+        async with asyncio.timeout(4):  # uvicorn's own limit is 5 s, for those who send nothing
+            assert (await reader.read()).count(b" 200 OK") == served
+        dripping.cancel()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
         assert (await at.says())[0] == 200
