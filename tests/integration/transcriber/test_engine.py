@@ -16,7 +16,7 @@ from tests.support.recordings import clips
 from transcriber.core.languages import ENOUGH
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import FasterWhisper
+from transcriber.engine.faster_whisper import FREE_TOKENS, TOKENS_PER_SECOND, FasterWhisper
 from transcriber.engine.models import DEMO, resolve
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -230,3 +230,10 @@ def test_a_model_that_cannot_be_fetched_says_what_to_do(tmp_path: Path, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="--model FOLDER"):
         resolve("tiny")
+
+
+def test_languages_that_are_spelled_get_more_tokens(multilingual: FasterWhisper) -> None:
+    """Two seconds of Georgian have a hundred; what has so many in German is a loop."""
+    spoken = [Window(noise(2.0), language=language) for language in ("ka", "de")]
+    georgian, german = (result.tokens for result in multilingual.transcribe(spoken))
+    assert german <= FREE_TOKENS + 2.0 * TOKENS_PER_SECOND < 100 < georgian
