@@ -17,7 +17,9 @@ from transcriber.core.uploads import ApiError
 from transcriber.protocol import SAMPLE_RATE
 
 PIECE = SAMPLE_RATE
-"""Samples per channel that `read` returns, at least, except at the end."""
+"""Samples per channel that `read` returns, except at the end: whoever listens is busy with them for milliseconds."""
+LOWEST_RATE = 4000
+"""Samples a second; less is no speech, and a small file that says so would become gigabytes at 16 kHz."""
 CONTAINERS = "wav,w64,ogg,matroska,webm,mov,mp4,m4a,3gp,mp3,flac,aac,aiff,au,caf,amr,asf"
 """No playlists or scripts: their demuxers open other files and addresses."""
 
@@ -47,7 +49,7 @@ class Recording:
         """Packets that could not be decoded."""
 
     def read(self) -> Piece:
-        """The next second or so, shape (channels, n); n is 0 at the end.
+        """The next second, shape (channels, n); n is 0 at the end.
 
         Raises:
             ApiError: 415 not an audio file, 422 no sound in it, 413 too long.
@@ -86,6 +88,8 @@ class Recording:
         resampler: AudioResampler | None = None
         for frame in self._frames(container):
             layout = layout or ("stereo" if self._split and frame.layout.nb_channels == 2 else "mono")
+            if frame.sample_rate < LOWEST_RATE:
+                raise ApiError(415, f"The sample rate of {frame.sample_rate} Hz is too low for speech.", param="file")
             if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 yield from self._count(resampler.resample(None) if resampler else [])
                 resampler = AudioResampler("s16p", layout, SAMPLE_RATE)
@@ -119,12 +123,14 @@ class Recording:
 
 
 def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The same samples in pieces of at least a second."""
+    """The same samples in pieces of a second; the last one is shorter."""
     waiting: list[Piece] = []
     for piece in pieces:
         waiting.append(piece)
         if sum(part.shape[1] for part in waiting) >= PIECE:
-            yield np.concatenate(waiting, axis=1)
-            waiting.clear()
-    if waiting:
-        yield np.concatenate(waiting, axis=1)
+            whole = np.concatenate(waiting, axis=1)
+            until = whole.shape[1] // PIECE * PIECE
+            yield from np.split(whole[:, :until], until // PIECE, axis=1)
+            waiting = [whole[:, until:]]
+    if waiting and (rest := np.concatenate(waiting, axis=1)).shape[1]:
+        yield rest

@@ -13,8 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.recordings import CODECS, RATE, Samples, Web, encode, web
+from tests.support.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
 from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from transcriber.api.audio import Recording
 from transcriber.config import Settings
 
 PATH = "/v1/audio/transcriptions"
@@ -140,7 +141,7 @@ async def test_wrong_fields_are_named(fields: dict[str, str], param: str) -> Non
 
 
 async def test_bad_files_are_refused_with_a_reason() -> None:
-    """Garbage, playlists, empty, no sound, no file, no form, too large by header and by body, too long."""
+    """Garbage, playlists, empty, no sound, no file, no form, too large by header and body, too long, absurdly slow."""
     settings = Settings(max_upload_mb=1, longest_recording=5)
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
     big = b"x" * 3 * 1024 * 1024
@@ -156,6 +157,9 @@ async def test_bad_files_are_refused_with_a_reason() -> None:
             for data in (b"garbage" * 500, playlist, b"", header_only(), big, encode("ogg", silence(6)))
         ]
         assert statuses == [415, 415, 400, 422, 413, 413]
+        for rate in (1, 8):
+            bomb = await transcribe(at, slowed(encode("flac", silence(1), 96_001), rate))
+            assert (bomb.status_code, f" {rate} Hz" in bomb.text) == (415, True)
         multipart = {"content-type": "multipart/form-data; boundary=b"}
         assert (await at.http.post(PATH, data={"model": "whisper-1"})).status_code == 415
         assert (await at.http.post(PATH, content=b"nonsense", headers=multipart)).status_code == 400
@@ -166,6 +170,18 @@ async def test_bad_files_are_refused_with_a_reason() -> None:
         assert (await at.http.post(PATH, files=nothing)).json()["error"]["param"] == "file"
         assert (await at.http.post(PATH, content=endless(), headers=multipart)).status_code == 413
         assert (await transcribe(at, encode("wav", spoken("alpha")))).json() == {"text": "alpha"}
+
+
+def test_a_recording_is_read_a_second_at_a_time() -> None:
+    """However long its frames are: the sockets wait while somebody listens to a piece. Nothing is lost."""
+    data = slowed(encode("flac", silence(2), 96_001), 4000)
+    recording = Recording(io.BytesIO(data), split=False, longest=100)
+    read = []
+    while size := recording.read().shape[1]:
+        read.append(size)
+    recording.close()
+    assert set(read[:-1]) == {RATE}
+    assert sum(read) / RATE == pytest.approx(2 * 96_001 / 4000, abs=0.01)
 
 
 async def test_a_damaged_file_gives_what_can_be_heard() -> None:
