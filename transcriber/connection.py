@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 
 import structlog
@@ -89,9 +90,10 @@ class Connection:
                 for task in watchers:
                     task.cancel()
                 await self._socket.close(code)
-        except* ConnectionClosed:
-            pass
+        except* ConnectionClosed as gone:
+            traceback.clear_frames(gone.__traceback__)  # in one of them the group is a local: such a cycle keeps us
         finally:
+            self._reader = None  # its error knows its frames, and they us
             self._worker.remove(self._session)
 
     def drain(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import signal
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -95,7 +97,8 @@ class Service:
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             self._decoder = engine
-            await self._serve_clients(tasks, engine, speech, stop)
+            with short_collections():
+                await self._serve_clients(tasks, engine, speech, stop)
         for task in (starting, stopping, running):
             task.cancel()
         log.info("transcriber.stopped")
@@ -146,6 +149,26 @@ class Service:
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         sys.stdout.write(f"{scheme}://{host}:{ports['port']}\n")
         sys.stdout.flush()
+
+
+@contextmanager
+def short_collections() -> Iterator[None]:
+    """Within the block full garbage collections pass over what is there now, and are made more often.
+
+    A connection of websockets is a cycle of sixty objects. One that lives through two smaller collections waits for a
+    full one, and that for a quarter more objects than there were at the last: with our 50,000 after the start, for
+    thousands of clients. Then it holds all streams up for 30 ms; without those 50,000 it takes less than 1.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # counts what is left
+    gc.set_threshold(before[0], before[1], 1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def speech_model() -> SileroModel:
