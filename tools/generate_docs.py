@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.errors import MEANINGS  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
-from transcriber.core.load import CALM, LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
+from transcriber.core.load import CALM, FEWEST, LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
 from transcriber.metrics import Metrics  # noqa: E402
 
 LIFECYCLE_HEAD = """\
@@ -51,8 +51,9 @@ LOAD_HEAD = f"""\
 
 Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
 the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; once it has been less than
-{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. The level is in `/health` and `/metrics`. (Generated from
-`transcriber/core/load.py` by `tools/generate_docs.py`.)
+{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. Where the model is so slow that fewer than {FEWEST} passes begin
+in {SPAN:g} s: one level up after each {SPAN:g} s in which there was always one that had waited for {TOO_LONG:g} s.
+The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by `tools/generate_docs.py`.)
 
 | Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |
 |---:|---|---|---|---|---|

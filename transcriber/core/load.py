@@ -13,7 +13,8 @@ SPAN = 2.5
 MOST = 1000
 """Waits kept; the oldest goes. More than a server makes in the span."""
 FEWEST = 8
-"""Waits it takes to give something up: one long one is no load."""
+"""Waits it takes to give something up: one long one is no load. A slow model makes fewer in the span: then passes that
+have not begun count, if they are late all the while."""
 TOO_LONG = 0.8
 """Seconds that the 95th percentile of passes may wait until something is given up."""
 SHORT = 0.25
@@ -61,6 +62,7 @@ class Load:
         self.level = 0
         self._since = float("-inf")
         self._strained_at = float("-inf")
+        self._prompt_at = float("inf")
         self._waits: deque[tuple[float, float]] = deque(maxlen=MOST)
 
     @property
@@ -84,10 +86,14 @@ class Load:
         tail = self.tail
         if max(tail, oldest) >= SHORT:
             self._strained_at = now
+        if oldest <= TOO_LONG:
+            self._prompt_at = now
         if now - self._since < STEP:
             return False
-        if tail > TOO_LONG and len(self._waits) >= FEWEST and self.level < len(LADDER) - 1:
+        is_late = tail > TOO_LONG if len(self._waits) >= FEWEST else now - self._prompt_at > SPAN
+        if is_late and self.level < len(LADDER) - 1:
             self._waits.clear()  # what was measured on one level says nothing about the next
+            self._prompt_at = now
             return self._go(1, now)
         return self._go(-1, now) if self.level and now - self._strained_at > CALM else False
 

@@ -42,6 +42,19 @@ def test_waits_raise_the_level() -> None:
     assert load.level == 2
 
 
+def test_a_slow_model_is_under_load_when_something_is_always_late() -> None:
+    """It makes too few passes to count; each step up needs a whole span of that again, and once is not always."""
+    load, now, raised = Load(), 0.0, list[float]()
+    while load.level < len(LADDER) - 1:
+        wait(load, 5, now, passes=1)
+        if load.update(now, oldest=0.1 if now in (0, 2) else 2 * TOO_LONG):
+            raised.append(now)
+        now += 1
+    assert raised[0] == 5
+    assert {later - before for before, later in pairwise(raised)} == {3}
+    assert not load.update(now + 9, oldest=2 * TOO_LONG)
+
+
 def test_a_calm_span_lowers_the_level() -> None:
     """Not one long wait in it, however few there are; passes that wait and have not begun count too."""
     for few in (0, 1):
