@@ -51,8 +51,9 @@ LOAD_HEAD = f"""\
 
 Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
 the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; once it has been less than
-{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. Where the model is so slow that fewer than {FEWEST} passes begin
-in {SPAN:g} s: one level up after each {SPAN:g} s in which there was always one that had waited for {TOO_LONG:g} s.
+{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. Where the model is so slow that fewer than
+{FEWEST} passes begin in {SPAN:g} s: one level up after each {SPAN:g} s in which there was always one that
+had waited for {TOO_LONG:g} s.
 The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by `tools/generate_docs.py`.)
 
 | Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |
