@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from transcriber.metrics import Metrics
+from transcriber.server import ACCEPTED, BACKLOG
 
 Phase = Literal["starting", "serving", "draining"]
 
@@ -115,7 +117,13 @@ class _Impatient(H11Protocol):
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """uvicorn as a guest: the process's signals are not its business."""
+    """uvicorn as a guest: the process's signals are not its business, and others want their turn."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves; the kernel may keep more connections than are accepted in one go."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -127,7 +135,7 @@ def http_server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
     """A server for the routes; set its `should_exit` to end it."""
     config = uvicorn.Config(
         app, http=_Impatient, ws="none", log_config=None, log_level="error", access_log=False, lifespan="off",
-        server_header=False, timeout_graceful_shutdown=1,
+        server_header=False, timeout_graceful_shutdown=1, backlog=ACCEPTED,
     )  # fmt: skip
     config.load()
     config.ssl = tls  # the one of the websocket; by itself it would read the files again

@@ -36,6 +36,16 @@ class Sparing:
         return {**event, "unsaid": unsaid} if unsaid else event
 
 
+class Libraries(logging.Handler):
+    """Lines of libraries as lines of ours: without open files asyncio alone writes thousands a second."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Passes a line on."""
+        structlog.get_logger().log(
+            record.levelno, "library", name=record.name, message=record.getMessage(), exc_info=record.exc_info
+        )
+
+
 def configure_logging(level: str, as_json: bool | None = None) -> None:
     """Sets up structlog. `as_json` None: JSON unless stderr is a terminal."""
     if as_json is None:
@@ -53,5 +63,5 @@ def configure_logging(level: str, as_json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.basicConfig(handlers=[Libraries()], level=logging.WARNING, force=True)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # port scanners are not our errors

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -129,6 +130,30 @@ async def test_killing_the_engine_costs_no_word() -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as web:
             assert "transcriber_engine_restarts_total 3.0" in (await web.get("/metrics")).text
         assert len({*killed, *children(process.pid)}) == 4
+
+
+async def test_without_open_files_it_serves_those_it_has_and_says_so_in_few_words() -> None:
+    """Connections to the HTTP port take them all: who is connected is heard; afterwards everything is as before."""
+    async with transcriber("--port", "0", "--http-port", "0") as process:
+        url, http_port = await ready(process)
+        async with talking(url, Handshake("u", language="en", extensions=EXTENSIONS)) as client:
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (32, 32))
+            lines = [await asyncio.open_connection("127.0.0.1", http_port) for _ in range(64)]
+            text, samples = clips()[0]
+            await client.say(samples)
+            await client.acked(await client.end_utterance(), timeout=10)
+            assert client.text == [text]
+            await asyncio.sleep(2.5)
+            for _, writer in lines:
+                writer.transport.abort()
+            transport = httpx.AsyncHTTPTransport(retries=5)
+            async with httpx.AsyncClient(transport=transport, timeout=10, trust_env=False) as web:
+                assert (await web.get(f"http://127.0.0.1:{http_port}/health")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        log = [json.loads(line) for line in (await process.stderr.read()).splitlines()]
+        assert any("Too many open files" in line.get("exception", "") for line in log)
+        assert len(log) < 60
 
 
 def resident(process: Process) -> int:

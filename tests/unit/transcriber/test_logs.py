@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
-from transcriber.logs import BURST, Sparing
+from transcriber.logs import BURST, Sparing, configure_logging
 
 
 def test_a_flood_of_warnings_becomes_one_a_second() -> None:
@@ -38,3 +41,29 @@ def test_what_was_asked_for_is_not_left_out(method: str) -> None:
     sparing = Sparing(lambda: 0.0)
     for _ in range(1000):
         assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+
+
+def test_lines_of_libraries_are_lines_like_ours(capsys: pytest.CaptureFixture[str], restored: None) -> None:
+    """JSON, with the traceback in it, and not more of them than of ours."""
+    configure_logging("info", as_json=True)
+    for _ in range(1000):
+        try:
+            raise OSError("Too many open files")
+        except OSError:
+            logging.getLogger("asyncio").exception("socket.accept() out of %s", "system resource")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert BURST <= len(lines) < BURST + 3
+    assert (lines[0]["event"], lines[0]["name"], lines[0]["level"]) == ("library", "asyncio", "error")
+    assert lines[0]["message"] == "socket.accept() out of system resource"
+    assert "Too many open files" in lines[0]["exception"]
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Logging is the process's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
