@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import structlog
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -23,6 +25,8 @@ FIELDS = 32
 FIELD_BYTES = 16 * 1024
 """The longest of them."""
 MEGABYTE = 1024 * 1024
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ async def read(request: Request, stack: AsyncExitStack, *, file: str, largest: i
         largest: Bytes of the file.
 
     Raises:
-        ApiError: 400, 408, 413, 415.
+        ApiError: 400, 408, 413, 415, 503.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, f"Send multipart/form-data with the audio in the field {file}.")
@@ -75,6 +79,9 @@ async def read(request: Request, stack: AsyncExitStack, *, file: str, largest: i
             form = await limited.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD_BYTES)
     except TimeoutError:
         raise ApiError(408, f"The request took longer than {UPLOAD_TIMEOUT:g} s to arrive.") from None
+    except OSError as error:
+        log.error("upload.not_kept", folder=tempfile.gettempdir(), problem=error.strerror)
+        raise ApiError(503, "The server has no room for the file: send it again later.", code="no_room") from error
     except HTTPException as error:
         raise ApiError(400, f"The form cannot be read: {error.detail}") from None
     except (MultiPartException, ValueError, LookupError) as error:

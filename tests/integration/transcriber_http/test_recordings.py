@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import wave
@@ -170,6 +171,21 @@ async def test_bad_files_are_refused_with_a_reason() -> None:
         assert (await at.http.post(PATH, files=nothing)).json()["error"]["param"] == "file"
         assert (await at.http.post(PATH, content=endless(), headers=multipart)).status_code == 413
         assert (await transcribe(at, encode("wav", spoken("alpha")))).json() == {"text": "alpha"}
+
+
+async def test_a_full_disk_is_a_reason_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files above a megabyte are kept on it; smaller ones need none."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with web() as at:
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+        answer = await transcribe(at, bytes(2_000_000))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
+        assert "Retry-After" in answer.headers
+        answer = await transcribe(at, encode("wav", spoken("alpha")))
+        assert answer.json() == {"text": "alpha"}
 
 
 def test_a_recording_is_read_a_second_at_a_time() -> None:

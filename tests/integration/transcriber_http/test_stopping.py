@@ -19,7 +19,7 @@ PATH = "/v1/audio/transcriptions"
 async def test_a_recording_under_way_is_answered_and_half_an_upload_does_not_hold_the_process() -> None:
     """Exit 0 within seven seconds; the key is asked for."""
     text, samples = clips()[0]
-    data = encode("ogg", np.tile(np.concatenate((samples, np.zeros(16_000, np.int16))), 40))
+    data = encode("ogg", np.tile(np.concatenate((samples, np.zeros(16_000, np.int16))), 12))
     async with transcriber("--port", "0", "--http-port", "0", "--api-key", "k") as process:
         _, port = await ready(process)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
@@ -37,10 +37,11 @@ async def test_a_recording_under_way_is_answered_and_half_an_upload_does_not_hol
                 if 'kind="final",verdict="keep"' in (await client.get("/metrics")).text:
                     break
                 await asyncio.sleep(0.02)
+            assert not under_way.done()
             process.send_signal(signal.SIGTERM)
             answer = await under_way
             async with asyncio.timeout(7):
                 assert await process.wait() == 0
             writer.close()
     assert answer.status_code == 200
-    assert answer.json()["text"].count(text) >= 38
+    assert answer.json()["text"].count(text) >= 11
