@@ -106,7 +106,7 @@ async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
 
 
 async def test_a_failed_decoding_is_an_error_not_a_gap() -> None:
-    """Plain requests get 500; a stream that has begun gets an error event; the next request is served."""
+    """500, also for a stream that has not begun; the next request is served."""
     engine = ScriptedEngine()
     engine.fail = 2  # a pass that fails is tried once more
     data = encode("wav", spoken("alpha", "bravo"))
@@ -265,6 +265,38 @@ async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             await anext(answer.aiter_lines())
         await until(lambda: at.jobs.admitted == 0)
+
+
+async def test_a_stream_that_fails_late_ends_with_an_error_event() -> None:
+    """What was understood before stays; no text is called complete."""
+    engine = ScriptedEngine()
+    async with web(engine) as at:
+        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 120)))}
+        fields = {"model": "whisper-1", "stream": "true"}
+        async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
+            lines = (line.removeprefix("data: ") async for line in answer.aiter_lines() if line)
+            assert json.loads(await anext(lines))["delta"] == "alpha"
+            engine.fail = 2
+            *events, error, done = [line async for line in lines]
+    assert not any("transcript.text.done" in event for event in events)
+    assert (json.loads(error)["error"]["code"], done) == ("engine_failed", "[DONE]")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_half_an_upload_holds_its_place_for_a_while_only(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its client leaves, or 408."""
+    monkeypatch.setattr("transcriber.api.forms.UPLOAD_TIMEOUT", 60.0 if leaves else 0.3)
+    async with web() as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.http.base_url.port)
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        writer.write(f"{head}Content-Length: 1000\r\n\r\n--b\r\n".encode())
+        await until(lambda: at.jobs.admitted == 1)
+        if not leaves:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        await until(lambda: at.jobs.admitted == 0)
+        status = 499 if leaves else 408
+        assert f'{{route="{PATH}",status="{status}"}} 1.0' in (await at.http.get("/metrics")).text
 
 
 async def test_stopping_waits_for_what_is_under_way_and_then_says_so() -> None:
