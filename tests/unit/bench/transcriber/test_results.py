@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bench.transcriber.report import render
 from bench.transcriber.results import TALKING, Cell, Raw, Results, holds, is_hopeless
 from bench.transcriber.score import Score, summary
@@ -67,6 +69,19 @@ def test_targets_say_what_holds_what_does_not_and_what_was_not_measured() -> Non
     assert found["base, 1 stream: final p95 ≤ 1.5 s"].holds is None
     assert found["≥ 5× the streams at p95 final < 2 s, base-shaped model, 100% talk"].holds is None
     assert found["CPU per second of speech ≥ 10× lower, demo, 1 stream"].holds is False
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "holds"), [(-0.02, 0.3, True), (0.001, 0.012, True), (0.001, 0.02, False), (0.08, 0.1, False)]
+)
+def test_memory_per_client_is_none_or_surely_less_than_the_smallest_object(
+    low: float, high: float, holds: bool
+) -> None:
+    """A page more now and then is no leak; 94 bytes of each client are one."""
+    found = {"slope": (low + high) / 2, "low": low, "high": high}
+    soak = {"minutes": 20, "connects": 4000, "trends": {"mib_per_hour": found, "mib_per_1000_clients": found}}
+    [target] = (t for t in targets(Results({}, {"soak": soak})) if "clients" in t.text)
+    assert target.holds is holds
 
 
 def test_the_page_shows_every_cell() -> None:
