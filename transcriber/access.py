@@ -205,6 +205,12 @@ class Knocking(ServerConnection):
         cast(asyncio.Transport, transport).write(_NO_ROOM)
         transport.close()
 
+    def data_received(self, data: bytes) -> None:
+        """Takes little at a time, for TLS brings much: a flood is to end its connection before all is answered."""
+        for first in range(0, len(data), MOST_READ):
+            if not self.transport.is_closing():
+                super().data_received(data[first : first + MOST_READ])
+
     def process_event(self, event: Any) -> None:
         """Ends a connection that floods us with pings or pongs: the library answers them before anybody can object."""
         if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG) and not self._may_ping():

