@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from tests.support.certificates import write_pair
 from tests.support.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Client, Serving, serving, talking
+from transcriber.access import Knocking
 from transcriber.core.session import Session
 from transcriber.protocol import EXTENSIONS, ClientProtocol, Handshake
 from transcriber.tls import server_context
@@ -151,23 +152,50 @@ async def test_a_hundred_pings_are_answered_whenever_they_come() -> None:
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("opcode", [b"\x89", b"\x8a"], ids=["ping", "pong"])
-async def test_a_flood_of_pings_ends_its_connection(opcode: bytes, scheme: str, tmp_path: Path) -> None:
-    """A few thousand are read before somebody else is heard."""
+async def test_a_flood_of_pings_ends_its_connection(
+    opcode: bytes, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few thousand are read before it does, however many come at once."""
+    read, may_ping = Counter[str](), Knocking._may_ping
+
+    def counted(self: Knocking) -> bool:
+        read["pings"] += 1
+        return may_ping(self)
+
+    monkeypatch.setattr(Knocking, "_may_ping", counted)
     tls, trusting = None, None
     if scheme == "wss":
         pair = write_pair(tmp_path)
         tls, trusting = server_context(*pair), ssl.create_default_context(cafile=pair[0])
     async with serving(tls=tls) as running, connect(running.url, ssl=trusting, **ELSEWHERE) as peer:
         await peer.send(hello())
-        answers = count_pongs(peer)
         with contextlib.suppress(*GONE):
             for _ in range(10):
                 peer.transport.write((opcode + b"\x80\0\0\0\0") * 50_000)
                 await asyncio.sleep(0.05)
         await replies(peer)
         assert peer.close_code == 1006
-        assert answers["pong"] < 6_000
+        assert 100 < read["pings"] < 4_000
         assert b'transcriber_closed_total{reason="pings"} 1.0' in running.metrics.render()
+
+
+async def test_of_one_connection_little_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read is worked through before anybody else's turn, and 256 KiB may be 40,000 messages."""
+    sizes, receive = [], Knocking.data_received
+
+    def noted(self: Knocking, data: bytes) -> None:
+        sizes.append(len(data))
+        receive(self, data)
+
+    monkeypatch.setattr(Knocking, "data_received", noted)
+    async with serving() as running, connect(running.url, **ELSEWHERE) as peer:
+        await peer.send(hello())
+        await peer.send(bytes(1 << 20))
+        await peer.send(b"END_OF_AUDIO")
+        await replies(peer)
+        assert peer.close_code == 1000
+        assert sum(sizes) > 1 << 20
+        assert max(sizes) <= 16 * 1024
 
 
 def count_pongs(peer: ClientConnection) -> Counter[str]:
