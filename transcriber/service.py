@@ -157,7 +157,7 @@ def short_collections() -> Iterator[None]:
 
     A connection of websockets is a cycle of sixty objects. One that lives through two smaller collections waits for a
     full one, and that for a quarter more objects than there were at the last: with our 50,000 after the start, for
-    thousands of clients. Then it holds all streams up for 30 ms; without those 50,000 it takes less than 1.
+    thousands of clients. Then it holds all streams up for 30 ms; without those 50,000 for 1 or 2.
     """
     before = gc.get_threshold()
     gc.collect()
