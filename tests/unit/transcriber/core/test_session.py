@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcriber.core.load import LADDER
-from transcriber.core.policy import Kind
+from transcriber.core.policy import LAG, Kind, Utterance
 from transcriber.core.session import FULL, Session, gate_settings
-from transcriber.core.vad import GateSettings
+from transcriber.core.transcript import Job
+from transcriber.core.vad import ONSET, GateSettings
 from transcriber.core.windows import Hypothesis, Word
 from transcriber.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
 
@@ -349,47 +350,127 @@ def test_vad_parameters_are_honoured_within_limits() -> None:
     assert (old.threshold, old.release) == (0.95, 0.2)
 
 
-@given(
-    st.booleans(),
-    st.lists(
-        st.tuples(
-            st.sampled_from(["speech", "silence", "end", "begin", "finish", "fail"]),
-            st.integers(1, 40),
-            st.lists(st.sampled_from("abc"), max_size=4).map(" ".join),
-        ),
-        max_size=40,
+class Served:
+    """A session and whoever serves it, as the worker does: what is due is looked at again only when there is news."""
+
+    def __init__(self, explicit: bool) -> None:
+        self.session = Session(HELLO, loud, EXTENSIONS if explicit else frozenset())
+        self.explicit = explicit
+        self.at = 0
+        self.said: list[tuple[int, int]] = []
+        self.shown: list[WireSegment] = []
+        self.job: Job | None = None
+        self.due = False
+        self.decoded: dict[int, tuple[Utterance, int]] = {}  # what each utterance's last careful pass heard, if any
+        self.lost: set[int] = set()
+
+    def poke(self) -> None:
+        self.shown += self.session.release()
+        self.due = self.session.want() is not None
+
+    def hear(self, samples: npt.NDArray[np.int16]) -> None:
+        if samples.any():
+            self.said.append((self.at, self.at + len(samples)))
+        for first in range(0, len(samples), 1000):
+            piece = samples[first : first + 1000]
+            while self.session.is_full:
+                self.begin()
+                self.over("x")
+            if self.session.hear(self.at, piece, now=self.at):
+                self.poke()
+            self.at += len(piece)
+
+    def begin(self) -> None:
+        if self.due and self.job is None:
+            self.job, self.due = self.session.begin(), False
+
+    def over(self, said: str | None = None, *, failed: bool = False) -> None:
+        """The pass under way ends: with words whose times may be in any order, with none, or not at all."""
+        job, self.job = self.job, None
+        if job is None:
+            return
+        work = job.work
+        if failed:
+            given_up, segments = self.session.fail(job, now=self.at)
+            self.lost |= {work.utterance.number} if given_up else set()
+        else:
+            times = [(n * 7 % 5 / 3, n * 7 % 5 / 3 + 0.4) for n in range(len(said or ""))]
+            words = tuple(Word(f" {word}", *time, 0.9) for word, time in zip((said or "").split(), times, strict=False))
+            segments = self.session.finish(job, Hypothesis(said, words=words) if said else None)
+            if work.kind.is_careful:
+                self.decoded[work.utterance.number] = work.utterance, work.end
+        self.shown += segments
+        self.poke()
+
+    def drain(self) -> None:
+        """Everything is decoded."""
+        self.session.end(now=self.at)
+        self.poke()
+        while self.job or self.due:
+            self.begin()
+            self.over("x")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["speech", "speech", "silence", "end", "load", "begin", "finish", "fail"]),
+        st.sampled_from([2, 5, 9, 20, 60, 160]),
+        st.lists(st.sampled_from("abc"), max_size=4).map(" ".join),
     ),
+    min_size=12,
+    max_size=40,
 )
+
+
+@settings(max_examples=80)
+@given(st.booleans(), STEPS)
 def test_whatever_happens_everything_is_decided_once_and_in_order(
     explicit: bool, steps: list[tuple[str, int, str]]
 ) -> None:
-    """Segments never overlap, ids never come back after their final, committed text stays, and at last nothing is
-    open."""
-    session = Session(HELLO, loud, EXTENSIONS if explicit else frozenset())
-    at, decided, shown = 0, 0, list[WireSegment]()
-    job = None
+    """All that is said is in the last pass over exactly one utterance, or reported lost; at last nothing is open."""
+    served, decided = Served(explicit), 0
     for what, amount, text in steps:
-        shown += session.release()
-        if what == "begin" and job is None and session.want():
-            job = session.begin()
-        elif what == "finish" and job:
-            shown += session.finish(job, Hypothesis(text) if text else None)
-            job = None
-        elif what == "fail" and job:
-            shown += session.fail(job, now=at)[1]
-            job = None
+        if what == "begin":
+            served.begin()
+        elif what in ("finish", "fail"):
+            served.over(text, failed=what == "fail")
+        elif what == "load":
+            served.session.adapt(LADDER[amount % len(LADDER)])
+            served.poke()
         elif what == "end" and explicit:
-            session.end_utterance(at, now=at)
-        elif what in ("speech", "silence"):
-            at = say(session, speech(amount / 20) if what == "speech" else silence(amount / 20), at=at)
-        assert decided <= session.decided <= at
-        decided = session.decided
-    session.end(now=at)
-    if job:
-        shown += session.finish(job, Hypothesis("x"))
-    shown += finals(session, "x")
-    assert session.is_settled
-    assert session.decided == at
+            served.session.end_utterance(max(decided, served.at - amount % 20 * 1000), now=served.at)
+            served.poke()
+        elif what != "end":
+            served.hear(speech(amount / 20) if what == "speech" else silence(amount / 20))
+        assert decided <= served.session.decided <= served.at
+        decided = served.session.decided
+    served.drain()
+    assert served.session.is_settled
+    assert served.session.decided == served.at
+    check_audio(served)
+    check_segments(served.shown)
+
+
+def check_audio(served: Served) -> None:
+    """Utterances follow each other, and nothing is said outside them but less than opens the gate."""
+    utterances = [utterance for _, (utterance, _) in sorted(served.decoded.items())]
+    assert all((a.end or 0) <= b.start for a, b in pairwise(utterances))
+    heard = np.zeros(served.at, bool)
+    for number, (utterance, until) in served.decoded.items():
+        assert utterance.end is not None
+        assert number in served.lost or utterance.bounds(utterance.end)[1] <= until + LAG
+        heard[utterance.start : utterance.end] = True
+    if served.lost - served.decoded.keys():
+        return  # lost without a pass that would say where
+    missed = np.zeros(served.at, bool)
+    for first, last in served.said:
+        missed[first:last] = ~heard[first:last]
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], missed, [0]))))
+    assert all(edges[1::2] - edges[::2] < 2 * ONSET)
+
+
+def check_segments(shown: list[WireSegment]) -> None:
+    """They never overlap, ids never come back after their final, and committed text stays."""
     committed: dict[str | None, str] = {}
     for segment in shown:
         assert segment.text.startswith(committed.get(segment.segment_id, ""))
