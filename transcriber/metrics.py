@@ -8,10 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 BATCHES = (1, 2, 4, 8, 16, 32)
+REFUSED = ("full", "load", "key", "origin", "connections", "handshake", "timeout")
+CLOSED = ("silent", "too slow", "pings")
 RECENT = 60.0
 """Seconds over which the real-time factor is taken."""
 
@@ -34,6 +44,7 @@ class Metrics:
     """The counters of one server. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # half as many series again, of little use
         self._clock = clock
         self._registry = CollectorRegistry()
         self.series: list[Series] = []
@@ -48,6 +59,9 @@ class Metrics:
         self.closed = new(
             Counter, "closed", "Connections that we gave up: `silent`, `too slow`, `pings` (a flood)", "reason"
         )
+        for counter, reasons in ((self.refused, REFUSED), (self.closed, CLOSED)):
+            for reason in reasons:
+                counter.labels(reason)  # at 0 from the start, for `rate` does not see a series come
         self.bad_messages = new(Counter, "bad_messages", "Malformed messages")
         self.audio = new(Counter, "audio_seconds", "Audio received")
         self.requests = new(Counter, "requests", "HTTP requests with audio", "route", "status")

@@ -56,3 +56,15 @@ def test_many_scrapes_need_no_more_memory() -> None:
         now += 0.3
         metrics.render()
     assert len(metrics._spent) <= RECENT + 1
+
+
+def test_reasons_are_counted_from_zero() -> None:
+    """`rate` sees the first of them; and nothing is there that the manual does not name."""
+    metrics = Metrics()
+    text = metrics.render().decode()
+    for reason in ("full", "load", "key", "origin", "connections", "handshake", "timeout"):
+        assert f'transcriber_refused_total{{reason="{reason}"}} 0.0' in text
+    for reason in ("silent", "too slow", "pings"):
+        assert f'transcriber_closed_total{{reason="{reason}"}} 0.0' in text
+    kinds = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE transcriber_")}
+    assert kinds == {series.name for series in metrics.series}
