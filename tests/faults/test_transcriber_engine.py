@@ -87,6 +87,9 @@ async def test_a_window_that_breaks_the_engine_for_those_it_came_with_costs_its_
         warned = [[event for event in client.events if isinstance(event, Warned)] for client in clients]
         assert [len(events) for events in warned] == [0, 0, 0, 1]
         assert (await at.until(lambda status, _: status == 200, "/ready"))["restarts"] == restarts
+        if not restarts:  # the others were found to be innocent at once, in halves: they needed no second try
+            assert await at.metric('transcriber_passes_total{kind="final",verdict="failed"}') == 2
+            assert await at.metric('transcriber_passes_total{kind="final",verdict="keep"}') == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
