@@ -16,7 +16,7 @@ from bot.links.lane_session import LaneText
 from tests.support.scripted_engine import silence, tone
 from tests.support.scripted_service import process
 from tests.support.transcribing import talking
-from transcriber.protocol import EXTENSIONS, Handshake, Resume
+from transcriber.protocol import EXTENSIONS, Acked, Handshake, Resume
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(60)]
 WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "alpha"]
@@ -54,6 +54,30 @@ async def test_a_thousand_sessions_leave_no_memory_behind() -> None:
             await client.say(tone("echo"))
             await client.acked(await client.end_utterance())
             assert client.text == ["echo"]
+
+
+async def test_twenty_streams_that_talk_get_their_last_words_when_it_stops() -> None:
+    """SIGTERM in the middle of a word each: what was heard of it is a final, acknowledged, and the process ends."""
+    async with process() as (running, url), contextlib.AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(talking(url, Handshake(f"s{n}", language="en", extensions=EXTENSIONS)))
+            for n in range(20)
+        ]
+        for word in WORDS[:2]:
+            for client in clients:
+                await client.say(tone(word, 0.4))
+            ends = [await client.end_utterance() for client in clients]
+        for number, client in enumerate(clients):
+            await client.say(tone(WORDS[2], 0.3 + 0.02 * number))
+        await asyncio.gather(*(client.acked(end, timeout=15) for client, end in zip(clients, ends, strict=True)))
+        await asyncio.sleep(0.5)  # the last of it has arrived
+        running.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(*(client.rest() for client in clients)) == [1001] * 20
+            assert await running.wait() == 0
+        assert [client.text for client in clients] == [WORDS[:3]] * 20
+        last = [event.sample for client in clients for event in client.events[-1:] if isinstance(event, Acked)]
+        assert last == [client.protocol.sent_until for client in clients]
 
 
 class Finals:
