@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from transcriber.core.windows import Samples
+
 CAPACITY = 60 * 16_000
 """Samples kept per stream (1.9 MB). The server stops reading a client before undecided audio fills it."""
 LEVEL_FRAME = 512
 """Samples per step when levels are measured, 32 ms."""
-
-Samples = npt.NDArray[np.int16]
 
 
 class AudioRing:
