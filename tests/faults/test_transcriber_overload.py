@@ -1,15 +1,22 @@
-"""Twice the work that the engine can do, for two minutes: partials are shed, no word is lost, soon all is well."""
+"""Twice the work that the engine can do: partials are shed, no word is lost, soon all is well.
+
+Two minutes of it in virtual time, and fifteen seconds over real sockets.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 from tests.support.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
+from tests.support.transcribing import Client, serving, talking
+from tests.support.waiting import eventually
 from transcriber.core.session import Session
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.metrics import Metrics
@@ -121,3 +128,40 @@ async def test_two_minutes_of_twice_the_load(virtual_time: None) -> None:
         for first, last in ((30, 120), (over + 10, 160))
     )
     assert 0 < during < 0.9 * after
+
+
+class Slow(ScriptedEngine):
+    """An engine that takes its time."""
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        time.sleep(COST)
+        return super().transcribe(windows)
+
+
+async def converse(client: Client, number: int) -> list[str]:
+    """Speaks for 2 s of every 3, in real time; what was said."""
+    said = []
+    await asyncio.sleep(0.31 * number)
+    for turn in range(5):
+        words = [WORDS[(turn + number + n) % len(WORDS)] for n in range(2)]
+        for frame in np.split(np.concatenate([*(tone(word, 1.0) for word in words), silence(1)]), 30):
+            await client.say(frame)
+            await asyncio.sleep(0.1)
+        said.append(" ".join(words))
+        end = await client.end_utterance()
+    await client.acked(end, timeout=10)
+    return said
+
+
+@pytest.mark.timeout(60)
+async def test_twice_the_load_over_real_sockets() -> None:
+    """All finals; less is done meanwhile, and everything again less than ten seconds after."""
+    async with serving(Slow()) as at, AsyncExitStack() as stack:
+        hellos = [Handshake(f"s{number}", language="en", extensions=EXTENSIONS) for number in range(8)]
+        clients = [await stack.enter_async_context(talking(at.url, hello)) for hello in hellos]
+        speaking = asyncio.gather(*(converse(client, number) for number, client in enumerate(clients)))
+        await eventually(lambda: at.worker.level > 0, 15)
+        said = await speaking
+        assert [client.text for client in clients] == said
+        await eventually(lambda: at.worker.level == 0, 10)
