@@ -155,8 +155,8 @@ def _soak(results: Results) -> str:
         f"One process of ours ({soak['commit']}): {soak['streams']} streams that come, talk for 5 to 60 s and go, one "
         "time in four without END_OF_AUDIO; then clients that send one second and END_OF_AUDIO, two at a time. "
         f"{soak['finished']:,} were served to their end or left on purpose. Slopes in the table of targets: least "
-        f"squares on means of one minute (after the first three) and of an eighteenth of the clients (after the first "
-        f"{soak.get('settled_clients', soak['connects'] // 10):,}), 95 % interval of Student's t."
+        "squares on means of one minute (five more at the start are left out) and of an eighteenth of the clients "
+        f"(without the first {soak['settled_clients']:,}), 95 % interval of Student's t."
         "\n\n" + _figure("soak", "Memory over time and over clients")
     )
 

@@ -1,4 +1,4 @@
-"""Twenty minutes of clients that come and go, then thousands of short ones: does our transcriber's memory grow?"""
+"""Clients that come and go for twenty minutes, then thousands of short ones: does our transcriber's memory grow?"""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bench.transcriber.servers import VARIANTS, Server, running
 from bench.transcriber.trend import trend
 
 STREAMS = 4
-SETTLED = 180.0
-"""Seconds after which memory has to stay: by then every buffer has been used."""
+SETTLED = 300.0
+"""Seconds after which memory has to stay: by then every stream has had its longest utterances. They come on top."""
 SETTLED_CLIENTS = 2000
 """The same for short clients. By then Python's lists of free tuples, at most 2,000 of each length, are full: the
 messages of each pass add to some of them, in the model's process 0.4 MiB in all."""
@@ -36,7 +36,7 @@ def soak(core: int, minutes: float, connects: int) -> dict[str, Any]:
     with running(VARIANTS["ours"], "demo", [core]) as server:
         watch = Watch(server)
         began = server.cpu(), time.monotonic()
-        asyncio.run(_come_and_go(server.url, watch, 60 * minutes))
+        asyncio.run(_come_and_go(server.url, watch, SETTLED + 60 * minutes))
         long = watch.samples
         long_cpu = (server.cpu() - began[0]) / (time.monotonic() - began[1])
         watch.samples = []
@@ -57,7 +57,7 @@ def soak(core: int, minutes: float, connects: int) -> dict[str, Any]:
 
 def trends(long: list[tuple[float, int, float]], short: list[tuple[float, int, float]]) -> dict[str, Any]:
     """MiB per hour, and MiB per 1,000 clients, each with its interval."""
-    settled = [(at, mib) for at, _, mib in long if at >= SETTLED] or [(at, mib) for at, _, mib in long]
+    settled = [(at, mib) for at, _, mib in long if at >= SETTLED]
     blocks = max(4, round((settled[-1][0] - settled[0][0]) / BLOCK))
     per_hour = trend([at / 3600 for at, _ in settled], [mib for _, mib in settled], blocks)
     first = settled_clients(short[-1][1])
