@@ -197,8 +197,48 @@ async def deaf(url: str, number: int) -> None:
             await socket.send(protocol.end_utterance(protocol.sent_until))
 
 
-async def _opened(socket: ClientConnection, uid: str) -> ClientProtocol:
-    protocol = ClientProtocol(Handshake(uid, language="en", extensions=EXTENSIONS))
+async def pings(url: str, number: int) -> None:
+    """Pings as fast as the socket takes them."""
+    await _pour(url, f"pings-{number}", b"", b"\x89\x80\0\0\0\0")
+
+
+async def fragments(url: str, number: int) -> None:
+    """One message in empty fragments, without an end."""
+    await _pour(url, f"fragments-{number}", b"\x02\x80\0\0\0\0", b"\x00\x80\0\0\0\0")
+
+
+async def verbose(url: str, number: int) -> None:
+    """Speaks in real time, with a prompt of a megabyte."""
+    async with connect(url, **ELSEWHERE) as socket:
+        protocol = await _opened(socket, f"verbose-{number}", "agenda " * 140_000)
+        reading = asyncio.create_task(_read(socket))
+        try:
+            for _, samples, _ in itertools.cycle(clips()):
+                for first in range(0, len(samples), FRAME):
+                    await socket.send(protocol.audio(samples[first : first + FRAME]))
+                    await asyncio.sleep(FRAME / 16_000)
+                await socket.send(protocol.end_utterance(protocol.sent_until))
+        finally:
+            reading.cancel()
+
+
+async def _pour(url: str, uid: str, first: bytes, frame: bytes) -> None:
+    """Sends this frame for ever, past the library, which would wait for answers; reads the answers."""
+    async with connect(url, **ELSEWHERE) as socket:
+        await _opened(socket, uid)
+        reading = asyncio.create_task(_read(socket))
+        try:
+            socket.transport.write(first)
+            while not socket.transport.is_closing():
+                if socket.transport.get_write_buffer_size() < 1 << 18:
+                    socket.transport.write(1000 * frame)
+                await asyncio.sleep(0.001)
+        finally:
+            reading.cancel()
+
+
+async def _opened(socket: ClientConnection, uid: str, prompt: str | None = None) -> ClientProtocol:
+    protocol = ClientProtocol(Handshake(uid, language="en", extensions=EXTENSIONS, initial_prompt=prompt))
     await socket.send(protocol.hello())
     while not protocol.ready:
         protocol.receive(await socket.recv())
@@ -229,6 +269,9 @@ ABUSES = {
     "hurried": Abuse("one client that speaks ten times too fast", hurried, 1),
     "chatter": Abuse("8 clients with tiny messages as fast as they go", chatter, 8),
     "malformed": Abuse("8 clients with nonsense, back as soon as they are sent away", malformed, 8),
+    "pings": Abuse("4 clients with pings as fast as they go, back as soon as they are sent away", pings, 4),
+    "fragments": Abuse("4 clients with a message in empty fragments without an end", fragments, 4),
+    "verbose": Abuse("4 clients that speak, with prompts of a megabyte", verbose, 4),
     "deaf": Abuse("5 clients that speak and read nothing", deaf, 5),
 }
 

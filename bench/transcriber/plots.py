@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def _by_streams(results: Results, path: Path, metric: str, label: str, *, logari
             panel.text(1.0, LIMIT, f" {LIMIT:g} s", transform=panel.get_yaxis_transform(), va="center", fontsize=8)
         panel.set_title(work.title)
         panel.set_xscale("log", base=2)
-        panel.set_xticks(work.sizes, [str(size) for size in work.sizes])
+        panel.set_xticks(work.sizes, [str(size) if size.bit_count() == 1 else "" for size in work.sizes])
         panel.minorticks_off()
         panel.set_xlim(0.85, work.sizes[-1] * 1.18)
         panel.set_xlabel("streams on one core" if work.cores == 1 else f"streams on {work.cores} cores")
@@ -71,7 +72,7 @@ def _line(panel: Any, results: Results, work: Workload, key: str, metric: str, n
             points.append((size, values, any(map(is_hopeless, rows))))
     if not points:
         return
-    middles = [values[len(values) // 2] for _, values, _ in points]
+    middles = [statistics.median(values) for _, values, _ in points]
     panel.plot([size for size, _, _ in points], middles, color=colour, linewidth=1.6, marker=marker, label=name)
     for (size, values, lossy), middle in zip(points, middles, strict=True):
         panel.vlines(size, values[0], values[-1], color=colour, linewidth=1.2)

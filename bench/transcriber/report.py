@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -103,12 +104,12 @@ def _table(results: Results, work: Workload) -> str:
 
 def _row(rows: list[Raw]) -> Iterable[str]:
     def of(metric: str, digits: int = 2) -> str:
-        values = sorted(raw["metrics"][metric] for raw in rows if raw["metrics"][metric] is not None)
-        return f"{values[len(values) // 2]:,.{digits}f}" if values else "—"
+        values = [raw["metrics"][metric] for raw in rows if raw["metrics"][metric] is not None]
+        return f"{statistics.median(values):,.{digits}f}" if values else "—"
 
     def share(metric: str) -> str:
-        values = sorted(raw["metrics"][metric] for raw in rows if raw["metrics"][metric] is not None)
-        return f"{values[len(values) // 2]:.1%}" if values else "—"
+        values = [raw["metrics"][metric] for raw in rows if raw["metrics"][metric] is not None]
+        return f"{statistics.median(values):.1%}" if values else "—"
 
     lost = sum(raw["metrics"]["never_final"] for raw in rows)
     kib = of("bytes_per_min", 0).replace(",", "")
