@@ -207,6 +207,11 @@ async def fragments(url: str, number: int) -> None:
     await _pour(url, f"fragments-{number}", b"\x02\x80\0\0\0\0", b"\x00\x80\0\0\0\0")
 
 
+async def samples(url: str, number: int) -> None:
+    """One sample of audio in each message."""
+    await _pour(url, f"samples-{number}", b"", b"\x82\x82\0\0\0\0\0\0")
+
+
 async def verbose(url: str, number: int) -> None:
     """Speaks in real time, with a prompt of a megabyte."""
     async with connect(url, **ELSEWHERE) as socket:
@@ -271,6 +276,7 @@ ABUSES = {
     "malformed": Abuse("8 clients with nonsense, back as soon as they are sent away", malformed, 8),
     "pings": Abuse("4 clients with pings as fast as they go, back as soon as they are sent away", pings, 4),
     "fragments": Abuse("4 clients with a message in empty fragments without an end", fragments, 4),
+    "samples": Abuse("4 clients with a message for each sample, as fast as they go", samples, 4),
     "verbose": Abuse("4 clients that speak, with prompts of a megabyte", verbose, 4),
     "deaf": Abuse("5 clients that speak and read nothing", deaf, 5),
 }

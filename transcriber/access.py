@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import structlog
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -31,8 +32,8 @@ RETRY_AFTER = 1
 """Seconds, told to those for whom there is no room."""
 MOST_READ = 16 * 1024
 """Bytes read of one connection before others have a turn: asyncio's 256 KiB can be a second's work, 40,000 frames."""
-PINGS, PINGS_PER_SECOND = 100, 10
-"""Pings and pongs that a client may send at any speed, and then. Each ping is answered before we can object."""
+EXTRAS, EXTRAS_PER_SECOND = 300, 100
+"""Frames that are no message, pings, pongs and further fragments, that a client may send at any speed, and then."""
 MOST_UNREAD = 1 << 20
 """Bytes waiting for a client above which its pings are not answered any more: the connection ends."""
 
@@ -191,7 +192,9 @@ class Knocking(ServerConnection):
     def __init__(self, access: Access, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._access = access
-        self._pings, self._pinged_at = float(PINGS), self.loop.time()
+        self._extras, self._extra_at = float(EXTRAS), self.loop.time()
+        self._take = self.protocol.recv_frame
+        self.protocol.recv_frame = self._take_sparingly  # type: ignore[method-assign]  # nobody asks us before an answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the handshake, or sends the peer away before it has said anything."""
@@ -211,20 +214,19 @@ class Knocking(ServerConnection):
             if not self.transport.is_closing():
                 super().data_received(data[first : first + MOST_READ])
 
-    def process_event(self, event: Any) -> None:
-        """Ends a connection that floods us with pings or pongs: the library answers them before anybody can object."""
-        if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG) and not self._may_ping():
-            if not self.transport.is_closing():
-                self._access.give_up("pings", self.remote_address)
-                self.transport.abort()
-            return
-        super().process_event(event)
+    def _take_sparingly(self, frame: Frame) -> None:
+        """Ends a connection with a flood of what is no message, amid what was read. Raises ProtocolError."""
+        if frame.opcode in (Opcode.PING, Opcode.PONG, Opcode.CONT) and not self._may_send_more():
+            self._access.give_up("flood", self.remote_address)
+            self.transport.abort()
+            raise ProtocolError("too many pings or fragments")
+        self._take(frame)
 
-    def _may_ping(self) -> bool:
+    def _may_send_more(self) -> bool:
         now = self.loop.time()
-        self._pings = min(PINGS, self._pings + (now - self._pinged_at) * PINGS_PER_SECOND) - 1
-        self._pinged_at = now
-        return self._pings >= 0 and self.transport.get_write_buffer_size() <= MOST_UNREAD
+        self._extras = min(EXTRAS, self._extras + (now - self._extra_at) * EXTRAS_PER_SECOND) - 1
+        self._extra_at = now
+        return self._extras >= 0 and self.transport.get_write_buffer_size() <= MOST_UNREAD
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Makes room."""

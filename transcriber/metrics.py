@@ -21,7 +21,7 @@ from prometheus_client import (
 SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 BATCHES = (1, 2, 4, 8, 16, 32)
 REFUSED = ("full", "load", "key", "origin", "connections", "handshake", "timeout")
-CLOSED = ("silent", "too slow", "pings")
+CLOSED = ("silent", "too slow", "flood")
 RECENT = 60.0
 """Seconds over which the real-time factor is taken."""
 
@@ -57,7 +57,10 @@ class Metrics:
             "granted), `timeout` (none)", "reason",
         )  # fmt: skip
         self.closed = new(
-            Counter, "closed", "Connections that we gave up: `silent`, `too slow`, `pings` (a flood)", "reason"
+            Counter,
+            "closed",
+            "Connections that we gave up: `silent`, `too slow`, `flood` (of pings or fragments)",
+            "reason",
         )
         for counter, reasons in ((self.refused, REFUSED), (self.closed, CLOSED)):
             for reason in reasons:

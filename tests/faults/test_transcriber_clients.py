@@ -151,18 +151,20 @@ async def test_a_hundred_pings_are_answered_whenever_they_come() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-@pytest.mark.parametrize("opcode", [b"\x89", b"\x8a"], ids=["ping", "pong"])
-async def test_a_flood_of_pings_ends_its_connection(
-    opcode: bytes, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("first", "frame"), [(b"", b"\x89"), (b"", b"\x8a"), (b"\x02\x80\0\0\0\0", b"\0")], ids=["ping", "pong", "fragment"]
+)
+async def test_a_flood_of_what_is_no_message_ends_its_connection(
+    first: bytes, frame: bytes, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few thousand are read before it does, however many come at once."""
-    read, may_ping = Counter[str](), Knocking._may_ping
+    """After 300 frames, however many come at once."""
+    read, may_send = Counter[str](), Knocking._may_send_more
 
     def counted(self: Knocking) -> bool:
-        read["pings"] += 1
-        return may_ping(self)
+        read["frames"] += 1
+        return may_send(self)
 
-    monkeypatch.setattr(Knocking, "_may_ping", counted)
+    monkeypatch.setattr(Knocking, "_may_send_more", counted)
     tls, trusting = None, None
     if scheme == "wss":
         pair = write_pair(tmp_path)
@@ -170,13 +172,25 @@ async def test_a_flood_of_pings_ends_its_connection(
     async with serving(tls=tls) as running, connect(running.url, ssl=trusting, **ELSEWHERE) as peer:
         await peer.send(hello())
         with contextlib.suppress(*GONE):
+            peer.transport.write(first)
             for _ in range(10):
-                peer.transport.write((opcode + b"\x80\0\0\0\0") * 50_000)
+                peer.transport.write((frame + b"\x80\0\0\0\0") * 50_000)
                 await asyncio.sleep(0.05)
         await replies(peer)
         assert peer.close_code == 1006
-        assert 100 < read["pings"] < 4_000
-        assert b'transcriber_closed_total{reason="pings"} 1.0' in running.metrics.render()
+        assert 300 < read["frames"] < 500
+        assert b'transcriber_closed_total{reason="flood"} 1.0' in running.metrics.render()
+
+
+async def test_a_message_in_fragments_is_a_message() -> None:
+    """As clients in other languages send what is longer than their buffer."""
+    sound = (tone("echo").astype("<f4") / 32768).tobytes()
+    async with serving() as running, connect(running.url, **ELSEWHERE) as peer:
+        await peer.send(hello())
+        await peer.send(sound[first : first + 400] for first in range(0, len(sound), 400))
+        await peer.send(b"END_OF_AUDIO")
+        said = await replies(peer)
+        assert [segment["text"] for segment in said[-1]["segments"] if segment["completed"]] == [" echo"]
 
 
 async def test_of_one_connection_little_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +228,7 @@ def count_pongs(peer: ClientConnection) -> Counter[str]:
 async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly they come, and though its silence says that it is alive."""
     monkeypatch.setattr("transcriber.access.MOST_UNREAD", 10_000)
-    monkeypatch.setattr("transcriber.access.PINGS", 1_000_000)
+    monkeypatch.setattr("transcriber.access.EXTRAS", 1_000_000)
     async with serving(buffer=4096) as running, talking(running.url, Handshake("deaf", language="en"), 4096) as client:
         client.socket.transport.pause_reading()
         for _ in range(500):

@@ -64,7 +64,7 @@ def test_reasons_are_counted_from_zero() -> None:
     text = metrics.render().decode()
     for reason in ("full", "load", "key", "origin", "connections", "handshake", "timeout"):
         assert f'transcriber_refused_total{{reason="{reason}"}} 0.0' in text
-    for reason in ("silent", "too slow", "pings"):
+    for reason in ("silent", "too slow", "flood"):
         assert f'transcriber_closed_total{{reason="{reason}"}} 0.0' in text
     kinds = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE transcriber_")}
     assert kinds == {series.name for series in metrics.series}
