@@ -79,8 +79,9 @@ class Session:
 
     @property
     def is_attentive(self) -> bool:
-        """The next frame may matter: somebody may have stopped speaking."""
-        return self._gate.is_closing
+        """The next message may matter: somebody may have stopped speaking, or the client may say so."""
+        current = self._policy.current
+        return self._gate.is_closing or (self._explicit and current is not None and current.speech > 0)
 
     def adapt(self, effort: Effort) -> None:
         """Does more or less beside the finals from now on."""

@@ -279,7 +279,7 @@ async def test_who_goes_on_while_a_pass_is_waiting_is_served_later() -> None:
 
 
 async def test_small_messages_gather_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that sends 20 ms at a time in real time is looked at every 60 ms; its words come all the same."""
+    """A client that sends 20 ms at a time in real time is looked at every 60 ms until it speaks; its words come."""
     loop = asyncio.get_running_loop()
     looks: list[float] = []
     async with serving() as running, talking(running.url, OURS) as client:
@@ -291,7 +291,7 @@ async def test_small_messages_gather_and_none_is_lost(monkeypatch: pytest.Monkey
             return hear(*given)
 
         monkeypatch.setattr(connection._session, "hear", listen)
-        said = np.concatenate([tone("alpha", 0.5), tone("bravo", 0.5), silence(0.1)])
+        said = np.concatenate([silence(1.0), tone("alpha", 0.5), tone("bravo", 0.5), silence(0.1)])
         began = loop.time()
         for first in range(0, len(said), 320):
             await asyncio.sleep(began + first / 16_000 - loop.time())
@@ -299,5 +299,5 @@ async def test_small_messages_gather_and_none_is_lost(monkeypatch: pytest.Monkey
         await client.acked(await client.end_utterance())
         assert client.text == ["alpha bravo"]
         assert len(looks) == len(said) / 320
-        together = sum(later - before < 0.005 for before, later in pairwise(looks))
-        assert together > len(looks) / 3
+        together = sum(later - before < 0.005 for before, later in pairwise(looks[:50]))
+        assert together > 50 / 3

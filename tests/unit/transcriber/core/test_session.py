@@ -137,6 +137,18 @@ def test_nothing_said_shows_nothing() -> None:
     assert session.decided == at
 
 
+def test_a_client_that_says_where_utterances_end_is_attended_to_from_its_first_speech_on() -> None:
+    """Until it has said so: the end may come any moment, not only after a pause."""
+    session = Session(HELLO, loud, EXTENSIONS)
+    attentive = [session.is_attentive]
+    at = 0
+    for piece in (silence(0.2), speech(0.2), silence(1)):
+        at = say(session, piece, at=at)
+        attentive.append(session.is_attentive)
+    session.end_utterance(at, now=1)
+    assert [*attentive, session.is_attentive] == [False, False, True, True, False]
+
+
 def test_a_pause_makes_the_final_ready() -> None:
     """Shown as a partial first; when the utterance ends nothing is left to decode, and it is released."""
     session = Session(HELLO, loud)
