@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from bench.transcriber.audio import sentences
 from bench.transcriber.cells import prefer
 from bench.transcriber.servers import VARIANTS, running
-from transcriber.protocol import EXTENSIONS, Acked, ClientProtocol, Handshake, Samples, Segments
+from common.whisperlive.protocol import EXTENSIONS, Acked, ClientProtocol, Handshake, Samples, Segments
 
 HERE = Path(__file__).parent
 RAW = HERE / "flood.json"

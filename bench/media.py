@@ -29,8 +29,8 @@ from aiortc.jitterbuffer import JitterBuffer as StockBuffer
 from aiortc.rtp import RtpPacket as StockPacket
 from av import AudioFrame, AudioResampler
 
-from bot.audio.opus import OpusEncoder, version
-from bot.audio.receiver import OpusReceiver, Pcm
+from bot.codecs.receiver import OpusReceiver, Pcm
+from common.audio.opus import OpusEncoder, version
 
 HERE = Path(__file__).parent
 CLIPS = HERE.parent / "bot" / "rehearsal" / "clips"

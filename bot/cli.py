@@ -13,7 +13,8 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from bot.config import ConfigError, find_config, json_schema, load_config
-from bot.core.errors import MEANINGS, EarshotError, SubCode
+from common.contracts.status import MEANINGS, SubCode
+from common.errors import EarshotError
 
 EXIT_CODES = (
     "Exit codes: 0 ended or asked to leave · 1 internal error · 2 configuration · "
@@ -68,7 +69,7 @@ def run(config: ConfigOption = None) -> None:
 
     Example: earshot run --config configs/livekit.example.jsonc
     """
-    from bot.ops.logging import configure_logging
+    from common.logging import configure_logging
 
     configure_logging()
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
@@ -115,7 +116,7 @@ def tail(
 
     Example: earshot tail --meeting 42 --redis redis://localhost:6379
     """
-    from bot.config_rules import is_redis_url
+    from bot.config.rules import is_redis_url
     from bot.tail import tail as show
 
     if not is_redis_url(redis):
@@ -138,7 +139,7 @@ def room(
     Example: earshot room meeting.json --listen 127.0.0.1:8090, then a bot with
     platform rehearsal and meetingUrl rehearsal+ws://127.0.0.1:8090
     """
-    from bot.rehearsal.room import main as hold
+    from rehearsal.room import main as hold
 
     raise typer.Exit(hold(script, listen, truth))
 
@@ -153,7 +154,7 @@ def demo(
 
     Example: earshot demo
     """
-    from bot.demo import main as show
+    from rehearsal.demo import main as show
 
     if room not in ("rehearsal", "livekit"):
         raise EarshotError(SubCode.CONFIG_INVALID, f"--room: {room!a}; allowed: rehearsal or livekit")

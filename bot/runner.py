@@ -1,7 +1,7 @@
 """The composition root: wires the two planes to the world for one meeting, and ends it in order.
 
     platform ──events──▶ MeetingCore ──effects──▶ here          one TaskGroup, one shutdown deadline
-    platform ──frames──▶ Hearing ──orders──▶ lanes ──text──▶ SegmentBook ──▶ RedisLink
+    platform ──frames──▶ AudioPlane ──orders──▶ lanes ──text──▶ SegmentTracker ──▶ RedisLink
 
 Start: Redis and the transcriber answer, or nothing is joined. End: the platform has left, every utterance is decided,
 `session_end` and the terminal status are stored; all of it within `SHUTDOWN` seconds.
@@ -20,13 +20,22 @@ from uuid import uuid4
 
 import structlog
 
-from bot.audio.hearing import Hearing, LaneAudio, LaneOrder
+from bot.audio.frame import AudioFrame
+from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
 from bot.config import BotConfig
 from bot.core import events as ev
-from bot.core.errors import MEANINGS, EarshotError, SubCode
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
-from bot.core.payloads import (
+from bot.core.segments import SAMPLE_RATE, SegmentTracker
+from bot.health_endpoint import Health, health_port, serve_health
+from bot.links.redis.link import RedisLink
+from bot.links.transcriber.conversation import EXTENSIONS, LaneText
+from bot.links.transcriber.lane import Lane, probe
+from bot.platforms import invitation, load
+from bot.platforms.base import Platform
+from bot.platforms.orders import Orders
+from common.audio.silero import SileroModel
+from common.contracts.segments import (
     ROOM_TOKEN_PLATFORMS,
     Segment,
     SessionIdentity,
@@ -37,15 +46,9 @@ from bot.core.payloads import (
     session_start,
     transcription,
 )
-from bot.core.segments import RATE, SegmentBook
-from bot.links.lane import Lane, probe
-from bot.links.lane_session import EXTENSIONS, LaneText
-from bot.links.redis import RedisLink
-from bot.ops.health import Health, health_port, serve_health
-from bot.platforms import load
-from bot.platforms.base import AudioFrame, Platform
-from transcriber.engine.silero import SileroModel
-from transcriber.protocol import Handshake, Resume
+from common.contracts.status import MEANINGS, State, SubCode
+from common.errors import EarshotError
+from common.whisperlive.protocol import Handshake, Resume
 
 SHUTDOWN = 4.5
 """Seconds for everything between the decision to end and the exit of the process."""
@@ -96,7 +99,7 @@ def leave_settings(config: BotConfig) -> LeaveSettings:
 
 
 class Bot:
-    """One bot in one meeting. Implements `bot.platforms.base.Listener` and `bot.links.lane.LaneListener`."""
+    """One bot in one meeting. Implements the platforms' `Listener` and the lanes' `LaneListener`."""
 
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
@@ -116,14 +119,14 @@ class Bot:
         )
         self._language, self._task = config.language, config.task
         self._vad = SileroModel()
-        self._hearing: Hearing | None = None  # from the first admission on
-        self._book: SegmentBook | None = None
+        self._hearing: AudioPlane | None = None  # from the first admission on
+        self._book: SegmentTracker | None = None
         self._lanes: dict[int, Lane] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._start_limit: asyncio.Timeout | None = None
         self._attend_limit: asyncio.Timeout | None = None
-        self._leave = asyncio.Event()
+        self._orders = Orders()
         self._wake = asyncio.Event()
         self._finish: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._last_words: ev.ReportStatus | None = None
@@ -141,7 +144,7 @@ class Bot:
                 self._start(self._redis.run(), "redis")
                 self._start(self._watch_time(), "timers")
                 self._start(serve_health(self._health_port, self._health), "health")
-                self._report(ev.ReportStatus(ev.Status.JOINING))
+                self._report(ev.ReportStatus(State.JOINING))
                 self._start(self._attend_platform(), "platform")
                 finish = await self._finish
                 await self._wind_down()
@@ -191,7 +194,7 @@ class Bot:
     async def _attend_platform(self) -> None:
         try:
             async with asyncio.timeout(None) as self._attend_limit:
-                code, detail = await self._platform.attend(self._config, self, self._leave), ""
+                code, detail = await self._platform.attend(invitation(self._config), self, self._orders), ""
         except EarshotError as error:
             code, detail = error.code, str(error)
         except TimeoutError:
@@ -230,7 +233,7 @@ class Bot:
                 case ev.Reconfigure(language, task):
                     self._reconfigure(language, task)
                 case ev.LeaveMeeting():
-                    self._leave.set()
+                    self._orders.leave()
                     self._start_deadline()
                     if self._attend_limit is not None:
                         self._attend_limit.reschedule(self._now() + LEAVING)
@@ -259,8 +262,8 @@ class Bot:
 
     def _start_session(self) -> None:
         at = time.time()
-        self._hearing = Hearing(self._now(), self._vad.stream, self._whose)
-        self._book = SegmentBook(self._config.connection_id, at)
+        self._hearing = AudioPlane(self._now(), self._vad.stream, self._whose)
+        self._book = SegmentTracker(self._config.connection_id, at)
         self._publish(session_start(self._identity, at))
 
     def _reconfigure(self, language: str | None, task: str | None) -> None:
@@ -335,7 +338,7 @@ class Bot:
         if found is None or self._book is None:
             return
         wire = text.wire
-        offset = found.start / RATE - wire.start
+        offset = found.start / SAMPLE_RATE - wire.start
         words = [Word(w.word, w.start + offset, w.end + offset, w.probability) for w in wire.words or ()]
         segment = self._book.update(
             found.utterance, found.start, found.end, wire.text, wire.completed, wire.language, words
@@ -385,7 +388,7 @@ class Bot:
                     await lane.settled()
         except TimeoutError:
             undecided = sum(lane.undecided for lane in lanes)
-            log.warning("bot.audio_undecided", seconds=round(undecided / RATE, 1))
+            log.warning("bot.audio_undecided", seconds=round(undecided / SAMPLE_RATE, 1))
         if self._hearing is not None:
             self._publish(session_end(self._identity, time.time()))
         if self._last_words is not None:

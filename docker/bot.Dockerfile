@@ -26,10 +26,9 @@ FROM dependencies AS application
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY bot bot
-COPY transcriber transcriber
-# of the transcriber the bot needs the protocol and the speech detector, not the demo model
-RUN rm -rf transcriber/models \
-    && pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --prefix=/app . \
+COPY common common
+COPY rehearsal rehearsal
+RUN pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --prefix=/app . \
     && rm /app/bin/earshot-transcriber
 
 FROM dependencies AS pruned
@@ -38,9 +37,9 @@ RUN /tmp/prune /opt/earshot
 
 FROM python AS sdk-base
 COPY --from=pruned /opt/earshot /opt/earshot
-# `python -m bot.ops.health` asks the bot's own health endpoint; other commands of the image run with --no-healthcheck
+# `python -m bot.health_endpoint` asks the bot's own health endpoint; other commands of the image run with --no-healthcheck
 ENV EARSHOT_HEALTH_PORT=8081 HOME=/tmp
-HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "bot.ops.health"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "bot.health_endpoint"]
 USER 1000:1000
 WORKDIR /tmp
 ENTRYPOINT ["/usr/bin/tini", "--", "earshot"]

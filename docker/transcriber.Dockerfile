@@ -31,6 +31,7 @@ RUN if [ "$DEVICE" = cuda ]; then \
 FROM dependencies AS application
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY common common
 COPY transcriber transcriber
 RUN mkdir bot && touch bot/__init__.py \
     && pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --prefix=/app . \

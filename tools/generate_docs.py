@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bot.config import json_schema  # noqa: E402
-from bot.core.errors import MEANINGS  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
+from common.contracts.status import MEANINGS  # noqa: E402
 from transcriber.core.load import CALM, FEWEST, LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
 from transcriber.metrics import Metrics  # noqa: E402
 
@@ -30,7 +30,8 @@ EXIT_CODES_HEAD = """\
 # Why a bot ended: exit codes and sub-codes
 
 The exit code says whose turn it is; the sub-code (`code` in the terminal status event and the log) says what happened.
-Sub-codes may be added, never removed or renamed. (Generated from `bot/core/errors.py` by `tools/generate_docs.py`.)
+Sub-codes may be added, never removed or renamed. (Generated from `common/contracts/status.py` by
+`tools/generate_docs.py`.)
 
 | Exit code | Sub-code | Terminal status | What happened | What to do |
 |---:|---|---|---|---|
@@ -101,7 +102,7 @@ def load() -> str:
 
 
 def exit_codes() -> str:
-    """The table of `bot.core.errors.MEANINGS` as Markdown."""
+    """The table of `common.contracts.status.MEANINGS` as Markdown."""
     rows = [
         f"| {meaning.exit_code} | `{code}` | {'completed' if meaning.completed else 'failed'} "
         f"| {meaning.means} | {meaning.remedy} |"

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bot.rehearsal.clips import speech_bounds
+from rehearsal.clips import speech_bounds
 
-CLIPS = Path(__file__).parents[1] / "bot/rehearsal/clips"
+CLIPS = Path(__file__).parents[1] / "rehearsal/clips"
 SENTENCES = {
     ("ana", "slt"): [
         "what is the status of the contract",

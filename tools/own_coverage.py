@@ -1,7 +1,7 @@
 """Checks that each pure module is covered to the last branch by its own unit test module alone.
 
 python tools/own_coverage.py            all of them, as `make check` does
-python tools/own_coverage.py NAME...    some, for example bot.audio.rtp
+python tools/own_coverage.py NAME...    some, for example bot.codecs.rtp
 """
 
 from __future__ import annotations

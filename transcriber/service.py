@@ -14,17 +14,17 @@ from dataclasses import replace
 
 import structlog
 
-from transcriber import tls
-from transcriber.access import Access
+from common import tls
+from common.audio.silero import SileroModel
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
+from transcriber.api.server import Phase, Status, application, http_server
 from transcriber.config import Settings
 from transcriber.engine.base import Decoder, ModelError
 from transcriber.engine.process import EngineProcess
-from transcriber.engine.silero import SileroModel
-from transcriber.http import Phase, Status, application, http_server
 from transcriber.metrics import Metrics, total
-from transcriber.server import Server
+from transcriber.websocket.admission import Admission
+from transcriber.websocket.server import Server
 from transcriber.worker import Worker
 
 DRAIN = 4.0
@@ -107,9 +107,9 @@ class Service:
         self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
     ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
-        access = Access(self._settings.api_key, self._settings.allow_origins, self._metrics)
+        admission = Admission(self._settings.api_key, self._settings.allow_origins, self._metrics)
         server = self._server = Server(
-            decoder, worker, speech.batched, self._settings.max_clients, access, self._metrics
+            decoder, worker, speech.batched, self._settings.max_clients, admission, self._metrics
         )  # fmt: skip
         self._jobs.start(decoder, worker, speech.batched)
         working = tasks.create_task(worker.run())

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict, judge
 from transcriber.core.load import Load
 from transcriber.core.policy import Kind, Want
@@ -18,7 +19,6 @@ from transcriber.core.transcript import Job
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
-from transcriber.protocol import SAMPLE_RATE, WireSegment
 
 STALL = 10.0
 """Seconds after which a live pass that is due and not done means that something is wrong."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.transcriber.score import Spoken
-from bot.rehearsal.clips import manifest
+from rehearsal.clips import manifest
 
 RATE = 16_000
 FRAME = 320
@@ -92,7 +92,7 @@ def _names(rng: np.random.Generator) -> Iterator[str]:
 @functools.cache
 def _clip(name: str) -> tuple[Samples, Spoken]:
     row = manifest()[name]
-    with files("bot.rehearsal").joinpath(f"clips/{name}.wav").open("rb") as file, wave.open(file) as audio:
+    with files("rehearsal").joinpath(f"clips/{name}.wav").open("rb") as file, wave.open(file) as audio:
         pcm = np.frombuffer(audio.readframes(audio.getnframes()), "<i2")
     begin = max(0.0, row["start"] - BEFORE)
     samples = pcm[_samples(begin) : _samples(row["end"] + AFTER)].astype(np.float32) / np.float32(32768)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.audio.pcm import RATE, dbfs, to_float
+from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 
 FRAME = 512
 """Samples (32 ms) per speech probability."""
@@ -94,7 +94,7 @@ class SpeechGate:
         self._probability = probability
         self._settings = settings = settings or GateSettings()
         self._onset, self._pre_roll, self._hangover, self._tail = (
-            max(-int(-time * RATE // FRAME), 1)
+            max(-int(-time * SAMPLE_RATE // FRAME), 1)
             for time in (settings.onset, settings.pre_roll, settings.hangover, settings.tail)
         )
         self._partial = np.empty(0, np.int16)  # less than a frame
@@ -113,7 +113,7 @@ class SpeechGate:
         """
         events: list[GateEvent] = []
         gap = start - self._next
-        if gap > self._settings.bridge * RATE:
+        if gap > self._settings.bridge * SAMPLE_RATE:
             events += self.flush()
         if self._is_fresh:
             self._next = max(self._next, start)
@@ -130,7 +130,7 @@ class SpeechGate:
         """
         silent = now - self._next + len(self._partial) + self._run * FRAME
         patience = self._settings.lull if self._run >= self._tail else self._settings.patience
-        if self._is_open and silent > (self._settings.hangover + patience) * RATE:
+        if self._is_open and silent > (self._settings.hangover + patience) * SAMPLE_RATE:
             return self.flush()
         return []
 
@@ -209,4 +209,4 @@ class SpeechGate:
 
     def _close(self, last_speech: int) -> End:
         self._is_open = False
-        return End(min(last_speech + round(self._settings.pad * RATE), self._sent))
+        return End(min(last_speech + round(self._settings.pad * SAMPLE_RATE), self._sent))

@@ -8,7 +8,7 @@ stall lie above it.
 
 from __future__ import annotations
 
-from bot.audio.pcm import RATE
+from common.audio.pcm import SAMPLE_RATE
 
 FIRST_LATE = 0.020
 """Seconds that the first piece of a source is assumed to have been delayed: of 60 ms of jitter, at most 40 remain."""
@@ -60,8 +60,8 @@ class Timeline:
             samples: Length of the piece.
         """
         known = source == self._source and arrival - self._arrival < FORGET
-        self._follow(arrival - position / RATE, arrival, known)
-        ideal = round((self._anchor - self._zero) * RATE) + position
+        self._follow(arrival - position / SAMPLE_RATE, arrival, known)
+        ideal = round((self._anchor - self._zero) * SAMPLE_RATE) + position
         start = self._end + self._correction(ideal, position, samples, known)
         self._source, self._arrival = source, arrival
         self._position, self._end = position + samples, start + samples
@@ -90,11 +90,11 @@ class Timeline:
         gap = position - self._position
         if not known or gap > 0:
             return max(error, 0)
-        if error > LEAP * RATE:
+        if error > LEAP * SAMPLE_RATE:
             return error
-        allowed = round(TOLERANCE * RATE)
+        allowed = round(TOLERANCE * SAMPLE_RATE)
         wanted = max(error - allowed, 0) + min(error + allowed, 0)
-        limit = samples // (SLEW if error > -LEAP * RATE else CATCH_UP)
+        limit = samples // (SLEW if error > -LEAP * SAMPLE_RATE else CATCH_UP)
         return max(-limit, min(wanted, limit))
 
 

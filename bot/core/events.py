@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from bot.core.errors import SubCode
+from common.contracts.status import State, SubCode
 
 
 class ParticipantKind(StrEnum):
@@ -156,24 +156,14 @@ Event: TypeAlias = PlatformEvent | AudioHeard | PlatformEnded | CommandReceived 
 # --- effects: what the runner must do
 
 
-class Status(StrEnum):
-    """Lifecycle states as the status wire spells them."""
-
-    JOINING = "joining"
-    AWAITING_ADMISSION = "awaiting_admission"
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, slots=True)
 class ReportStatus:
     """Publish a lifecycle change: once per change, the terminal one exactly once."""
 
-    status: Status
+    status: State
     code: SubCode | None = None
     detail: str = ""
-    stage: Status | None = None
+    stage: State | None = None
     """For terminal ones: the state in which the meeting ended."""
 
 
@@ -218,6 +208,33 @@ class Finish:
 
     code: SubCode
     detail: str = ""
+
+
+# --- orders: what a platform is told to do in the meeting
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Say this with our voice."""
+
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendChat:
+    """Write this into the meeting's chat."""
+
+    message: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HearTracks:
+    """Subscribe to exactly these tracks; None: to all that come."""
+
+    track_ids: frozenset[str] | None
+
+
+Order: TypeAlias = Speak | SendChat | HearTracks
 
 
 Effect: TypeAlias = ReportStatus | ReportHealth | StartSession | CloseTrack | Reconfigure | LeaveMeeting | Finish

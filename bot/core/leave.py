@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.core.errors import SubCode
+from common.contracts.status import SubCode
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ Everything that changes the state is in this file. The diagram in `docs/lifecycl
 
 from __future__ import annotations
 
-from bot.core.events import Status
+from common.contracts.status import State
 
-MOVES: dict[Status, frozenset[Status]] = {
-    Status.JOINING: frozenset({Status.AWAITING_ADMISSION, Status.FAILED, Status.COMPLETED}),
-    Status.AWAITING_ADMISSION: frozenset({Status.ACTIVE, Status.FAILED, Status.COMPLETED}),
-    Status.ACTIVE: frozenset({Status.COMPLETED, Status.FAILED}),
-    Status.COMPLETED: frozenset(),
-    Status.FAILED: frozenset(),
+MOVES: dict[State, frozenset[State]] = {
+    State.JOINING: frozenset({State.AWAITING_ADMISSION, State.FAILED, State.COMPLETED}),
+    State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.FAILED, State.COMPLETED}),
+    State.ACTIVE: frozenset({State.COMPLETED, State.FAILED}),
+    State.COMPLETED: frozenset(),
+    State.FAILED: frozenset(),
 }
 """Consumers of the older wire refuse joining → active: a platform without lobby passes through `awaiting_admission`."""
 
@@ -25,10 +25,10 @@ class Lifecycle:
     """The current state and the way here."""
 
     def __init__(self) -> None:
-        self.state = Status.JOINING
-        self.history: list[Status] = [Status.JOINING]
+        self.state = State.JOINING
+        self.history: list[State] = [State.JOINING]
 
-    def move(self, to: Status) -> None:
+    def move(self, to: State) -> None:
         """Goes to a state. Raises IllegalMove when the table has no such move."""
         if to not in MOVES[self.state]:
             raise IllegalMove(f"{self.state} -> {to}")
@@ -43,9 +43,9 @@ class Lifecycle:
 
 def mermaid() -> str:
     """The table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", f"    [*] --> {Status.JOINING}"]
+    lines = ["stateDiagram-v2", f"    [*] --> {State.JOINING}"]
     for state, targets in MOVES.items():
-        lines += [f"    {state} --> {target}" for target in Status if target in targets]
+        lines += [f"    {state} --> {target}" for target in State if target in targets]
         if not targets:
             lines.append(f"    {state} --> [*]")
     return "\n".join(lines) + "\n"

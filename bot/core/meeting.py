@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from bot.core import events as ev
-from bot.core.errors import MEANINGS, SubCode
-from bot.core.events import Effect, Event, Status
+from bot.core.events import Effect, Event
 from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
 from bot.core.roster import Roster
+from common.contracts.status import MEANINGS, State, SubCode
 
 
 @dataclass(slots=True)
@@ -103,12 +103,12 @@ class MeetingCore:
         self._effects += self.health.check(now)
 
     def _await_admission(self, now: float) -> None:
-        if self.lifecycle.state is Status.JOINING:
+        if self.lifecycle.state is State.JOINING:
             self._facts = replace(self._facts, lobby_since=now)
-            self._move(Status.AWAITING_ADMISSION)
+            self._move(State.AWAITING_ADMISSION)
 
     def _admitted(self, now: float) -> None:
-        if self.lifecycle.state is Status.ACTIVE:  # a rejoin: the platform tells again who is here
+        if self.lifecycle.state is State.ACTIVE:  # a rejoin: the platform tells again who is here
             for track_id in self.roster.tracks:
                 self._close_track(track_id)
             self.roster.clear()
@@ -118,10 +118,10 @@ class MeetingCore:
         self._facts = replace(self._facts, lobby_since=None, active_since=now)
         self._count_people(now)
         self._effects.append(ev.StartSession())
-        self._move(Status.ACTIVE)
+        self._move(State.ACTIVE)
 
     def _count_people(self, now: float) -> None:
-        if self.lifecycle.state is Status.JOINING:
+        if self.lifecycle.state is State.JOINING:
             return
         if self.roster.people:
             self._facts = replace(self._facts, alone_since=None, had_company=True)
@@ -157,11 +157,11 @@ class MeetingCore:
         if self._departing is not None and code is not SubCode.INTERNAL_ERROR:
             code, detail = self._departing, ""  # it ended because we wanted it to, however the platform puts it
         stage = self.lifecycle.state
-        terminal = Status.COMPLETED if MEANINGS[code].completed else Status.FAILED
+        terminal = State.COMPLETED if MEANINGS[code].completed else State.FAILED
         self.lifecycle.move(terminal)
         self._effects.append(ev.ReportStatus(terminal, code, detail, stage))
         self._effects.append(ev.Finish(code, detail))
 
-    def _move(self, status: Status) -> None:
+    def _move(self, status: State) -> None:
         self.lifecycle.move(status)
         self._effects.append(ev.ReportStatus(status))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.core.payloads import Segment, Word, iso_utc
+from common.contracts.segments import Segment, Word, iso_utc
 
-RATE = 16_000
-OVERLAP = RATE // 20
+SAMPLE_RATE = 16_000
+OVERLAP = SAMPLE_RATE // 20
 """Samples (50 ms) that a new piece may reach back into the last final and still be new: server times are rounded."""
 
 
@@ -39,7 +39,7 @@ class _Progress:
     last_ms: int = -1  # onset in the last id handed out
 
 
-class SegmentBook:
+class SegmentTracker:
     """The published text of one bot.
 
     Args:
@@ -100,7 +100,7 @@ class SegmentBook:
 
     def _new_id(self, utterance: Utterance, progress: _Progress, start: int) -> str:
         first = progress.last_ms < 0
-        onset_ms = max(round((utterance.onset if first else start) / RATE * 1000), progress.last_ms + 1)
+        onset_ms = max(round((utterance.onset if first else start) / SAMPLE_RATE * 1000), progress.last_ms + 1)
         progress.last_ms = onset_ms
         return f"{self._connection_id}:{utterance.speaker_id}:{onset_ms}"
 
@@ -117,14 +117,14 @@ class SegmentBook:
     ) -> Segment:
         return Segment(
             segment_id=segment_id,
-            start=round(start / RATE, 3),
-            end=round(end / RATE, 3),
+            start=round(start / SAMPLE_RATE, 3),
+            end=round(end / SAMPLE_RATE, 3),
             text=text,
             speaker=utterance.speaker,
             speaker_id=utterance.speaker_id,
             language=language,
             completed=completed,
-            absolute_start_time=iso_utc(self._zero + start / RATE),
-            absolute_end_time=iso_utc(self._zero + end / RATE),
+            absolute_start_time=iso_utc(self._zero + start / SAMPLE_RATE),
+            absolute_end_time=iso_utc(self._zero + end / SAMPLE_RATE),
             words=tuple(words) or None,
         )

@@ -1,4 +1,4 @@
-"""What a meeting platform owes the bot, and all that it gets to know.
+"""A platform's contract: what it owes the bot, and all that it gets to know.
 
 A platform turns one kind of meeting into `PlatformEvent`s and `AudioFrame`s. It never talks to Redis, to the
 transcriber or to the state machine, has no policy (when to leave, who matters), and frees everything it opened when
@@ -7,38 +7,38 @@ transcriber or to the state machine, has no policy (when to leave, who matters),
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bot.core.errors import SubCode
 from bot.core.events import PlatformEvent
+from common.contracts.status import SubCode
 
 if TYPE_CHECKING:
-    from bot.config import BotConfig
+    from bot.audio.frame import AudioFrame
+    from bot.platforms.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
-class AudioFrame:
-    """A piece of one track, on the sender's clock.
+class Invitation:
+    """What a platform needs to join one meeting; nothing of Redis or the transcriber.
 
     Args:
-        track_id: The track of an earlier `TrackOpened`.
-        pcm: int16 mono samples at 16 kHz, shape (n,), n > 0, at most 120 ms in normal operation.
-        position: Index of `pcm[0]` on the sender's 16 kHz clock. Contiguous frames have contiguous positions; a jump
-            forward is time in which nothing was sent (DTX, loss given up). Never moves backwards within one `source`.
-        source: What the clock belongs to (SSRC, or a counter): when it changes, positions start anew.
-        arrival: When the first of these samples could have been heard here: monotonic seconds.
+        meeting_url: Where the meeting is; its form is the platform's.
+        native_meeting_id: The platform's own id of the meeting.
+        connection_id: Unique to this bot: our identity where the platform lets us choose one.
+        bot_name: Our display name.
+        settings: The platform's own settings, an instance of its model; None: not given.
+        token: Opens the room, where the platform says that a token does.
+        passcode: Of the meeting.
     """
 
-    track_id: str
-    pcm: NDArray[np.int16]
-    position: int
-    source: int
-    arrival: float
+    meeting_url: str | None
+    connection_id: str
+    bot_name: str
+    native_meeting_id: str | None = None
+    settings: Any = None
+    token: str | None = field(default=None, repr=False)
+    passcode: str | None = field(default=None, repr=False)
 
 
 class Listener(Protocol):
@@ -57,14 +57,14 @@ class Platform(Protocol):
     def claims(self, url: str) -> bool:
         """Whether this platform serves the meeting URL. Pure; at most one platform claims a URL."""
 
-    async def attend(self, config: BotConfig, listener: Listener, leave: asyncio.Event) -> SubCode:
-        """Joins the meeting and stays until it is over or `leave` is set; then leaves and returns why it ended.
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+        """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.
 
         Order: `LobbyEntered` (if there is a lobby) → `Admitted` → participants and tracks already there → what
         happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them.
 
         Returns:
-            LEFT_BY_COMMAND when `leave` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.
+            LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.
 
         Raises:
             EarshotError: ROOM_UNREACHABLE, TOKEN_REFUSED, TOKEN_EXPIRED, JOIN_REFUSED, JOIN_TIMEOUT (within 20 s) or

@@ -10,14 +10,14 @@ import pytest
 from jiwer import wer
 from numpy.typing import NDArray
 
-from bot.audio.hearing import Hearing, LaneAudio, LaneOrder
-from bot.core.payloads import Segment
-from bot.core.segments import RATE, SegmentBook, Utterance
-from bot.links.lane import Lane
-from bot.links.lane_session import EXTENSIONS, LaneText
+from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
+from bot.core.segments import SAMPLE_RATE, SegmentTracker, Utterance
+from bot.links.transcriber.conversation import EXTENSIONS, LaneText
+from bot.links.transcriber.lane import Lane
+from common.audio.silero import SileroModel
+from common.contracts.segments import Segment
+from common.whisperlive.protocol import Handshake, Resume
 from tests.support.conformance import said, speech
-from transcriber.engine.silero import SileroModel
-from transcriber.protocol import Handshake, Resume
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(90)]
 FRAME = 960
@@ -32,8 +32,8 @@ class Ears:
         self._url = url
         self._clock = asyncio.get_running_loop().time
         self._zero = self._clock()
-        self._hearing = Hearing(self._zero, SileroModel().stream, lambda track: (track, track))
-        self._book = SegmentBook("c", 0.0)
+        self._hearing = AudioPlane(self._zero, SileroModel().stream, lambda track: (track, track))
+        self._book = SegmentTracker("c", 0.0)
         self._lanes: dict[int, Lane] = {}
         self.published: list[Segment] = []
         self.finals: list[tuple[Utterance, Segment]] = []
@@ -71,7 +71,7 @@ class Ears:
         """Hears the tracks in real time and returns when everything is decided."""
         async with asyncio.TaskGroup() as group:
             for first in range(0, max(map(len, tracks.values())), FRAME):
-                await asyncio.sleep(first / RATE - self.now)
+                await asyncio.sleep(first / SAMPLE_RATE - self.now)
                 for track, pcm in tracks.items():
                     piece = pcm[first : first + FRAME]
                     if len(piece):
@@ -108,7 +108,9 @@ async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(stoc
     ears = Ears(f"ws://127.0.0.1:{stock_port}")
     await ears.attend(tracks)
     assert ears.links == []
-    assert ears.now - max(map(len, tracks.values())) / RATE < 30  # on a busy machine that server is seconds behind
+    assert (
+        ears.now - max(map(len, tracks.values())) / SAMPLE_RATE < 30
+    )  # on a busy machine that server is seconds behind
     for name, clips in TALKS.items():
         finals = [(utterance, segment) for utterance, segment in ears.finals if segment.speaker == name]
         assert wer(" ".join(said(clips)), " ".join(segment.text for _, segment in finals)) <= 0.05

@@ -14,7 +14,7 @@ import pytest
 from jiwer import wer
 
 from tests.support.conformance import CHILDREN, Playing, said, speech, stock_environment, write
-from tests.support.scripted_engine import silence, tone
+from tests.support.fakes.scripted_engine import silence, tone
 from tests.support.transcribing import serving
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(90)]

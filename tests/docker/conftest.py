@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.containers import BROWSER, REDIS, SDK, TRANSCRIBER, World, docker, world
+from tests.support.servers.containers import BROWSER, REDIS, SDK, TRANSCRIBER, World, docker, world
 
 BUILDS = {
     REDIS: ("redis", ()),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.containers import BROWSER, HARDENED, docker
+from tests.support.servers.containers import BROWSER, HARDENED, docker
 
 pytestmark = pytest.mark.usefixtures("images")
 PROFILE = ("--security-opt", "seccomp=docker/seccomp-chromium.json")
@@ -15,7 +15,7 @@ PROFILE = ("--security-opt", "seccomp=docker/seccomp-chromium.json")
 def check(*options: str, arguments: tuple[str, ...] = ()) -> str:
     """Runs the sandbox check hardened, with more options of `docker run`."""
     common = ("--rm", "--network", "none", "--no-healthcheck", "--tmpfs", "/tmp", "--shm-size", "1g", *HARDENED)
-    run = (*common, *options, "--entrypoint", "python", BROWSER, "-m", "bot.ops.sandbox", *arguments)
+    run = (*common, *options, "--entrypoint", "python", BROWSER, "-m", "bot.drivers.browser.sandbox", *arguments)
     return docker("run", *run, check=False)
 
 

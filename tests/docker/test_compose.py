@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.containers import ROOT, docker
+from tests.support.servers.containers import ROOT, docker
 
 pytestmark = pytest.mark.usefixtures("images")
 FILES = ("-f", "compose.yaml", "-f", "compose.build.yaml")
@@ -65,7 +65,7 @@ def test_up_and_one_command_show_a_transcript(compose: Compose) -> None:
 
 def test_its_browser_service_is_sandboxed(compose: Compose) -> None:
     """The seccomp profile reaches the engine through Compose."""
-    check = ("--rm", "-T", "--no-deps", "--entrypoint", "python", "bot-browser", "-m", "bot.ops.sandbox")
+    check = ("--rm", "-T", "--no-deps", "--entrypoint", "python", "bot-browser", "-m", "bot.drivers.browser.sandbox")
     report = json.loads(compose("--profile", "browser", "run", *check))
     assert report["sandboxed"] is True
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.containers import BROWSER, HARDENED, SDK, TRANSCRIBER, docker, inspect
+from tests.support.servers.containers import BROWSER, HARDENED, SDK, TRANSCRIBER, docker, inspect
 
 OURS = pytest.mark.parametrize("image", [SDK, BROWSER, TRANSCRIBER])
 SECRET = re.compile(r"(?i)(secret|token|passw|api[_-]?key|private)[^ ]*[=:]|://[^/ ]*:[^/ ]*@|BEGIN [A-Z ]*KEY")

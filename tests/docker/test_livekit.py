@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.docker.test_meeting import CANARY, SPEECH, USERS_CONFIG, ended
-from tests.support.containers import ROOT, SDK, World, docker, eventually
+from tests.support.servers.containers import ROOT, SDK, World, docker, eventually
 from tests.support.tools import require
 
 IMAGE = "earshot/livekit-server:test"
@@ -39,7 +39,7 @@ def test_a_livekit_room_becomes_segments(here: World, livekit: str) -> None:
     path.write_text(json.dumps(script), encoding="utf-8")
     keys = ("-e", f"LIVEKIT_API_KEY={KEY}", "-e", f"LIVEKIT_API_SECRET={SECRET}")
     mount = ("-v", f"{path}:/meeting.json:ro", "--no-healthcheck", "--entrypoint", "python")
-    command = ("-m", "bot.rehearsal.livekit_room", "/meeting.json", "--url", livekit, "--room", "standup")
+    command = ("-m", "rehearsal.livekit.room", "/meeting.json", "--url", livekit, "--room", "standup")
     uid = f"c-{uuid4().hex[:8]}"
     settings = {
         **USERS_CONFIG,

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.containers import ROOT, SDK, Run, World, docker, eventually, inspect
+from tests.support.servers.containers import ROOT, SDK, Run, World, docker, eventually, inspect
 
 CANARY = "canary-3f81c2"
 USERS_CONFIG: dict[str, Any] = {

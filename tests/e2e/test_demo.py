@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.ops.embedded_redis import find_redis_server
-from bot.rehearsal.livekit_server import find_livekit_server
+from rehearsal.embedded_redis import find_redis_server
+from rehearsal.livekit.server import find_livekit_server
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(90)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bot.ops.embedded_redis import find_redis_server
+from rehearsal.embedded_redis import find_redis_server
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]

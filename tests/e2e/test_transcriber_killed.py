@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.links.lane import Lane
-from bot.links.lane_session import EXTENSIONS, LaneText
-from bot.rehearsal.clips import load_clip
-from transcriber.protocol import Handshake, Resume
+from bot.links.transcriber.conversation import EXTENSIONS, LaneText
+from bot.links.transcriber.lane import Lane
+from common.whisperlive.protocol import Handshake, Resume
+from rehearsal.clips import load_clip
 
 pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(60)]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.audio.opus import OpusDecoder, OpusEncoder, OpusError
-from bot.audio.receiver import OpusReceiver, Pcm
-from bot.audio.rtp import RtpError, RtpPacket, parse_rtp
-from tests.support.sounds import voice
+from bot.codecs.receiver import OpusReceiver, Pcm
+from bot.codecs.rtp import RtpError, RtpPacket, parse_rtp
+from common.audio.opus import OpusDecoder, OpusEncoder, OpusError
+from tests.support.audio.sounds import voice
 from tests.support.tools import require
 
 COUNT = 10_000

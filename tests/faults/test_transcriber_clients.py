@@ -19,13 +19,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.support.certificates import write_pair
-from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from common.tls import server_context
+from common.whisperlive.protocol import EXTENSIONS, ClientProtocol, Handshake
+from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import Client, Serving, serving, talking
-from transcriber.access import Knocking
 from transcriber.core.session import Session
-from transcriber.protocol import EXTENSIONS, ClientProtocol, Handshake
-from transcriber.tls import server_context
+from transcriber.websocket.admission import Knocking
 
 pytestmark = pytest.mark.slow
 SECRET = "canary-73fa"
@@ -227,8 +227,8 @@ def count_pongs(peer: ClientConnection) -> Counter[str]:
 
 async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly they come, and though its silence says that it is alive."""
-    monkeypatch.setattr("transcriber.access.MOST_UNREAD", 10_000)
-    monkeypatch.setattr("transcriber.access.EXTRAS", 1_000_000)
+    monkeypatch.setattr("transcriber.websocket.admission.MOST_UNREAD", 10_000)
+    monkeypatch.setattr("transcriber.websocket.admission.EXTRAS", 1_000_000)
     async with serving(buffer=4096) as running, talking(running.url, Handshake("deaf", language="en"), 4096) as client:
         client.socket.transport.pause_reading()
         for _ in range(500):

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from common.whisperlive.protocol import EXTENSIONS, Handshake, Warned
 from tests.integration.transcriber.test_health import Running, running
+from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
-from tests.support.scripted_engine import ScriptedDetector, tone
 from tests.support.transcribing import Client, talking
 from transcriber.engine.process import EngineProcess
-from transcriber.protocol import EXTENSIONS, Handshake, Warned
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 WORDS = ["alpha", "bravo", "charlie", "delta"]

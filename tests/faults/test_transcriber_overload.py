@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tests.support.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
+from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
+from tests.support.fakes.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
 from tests.support.transcribing import Client, serving, talking
 from tests.support.waiting import eventually
 from transcriber.core.session import Session
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.metrics import Metrics
-from transcriber.protocol import EXTENSIONS, Handshake, WireSegment
 from transcriber.worker import Worker
 
 pytestmark = pytest.mark.slow

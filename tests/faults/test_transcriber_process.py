@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from bot.links.lane import Lane
-from bot.links.lane_session import LaneText
-from tests.support.scripted_engine import silence, tone
-from tests.support.scripted_service import process
+from bot.links.transcriber.conversation import LaneText
+from bot.links.transcriber.lane import Lane
+from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Resume
+from tests.support.fakes.scripted_engine import silence, tone
+from tests.support.fakes.scripted_service import process
 from tests.support.transcribing import talking
-from transcriber.protocol import EXTENSIONS, Acked, Handshake, Resume
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(60)]
 WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "alpha"]
@@ -104,8 +104,8 @@ async def test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SIGSTOP in mid-word, SIGCONT after the bot has given it up: every word once, in order."""
-    monkeypatch.setattr("bot.links.lane.KEEPALIVE", 0.5)
-    monkeypatch.setattr("bot.links.lane.OPEN_TIMEOUT", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.lane.KEEPALIVE", 0.5)
+    monkeypatch.setattr("bot.links.transcriber.lane.OPEN_TIMEOUT", 1.0)
     notes = Finals()
 
     def hello(sample: int) -> Handshake:

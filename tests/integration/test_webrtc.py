@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from aiortc.rtp import RtpPacket
 
-from bot.audio.opus import OpusEncoder
+from bot.audio.frame import AudioFrame
 from bot.drivers import webrtc
-from bot.drivers.webrtc import Peer, TrackReceiver, is_loopback
-from bot.platforms.base import AudioFrame
-from bot.rehearsal.visit import TrackSender
+from bot.drivers.webrtc import TrackReceiver
+from common import webrtc as connections
+from common.audio.opus import OpusEncoder
+from common.webrtc import Peer, is_loopback
+from rehearsal.peer import TrackSender
 
 FRAME = 960
 
@@ -127,9 +129,9 @@ async def test_loopback_only_for_a_peer_on_loopback(monkeypatch: pytest.MonkeyPa
 
 def test_aioice_is_as_patched() -> None:
     """aioice still asks the function that is patched, by this name, and itself leaves loopback out."""
-    assert aioice.ice.get_host_addresses is webrtc._candidate_addresses
+    assert aioice.ice.get_host_addresses is connections._candidate_addresses
     assert "get_host_addresses" in aioice.ice.Connection.gather_candidates.__code__.co_names
-    assert "127.0.0.1" not in webrtc._host_addresses(use_ipv4=True, use_ipv6=False)
+    assert "127.0.0.1" not in connections._host_addresses(use_ipv4=True, use_ipv6=False)
 
 
 @pytest.mark.parametrize(

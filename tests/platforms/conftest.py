@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.rehearsal.livekit_server import MISSING, LiveKitServer, find_livekit_server, livekit_server
+from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
 from tests.support.tools import require
 
-pytest.register_assert_rewrite("tests.platforms.contract", "tests.support.listener")
+pytest.register_assert_rewrite("tests.platforms.contract", "tests.support.fakes.listener")
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,12 @@ import pytest
 
 from bot.config import BotConfig
 from bot.core import events as ev
-from bot.core.errors import EarshotError, SubCode
-from bot.platforms import PLATFORMS, load
+from bot.platforms import PLATFORMS, invitation, load
 from bot.platforms.base import Platform
-from tests.support.listener import RATE, RecordingListener
+from bot.platforms.orders import Orders
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from tests.support.fakes.listener import RATE, RecordingListener
 
 LEAVE_WITHIN = 2.0  # seconds from `leave` to the return of `attend`
 
@@ -108,13 +110,13 @@ class Attending:
 async def attending(platform: Platform, config: BotConfig) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
     children, threads = child_processes(), set(threading.enumerate())
-    listener, leave = RecordingListener(), asyncio.Event()
-    task = asyncio.create_task(platform.attend(config, listener, leave))
+    listener, orders = RecordingListener(), Orders()
+    task = asyncio.create_task(platform.attend(invitation(config), listener, orders))
     watch = asyncio.create_task(_report_early_end(task, listener))
     try:
-        yield Attending(listener, leave, task)
+        yield Attending(listener, orders.leaving, task)
     finally:
-        leave.set()
+        orders.leave()
         await asyncio.wait({task}, timeout=5)
         ended = task.done()
         for one in (task, watch):

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.audio.timeline import Timeline
-from bot.config import BotConfig, LiveKitSettings
-from bot.core.errors import EarshotError, SubCode
+from bot.config.settings import BotConfig, LiveKitSettings
 from bot.core.events import (
     Admitted,
     ParticipantJoined,
@@ -27,15 +26,17 @@ from bot.core.events import (
     TransportBack,
     TransportLost,
 )
-from bot.platforms import livekit as livekit_platform
-from bot.platforms import livekit_access
-from bot.platforms.livekit import LiveKit
-from bot.rehearsal.clips import RATE, load_clip, load_script
-from bot.rehearsal.livekit_guest import Guest, guest_token
-from bot.rehearsal.livekit_room import LiveKitRoom
-from bot.rehearsal.livekit_server import LiveKitServer, as_host, livekit_server
+from bot.platforms.livekit import access as livekit_access
+from bot.platforms.livekit import platform as livekit_platform
+from bot.platforms.livekit.platform import LiveKit
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.clips import RATE, load_clip, load_script
+from rehearsal.livekit.guest import Guest, guest_token
+from rehearsal.livekit.room import LiveKitRoom
+from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.support.livekit import DirectedRoom, bot_config, directed_room, tone
+from tests.support.servers.livekit import DirectedRoom, bot_config, directed_room, tone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from bot.config import BotConfig
-from bot.rehearsal import room as rehearsal
-from bot.rehearsal.clips import RATE, Clip
-from bot.rehearsal.script import Action, Lobby, Participant, Script
+from rehearsal import room as rehearsal
+from rehearsal.clips import RATE, Clip
+from rehearsal.script import Action, Lobby, Participant, Script
 from tests.platforms.contract import PlatformContract, Room
 
 

@@ -22,19 +22,20 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen_on
 from websockets.exceptions import ConnectionClosed
 
-from bot import rehearsal
+import rehearsal
 from bot.audio.timeline import Timeline
 from bot.core import events as ev
-from bot.core.errors import EarshotError, SubCode
 from bot.platforms import load
-from bot.platforms import rehearsal as platform
-from bot.rehearsal.clips import load_clip, load_script, to_rate
-from bot.rehearsal.room import Room, main, serve
-from bot.rehearsal.script import ScriptError, parse_script
-from bot.rehearsal.voice import Truth
+from bot.platforms.rehearsal import platform
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.clips import load_clip, load_script, to_rate
+from rehearsal.microphone import Truth
+from rehearsal.room import Room, main, serve
+from rehearsal.script import ScriptError, parse_script
 from tests.platforms.contract import attending, child_processes
 from tests.platforms.test_rehearsal import DirectedRoom, configuration
-from tests.support.listener import RATE, RecordingListener
+from tests.support.fakes.listener import RATE, RecordingListener
 from tests.support.tools import require
 
 OWN_ROOM = platform.START_A_ROOM

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.rehearsal.clips import manifest
+from rehearsal.clips import manifest
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = ROOT / "tests/conformance/children"
@@ -47,7 +47,7 @@ def speech(clips: Sequence[str], pause: float) -> NDArray[np.int16]:
     """
     pieces = []
     for name in clips:
-        with files("bot.rehearsal").joinpath(f"clips/{name}.wav").open("rb") as file, wave.open(file) as audio:
+        with files("rehearsal").joinpath(f"clips/{name}.wav").open("rb") as file, wave.open(file) as audio:
             assert audio.getframerate() == RATE
             pcm = np.frombuffer(audio.readframes(audio.getnframes()), "<i2")
         clip = manifest()[name]

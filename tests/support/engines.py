@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.scripted_engine import ScriptedEngine
+from tests.support.fakes.scripted_engine import ScriptedEngine
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import ModelError

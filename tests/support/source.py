@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("bot", "transcriber")
+PACKAGES = ("bot", "common", "rehearsal", "transcriber")
 
 
 @cache

@@ -16,13 +16,7 @@ import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.scripted_engine import ScriptedEngine, speech_probabilities
-from tests.support.threaded import Threaded
-from transcriber.access import Access
-from transcriber.core.session import SpeechProbabilities
-from transcriber.engine.base import Engine
-from transcriber.metrics import Metrics
-from transcriber.protocol import (
+from common.whisperlive.protocol import (
     Acked,
     ClientEvent,
     ClientProtocol,
@@ -30,8 +24,14 @@ from transcriber.protocol import (
     Segments,
     WireSegment,
 )
-from transcriber.server import Server
+from tests.support.fakes.scripted_engine import ScriptedEngine, speech_probabilities
+from tests.support.servers.threaded import Threaded
+from transcriber.core.session import SpeechProbabilities
+from transcriber.engine.base import Engine
+from transcriber.metrics import Metrics
 from transcriber.service import listen
+from transcriber.websocket.admission import Admission
+from transcriber.websocket.server import Server
 from transcriber.worker import Worker
 
 
@@ -63,7 +63,7 @@ async def serving(
     metrics = Metrics()
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    access = Access(key, origins, metrics)
+    access = Admission(key, origins, metrics)
     server = Server(decoder, worker, speech or (lambda: speech_probabilities), max_clients, access, metrics)
     working = asyncio.create_task(worker.run())
     try:

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from bot.config import _parse, json_schema, load_config
+from bot.config import json_schema, load_config
+from bot.config.settings import _parse
 from bot.platforms import PLATFORMS
 
 ROOT = Path(__file__).parents[2]

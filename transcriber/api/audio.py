@@ -13,8 +13,8 @@ import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
+from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.uploads import ApiError
-from transcriber.protocol import SAMPLE_RATE
 
 PIECE = SAMPLE_RATE
 """Samples per channel that `read` returns, except at the end: whoever listens is busy with them for milliseconds."""

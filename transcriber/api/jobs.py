@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
+from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.api.audio import Piece, Recording
-from transcriber.core.recorded import RecordedSession, are_alike
+from transcriber.core.recording import RecordedSession, are_alike
 from transcriber.core.session import SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import ApiError
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
-from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.worker import Worker
 
 

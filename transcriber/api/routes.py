@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from common.whisperlive.protocol import SAMPLE_RATE, Handshake
 from transcriber.api.audio import Recording
 from transcriber.api.forms import MEGABYTE, Upload, authorise, read
 from transcriber.api.jobs import Jobs, Run
@@ -25,7 +26,6 @@ from transcriber.core import subtitles
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
 from transcriber.metrics import Metrics
-from transcriber.protocol import SAMPLE_RATE, Handshake
 
 RETRY_AFTER = "2"
 """Seconds, told to those for whom there is no room."""

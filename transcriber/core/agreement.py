@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import LONGEST
-from transcriber.core.scripts import letters, pieces
 from transcriber.core.windows import Word
-from transcriber.protocol import SAMPLE_RATE
+from transcriber.core.words import letters, pieces
 
 MARGIN = 0.5
 """Seconds of audio after a word that make it certain in one pass."""

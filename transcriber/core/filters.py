@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from enum import Enum
 
-from transcriber.core.scripts import syllables, words
+from transcriber.core.words import syllables, words
 
 MAX_COMPRESSION = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transcriber.protocol import SAMPLE_RATE
+from common.whisperlive.protocol import SAMPLE_RATE
 
 FASTEST = 4
 """Times real time that a client's audio is read at most."""

@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from transcriber.core.gate import ONSET
 from transcriber.core.load import LADDER, Effort
-from transcriber.core.vad import ONSET
 
 FIRST_PARTIAL = 6400
 """Speech that an utterance needs for its first partial: 0.4 s."""

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
+from transcriber.core.gate import FRAME, GateSettings, SpeechGate
 from transcriber.core.languages import Languages
 from transcriber.core.load import LADDER, Effort
 from transcriber.core.policy import CUT_SEARCH, LONGEST, Outcome, Policy, Utterance, Want
-from transcriber.core.stream import CAPACITY, AudioRing, quiet_point
+from transcriber.core.ring import CAPACITY, AudioRing, quiet_point
 from transcriber.core.transcript import Job, Transcript
-from transcriber.core.vad import FRAME, GateSettings, SpeechGate
 from transcriber.core.windows import Hypothesis, Samples, Window
-from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment
 
 SpeechProbabilities = Callable[[npt.NDArray[np.float32]], Sequence[float]]
 """Takes the next frames of this stream, shape (n, 512), in [-1, 1]; the probability of speech in each."""

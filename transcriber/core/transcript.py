@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import Agreement, Unit, units
 from transcriber.core.languages import Languages
 from transcriber.core.policy import Pass, Utterance
-from transcriber.core.stream import loudest
+from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 
 
 @dataclass(frozen=True, slots=True)

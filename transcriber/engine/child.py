@@ -24,7 +24,7 @@ import structlog
 
 from transcriber.config import Settings
 from transcriber.engine.base import Engine, ModelError
-from transcriber.engine.frames import Failure, Ready, Request, Result, Unusable, pack, read
+from transcriber.engine.ipc import Failure, Ready, Request, Result, Unusable, pack, read
 from transcriber.logs import configure_logging
 
 PR_SET_PDEATHSIG = 1

@@ -22,7 +22,7 @@ import structlog
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
-from transcriber.engine.frames import Failure, Ready, Request, Result, Unusable, pack, receive
+from transcriber.engine.ipc import Failure, Ready, Request, Result, Unusable, pack, receive
 
 STALL = 30.0
 """Seconds without an answer after which an engine counts as hung."""

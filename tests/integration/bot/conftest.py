@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.ops.embedded_redis import find_redis_server
+from rehearsal.embedded_redis import find_redis_server
 from tests.support.tools import require
 
 
@@ -17,5 +17,5 @@ def redis_server_there() -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbours that are not there are waited for one second instead of eight."""
-    monkeypatch.setattr("bot.links.lane.PROBE_SECONDS", 1.0)
-    monkeypatch.setattr("bot.links.redis.OPEN_SECONDS", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.lane.PROBE_SECONDS", 1.0)
+    monkeypatch.setattr("bot.links.redis.link.OPEN_SECONDS", 1.0)

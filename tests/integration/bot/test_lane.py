@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bot.core.errors import EarshotError, SubCode
-from bot.links.lane import Lane, probe
-from bot.links.lane_session import EXTENSIONS, LaneText
-from tests.support.certificates import write_pair
-from tests.support.scripted_engine import tone
-from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from bot.links.transcriber.conversation import EXTENSIONS, LaneText
+from bot.links.transcriber.lane import Lane, probe
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.tls import server_context
+from common.whisperlive.protocol import Handshake, Resume
+from tests.support.fakes.scripted_engine import tone
+from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import serving
 from tests.support.waiting import eventually
-from transcriber.protocol import Handshake, Resume
-from transcriber.tls import server_context
 
 
 def hello(sample: int) -> Handshake:
@@ -213,11 +214,11 @@ async def test_a_private_certificate_is_trusted_when_it_is_named(
 
 async def test_a_server_without_room_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP 503 passes: unlike 401 it is no answer about us."""
-    monkeypatch.setattr("transcriber.access.MOST_WAITING_EACH", 0)
+    monkeypatch.setattr("transcriber.websocket.admission.MOST_WAITING_EACH", 0)
     async with serving() as server:
         probing = asyncio.create_task(probe((server.url,), hello(0)))
         await asyncio.sleep(0.1)
-        monkeypatch.setattr("transcriber.access.MOST_WAITING_EACH", 16)
+        monkeypatch.setattr("transcriber.websocket.admission.MOST_WAITING_EACH", 16)
         assert await probing == server.url
 
 

@@ -16,15 +16,18 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from bot.audio.frame import AudioFrame
 from bot.config import BotConfig, load_config
 from bot.core import events as ev
-from bot.core.errors import EarshotError, SubCode
-from bot.ops.embedded_redis import EmbeddedRedis
-from bot.platforms.base import AudioFrame, Listener
-from bot.rehearsal.clips import load_clip
+from bot.platforms.base import Invitation, Listener
+from bot.platforms.orders import Orders
 from bot.runner import Bot, leave_settings
-from tests.support.redis_server import client, payloads
-from tests.support.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.clips import load_clip
+from rehearsal.embedded_redis import EmbeddedRedis
+from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.servers.redis_server import client, payloads
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
@@ -45,9 +48,9 @@ class Stage:
         """Never asked here."""
         return False
 
-    async def attend(self, config: BotConfig, listener: Listener, leave: asyncio.Event) -> SubCode:
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """Plays the script."""
-        self.leave = leave
+        self.leave = orders.leaving
         try:
             return await self.act(self, listener)
         finally:

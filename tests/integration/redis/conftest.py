@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.ops.embedded_redis import find_redis_server
+from rehearsal.embedded_redis import find_redis_server
 from tests.support.tools import require
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.errors import EarshotError, SubCode
-from bot.ops.embedded_redis import EmbeddedRedis, find_redis_server
-from tests.support.redis_server import client
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.embedded_redis import EmbeddedRedis, find_redis_server
+from tests.support.servers.redis_server import client
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
@@ -77,7 +78,7 @@ async def test_the_server_ends_when_its_parent_is_killed(tmp_path: Path) -> None
     require(shutil.which("setpriv"), "no setpriv: apt install util-linux")
     code = (
         "import asyncio\n"
-        "from bot.ops.embedded_redis import EmbeddedRedis\n"
+        "from rehearsal.embedded_redis import EmbeddedRedis\n"
         "async def main():\n"
         "    redis = EmbeddedRedis()\n"
         "    await redis.start()\n"

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from bot.links.redis import RedisLink
-from tests.support.proxies import TcpProxy
-from tests.support.redis_server import client, payloads, running, server
+from bot.links.redis.link import RedisLink
+from tests.support.servers.proxies import TcpProxy
+from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.redis

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.core.errors import EarshotError, SubCode
 from bot.links import redis as redis_module
-from bot.links import redis_lock
-from bot.links.redis import RedisLink
-from bot.ops.embedded_redis import _free_port
-from tests.support.proxies import TcpProxy
-from tests.support.redis_server import client, payloads, running, server
+from bot.links.redis import lock as redis_lock
+from bot.links.redis.link import RedisLink
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.embedded_redis import _free_port
+from tests.support.servers.proxies import TcpProxy
+from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.redis

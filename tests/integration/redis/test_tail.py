@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.errors import EarshotError, SubCode
-from bot.core.payloads import Segment, SessionIdentity, iso_utc, live, session_end, session_start, transcription
-from bot.links.redis import RedisLink
-from bot.ops.embedded_redis import EmbeddedRedis, _free_port
-from bot.tail import Tail
-from tests.support.redis_server import running, server
+from bot.links.redis.link import RedisLink
+from common.transcript.reader import TranscriptReader
+from common.contracts.segments import Segment, SessionIdentity, iso_utc, live, session_end, session_start, transcription
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.embedded_redis import EmbeddedRedis, _free_port
+from tests.support.servers.redis_server import running, server
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
@@ -55,7 +56,7 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
 async def test_history_then_partials_then_finals(everything: bool) -> None:
     """A late watcher gets the past from the stream, partials from pub/sub, and the end."""
     async with meeting() as (redis, link):
-        tail = Tail(redis.url, "7")
+        tail = TranscriptReader(redis.url, "7")
         await tail.history(everything=everything)
         assert [row.text for row in tail.view.rows()] == ["in the past"]
         following = asyncio.create_task(tail.follow(until_end=True))
@@ -75,7 +76,7 @@ async def test_a_redis_that_goes_away_is_waited_for() -> None:
     """The watcher says so, comes back by itself and misses no final."""
     async with server(append_only=True) as redis:
         async with running(RedisLink(redis.url, "bot", 7)) as link:
-            tail = Tail(redis.url, "7")
+            tail = TranscriptReader(redis.url, "7")
             await tail.history(everything=False)
             following = asyncio.create_task(tail.follow(until_end=True))
             await redis.stop(kill=True)
@@ -91,7 +92,7 @@ async def test_an_unreachable_redis_is_an_error_for_people() -> None:
     """No traceback: address and option."""
     port = _free_port()
     with pytest.raises(EarshotError) as caught:
-        await Tail(f"redis://127.0.0.1:{port}", "7").history(everything=False)
+        await TranscriptReader(f"redis://127.0.0.1:{port}", "7").history(everything=False)
     assert caught.value.code is SubCode.REDIS_UNREACHABLE
     assert f"127.0.0.1:{port}" in str(caught.value)
 

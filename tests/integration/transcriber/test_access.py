@@ -19,14 +19,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.support.certificates import write_pair
-from tests.support.scripted_engine import ScriptedEngine, tone
+from common.tls import server_context
+from common.whisperlive.protocol import EXTENSIONS, Handshake
+from tests.support.fakes.scripted_engine import ScriptedEngine, tone
+from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import serving, talking
-from transcriber.access import GRACE, MOST_WAITING_EACH
 from transcriber.config import SettingsError
 from transcriber.metrics import Metrics
-from transcriber.protocol import EXTENSIONS, Handshake
-from transcriber.tls import server_context
+from transcriber.websocket.admission import GRACE, MOST_WAITING_EACH
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -199,7 +199,7 @@ async def test_a_thousand_silent_connections_do_not_harm_a_stream() -> None:
 @pytest.mark.parametrize("slow", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nX: "])
 async def test_a_request_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, slow: bytes) -> None:
     """Also when a byte comes now and then."""
-    monkeypatch.setattr("transcriber.server.HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr("transcriber.websocket.server.HANDSHAKE_TIMEOUT", 0.3)
     async with serving() as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rpartition(":")[2]))
         writer.write(slow)

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from common.audio.silero import SileroModel
+from common.whisperlive.protocol import EXTENSIONS, Handshake, Segments
 from tests.support.transcribing import serving, talking
 from transcriber.config import Settings
 from transcriber.engine.base import Engine
 from transcriber.engine.faster_whisper import load
-from transcriber.engine.silero import SileroModel
-from transcriber.protocol import EXTENSIONS, Handshake, Segments
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 CLIPS = Path(__file__).parents[3] / "bot" / "rehearsal" / "clips"

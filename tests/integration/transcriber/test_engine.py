@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.audio.recordings import clips
 from tests.support.random_whisper import random_whisper
-from tests.support.recordings import clips
 from transcriber.core.languages import ENOUGH
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError

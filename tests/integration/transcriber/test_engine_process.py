@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.fakes.scripted_engine import tone
 from tests.support.processes import engines, is_gone
-from tests.support.scripted_engine import tone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from common.whisperlive.protocol import EXTENSIONS, Handshake
+from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
-from tests.support.scripted_engine import ScriptedDetector, tone
 from tests.support.transcribing import talking
 from transcriber.config import Settings
-from transcriber.protocol import EXTENSIONS, Handshake
 from transcriber.service import Service, listen
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -127,7 +127,7 @@ async def test_before_the_model_is_warm_it_is_healthy_and_not_ready() -> None:
 
 async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the time that the oldest pass has been due, not by the engine's own word."""
-    monkeypatch.setattr("transcriber.http.STUCK", 0.4)
+    monkeypatch.setattr("transcriber.api.server.STUCK", 0.4)
     hello = Handshake("u", language="en", extensions=EXTENSIONS, initial_prompt="sleep 1.5")
     async with running() as at, talking(at.url, hello) as client:
         await client.say(tone("alpha"))
@@ -142,7 +142,7 @@ async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypa
 
 async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not ready at once, red when that takes long; then the count of replacements is one."""
-    monkeypatch.setattr("transcriber.http.DOWN", 0.3)
+    monkeypatch.setattr("transcriber.api.server.DOWN", 0.3)
     monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with running("from_file", str(model)) as at:
@@ -181,7 +181,7 @@ async def test_stopping_does_not_wait_for_who_says_nothing(said: bytes | None) -
 @pytest.mark.parametrize("served", [0, 1, 3])
 async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch, served: int) -> None:
     """The HTTP port too has only so many; whatever the connection asked before, and if it goes on slowly."""
-    monkeypatch.setattr("transcriber.http.PATIENCE", 0.3)
+    monkeypatch.setattr("transcriber.api.server.PATIENCE", 0.3)
     request = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
     async with running() as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.web.base_url.port)

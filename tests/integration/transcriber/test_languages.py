@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from common.whisperlive.protocol import EXTENSIONS, Handshake, LanguageDetected
+from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Client, serving, talking
-from transcriber.protocol import EXTENSIONS, Handshake, LanguageDetected
 
 pytestmark = pytest.mark.slow
 ENGLISH, GERMAN, BOTH = ("alpha", "bravo", "charlie", "delta", "echo"), ("anton", "berta") * 3, ("alpha", "anton")

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from common.whisperlive.protocol import END_OF_AUDIO
 from tests.integration.transcriber.test_health import OURS, running, tones_are_speech
-from tests.support.scripted_engine import tone
+from tests.support.fakes.scripted_engine import tone
 from tests.support.transcribing import Client, talking
-from transcriber.access import Knocking
-from transcriber.protocol import END_OF_AUDIO
+from transcriber.websocket.admission import Knocking
 
 __all__ = ["tones_are_speech"]
 pytestmark = [pytest.mark.processes, pytest.mark.slow]

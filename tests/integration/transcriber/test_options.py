@@ -18,10 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.certificates import write_pair
-from tests.support.scripted_engine import silence
+from common.whisperlive.protocol import EXTENSIONS, Handshake
+from tests.support.fakes.scripted_engine import silence
+from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import talking
-from transcriber.protocol import EXTENSIONS, Handshake
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 KEY = "canary-51be0d77"

@@ -18,11 +18,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.integration.transcriber.test_demo_model import clips
 from tests.integration.transcriber.test_faults import send_bad
 from tests.support.processes import children
 from tests.support.transcribing import talking
-from transcriber.protocol import EXTENSIONS, Handshake
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow]
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support.scripted_engine import ScriptedEngine, silence, tone
-from tests.support.stock_client import StockClient
+from common.whisperlive.messages import AUDIO_FORMATS
+from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments, Warned
+from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.fakes.stock_client import StockClient
 from tests.support.transcribing import serving, talking
 from tests.support.waiting import eventually
 from transcriber.core.policy import FIRST_PARTIAL
-from transcriber.protocol import EXTENSIONS, Acked, Handshake, LanguageDetected, Resume, Segments, Warned
-from transcriber.wire import AUDIO_FORMATS
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -111,7 +111,7 @@ async def test_without_the_extension_the_server_hears_the_end() -> None:
 
 async def test_a_stock_client_that_stops_sending_has_finished_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a file, or a client that sends no silence: the final comes without END_OF_AUDIO, and it may go on."""
-    monkeypatch.setattr("transcriber.connection.PAUSE", 0.3)
+    monkeypatch.setattr("transcriber.websocket.connection.PAUSE", 0.3)
     async with serving() as running, talking(running.url, Handshake("u", language="en")) as client:
         for number, word in enumerate(("alpha", "bravo"), start=1):
             await client.say(tone(word))

@@ -8,16 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from common.audio.silero import SileroModel
+from common.whisperlive.protocol import EXTENSIONS, Handshake, Segments
 from tests.integration.transcriber.test_demo_model import clips
-from tests.support import noises
-from tests.support.noises import Sound
+from tests.support.audio import noises
+from tests.support.audio.noises import Sound
 from tests.support.transcribing import Client, serving, talking
 from transcriber.config import Settings
 from transcriber.core.windows import Window
 from transcriber.engine.base import Engine
 from transcriber.engine.faster_whisper import load
-from transcriber.engine.silero import SileroModel
-from transcriber.protocol import EXTENSIONS, Handshake, Segments
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 SECONDS = 10

@@ -10,13 +10,13 @@ import jiwer
 import numpy as np
 import pytest
 
-from tests.support.recordings import Samples, clips, encode, web
+from common.audio.silero import SileroModel
+from common.whisperlive.protocol import EXTENSIONS, Handshake
+from tests.support.audio.recordings import Samples, clips, encode, web
 from tests.support.transcribing import Client, talking
 from transcriber.config import Settings
 from transcriber.engine.base import Engine
 from transcriber.engine.faster_whisper import load
-from transcriber.engine.silero import SileroModel
-from transcriber.protocol import EXTENSIONS, Handshake
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 PATH = "/v1/audio/transcriptions"

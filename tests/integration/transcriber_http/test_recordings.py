@@ -14,8 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
-from tests.support.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.audio.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
+from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from transcriber.api.audio import Recording
 from transcriber.config import Settings
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.integration.transcriber.test_process import ready, transcriber
-from tests.support.recordings import clips, encode
+from tests.support.audio.recordings import clips, encode
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow]
 PATH = "/v1/audio/transcriptions"

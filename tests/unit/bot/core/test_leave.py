@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.errors import SubCode
 from bot.core.leave import Facts, LeaveSettings, next_departure
+from common.contracts.status import SubCode
 
 OFF = LeaveSettings(lobby=None, no_one_joined=None, everyone_left=None, total=None, cap=None)
 ALL = LeaveSettings(lobby=10, no_one_joined=20, everyone_left=5, total=100, cap=1000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.events import Status
 from bot.core.lifecycle import MOVES, IllegalMove, Lifecycle, mermaid
+from common.contracts.status import State
 
 
-@pytest.mark.parametrize("state", Status)
-@pytest.mark.parametrize("to", Status)
-def test_only_moves_of_the_table(state: Status, to: Status) -> None:
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("to", State)
+def test_only_moves_of_the_table(state: State, to: State) -> None:
     """A move not in the table is refused and changes nothing."""
     lifecycle = Lifecycle()
     lifecycle.state = state
@@ -26,10 +26,10 @@ def test_only_moves_of_the_table(state: Status, to: Status) -> None:
 
 def test_terminal_states_are_over() -> None:
     """Exactly completed and failed are the end."""
-    for state in Status:
+    for state in State:
         lifecycle = Lifecycle()
         lifecycle.state = state
-        assert lifecycle.over == (state in (Status.COMPLETED, Status.FAILED))
+        assert lifecycle.over == (state in (State.COMPLETED, State.FAILED))
 
 
 def test_the_diagram_shows_every_move() -> None:

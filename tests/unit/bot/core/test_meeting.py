@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import events as ev
-from bot.core.errors import MEANINGS, SubCode
-from bot.core.events import Status
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
+from common.contracts.status import MEANINGS, State, SubCode
 
 SETTINGS = LeaveSettings(lobby=300, no_one_joined=600, everyone_left=60, total=None, cap=3600)
 
@@ -24,7 +23,7 @@ def core(*history: tuple[float, ev.Event]) -> MeetingCore:
     return meeting
 
 
-def statuses(effects: list[ev.Effect]) -> list[Status]:
+def statuses(effects: list[ev.Effect]) -> list[State]:
     """The lifecycle changes among effects."""
     return [effect.status for effect in effects if isinstance(effect, ev.ReportStatus)]
 
@@ -38,7 +37,7 @@ def test_a_platform_without_lobby_still_passes_through_it() -> None:
     meeting = MeetingCore(SETTINGS)
     meeting.receive(ev.Admitted(), 1)
     effects = meeting.effects()
-    assert statuses(effects) == [Status.AWAITING_ADMISSION, Status.ACTIVE]
+    assert statuses(effects) == [State.AWAITING_ADMISSION, State.ACTIVE]
     assert ev.StartSession() in effects
 
 
@@ -47,10 +46,10 @@ def test_lobby_then_admission() -> None:
     meeting = MeetingCore(SETTINGS)
     meeting.receive(ev.LobbyEntered(), 0)
     meeting.receive(ev.LobbyEntered(), 1)
-    assert statuses(meeting.effects()) == [Status.AWAITING_ADMISSION]
+    assert statuses(meeting.effects()) == [State.AWAITING_ADMISSION]
     assert meeting.next_timer() == 300
     meeting.receive(ev.Admitted(), 5)
-    assert statuses(meeting.effects()) == [Status.ACTIVE]
+    assert statuses(meeting.effects()) == [State.ACTIVE]
     assert meeting.next_timer() == 605
 
 
@@ -65,7 +64,7 @@ def test_lobby_timeout_leaves_and_fails() -> None:
     meeting.tick(301)
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 302)
     report, finish = meeting.effects()
-    assert report == ev.ReportStatus(Status.FAILED, SubCode.LOBBY_TIMEOUT, "", Status.AWAITING_ADMISSION)
+    assert report == ev.ReportStatus(State.FAILED, SubCode.LOBBY_TIMEOUT, "", State.AWAITING_ADMISSION)
     assert finish == ev.Finish(SubCode.LOBBY_TIMEOUT)
 
 
@@ -124,8 +123,8 @@ def test_the_platform_ends_it(code: SubCode) -> None:
     report, finish = meeting.effects()
     assert finish == ev.Finish(code, "why")
     assert isinstance(report, ev.ReportStatus)
-    assert report.status is (Status.COMPLETED if MEANINGS[code].completed else Status.FAILED)
-    assert report.stage is Status.ACTIVE
+    assert report.status is (State.COMPLETED if MEANINGS[code].completed else State.FAILED)
+    assert report.stage is State.ACTIVE
 
 
 def test_an_internal_error_is_never_dressed_up_as_a_leave() -> None:
@@ -249,4 +248,4 @@ def test_any_order_of_events_ends_at_most_once(history: list[tuple[float, ev.Eve
     assert sum(isinstance(effect, ev.LeaveMeeting) for effect in effects) <= 1
     assert sum(isinstance(effect, ev.StartSession) for effect in effects) <= 1
     assert len(finishes) == any(isinstance(event, ev.PlatformEnded) for _, event in history)
-    assert sum(status in (Status.COMPLETED, Status.FAILED) for status in statuses(effects)) == len(finishes)
+    assert sum(status in (State.COMPLETED, State.FAILED) for status in statuses(effects)) == len(finishes)

@@ -7,28 +7,30 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.payloads import Segment, Word
-from bot.core.segments import RATE, SegmentBook, Utterance
+from bot.core.segments import SAMPLE_RATE, SegmentTracker, Utterance
+from common.contracts.segments import Segment, Word
 
 ZERO = 1_800_000_000.0
 
 
 def utterance(onset: float = 10.0, end: float | None = None) -> Utterance:
     """Ana speaks from `onset` seconds on."""
-    return Utterance(1, "ana", "Ana", round(onset * RATE), None if end is None else round(end * RATE))
+    return Utterance(1, "ana", "Ana", round(onset * SAMPLE_RATE), None if end is None else round(end * SAMPLE_RATE))
 
 
-def say(book: SegmentBook, who: Utterance, start: float, end: float, text: str, completed: bool) -> Segment | None:
+def say(book: SegmentTracker, who: Utterance, start: float, end: float, text: str, completed: bool) -> Segment | None:
     """One segment of the server, in seconds."""
-    return book.update(who, round(start * RATE), round(end * RATE), text, completed, "en")
+    return book.update(who, round(start * SAMPLE_RATE), round(end * SAMPLE_RATE), text, completed, "en")
 
 
 def test_partials_and_the_final_share_one_id() -> None:
     """The id is fixed at the onset; spaces are tidied; times are in both clocks; the final closes the piece."""
-    book, ana = SegmentBook("bot-1", ZERO), utterance()
+    book, ana = SegmentTracker("bot-1", ZERO), utterance()
     partial = say(book, ana, 9.8, 10.9, " hello", False)
-    ana.end = 12 * RATE
-    final = book.update(ana, round(9.8 * RATE), 13 * RATE, " hello  there", True, "en", [Word("hello", 10, 11, 0.9)])
+    ana.end = 12 * SAMPLE_RATE
+    final = book.update(
+        ana, round(9.8 * SAMPLE_RATE), 13 * SAMPLE_RATE, " hello  there", True, "en", [Word("hello", 10, 11, 0.9)]
+    )
     assert partial is not None
     assert final is not None
     assert partial.segment_id == final.segment_id == "bot-1:ana:10000"
@@ -43,7 +45,7 @@ def test_partials_and_the_final_share_one_id() -> None:
 
 def test_nothing_new_is_not_published() -> None:
     """Equal partials, empty texts and completed segments that are sent again are silent."""
-    book, ana = SegmentBook("b", ZERO), utterance()
+    book, ana = SegmentTracker("b", ZERO), utterance()
     assert say(book, ana, 10, 11, "hello", False)
     assert say(book, ana, 10, 11.2, "hello", False) is None
     assert say(book, ana, 10, 11.2, "  ", False) is None
@@ -55,7 +57,7 @@ def test_nothing_new_is_not_published() -> None:
 
 def test_a_long_utterance_has_pieces_with_their_own_ids() -> None:
     """After a cut by the server the next piece gets an id of its own and never reaches back."""
-    book, ana = SegmentBook("b", ZERO), utterance()
+    book, ana = SegmentTracker("b", ZERO), utterance()
     first = say(book, ana, 10, 14, "one", True)
     partial = say(book, ana, 13.98, 15, "two", False)
     second = say(book, ana, 13.98, 16, "two three", True)
@@ -68,7 +70,7 @@ def test_a_long_utterance_has_pieces_with_their_own_ids() -> None:
 
 def test_ids_stay_unique_for_pieces_within_a_millisecond() -> None:
     """Two pieces that begin at the same moment still differ."""
-    book, ana = SegmentBook("b", ZERO), utterance(onset=10.0)
+    book, ana = SegmentTracker("b", ZERO), utterance(onset=10.0)
     first = say(book, ana, 10, 10.0001, "a", True)
     second = say(book, ana, 10, 10.2, "b", True)
     assert first is not None
@@ -78,7 +80,7 @@ def test_ids_stay_unique_for_pieces_within_a_millisecond() -> None:
 
 def test_a_partial_without_a_final_is_taken_back() -> None:
     """When the server decides there were no words after all, watchers get an empty partial under the same id."""
-    book, ana = SegmentBook("b", ZERO), utterance()
+    book, ana = SegmentTracker("b", ZERO), utterance()
     partial = say(book, ana, 10, 11, "you", False)
     gone = book.decided(ana)
     assert partial is not None
@@ -89,7 +91,7 @@ def test_a_partial_without_a_final_is_taken_back() -> None:
 
 def test_a_decided_utterance_with_finals_needs_nothing() -> None:
     """No retraction after a final, nor for an utterance that never had text."""
-    book, ana = SegmentBook("b", ZERO), utterance()
+    book, ana = SegmentTracker("b", ZERO), utterance()
     say(book, ana, 10, 11, "yes", True)
     assert book.decided(ana) is None
     assert book.decided(utterance()) is None
@@ -101,7 +103,7 @@ times = st.floats(9, 20).map(lambda s: round(s, 2))
 @given(st.lists(st.tuples(times, times, st.sampled_from(["a", "a b", "b", ""]), st.booleans()), max_size=30))
 def test_whatever_a_server_sends_finals_are_ordered_and_unique(segments: list[tuple[float, float, str, bool]]) -> None:
     """Resends, shifts, backward times: finals never overlap, ids never repeat, nothing lies outside the utterance."""
-    book, ana = SegmentBook("b", ZERO), utterance(10, 18)
+    book, ana = SegmentTracker("b", ZERO), utterance(10, 18)
     published = [s for a, b, text, done in segments if (s := say(book, ana, min(a, b), max(a, b), text, done))]
     finals = [segment for segment in published if segment.completed]
     assert len({final.segment_id for final in finals}) == len(finals)

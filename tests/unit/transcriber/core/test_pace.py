@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.pace import BURST, FASTEST, LIGHTEST, Pace, weight
-from transcriber.protocol import SAMPLE_RATE
 
 
 def test_a_burst_is_free_and_the_rest_waits() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from transcriber.core.gate import ONSET
 from transcriber.core.load import FINALS_ONLY, LADDER
 from transcriber.core.policy import FIRST_PARTIAL, LAG, LEAD, LONGEST, PAUSE, Kind, Outcome, Policy, Want
-from transcriber.core.vad import ONSET
 
 CADENCE = LADDER[0].cadence
 

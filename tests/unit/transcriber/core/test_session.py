@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.served import HELLO, SECOND, Served, check_audio, check_segments, loud, silence, speech
+from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
+from tests.support.servers.served import HELLO, SECOND, Served, check_audio, check_segments, loud, silence, speech
+from transcriber.core.gate import GateSettings
 from transcriber.core.load import LADDER
 from transcriber.core.policy import Kind
 from transcriber.core.session import FULL, Session, gate_settings
-from transcriber.core.vad import GateSettings
 from transcriber.core.windows import Hypothesis, Word
-from transcriber.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
 
 
 def say(session: Session, *pieces: npt.NDArray[np.int16], at: int = 0) -> int:

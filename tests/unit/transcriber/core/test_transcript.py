@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireWord
 from transcriber.core.languages import Languages
 from transcriber.core.policy import Kind, Pass, Utterance
 from transcriber.core.transcript import Job, Transcript
 from transcriber.core.windows import Hypothesis, Window, Word
-from transcriber.protocol import SAMPLE_RATE, Handshake, WireWord
 
 
 def job(utterance: Utterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> Job:

@@ -1,0 +1,160 @@
+"""One track's Opus packets to continuous 16 kHz PCM on the sender's clock: order, decoding, and what to do about holes.
+
+What is not there is treated by cause and length:
+
+- lost packets, up to 120 ms: in-band FEC restores the last frame before the packet that ends the hole, concealment
+  (PLC) makes up the rest;
+- silence that was not sent (DTX: the timestamp jumps, the sequence number does not), up to 120 ms: zeros, so that the
+  speech detector hears continuous audio through an encoder's hiccups;
+- anything longer: nothing. The position jumps, and the speech gate decides what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.codecs.rtp import JitterBuffer, JitterStatistics, Ordered
+from common.audio.opus import STEP, OpusDecoder, OpusError, frame_samples, packet_samples
+
+FILL = 1920
+"""Samples (120 ms) up to which a hole is filled."""
+CLOCK = 3
+"""Ticks of Opus's 48 kHz RTP clock per sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pcm:
+    """A piece of a track.
+
+    Args:
+        source: Which of the sender's clocks `position` counts on; larger for each new one.
+        position: Index of `pcm[0]` on that clock, 16 kHz. Never before the end of the piece before it.
+        pcm: int16 mono, shape (n,), 0 < n <= 1920.
+    """
+
+    source: int
+    position: int
+    pcm: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverStatistics:
+    """Samples by where they came from, and packets by what became of them."""
+
+    decoded: int
+    """Samples from a packet's own payload."""
+    restored: int
+    """Samples from in-band FEC."""
+    concealed: int
+    """Samples made up."""
+    silence: int
+    """Samples of zeros for short pauses in sending."""
+    skipped: int
+    """Samples that the position jumped over."""
+    refused: int
+    """Packets that were not Opus."""
+    packets: JitterStatistics
+
+
+class OpusReceiver:
+    """The path of one track. Give it packets as they come and call `tick` at `next_timer()`."""
+
+    def __init__(self) -> None:
+        self._buffer = JitterBuffer()
+        self._decoder = OpusDecoder()
+        self._source = 0
+        self._origin = 0  # timestamp of position 0 of this source
+        self._end = 0  # position after the last piece
+        self._sequence_number = 0  # of the last packet decoded
+        self._decoded = self._restored = self._concealed = self._silence = self._skipped = self._refused = 0
+
+    @property
+    def statistics(self) -> ReceiverStatistics:
+        """The counters now."""
+        return ReceiverStatistics(
+            self._decoded,
+            self._restored,
+            self._concealed,
+            self._silence,
+            self._skipped,
+            self._refused,
+            self._buffer.statistics,
+        )
+
+    def push(self, sequence_number: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> list[Pcm]:
+        """Takes a packet as it came; returns the audio that is due, in order. `now` is monotonic seconds."""
+        ordered = self._buffer.push(sequence_number, timestamp, ssrc, payload, now)
+        return [piece for packet in ordered for piece in self._decode(packet)]
+
+    def tick(self, now: float) -> list[Pcm]:
+        """Returns the audio behind a hole that has been waited for long enough."""
+        return [piece for packet in self._buffer.tick(now) for piece in self._decode(packet)]
+
+    def next_timer(self) -> float | None:
+        """When to call `tick` if no packet comes before; None for not at all."""
+        return self._buffer.next_timer()
+
+    def _decode(self, packet: Ordered) -> Iterator[Pcm]:
+        try:
+            packet_samples(packet.payload)
+            if packet.source != self._source:
+                self._begin(packet)
+            yield from self._bridge(packet)
+            pcm = self._decoder.decode(packet.payload)
+        except OpusError:
+            self._refused += 1  # its place stays a hole, which the next packet fills
+            return
+        self._sequence_number = packet.sequence_number
+        self._decoded += len(pcm)
+        yield self._emit(pcm)
+
+    def _begin(self, packet: Ordered) -> None:
+        self._decoder = OpusDecoder()
+        self._source = packet.source
+        self._origin = packet.timestamp
+        self._end = 0
+        self._sequence_number = packet.sequence_number - 1
+
+    def _bridge(self, packet: Ordered) -> Iterator[Pcm]:
+        """What comes between the last piece and this packet; leaves `_end` at the packet's position."""
+        position = (packet.timestamp - self._origin) // CLOCK
+        gap = position - self._end
+        if gap <= 0:  # in order; or the sender's packets overlap, then they are put one behind the other
+            return
+        lost = packet.sequence_number > self._sequence_number + 1
+        if not lost and gap <= FILL:
+            self._silence += gap
+            yield self._emit(np.zeros(gap, np.int16))
+        elif lost:
+            yield from self._recover(packet.payload, gap)
+        self._skipped += position - self._end
+        self._end = position
+
+    def _recover(self, payload: bytes, gap: int) -> Iterator[Pcm]:
+        """Fills the `gap` samples of lost packets in front of a payload, as far as that is worth it."""
+        frame = frame_samples(payload)
+        end = self._end + gap
+        if gap <= FILL:
+            yield from self._conceal(gap - frame)
+        if gap >= frame and (pcm := self._decoder.decode_fec(payload, frame)) is not None:
+            self._skipped += end - frame - self._end
+            self._end = end - frame
+            self._restored += frame
+            yield self._emit(pcm)
+        elif gap <= FILL:
+            yield from self._conceal(end - self._end)
+
+    def _conceal(self, samples: int) -> Iterator[Pcm]:
+        if samples >= STEP:
+            pcm = self._decoder.conceal(samples // STEP * STEP)
+            self._concealed += len(pcm)
+            yield self._emit(pcm)
+
+    def _emit(self, pcm: NDArray[np.int16]) -> Pcm:
+        piece = Pcm(self._source, self._end, pcm)
+        self._end += len(pcm)
+        return piece

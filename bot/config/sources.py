@@ -1,0 +1,170 @@
+"""From raw JSON and environment to what the models check: nulls out, unknown keys named, secrets read from files."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from common.problems import Problem, shown
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the field holds a `SecretStr`, optional or not."""
+    return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+
+
+def nested_model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field that is an object, optional or not."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def secret_values(settings: BaseModel) -> tuple[str, ...]:
+    """Every secret in `settings`: `SecretStr` values, and credentials and query values of URLs."""
+    found: list[str] = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            found += secret_values(value)
+        for item in value if isinstance(value, tuple) else (value,):
+            plain = item.get_secret_value() if isinstance(item, SecretStr) else item
+            if isinstance(plain, str) and "://" in plain:
+                found += _url_secrets(plain)
+            elif isinstance(item, SecretStr):
+                found.append(item.get_secret_value())
+    return tuple(dict.fromkeys(secret for secret in found if secret))
+
+
+def _url_secrets(url: str) -> list[str]:
+    parts = urlsplit(url)
+    password = parts.password or ""
+    return [password, unquote(password), *(value for _, value in parse_qsl(parts.query))]
+
+
+def with_environment(raw: Mapping[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> dict[str, Any]:
+    """`raw` with the fields it lacks taken from the environment; `origins` learns which variable gave which key."""
+    merged = {key: value for key, value in raw.items() if value is not None}
+
+    def fall_back(key: str, variable: str) -> None:
+        if environment.get(variable) and key not in merged and f"{key}File" not in merged:
+            merged[key] = environment[variable]
+            origins[key] = variable
+
+    fall_back("redisUrl", "REDIS_URL")
+    fall_back("logLevel", "LOG_LEVEL")
+    fall_back("whisperLiveUrl", "WHISPER_LIVE_URL")
+    fall_back("whisperLiveApiKey", "WHISPER_LIVE_API_KEY")
+    first = merged.get("whisperLiveUrl", [])
+    more = [url.strip() for url in environment.get("WHISPER_LIVE_URL_FALLBACK", "").split(",") if url.strip()]
+    if more and (isinstance(first, str) or first == []):  # a list in the JSON is the whole order already
+        merged["whisperLiveUrl"] = list(dict.fromkeys([first, *more] if first else more))
+        origins["whisperLiveUrl"] = "environment"
+    return merged
+
+
+def clean(
+    model: type[BaseModel],
+    raw: Mapping[str, Any],
+    environment: Mapping[str, str],
+    problems: list[Problem],
+    warnings: list[str],
+    path: str = "",
+) -> dict[str, Any]:
+    """`raw` without nulls and unknown keys (a warning each), `…File` secrets read, nested objects likewise."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    secrets = [key for key, field in fields.items() if is_secret(field)]
+    known = [*fields, *(f"{key}File" for key in secrets)]
+    cleaned: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in known:
+            warnings.append(_unknown(key, known, path))
+        elif value is not None and key in fields:
+            inner = nested_model(fields[key])
+            cleaned[key] = (
+                clean(inner, value, environment, problems, warnings, f"{path}{key}.")
+                if inner is not None and isinstance(value, dict)
+                else value
+            )
+    for key in secrets:
+        _read_secret_file(key, raw, cleaned, environment, problems, path)
+    return cleaned
+
+
+def _unknown(key: str, known: list[str], path: str) -> str:
+    plain = {_plain(name): name for name in known}
+    match = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=0.75)
+    hint = f"; did you mean {path}{plain[match[0]]}?" if match else ""
+    return f"unknown key {path + key!a} is ignored{hint}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _read_secret_file(
+    key: str,
+    raw: Mapping[str, Any],
+    cleaned: dict[str, Any],
+    environment: Mapping[str, str],
+    problems: list[Problem],
+    path: str,
+) -> None:
+    """Fills `key` from `keyFile` of the JSON, else from the file that the environment's KEY_FILE names."""
+    setting, variable = f"{path}{key}File", _variable(f"{path}{key}")
+    file = raw.get(f"{key}File")
+    if file is not None and key in cleaned:
+        problems.append(Problem(setting, shown(file), f"only one of {path}{key} and {setting}"))
+        return
+    if file is None and key not in cleaned and environment.get(variable):
+        setting, file = variable, environment[variable]
+    if file is None:
+        return
+    try:
+        content = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, TypeError, ValueError):
+        content = ""
+    if content:
+        cleaned[key] = content
+    else:
+        problems.append(Problem(setting, shown(file), "path of a readable text file that holds the secret"))
+
+
+def _variable(path: str) -> str:
+    """`livekit.apiSecret` → `LIVEKIT_API_SECRET_FILE`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", path).replace(".", "_").upper() + "_FILE"
+
+
+def problem_of(
+    detail: ErrorDetails, model: type[BaseModel], cleaned: Mapping[str, Any], origins: Mapping[str, str]
+) -> Problem:
+    """One pydantic error in our words. `origins`: top-level key → environment variable that gave its value."""
+    location = detail["loc"]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    description, secret = _describe(model, location)
+    if detail["type"] == "missing":
+        return Problem(path, "(missing)", description.rstrip("."))
+    value: Any = cleaned
+    for part in location:
+        value = value[part]
+    origin = origins.get(str(location[0]))
+    allowed = detail["msg"].removeprefix("Input should be ")
+    return Problem(f"{path} (from {origin})" if origin else path, shown(value, secret), allowed)
+
+
+def _describe(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, bool]:
+    """Description of the field at `location`, and whether it holds a secret."""
+    field = next(field for field in model.model_fields.values() if field.alias == location[0])
+    inner = nested_model(field)
+    if inner is not None and len(location) > 1:
+        return _describe(inner, location[1:])
+    return field.description or "", is_secret(field)

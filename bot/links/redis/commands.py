@@ -1,0 +1,110 @@
+"""Commands from Redis pub/sub: subscribed before joining, again after every loss; odd ones are said once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import redis.exceptions as errors
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+
+from common.redis import FAILURES, SOCKET_TIMEOUT, backoff, checkpoint
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS = 2.0
+"""After so much silence the connection is tested; a broken one is noticed within twice that."""
+MAX_COMMAND = 64 * 1024
+"""Characters of one command; longer ones are ignored."""
+
+
+def parse_command(message: object) -> tuple[str, dict[str, Any]] | str:
+    """`(action, arguments)` of a `{"action": …, …}` message, or why it is none."""
+    if not isinstance(message, str) or len(message) > MAX_COMMAND:
+        return "not a text of reasonable length"
+    try:
+        value = json.loads(message)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    if not isinstance(value, dict) or not isinstance(value.get("action"), str) or not value["action"]:
+        return "no `action`"
+    return value["action"], {key: item for key, item in value.items() if key != "action"}
+
+
+class CommandListener:
+    """Hears two channels and hands each command to a callback.
+
+    Commands that are published while the connection is down are lost: that is how pub/sub works.
+    """
+
+    def __init__(self, channels: tuple[str, ...], on_command: Callable[[str, dict[str, Any]], None]) -> None:
+        self._channels = channels
+        self._on_command = on_command
+        self._pubsub: PubSub | None = None
+        self._complained: set[str] = set()
+
+    async def subscribe(self, client: Redis) -> None:
+        """Subscribes and waits until Redis has confirmed every channel."""
+        await self.close()
+        self._pubsub = client.pubsub()
+        await self._pubsub.subscribe(*self._channels)
+        checkpoint()
+        confirmed = 0
+        while confirmed < len(self._channels):
+            message = await self._pubsub.get_message(timeout=SOCKET_TIMEOUT)
+            if message is None:
+                raise errors.TimeoutError("no confirmation of the subscription")
+            confirmed += message["type"] == "subscribe"
+            self._handle(message)
+
+    async def run(self, client: Redis, random: Callable[[], float]) -> None:
+        """Listens until cancelled; subscribes again after every loss."""
+        tries = 0
+        while True:
+            checkpoint()
+            try:
+                if self._pubsub is None:
+                    await self.subscribe(client)
+                    log.info("commands_subscribed_again")
+                await self._listen()
+            except FAILURES as error:
+                await self.close()
+                if tries == 0:
+                    log.warning("commands_lost", error=str(error))
+                await asyncio.sleep(backoff(tries, random))
+                tries += 1
+            else:
+                tries = 0
+
+    async def _listen(self) -> None:
+        """Handles one message, or tests the connection after `IDLE_SECONDS` without any."""
+        assert self._pubsub is not None
+        message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
+        if message is None:
+            await self._pubsub.ping()
+            checkpoint()
+            message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
+            if message is None:
+                raise errors.TimeoutError("the subscription does not answer")
+        self._handle(message)
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        if message["type"] != "message":
+            return
+        command = parse_command(message["data"])
+        if isinstance(command, str):
+            if command not in self._complained:
+                self._complained.add(command)
+                log.warning("command_ignored", why=command)
+            return
+        self._on_command(*command)
+
+    async def close(self) -> None:
+        """Ends the subscription."""
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]

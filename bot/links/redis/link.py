@@ -1,0 +1,318 @@
+"""The bot's link to Redis: segments and status stored exactly once and in order, live messages, heartbeat, commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random as random_module
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import redis.exceptions as errors
+import structlog
+
+from bot.core.outbox import Entry, LiveQueue, Outbox
+from bot.links.redis.commands import CommandListener
+from bot.links.redis.lock import RENEW_SECONDS, Lock
+from common.contracts import keys
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.redis import FAILURES, address, backoff, checkpoint, connect, explain, refused
+
+log = structlog.get_logger(__name__)
+
+OPEN_SECONDS = 8.0
+"""Redis must be reachable within so long at the start."""
+CLOSE_SECONDS = 2.0
+HEARTBEAT_SECONDS, HEARTBEAT_TTL = 10.0, 30
+KEEP_SECONDS = 24 * 3600
+"""How long sequence keys and the status stream outlive the bot."""
+STATUS_MAXLEN = 1_000
+BATCH_ENTRIES, BATCH_BYTES = 100, 256_000
+"""What one call of the script carries at most."""
+
+_PUBLISH = Path(__file__).with_name("publish.lua").read_text(encoding="utf-8")
+T = TypeVar("T")
+
+
+class _Stream:
+    """One stream that we fill: its keys, its outbox, and events that say `something waits` and `nothing waits`."""
+
+    def __init__(self, key: str, sequence_key: str, maxlen: int) -> None:
+        self.key = key
+        self.sequence_key = sequence_key
+        self.maxlen = maxlen
+        self.outbox = Outbox()
+        self.waiting = asyncio.Event()
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def put(self, payload: str) -> bool:
+        """Takes a payload in; False when the outbox is full."""
+        if self.outbox.put(payload, time.monotonic()) is None:
+            return False
+        self.empty.clear()
+        self.waiting.set()
+        return True
+
+    def stored(self, sequence: int) -> None:
+        """Everything up to `sequence` is safe."""
+        self.outbox.stored(sequence)
+        if not len(self.outbox):
+            self.waiting.clear()
+            self.empty.set()
+
+
+class RedisLink:
+    """Everything the bot says to Redis and hears from it.
+
+    Use: `await open()`, then `run()` as a task for the bot's life; `publish_*` and `status` at any time after `open`;
+    at the end `await flush(…)`, cancel `run`, `await close()`.
+
+    Args:
+        url: redis://, rediss:// or unix://.
+        connection_id: Names the lock, the heartbeat, the status stream and one command channel.
+        meeting_id: Names the live channel and the other command channel.
+        about: What the heartbeat says beside the ids.
+        on_command: Called with action and arguments of every command.
+        on_change: Called with (up, detail) when Redis is lost and when it is back.
+        random: Numbers in [0, 1), for the jitter between tries.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        connection_id: str,
+        meeting_id: int | str,
+        *,
+        about: Mapping[str, Any] | None = None,
+        on_command: Callable[[str, dict[str, Any]], None] = lambda action, arguments: None,
+        on_change: Callable[[bool, str], None] = lambda up, detail: None,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self._address = address(url)
+        self._client = connect(url)
+        self._about = {"connection_id": connection_id, "meeting_id": meeting_id, **(about or {})}
+        self._on_change = on_change
+        self._random = random
+        self._up = True
+        self._live_channel = keys.live_channel(meeting_id)
+        self._heartbeat_key = keys.heartbeat(connection_id)
+        self._lock = Lock(connection_id, uuid4().hex)
+        channels = keys.command_channels(connection_id, meeting_id)
+        self._listener = CommandListener(channels, on_command)
+        self._segments = _Stream(keys.SEGMENT_STREAM, keys.segment_sequence(connection_id), 0)
+        self._status = _Stream(keys.status_stream(connection_id), keys.status_sequence(connection_id), STATUS_MAXLEN)
+        self._live = LiveQueue()
+        self._live_waiting = asyncio.Event()
+        self.durable = False
+        """Whether Redis writes an append-only file: without one a crash of Redis loses what it had."""
+
+    # --- start and end ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Reaches Redis, takes the lock, subscribes to commands and continues the stored numbering.
+
+        Raises:
+            EarshotError: REDIS_UNREACHABLE within `OPEN_SECONDS`; DUPLICATE_BOT when another bot holds the lock.
+        """
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
+            await self._within(OPEN_SECONDS, self._probe)
+            await self._within(2 * OPEN_SECONDS, lambda: self._lock.acquire(self._client))
+            await self._within(OPEN_SECONDS, self._prepare)
+            undo.pop_all()
+        if not self.durable:
+            log.warning(
+                "redis_not_durable", redis=self._address, advice="turn on `appendonly yes`, `appendfsync everysec`"
+            )
+
+    async def _probe(self) -> None:
+        """Asks for what must work later: the connection, our rights, and the kind of the stream's key."""
+        await self._client.ping()
+        kind = str(await self._client.type(keys.SEGMENT_STREAM))
+        if kind not in ("none", "stream"):
+            raise errors.ResponseError(f"its key {keys.SEGMENT_STREAM} is a {kind}, not a stream")
+
+    async def _prepare(self) -> None:
+        for stream in (self._segments, self._status):
+            stream.outbox = Outbox(after=int(await self._client.get(stream.sequence_key) or 0))
+        await self._listener.subscribe(self._client)
+        try:
+            self.durable = bool((await self._client.info("persistence")).get("aof_enabled"))
+        except errors.ResponseError:  # INFO is forbidden to our user: unknown, so not promised
+            self.durable = False
+
+    async def _within(self, seconds: float, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Tries until it works; gives up after `seconds`, or at once when Redis says no for good."""
+        failure: Exception = TimeoutError()
+        tries = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    checkpoint()
+                    try:
+                        return await attempt()
+                    except FAILURES as error:
+                        failure = error
+                        if refused(error):
+                            break
+                    await asyncio.sleep(backoff(tries, self._random))
+                    tries += 1
+        except TimeoutError:
+            pass
+        raise EarshotError(
+            SubCode.REDIS_UNREACHABLE,
+            f"Redis at {self._address} cannot be used: {explain(failure)}. "
+            "Check `redisUrl` (or REDIS_URL), that Redis is running, and that both are on the same network",
+        )
+
+    async def flush(self, timeout: float) -> int:
+        """Waits until everything is stored, at most `timeout` seconds (`run` must be running); returns what is left."""
+        streams = (self._segments, self._status)
+        try:
+            async with asyncio.timeout(timeout):
+                for stream in streams:
+                    await stream.empty.wait()
+        except TimeoutError:
+            pass
+        return sum(len(stream.outbox) for stream in streams)
+
+    async def close(self) -> None:
+        """Releases the lock, takes the heartbeat away, closes every connection; within `CLOSE_SECONDS`, no errors."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._listener.close()
+                if await self._lock.release(self._client):  # else the heartbeat is another bot's
+                    await self._client.delete(self._heartbeat_key)
+        except (*FAILURES, TimeoutError) as error:
+            log.info("redis_closed_without_goodbye", error=explain(error))
+        finally:
+            await self._client.aclose()
+
+    # --- what the bot says --------------------------------------------------------------------------------------------
+
+    def publish_final(self, payload: str) -> bool:
+        """Queues a payload for the segment stream; False when the outbox is full: try later."""
+        if self._segments.put(payload):
+            return True
+        log.error("outbox_full", waiting=len(self._segments.outbox), refused=self._segments.outbox.refused)
+        return False
+
+    def publish_live(self, segment_id: str, message: str, final: bool) -> None:
+        """Offers a message to those who watch now, best effort; a newer one of the same segment replaces it."""
+        self._live.put(segment_id, message, final)
+        self._live_waiting.set()
+
+    def status(self, event: Mapping[str, Any]) -> None:
+        """Queues a status event for the status stream (as JSON, field `payload`)."""
+        if not self._status.put(json.dumps(event, ensure_ascii=False, separators=(",", ":"))):
+            log.error("status_lost", waiting=len(self._status.outbox))
+
+    @property
+    def backlog(self) -> tuple[int, float]:
+        """How many finals wait for Redis, and for how many seconds the oldest has."""
+        return len(self._segments.outbox), self._segments.outbox.oldest_age(time.monotonic())
+
+    @property
+    def full(self) -> bool:
+        """Whether the next final may be refused: hold back (acknowledge nothing more to the transcriber)."""
+        return self._segments.outbox.full
+
+    # --- the work -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves the link until cancelled; no failure of Redis ends it.
+
+        Raises:
+            EarshotError: (in a group) DUPLICATE_BOT when another bot took over after Redis had lost our lock.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._drain(self._segments), name="redis-segments")
+            group.create_task(self._drain(self._status), name="redis-status")
+            group.create_task(self._send_live(), name="redis-live")
+            group.create_task(self._repeat(RENEW_SECONDS, self._renew), name="redis-lock")
+            group.create_task(self._repeat(HEARTBEAT_SECONDS, self._beat), name="redis-heartbeat")
+            group.create_task(self._listener.run(self._client, self._random), name="redis-commands")
+
+    async def _drain(self, stream: _Stream) -> None:
+        tries = 0
+        while True:
+            checkpoint()
+            await stream.waiting.wait()
+            batch = stream.outbox.batch(BATCH_ENTRIES, BATCH_BYTES)
+            try:
+                stored = await self._store(stream, batch)
+            except FAILURES as error:
+                self._changed(False, explain(error))
+                await asyncio.sleep(backoff(tries, self._random))
+                tries += 1
+                continue
+            tries = 0
+            self._changed(True, "")
+            if stored > batch[-1].sequence:  # numbers that we never gave: somebody else publishes as us
+                raise self._lock.taken()
+            stream.stored(stored)
+
+    async def _store(self, stream: _Stream, batch: tuple[Entry, ...]) -> int:
+        """Sends a batch; returns the sequence number up to which Redis has everything."""
+        entries = [part for entry in batch for part in (entry.sequence, entry.payload)]
+        return int(
+            await self._client.eval(_PUBLISH, 2, stream.key, stream.sequence_key, KEEP_SECONDS, stream.maxlen, *entries)
+        )
+
+    async def _send_live(self) -> None:
+        tries = 0
+        while True:
+            checkpoint()
+            await self._live_waiting.wait()
+            message = self._live.take()
+            if message is None:
+                self._live_waiting.clear()
+                continue
+            try:
+                await self._client.publish(self._live_channel, message)
+            except FAILURES as error:
+                self._changed(False, explain(error))
+                await asyncio.sleep(backoff(tries, self._random))
+                tries += 1
+            else:
+                tries = 0
+
+    async def _repeat(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await action()
+                checkpoint()
+            except FAILURES as error:
+                self._changed(False, explain(error))
+                await asyncio.sleep(backoff(2, self._random))
+            else:
+                self._changed(True, "")
+                await asyncio.sleep(seconds)
+
+    async def _renew(self) -> None:
+        if await self._lock.take(self._client) is not None:
+            raise self._lock.taken()
+
+    async def _beat(self) -> None:
+        """Says that we live, and keeps what expires after our end from expiring before it."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._heartbeat_key, json.dumps({**self._about, "at": time.time()}), ex=HEARTBEAT_TTL)
+            for key in (self._segments.sequence_key, self._status.sequence_key, self._status.key):
+                pipeline.expire(key, KEEP_SECONDS)
+            await pipeline.execute()
+
+    def _changed(self, up: bool, detail: str) -> None:
+        if up == self._up:
+            return
+        self._up = up
+        if up:
+            log.info("redis_back", redis=self._address, waiting=len(self._segments.outbox))
+        else:
+            log.warning("redis_lost", redis=self._address, error=detail)
+        self._on_change(up, detail)

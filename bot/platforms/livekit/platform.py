@@ -1,0 +1,368 @@
+"""LiveKit rooms: a hidden participant that only listens, through LiveKit's own SDK.
+
+The SDK says what changed; we compare what its room looks like with what we have reported, and report the difference. So
+coalesced, repeated or reordered notifications, a resume and a full reconnect (for which the SDK forgets everybody and
+meets them again) all come out as the few events that describe them.
+
+Clock: the SDK hands over audio after libwebrtc's jitter buffer (NetEq), which plays at an even pace 33-52 ms after the
+packets arrive and stretches or repeats instead of leaving holes. So positions count played samples without gaps, and
+`arrival` takes off the least that this costs; the rest stays within the 150 ms that we promise for this platform.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+from livekit import rtc
+from livekit.rtc.room import EventTypes
+
+from bot.audio.frame import AudioFrame
+from bot.core.events import (
+    Admitted,
+    ParticipantJoined,
+    ParticipantKind,
+    ParticipantLeft,
+    ParticipantRenamed,
+    PlatformEvent,
+    TrackClosed,
+    TrackMuted,
+    TrackOpened,
+    TrackUnmuted,
+    TransportBack,
+    TransportLost,
+)
+from bot.platforms.livekit.access import ask_server, room_token
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.redact import Redactor, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from bot.platforms.base import Invitation, Listener
+    from bot.platforms.orders import Orders
+
+SAMPLE_RATE = 16_000
+FRAME_MS = 50
+STREAM_FRAMES = 200
+"""Bound of one track's queue in the SDK, in frames (10 s); beyond it the oldest go. Only a stalled loop fills it."""
+PLAYOUT_DELAY_S = 0.033
+"""The shortest stay in NetEq that we measured."""
+CONNECT_TIMEOUT_S = 11.0
+"""With the 8 s of `ask_server`: an answer within 20 s."""
+LANDING_TIMEOUT_S = 1.0
+HANG_UP_TIMEOUT_S = 0.8
+"""Both together stay below the 2 s in which a platform has to leave."""
+GIVE_UP_S = 120.0
+"""The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
+REJOIN_PAUSE_S = 0.5
+SETTLE_S = 0.25
+"""Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
+
+_PEOPLE = {
+    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+    rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
+}
+_ENDINGS = {
+    rtc.DisconnectReason.ROOM_DELETED: SubCode.MEETING_ENDED,
+    rtc.DisconnectReason.ROOM_CLOSED: SubCode.MEETING_ENDED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED: SubCode.REMOVED,
+    rtc.DisconnectReason.DUPLICATE_IDENTITY: SubCode.DUPLICATE_IDENTITY,
+}
+_CHANGES: tuple[EventTypes, ...] = (
+    "participant_connected",
+    "participant_name_changed",
+    "track_published",
+    "track_subscribed",
+    "track_muted",
+    "track_unmuted",
+    "reconnecting",
+    "reconnected",
+)
+_DEPARTURES: tuple[EventTypes, ...] = (
+    "participant_disconnected",
+    "track_unpublished",
+    "track_unsubscribed",
+)
+
+log = structlog.get_logger(__name__)
+
+
+class _SdkLog(logging.Filter):
+    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redact = Redactor()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return "Attempted to drop unknown FFI handle" not in record.msg
+
+
+logging.getLogger("livekit").addFilter(_SdkLog())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A participant as last looked at."""
+
+    name: str
+    kind: ParticipantKind
+    tracks: dict[str, bool] = field(default_factory=dict)
+    """Audio tracks that can be heard: track id → muted."""
+
+
+def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
+    """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
+    return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
+
+
+def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
+    """The events that lead from one look at the room to the next: departures first."""
+    events: list[PlatformEvent] = []
+    for identity, was in before.items():
+        now = after.get(identity)
+        events += [TrackClosed(track) for track in was.tracks if now is None or track not in now.tracks]
+        if now is None:
+            events.append(ParticipantLeft(identity))
+    for identity, now in after.items():
+        known = before.get(identity)
+        if known is None:
+            events.append(ParticipantJoined(identity, now.name, now.kind))
+        elif known.name != now.name:
+            events.append(ParticipantRenamed(identity, now.name))
+        tracks = known.tracks if known else {}
+        for track, muted in now.tracks.items():
+            if track not in tracks:
+                events.append(TrackOpened(track, identity))
+            if muted != tracks.get(track, False):
+                events.append(TrackMuted(track) if muted else TrackUnmuted(track))
+    return events
+
+
+class LiveKit:
+    """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
+
+    def claims(self, url: str) -> bool:
+        """Whether the URL is one of a websocket server."""
+        return url.startswith(("ws://", "wss://"))
+
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+        """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
+        leave = orders.leaving
+        url = invitation.meeting_url or ""
+        if not self.claims(url):
+            raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
+        attendance = _Attendance(listener, leave)
+        end = await _visit(invitation, url, attendance, leave)
+        failure = ""
+        while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
+            await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
+            try:
+                end = await _visit(invitation, url, attendance, leave)
+            except EarshotError as error:
+                failure = f": {error}"
+        if end is None:
+            words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
+            raise EarshotError(SubCode.CONNECTION_LOST, words)
+        return end
+
+
+async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leave: asyncio.Event) -> SubCode | None:
+    """One stay in the room, always under the same identity; None when the SDK has lost it and given up."""
+    room = rtc.Room()
+    attendance.enter(room)
+    try:
+        if not await _before(leave, _join(room, url, room_token(invitation))):
+            return SubCode.LEFT_BY_COMMAND
+        return await attendance.stay()
+    finally:
+        await _hang_up(room)
+
+
+async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was finished before `leave` was set; if not, it is cancelled."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(leave.wait())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+        return not leave.is_set()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _join(room: rtc.Room, url: str, token: str) -> None:
+    await ask_server(url, token)
+    options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
+    dialling = asyncio.create_task(room.connect(url, token, options))
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.shield(dialling)
+    except TimeoutError:
+        detail = f"{redact_url(url)} answered, but no media connection came up: check its UDP and TCP media ports"
+        raise EarshotError(SubCode.JOIN_TIMEOUT, detail) from None
+    except rtc.ConnectError as error:
+        words = Redactor((token,))(error.message)
+        raise EarshotError(SubCode.JOIN_REFUSED, f"joining the room at {redact_url(url)} failed: {words}") from None
+    finally:
+        # Given up in mid-air the SDK would go on alone and enter the room, and nobody could make it leave.
+        if not dialling.done():
+            await asyncio.wait([dialling], timeout=LANDING_TIMEOUT_S)
+            dialling.cancel()
+            await asyncio.gather(dialling, return_exceptions=True)
+
+
+async def _hang_up(room: rtc.Room) -> None:
+    """Leaves the room; a server that does not answer is not waited for."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(room.disconnect(), HANG_UP_TIMEOUT_S)
+
+
+class _Attendance:
+    """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
+
+    def __init__(self, listener: Listener, leave: asyncio.Event) -> None:
+        self._listener = listener
+        self._leave = leave
+        self._room: rtc.Room
+        self._awake = asyncio.Event()
+        self._reason: rtc.DisconnectReason.ValueType | None = None
+        self._admitted = self._away = False
+        self.lost_at = 0.0
+        """Monotonic seconds at which the connection was lost last."""
+        self._seen: dict[str, Seen] = {}
+        self._asked: dict[str, rtc.RemoteTrackPublication] = {}
+        self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
+        self._sources = count(1)
+
+    def enter(self, room: rtc.Room) -> None:
+        """Turns to a room that is about to be joined."""
+        self._room, self._reason = room, None
+        for name in _CHANGES:
+            room.on(name, self._changed)
+        for name in _DEPARTURES:
+            room.on(name, self._departed)
+        room.on("track_subscription_failed", self._not_subscribed)
+        room.on("disconnected", self._disconnected)
+
+    def _changed(self) -> None:
+        self._awake.set()
+
+    def _departed(self) -> None:
+        asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
+
+    def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
+        log.warning("livekit_subscription_failed", track=sid, error=error)
+        self._asked.pop(sid, None)  # the next change of the room is the next attempt
+
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._reason = reason
+        self._awake.set()
+
+    async def stay(self) -> SubCode | None:
+        """Reports what happens until we leave or are disconnected; None when only the connection is gone."""
+        if not self._admitted:
+            self._admitted = True
+            self._listener.event(Admitted())
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(self._wake_to_leave())
+            self._awake.set()
+            while self._reason is None and not self._leave.is_set():
+                self._look(tasks)
+                self._awake.clear()
+                await self._awake.wait()
+            leaving.cancel()
+            for _, pump in self._pumps.values():
+                pump.cancel()
+        self._pumps.clear()
+        if self._leave.is_set():
+            return SubCode.LEFT_BY_COMMAND
+        end = _ENDINGS.get(self._reason or rtc.DisconnectReason.UNKNOWN_REASON)
+        if end is None:
+            self._report_away(True)
+        return end
+
+    async def _wake_to_leave(self) -> None:
+        await self._leave.wait()
+        self._awake.set()
+
+    def _report_away(self, away: bool) -> None:
+        if away != self._away:
+            self._away = away
+            self.lost_at = time.monotonic() if away else 0.0
+            self._listener.event(TransportLost() if away else TransportBack())
+
+    def _look(self, tasks: asyncio.TaskGroup) -> None:
+        """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting."""
+        state = self._room.connection_state
+        if state == rtc.ConnectionState.CONN_DISCONNECTED:
+            return  # the reason follows
+        self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
+        if self._away:
+            return
+        audible: dict[str, rtc.Track] = {}
+        seen = {person.identity: self._look_at(person, audible) for person in self._room.remote_participants.values()}
+        for event in differences(self._seen, seen):
+            self._listener.event(event)
+        self._seen = seen
+        self._follow(tasks, audible)
+
+    def _look_at(self, person: rtc.RemoteParticipant, audible: dict[str, rtc.Track]) -> Seen:
+        kind = participant_kind(person.kind, person.permissions.hidden)
+        tracks = {}
+        for sid, publication in person.track_publications.items():
+            if kind is not ParticipantKind.PERSON or publication.kind != rtc.TrackKind.KIND_AUDIO:
+                continue
+            if publication.track is None:
+                self._subscribe(publication)
+                continue
+            tracks[sid] = publication.muted
+            if not publication.muted:
+                audible[sid] = publication.track
+        return Seen(person.name or person.identity, kind, tracks)
+
+    def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
+        """Once per publication: after a full reconnect the same track is a new publication."""
+        if self._asked.get(publication.sid) is not publication:
+            self._asked[publication.sid] = publication
+            publication.set_subscribed(True)
+
+    def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
+        """Reads exactly the tracks that can be heard: nothing is read of a muted one."""
+        for sid, (track, pump) in list(self._pumps.items()):
+            if audible.get(sid) is not track:
+                pump.cancel()
+                del self._pumps[sid]
+        for sid, track in audible.items():
+            if sid not in self._pumps:
+                self._pumps[sid] = track, tasks.create_task(self._pump(sid, track, next(self._sources)))
+        published = {sid for person in self._room.remote_participants.values() for sid in person.track_publications}
+        self._asked = {sid: publication for sid, publication in self._asked.items() if sid in published}
+
+    async def _pump(self, track_id: str, track: rtc.Track, source: int) -> None:
+        stream = rtc.AudioStream(
+            track, capacity=STREAM_FRAMES, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS
+        )
+        position = 0
+        try:
+            async for event in stream:
+                pcm = np.frombuffer(event.frame.data, np.int16)
+                arrival = time.monotonic() - len(pcm) / SAMPLE_RATE - PLAYOUT_DELAY_S
+                self._listener.audio(AudioFrame(track_id, pcm, position, source, arrival))
+                position += len(pcm)
+        finally:
+            await stream.aclose()

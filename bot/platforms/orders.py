@@ -1,0 +1,45 @@
+"""Orders: what the bot tells a platform to do in the meeting. `leaving` goes before everything and is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from bot.core.events import Order
+
+MAX_ORDERS = 32
+"""Orders that wait for a platform. Policy when full: the new one is refused, so that those before keep their order."""
+
+
+class Orders:
+    """One platform's orders: `leaving`, and a bounded queue of everything else.
+
+    A platform that can do none of them ignores the queue: it is bounded, and whoever gives an order learns that it
+    was refused.
+    """
+
+    def __init__(self) -> None:
+        self.leaving = asyncio.Event()
+        """Leave the meeting, now and in order."""
+        self._waiting: deque[Order] = deque()
+        self._given = asyncio.Event()
+
+    def leave(self) -> None:
+        """Orders to leave. Orders that wait are not carried out any more."""
+        self._waiting.clear()
+        self.leaving.set()
+
+    def give(self, order: Order) -> bool:
+        """Queues an order; False: refused, because `MAX_ORDERS` wait or we are leaving."""
+        if self.leaving.is_set() or len(self._waiting) >= MAX_ORDERS:
+            return False
+        self._waiting.append(order)
+        self._given.set()
+        return True
+
+    async def next(self) -> Order:
+        """The next order, when there is one. Cancelled, it loses none."""
+        while not self._waiting:
+            self._given.clear()
+            await self._given.wait()
+        return self._waiting.popleft()

@@ -1,0 +1,325 @@
+"""Rehearsal: joins a scripted meeting (`rehearsal.room`), a running one or one started for the occasion."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+from bot.audio.frame import AudioFrame
+from bot.core import events as ev
+from bot.platforms.base import Invitation, Listener
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.clips import load_script
+
+if TYPE_CHECKING:
+    from bot.drivers.webrtc import TrackReceiver
+    from bot.platforms.orders import Orders
+
+URL = "rehearsal+ws://"
+REACH_WITHIN = 5.0  # seconds until a room that does not answer counts as unreachable
+ANSWER_WITHIN = 10.0  # seconds from the connection to `lobby` or `admitted`
+RETURN_WITHIN = 120.0  # seconds without a connection until it counts as lost for good
+START_WITHIN = 15.0  # seconds a room of our own may take to listen
+FAREWELL = 0.5  # seconds for saying that we leave
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to connect; the last one repeats
+
+START_A_ROOM = "import sys; from rehearsal.room import main; sys.exit(main(sys.argv[1], '127.0.0.1:0', owned=True))"
+_UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed)
+
+
+class Rehearsal:
+    """The rehearsal platform."""
+
+    def claims(self, url: str) -> bool:
+        """`rehearsal+ws://host:port` or `rehearsal:path/to/script.json`."""
+        return url.startswith(("rehearsal+ws://", "rehearsal:"))
+
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+        """See `bot.platforms.base.Platform`."""
+        attendance = _Attendance(invitation, listener)
+        stay = asyncio.create_task(attendance.stay())
+        asked = asyncio.create_task(orders.leaving.wait())
+        try:
+            await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not stay.done():
+                await attendance.farewell()
+        finally:
+            attendance.over = True
+            stay.cancel()
+            asked.cancel()
+            await asyncio.gather(stay, asked, return_exceptions=True)
+        return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+
+
+@asynccontextmanager
+async def _room_url(meeting_url: str) -> AsyncIterator[str]:
+    """The websocket URL to join: given, or of a room of our own that ends with us."""
+    if meeting_url.startswith(URL):
+        yield meeting_url.removeprefix("rehearsal+")
+        return
+    path = meeting_url.removeprefix("rehearsal:").removeprefix("//")
+    await asyncio.to_thread(load_script, Path(path))  # its errors are for us to say
+    # its standard input stays open as long as we live: the room ends with us even if we are killed
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", START_A_ROOM, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        line = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_WITHIN):
+                line = await process.stdout.readline() if process.stdout else b""
+        if not line:
+            raise EarshotError(
+                SubCode.ROOM_UNREACHABLE, f"meetingUrl: no room could be started with {path}; its errors stand above"
+            )
+        yield line.decode().strip().removeprefix("rehearsal+")
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(1.0):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@dataclass(slots=True)
+class _Track:
+    muted: bool = False
+    receiver: TrackReceiver | None = None
+
+
+class _Attendance:
+    """One bot in one room, through as many connections as it takes."""
+
+    def __init__(self, invitation: Invitation, listener: Listener) -> None:
+        self._invitation, self._listener = invitation, listener
+        self._websocket: ClientConnection | None = None
+        self._admitted = False
+        self._names: dict[str, str] = {}
+        self._tracks: dict[str, _Track] = {}
+        self._receivers: set[TrackReceiver] = set()  # that are not closed yet
+        self._group: asyncio.TaskGroup | None = None
+        self.over = False
+        """Nothing is reported any more."""
+
+    async def farewell(self) -> None:
+        """Tells the room that we leave, as far as that is possible."""
+        self.over = True
+        if self._websocket is not None:
+            with suppress(ConnectionClosed, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._websocket.send('{"type": "leave"}')
+
+    async def stay(self) -> SubCode:
+        """Joins, and comes back after every break of the connection, until the meeting is over for us."""
+        async with _room_url(self._invitation.meeting_url or "") as url:
+            while True:
+                async with await self._reach(url) as websocket:
+                    self._websocket = websocket
+                    try:
+                        outcome = await self._attend(websocket)
+                    finally:
+                        self._websocket = None
+                        await asyncio.gather(*map(self._close, set(self._receivers)))
+                if outcome is not None:
+                    return outcome
+                if self._admitted:
+                    self._report(ev.TransportLost())
+
+    async def _reach(self, url: str) -> ClientConnection:
+        """Connects, with patience: little at first, more when we are to come back."""
+        shown = self._invitation.meeting_url
+        try:
+            async with asyncio.timeout(RETURN_WITHIN if self._admitted else REACH_WITHIN):
+                for attempt in range(10_000):
+                    try:
+                        return await connect(
+                            url,
+                            proxy=None,
+                            compression=None,
+                            open_timeout=REACH_WITHIN,
+                            close_timeout=FAREWELL,
+                            ping_interval=5,
+                            ping_timeout=5,
+                        )
+                    except _UNANSWERED:
+                        await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+        except TimeoutError:
+            pass
+        if self._admitted:
+            raise EarshotError(
+                SubCode.CONNECTION_LOST, f"the rehearsal room {shown} did not answer for {RETURN_WITHIN:g} s"
+            )
+        raise EarshotError(
+            SubCode.ROOM_UNREACHABLE,
+            f"no rehearsal room answers at meetingUrl {shown}; start one with: earshot room SCRIPT --listen HOST:PORT",
+        )
+
+    async def _attend(self, websocket: ClientConnection) -> SubCode | None:
+        """One connection. Returns how the meeting ended for us, or None when the connection broke."""
+        refusal: EarshotError | None = None
+        outcome: SubCode | None = None
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                outcome = await self._converse(websocket)
+            except ConnectionClosed:
+                pass
+            except EarshotError as error:
+                refusal = error
+            except (ValueError, KeyError, TypeError, AttributeError):
+                refusal = EarshotError(
+                    SubCode.ROOM_UNREACHABLE,
+                    f"meetingUrl {self._invitation.meeting_url} is no rehearsal room of this version",
+                )
+            finally:
+                self._group = None
+        if refusal is not None:
+            raise refusal
+        return outcome
+
+    async def _converse(self, websocket: ClientConnection) -> SubCode:
+        join = {"type": "join", "identity": self._invitation.connection_id, "name": self._invitation.bot_name}
+        await websocket.send(json.dumps(join))
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                message = json.loads(await websocket.recv())
+        except TimeoutError:
+            raise EarshotError(
+                SubCode.JOIN_TIMEOUT,
+                f"the rehearsal room {self._invitation.meeting_url} did not answer `join` in {ANSWER_WITHIN:g} s",
+            ) from None
+        while (outcome := self._receive(message)) is None:
+            message = json.loads(await websocket.recv())
+        return outcome
+
+    def _receive(self, message: dict[str, Any]) -> SubCode | None:
+        """Takes one message of the room; returns the outcome when it is the last."""
+        match message["type"]:
+            case "lobby":
+                self._report(ev.LobbyEntered())
+            case "admitted":
+                self._enter(message["participants"])
+            case "refused":
+                raise EarshotError(
+                    SubCode.JOIN_REFUSED, f"the rehearsal room {self._invitation.meeting_url} refused the bot entry"
+                )
+            case "joined":
+                self._join(message["participant"], message["name"])
+            case "renamed":
+                self._join(message["participant"], message["name"])
+            case "left":
+                if self._names.pop(message["participant"], None) is not None:
+                    self._report(ev.ParticipantLeft(message["participant"]))
+            case "track_opened":
+                self._open_track(message["track"], message["participant"], message["muted"])
+            case "track_closed":
+                self._close_track(message["track"])
+            case "muted" | "unmuted":
+                self._mute(message["track"], message["type"] == "muted")
+            case "offer":
+                self._take_offer(message["track"], message["sdp"])
+            case "removed":
+                return SubCode.REMOVED
+            case "ended":
+                return SubCode.MEETING_ENDED
+            case "replaced":
+                return SubCode.DUPLICATE_IDENTITY
+        return None
+
+    def _report(self, event: ev.PlatformEvent) -> None:
+        if not self.over:
+            self._listener.event(event)
+
+    # --- people and tracks: what the room says against what we know
+
+    def _enter(self, people: list[dict[str, Any]]) -> None:
+        """Admitted, or back after a break: says what has changed since."""
+        self._report(ev.TransportBack() if self._admitted else ev.Admitted())
+        self._admitted = True
+        here = {person["participant"]: person for person in people}
+        tracks = {person["track"] for person in people if person["track"] is not None}
+        for track in [track for track in self._tracks if track not in tracks]:
+            self._close_track(track)
+        for participant in [participant for participant in self._names if participant not in here]:
+            del self._names[participant]
+            self._report(ev.ParticipantLeft(participant))
+        for participant, person in here.items():
+            self._join(participant, person["name"])
+            if person["track"] is not None:
+                self._open_track(person["track"], participant, person["muted"])
+
+    def _join(self, participant: str, name: str) -> None:
+        former = self._names.get(participant)
+        self._names[participant] = name
+        if former is None:
+            self._report(ev.ParticipantJoined(participant, name))
+        elif former != name:
+            self._report(ev.ParticipantRenamed(participant, name))
+
+    def _open_track(self, track: str, participant: str, muted: bool) -> None:
+        if track not in self._tracks:
+            self._tracks[track] = _Track()
+            self._report(ev.TrackOpened(track, participant))
+        self._mute(track, muted)
+
+    def _close_track(self, track: str) -> None:
+        if closed := self._tracks.pop(track, None):
+            if closed.receiver is not None and self._group is not None:
+                self._group.create_task(self._close(closed.receiver))
+            self._report(ev.TrackClosed(track))
+
+    def _mute(self, track: str, muted: bool) -> None:
+        known = self._tracks.get(track)
+        if known is not None and known.muted != muted:
+            known.muted = muted
+            self._report(ev.TrackMuted(track) if muted else ev.TrackUnmuted(track))
+
+    # --- media
+
+    def _take_offer(self, track: str, sdp: str) -> None:
+        from bot.drivers.webrtc import TrackReceiver
+        from common.webrtc import is_loopback
+
+        known, websocket = self._tracks.get(track), self._websocket
+        if known is None or websocket is None or self._group is None:
+            return
+        loopback = is_loopback(str(websocket.remote_address[0]))
+        # without media we hear nothing: a new connection is the cure
+        known.receiver = TrackReceiver(
+            track, self._audio, loopback=loopback, lost=lambda reason: websocket.transport.abort()
+        )
+        self._receivers.add(known.receiver)
+        self._group.create_task(self._answer(websocket, track, known.receiver, sdp))
+
+    async def _answer(self, websocket: ClientConnection, track: str, receiver: TrackReceiver, sdp: str) -> None:
+        try:
+            answer = await receiver.answer(sdp)
+            await websocket.send(json.dumps({"type": "answer", "track": track, "sdp": answer}))
+        except (ConnectionClosed, ValueError):  # a track that was closed meanwhile, or no connection any more
+            pass
+
+    def _audio(self, frame: AudioFrame) -> None:
+        track = self._tracks.get(frame.track_id)
+        if track is not None and not track.muted and not self.over:
+            self._listener.audio(frame)
+
+    async def _close(self, receiver: TrackReceiver) -> None:
+        await receiver.close()
+        self._receivers.discard(receiver)

@@ -1,0 +1,107 @@
+"""Why a bot ended: one closed table of sub-codes, each with its exit code and what to do about it.
+
+The table is the documentation: `docs/exit-codes.md` is generated from it. Codes may be added, never removed or renamed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Lifecycle states as the status wire spells them."""
+
+    JOINING = "joining"
+    AWAITING_ADMISSION = "awaiting_admission"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class SubCode(StrEnum):
+    """The public reason of an end, as it appears in status events and logs."""
+
+    LEFT_BY_COMMAND = "left_by_command"
+    MEETING_ENDED = "meeting_ended"
+    LEFT_ALONE = "left_alone"
+    STARTUP_ALONE = "startup_alone"
+    LEAVE_TIMEOUT = "leave_timeout"
+    MAX_DURATION = "max_duration"
+    INTERNAL_ERROR = "internal_error"
+    CONFIG_INVALID = "config_invalid"
+    CONFIG_UNREADABLE = "config_unreadable"
+    REDIS_UNREACHABLE = "redis_unreachable"
+    TRANSCRIBER_UNREACHABLE = "transcriber_unreachable"
+    TRANSCRIBER_REFUSED = "transcriber_refused"
+    CALLBACK_UNREACHABLE = "callback_unreachable"
+    ROOM_UNREACHABLE = "room_unreachable"
+    TOKEN_REFUSED = "token_refused"
+    TOKEN_EXPIRED = "token_expired"
+    JOIN_REFUSED = "join_refused"
+    JOIN_TIMEOUT = "join_timeout"
+    LOBBY_TIMEOUT = "lobby_timeout"
+    DUPLICATE_BOT = "duplicate_bot"
+    REMOVED = "removed"
+    DUPLICATE_IDENTITY = "duplicate_identity"
+    CONNECTION_LOST = "connection_lost"
+    INTERRUPTED = "interrupted"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One row of the table."""
+
+    exit_code: int
+    completed: bool
+    """True: the terminal status is `completed`, else `failed`."""
+    means: str
+    remedy: str
+
+
+MEANINGS: dict[SubCode, Meaning] = {
+    SubCode.LEFT_BY_COMMAND: Meaning(0, True, "A `leave` command arrived.", "Nothing to do."),
+    SubCode.MEETING_ENDED: Meaning(0, True, "The meeting was ended for everyone.", "Nothing to do."),
+    SubCode.LEFT_ALONE: Meaning(0, True, "Everyone else left.", "See `automaticLeave.everyoneLeftTimeout`."),
+    SubCode.STARTUP_ALONE: Meaning(0, True, "Nobody joined.", "See `automaticLeave.noOneJoinedTimeout`."),
+    SubCode.LEAVE_TIMEOUT: Meaning(0, True, "The planned time is over.", "See `automaticLeave.timeout`."),
+    SubCode.MAX_DURATION: Meaning(0, True, "The absolute cap on a meeting was reached.", "See `maxDurationMs`."),
+    SubCode.INTERNAL_ERROR: Meaning(1, False, "A bug in the bot.", "Report it with the log of the run."),
+    SubCode.CONFIG_INVALID: Meaning(2, False, "The configuration has errors; each is printed.", "`earshot validate`."),
+    SubCode.CONFIG_UNREADABLE: Meaning(2, False, "No configuration, or not JSON.", "Pass `--config` or `BOT_CONFIG`."),
+    SubCode.REDIS_UNREACHABLE: Meaning(
+        3, False, "Redis did not answer at the start.", "Check `redisUrl`, the network."
+    ),
+    SubCode.TRANSCRIBER_UNREACHABLE: Meaning(
+        3, False, "No transcriber answered at the start.", "Check `whisperLiveUrl` and the network."
+    ),
+    SubCode.TRANSCRIBER_REFUSED: Meaning(
+        3, False, "The transcriber answered and refused us.", "Read its message in the log: key, model or version."
+    ),
+    SubCode.CALLBACK_UNREACHABLE: Meaning(
+        3, False, "The status callback could not be reached at the start.", "Check the callback URL and the network."
+    ),
+    SubCode.ROOM_UNREACHABLE: Meaning(4, False, "The meeting server did not answer.", "Check `meetingUrl`."),
+    SubCode.TOKEN_REFUSED: Meaning(
+        4, False, "The meeting server refused the token.", "Check key, secret and room of the token."
+    ),
+    SubCode.TOKEN_EXPIRED: Meaning(4, False, "The room token has expired.", "Mint a new one."),
+    SubCode.JOIN_REFUSED: Meaning(4, False, "We were refused entry.", "Ask the host to admit the bot."),
+    SubCode.JOIN_TIMEOUT: Meaning(4, False, "Joining took too long.", "Check the network to the meeting server."),
+    SubCode.LOBBY_TIMEOUT: Meaning(
+        4, False, "Nobody admitted us from the lobby in time.", "See `automaticLeave.waitingRoomTimeout`."
+    ),
+    SubCode.DUPLICATE_BOT: Meaning(
+        4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."
+    ),
+    SubCode.REMOVED: Meaning(5, False, "The host removed the bot.", "Nothing to do; it does not come back by itself."),
+    SubCode.DUPLICATE_IDENTITY: Meaning(
+        5, False, "Somebody joined with the bot's identity.", "Give each bot its own identity."
+    ),
+    SubCode.CONNECTION_LOST: Meaning(
+        6, False, "The connection to the meeting was lost for good.", "Check the network; start a new bot."
+    ),
+    SubCode.INTERRUPTED: Meaning(130, True, "SIGINT (Ctrl-C).", "Nothing to do."),
+    SubCode.TERMINATED: Meaning(143, True, "SIGTERM (`docker stop`).", "Nothing to do."),
+}

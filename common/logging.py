@@ -1,0 +1,120 @@
+"""Logs on stderr: JSON lines for machines, colours for a terminal; no secret, no spoken word, one line per event."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from common.redact import MASK, Redactor, printable
+
+SPOKEN_KEYS = frozenset({"text", "words", "segments", "payload", "pcm"})
+"""What people said never reaches a log, whoever passes it."""
+SECRET_KEYS = frozenset(
+    {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
+    | {"authorization", "api_key", "apikey", "jwt"}
+)
+LONGEST_VALUE = 1_000
+"""Characters of one value."""
+LONGEST_TRACEBACK = 8_000
+MOST_ITEMS = 50
+"""Items of a list or keys of a mapping that are shown."""
+DEEPEST = 4
+
+
+class Sanitizer:
+    """A structlog processor: masks secrets, drops speech, cleans and caps every value.
+
+    Args:
+        secrets: Exact values that must not appear.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._redact = Redactor(secrets)
+
+    def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> EventDict:
+        """The event, fit to be written."""
+        return {
+            self._text(str(key)): self._traceback(value) if key == "exception" else self._value(key, value)
+            for key, value in event.items()
+            if key not in SPOKEN_KEYS
+        }
+
+    def _value(self, key: object, value: Any, depth: int = 0) -> Any:
+        if str(key).lower() in SECRET_KEYS and value is not None:
+            return MASK
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if depth < DEEPEST and isinstance(value, Mapping):
+            items = list(value.items())[:MOST_ITEMS]
+            return {self._text(str(k)): self._value(k, v, depth + 1) for k, v in items if k not in SPOKEN_KEYS}
+        if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
+            return [self._value(None, item, depth + 1) for item in list(value)[:MOST_ITEMS]]
+        if isinstance(value, Mapping | list | tuple | set | frozenset):
+            return f"({type(value).__name__} of {len(value)})"
+        return self._text(str(value))
+
+    def _text(self, text: str) -> str:
+        # Redaction comes before the cut, so that half a secret is not left over; a huge value is cut coarsely first.
+        return printable(self._redact(text[: 16 * LONGEST_VALUE]), LONGEST_VALUE)
+
+    def _traceback(self, value: Any) -> str:
+        return printable(self._redact(str(value)), LONGEST_TRACEBACK, keep_newlines=True)
+
+
+class _Forward(logging.Handler):
+    """Libraries that use the standard library's logging come out the same way, redacted alike."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands the record to structlog."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # arguments that do not fit the format
+            message = str(record.msg)
+        structlog.get_logger(record.name).log(
+            max(record.levelno, logging.DEBUG), message, logger=record.name, exc_info=record.exc_info
+        )
+
+
+def configure_logging(
+    level: str = "info", secrets: Iterable[str] = (), *, stream: TextIO | None = None, pretty: bool | None = None
+) -> None:
+    """Sets logging up for the whole process; may be called again once the configuration (and its secrets) is known.
+
+    Args:
+        level: debug, info, warning or error. Libraries are heard from warning on.
+        secrets: Values to mask.
+        stream: Where to; default stderr.
+        pretty: Colours and columns instead of JSON; default: when `stream` is a terminal.
+    """
+    output = stream or sys.stderr
+    if pretty is None:
+        pretty = output.isatty()
+    renderer: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if pretty
+        else [structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    number = getattr(logging, level.upper())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            Sanitizer(secrets),
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(output),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Forward)]:
+        root.removeHandler(handler)
+    root.addHandler(_Forward())
+    root.setLevel(max(number, logging.WARNING))

@@ -1,0 +1,52 @@
+"""A configuration error for people: which key, what stands there, what is allowed; secrets masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.redact import MASK, redact_url
+
+LONGEST_VALUE = 80
+"""Characters of a wrong value that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error of the configuration.
+
+    Args:
+        path: Where, such as `automaticLeave.timeout` or `whisperLiveUrl[1]`.
+        value: What stands there as JSON, secrets masked; `(missing)` when nothing does.
+        allowed: What may stand there.
+    """
+
+    path: str
+    value: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.value}; allowed: {self.allowed}"
+
+
+class ConfigError(EarshotError):
+    """The configuration cannot be used; `problems` has every reason, `warnings` what else was odd about it."""
+
+    def __init__(self, code: SubCode, problems: Sequence[Problem], warnings: Sequence[str] = ()) -> None:
+        count = f"{len(problems)} error{'s' if len(problems) != 1 else ''} in the configuration"
+        super().__init__(code, "\n".join([count, *(f"  {problem}" for problem in problems)]))
+        self.problems = list(problems)
+        self.warnings = list(warnings)
+
+
+def shown(value: object, secret: bool = False) -> str:
+    """A value as JSON for people: cut, URLs without credentials, secrets masked (a secret URL keeps its host)."""
+    if isinstance(value, str) and "://" in value:
+        value = redact_url(value)
+    elif secret:
+        return MASK
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

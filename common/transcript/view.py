@@ -1,0 +1,164 @@
+"""A transcript as people watch it: who said what, when; partials dim, finals solid. State first, rendering on top."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from bisect import insort
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from common.redact import printable
+
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
+MOST_ROWS = 5_000
+"""Rows kept; beyond it the earliest go."""
+LONGEST_NAME, LONGEST_TEXT = 24, 4_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One segment as shown. `start` in seconds since the meeting began; texts are safe for a terminal."""
+
+    start: float
+    segment_id: str
+    speaker: str
+    text: str
+    final: bool
+
+    @property
+    def clock(self) -> str:
+        """`mm:ss` of the start, or `h:mm:ss`."""
+        minutes, seconds = divmod(int(self.start), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
+
+    @property
+    def line(self) -> str:
+        """The row as plain text."""
+        return f"[{self.clock}] {self.speaker}: {self.text}"
+
+
+class TranscriptView:
+    """What is known of one meeting, from stream payloads and live messages in any order, as often as they come.
+
+    Args:
+        meeting_id: Messages of other meetings are ignored; None: take all.
+    """
+
+    def __init__(self, meeting_id: int | str | None = None) -> None:
+        self._meeting_id = None if meeting_id is None else str(meeting_id)
+        self._rows: dict[str, Row] = {}
+        self._ordered: list[Row] = []
+        self.started = False
+        """A `session_start` was seen."""
+        self.ended = False
+        """The latest session has ended."""
+
+    def apply(self, message: str | Mapping[str, Any]) -> list[Row]:
+        """Takes in a stream payload or a live message; returns the rows that it made final."""
+        value = _parse(message)
+        meeting = value.get("meeting")
+        meeting_id = meeting.get("id") if isinstance(meeting, Mapping) else value.get("meeting_id")
+        if self._meeting_id is not None and str(meeting_id) != self._meeting_id:
+            return []
+        match value.get("type"):
+            case "transcription":
+                segments = value.get("segments")
+                changed = [self._segment(segment) for segment in segments] if isinstance(segments, list) else []
+            case "transcript":
+                changed = [self._segment(value.get("segment"))]
+            case "session_start":
+                self.started, self.ended = True, False
+                return []
+            case "session_end":
+                self.ended = True
+                self._drop([row for row in self._ordered if not row.final])
+                return []
+            case _:
+                return []
+        return [row for row in changed if row is not None and row.final]
+
+    def _segment(self, segment: Any) -> Row | None:
+        """Takes one segment in; None when it is no news: a partial after its final, or a final seen before."""
+        row = _row(segment)
+        if row is None:
+            return None
+        known = self._rows.get(row.segment_id)
+        if known is not None:
+            if known.final:
+                return None
+            self._drop([known])
+        self._rows[row.segment_id] = row
+        insort(self._ordered, row)
+        if len(self._ordered) > MOST_ROWS:
+            self._drop(self._ordered[:1])
+        return row
+
+    def _drop(self, rows: list[Row]) -> None:
+        for row in rows:
+            del self._rows[row.segment_id]
+            self._ordered.remove(row)
+
+    def rows(self) -> list[Row]:
+        """All rows in order of their start."""
+        return list(self._ordered)
+
+    def render(self, width: int, height: int) -> Table:
+        """The last rows that fit `width` × `height` cells."""
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(no_wrap=True, max_width=LONGEST_NAME)
+        table.add_column(ratio=1)
+        for row in self._last(width, height):
+            style = "default" if row.final else "dim italic"
+            name = Text(row.speaker, style=f"bold {colour_of(row.speaker)}")
+            table.add_row(
+                f"[{row.clock}]".replace("[", r"\["), name, Text(row.text if row.final else f"{row.text} …", style)
+            )
+        return table
+
+    def _last(self, width: int, height: int) -> Iterator[Row]:
+        names = max((len(row.speaker) for row in self._ordered), default=0)
+        for_text = max(10, width - names - 12)
+        used, first = 0, len(self._ordered)
+        while first and used < height:
+            first -= 1
+            used += -(-(len(self._ordered[first].text) + 2) // for_text)
+        if used > height:
+            first += 1
+        return iter(self._ordered[first:])
+
+
+def colour_of(speaker: str) -> str:
+    """The speaker's colour: the same name always has the same."""
+    return COLOURS[zlib.crc32(speaker.encode("utf-8", "replace")) % len(COLOURS)]
+
+
+def _parse(message: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(message, str):
+        try:
+            value = json.loads(message)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+    return message
+
+
+def _row(segment: Any) -> Row | None:
+    if not isinstance(segment, Mapping):
+        return None
+    start, segment_id = segment.get("start"), segment.get("segment_id")
+    if not isinstance(start, int | float) or not isinstance(segment_id, str):
+        return None
+    return Row(
+        start=float(start),
+        segment_id=segment_id,
+        speaker=printable(str(segment.get("speaker") or "unknown"), LONGEST_NAME),
+        text=printable(str(segment.get("text") or "").strip(), LONGEST_TEXT),
+        final=segment.get("completed") is True,
+    )

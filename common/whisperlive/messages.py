@@ -1,0 +1,400 @@
+"""What WhisperLive messages say: the handshake and the segment, read and written with every value checked.
+
+Part of the wire format of `common/whisperlive/protocol.py`; pure.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+MAX_SAMPLE_INDEX = 1 << 53
+"""Sample indexes stay exact in every JSON reader."""
+MAX_HISTORY = 100
+"""The most completed segments that a client may have sent again."""
+VAD_OPTIONS = frozenset(
+    {"threshold", "neg_threshold", "onset", "offset", "min_speech_duration_ms", "max_speech_duration_s"}
+    | {"min_silence_duration_ms", "speech_pad_ms"}
+)
+"""Keys of `vad_parameters`: today's and, with onset and offset, the older ones."""
+AUDIO_FORMATS: Mapping[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "int16": np.dtype("<i2"),
+    "uint8": np.dtype("u1"),
+}
+MAX_TEXT = 1000
+"""Characters of a text and elements of a list in the first message that are kept: a prompt of a megabyte would be work
+for each pass, and models take about a hundred tokens."""
+LOUDEST_FLOAT = 100.0
+"""Float samples beyond this are not audio (full scale is 1.0), most likely int16 read as float32."""
+Samples = npt.NDArray[np.int16]
+
+
+class ProtocolError(ValueError):
+    """A message that breaks the wire format. Its text is meant for the peer's people."""
+
+    def __init__(self, message: str, *, fatal: bool = False, uid: str = "") -> None:
+        super().__init__(message)
+        self.fatal = fatal
+        """The connection cannot go on."""
+        self.uid = uid
+        """Whose first message it was, if that much could be read: stock clients hear only what carries their uid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where an earlier connection stopped."""
+
+    uid: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """The first message of a connection, a JSON object in a text frame. A key that is null counts as absent."""
+
+    uid: str
+    language: str | None = None
+    """None: to be detected."""
+    task: str = "transcribe"
+    model: str | None = None
+    use_vad: bool = True
+    send_last_n_segments: int = 10
+    no_speech_thresh: float = 0.45
+    clip_audio: bool = False
+    same_output_threshold: int = 10
+    enable_translation: bool = False
+    target_language: str = "fr"
+    hotwords: str | None = field(default=None, repr=False)
+    initial_prompt: str | None = field(default=None, repr=False)
+    vad_parameters: Mapping[str, float] | None = None
+    word_timestamps: bool = False
+    enable_diarization: bool = False
+    max_speakers: int = 10
+    audio_format: str = "float32"
+    extensions: frozenset[str] = frozenset()
+    allowed_languages: frozenset[str] = frozenset()
+    """The only ones that may be detected; empty: any. Stock servers ignore it."""
+    resume: Resume | None = None
+    platform: str | None = None
+    """This and the next four: the older fork, which requires the first four."""
+    meeting_url: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    meeting_id: str | int | None = None
+    transcription_tier: str | None = None
+
+    @classmethod
+    def parse(cls, message: str | bytes) -> Handshake:
+        """Reads a client's first message.
+
+        Raises:
+            ProtocolError: (fatal) naming every wrong key.
+        """
+        if isinstance(message, bytes):
+            raise ProtocolError("The first message must be a JSON object in a text frame, not binary.", fatal=True)
+        try:
+            data = json_object(message, "first message")
+        except ProtocolError as error:
+            raise ProtocolError(str(error), fatal=True) from None
+        values: dict[str, Any] = {}
+        problems = []
+        for key, read in _HANDSHAKE_KEYS.items():
+            if data.get(key) is None:
+                continue
+            try:
+                values[key] = read(data[key])
+            except ProtocolError as error:
+                problems.append(f"{key}: {error}")
+        if data.get("uid") is None:
+            problems.append("uid: missing (any text that is unique to this connection)")
+        if problems:
+            raise ProtocolError("Invalid first message. " + "; ".join(problems), fatal=True, uid=values.get("uid", ""))
+        return cls(**values)
+
+    def serialise(self) -> str:
+        """The text frame to send. Keys that stock clients do not send appear only when set."""
+        message = {key: getattr(self, key) for key in _STOCK_KEYS}
+        message |= {key: value for key in _FORK_KEYS if (value := getattr(self, key)) is not None}
+        if self.audio_format != "float32":
+            message["audio_format"] = self.audio_format
+        if self.extensions:
+            message["extensions"] = sorted(self.extensions)
+        if self.allowed_languages:
+            message["allowed_languages"] = sorted(self.allowed_languages)
+        if self.resume:
+            message["resume"] = {"uid": self.resume.uid, "sample": self.resume.sample}
+        return json.dumps(message)
+
+
+@dataclass(frozen=True, slots=True)
+class WireWord:
+    """One word with its times in seconds."""
+
+    word: str
+    start: float
+    end: float
+    probability: float = 0.0
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object."""
+        times = {"start": f"{self.start:.3f}", "end": f"{self.end:.3f}"}
+        return {"word": self.word, **times, "probability": round(self.probability, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class WireSegment:
+    """One stretch of text. Times are seconds on the connection's clock; strings with 3 decimals on the wire."""
+
+    start: float
+    end: float
+    text: str
+    """With its leading space: stock clients merge equal neighbours that have none."""
+    completed: bool
+    segment_id: str | None = None
+    language: str | None = None
+    words: tuple[WireWord, ...] | None = None
+    stable_len: int | None = None
+    """Of a partial: so many characters of the text will not change."""
+
+    @classmethod
+    def parse(cls, data: object) -> WireSegment:
+        """Reads one element of `segments`; unknown keys are fine. Raises ProtocolError."""
+        segment = mapping(data)
+        start, end = seconds(segment.get("start")), seconds(segment.get("end"))
+        if end < start:
+            raise ProtocolError(f"a segment ends ({end}) before it starts ({start})")
+        segment_id, language, words = (segment.get(key) for key in ("segment_id", "language", "words"))
+        stable_len = segment.get("stable_len")
+        return cls(
+            start=start,
+            end=end,
+            text=text(segment.get("text")),
+            completed=flag(segment.get("completed", False)),
+            segment_id=None if segment_id is None else text(segment_id),
+            language=None if language is None else text(language),
+            words=None if words is None else tuple(_word(word) for word in sequence(words)),
+            stable_len=None if stable_len is None else index(stable_len),
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object; keys that are None are left out."""
+        wire: dict[str, Any] = {"start": f"{self.start:.3f}", "end": f"{self.end:.3f}"}
+        wire |= {"text": self.text, "completed": self.completed}
+        if self.words is not None:
+            wire["words"] = [word.to_wire() for word in self.words]
+        if self.segment_id is not None:
+            wire["segment_id"] = self.segment_id
+        if self.language is not None:
+            wire["language"] = self.language
+        if self.stable_len is not None:
+            wire["stable_len"] = self.stable_len
+        return wire
+
+
+def read_samples(frame: bytes, sample_format: np.dtype[Any]) -> Samples:
+    """A binary frame as int16, shape (n,). Raises ProtocolError for odd lengths and values that are not audio."""
+    if len(frame) % sample_format.itemsize:
+        raise ProtocolError(f"A frame of {len(frame)} bytes is not a whole number of {sample_format.name} samples.")
+    samples = np.frombuffer(frame, sample_format)
+    if sample_format.kind == "f":
+        if not (samples.max(initial=0) <= LOUDEST_FLOAT and samples.min(initial=0) >= -LOUDEST_FLOAT):  # NaN is neither
+            raise ProtocolError("A frame holds NaN, infinity or absurd values: is it int16 sent as float32?")
+        scaled = samples * np.float32(32768)
+        return np.rint(scaled, out=scaled).clip(-32768, 32767, out=scaled).astype(np.int16)
+    if sample_format.kind == "u":
+        return (samples.astype(np.int16) - 128) << 8
+    return samples.astype(np.int16)
+
+
+# --- readers: a value, or ProtocolError ----------------------------------------------------------------------------
+
+
+def json_object(message: str, what: str) -> Mapping[str, Any]:
+    """Parses a JSON object. Python's NaN and Infinity too, as stock peers do: the readers below refuse them by name."""
+    try:
+        data = json.loads(message)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"The {what} is not JSON.") from None
+    if not isinstance(data, dict):
+        raise ProtocolError(f"The {what} is not a JSON object.")
+    return data
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """A JSON object."""
+    return value if isinstance(value, dict) else _wrong(value, "an object")
+
+
+def sequence(value: object) -> list[Any]:
+    """A JSON list."""
+    return value if isinstance(value, list) else _wrong(value, "a list")
+
+
+def text(value: object) -> str:
+    """Text."""
+    return value if isinstance(value, str) else _wrong(value, "text")
+
+
+def flag(value: object) -> bool:
+    """True or false."""
+    return value if isinstance(value, bool) else _wrong(value, "true or false")
+
+
+def index(value: object) -> int:
+    """A sample index."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SAMPLE_INDEX:
+        return value
+    return _wrong(value, "a whole number from 0 on")
+
+
+def number(value: object) -> float:
+    """A finite number, also as text: stock servers send times as strings."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            if math.isfinite(result := float(value)):
+                return result
+        except (ValueError, OverflowError):
+            pass
+    return _wrong(value, "a finite number")
+
+
+def seconds(value: object) -> float:
+    """A time from 0 on."""
+    result = number(value)
+    return result if result >= 0 else _wrong(value, "a time from 0 on")
+
+
+def _word(value: object) -> WireWord:
+    word = mapping(value)
+    return WireWord(
+        text(word.get("word")), seconds(word.get("start")), seconds(word.get("end")), number(word.get("probability", 0))
+    )
+
+
+def _name(value: object) -> str:
+    name = text(value)
+    return name if 0 < len(name) <= 256 and name.isprintable() else _wrong(value, "1 to 256 printable characters")
+
+
+def _language(value: object) -> str | None:
+    if text(value).lower() in ("", "auto"):
+        return None
+    return _code(value, "a language code such as en, or null")
+
+
+def _code(value: object, expected: str = "a language code such as en") -> str:
+    code = text(value).lower()
+    return code if re.fullmatch(r"[a-z]{2,3}", code) else _wrong(value, expected)
+
+
+def _codes(value: object) -> frozenset[str]:
+    return frozenset(_code(code) for code in sequence(value)[:MAX_TEXT])
+
+
+def _one_of(*allowed: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        return value if isinstance(value, str) and value in allowed else _wrong(value, "one of " + ", ".join(allowed))
+
+    return read
+
+
+def _whole(low: int, most: int) -> Callable[[object], int]:
+    """More than we grant is cut to that, as stock servers set no limit."""
+
+    def read(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= low:
+            return min(value, most)
+        return _wrong(value, f"a whole number from {low} on")
+
+    return read
+
+
+def _share(value: object) -> float:
+    result = number(value)
+    return min(result, 1.0) if result >= 0 else _wrong(value, "a number from 0 to 1")
+
+
+def _vad_parameters(value: object) -> Mapping[str, float] | None:
+    given = {key: setting for key, setting in mapping(value).items() if setting is not None}
+    if given.get("max_speech_duration_s") == math.inf:  # no limit: the default of the model library
+        del given["max_speech_duration_s"]
+    if unknown := sorted(given.keys() - VAD_OPTIONS):
+        raise ProtocolError(f"unknown {_shown(', '.join(unknown))}; known: {', '.join(sorted(VAD_OPTIONS))}")
+    return {key: seconds(setting) for key, setting in given.items()} or None
+
+
+def _extensions(value: object) -> frozenset[str]:
+    return frozenset(_start(name) for name in sequence(value)[:MAX_TEXT])
+
+
+def _resume(value: object) -> Resume:
+    resume = mapping(value)
+    return Resume(_name(resume.get("uid")), index(resume.get("sample")))
+
+
+def _meeting_id(value: object) -> str | int:
+    return index(value) if isinstance(value, int) else _start(value)
+
+
+def _start(value: object) -> str:
+    return text(value)[:MAX_TEXT]
+
+
+def _private(value: object) -> str:
+    """Text that must not be quoted: errors are logged."""
+    if not isinstance(value, str):
+        raise ProtocolError("expected text")
+    return value[:MAX_TEXT]
+
+
+def _wrong(value: object, expected: str) -> NoReturn:
+    raise ProtocolError(f"expected {expected}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    shown = ascii(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+_FORK_KEYS: Mapping[str, Callable[[object], Any]] = {
+    "platform": _start,
+    "meeting_url": _private,
+    "token": _private,
+    "meeting_id": _meeting_id,
+    "transcription_tier": _start,
+}
+_STOCK_KEYS: Mapping[str, Callable[[object], Any]] = {
+    "uid": _name,
+    "language": _language,
+    "task": _one_of("transcribe", "translate"),
+    "model": _start,
+    "use_vad": flag,
+    "send_last_n_segments": _whole(0, MAX_HISTORY),
+    "no_speech_thresh": _share,
+    "clip_audio": flag,
+    "same_output_threshold": _whole(0, 1000),
+    "enable_translation": flag,
+    "target_language": _start,
+    "hotwords": _private,
+    "initial_prompt": _private,
+    "vad_parameters": _vad_parameters,
+    "word_timestamps": flag,
+    "enable_diarization": flag,
+    "max_speakers": _whole(1, 100),
+}
+_HANDSHAKE_KEYS: Mapping[str, Callable[[object], Any]] = {
+    **_STOCK_KEYS,
+    **_FORK_KEYS,
+    "audio_format": _one_of(*AUDIO_FORMATS),
+    "extensions": _extensions,
+    "allowed_languages": _codes,
+    "resume": _resume,
+}

@@ -1,0 +1,365 @@
+"""The rehearsal room: a scripted meeting that bots join over real WebRTC (`earshot room SCRIPT --listen HOST:PORT`).
+
+Signalling is JSON over a websocket. The bot says `join {identity, name}`, answers each `offer {track, sdp}` with
+`answer {track, sdp}`, and says `leave`. The room says `lobby`, `admitted {participants}`, `refused`,
+`joined {participant, name}`, `renamed {participant, name}`, `left {participant}`,
+`track_opened {track, participant, muted}`, `muted {track}`, `unmuted {track}`, `track_closed {track}`, `removed`,
+`ended`, `replaced` (the same identity connected again). A room never learns what the bot makes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen_on
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from common.audio.opus import OpusEncoder
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from rehearsal.clips import RATE, Clip, load_script
+from rehearsal.microphone import FRAME, Microphone, Truth
+from rehearsal.peer import BotPeer
+from rehearsal.script import Action, Participant, Script
+
+TICK = FRAME / RATE
+JOIN_WITHIN = 10.0  # seconds a connection may take to say who it is
+
+
+@dataclass(slots=True)
+class Person:
+    """A participant as the room knows them now."""
+
+    participant: str
+    name: str
+    present: bool = False
+    muted: bool = False
+    track: str | None = None
+    microphone: Microphone = field(init=False)
+    encoder: OpusEncoder | None = None
+
+    def __post_init__(self) -> None:
+        self.microphone = Microphone(self.participant)
+
+
+class Room:
+    """A meeting that follows a script, or what a test makes it `perform`.
+
+    Args:
+        script: Who, and what happens when.
+        clips: The clips that the script names.
+        truth: Where rows of what was really said go, one JSON object per line; None: nowhere.
+    """
+
+    def __init__(self, script: Script, clips: dict[str, Clip], truth: TextIO | None = None) -> None:
+        self._script, self._clips, self._truth = script, clips, truth
+        self._people = {p.id: Person(p.id, p.name) for p in script.participants}
+        self._visits: dict[str, BotPeer] = {}
+        self._known: set[str] = set()  # identities admitted once: they come back without a lobby
+        self._tracks_opened = 0
+        self._cut_until = 0.0
+        self._with_track = script.with_track()
+        self.url = ""
+        """`rehearsal+ws://host:port`, once it listens."""
+        self.truth: list[Truth] = []
+        """Rows so far."""
+        self.admission: float | None = None
+        """Script time zero: monotonic seconds of the first admission."""
+        self.started, self.ended, self.open_lobby = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._vacant = asyncio.Event()
+        self._vacant.set()
+        for participant in script.from_start():
+            self._join(self._people[participant], publishes=participant in self._with_track)
+
+    # --- the meeting
+
+    async def play(self) -> None:
+        """From the first admission on: 50 frames a second on an absolute schedule, and the timeline's actions."""
+        await self.started.wait()
+        if self.admission is None:
+            raise AssertionError("started without an admission")
+        waiting = list(self._script.timeline)
+        frame = 0
+        while not self.ended.is_set():
+            while waiting and waiting[0].at <= frame * TICK:
+                self.perform(waiting.pop(0))
+            frame += 1
+            await asyncio.sleep(max(0.0, self.admission + frame * TICK - time.monotonic()))
+            self._send(frame - 1, max(0.0, time.monotonic() - self.admission - frame * TICK))
+
+    def perform(self, action: Action) -> None:
+        """Does one action now."""
+        match action.do:
+            case "cut":
+                self._cut_until = time.monotonic() + (action.seconds or 0.0)
+                for visit in list(self._visits.values()):
+                    visit.cut()
+            case "remove" | "end":
+                if action.do == "end":
+                    self.ended.set()
+                for visit in self._visits.values():
+                    visit.finish("removed" if action.do == "remove" else "ended")
+                    self._known.discard(visit.identity)
+            case _:
+                self._perform(action, self._people[action.who or ""])
+
+    def _perform(self, action: Action, person: Person) -> None:
+        match action.do:
+            case "join":
+                person.name = action.name or person.name
+                self._join(person, publishes=person.participant in self._with_track)
+            case "speak":
+                self.speak(person.participant, self._clips[action.clip or ""], action.text, action.at)
+            case "mute" | "unmute":
+                person.muted = action.do == "mute"
+                self._tell("muted" if person.muted else "unmuted", track=person.track)
+            case "rename":
+                person.name = action.name or person.name
+                self._tell("renamed", participant=person.participant, name=person.name)
+            case "leave":
+                self._leave(person)
+
+    def enter(self, participant: Participant, publishes: bool) -> None:
+        """Somebody who is not in the script joins now."""
+        person = self._people.setdefault(participant.id, Person(participant.id, participant.name))
+        person.name = participant.name
+        self._join(person, publishes)
+
+    def speak(self, who: str, clip: Clip, text: str | None = None, at: float | None = None) -> None:
+        """Begins a clip, at script time `at` or now."""
+        person = self._people[who]
+        if at is None:
+            at = 0.0 if self.admission is None else time.monotonic() - self.admission
+        self._tell_truth(person.microphone.speak(clip, round(at * RATE), text or clip.text, person.name))
+
+    def _join(self, person: Person, publishes: bool) -> None:
+        person.present, person.muted = True, False
+        self._tell("joined", participant=person.participant, name=person.name)
+        if publishes:
+            self._tracks_opened += 1
+            person.track = f"{person.participant}-{self._tracks_opened}"
+            person.encoder = OpusEncoder(RATE, fec=True, loss_percent=5, dtx=True)
+            for visit in self._admitted():
+                visit.open_track(person.track, person.participant, person.muted)
+
+    def _leave(self, person: Person) -> None:
+        self._tell_truth(person.microphone.stop())
+        person.present = False
+        if person.track is not None:
+            for visit in self._admitted():
+                visit.close_track(person.track)
+        person.track = person.encoder = None
+        self._tell("left", participant=person.participant)
+
+    def _send(self, frame: int, lag: float) -> None:
+        for person in self._people.values():
+            if person.track is None or person.encoder is None:
+                continue
+            if not person.muted:
+                payload = person.encoder.encode(person.microphone.capture(frame))
+                if len(payload) > 2:  # shorter: nothing to be sent (DTX)
+                    for visit in self._visits.values():
+                        visit.push(person.track, frame * FRAME, payload)
+            self._tell_truth(person.microphone.captured(frame, not person.muted, lag, time.time()))
+
+    def _tell_truth(self, rows: list[Truth]) -> None:
+        self.truth += rows
+        if self._truth is not None:
+            for row in rows:
+                self._truth.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                self._truth.flush()
+
+    async def emptied(self, within: float = 2.0) -> None:
+        """Waits until the last bot has gone, but not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._vacant.wait()
+
+    # --- its visitors
+
+    def _admitted(self) -> list[BotPeer]:
+        return [visit for visit in self._visits.values() if visit.admitted]
+
+    def _tell(self, kind: str, **content: str | None) -> None:
+        for visit in self._admitted():
+            visit.tell(kind, **content)
+
+    def door(self, websocket: ServerConnection, request: Request) -> Response | None:
+        """Answers HTTP: 503 while the network is cut."""
+        if time.monotonic() < self._cut_until:
+            return websocket.respond(503, "the script has cut the network\n")
+        return None
+
+    async def visit(self, websocket: ServerConnection) -> None:
+        """One bot's connection, from its first message to its end."""
+        try:
+            async with asyncio.timeout(JOIN_WITHIN):
+                message = json.loads(await websocket.recv())
+            identity = str(message["identity"]) if message["type"] == "join" else ""
+        except (ConnectionClosed, TimeoutError, ValueError, TypeError, KeyError):
+            identity = ""
+        if not identity:
+            await websocket.close(1008, "the first message must be join {identity, name}")
+            return
+        visit = BotPeer(identity, websocket)
+        if former := self._visits.get(identity):
+            former.finish("replaced")
+        self._visits[identity] = visit
+        self._vacant.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                lobby = group.create_task(self._lobby(visit))
+                await visit.run()
+                lobby.cancel()
+        finally:
+            if self._visits.get(identity) is visit:
+                del self._visits[identity]
+            if not self._visits:
+                self._vacant.set()
+
+    async def _lobby(self, visit: BotPeer) -> None:
+        lobby = self._script.lobby
+        if lobby is not None and visit.identity not in self._known:
+            visit.tell("lobby")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(lobby.delay):
+                    await self.open_lobby.wait()
+            if lobby.then == "refuse":
+                visit.finish("refused")
+                return
+            if lobby.then == "ignore":
+                await self.open_lobby.wait()
+        if self.ended.is_set():
+            visit.finish("ended")
+        else:
+            self._admit(visit)
+
+    def _admit(self, visit: BotPeer) -> None:
+        self._known.add(visit.identity)
+        if self.admission is None:
+            self.admission = time.monotonic()
+            self.started.set()
+        people = [
+            {"participant": p.participant, "name": p.name, "track": p.track, "muted": p.muted}
+            for p in self._people.values()
+            if p.present
+        ]
+        visit.tell("admitted", participants=people)
+        visit.admitted = True
+        for person in self._people.values():
+            if person.track is not None:
+                visit.offer(person.track)
+
+
+@asynccontextmanager
+async def serve(
+    script: Script, clips: dict[str, Clip], host: str = "127.0.0.1", port: int = 0, truth: TextIO | None = None
+) -> AsyncIterator[Room]:
+    """A room that listens; port 0 takes a free one. Closes every connection at the end.
+
+    Raises:
+        EarshotError: CONFIG_INVALID when it cannot listen there.
+    """
+    room = Room(script, clips, truth)
+    try:
+        server = await listen_on(
+            room.visit,
+            host,
+            port,
+            process_request=room.door,
+            compression=None,
+            max_size=256 * 1024,
+            ping_interval=5,
+            ping_timeout=5,
+            close_timeout=1,
+        )
+    except OSError as error:
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen: no room at {host}:{port}: {error}") from None
+    address = server.sockets[0].getsockname()
+    room.url = f"rehearsal+ws://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
+    playing = asyncio.create_task(room.play())
+    playing.add_done_callback(lambda _: room.ended.set())  # also when it fails: nobody waits for ever
+    try:
+        yield room
+    finally:
+        playing.cancel()
+        server.close()
+        await server.wait_closed()
+        with suppress(asyncio.CancelledError):
+            await playing
+
+
+def main(script: str, listen: str, truth: str | None = None, owned: bool = False) -> int:
+    """`earshot room`: plays a script until its end, SIGINT or SIGTERM. Prints the room's URL when it listens.
+
+    Args:
+        script: Path of the script.
+        listen: `host:port`; port 0 takes a free one.
+        truth: Path of the file for rows of what was really said.
+        owned: Also end when standard input closes, that is with the process that started the room.
+
+    Returns:
+        The process exit status.
+    """
+    try:
+        return asyncio.run(_main(Path(script), listen, truth, owned))
+    except EarshotError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+
+
+async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
+    script, clips = load_script(path)
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit() or int(port) > 65_535:
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen {listen}: allowed: HOST:PORT, such as 127.0.0.1:9300")
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    received: list[int] = []
+
+    def stop(code: int) -> None:
+        received.append(code)
+        stopped.set()
+
+    def owner_gone() -> None:
+        if os.read(0, 1024) == b"":
+            loop.remove_reader(0)
+            stop(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, 128 + number)
+    if owned:
+        loop.add_reader(0, owner_gone)
+    try:
+        rows = open(truth, "w", encoding="utf-8") if truth else None  # noqa: ASYNC230, SIM115 (once, before it opens)
+    except OSError as error:
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--truth: {error}") from None
+    try:
+        async with serve(script, clips, host.strip("[]") or "127.0.0.1", int(port), rows) as room:
+            sys.stdout.write(f"{room.url}\n")
+            sys.stdout.flush()
+            async with asyncio.TaskGroup() as group:
+                waits = [group.create_task(event.wait()) for event in (stopped, room.ended)]
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+            if room.ended.is_set():
+                await room.emptied()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # we are on our way out: a late one must not find a closed loop
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        if rows is not None:
+            rows.close()
+    return received[0] if received else 0

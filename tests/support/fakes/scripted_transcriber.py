@@ -1,0 +1,86 @@
+"""A fake transcriber for faults: speaks the wire format, and says of each utterance how long it was instead of what.
+
+Scripted, not a mock: it counts and keeps every sample that it hears, per lane clock, so that lost, doubled or reordered
+audio is an exact comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from common.whisperlive.protocol import EXTENSIONS, Audio, EndOfAudio, Opened, ServerProtocol, UtteranceEnd, WireSegment
+
+RATE = 16_000
+
+
+@dataclass
+class ScriptedTranscriber:
+    """What the server does, and what it heard."""
+
+    offered: frozenset[str] = EXTENSIONS
+    answers: bool = True
+    """False: takes audio and never says anything (a frozen server that still answers pings)."""
+    refuse: str = ""
+    full: bool = False
+    connections: int = 0
+    handshakes: list[Opened] = field(default_factory=list)
+    heard: dict[int, NDArray[np.int16]] = field(default_factory=dict)
+    """First sample on the connection's clock → samples of each finished or broken utterance."""
+    url: str = ""
+    _sockets: set[ServerConnection] = field(default_factory=set)
+
+    async def cut(self) -> None:
+        """Breaks every connection without a goodbye."""
+        for socket in list(self._sockets):
+            socket.transport.abort()
+
+    async def __call__(self, socket: ServerConnection) -> None:
+        """Serves one connection."""
+        self.connections += 1
+        self._sockets.add(socket)
+        try:
+            await self._converse(socket, ServerProtocol(self.offered))
+        except ConnectionClosed:
+            pass
+        finally:
+            self._sockets.discard(socket)
+
+    async def _converse(self, socket: ServerConnection, protocol: ServerProtocol) -> None:
+        pcm, first = np.zeros(0, np.int16), 0
+        async for message in socket:
+            for event in protocol.receive(message):
+                match event:
+                    case Opened():
+                        self.handshakes.append(event)
+                        if self.refuse or self.full:
+                            await socket.send(protocol.wait(1.0) if self.full else protocol.refuse(self.refuse))
+                            return
+                        for reply in protocol.ready():
+                            await socket.send(reply)
+                        first = protocol.clock_start
+                    case Audio(_, samples):
+                        pcm = np.concatenate([pcm, samples])
+                        self.heard[first] = pcm
+                    case UtteranceEnd(sample) if self.answers:
+                        text = f" {len(pcm)} samples"
+                        segment = WireSegment(first / RATE, sample / RATE, text, True, f"{protocol.uid}:{first}", "en")
+                        for reply in (*protocol.segments([segment]), *protocol.acked(sample)):
+                            await socket.send(reply)
+                        pcm, first = np.zeros(0, np.int16), sample
+                    case EndOfAudio():
+                        return
+
+
+@asynccontextmanager
+async def scripted_transcriber(server: ScriptedTranscriber, port: int = 0) -> AsyncIterator[Server]:
+    """Listens on loopback; sets `server.url`."""
+    async with serve(server, "127.0.0.1", port, compression=None) as listening:
+        server.url = f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
+        yield listening

@@ -1,0 +1,173 @@
+"""Rooms of a real livekit-server, directed by tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import SecretStr
+
+from bot.config.settings import BotConfig, LiveKitSettings
+from rehearsal.clips import RATE
+from rehearsal.livekit.guest import Guest
+from rehearsal.livekit.server import LiveKitServer, as_host
+
+NEVER = "redis://127.0.0.1:1"
+
+
+def bot_config(server: LiveKitServer, room: str, **settings: Any) -> BotConfig:
+    """A configuration that mints its token for `room`; `settings` override, `livekit: None` drops the minting."""
+    mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret))
+    usual: dict[str, Any] = {
+        "platform": "livekit",
+        "meeting_url": server.url,
+        "connection_id": "bot-1",
+        "livekit": mint,
+    }
+    links: dict[str, Any] = {"redis_url": NEVER, "transcriber_urls": ("ws://127.0.0.1:1",)}
+    return BotConfig(**(usual | links | settings))
+
+
+def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
+    """A sine of a quarter of full scale at 48 kHz; 0 Hz: digital zeros."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    return (8000 * np.sin(2 * np.pi * hertz * t)).astype(np.int16)
+
+
+class DirectedRoom:
+    """A room of a real livekit-server, directed step by step (`tests.platforms.contract.Room`)."""
+
+    def __init__(self, server: LiveKitServer, door: Door) -> None:
+        self.server = server
+        self.name = f"room-{uuid4().hex[:8]}"
+        self.guests: dict[str, Guest] = {}
+        self._door = door
+        self._tones: dict[str, float] = {}
+        self._microphones: dict[str, asyncio.Task[None]] = {}
+
+    def config(self) -> BotConfig:
+        return bot_config(self.server, self.name, meeting_url=self._door.url)
+
+    async def join(self, who: str, name: str, *, publishes: bool = True, **claims: Any) -> None:
+        guest = self.guests[who] = Guest(who, name)
+        await guest.join(self.server, self.name, **claims)
+        if publishes:
+            self._tones[who] = 0
+            await guest.publish()
+            self._microphones[who] = asyncio.create_task(self._speak(guest))
+
+    async def _speak(self, guest: Guest) -> None:
+        while True:
+            await guest.speak(tone(self._tones[guest.identity], 0.1), wait=False)
+
+    async def tone(self, who: str, hertz: float) -> None:
+        self._tones[who] = hertz
+
+    async def mute(self, who: str) -> None:
+        self.guests[who].mute()
+
+    async def unmute(self, who: str) -> None:
+        self.guests[who].unmute()
+
+    async def rename(self, who: str, name: str) -> None:
+        await self.guests[who].rename(name)
+
+    async def leave(self, who: str) -> None:
+        if who in self._microphones:
+            microphone = self._microphones.pop(who)
+            microphone.cancel()
+            await asyncio.wait([microphone])
+        await self.guests.pop(who).leave()
+
+    async def admit(self) -> None:
+        raise AssertionError("LiveKit has no lobby")
+
+    async def cut(self, seconds: float, dropping: bool = True) -> None:
+        await self._door.shut(seconds, dropping)
+
+    async def remove_bot(self) -> None:
+        await as_host(self.server, "RemoveParticipant", room=self.name, identity="bot-1")
+
+    async def end(self) -> None:
+        await as_host(self.server, "DeleteRoom", room=self.name)
+
+
+class Door:
+    """A TCP proxy before the server's signalling, which can be shut."""
+
+    def __init__(self, server: LiveKitServer) -> None:
+        self._host, self._port = server.url.removeprefix("ws://").split(":")
+        self._open = asyncio.Event()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self.url = ""
+
+    async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carries one connection to the server, or none while shut."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        if not self._open.is_set():
+            writer.close()
+            return
+        inner, outer = await asyncio.open_connection(self._host, int(self._port))
+        ends = {writer, outer}
+        self._connections |= ends
+        try:
+            async with asyncio.TaskGroup() as ways:  # when one breaks, the other ends too
+                ways.create_task(_carry(reader, outer))
+                ways.create_task(_carry(inner, writer))
+        except* OSError:
+            pass
+        finally:
+            for end in ends:
+                end.transport.abort()
+            self._connections -= ends
+
+    async def shut(self, seconds: float, dropping: bool = True) -> None:
+        """Lets nobody in for so long; with `dropping` it breaks every connection, too."""
+        self._open.clear()
+        for writer in self._connections if dropping else ():
+            writer.transport.abort()
+        await asyncio.sleep(seconds)
+        self._open.set()
+
+    @asynccontextmanager
+    async def standing(self) -> AsyncIterator[Door]:
+        """The door on a free port of the server's address."""
+        self._open.set()
+        proxy = await asyncio.start_server(self.enter, self._host, 0)
+        self.url = f"ws://{self._host}:{proxy.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            proxy.close()
+            for writer in self._connections:
+                writer.transport.abort()
+            if self._serving:  # one that is still connecting ends by itself: cancelling it there would leak its socket
+                await asyncio.wait(set(self._serving), timeout=2)
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
+    """A fresh, empty room; everybody leaves it at the end."""
+    async with Door(server).standing() as door:
+        room = DirectedRoom(server, door)
+        try:
+            yield room
+        finally:
+            for who in list(room.guests):
+                await room.leave(who)

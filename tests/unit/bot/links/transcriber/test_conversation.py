@@ -1,0 +1,329 @@
+"""One connection of a lane, against the server's side of the wire format and against a stock server's messages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.audio.replay import SAMPLE_RATE, Replay
+from bot.links.transcriber.conversation import (
+    EXTENSIONS,
+    FRAME,
+    STOCK_PATIENCE,
+    STOCK_SILENCE,
+    Conversation,
+    LaneDecided,
+    LaneNews,
+    LaneText,
+)
+from common.whisperlive.protocol import (
+    Audio,
+    Handshake,
+    ProtocolError,
+    Ready,
+    Refused,
+    Resume,
+    ServerProtocol,
+    UtteranceEnd,
+    Wait,
+    WireSegment,
+)
+
+THRESHOLD = 2
+"""Identical partials after which a stock server is asked to complete them."""
+
+
+def ramp(length: int) -> NDArray[np.int16]:
+    """Samples that say their own position."""
+    return (np.arange(length) % 30000).astype(np.int16)
+
+
+@dataclass
+class Wire:
+    """A session and the server's side, message by message."""
+
+    replay: Replay
+    offered: frozenset[str] = EXTENSIONS
+    resume: int = 0
+    heard: list[Audio | UtteranceEnd] = field(default_factory=list)
+    news: list[LaneNews] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        resume = Resume("before", self.resume) if self.resume else None
+        self.session = Conversation(
+            self.replay, Handshake("u", same_output_threshold=THRESHOLD, extensions=EXTENSIONS, resume=resume)
+        )
+        self.server = ServerProtocol(self.offered)
+        self.server.receive(self.session.hello())
+        self.say(*self.server.ready())
+
+    def say(self, *messages: str) -> None:
+        """The server sends."""
+        for message in messages:
+            self.news += self.session.receive(message)
+
+    def pump(self, now: float = 0.0) -> None:
+        """The session sends all it has."""
+        while (message := self.session.next_message(now)) is not None:
+            for event in self.server.receive(message[0]):
+                assert isinstance(event, Audio | UtteranceEnd)
+                self.heard.append(event)
+
+    @property
+    def samples(self) -> NDArray[np.int16]:
+        """All audio that the server heard."""
+        return np.concatenate([event.samples for event in self.heard if isinstance(event, Audio)] or [ramp(0)])
+
+
+def segment(start: float, end: float, text: str = " hi", completed: bool = True) -> WireSegment:
+    """One segment in seconds."""
+    return WireSegment(start, end, text, completed)
+
+
+def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
+    """Audio in messages of at most 100 ms, bit-exact; then the end, at the right sample."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(4000))
+    replay.mark_end()
+    wire.pump()
+    wire.pump()
+    assert np.array_equal(wire.samples, ramp(4000))
+    assert all(len(event.samples) <= FRAME for event in wire.heard if isinstance(event, Audio))
+    assert [event.sample for event in wire.heard if isinstance(event, UtteranceEnd)] == [4000]
+    assert wire.session.next_message(0) is None
+
+
+def test_two_utterances_are_told_apart() -> None:
+    """No frame reaches across the end of an utterance."""
+    replay = Replay()
+    wire = Wire(replay)
+    for _ in range(2):
+        replay.append(ramp(2000))
+        replay.mark_end()
+    wire.pump()
+    kinds = ["end" if isinstance(event, UtteranceEnd) else len(event.samples) for event in wire.heard]
+    assert kinds == [1600, 400, "end", 1600, 400, "end"]
+
+
+def test_text_and_decisions_come_on_the_lanes_clock() -> None:
+    """Seconds of the server become lane samples, and an acknowledgement frees the replay buffer."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump()
+    wire.say(*wire.server.segments([segment(0.25, 0.75)]), *wire.server.acked(SAMPLE_RATE))
+    text, decided = wire.news[-2:]
+    assert isinstance(text, LaneText)
+    assert (text.start, text.end) == (4000, 12000)
+    assert decided == LaneDecided(SAMPLE_RATE)
+    assert len(replay) == 0
+    wire.say(*wire.server.acked(SAMPLE_RATE))
+    assert wire.news[-1] == LaneDecided(SAMPLE_RATE)
+    assert len(wire.news) == 3
+
+
+def test_a_new_connection_sends_what_is_undecided_and_keeps_the_clock() -> None:
+    """After a break the same lane times come back for the same audio, and the end is said again."""
+    replay = Replay()
+    replay.append(ramp(8000))
+    replay.mark_end()
+    first = Wire(replay)
+    first.pump()
+    first.say(*first.server.acked(3000))
+    second = Wire(replay, resume=replay.start)
+    second.pump()
+    assert np.array_equal(second.samples, ramp(8000)[3000:])
+    assert [event.sample for event in second.heard if isinstance(event, UtteranceEnd)] == [8000]
+    second.say(*second.server.segments([segment(0.25, 0.5)]))
+    text = second.news[-1]
+    assert isinstance(text, LaneText)
+    assert (text.start, text.end) == (4000, 8000)
+
+
+def test_dropped_audio_is_not_sent() -> None:
+    """What fell out of the full buffer before it could be sent is skipped, and what remains maps exactly."""
+    replay = Replay()
+    wire = Wire(replay)
+    for _ in range(61):
+        replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    assert len(wire.samples) == 60 * SAMPLE_RATE
+    wire.say(*wire.server.segments([segment(0.0, 1.0)]))
+    text = wire.news[-1]
+    assert isinstance(text, LaneText)
+    assert text.start == SAMPLE_RATE
+
+
+def test_a_server_without_extensions_hears_silence_after_an_utterance() -> None:
+    """Float frames, three seconds of zeros instead of control messages, and times that skip them."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump()
+    assert len(wire.samples) == SAMPLE_RATE + STOCK_SILENCE
+    assert not wire.samples[SAMPLE_RATE:].any()
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 0.9, completed=False).to_wire()]}))
+    assert len(replay) == SAMPLE_RATE
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.4).to_wire()]}))
+    text, decided = wire.news[-2:]
+    assert isinstance(text, LaneText)
+    assert (text.start, text.end) == (1600, SAMPLE_RATE)
+    assert decided == LaneDecided(SAMPLE_RATE)
+    replay.append(ramp(1600))
+    wire.pump()
+    wire.say(json.dumps({"uid": "u", "segments": [segment(4.05, 4.1).to_wire()]}))
+    text = wire.news[-2]
+    assert isinstance(text, LaneText)
+    assert (text.start, text.end) == (SAMPLE_RATE + 800, SAMPLE_RATE + 1600)
+
+
+def test_a_stock_server_that_finds_no_words_has_its_time() -> None:
+    """Noise is decided by patience, and only once."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    replay.append(ramp(1600))
+    replay.mark_end()
+    wire.pump(now=10.0)
+    assert list(wire.session.due(10.0 + STOCK_PATIENCE - 0.1)) == []
+    assert list(wire.session.due(10.0 + STOCK_PATIENCE)) == [LaneDecided(1600)]
+    assert list(wire.session.due(100.0)) == []
+
+
+def test_an_early_segment_of_a_stock_server_decides_only_its_own_part() -> None:
+    """A completed segment in the middle frees the audio before its end."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    replay.append(ramp(2 * SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump()
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.0, 0.5).to_wire()]}))
+    assert wire.news[-1] == LaneDecided(8000)
+    assert (replay.start, len(replay)) == (8000, 2 * SAMPLE_RATE - 8000)
+
+
+def test_other_news_pass_through_and_nonsense_raises() -> None:
+    """Ready, full and refused reach the caller; text before any audio is nobody's; a bad message is an error."""
+    wire = Wire(Replay())
+    assert isinstance(wire.news[0], Ready)
+    assert wire.session.ready
+    wire.say(wire.server.wait(2.0), wire.server.refuse("no"))
+    assert wire.news[1:] == [Wait(2.0), Refused("no")]
+    wire.say(*wire.server.segments([segment(0, 1)]), *wire.server.acked(5))
+    assert len(wire.news) == 3
+    with pytest.raises(ProtocolError):
+        wire.say("{")
+
+
+def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
+    """What a stock server's message means."""
+    before = len(wire.news)
+    wire.say(json.dumps({"uid": "u", "segments": [one.to_wire() for one in segments]}))
+    return wire.news[before:]
+
+
+def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
+    """The completed texts in it."""
+    return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
+
+
+def stock(*seconds: float) -> Wire:
+    """A stock server that has heard utterances of these lengths, each with its silence."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    for length in seconds:
+        replay.append(ramp(int(length * SAMPLE_RATE)))
+        replay.mark_end()
+    wire.pump()
+    return wire
+
+
+def test_what_a_stock_server_says_again_is_no_news() -> None:
+    """Its last completed segments come with every message."""
+    wire = stock(1)
+    first = segment(0.1, 0.9)
+    assert finals(hears(wire, first)) == [(1600, 14400, " hi")]
+    assert hears(wire, first) == []
+    wire.replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    second = segment(4.2, 4.6, " there")
+    assert finals(hears(wire, first, second)) == [(SAMPLE_RATE + 3200, SAMPLE_RATE + 9600, " there")]
+
+
+def test_a_stock_servers_segment_begins_no_earlier_than_what_is_decided() -> None:
+    """It starts where the one before ended, silence included, which would give a short word to the wrong utterance."""
+    wire = stock(1, 1)
+    hears(wire, segment(0.0, 0.8))
+    assert finals(hears(wire, segment(0.8, 4.3, " no"))) == [(SAMPLE_RATE, SAMPLE_RATE + 4800, " no")]
+
+
+def test_a_segment_at_the_end_does_not_decide_what_a_partial_still_holds() -> None:
+    """The last short word is not given up because the sentence before it ended close to the end."""
+    wire = stock(2)
+    news = hears(wire, segment(0.0, 1.6, " are you"), segment(1.6, 1.9, " ready", completed=False))
+    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(25600)]
+    news = hears(wire, segment(0.0, 1.6, " are you"), segment(1.6, 1.9, " ready"))
+    assert finals(news) == [(25600, 30400, " ready")]
+    assert news[-1] == LaneDecided(2 * SAMPLE_RATE)
+
+
+def test_a_partial_of_the_next_utterance_leaves_the_first_decided() -> None:
+    """It lies behind the end, so nothing of the first is left."""
+    wire = stock(1, 1)
+    news = hears(wire, segment(0.0, 0.9), segment(4.1, 4.9, " more", completed=False))
+    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(SAMPLE_RATE)]
+
+
+def test_each_end_is_decided_by_a_segment_near_it() -> None:
+    """Also when later ends have been told meanwhile."""
+    wire = stock(1, 1)
+    assert hears(wire, segment(0.0, 0.9))[-1] == LaneDecided(SAMPLE_RATE)
+    assert hears(wire, segment(4.0, 4.9))[-1] == LaneDecided(2 * SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("how", ["gone", "next", "quiet"])
+def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
+    """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
+    wire = stock(1, 1, 1)
+    done, again = segment(0.0, 0.9), segment(4.0, 4.9, completed=False)
+    hears(wire, done)
+    for _ in range(THRESHOLD + 1):
+        assert finals(hears(wire, done, again)) == []
+    match how:
+        case "gone":
+            news = hears(wire, done)
+        case "next":
+            news = hears(wire, done, segment(4.85, 8.5, " more", completed=False))
+        case _:
+            assert list(wire.session.due(10.0)) == []
+            news = list(wire.session.due(10.0 + STOCK_PATIENCE))
+    assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
+    assert LaneDecided(2 * SAMPLE_RATE) in news
+
+
+def test_a_partial_that_came_and_went_is_not_completed() -> None:
+    """Nor one whose text kept changing: the server had not made up its mind."""
+    wire = stock(1, 1)
+    done = segment(0.0, 0.9)
+    hears(wire, done)
+    for count in range(THRESHOLD + 1):
+        hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
+    assert hears(wire, done) == []
+    assert list(wire.session.due(0.0)) == []
+    assert list(wire.session.due(STOCK_PATIENCE)) == [LaneDecided(2 * SAMPLE_RATE)]
+
+
+def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
+    """Patience begins again with each; a final after it is still told."""
+    wire = stock(1)
+    for now in range(0, 30, 5):
+        hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
+        assert list(wire.session.due(float(now))) == []
+    assert list(wire.session.due(25.0 + STOCK_PATIENCE)) == [LaneDecided(SAMPLE_RATE)]
+    assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]

@@ -1,0 +1,111 @@
+"""The streaming Silero model against faster-whisper's own one-shot one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.audio.silero import FRAME, SileroModel, bundled_model
+
+
+@pytest.fixture(scope="module")
+def model() -> SileroModel:
+    """The shared session."""
+    return SileroModel()
+
+
+def babble(seconds: float, seed: int) -> NDArray[np.float32]:
+    """A voiced sound: harmonics of a moving pitch, in syllables of 4 Hz, with pauses and faint noise."""
+    rng = np.random.default_rng(seed)
+    n = int(seconds * 16_000) // FRAME * FRAME
+    time = np.arange(n) / 16_000
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * time)) / 16_000
+    voice = sum(np.sin(k * phase) / k for k in range(1, 25))
+    envelope = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1) * (np.sin(2 * np.pi * 0.4 * time) > -0.3)
+    sound = 0.2 * voice * envelope + 0.003 * rng.standard_normal(n)
+    return np.asarray(np.clip(sound, -1, 1), np.float32)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_streaming_equals_one_shot(model: SileroModel, seed: int) -> None:
+    """Frame by frame, with state and context carried, gives what the whole clip at once gives."""
+    from faster_whisper.vad import get_vad_model
+
+    sound = babble(4, seed)
+    stream = model.stream()
+    streamed = [stream(frame) for frame in sound.reshape(-1, FRAME)]
+    one_shot = get_vad_model()(sound.copy()).reshape(-1)
+    assert max(streamed) > 0.3
+    # faster-whisper zeroes the last 64 samples of its input; the last frame is not comparable.
+    np.testing.assert_allclose(streamed[:-1], one_shot[:-1], atol=2e-3)
+
+
+def test_streams_do_not_share_state(model: SileroModel) -> None:
+    """A second stream on the same session starts fresh, whatever the first one heard."""
+    sound = babble(2, 3).reshape(-1, FRAME)
+    alone = model.stream()
+    expected = [alone(frame) for frame in sound]
+    first, second = model.stream(), model.stream()
+    assert [(first(frame), second(frame))[1] for frame in sound] == pytest.approx(expected, abs=1e-6)
+    fresh = model.stream()
+    assert [fresh(frame) for frame in sound] == pytest.approx(expected, abs=1e-6)
+
+
+def test_silence_and_noise_are_not_speech(model: SileroModel) -> None:
+    """Digital zeros and steady noise stay far below any threshold."""
+    rng = np.random.default_rng(0)
+    for sound in (np.zeros(FRAME * 40), rng.normal(0, 0.01, FRAME * 40)):
+        stream = model.stream()
+        assert max(stream(frame) for frame in sound.astype(np.float32).reshape(-1, FRAME)) < 0.3
+
+
+def test_a_path_of_ones_own(tmp_path: Path) -> None:
+    """Another copy of the model can be named."""
+    copy = tmp_path / "vad.onnx"
+    copy.write_bytes(bundled_model().read_bytes())
+    assert SileroModel(copy).stream()(np.zeros(FRAME, np.float32)) < 0.3
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("faster_whisper", None), "empty"])
+def test_missing_model_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spec: ModuleSpec | str | None
+) -> None:
+    """Without the package, or with one that lacks the file, the error names the file and the remedy."""
+    if spec == "empty":
+        spec = ModuleSpec("faster_whisper", None, is_package=True)
+        spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    with pytest.raises(FileNotFoundError, match=r"silero_vad_v6\.onnx.*faster-whisper"):
+        bundled_model()
+
+
+def test_faster_whisper_is_not_imported() -> None:
+    """The bot installs the wheel for this one file, without what faster-whisper needs to be imported."""
+    code = "import sys; from common.audio.silero import *; SileroModel(); sys.exit('faster_whisper' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_it_leaves_no_telemetry_behind(tmp_path: Path) -> None:
+    """onnxruntime's own reporting stays off: no device id, no event database in the home folder."""
+    program = "import time; from common.audio.silero import SileroModel; SileroModel(); time.sleep(0.2)"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, env={**environment, "HOME": str(tmp_path)}, check=True, timeout=15)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+def test_several_frames_at_once_are_the_same_frames(model: SileroModel, size: int) -> None:
+    """In whatever groups they come."""
+    frames = babble(2, 5).reshape(-1, FRAME)
+    alone, together = model.stream(), model.batched()
+    expected = [alone(frame) for frame in frames]
+    found = [p for first in range(0, len(frames), size) for p in together(frames[first : first + size])]
+    assert found == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,91 @@
+"""The JSON that consumers read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.contracts.segments import (
+    Segment,
+    SessionIdentity,
+    Word,
+    iso_utc,
+    live,
+    session_end,
+    session_start,
+    transcription,
+)
+
+IDENTITY = SessionIdentity("rehearsal", 7, "abc", "bot-1", "opaque")
+SEGMENT = Segment("bot-1:ana:1000", 1.00049, 2.5, " Hello.", "Ana", "ana", "en", True, iso_utc(1000.0), iso_utc(1001.5))
+
+
+def test_transcription_has_the_agreed_keys_in_order() -> None:
+    """The envelope and the segment have exactly the documented keys."""
+    value = json.loads(transcription(IDENTITY, [SEGMENT]))
+    assert list(value) == ["type", "token", "platform", "meeting_id", "native_meeting_id", "uid", "segments"]
+    assert value["type"] == "transcription"
+    assert value["meeting_id"] == 7
+    assert value["segments"] == [
+        {
+            "segment_id": "bot-1:ana:1000",
+            "start": 1.0,
+            "end": 2.5,
+            "text": " Hello.",
+            "speaker": "Ana",
+            "speaker_id": "ana",
+            "language": "en",
+            "completed": True,
+            "absolute_start_time": "1970-01-01T00:16:40.000Z",
+            "absolute_end_time": "1970-01-01T00:16:41.500Z",
+        }
+    ]
+
+
+def test_confidence_and_words_appear_when_known() -> None:
+    """Optional keys are left out when unknown and rounded when known."""
+    segment = replace(SEGMENT, confidence=0.12345, words=(Word("Hello.", 1.0004, 2.0, 0.99999),))
+    value = json.loads(transcription(IDENTITY, [segment]))["segments"][0]
+    assert value["confidence"] == 0.123
+    assert value["words"] == [{"word": "Hello.", "start": 1.0, "end": 2.0, "probability": 1.0}]
+
+
+def test_session_marks() -> None:
+    """session_start and session_end carry their times under the names consumers know."""
+    start, end = json.loads(session_start(IDENTITY, 0.25)), json.loads(session_end(IDENTITY, 60))
+    assert (start["type"], start["start_timestamp"]) == ("session_start", "1970-01-01T00:00:00.250Z")
+    assert (end["type"], end["end_timestamp"]) == ("session_end", "1970-01-01T00:01:00.000Z")
+    assert start["uid"] == end["uid"] == "bot-1"
+
+
+def test_live_message() -> None:
+    """The pub/sub message names the meeting and holds one segment."""
+    value = json.loads(live("m", replace(SEGMENT, completed=False)))
+    assert value["type"] == "transcript"
+    assert value["meeting"] == {"id": "m"}
+    assert value["segment"]["completed"] is False
+
+
+@pytest.mark.parametrize("identity", [replace(IDENTITY, platform="livekit"), replace(IDENTITY, token=None)])
+def test_a_room_token_is_never_published(identity: SessionIdentity) -> None:
+    """LiveKit's token opens the room: no payload carries it, nor an empty key."""
+    for payload in (transcription(identity, [SEGMENT]), session_start(identity, 0), session_end(identity, 0)):
+        assert "token" not in json.loads(payload)
+
+
+@given(st.text(), st.text())
+def test_payloads_are_valid_json_in_utf8_whatever_names_hold(name: str, text: str) -> None:
+    """Control characters, emoji and lone surrogates cannot break the stream."""
+    payload = transcription(IDENTITY, [replace(SEGMENT, speaker=name, text=text)])
+    assert json.loads(payload.encode())["segments"][0]["speaker"] == name.encode("utf-8", "replace").decode()
+
+
+@given(st.floats(0, 4e9))
+def test_iso_times_read_back_to_the_millisecond(timestamp: float) -> None:
+    """iso_utc rounds to milliseconds and nothing more."""
+    assert abs(datetime.fromisoformat(iso_utc(timestamp)).timestamp() - timestamp) <= 0.000501

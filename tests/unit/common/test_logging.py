@@ -1,0 +1,111 @@
+"""Logs: one line per event, no secret, no spoken word, third-party loggers alike."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from common.logging import LONGEST_VALUE, _Forward, configure_logging
+
+CANARY = "canary-secret-1234"
+SPOKEN = "spoken-canary-words"
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    """Logging into memory, put back afterwards."""
+    stream = io.StringIO()
+    configure_logging("debug", [CANARY], stream=stream)
+    yield stream
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Forward)]:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+
+
+def events(output: io.StringIO) -> list[dict[str, object]]:
+    """The JSON lines written so far."""
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
+    """Secrets and speech in values, keys, nested objects, exceptions and third-party messages."""
+    log = structlog.get_logger("test")
+    event, key = f"event {CANARY}", f"{CANARY} as key"
+    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=4711, deep={"a": [{"b": CANARY}]})
+    log.info(
+        "speech", text=SPOKEN, words=[SPOKEN], segment={"text": SPOKEN, "id": 1}, segments=[SPOKEN], payload=SPOKEN
+    )
+    log.info(
+        "objects", secret=SecretStr(CANARY), bytes=CANARY.encode(), very_deep={"a": {"b": {"c": {"d": {"e": CANARY}}}}}
+    )
+    log.info("long", value="x" * (LONGEST_VALUE - 5) + CANARY)
+    log.info(key, **{CANARY: 1})
+    try:
+        raise ValueError(f"bad token {CANARY}")
+    except ValueError:
+        log.exception("failed")
+    logging.getLogger("library").warning("connecting to %s", f"redis://:{CANARY}@h")
+    _Forward().emit(logging.LogRecord("library", logging.WARNING, "", 0, "bad %d format", (CANARY,), None))
+    text = output.getvalue()
+    for hidden in (CANARY, CANARY[:8], SPOKEN, "4711", '"short"'):
+        assert hidden not in text, hidden
+    assert len(events(output)) == 8
+    assert "ValueError" in text
+    assert events(output)[1]["segment"] == {"id": 1}
+
+
+def test_each_event_is_one_line_whatever_a_name_holds(output: io.StringIO) -> None:
+    """Newlines, ANSI, NUL and a megabyte in a name cannot forge or flood the log."""
+    structlog.get_logger().info("joined", name='A\r\n{"event":"forged"}\x1b[2J\x00\u202e' + "x" * 1_000_000)
+    (event,) = events(output)
+    name = event["name"]
+    assert isinstance(name, str)
+    assert len(name) <= LONGEST_VALUE + 1
+    assert len(output.getvalue()) < 2 * LONGEST_VALUE
+    assert not {"\r", "\n", "\x1b", "\x00", "\u202e"} & set(name)
+
+
+def test_lists_and_mappings_are_capped(output: io.StringIO) -> None:
+    """A collection of 10,000 does not make a line of a megabyte."""
+    structlog.get_logger().info("many", items=list(range(10_000)), mapping={str(key): key for key in range(10_000)})
+    assert len(output.getvalue()) < 3_000
+
+
+def test_levels_and_time(output: io.StringIO) -> None:
+    """The level filters ours; libraries are heard from warning on; each event has level and UTC time."""
+    configure_logging("warning", stream=output)
+    structlog.get_logger().info("quiet")
+    structlog.get_logger().warning("loud", number=1.5, none=None, flag=True)
+    logging.getLogger("library").info("quiet")
+    (event,) = events(output)
+    assert (event["event"], event["level"], event["number"], event["none"], event["flag"]) == (
+        "loud", "warning", 1.5, None, True,
+    )  # fmt: skip
+    assert str(event["timestamp"]).endswith("Z")
+
+
+def test_a_terminal_gets_readable_lines() -> None:
+    """Pretty output is masked and cleaned just the same."""
+    stream = io.StringIO()
+    configure_logging("info", [CANARY], stream=stream, pretty=True)
+    structlog.get_logger().info("hello", value=CANARY, name="a\x1b[2Jb")
+    structlog.reset_defaults()
+    assert "hello" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+    assert "\x1b[2J" not in stream.getvalue()
+
+
+def test_configuring_twice_does_not_double_library_messages(output: io.StringIO) -> None:
+    """The second call, with the secrets known, replaces the first."""
+    configure_logging("info", stream=output)
+    configure_logging("info", stream=output)
+    logging.getLogger("library").warning("once")
+    assert len(events(output)) == 1

@@ -1,0 +1,152 @@
+"""The transcript as people see it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from common.transcript.view import MOST_ROWS, TranscriptView, colour_of
+
+
+def segment(segment_id: str, start: float, text: str, *, final: bool, speaker: str = "Ana") -> dict[str, Any]:
+    """A segment as it stands in a message."""
+    return {
+        "segment_id": segment_id,
+        "start": start,
+        "end": start + 1,
+        "text": text,
+        "speaker": speaker,
+        "completed": final,
+    }
+
+
+def live(value: dict[str, Any], meeting: object = 7) -> str:
+    """A pub/sub message."""
+    return json.dumps({"type": "transcript", "meeting": {"id": meeting}, "segment": value})
+
+
+def stored(*segments: dict[str, Any], meeting: object = 7) -> str:
+    """A stream payload."""
+    return json.dumps({"type": "transcription", "meeting_id": meeting, "segments": list(segments)})
+
+
+def shown(view: TranscriptView, width: int = 60, height: int = 20) -> str:
+    """What a terminal of that size shows."""
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(view.render(width, height))
+    return capture.get()
+
+
+def test_partials_become_finals_in_order_of_time() -> None:
+    """A final replaces its partial; an earlier start comes first, whenever it arrives."""
+    view = TranscriptView(7)
+    assert view.apply(live(segment("b", 5, "hel", final=False))) == []
+    assert view.apply(live(segment("b", 5, "hello", final=False))) == []
+    (final,) = view.apply(stored(segment("b", 5, " hello there", final=True)))
+    assert final.line == "[00:05] Ana: hello there"
+    view.apply(stored(segment("a", 61, "later", final=True), segment("c", 1, "first", final=True, speaker="Ben")))
+    assert [row.line for row in view.rows()] == ["[00:01] Ben: first", "[00:05] Ana: hello there", "[01:01] Ana: later"]
+
+
+def test_finals_never_change() -> None:
+    """A late partial, or the same final from the other source, is no news."""
+    view = TranscriptView("7")
+    view.apply(stored(segment("a", 1, "final", final=True)))
+    assert view.apply(live(segment("a", 1, "late", final=False))) == []
+    assert view.apply(live(segment("a", 1, "final", final=True))) == []
+    assert [row.text for row in view.rows()] == ["final"]
+
+
+def test_only_the_asked_meeting_is_shown() -> None:
+    """Other meetings share the stream; numbers and texts name the same meeting."""
+    view = TranscriptView("7")
+    view.apply(stored(segment("a", 1, "other", final=True), meeting=8))
+    view.apply(stored(segment("b", 1, "ours", final=True), meeting="7"))
+    assert [row.text for row in view.rows()] == ["ours"]
+    everything = TranscriptView()
+    everything.apply(stored(segment("a", 1, "any", final=True), meeting=8))
+    assert len(everything.rows()) == 1
+
+
+def test_the_end_takes_unfinished_partials_away() -> None:
+    """After session_end nothing dim stays; a new session_start is live again."""
+    view = TranscriptView(7)
+    view.apply({"type": "session_start", "meeting_id": 7})
+    view.apply(stored(segment("a", 1, "kept", final=True)))
+    view.apply(live(segment("b", 2, "dropped", final=False)))
+    view.apply({"type": "session_end", "meeting_id": 7})
+    assert (view.started, view.ended) == (True, True)
+    assert [row.text for row in view.rows()] == ["kept"]
+    view.apply({"type": "session_start", "meeting_id": 7})
+    assert not view.ended
+
+
+def test_hostile_names_and_texts_are_harmless() -> None:
+    """Terminal escapes, markup and newlines show as plain text on one line."""
+    view = TranscriptView(7)
+    view.apply(
+        stored(segment("a", 1, "[red]x[/red]\r\n\x1b[2J", final=True, speaker="\x1b[31mEve[bold]\nBob: I agree"))
+    )
+    output = shown(view)
+    assert "\x1b" not in output
+    assert "[red]x[/red]" in output
+    assert "Eve[bold] Bob" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_rendering_fits_the_terminal() -> None:
+    """The last rows that fit are shown: the newest is always among them."""
+    view = TranscriptView(7)
+    for index in range(50):
+        view.apply(stored(segment(f"s{index}", index, f"sentence number {index} " * 5, final=True)))
+    output = shown(view, width=50, height=12)
+    assert len(output.splitlines()) <= 12
+    assert "number 49" in output
+    assert shown(TranscriptView(), 40, 5).strip() == ""
+
+
+def test_partials_are_marked_without_colours_too() -> None:
+    """An ellipsis says that the sentence is not finished."""
+    view = TranscriptView(7)
+    view.apply(live(segment("a", 3700, "going on", final=False)))
+    assert "[1:01:40] Ana going on …" in shown(view)
+
+
+def test_rows_are_bounded() -> None:
+    """A meeting of days does not eat the terminal's memory."""
+    view = TranscriptView(7)
+    for index in range(MOST_ROWS + 10):
+        view.apply(stored(segment(f"s{index}", index, "x", final=True)))
+    assert len(view.rows()) == MOST_ROWS
+    assert view.rows()[0].segment_id == "s10"
+
+
+def test_a_name_keeps_its_colour() -> None:
+    """The colour depends on the name alone."""
+    assert colour_of("Ana") == colour_of("Ana")
+    assert len({colour_of(name) for name in ("Ana", "Ben", "Carla", "Dev", "Eve", "Finn")}) > 2
+
+
+VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just([])
+)
+
+
+@given(
+    st.text()
+    | st.dictionaries(
+        st.sampled_from(["type", "meeting", "meeting_id", "segment", "segments"]),
+        VALUES
+        | st.sampled_from(["transcript", "transcription", "session_end"])
+        | st.just({})
+        | st.just([{"start": 1}]),
+    )
+)
+def test_any_message_is_survived(message: str | dict[str, Any]) -> None:
+    """Consumers see what others write into a shared stream."""
+    TranscriptView().apply(message if isinstance(message, str) else json.dumps(message))

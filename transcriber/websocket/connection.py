@@ -1,0 +1,259 @@
+"""One client: its socket, its protocol, its session, and the pace between them."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from common.whisperlive.protocol import (
+    SAMPLE_RATE,
+    Audio,
+    EndOfAudio,
+    ProtocolError,
+    ServerEvent,
+    ServerProtocol,
+    UtteranceEnd,
+    WireSegment,
+)
+from transcriber.core.pace import Pace, weight
+from transcriber.core.session import Session
+from transcriber.metrics import Metrics
+from transcriber.worker import Worker
+
+KEEPALIVE = 5.0
+"""Seconds between pings, and until a client that neither answers nor sends is gone."""
+PIECE = SAMPLE_RATE
+"""Samples taken at once, however large the message."""
+LULL = 0.06
+"""Seconds for which messages shorter than that gather: each wakes the process, which costs more than what is in it."""
+TURN = SAMPLE_RATE // 2
+"""Samples after which other clients get their turn, if there was nothing to wait for."""
+ACK_STEP = SAMPLE_RATE // 2
+"""Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
+MOST_UNSENT = 1000
+"""Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
+CLOSING = 2.0
+"""Seconds that a client which we give up may take to say goodbye."""
+PAUSE = 1.5
+"""Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
+Clients that say where utterances end are not second-guessed."""
+FLUSH = 45.0
+"""Seconds that the last finals may take after END_OF_AUDIO: an engine that hangs is replaced within that time."""
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """Serves one client from the ready message to the end."""
+
+    def __init__(
+        self, socket: ServerConnection, protocol: ServerProtocol, session: Session, worker: Worker, metrics: Metrics
+    ) -> None:
+        self._socket = socket
+        self._protocol = protocol
+        self._session = session
+        self._worker = worker
+        self._metrics = metrics
+        self._now = asyncio.get_running_loop().time
+        self._outbox: deque[tuple[list[str], bool]] = deque()
+        self._unsent = asyncio.Event()
+        self._is_over = False
+        self._progress = asyncio.Event()
+        self._acked = protocol.clock_start
+        self._told_language = bool(protocol.handshake and protocol.handshake.language)
+        self._last_heard = self._now()
+        self._pace = Pace(self._now())
+        self._turn = 0
+        self._reader: asyncio.Task[int] | None = None
+
+    async def serve(self) -> None:
+        """Until the client is gone, or has ended its audio and got everything."""
+        self._worker.add(self._session, self)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._reader = tasks.create_task(self._read())
+                writer = tasks.create_task(self._write())
+                watchers = [tasks.create_task(self._keep_alive())]
+                if "utterance" not in self._protocol.granted:
+                    watchers.append(tasks.create_task(self._notice_pauses()))
+                await asyncio.wait([self._reader])
+                code = 1001 if self._reader.cancelled() else self._reader.result()
+                await self._flush()
+                self._is_over = True
+                self._unsent.set()
+                await writer
+                for task in watchers:
+                    task.cancel()
+                await self._socket.close(code)
+        except* ConnectionClosed as gone:
+            traceback.clear_frames(gone.__traceback__)  # in one of them the group is a local: such a cycle keeps us
+        finally:
+            self._reader = None  # its error knows its frames, and they us
+            self._worker.remove(self._session)
+
+    def drain(self) -> None:
+        """Reads no more; what was heard is decoded and sent, then the socket closes."""
+        if self._reader:
+            self._reader.cancel()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> int:
+        """Takes messages until the end of the audio; returns the close code."""
+        while True:
+            message = await self._socket.recv()
+            self._last_heard = self._now()
+            await self._yield(weight(message))
+            try:
+                for event in self._protocol.receive(message):
+                    if isinstance(event, EndOfAudio):
+                        return 1000
+                    await self._take(event)
+                    if isinstance(event, Audio):
+                        await self._rest(len(event.samples))
+            except ProtocolError as error:
+                self._metrics.bad_messages.inc()
+                log.warning("client.bad_message", uid=self._protocol.uid, problem=str(error), fatal=error.fatal)
+                if error.fatal:
+                    self._post([self._protocol.refuse(str(error))])
+                    return 1008
+                self._post([self._protocol.warn(str(error))])
+
+    async def _take(self, event: ServerEvent) -> None:
+        if isinstance(event, UtteranceEnd):
+            self._session.end_utterance(event.sample, self._now())
+            self._worker.poke(self._session)
+            self._acknowledge()
+        elif isinstance(event, Audio):
+            self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
+            for first in range(0, len(event.samples), PIECE):
+                piece = event.samples[first : first + PIECE]
+                await self._room_for(len(piece))
+                if self._session.hear(event.first_sample + first, piece, self._now()):
+                    self._worker.poke(self._session)
+                    self._acknowledge()
+
+    async def _room_for(self, samples: int) -> None:
+        """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
+        await self._yield(samples)
+        while self._session.is_full:
+            self._progress.clear()
+            await self._progress.wait()
+        self._last_heard = self._now()
+
+    async def _yield(self, samples: int) -> None:
+        """Waits until so many samples may be taken; now and then also if they may at once, for the others' sake."""
+        self._turn += samples
+        if (early := self._pace.wait(samples, self._now())) > 0 or self._turn >= TURN:
+            self._turn = 0
+            await asyncio.sleep(early)
+
+    async def _rest(self, samples: int) -> None:
+        """Lets small messages gather, if no other is there and nobody may just have stopped speaking."""
+        is_last = not len(self._socket.recv_messages.frames)
+        if is_last and samples < LULL * SAMPLE_RATE and not self._session.is_attentive:
+            self._socket.transport.pause_reading()
+            try:
+                await asyncio.sleep(LULL)
+            finally:
+                self._socket.transport.resume_reading()
+
+    async def _notice_pauses(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE / 3)
+            now = self._now()
+            if now - self._last_heard >= PAUSE and not self._session.is_full:
+                self._session.end(now)
+                self._worker.poke(self._session)
+                self._acknowledge()
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def show(self, segments: list[WireSegment]) -> None:
+        """A pass is over, or a final was ready before its utterance ended."""
+        if self._session.detected and not self._told_language:
+            self._told_language = True
+            self._post([self._protocol.language(*self._session.detected)])
+        if segments:
+            self._post(self._protocol.segments(segments), replaceable=not any(s.completed for s in segments))
+        self._acknowledge(at_once=bool(segments))
+        self._progress.set()
+
+    def lose(self, start: float, end: float) -> None:
+        """Says so: silence would look like nobody spoke."""
+        self._post([self._protocol.warn(f"The speech from {start:.3f} to {end:.3f} s could not be transcribed.")])
+
+    def _acknowledge(self, *, at_once: bool = False) -> None:
+        decided = self._session.decided
+        step = 1 if at_once or "utterance" in self._protocol.granted else ACK_STEP
+        if decided >= self._acked + step:
+            self._acked = decided
+            self._post(self._protocol.acked(decided))
+
+    def _post(self, messages: list[str], *, replaceable: bool = False) -> None:
+        if not messages:
+            return
+        if replaceable and self._outbox and self._outbox[-1][1]:
+            self._outbox.pop()
+        self._outbox.append((messages, replaceable))
+        self._unsent.set()
+
+    async def _write(self) -> None:
+        """Sends what is posted; returns once it is over and everything is sent."""
+        while self._outbox or not self._is_over:
+            if not self._outbox:
+                self._unsent.clear()
+                await self._unsent.wait()
+                continue
+            messages, _ = self._outbox.popleft()
+            for message in messages:
+                await self._socket.send(message)
+
+    async def _flush(self) -> None:
+        """Decodes what is left."""
+        self._session.end(self._now())
+        self._worker.poke(self._session)
+        try:
+            async with asyncio.timeout(FLUSH):
+                while not self._session.is_settled:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            log.warning("client.flush_timeout", uid=self._protocol.uid)
+        self._acknowledge(at_once=True)
+
+    async def _keep_alive(self) -> None:
+        """Closes when a ping stays unanswered and nothing else came, unless we are the ones who do not read.
+
+        Not the library's keepalive: its pongs queue behind audio that we read slowly on purpose.
+        """
+        while True:
+            await asyncio.sleep(KEEPALIVE)
+            if len(self._outbox) > MOST_UNSENT:
+                await self._give_up("too slow", 1013)
+            pinged_at = self._now()
+            answered = await self._is_answering()
+            if not answered and self._last_heard < pinged_at and not self._session.is_full:
+                await self._give_up("silent", 1011)
+
+    async def _is_answering(self) -> bool:
+        try:
+            async with asyncio.timeout(KEEPALIVE):  # writing the ping already waits for a client that does not read
+                await (await self._socket.ping())
+        except TimeoutError:
+            return False
+        return True
+
+    async def _give_up(self, reason: str, code: int) -> None:
+        self._metrics.closed.labels(reason).inc()
+        log.warning("client.given_up", uid=self._protocol.uid, reason=reason)
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._socket.close(code, reason)
+        except TimeoutError:
+            self._socket.transport.abort()

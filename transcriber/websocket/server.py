@@ -1,0 +1,178 @@
+"""The websocket server: lets clients in, one connection each, and out again in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import structlog
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
+from transcriber.core.session import Session, SpeechProbabilities
+from transcriber.engine.base import Decoder
+from transcriber.metrics import Metrics
+from transcriber.websocket.admission import Admission
+from transcriber.websocket.connection import Connection
+from transcriber.worker import Worker
+
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds for the first message."""
+WAIT_MINUTES = 1.0
+"""What a client is told when the server is full."""
+ACCEPTED, BACKLOG = 4, 1024
+"""Connections that we accept in one go, so that a flood of them holds nobody's words up; and that the kernel keeps for
+us meanwhile: what it drops, honest clients wait a second or three to try again."""
+MOST_QUEUED = 1
+"""Frames that may wait for us while a client's socket is read on; not more, for each may have a megabyte."""
+
+log = structlog.get_logger(__name__)
+
+
+class Server:
+    """Admission and the set of connections.
+
+    Args:
+        decoder: What it can be asked for.
+        worker: Decodes for every connection.
+        speech: Makes the speech detector of a new stream.
+        max_clients: Beyond this, clients are told to wait.
+        admission: Decides who gets as far as the first message.
+        metrics: Counts clients.
+    """
+
+    def __init__(
+        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities], max_clients: int,
+        admission: Admission, metrics: Metrics,
+    ) -> None:  # fmt: skip
+        self._decoder = decoder
+        self._worker = worker
+        self._speech = speech
+        self._max_clients = max_clients
+        self._admission = admission
+        self._metrics = metrics
+        self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
+        metrics.backlog.set_function(self._backlog)
+        self._draining = False
+        self._empty = asyncio.Event()
+
+    @property
+    def clients(self) -> int:
+        """Connections being served."""
+        return len(self._connections)
+
+    @property
+    def waiting(self) -> int:
+        """Connections that have not said their first message yet."""
+        return self._admission.waiting
+
+    @asynccontextmanager
+    async def listen(
+        self, listener: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[WebSocketServer]:  # fmt: skip
+        """Serves clients on a bound socket until the block ends."""
+        async with serve(
+            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED, open_timeout=HANDSHAKE_TIMEOUT, close_timeout=1,
+            compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MOST_QUEUED, ping_interval=None, server_header=None,
+            **self._admission.options,
+        ) as server:  # fmt: skip
+            listener.listen(BACKLOG)  # for asyncio both are one number
+            yield server
+
+    async def handle(self, socket: ServerConnection) -> None:
+        """One client, from its first message to the close."""
+        protocol = ServerProtocol()
+        try:
+            handshake = await self._greet(socket, protocol)
+            if handshake is None:
+                return
+            self._admission.leave(socket)
+            await self._serve(socket, protocol, handshake)
+        except ConnectionClosed:
+            pass
+        except Exception:  # a bug in one connection must not take the others along
+            log.exception("client.failed", uid=protocol.uid)
+            await socket.close(1011, "internal error")
+
+    async def drain(self, timeout: float) -> None:
+        """Lets nobody in, sends everybody their last finals, and returns when all are gone or time is up."""
+        self._draining = True
+        self._admission.dismiss()
+        for connection in self._connections:
+            connection.drain()
+        try:
+            async with asyncio.timeout(timeout):
+                while self._connections:
+                    self._empty.clear()
+                    await self._empty.wait()
+        except TimeoutError:
+            log.warning("server.drain_timeout", clients=self.clients)
+
+    async def _greet(self, socket: ServerConnection, protocol: ServerProtocol) -> Handshake | None:
+        """Reads the handshake and answers; None: refused and closed."""
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+                first = await socket.recv()
+        except TimeoutError:
+            problem = f"No first message within {HANDSHAKE_TIMEOUT:g} s."
+            await self._refuse(socket, protocol.refuse(problem), 1008, "timeout", problem)
+            return None
+        try:
+            protocol.receive(first)
+            self._check(protocol.handshake)
+        except ProtocolError as error:
+            await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
+            return None
+        is_full = self._draining or self.clients >= self._max_clients
+        if is_full or not self._worker.admits:
+            reason, problem = ("full", "full or draining") if is_full else ("load", "too late with the streams it has")
+            await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, reason, problem)
+            return None
+        return protocol.handshake
+
+    def _backlog(self) -> float:
+        """Seconds of audio received and not decided, of the stream with most of it."""
+        waiting = (protocol.received_until - session.decided for protocol, session in self._connections.values())
+        return max(waiting, default=0) / SAMPLE_RATE
+
+    def _check(self, handshake: Handshake | None) -> None:
+        known = self._decoder.languages
+        if handshake and handshake.language and len(known) > 1 and handshake.language not in known:
+            raise ProtocolError(f"language: the model {self._decoder.name} does not know {handshake.language!a}.")
+
+    async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
+        self._admission.note(reason, socket.remote_address, problem)
+        await socket.send(message)
+        await socket.close(code)
+
+    async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
+        if len(known := self._decoder.languages) == 1:
+            handshake = replace(handshake, allowed_languages=known)  # nothing to find: the client hears of it at once
+        session = Session(handshake, self._speech(), protocol.granted, protocol.clock_start)
+        connection = Connection(socket, protocol, session, self._worker, self._metrics)
+        self._connections[connection] = (protocol, session)
+        self._metrics.clients.set(self.clients)
+        log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
+        if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
+            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._decoder.name)
+        try:
+            for message in (*protocol.ready(), *map(protocol.warn, unavailable(handshake))):
+                await socket.send(message)
+            await connection.serve()
+        finally:
+            del self._connections[connection]
+            self._metrics.clients.set(self.clients)
+            self._empty.set()
+            log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)
+
+
+def unavailable(handshake: Handshake) -> list[str]:
+    """What the client asks for and will not get."""
+    asked = {"enable_translation": handshake.enable_translation, "enable_diarization": handshake.enable_diarization}
+    return [f"{key}: not available on this server; the stream goes on without." for key, wish in asked.items() if wish]
