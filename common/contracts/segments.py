@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
+
+from common.contracts.times import iso_utc
 
 ROOM_TOKEN_PLATFORMS = frozenset({"livekit"})
 """Where `token` opens the room itself: there it is never published, whoever asks."""
@@ -114,12 +115,6 @@ class Segment:
         return value
 
 
-def iso_utc(timestamp: float) -> str:
-    """Unix seconds as ISO 8601 in UTC with milliseconds, such as `2026-01-31T09:30:00.250Z`."""
-    text = datetime.fromtimestamp(round(timestamp, 3), UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
-
-
 def transcription(identity: SessionIdentity, segments: Iterable[Segment]) -> str:
     """Stream payload `transcription`: final segments."""
     return _dumps(identity.envelope("transcription") | {"segments": [segment.as_json() for segment in segments]})
@@ -133,11 +128,6 @@ def session_start(identity: SessionIdentity, at: float) -> str:
 def session_end(identity: SessionIdentity, at: float) -> str:
     """Stream payload `session_end`; `at`: Unix seconds."""
     return _dumps(identity.envelope("session_end") | {"end_timestamp": iso_utc(at)})
-
-
-def live(meeting_id: int | str, segment: Segment) -> str:
-    """Pub/sub message: one partial or final segment."""
-    return _dumps({"type": "transcript", "meeting": {"id": meeting_id}, "segment": segment.as_json()})
 
 
 def _rounded(value: float) -> float:

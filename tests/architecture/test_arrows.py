@@ -67,7 +67,5 @@ def test_arrows_point_inward(name: str) -> None:
 def test_only_the_runner_wires_the_planes() -> None:
     """Nobody else brings platforms, links and the audio plane together."""
     for name, tree in modules().items():
-        seen = {
-            package for package in ("bot.links", "bot.audio.plane") for i in imports(tree) if is_inside(i, package)
-        }
+        seen = {package for package in ("bot.links", "bot.audio.plane") for i in imports(tree) if is_inside(i, package)}
         assert len(seen) < 2 or name == "bot.runner", name

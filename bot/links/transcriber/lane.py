@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -111,6 +111,16 @@ async def greet(socket: ClientConnection, session: Conversation) -> None:
         while not session.ready:
             for news in session.receive(await socket.recv()):
                 _raise_if_over(news)
+
+
+@contextlib.contextmanager
+def _aborting(socket: ClientConnection) -> Iterator[None]:
+    """When we are cancelled there is no time for a farewell: a frozen peer would be waited for."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        socket.transport.abort()
+        raise
 
 
 def _raise_if_over(news: object) -> None:
@@ -263,12 +273,13 @@ class Lane:
             url = self._urls[attempt % len(self._urls)]
             try:
                 async with await dial(url, self._key) as socket:
-                    session = Conversation(self._replay, self._handshake(self._replay.start))
-                    await greet(socket, session)
-                    self._listener.link(True, url)
-                    attempt = 0
-                    await self._serve(socket, session)
-                    return
+                    with _aborting(socket):
+                        session = Conversation(self._replay, self._handshake(self._replay.start))
+                        await greet(socket, session)
+                        self._listener.link(True, url)
+                        attempt = 0
+                        await self._serve(socket, session)
+                        return
             except (*FAILURES, EarshotError) as error:
                 self._listener.link(False, f"{url}: {_why(error)}")
                 attempt += 1

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.live import live
 from common.contracts.segments import (
     Segment,
     SessionIdentity,
     Word,
-    iso_utc,
-    live,
     session_end,
     session_start,
     transcription,
 )
+from common.contracts.times import iso_utc
 
 IDENTITY = SessionIdentity("rehearsal", 7, "abc", "bot-1", "opaque")
 SEGMENT = Segment("bot-1:ana:1000", 1.00049, 2.5, " Hello.", "Ana", "ana", "en", True, iso_utc(1000.0), iso_utc(1001.5))
