@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import structlog
 
 from bot.core import events as ev
+from common.contracts.events import HealthEvent, StatusEvent
 from common.contracts.live import live
 from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
-from common.contracts.status import MEANINGS
 from common.contracts.times import iso_utc
 from common.redact import Redactor
 
@@ -74,48 +74,27 @@ class Reporting:
         """Says that the lifecycle has moved; `not_stored`: entries that the meeting's end could not store."""
         log.info("bot.status", status=report.status, code=report.code)
         self._tell(
-            {
-                "event": "status",
-                "connection_id": self._identity.connection_id,
-                "meeting_id": self._identity.meeting_id,
-                "container_name": self._container_name,
-                "status": report.status,
-                "timestamp": iso_utc(self._wall()),
-                **self._ending(report, not_stored),
-            }
+            StatusEvent(
+                connection_id=self._identity.connection_id,
+                meeting_id=self._identity.meeting_id,
+                container_name=self._container_name,
+                status=report.status,
+                timestamp=iso_utc(self._wall()),
+                detail=self._redact(report.detail),
+                code=report.code,
+                stage=report.stage,
+                evidence=tuple(self._redact(path) for path in report.evidence),
+                not_stored=not_stored,
+            )
         )
-
-    def _ending(self, report: ev.ReportStatus, not_stored: int) -> dict[str, Any]:
-        detail = self._redact(report.detail)
-        if report.code is None:
-            return {"detail": detail} if detail else {}
-        end: dict[str, Any] = {
-            "code": report.code,
-            "exit_code": MEANINGS[report.code].exit_code,
-            "stage": report.stage,
-            "detail": detail,
-        }
-        if report.evidence:
-            end["evidence"] = [self._redact(path) for path in report.evidence]
-        if not_stored:
-            end["not_stored"] = not_stored
-        return end
 
     def health(self, report: ev.ReportHealth) -> None:
         """Says that something about hearing has changed."""
         detail = self._redact(report.detail)
         level = log.info if report.healthy else log.warning
         level("bot.health", subject=report.subject, healthy=report.healthy, detail=detail)
-        self._tell(
-            {
-                "event": "health",
-                "connection_id": self._identity.connection_id,
-                "subject": report.subject,
-                "healthy": report.healthy,
-                "detail": detail,
-                "timestamp": iso_utc(self._wall()),
-            }
-        )
+        now = iso_utc(self._wall())
+        self._tell(HealthEvent(self._identity.connection_id, report.subject, report.healthy, detail, now))
 
     def session_start(self, at: float) -> None:
         """Says that meeting time zero was at `at`, Unix seconds."""
@@ -142,5 +121,5 @@ class Reporting:
         if self._publishes:
             self.lost += sum(not sink.publish_final(payload) for sink in self._sinks)
 
-    def _tell(self, event: Mapping[str, Any]) -> None:
-        self.lost += sum(not sink.status(event) for sink in self._sinks)
+    def _tell(self, event: StatusEvent | HealthEvent) -> None:
+        self.lost += sum(not sink.status(event.as_json()) for sink in self._sinks)

@@ -28,14 +28,15 @@ from bot.config import BotConfig
 from bot.core import events as ev
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
-from bot.health_endpoint import Health, health_port, serve_health
+from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
 from bot.platforms import invitation, load
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
 from bot.reporting import Reporting
 from bot.transcription import Transcription
-from common.contracts.segments import ROOM_TOKEN_PLATFORMS, Segment, SessionIdentity
+from common.contracts.health import BotHealth
+from common.contracts.segments import Segment, SessionIdentity
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
@@ -126,7 +127,7 @@ class Bot:
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token else None
-        if config.platform in ROOM_TOKEN_PLATFORMS:
+        if platform.token_opens_room:
             token = None
         identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
@@ -331,10 +332,9 @@ class Bot:
         if up != self._links_up["transcriber"]:
             self._receive(ev.LinkChanged("transcriber", up, detail))
 
-    def _health(self) -> Health:
-        lifecycle = self._core.lifecycle
+    def _health(self) -> BotHealth:
         age = None if self._audio_at is None else self._now() - self._audio_at
-        return Health(lifecycle.state, lifecycle.over, self._links_up, age)
+        return BotHealth(self._core.lifecycle.state, self._links_up, age)
 
     # --- end: one way, whatever happened ----------------------------------------------------------------------------
 

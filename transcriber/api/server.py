@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from common.contracts.health import TranscriberHealth
 from transcriber.metrics import Metrics
 from transcriber.websocket.server import ACCEPTED, BACKLOG
 
@@ -64,19 +65,19 @@ class Status:
     def body(self) -> dict[str, Any]:
         """The answer, as JSON values."""
         state = "stalled" if not self.is_healthy else "restarting" if self.down is not None else self.phase
-        return {
-            "status": "ok" if state == "serving" else state,
-            "backend": "faster_whisper",
-            "model": self.model,
-            "clients": self.clients,
-            "max_clients": self.max_clients,
-            "last_decode_s": None if self.last_decode is None else round(self.last_decode, 1),
-            "waiting": self.waiting,
-            "oldest_wait_s": round(self.oldest_wait, 1),
-            "engine": "up" if self.down is None else "restarting",
-            "restarts": self.restarts,
-            "level": self.level,
-        }
+        return TranscriberHealth(
+            status="ok" if state == "serving" else state,
+            backend="faster_whisper",
+            model=self.model,
+            clients=self.clients,
+            max_clients=self.max_clients,
+            last_decode_s=self.last_decode,
+            waiting=self.waiting,
+            oldest_wait_s=self.oldest_wait,
+            engine="up" if self.down is None else "restarting",
+            restarts=self.restarts,
+            level=self.level,
+        ).as_json()
 
 
 def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:

@@ -154,6 +154,8 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
 class LiveKit:
     """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
 
+    token_opens_room = True
+
     def claims(self, url: str) -> bool:
         """Whether the URL is one of a websocket server."""
         return url.startswith(("ws://", "wss://"))

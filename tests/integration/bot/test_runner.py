@@ -44,6 +44,7 @@ class Stage:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     attended: bool = False
+    token_opens_room: bool = False
 
     def claims(self, url: str) -> bool:
         """Never asked here."""
