@@ -136,7 +136,9 @@ class Bot:
         self._reporting = Reporting(
             identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
         )
-        self._transcription = Transcription(config, token, self._core.roster.speaks_for, self, self._start)
+        self._transcription = Transcription(
+            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start
+        )
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None

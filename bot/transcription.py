@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol
 from uuid import uuid4
 
 import structlog
 
+from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder, Whose
 from bot.config import BotConfig
@@ -29,6 +31,8 @@ HOUSEKEEPING_S = 5.0
 """Between looks at idle lanes."""
 STALLED_TRACK_POLL_S = 0.03
 """Between looks at tracks that may have stopped sending while somebody speaks."""
+UNKNOWN_SPEAKER = "unknown"
+"""Name of a mix's speech whose speaker nobody can say; its `speaker_id` is the track's id."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +56,8 @@ class Transcription:
     Args:
         config: Transcribers, languages, ids.
         token: What transcribers are told as token; never one that opens the room.
-        whose: Looks up who speaks on a track.
+        whose: Looks up who speaks on a track; without a name where that is not known: a mix.
+        name: Looks up the display name of a participant.
         listener: Called from the event loop.
         spawn: Starts a lane's task and owns it.
     """
@@ -62,16 +67,19 @@ class Transcription:
         config: BotConfig,
         token: str | None,
         whose: Whose,
+        name: Callable[[str], str],
         listener: TranscriptionListener,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self._config = config
         self._token = token
-        self._whose = whose
+        self._whose, self._name = whose, name
         self._listener = listener
         self._spawn = spawn
         self._language, self._task = config.language, config.task
         self._vad = SileroModel()
+        self._floor = Floor()
+        self._zero = 0.0  # meeting time zero, monotonic seconds
         self._plane: AudioPlane | None = None  # from the first admission on
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
@@ -82,6 +90,7 @@ class Transcription:
 
     def start(self, now: float, wall: float) -> None:
         """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds."""
+        self._zero = now
         self._plane = AudioPlane(now, self._vad.stream, self._whose)
         self._tracker = SegmentTracker(self._config.connection_id, wall)
 
@@ -120,7 +129,8 @@ class Transcription:
         log.info("bot.reconfigured", language=self._language, task=self._task)
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
-        """These people hold the floor from `at` (monotonic seconds) on."""
+        """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
+        self._floor.report(participant_ids, at)
 
     async def finish(self, now: float, timeout: float) -> float:
         """Ends every utterance and waits, `timeout` seconds at most, for its text; returns undecided seconds."""
@@ -181,7 +191,14 @@ class Transcription:
             found.utterance, found.start, found.end, wire.text, wire.completed, wire.language, words
         )
         if segment is not None:
-            self._listener.segment(segment)
+            self._listener.segment(segment if segment.speaker else self._named(segment))
+
+    def _named(self, segment: Segment) -> Segment:
+        """A mix's segment under the name of whoever held the floor, or of nobody where that cannot be said."""
+        speaker = self._floor.speaker(self._zero + segment.start, self._zero + segment.end)
+        if speaker is None:
+            return replace(segment, speaker=UNKNOWN_SPEAKER)
+        return replace(segment, speaker=self._name(speaker), speaker_id=speaker)
 
     def decided(self, lane: int, sample: int) -> None:
         """A lane has no open question before `sample`."""

@@ -50,7 +50,11 @@ def test_pure_modules_touch_nothing_outside(name: str) -> None:
     for imported in imports(modules()[name]):
         top = imported.partition(".")[0]
         assert top not in FORBIDDEN_IN_PURE - allowed, f"{name} imports {imported}"
-        known = top in sys.stdlib_module_names or top in {"numpy", *allowed} or any(is_inside(imported, pure) for pure in PURE)
+        known = (
+            top in sys.stdlib_module_names
+            or top in {"numpy", *allowed}
+            or any(is_inside(imported, pure) for pure in PURE)
+        )
         assert known, f"{name} imports {imported}"
 
 
