@@ -6,7 +6,8 @@ import asyncio
 import functools
 import itertools
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.audio.frame import AudioFrame
@@ -24,6 +25,12 @@ def payloads() -> tuple[bytes, ...]:
     """Half a second of voice in packets of 20 ms."""
     encoder = OpusEncoder()
     return tuple(encoder.encode(pcm) for pcm in voice(0.5).reshape(-1, FRAME_SAMPLES))
+
+
+@pytest.fixture(autouse=True)
+def libopus_is_loaded() -> None:
+    """Looking for it blocks, which no async test may."""
+    payloads()
 
 
 def send(track: OpusTrack, number: int, ssrc: int = 1, payload_type: int = OPUS) -> None:
@@ -95,6 +102,7 @@ async def test_after_close_nothing_comes(virtual_time: None) -> None:
     assert len(frames) == 1
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from([1, 2]), st.floats(0, 0.3)), max_size=60))
 def test_any_order_of_packets_gives_growing_positions(packets: list[tuple[int, int, float]]) -> None:
     """Late, doubled, from two senders: no error, and positions never go back within a source."""
