@@ -16,9 +16,10 @@ import structlog
 
 from common import tls
 from common.audio.silero import SileroModel
+from common.http import http_server
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
-from transcriber.api.server import Phase, Status, application, http_server
+from transcriber.api.server import Phase, Status, application
 from transcriber.config import Settings, SettingsError
 from transcriber.engine.base import Decoder, ModelError
 from transcriber.engine.process import EngineProcess

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
-from bot.audio.replay import SAMPLE_RATE, Replay
+from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import Conversation, LaneDecided, LaneText
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.whisperlive.protocol import (
