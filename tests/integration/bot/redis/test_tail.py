@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 IDENTITY = SessionIdentity("rehearsal", 7, None, "bot")
 
 
