@@ -26,7 +26,7 @@ EXCEPTIONS = {
 
 INWARD: dict[str, tuple[str, ...]] = {
     "common": ("common",),
-    "bot.core": ("common.contracts", "bot.core"),
+    "bot.core": ("common.contracts", "common.audio.pcm", "bot.core"),
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),

@@ -215,7 +215,7 @@ async def test_says_once_that_the_other_side_is_gone() -> None:
 
 async def test_says_when_no_connection_comes_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers the connectivity checks: `lost` after the deadline."""
-    monkeypatch.setattr(connections, "CONNECT_WITHIN", 0.3)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_S", 0.3)
     async with pair() as both:
         offer = await both.sender.peer.offer()
         await both.receiver.answer(offer)  # the answer never arrives
