@@ -1,4 +1,4 @@
-"""Whisper models on CTranslate2. The only file that imports faster_whisper or ctranslate2.
+"""Whisper models on CTranslate2. The only module that runs them.
 
 `WhisperModel.transcribe` always pays for a 30 s window and decodes one at a time; here the encoder gets as little as
 holds the speech (`features.py`), and windows of one size are decoded together. Time tokens are always on: without them
@@ -23,30 +23,38 @@ from typing import Any
 import numpy as np
 
 from transcriber.config import Settings
-from transcriber.core.languages import choose
+from transcriber.core.languages import choose_language
 from transcriber.core.windows import Hypothesis, Window, Word
 from transcriber.engine.base import ModelError
-from transcriber.engine.features import BUCKETS, HOP, MARGIN, SHORTEST, Extractor, Features, padding_of
+from transcriber.engine.features import (
+    BUCKET_FRAMES,
+    HOP_SAMPLES,
+    MARGIN_FRAMES,
+    MIN_WINDOW_SAMPLES,
+    Extractor,
+    Features,
+    padding_of,
+)
 from transcriber.engine.models import resolve
 
-BEAM = 5
+BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
-TOKENS_PER_SECOND, FREE_TOKENS = 12, 16
+MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE = 12, 16
 """The decoder is stopped here; what reaches it is a loop."""
-SPELLED_TOKENS_PER_SECOND = 60
-SPELLED = frozenset(
+MAX_SPELLED_TOKENS_PER_S = 60
+SPELLED_LANGUAGES = frozenset(
     ("am", "as", "bn", "bo", "gu", "hi", "hy", "ka", "km", "kn", "lo", "ml", "mn", "mr", "my", "ne", "pa", "sa", "si",
      "ta", "te", "th")
 )  # fmt: skip
 """Where the decoder is stopped in languages whose letters have a token or several each: counted, 14 to 66 a second."""
-LONGEST_OUTPUT = 448
+MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
-POSITIONS_PER_SECOND = 50
-"""Encoder outputs."""
-CPU_BATCH, GPU_BATCH = 4, 16
+ENCODER_POSITIONS_PER_S = 50
+"""Encoder outputs per second of audio."""
+MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
-LONGEST_BATCH = 0.2
-"""Seconds that the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
+MAX_BATCH_ENCODE_S = 0.2
+"""What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
 
 @dataclass(slots=True)
@@ -76,13 +84,13 @@ class Piece:
     @property
     def beam(self) -> int:
         """1 is greedy."""
-        return BEAM if self.window.careful else 1
+        return BEAM_SIZE if self.window.careful else 1
 
     @property
     def most(self) -> int:
         """Tokens that its text has at most, once the language is known."""
-        rate = SPELLED_TOKENS_PER_SECOND if self.language in SPELLED else TOKENS_PER_SECOND
-        return int(FREE_TOKENS + rate * self.frames / 100)
+        rate = MAX_SPELLED_TOKENS_PER_S if self.language in SPELLED_LANGUAGES else MAX_OUTPUT_TOKENS_PER_S
+        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / 100)
 
 
 class FasterWhisper:
@@ -120,7 +128,7 @@ class FasterWhisper:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
         self.device = device
-        self.batch = CPU_BATCH if device == "cpu" else GPU_BATCH
+        self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
@@ -138,7 +146,7 @@ class FasterWhisper:
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
         groups: dict[tuple[int, int, int], list[Piece]] = {}
         for place, window in enumerate(windows):
-            if len(window.samples) >= SHORTEST:
+            if len(window.samples) >= MIN_WINDOW_SAMPLES:
                 features, frames = self._extract(window.samples, full=window.full)
                 piece = Piece(window, place, features, frames, self._prompt(window))
                 groups.setdefault(piece.group, []).append(piece)
@@ -150,13 +158,13 @@ class FasterWhisper:
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
         windows this machine encodes in good time."""
-        for frames in BUCKETS:
-            self.transcribe([Window(np.zeros((frames - MARGIN) * HOP, np.int16), careful=True)])
+        for frames in BUCKET_FRAMES:
+            self.transcribe([Window(np.zeros((frames - MARGIN_FRAMES) * HOP_SAMPLES, np.int16), careful=True)])
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKETS[0]), np.float32))
+            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKET_FRAMES[0]), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
-            self.batch = max(1, min(CPU_BATCH, int(LONGEST_BATCH / (time.perf_counter() - started))))
+            self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
 
     def _decode(self, group: Sequence[Piece]) -> list[Hypothesis]:
         encoded = self._encode(group)
@@ -168,7 +176,7 @@ class FasterWhisper:
             prompts,
             beam_size=group[0].beam,
             # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
-            max_length=min(LONGEST_OUTPUT, max(2 * most, most + len(prompts[0]))),
+            max_length=min(MAX_DECODER_TOKENS, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -206,7 +214,7 @@ class FasterWhisper:
             if self._multilingual and not window.language:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
-                piece.language, piece.probability = choose(
+                piece.language, piece.probability = choose_language(
                     shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
                 )
             piece.tokenizer = self._tokenizer(piece.language, window.task)
@@ -261,7 +269,7 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]
     """The words that tokens make, each from where its first token is heard to where the next word's is."""
     texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
     rows, positions = np.array(alignment.alignments).T
-    heard = positions[np.diff(rows, prepend=-1) > 0] / POSITIONS_PER_SECOND
+    heard = positions[np.diff(rows, prepend=-1) > 0] / ENCODER_POSITIONS_PER_S
     edges = np.cumsum([0, *map(len, parts[:-1])])
     return tuple(
         Word(text, float(heard[first]), float(heard[last]), float(np.mean(alignment.text_token_probs[first:last])))
@@ -278,11 +286,3 @@ def load(settings: Settings) -> FasterWhisper:
     )  # fmt: skip
     engine.warm_up()
     return engine
-
-
-def repository(name: str) -> str | None:
-    """Where the model hub keeps a model of this short name."""
-    from faster_whisper.utils import _MODELS
-
-    found: str | None = _MODELS.get(name)
-    return found
