@@ -91,7 +91,7 @@ class LocalAgreement:
 
     @property
     def trim(self) -> tuple[int, float]:
-        """The last committed word whose time is known, as index, and where a window that holds it begins, in seconds."""
+        """The last committed word whose time is known, as index, and where a window with it begins, in seconds."""
         for index in range(len(self.committed) - 1, -1, -1):
             start = self.committed[index].start
             if start is not None:

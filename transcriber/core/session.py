@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.core.gate import FRAME, GateSettings, SpeechGate
 from transcriber.core.languages import StreamLanguage
@@ -30,8 +31,6 @@ SpeechProbabilities = Callable[[npt.NDArray[np.float32]], Sequence[float]]
 """Takes the next frames of this stream, shape (n, 512), in [-1, 1]; the probability of speech in each."""
 SPEECH_FLOOR_RMS = 0.001
 """Root mean square below which no frame is speech (-60 dBFS)."""
-INT16_SCALE = np.float32(1 / 32768)
-"""Times an int16 sample: the same in [-1, 1)."""
 TAKE_SAMPLES = SAMPLE_RATE
 """Taken at once, however much comes: the ring need not hold more."""
 MAX_UNDECIDED_SAMPLES = CAPACITY_SAMPLES - 10 * SAMPLE_RATE
@@ -208,7 +207,7 @@ class StreamSession:
     def _listen(self, frames: int, now: float) -> None:
         """Takes the next frames through the gate; what is too faint is no speech, whatever the detector would say."""
         first = self._gate.position
-        block = (self._ring.read(first, first + frames * FRAME) * INT16_SCALE).reshape(frames, FRAME)
+        block = to_float(self._ring.read(first, first + frames * FRAME)).reshape(frames, FRAME)
         audible = np.einsum("ij,ij->i", block, block) >= FRAME * SPEECH_FLOOR_RMS**2
         found = iter(self._probabilities(block[audible]) if audible.any() else ())
         for is_audible in audible:

@@ -58,7 +58,7 @@ MAX_BATCH_ENCODE_S = 0.2
 
 
 @dataclass(slots=True)
-class Piece:
+class BatchItem:
     """One window on its way through the model."""
 
     window: Window
@@ -77,7 +77,7 @@ class Piece:
 
     @property
     def group(self) -> tuple[int, int, int]:
-        """Pieces with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
+        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
         prompt (before the task tokens, whose number is the same for all)."""
         return self.features.shape[1], self.beam, len(self.prompt)
 
@@ -144,15 +144,15 @@ class FasterWhisper:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int], list[Piece]] = {}
+        groups: dict[tuple[int, int, int], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
                 features, frames = self._extract(window.samples, full=window.full)
-                piece = Piece(window, place, features, frames, self._prompt(window))
-                groups.setdefault(piece.group, []).append(piece)
+                item = BatchItem(window, place, features, frames, self._prompt(window))
+                groups.setdefault(item.group, []).append(item)
         for group in groups.values():
-            for piece, result in zip(group, self._decode(group), strict=True):
-                results[piece.place] = result
+            for item, result in zip(group, self._decode(group), strict=True):
+                results[item.place] = result
         return results
 
     def warm_up(self) -> None:
@@ -166,11 +166,11 @@ class FasterWhisper:
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
 
-    def _decode(self, group: Sequence[Piece]) -> list[Hypothesis]:
+    def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
         self._detect(group, encoded)
-        prompts = [piece.prompt + piece.tokenizer.sot_sequence for piece in group]
-        most = max(piece.most for piece in group)
+        prompts = [item.prompt + item.tokenizer.sot_sequence for item in group]
+        most = max(item.most for item in group)
         decoded = self._whisper.model.generate(
             encoded,
             prompts,
@@ -180,44 +180,44 @@ class FasterWhisper:
             return_scores=True,
             return_no_speech_prob=True,
         )
-        for piece, result in zip(group, decoded, strict=True):
-            found = result.sequences_ids[0][: piece.most]
-            piece.tokens = [token for token in found if token < piece.tokenizer.eot]
+        for item, result in zip(group, decoded, strict=True):
+            found = result.sequences_ids[0][: item.most]
+            item.tokens = [token for token in found if token < item.tokenizer.eot]
         self._align(group, encoded)
         return [
             Hypothesis(
-                text=piece.tokenizer.decode(piece.tokens).strip(),
-                language=piece.language,
-                language_probability=piece.probability,
-                tokens=len(piece.tokens),
+                text=item.tokenizer.decode(item.tokens).strip(),
+                language=item.language,
+                language_probability=item.probability,
+                tokens=len(item.tokens),
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
-                words=piece.words,
+                words=item.words,
             )
-            for piece, result in zip(group, decoded, strict=True)
+            for item, result in zip(group, decoded, strict=True)
         ]
 
-    def _encode(self, group: Sequence[Piece]) -> Any:
+    def _encode(self, group: Sequence[BatchItem]) -> Any:
         """Encoder outputs of the whole group. On a CPU one after the other, which is faster than a stack."""
-        inputs = [piece.features for piece in group]
+        inputs = [item.features for item in group]
         if self.device != "cpu" or len(inputs) == 1:
             return self._whisper.model.encode(self._storage(np.stack(inputs)))
         outputs = [np.array(self._whisper.model.encode(self._storage(features[np.newaxis]))) for features in inputs]
         return self._storage(np.concatenate(outputs))
 
-    def _detect(self, group: Sequence[Piece], encoded: Any) -> None:
-        """Looks up or finds out what is spoken in each piece."""
+    def _detect(self, group: Sequence[BatchItem], encoded: Any) -> None:
+        """Looks up or finds out what is spoken in each item."""
         found: list[list[tuple[str, float]]] = []
-        for place, piece in enumerate(group):
-            window = piece.window
-            piece.language = self._default(window)
+        for place, item in enumerate(group):
+            window = item.window
+            item.language = self._default(window)
             if self._multilingual and not window.language:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
-                piece.language, piece.probability = choose_language(
-                    shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
+                item.language, item.probability = choose_language(
+                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / 100
                 )
-            piece.tokenizer = self._tokenizer(piece.language, window.task)
+            item.tokenizer = self._tokenizer(item.language, window.task)
 
     def _default(self, window: Window) -> str:
         """The language of a window in which none is detected."""
@@ -241,25 +241,25 @@ class FasterWhisper:
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
         return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
 
-    def _align(self, group: Sequence[Piece], encoded: Any) -> None:
+    def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
-        for place, piece in enumerate(group):
-            if piece.window.words and piece.tokens:
-                starts.setdefault(tuple(piece.tokenizer.sot_sequence), []).append(place)
+        for place, item in enumerate(group):
+            if item.window.words and item.tokens:
+                starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
-            pieces = [group[place] for place in places]
+            items = [group[place] for place in places]
             aligned = self._whisper.model.align(
                 self._rows(encoded, places),
                 list(start),
-                [piece.tokens for piece in pieces],
-                [piece.frames for piece in pieces],
+                [item.tokens for item in items],
+                [item.frames for item in items],
             )
-            for piece, alignment in zip(pieces, aligned, strict=True):
-                piece.words = timed(piece.tokenizer, piece.tokens, alignment)
+            for item, alignment in zip(items, aligned, strict=True):
+                item.words = timed(item.tokenizer, item.tokens, alignment)
 
     def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
-        """The encoder outputs of some pieces; all of them are not copied."""
+        """The encoder outputs of some items; all of them are not copied."""
         if len(places) == encoded.shape[0]:
             return encoded
         return self._storage(np.array(encoded.to_device(self._host))[list(places)])

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.pcm import to_float
 from transcriber.core.windows import Samples
 from transcriber.engine.base import ModelError
 
@@ -57,7 +58,7 @@ class Extractor:
         if len(samples) > MAX_WINDOW_SAMPLES:
             most = MAX_WINDOW_SAMPLES // RATE
             raise ValueError(f"a window of {len(samples) / RATE:.1f} s: the model takes {most} s at most")
-        speech = self._log_mel(samples.astype(np.float32) / np.float32(32768))[:, :-1]
+        speech = self._log_mel(to_float(samples))[:, :-1]
         frames = speech.shape[1]
         padding = silence(speech) if self._padding is None else self._padding
         return pad(speech, FULL_WINDOW_FRAMES if full else bucket(frames), padding), frames
