@@ -13,34 +13,21 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import structlog
 
-from common.contracts.status import SubCode
+from common.contracts.health import BotHealth
+from common.contracts.status import State, SubCode
 from common.errors import EarshotError
 
 HOST = "127.0.0.1"
 PORT_VARIABLE = "EARSHOT_HEALTH_PORT"
-PATIENCE = 2.0
+ANSWER_TIMEOUT_S = 2.0
 """Seconds a client has to ask, and the probe waits for an answer."""
-REQUEST_BYTES = 4096
+MAX_REQUEST_BYTES = 4096
 """Longest request line; a longer one is answered as it is."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the bot says about itself."""
-
-    status: str
-    over: bool
-    """A terminal state is reached."""
-    links: Mapping[str, bool]
-    """Whether each neighbour is connected."""
-    audio_age: float | None
-    """Seconds since the last audio of any track; None before the first."""
 
 
 def health_port(environment: Mapping[str, str]) -> int:
@@ -51,13 +38,13 @@ def health_port(environment: Mapping[str, str]) -> int:
     return int(text)
 
 
-def answer(request: bytes, health: Health) -> bytes:
+def answer(request: bytes, health: BotHealth) -> bytes:
     """The HTTP/1.1 response (RFC 9112) to the first line of a request."""
     if request.split(b" ")[:2] != [b"GET", b"/health"]:
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    seconds = None if health.audio_age is None else round(health.audio_age, 1)
-    body = json.dumps({"status": health.status, "links": dict(health.links), "seconds_since_audio": seconds}).encode()
-    line = "503 Service Unavailable" if health.over else "200 OK"
+    body = json.dumps(health.as_json()).encode()
+    over = health.status in (State.COMPLETED, State.FAILED)
+    line = "503 Service Unavailable" if over else "200 OK"
     head = (f"HTTP/1.1 {line}", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
     return "\r\n".join((*head, "", "")).encode() + body
 
@@ -65,18 +52,18 @@ def answer(request: bytes, health: Health) -> bytes:
 class _Connection(asyncio.Protocol):
     """One request, one answer, without a task."""
 
-    def __init__(self, report: Callable[[], Health]) -> None:
+    def __init__(self, report: Callable[[], BotHealth]) -> None:
         self._report = report
         self._request = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._deadline = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._request += data
-        if b"\n" in self._request or len(self._request) > REQUEST_BYTES:
+        if b"\n" in self._request or len(self._request) > MAX_REQUEST_BYTES:
             self._transport.write(answer(self._request, self._report()))
             self._transport.close()
 
@@ -84,7 +71,7 @@ class _Connection(asyncio.Protocol):
         self._deadline.cancel()
 
 
-async def serve_health(port: int, report: Callable[[], Health]) -> None:
+async def serve_health(port: int, report: Callable[[], BotHealth]) -> None:
     """Answers until cancelled; at once back for port 0. A port that is taken costs the endpoint, not the meeting."""
     if not port:
         return
@@ -100,7 +87,7 @@ async def serve_health(port: int, report: Callable[[], Health]) -> None:
 
 def main() -> int:
     """The probe: 0 when the bot of this container is well, else 1 and the reason on standard output."""
-    connection = http.client.HTTPConnection(HOST, health_port(os.environ), timeout=PATIENCE)
+    connection = http.client.HTTPConnection(HOST, health_port(os.environ), timeout=ANSWER_TIMEOUT_S)
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()

@@ -1,10 +1,11 @@
-"""The composition root: wires the two planes to the world for one meeting, and ends it in order.
+"""The runner of one meeting: signals, tasks, one deadline, events to effects, and the one way in which every bot ends.
 
-    platform ──events──▶ MeetingCore ──effects──▶ here          one TaskGroup, one shutdown deadline
-    platform ──frames──▶ AudioPlane ──orders──▶ lanes ──text──▶ SegmentTracker ──▶ RedisLink
+    platform ──events──▶ MeetingCore ──effects──▶ here ──▶ Reporting ──▶ sinks
+    platform ──frames──▶ Transcription ──segments──────────▶ Reporting
 
-Start: Redis and the transcriber answer, or nothing is joined. End: the platform has left, every utterance is decided,
-`session_end` and the terminal status are stored; all of it within `SHUTDOWN` seconds.
+Start: Redis and a transcriber answer, or nothing is joined. End, whatever the reason (an order, a rule, a signal, a
+crash of any task): the platform has left, every utterance is decided, `session_end` and the terminal status are stored,
+connections are closed; all of it within `SHUTDOWN_S`, and what could not be stored is said.
 """
 
 from __future__ import annotations
@@ -13,60 +14,68 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
+import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
 from bot.config import BotConfig
 from bot.core import events as ev
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
-from bot.core.segments import SAMPLE_RATE, SegmentTracker
-from bot.health_endpoint import Health, health_port, serve_health
+from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
-from bot.links.transcriber.conversation import EXTENSIONS, LaneText
-from bot.links.transcriber.lane import Lane, probe
 from bot.platforms import invitation, load
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
-from common.audio.silero import SileroModel
-from common.contracts.segments import (
-    ROOM_TOKEN_PLATFORMS,
-    Segment,
-    SessionIdentity,
-    Word,
-    iso_utc,
-    live,
-    session_end,
-    session_start,
-    transcription,
-)
+from bot.reporting import Reporting
+from bot.transcription import Transcription
+from common.contracts.health import BotHealth
+from common.contracts.segments import Segment, SessionIdentity
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
-from common.whisperlive.protocol import Handshake, Resume
 
-SHUTDOWN = 4.5
-"""Seconds for everything between the decision to end and the exit of the process."""
-LEAVING = 2.0
-"""Seconds of them that the platform has to leave."""
-HOUSEKEEPING = 5.0
-"""Seconds between looks at idle lanes."""
-LISTENING = 0.03
-"""Seconds between looks at tracks that may have stopped sending while somebody speaks."""
+SHUTDOWN_S = 4.4
+"""For everything between the decision to end and the end: the last reserves, in seconds before that, are for ..."""
+LEAVE_S = 2.0
+"""... leaving, from the decision on; then the platform is cancelled, and has ..."""
+CANCEL_S = 0.3
+"""... to be gone;"""
+SETTLE_RESERVE_S = 1.3
+"""... storing what the last utterances said;"""
+STORE_RESERVE_S = 0.8
+"""... the terminal status;"""
+CLOSE_RESERVE_S = 0.4
+"""... closing connections."""
+
+_HOPELESS = frozenset({SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE})
+"""Ends after which we may not, or cannot, store anything."""
+_MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+"""Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
 
 
 def run(config: BotConfig) -> int:
-    """Attends one meeting; returns the exit code."""
-    with asyncio.Runner() as runner:
-        code = runner.run(_supervised(config))
-    return MEANINGS[code].exit_code
+    """Attends one meeting; returns the exit code.
+
+    A process that something in it will not let go of (a thread in a DNS lookup, a task that refuses to be cancelled)
+    ends all the same, by the hard way, once everything is said.
+    """
+    loop = asyncio.new_event_loop()
+    code = loop.run_until_complete(_supervised(config))
+    exit_code = MEANINGS[code].exit_code
+    if asyncio.all_tasks(loop) or any(not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    loop.close()
+    return exit_code
 
 
 async def _supervised(config: BotConfig) -> SubCode:
@@ -75,13 +84,7 @@ async def _supervised(config: BotConfig) -> SubCode:
     loop = asyncio.get_running_loop()
     for number, code in ((signal.SIGINT, SubCode.INTERRUPTED), (signal.SIGTERM, SubCode.TERMINATED)):
         loop.add_signal_handler(number, bot.stop, code)
-    try:
-        ended = await bot.attend()
-    except EarshotError as error:
-        ended = ev.Finish(error.code, str(error))
-    except Exception:
-        log.exception("bot.bug")
-        ended = ev.Finish(SubCode.INTERNAL_ERROR, "a bug in the bot, see the log")
+    ended = await bot.attend()
     meaning = MEANINGS[ended.code]
     level = log.info if meaning.completed else log.error
     level("bot.ended", code=ended.code, exit_code=meaning.exit_code, detail=ended.detail, remedy=meaning.remedy)
@@ -91,20 +94,30 @@ async def _supervised(config: BotConfig) -> SubCode:
 def leave_settings(config: BotConfig) -> LeaveSettings:
     """The leave rules that the configuration asks for, in seconds."""
     rules = config.automatic_leave
-    lobby, cap = rules.waiting_room_timeout / 1000, config.max_duration_ms / 1000
+    always = LeaveSettings(
+        lobby=rules.waiting_room_timeout / 1000,
+        no_one_joined=None,
+        everyone_left=None,
+        cap=config.max_duration_ms / 1000,
+    )
     if not rules.enabled:
-        return LeaveSettings(lobby, None, None, None, cap)
-    total = None if rules.timeout is None else rules.timeout / 1000
-    return LeaveSettings(lobby, rules.no_one_joined_timeout / 1000, rules.everyone_left_timeout / 1000, total, cap)
+        return always
+    return replace(
+        always,
+        no_one_joined=rules.no_one_joined_timeout / 1000,
+        everyone_left=rules.everyone_left_timeout / 1000,
+        total=None if rules.timeout is None else rules.timeout / 1000,
+    )
 
 
 class Bot:
-    """One bot in one meeting. Implements the platforms' `Listener` and the lanes' `LaneListener`."""
+    """One bot in one meeting. Implements the platforms' `Listener` and the `TranscriptionListener`."""
 
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
         self._platform = platform
         self._core = MeetingCore(leave_settings(config))
+        self._loop = asyncio.get_running_loop()
         self._redis = RedisLink(
             config.redis_url.get_secret_value(),
             config.connection_id,
@@ -114,98 +127,130 @@ class Bot:
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token else None
-        self._identity = SessionIdentity(
+        if platform.token_opens_room:
+            token = None
+        identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
-        self._language, self._task = config.language, config.task
-        self._vad = SileroModel()
-        self._hearing: AudioPlane | None = None  # from the first admission on
-        self._book: SegmentTracker | None = None
-        self._lanes: dict[int, Lane] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._start_limit: asyncio.Timeout | None = None
-        self._attend_limit: asyncio.Timeout | None = None
+        secrets = [secret for secret in config.secrets() if secret != token]
+        self._reporting = Reporting(
+            identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
+        )
+        self._transcription = Transcription(
+            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start
+        )
         self._orders = Orders()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attending: asyncio.Task[SubCode] | None = None
+        self._storing: asyncio.Task[None] | None = None
+        self._has_session = False
         self._wake = asyncio.Event()
-        self._finish: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
-        self._last_words: ev.ReportStatus | None = None
-        self._deadline = 0.0
-        self._stopped: SubCode | None = None
+        self._finish: asyncio.Future[ev.Finish] = self._loop.create_future()
+        self._terminal: ev.ReportStatus | None = None
+        self._deadline: float | None = None
+        self._is_abandoned = self._is_ending = False
         self._links_up = {"redis": True, "transcriber": True}
         self._audio_at: float | None = None
         self._health_port = health_port(os.environ)
 
     async def attend(self) -> ev.Finish:
-        """The whole life of the bot. Raises EarshotError when it could not start."""
-        await self._reach_neighbours()
+        """The whole life of the bot; returns why it ended, whatever happened. Cancelled, it frees what it opened."""
         try:
-            async with asyncio.TaskGroup() as self._group:
-                self._start(self._redis.run(), "redis")
-                self._start(self._watch_time(), "timers")
-                self._start(serve_health(self._health_port, self._health), "health")
-                self._report(ev.ReportStatus(State.JOINING))
-                self._start(self._attend_platform(), "platform")
-                finish = await self._finish
-                await self._wind_down()
-                for task in self._tasks:
-                    task.cancel()
-        except* EarshotError as group:  # Redis says that another bot has taken over
-            raise group.exceptions[0] from None
+            self._start(self._open(), "start")
+            return await self._end(await self._finish)
         finally:
-            await self._redis.close()
-        return finish
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        assert self._group is not None
-        task = self._group.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            for task in self._tasks:
+                task.cancel()
+            if self._attending is not None:
+                self._attending.cancel()
 
     def stop(self, code: SubCode) -> None:
         """SIGINT or SIGTERM: leave in order; before anything is joined, just end."""
-        self._stopped = self._stopped or code
-        if self._group is not None:
+        if self._attending is None:
+            self._receive(ev.PlatformEnded(code, "stopped before joining"))
+        else:
             self._receive(ev.StopRequested(code))
-        elif self._start_limit is not None:
-            self._start_limit.reschedule(0)
 
-    # --- start --------------------------------------------------------------------------------------------------------
+    # --- tasks: none fails unheard ----------------------------------------------------------------------------------
 
-    async def _reach_neighbours(self) -> None:
-        """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """A task that ends by an exception, or by a cancellation that is not ours, ends the meeting in order."""
+        self._tasks.discard(task)
+        name = task.get_name()
+        if task.cancelled():
+            if not self._is_ending:
+                log.error("bot.task_cancelled", task=name)
+                self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name} was cancelled from within), see the log")
+            return
+        match task.exception():
+            case None:
+                pass
+            case EarshotError() as error:
+                self._fail(error.code, str(error))
+            case ExceptionGroup() as group if known := _known(group):
+                self._fail(known.code, str(known))
+            case BaseException() as error:
+                log.error("bot.bug", task=name, exc_info=error)
+                self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name}), see the log")
+
+    def _fail(self, code: SubCode, detail: str) -> None:
+        """Ends the meeting in order, even if the state machine has become unusable."""
         try:
-            async with asyncio.timeout(None) as self._start_limit:
-                calling = probe(self._config.transcriber_urls, self._handshake(0), self._transcriber_key)
-                asked = self._redis.open(), calling
-                outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        except TimeoutError:
-            await self._redis.close()
-            raise EarshotError(self._stopped or SubCode.INTERNAL_ERROR, "stopped before joining") from None
+            self._receive(ev.BotFailed(code, detail))
+        except Exception:
+            log.exception("bot.bug", task="state machine")
+        if not self._finish.done():
+            self._start_deadline()
+            self._finish.set_result(ev.Finish(code, detail))
+
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
+        asked = self._redis.open(), self._transcription.probe()
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        if outcomes[0] is None:
+            self._storing = self._start(self._redis.run(), "redis")
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failures:
-            await self._redis.close()
-            errors = [failure for failure in failures if isinstance(failure, EarshotError)]
-            if len(errors) < len(failures):
-                raise next(failure for failure in failures if not isinstance(failure, EarshotError))
+        for failure in failures:
+            if not isinstance(failure, EarshotError):
+                raise failure
+        errors = [failure for failure in failures if isinstance(failure, EarshotError)]
+        if errors:
             raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors))
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
+        self._start(self._watch_time(), "timers")
+        self._start(serve_health(self._health_port, self._health), "health")
+        self._core.begin(self._now())
+        self._perform()
+        attend = self._platform.attend(invitation(self._config), self, self._orders)
+        self._attending = self._loop.create_task(attend, name="platform")
+        self._attending.add_done_callback(self._platform_done)
 
-    async def _attend_platform(self) -> None:
-        try:
-            async with asyncio.timeout(None) as self._attend_limit:
-                code, detail = await self._platform.attend(invitation(self._config), self, self._orders), ""
-        except EarshotError as error:
-            code, detail = error.code, str(error)
-        except TimeoutError:
-            code, detail = SubCode.LEFT_BY_COMMAND, f"the platform did not leave within {LEAVING:g} s"
-            log.warning("platform.cut_off", seconds=LEAVING)
-        except Exception:
-            log.exception("platform.bug", platform=self._config.platform)
-            code, detail = SubCode.INTERNAL_ERROR, "a bug in the platform adapter, see the log"
-        self._receive(ev.PlatformEnded(code, detail))
+    def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
+        """What a platform raises is a failure of its own; only an order makes it leave."""
+        evidence: tuple[str, ...] = ()
+        detail, code = "a bug in the platform adapter, see the log", SubCode.INTERNAL_ERROR
+        if task.cancelled():
+            if self._orders.leaving.is_set():
+                code, detail = SubCode.LEFT_BY_COMMAND, f"the platform did not leave within {LEAVE_S:g} s"
+            else:
+                log.error("platform.bug", platform=self._config.platform, error="cancelled from within")
+        elif (error := task.exception()) is None:
+            code, detail = task.result(), ""
+        elif isinstance(error, EarshotError):
+            code, detail, evidence = error.code, str(error), error.evidence
+        else:
+            log.error("platform.bug", platform=self._config.platform, exc_info=error)
+        self._receive(ev.PlatformEnded(code, detail, evidence))
 
-    # --- the control plane --------------------------------------------------------------------------------------------
+    # --- the control plane ------------------------------------------------------------------------------------------
 
     def event(self, event: ev.PlatformEvent) -> None:
         """The platform reports what happened in the meeting."""
@@ -219,223 +264,180 @@ class Bot:
 
     def _perform(self) -> None:
         for effect in self._core.effects():
-            match effect:
-                case ev.ReportStatus(status) if self._core.lifecycle.over and status is self._core.lifecycle.state:
-                    self._last_words = effect  # said when everything else is stored
-                case ev.ReportStatus():
-                    self._report(effect)
-                case ev.ReportHealth():
-                    self._say_health(effect)
-                case ev.StartSession():
-                    self._start_session()
-                case ev.CloseTrack(track_id) if self._hearing is not None:
-                    self._order(self._hearing.close(track_id, self._now()))
-                case ev.Reconfigure(language, task):
-                    self._reconfigure(language, task)
-                case ev.LeaveMeeting():
-                    self._orders.leave()
-                    self._start_deadline()
-                    if self._attend_limit is not None:
-                        self._attend_limit.reschedule(self._now() + LEAVING)
-                case ev.Finish():
-                    self._start_deadline()
-                    self._finish.set_result(effect)
+            try:
+                self._do(effect)
+            except ev.Unhandled as bug:
+                log.error("bot.oddity", what=str(bug))
         self._wake.set()
 
+    def _do(self, effect: ev.Effect) -> None:
+        match effect:
+            case ev.ReportStatus(code=code) if code is not None:
+                self._terminal = effect  # said when everything else is stored
+            case ev.ReportStatus():
+                self._reporting.status(effect)
+            case ev.ReportHealth():
+                self._reporting.health(effect)
+            case ev.StartSession():
+                wall = time.time()
+                self._has_session = True
+                self._transcription.start(self._now(), wall)
+                self._reporting.session_start(wall)
+            case ev.CloseTrack(track_id):
+                self._transcription.close_track(track_id, self._now())
+            case ev.Reconfigure(language, task):
+                self._transcription.reconfigure(language, task)
+            case ev.FollowFloor(participant_ids, at):
+                self._transcription.follow_floor(participant_ids, at)
+            case ev.LogOddity(what):
+                log.error("bot.oddity", what=what)
+            case ev.LeaveMeeting():
+                self._leave()
+            case ev.Finish():
+                self._start_deadline()
+                if not self._finish.done():
+                    self._finish.set_result(effect)
+            case _:
+                ev.unhandled(effect)
+
     async def _watch_time(self) -> None:
-        """Gives the core its ticks and closes lanes that nobody needs."""
+        """Gives the core its ticks and the transcription its housekeeping."""
         while True:
             now = self._now()
             self._core.tick(now)
             self._perform()
-            pause = HOUSEKEEPING
-            if self._hearing is not None:
-                self._order(self._hearing.idle(now))
-                for number in self._hearing.idle_lanes(now):
-                    self._lanes.pop(number).close()
-                pause = LISTENING if self._hearing.speaking else HOUSEKEEPING
+            pause = now + self._transcription.tick(now)
             timer = self._core.next_timer()
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(now + pause if timer is None else min(now + pause, timer)):
+                async with asyncio.timeout_at(pause if timer is None else min(pause, timer)):
                     await self._wake.wait()
 
-    def _start_session(self) -> None:
-        at = time.time()
-        self._hearing = AudioPlane(self._now(), self._vad.stream, self._whose)
-        self._book = SegmentTracker(self._config.connection_id, at)
-        self._publish(session_start(self._identity, at))
-
-    def _reconfigure(self, language: str | None, task: str | None) -> None:
-        self._language, self._task = language or self._language, task or self._task  # type: ignore[assignment]
-        if self._hearing is not None:
-            self._hearing.renew_lanes()
-        log.info("bot.reconfigured", language=self._language, task=self._task)
-
-    # --- the audio plane ----------------------------------------------------------------------------------------------
+    # --- what comes of the audio ------------------------------------------------------------------------------------
 
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
         self._audio_at = self._now()
-        if self._hearing is None or self._finish.done():
-            return
-        self._order(self._hearing.frame(frame.track_id, frame.pcm, frame.position, frame.source, frame.arrival))
-        for report in self._hearing.reports():
-            log.debug(
-                "track.heard", track=report.track_id, level_dbfs=round(report.level_dbfs, 1), speech=report.speech
-            )
-            self._receive(report)
+        if not self._is_ending:
+            self._transcription.frame(frame)
 
-    def _whose(self, track_id: str) -> tuple[str, str] | None:
-        owner = self._core.roster.owner(track_id)
-        if owner is None or not self._core.roster.is_person(owner):
-            return None
-        return owner, self._core.roster.name(owner)
+    def heard(self, report: ev.AudioHeard) -> None:
+        """A track has sounded like this."""
+        self._receive(report)
 
-    def _order(self, orders: list[LaneOrder]) -> None:
-        for order in orders:
-            if isinstance(order, LaneAudio):
-                self._lane(order.lane).append(order.pcm)
-            else:
-                self._lane(order.lane).end_utterance()
+    def segment(self, segment: Segment) -> None:
+        """A partial or a final goes out."""
+        self._reporting.segment(segment)
 
-    def _lane(self, number: int) -> Lane:
-        lane = self._lanes.get(number)
-        if lane is None:
-            backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff, self._transcriber_key)
-            self._lanes[number] = lane
-            self._start(lane.run(), f"lane-{number}")
-        return lane
-
-    @property
-    def _transcriber_key(self) -> str | None:
-        key = self._config.transcriber_api_key
-        return key.get_secret_value() if key else None
-
-    def _handshake(self, sample: int) -> Handshake:
-        config = self._config
-        token = None if config.platform in ROOM_TOKEN_PLATFORMS else config.token
-        return Handshake(
-            uid=str(uuid4()),
-            language=self._language,
-            task=self._task,
-            same_output_threshold=2,
-            extensions=EXTENSIONS,
-            allowed_languages=frozenset(config.allowed_languages),
-            resume=Resume(config.connection_id, sample) if sample else None,
-            platform=config.platform,
-            meeting_url=config.meeting_url or config.platform,
-            token=token.get_secret_value() if token else config.connection_id,  # the older fork wants one
-            meeting_id=config.native_meeting_id or config.meeting_id,
-        )
-
-    # --- text on its way back -----------------------------------------------------------------------------------------
-
-    def text(self, lane: int, text: LaneText) -> None:
-        """A lane has text: find its speaker and time, and publish what is new."""
-        found = self._hearing.find(lane, text.start, text.end) if self._hearing else None
-        if found is None or self._book is None:
-            return
-        wire = text.wire
-        offset = found.start / SAMPLE_RATE - wire.start
-        words = [Word(w.word, w.start + offset, w.end + offset, w.probability) for w in wire.words or ()]
-        segment = self._book.update(
-            found.utterance, found.start, found.end, wire.text, wire.completed, wire.language, words
-        )
-        if segment is not None:
-            self._publish_segment(segment)
-
-    def decided(self, lane: int, sample: int) -> None:
-        """A lane has no open question before `sample`."""
-        if self._hearing is None or self._book is None:
-            return
-        for utterance in self._hearing.decided(lane, sample):
-            taken_back = self._book.decided(utterance)
-            if taken_back is not None:
-                self._publish_segment(taken_back)
-
-    def link(self, up: bool, detail: str) -> None:
+    def transcriber(self, up: bool, detail: str) -> None:
         """A lane's connection was made or lost."""
         if up != self._links_up["transcriber"]:
             self._receive(ev.LinkChanged("transcriber", up, detail))
 
-    def _publish_segment(self, segment: Segment) -> None:
-        message = live(self._config.meeting_id, segment)
-        self._redis.publish_live(segment.segment_id, message, segment.completed)
-        if segment.completed:
-            self._publish(transcription(self._identity, [segment]))
+    def _health(self) -> BotHealth:
+        age = None if self._audio_at is None else self._now() - self._audio_at
+        return BotHealth(self._core.lifecycle.state, self._links_up, age)
 
-    def _publish(self, payload: str) -> None:
-        if self._config.publish == "bot":
-            self._redis.publish_final(payload)
-
-    # --- end ----------------------------------------------------------------------------------------------------------
+    # --- end: one way, whatever happened ----------------------------------------------------------------------------
 
     def _start_deadline(self) -> None:
-        self._deadline = self._deadline or self._now() + SHUTDOWN
+        self._deadline = self._deadline or self._now() + SHUTDOWN_S
 
-    async def _wind_down(self) -> None:
-        """Ends utterances, waits for their text, then says the last words; never longer than the deadline."""
-        if self._hearing is not None:
-            self._order(self._hearing.close_all(self._now()))
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.close()
+    def _left(self, reserve: float = 0.0) -> float:
+        """Seconds until the deadline, but for a reserve."""
+        return max((self._deadline or self._now()) - reserve - self._now(), 0.0)
+
+    def _leave(self) -> None:
+        """Orders the platform to leave; one that does not is cancelled."""
+        self._start_deadline()
+        self._orders.leave()
+        if self._attending is not None:
+            self._loop.call_later(min(LEAVE_S, self._left()), self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._attending is not None and not self._attending.done():
+            log.warning("platform.cut_off", seconds=LEAVE_S)
+            self._attending.cancel()
+            self._loop.call_later(CANCEL_S, self._abandon)
+
+    def _abandon(self) -> None:
+        """The platform refuses to be cancelled: the meeting ends without it, and the process the hard way."""
+        self._is_abandoned = self._attending is not None and not self._attending.done()
+        if self._is_abandoned:
+            log.error("platform.stuck", platform=self._config.platform)
+            self._receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND, "the platform could not be stopped"))
+
+    async def _end(self, finish: ev.Finish) -> ev.Finish:
+        """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
+        self._is_ending = True
+        for task in self._tasks:
+            if task.get_name() == "start":
+                task.cancel()
+        if self._attending is not None and not self._attending.done() and not self._is_abandoned:
+            self._leave()
+            await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
+        with self._step("settle"):
+            undecided = await self._transcription.finish(self._now(), self._left(SETTLE_RESERVE_S))
+            if undecided:
+                log.warning("bot.audio_undecided", seconds=round(undecided, 1))
+        if self._storing is not None and finish.code not in _HOPELESS:
+            finish = await self._say_the_end(finish)
+        with self._step("close"):
+            await self._close()
+        return finish
+
+    async def _say_the_end(self, finish: ev.Finish) -> ev.Finish:
+        """Stores what is left, `session_end` and the terminal status; an end that could not says so."""
+        left = missing = 0
+        with self._step("store"):
+            if self._storing is not None and self._storing.done():  # it has crashed: what it had is still there
+                self._storing = self._start(self._redis.run(), "redis")
+            if self._has_session:
+                self._reporting.session_end()
+            left = await self._reporting.flush(self._left(STORE_RESERVE_S))
+        finish = self._admit(finish, left)
+        with self._step("say"):
+            last = self._terminal or ev.ReportStatus(State.FAILED)
+            state = State.COMPLETED if MEANINGS[finish.code].completed else State.FAILED
+            self._reporting.status(replace(last, status=state, code=finish.code, detail=finish.detail), left)
+            missing = await self._reporting.flush(self._left(CLOSE_RESERVE_S))
+        return self._admit(finish, missing)
+
+    def _admit(self, finish: ev.Finish, left: int) -> ev.Finish:
+        """The end as it is when so many entries are not stored."""
+        if not left or finish.code in _MISSING_IS_KNOWN:
+            return finish
+        log.error("bot.not_stored", entries=left)
+        why = f"{left} entries could not be stored in Redis; the meeting had ended with {finish.code}"
+        return ev.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
+
+    async def _close(self) -> None:
+        tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._attending} if self._attending else set())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=self._left(CLOSE_RESERVE_S / 2))
+            if stuck:
+                log.error("bot.stuck", tasks=[task.get_name() for task in stuck])
+        await self._redis.close(self._left())
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """One step of the end: what goes wrong in it is logged and does not keep the next from being taken."""
         try:
-            async with asyncio.timeout_at(self._deadline - 1.0):
-                for lane in lanes:
-                    await lane.settled()
-        except TimeoutError:
-            undecided = sum(lane.undecided for lane in lanes)
-            log.warning("bot.audio_undecided", seconds=round(undecided / SAMPLE_RATE, 1))
-        if self._hearing is not None:
-            self._publish(session_end(self._identity, time.time()))
-        if self._last_words is not None:
-            self._report(self._last_words)
-        left = await self._redis.flush(max(self._deadline - self._now() - 0.3, 0.1))
-        if left:
-            log.error("bot.not_stored", entries=left)
-
-    def _report(self, report: ev.ReportStatus) -> None:
-        """A lifecycle change, in the log and on the status stream."""
-        event: dict[str, object] = {
-            "event": "status",
-            "connection_id": self._config.connection_id,
-            "meeting_id": self._config.meeting_id,
-            "container_name": self._config.container_name,
-            "status": report.status,
-            "timestamp": iso_utc(time.time()),
-        }
-        if report.code is not None:
-            event |= {
-                "code": report.code,
-                "exit_code": MEANINGS[report.code].exit_code,
-                "stage": report.stage,
-                "detail": report.detail,
-            }
-        log.info("bot.status", status=report.status, code=report.code)
-        self._redis.status(event)
-
-    def _say_health(self, health: ev.ReportHealth) -> None:
-        level = log.info if health.healthy else log.warning
-        level("bot.health", subject=health.subject, healthy=health.healthy, detail=health.detail)
-        self._redis.status(
-            {
-                "event": "health",
-                "connection_id": self._config.connection_id,
-                "subject": health.subject,
-                "healthy": health.healthy,
-                "detail": health.detail,
-                "timestamp": iso_utc(time.time()),
-            }
-        )
-
-    def _health(self) -> Health:
-        lifecycle = self._core.lifecycle
-        age = None if self._audio_at is None else self._now() - self._audio_at
-        return Health(lifecycle.state, lifecycle.over, self._links_up, age)
+            yield
+        except Exception:
+            log.exception("bot.bug", step=name)
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _known(group: ExceptionGroup[Exception]) -> EarshotError | None:
+    """The failure for people in a group of exceptions, if there is one and nothing else."""
+    ours, others = group.split(EarshotError)
+    first: BaseException | None = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if others is None and isinstance(first, EarshotError) else None

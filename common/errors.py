@@ -8,9 +8,11 @@ from common.contracts.status import MEANINGS, SubCode
 class EarshotError(Exception):
     """A failure for people: what happened, which setting or peer, what to do, and the public sub-code."""
 
-    def __init__(self, code: SubCode, message: str) -> None:
+    def __init__(self, code: SubCode, message: str, evidence: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.evidence = evidence
+        """Paths of files that show what went wrong, such as a screenshot."""
 
     @property
     def exit_code(self) -> int:

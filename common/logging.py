@@ -1,14 +1,15 @@
-"""Logs on stderr: JSON lines for machines, colours for a terminal; no secret, no spoken word, one line per event."""
+"""Logs on stderr: JSON lines for machines, colours for a terminal; no secret, no spoken word, no flood."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common.redact import MASK, Redactor, printable
 
@@ -24,6 +25,8 @@ LONGEST_TRACEBACK = 8_000
 MOST_ITEMS = 50
 """Items of a list or keys of a mapping that are shown."""
 DEEPEST = 4
+BURST_LINES = 20
+"""Warnings and errors of one kind that are logged at any speed; then one a second: a flood must not fill the disk."""
 
 
 class Sanitizer:
@@ -66,8 +69,30 @@ class Sanitizer:
         return printable(self._redact(str(value)), LONGEST_TRACEBACK, keep_newlines=True)
 
 
-class _Forward(logging.Handler):
-    """Libraries that use the standard library's logging come out the same way, redacted alike."""
+class Sparing:
+    """A structlog processor: leaves out warnings and errors that come too often, and says later how many."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # Event → lines it may still have at that time, and lines left out since. Events are constants: few.
+        self._budgets: dict[str, tuple[float, float, int]] = {}
+
+    def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Passes the event on. Raises DropEvent."""
+        if method in ("debug", "info"):
+            return event
+        now = self._clock()
+        left, at, unsaid = self._budgets.get(event["event"], (float(BURST_LINES), now, 0))
+        left = min(BURST_LINES, left + now - at)
+        if left < 1:
+            self._budgets[event["event"]] = (left, now, unsaid + 1)
+            raise structlog.DropEvent
+        self._budgets[event["event"]] = (left - 1, now, 0)
+        return {**event, "unsaid": unsaid} if unsaid else event
+
+
+class LibraryHandler(logging.Handler):
+    """Lines of libraries as lines of ours, redacted and limited alike: without open files asyncio writes thousands."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hands the record to structlog."""
@@ -76,12 +101,17 @@ class _Forward(logging.Handler):
         except (TypeError, ValueError):  # arguments that do not fit the format
             message = str(record.msg)
         structlog.get_logger(record.name).log(
-            max(record.levelno, logging.DEBUG), message, logger=record.name, exc_info=record.exc_info
+            max(record.levelno, logging.DEBUG), "library", name=record.name, message=message, exc_info=record.exc_info
         )
 
 
 def configure_logging(
-    level: str = "info", secrets: Iterable[str] = (), *, stream: TextIO | None = None, pretty: bool | None = None
+    level: str = "info",
+    secrets: Iterable[str] = (),
+    *,
+    stream: TextIO | None = None,
+    pretty: bool | None = None,
+    silent: Iterable[str] = (),
 ) -> None:
     """Sets logging up for the whole process; may be called again once the configuration (and its secrets) is known.
 
@@ -90,6 +120,7 @@ def configure_logging(
         secrets: Values to mask.
         stream: Where to; default stderr.
         pretty: Colours and columns instead of JSON; default: when `stream` is a terminal.
+        silent: Libraries that are not heard at all.
     """
     output = stream or sys.stderr
     if pretty is None:
@@ -102,6 +133,7 @@ def configure_logging(
     number = getattr(logging, level.upper())
     structlog.configure(
         processors=[
+            Sparing(),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -114,7 +146,9 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _Forward)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, LibraryHandler)]:
         root.removeHandler(handler)
-    root.addHandler(_Forward())
+    root.addHandler(LibraryHandler())
     root.setLevel(max(number, logging.WARNING))
+    for name in silent:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

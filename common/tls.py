@@ -1,11 +1,13 @@
-"""TLS for both ports, from PEM files."""
+"""TLS of servers, from PEM files."""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
 
-from transcriber.config import SettingsError
+
+class CertificateError(ValueError):
+    """Files that cannot be used for TLS. Its text names the options."""
 
 
 def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
@@ -16,17 +18,17 @@ def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext |
         key: PEM file; None: the certificate's.
 
     Raises:
-        SettingsError: a file cannot be used.
+        CertificateError: a file cannot be used.
     """
     if certificate is None:
         if key is not None:
-            raise SettingsError("--tls-key is given without --tls-cert.")
+            raise CertificateError("--tls-key is given without --tls-cert.")
         return None
     for option, path in (("--tls-cert", certificate), ("--tls-key", key or certificate)):
         try:
             Path(path).read_bytes()
         except OSError as error:
-            raise SettingsError(f"{option}: cannot read {path} ({error.strerror}).") from error
+            raise CertificateError(f"{option}: cannot read {path} ({error.strerror}).") from error
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -36,5 +38,5 @@ def server_context(certificate: str | None, key: str | None) -> ssl.SSLContext |
         if "MISMATCH" in (error.reason or ""):
             what = "the key is not that of the certificate"
         pair = f"--tls-cert {certificate} and --tls-key {key or certificate}"
-        raise SettingsError(f"{pair} cannot be used: {what}.") from error
+        raise CertificateError(f"{pair} cannot be used: {what}.") from error
     return context

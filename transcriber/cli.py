@@ -118,15 +118,15 @@ def transcribe(
 ) -> None:
     """Serves the WhisperLive protocol: audio in over a websocket, text out."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would spin for tiny products
+    from common.logging import configure_logging
     from transcriber.engine.base import ModelError
-    from transcriber.logs import configure_logging
     from transcriber.service import PortError, run
 
-    configure_logging(log_level)
     try:
         key, origins = read_key(api_key, api_key_file), read_origins(allow_origin or [])
     except SettingsError as error:
         _fail(error, 2)
+    configure_logging(log_level, [key] if key else [], silent=["websockets"])  # port scanners are not our errors
     settings = Settings(
         model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
         http_port=http_port, max_clients=max_clients, api_key=key, allow_origins=origins,

@@ -16,10 +16,11 @@ import structlog
 
 from common import tls
 from common.audio.silero import SileroModel
+from common.http import http_server
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
-from transcriber.api.server import Phase, Status, application, http_server
-from transcriber.config import Settings
+from transcriber.api.server import Phase, Status, application
+from transcriber.config import Settings, SettingsError
 from transcriber.engine.base import Decoder, ModelError
 from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics, total
@@ -68,7 +69,10 @@ class Service:
 
     def __init__(self, settings: Settings, listener: socket.socket, http_listener: socket.socket) -> None:
         self._settings = settings
-        self._tls = tls.server_context(settings.tls_certificate, settings.tls_key)
+        try:
+            self._tls = tls.server_context(settings.tls_certificate, settings.tls_key)
+        except tls.CertificateError as error:
+            raise SettingsError(str(error)) from error
         self._listener = listener
         self._http_listener = http_listener
         self._metrics = Metrics()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from common.logging import configure_logging
 from transcriber.config import Settings
-from transcriber.logs import configure_logging
 from transcriber.service import run
 
 

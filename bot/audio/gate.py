@@ -14,10 +14,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 
-FRAME = 512
-"""Samples (32 ms) per speech probability."""
+FRAME = FRAME_SAMPLES
 SPLICE = 32
 """Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
 
@@ -26,10 +26,10 @@ SPLICE = 32
 class GateSettings:
     """How the gate hears. Times in seconds; they count in frames of 32 ms, rounded up."""
 
-    open: float = 0.5
+    start: float = 0.5
     """Speech probability from which a frame is speech."""
-    close: float = 0.35
-    """Below this, speech has stopped."""
+    keep: float = 0.35
+    """Once there has been some: below this a frame is silence."""
     floor: float = -60.0
     """dBFS below which nothing is speech."""
     onset: float = 0.09
@@ -93,7 +93,7 @@ class SpeechGate:
     def __init__(self, probability: SpeechProbability, settings: GateSettings | None = None) -> None:
         self._probability = probability
         self._settings = settings = settings or GateSettings()
-        self._onset, self._pre_roll, self._hangover, self._tail = (
+        onset, self._pre_roll, hangover, self._tail = (
             max(-int(-time * SAMPLE_RATE // FRAME), 1)
             for time in (settings.onset, settings.pre_roll, settings.hangover, settings.tail)
         )
@@ -102,9 +102,8 @@ class SpeechGate:
         self._last = 0  # value of the sample before it
         self._is_fresh = True  # nothing taken since the start or a flush
         self._held: deque[NDArray[np.int16]] = deque()  # whole frames taken and not sent, the newest last
-        self._is_open = False
+        self._speech = SpeechHysteresis(Thresholds(onset, hangover, settings.start, settings.keep))
         self._sent = 0  # meeting sample after the last one sent
-        self._run = 0  # frames of speech in a row while closed, of silence while open
 
     def push(self, start: int, pcm: NDArray[np.int16]) -> list[GateEvent]:
         """Takes the next piece, int16 of shape (n,), and returns what follows from it.
@@ -128,23 +127,26 @@ class SpeechGate:
         What comes later is a new utterance. Without this call, a track that stops (a sender with DTX, a cut network)
         stays in its utterance.
         """
-        silent = now - self._next + len(self._partial) + self._run * FRAME
-        patience = self._settings.lull if self._run >= self._tail else self._settings.patience
-        if self._is_open and silent > (self._settings.hangover + patience) * SAMPLE_RATE:
+        silent = now - self._next + len(self._partial) + self._speech.run * FRAME
+        patience = self._settings.lull if self._speech.run >= self._tail else self._settings.patience
+        if self._speech.is_open and silent > (self._settings.hangover + patience) * SAMPLE_RATE:
             return self.flush()
         return []
 
     def flush(self) -> list[GateEvent]:
         """Nothing follows: ends the utterance, and starts anew with the next piece wherever it is."""
         events: list[GateEvent] = []
-        if self._is_open:
-            if len(self._partial) and not self._run:
+        if self._speech.is_open:
+            if len(self._partial) and not self._speech.run:
                 events.append(Speech(self._next - len(self._partial), self._partial))
                 self._sent = self._next
-            events.append(self._close(self._next - (self._run * FRAME + len(self._partial) if self._run else 0)))
+            events.append(
+                self._close(self._next - (self._speech.run * FRAME + len(self._partial) if self._speech.run else 0))
+            )
         self._held.clear()
         self._partial = np.empty(0, np.int16)
-        self._run, self._is_fresh = 0, True
+        self._speech.reset()
+        self._is_fresh = True
         return events
 
     def _take(self, pcm: NDArray[np.int16]) -> list[GateEvent]:
@@ -172,34 +174,30 @@ class SpeechGate:
             probability = 0.0
         self._held.append(frame)
         end = start + FRAME
-        if self._is_open:
+        if self._speech.is_open:
             yield from self._while_open(end, probability)
         else:
             yield from self._while_closed(end, probability)
 
     def _while_open(self, end: int, probability: float) -> Iterator[GateEvent]:
-        # Speech goes on above `close`; once it has paused, it takes `open` to resume.
-        if probability >= (self._settings.open if self._run else self._settings.close):
-            self._run = 0
+        silence = self._speech.run + 1  # if this frame is silence, too
+        edge = self._speech.feed(probability)
+        if not self._speech.run and edge is None:
             yield self._send(end)
             return
-        self._run += 1
-        if self._run <= self._tail:
+        if silence <= self._tail:
             yield self._send(end)
-        if self._run >= self._hangover:
-            yield self._close(end - self._run * FRAME)
-            self._run = 0
+        if edge is not None:
+            yield self._close(end - silence * FRAME)
 
     def _while_closed(self, end: int, probability: float) -> Iterator[GateEvent]:
-        self._run = self._run + 1 if probability >= (self._settings.close if self._run else self._settings.open) else 0
-        while len(self._held) > self._pre_roll + self._run:
+        run = self._speech.run + 1  # if this frame is speech, too
+        edge = self._speech.feed(probability)
+        while len(self._held) > self._pre_roll + (run if edge else self._speech.run):
             self._held.popleft()
-        if self._run < self._onset:
-            return
-        speech = end - self._run * FRAME
-        self._is_open, self._run = True, 0
-        yield Onset(end - len(self._held) * FRAME, speech)
-        yield self._send(end)
+        if edge is not None:
+            yield Onset(end - len(self._held) * FRAME, end - run * FRAME)
+            yield self._send(end)
 
     def _send(self, end: int) -> Speech:
         pcm = np.concatenate(self._held)
@@ -208,5 +206,4 @@ class SpeechGate:
         return Speech(end - len(pcm), pcm)
 
     def _close(self, last_speech: int) -> End:
-        self._is_open = False
         return End(min(last_speech + round(self._settings.pad * SAMPLE_RATE), self._sent))

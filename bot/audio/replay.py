@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
+from common.audio.pcm import SAMPLE_RATE
+
 CAPACITY = 60 * SAMPLE_RATE
 """Samples per lane (60 s, 1.92 MB). When full, the oldest audio is dropped and counted: it becomes a gap."""
 

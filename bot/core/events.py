@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Never, NoReturn, TypeAlias
 
 from common.contracts.status import State, SubCode
 
@@ -26,7 +26,14 @@ class ParticipantKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LobbyEntered:
-    """The room knows of us and has not let us in yet."""
+    """The room knows of us and has not let us in yet; after `Admitted`: it has put us back there."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelpNeeded:
+    """A person has to do something before we can go on: a captcha, a login, a consent."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,8 @@ class TrackOpened:
     """An audio track can be heard from now on. Participants may have several."""
 
     track_id: str
-    participant_id: str
+    participant_id: str | None
+    """Whose it is; None: a mix of several, told apart by `ActiveSpeakers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +95,43 @@ class TransportBack:
     """The connection to the room is back, with the participants it reports next."""
 
 
+@dataclass(frozen=True, slots=True)
+class ActiveSpeakers:
+    """Who is speaking, as the platform shows it, from this moment until the next such event."""
+
+    participant_ids: frozenset[str]
+    at: float
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleCounted:
+    """How many people are there beside us, from a platform that counts them and does not name each one."""
+
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReceived:
+    """Somebody wrote into the meeting's chat."""
+
+    participant_id: str | None
+    name: str
+    message: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionHeard:
+    """The platform's own captions say what somebody said."""
+
+    participant_id: str | None
+    name: str
+    caption: str = field(repr=False)
+
+
 PlatformEvent: TypeAlias = (
     LobbyEntered
+    | HelpNeeded
     | Admitted
     | ParticipantJoined
     | ParticipantRenamed
@@ -99,6 +142,10 @@ PlatformEvent: TypeAlias = (
     | TrackClosed
     | TransportLost
     | TransportBack
+    | ActiveSpeakers
+    | PeopleCounted
+    | ChatReceived
+    | CaptionHeard
 )
 
 
@@ -124,6 +171,16 @@ class PlatformEnded:
 
     code: SubCode
     detail: str = ""
+    evidence: tuple[str, ...] = ()
+    """Paths of files that show what went wrong, such as a screenshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotFailed:
+    """Something of ours failed for good: a bug in a task, or Redis says that another bot has taken over."""
+
+    code: SubCode
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +207,9 @@ class LinkChanged:
     detail: str = ""
 
 
-Event: TypeAlias = PlatformEvent | AudioHeard | PlatformEnded | CommandReceived | StopRequested | LinkChanged
+Event: TypeAlias = (
+    PlatformEvent | AudioHeard | PlatformEnded | BotFailed | CommandReceived | StopRequested | LinkChanged
+)
 
 
 # --- effects: what the runner must do
@@ -165,6 +224,8 @@ class ReportStatus:
     detail: str = ""
     stage: State | None = None
     """For terminal ones: the state in which the meeting ended."""
+    evidence: tuple[str, ...] = ()
+    """Paths of files that show what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +256,21 @@ class Reconfigure:
 
     language: str | None = None
     task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowFloor:
+    """These people hold the floor of the meeting's mixed tracks from now on."""
+
+    participant_ids: frozenset[str]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogOddity:
+    """Something came that nobody here knows: a bug, to be logged; the meeting goes on."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +313,27 @@ class HearTracks:
 Order: TypeAlias = Speak | SendChat | HearTracks
 
 
-Effect: TypeAlias = ReportStatus | ReportHealth | StartSession | CloseTrack | Reconfigure | LeaveMeeting | Finish
+Effect: TypeAlias = (
+    ReportStatus
+    | ReportHealth
+    | StartSession
+    | CloseTrack
+    | Reconfigure
+    | FollowFloor
+    | LogOddity
+    | LeaveMeeting
+    | Finish
+)
+
+
+class Unhandled(Exception):
+    """No branch of a `match` knows the value: a bug of ours."""
+
+
+def unhandled(value: Never) -> NoReturn:
+    """The last branch of a `match` that must be complete: mypy refuses one that is not.
+
+    Raises:
+        Unhandled: Unlike `assert_never`, for the one who can say so and go on: it must not end a meeting.
+    """
+    raise Unhandled(f"{type(value).__name__} is not handled")

@@ -11,6 +11,10 @@ from common.contracts.status import SubCode
 class LeaveSettings:
     """Timeouts in seconds; `None` switches a rule off."""
 
+    joining: float | None = 120.0
+    """Joining, and neither a lobby nor admission."""
+    needs_help: float | None = 300.0
+    """A person is needed and nobody comes."""
     lobby: float | None = 300.0
     """In the lobby without admission."""
     no_one_joined: float | None = 600.0
@@ -27,6 +31,10 @@ class LeaveSettings:
 class Facts:
     """What the rules need to know; times are monotonic seconds."""
 
+    joining_since: float | None = None
+    """Trying to join since."""
+    helpless_since: float | None = None
+    """Waiting for a person's help since."""
     lobby_since: float | None = None
     """Waiting for admission since."""
     active_since: float | None = None
@@ -44,6 +52,8 @@ def next_departure(settings: LeaveSettings, facts: Facts) -> tuple[float, SubCod
         else (settings.no_one_joined, SubCode.STARTUP_ALONE)
     )
     rules = (
+        (facts.joining_since, settings.joining, SubCode.JOIN_TIMEOUT),
+        (facts.helpless_since, settings.needs_help, SubCode.NEEDS_HELP_TIMEOUT),
         (facts.lobby_since, settings.lobby, SubCode.LOBBY_TIMEOUT),
         (facts.alone_since, *alone),
         (facts.active_since, settings.total, SubCode.LEAVE_TIMEOUT),

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from common.contracts.status import State
 
+_ENDS = frozenset({State.COMPLETED, State.FAILED})
 MOVES: dict[State, frozenset[State]] = {
-    State.JOINING: frozenset({State.AWAITING_ADMISSION, State.FAILED, State.COMPLETED}),
-    State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.FAILED, State.COMPLETED}),
-    State.ACTIVE: frozenset({State.COMPLETED, State.FAILED}),
+    State.JOINING: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | _ENDS,
+    State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP}) | _ENDS,
+    State.NEEDS_HELP: frozenset({State.AWAITING_ADMISSION, State.ACTIVE}) | _ENDS,
+    State.ACTIVE: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | _ENDS,
     State.COMPLETED: frozenset(),
     State.FAILED: frozenset(),
 }

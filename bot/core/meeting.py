@@ -30,6 +30,7 @@ class MeetingCore:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     health: HearingHealth = field(default_factory=HearingHealth)
     _facts: Facts = field(default_factory=Facts)
+    _counted: int | None = None  # people, from a platform that counts them
     _departing: SubCode | None = None  # on our way out, for this reason
     _effects: list[Effect] = field(default_factory=list)
 
@@ -37,6 +38,11 @@ class MeetingCore:
         """What is to be done now, in order; emptied by the call."""
         done, self._effects = self._effects, []
         return done
+
+    def begin(self, now: float) -> None:
+        """The platform starts to join."""
+        self._facts = replace(self._facts, joining_since=now)
+        self._effects.append(ev.ReportStatus(State.JOINING))
 
     def next_timer(self) -> float | None:
         """The next moment (monotonic seconds) at which `tick` has work to do."""
@@ -60,9 +66,18 @@ class MeetingCore:
         """Takes one event. After the end nothing has an effect any more."""
         if self.lifecycle.over:
             return
+        try:
+            self._take(event, now)
+        except ev.Unhandled as bug:
+            self._effects.append(ev.LogOddity(str(bug)))
+        self._effects += self.health.check(now)
+
+    def _take(self, event: Event, now: float) -> None:
         match event:
             case ev.LobbyEntered():
                 self._await_admission(now)
+            case ev.HelpNeeded(reason):
+                self._need_help(reason, now)
             case ev.Admitted():
                 self._admitted(now)
             case ev.ParticipantJoined(participant_id, name, kind):
@@ -73,9 +88,12 @@ class MeetingCore:
             case ev.ParticipantLeft(participant_id):
                 self.roster.leave(participant_id)
                 self._count_people(now)
+            case ev.PeopleCounted(people):
+                self._counted = people
+                self._count_people(now)
             case ev.TrackOpened(track_id, participant_id):
                 self.roster.open_track(track_id, participant_id)
-                if self.roster.is_person(participant_id):
+                if self.roster.speaks_for(track_id) is not None:
                     self.health.opened(track_id, now)
             case ev.TrackMuted(track_id):
                 self.health.muted(track_id, True, now)
@@ -84,6 +102,10 @@ class MeetingCore:
                 self.health.muted(track_id, False, now)
             case ev.TrackClosed(track_id):
                 self._close_track(track_id)
+            case ev.ActiveSpeakers(participant_ids, at):
+                self._effects.append(ev.FollowFloor(participant_ids, at))
+            case ev.ChatReceived() | ev.CaptionHeard():
+                pass  # nobody has asked for them yet
             case ev.TransportLost() | ev.TransportBack():
                 self._transport(isinstance(event, ev.TransportBack), now)
             case ev.AudioHeard():
@@ -98,34 +120,56 @@ class MeetingCore:
                 pass  # other actions belong to later abilities (speak, chat); the link logs them once
             case ev.StopRequested(code):
                 self._depart(code)
-            case _:  # PlatformEnded
-                self._finish(event.code, event.detail)
-        self._effects += self.health.check(now)
+            case ev.PlatformEnded(code, detail, evidence):
+                self._platform_ended(code, detail, evidence)
+            case ev.BotFailed(code, detail):
+                self._finish(code, detail)
+            case _:
+                ev.unhandled(event)
 
     def _await_admission(self, now: float) -> None:
-        if self.lifecycle.state is State.JOINING:
-            self._facts = replace(self._facts, lobby_since=now)
-            self._move(State.AWAITING_ADMISSION)
+        if self.lifecycle.state is State.AWAITING_ADMISSION:
+            return
+        if self.lifecycle.state is State.ACTIVE:  # put back: nobody is heard there, and nobody can be counted
+            self._forget_room()
+        self._facts = replace(self._facts, joining_since=None, helpless_since=None, lobby_since=now, alone_since=None)
+        self._move(State.AWAITING_ADMISSION)
+
+    def _need_help(self, reason: str, now: float) -> None:
+        if self.lifecycle.state is State.NEEDS_HELP:
+            return
+        if self.lifecycle.state is State.ACTIVE:
+            self._forget_room()
+        self._facts = replace(self._facts, joining_since=None, helpless_since=now, lobby_since=None, alone_since=None)
+        self._move(State.NEEDS_HELP, reason)
 
     def _admitted(self, now: float) -> None:
         if self.lifecycle.state is State.ACTIVE:  # a rejoin: the platform tells again who is here
-            for track_id in self.roster.tracks:
-                self._close_track(track_id)
-            self.roster.clear()
+            self._forget_room()
             self._count_people(now)
             return
-        self._await_admission(now)
-        self._facts = replace(self._facts, lobby_since=None, active_since=now)
-        self._count_people(now)
-        self._effects.append(ev.StartSession())
+        if self.lifecycle.state is State.JOINING:
+            self._await_admission(now)
+        is_first = self._facts.active_since is None
+        self._facts = replace(self._facts, lobby_since=None, helpless_since=None)
+        if is_first:
+            self._facts = replace(self._facts, active_since=now)
+            self._effects.append(ev.StartSession())
         self._move(State.ACTIVE)
+        self._count_people(now)
+
+    def _forget_room(self) -> None:
+        for track_id in self.roster.tracks:
+            self._close_track(track_id)
+        self.roster.clear()
+        self._counted = None
 
     def _count_people(self, now: float) -> None:
-        if self.lifecycle.state is State.JOINING:
+        if self.lifecycle.state is not State.ACTIVE:
             return
-        if self.roster.people:
+        if self.roster.people if self._counted is None else self._counted > 0:
             self._facts = replace(self._facts, alone_since=None, had_company=True)
-        elif self._facts.alone_since is None and self._facts.active_since is not None:
+        elif self._facts.alone_since is None:
             self._facts = replace(self._facts, alone_since=now)
 
     def _close_track(self, track_id: str) -> None:
@@ -153,15 +197,18 @@ class MeetingCore:
             self._departing = code
             self._effects.append(ev.LeaveMeeting())
 
-    def _finish(self, code: SubCode, detail: str) -> None:
+    def _platform_ended(self, code: SubCode, detail: str, evidence: tuple[str, ...]) -> None:
         if self._departing is not None and code is not SubCode.INTERNAL_ERROR:
             code, detail = self._departing, ""  # it ended because we wanted it to, however the platform puts it
+        self._finish(code, detail, evidence)
+
+    def _finish(self, code: SubCode, detail: str, evidence: tuple[str, ...] = ()) -> None:
         stage = self.lifecycle.state
         terminal = State.COMPLETED if MEANINGS[code].completed else State.FAILED
         self.lifecycle.move(terminal)
-        self._effects.append(ev.ReportStatus(terminal, code, detail, stage))
+        self._effects.append(ev.ReportStatus(terminal, code, detail, stage, evidence))
         self._effects.append(ev.Finish(code, detail))
 
-    def _move(self, status: State) -> None:
-        self.lifecycle.move(status)
-        self._effects.append(ev.ReportStatus(status))
+    def _move(self, state: State, detail: str = "") -> None:
+        self.lifecycle.move(state)
+        self._effects.append(ev.ReportStatus(state, detail=detail))

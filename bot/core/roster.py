@@ -41,7 +41,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._participants: dict[str, Participant] = {}
-        self._owner: dict[str, str] = {}
+        self._owner: dict[str, str | None] = {}
         self._names: dict[str, str] = {}  # of everyone ever seen: late text still gets its name
 
     def join(self, participant_id: str, name: str, kind: ParticipantKind) -> None:
@@ -58,8 +58,8 @@ class Roster:
         """Removes a participant; tracks are closed by their own events."""
         self._participants.pop(participant_id, None)
 
-    def open_track(self, track_id: str, participant_id: str) -> None:
-        """Remembers whose track it is."""
+    def open_track(self, track_id: str, participant_id: str | None) -> None:
+        """Remembers whose track it is; None: a mix."""
         self._owner[track_id] = participant_id
 
     def close_track(self, track_id: str) -> None:
@@ -71,9 +71,19 @@ class Roster:
         self._participants.clear()
         self._owner.clear()
 
-    def owner(self, track_id: str) -> str | None:
-        """The participant of an open track."""
-        return self._owner.get(track_id)
+    def is_mix(self, track_id: str) -> bool:
+        """An open track that belongs to nobody in particular."""
+        return track_id in self._owner and self._owner[track_id] is None
+
+    def speaks_for(self, track_id: str) -> tuple[str, str] | None:
+        """Identity and name that an open track's speech is published under; None: it does not count.
+
+        Of a mix: the track's id, and no name. An unannounced owner is taken for a person.
+        """
+        if self.is_mix(track_id):
+            return track_id, ""
+        owner = self._owner.get(track_id)
+        return None if owner is None or not self.is_person(owner) else (owner, self.name(owner))
 
     def name(self, participant_id: str) -> str:
         """The name to publish: the display name, or the identity where there is none."""

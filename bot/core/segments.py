@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.contracts.segments import Segment, Word, iso_utc
+from common.contracts.segments import Segment, Word
+from common.contracts.times import iso_utc
 
 SAMPLE_RATE = 16_000
 OVERLAP = SAMPLE_RATE // 20

@@ -2,13 +2,12 @@
 
 aiortc's own audio path loses four good packets for each lost one, adds 80 ms and can be silenced by one empty payload.
 So the receiver's packet handler is replaced on the instance (private API: aiortc is pinned, and a test fails when the
-hook is not called any more) and `bot.codecs.receiver` turns packets into audio.
+hook is not called any more) and `OpusTrack` turns packets into audio.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
 
 from aiortc.codecs import get_capabilities
@@ -16,10 +15,8 @@ from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtpPacket
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.receiver import OpusReceiver, Pcm
+from bot.drivers.opus_track import OpusTrack
 from common.webrtc import Peer
-
-_sources = itertools.count(1)  # a track's next connection has another clock
 
 
 class TrackReceiver:
@@ -44,14 +41,8 @@ class TrackReceiver:
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        self._track_id, self._audio = track_id, audio
         self._loop = asyncio.get_running_loop()
-        self._opus = OpusReceiver()
-        self._timer: asyncio.TimerHandle | None = None
-        self._clock = self._source = 0  # the receiver's count of clocks, and ours
-        self._closed = False
-        self.packets = 0
-        """RTP packets handed over so far."""
+        self._track = OpusTrack(track_id, audio)
         self._peer = Peer(loopback, connected, lost)
         self._transceiver: RTCRtpTransceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
         codecs = get_capabilities("audio").codecs
@@ -70,33 +61,19 @@ class TrackReceiver:
         """Answers an offer of one Opus track. Raises ValueError when it is no usable SDP."""
         return await self._peer.answer(offer)
 
+    @property
+    def packets(self) -> int:
+        """RTP packets handed over so far."""
+        return self._track.packets
+
     async def close(self) -> None:
         """Ends the connection within a second; neither frames nor calls come afterwards."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._track.close()
         await self._peer.close()
 
     async def _packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         """In place of aiortc's RTCRtpReceiver._handle_rtp_packet."""
-        if self._closed:
-            return
-        self.packets += 1
         now = self._loop.time()
-        self._emit(self._opus.push(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload, now), now)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self._emit(self._opus.tick(now), now)
-
-    def _emit(self, heard: list[Pcm], now: float) -> None:
-        for piece in heard:
-            if piece.source != self._clock:
-                self._clock, self._source = piece.source, next(_sources)
-            self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, now))
-        due = self._opus.next_timer()
-        if self._timer is not None and (due is None or self._timer.when() != due):
-            self._timer.cancel()
-            self._timer = None
-        if due is not None and self._timer is None and not self._closed:
-            self._timer = self._loop.call_at(due, self._tick)
+        self._track.packet(
+            packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload_type, packet.payload, now
+        )

@@ -54,6 +54,9 @@ class Listener(Protocol):
 class Platform(Protocol):
     """One kind of meeting. Implementations take no arguments; registered in `bot.platforms.PLATFORMS`."""
 
+    token_opens_room: bool
+    """The configuration's `token` opens the room: it is never published, nor told to the transcriber."""
+
     def claims(self, url: str) -> bool:
         """Whether this platform serves the meeting URL. Pure; at most one platform claims a URL."""
 

@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
+from common.audio.pcm import SAMPLE_RATE
+
 MAX_PAYLOAD = 1500
 """Bytes. No network carries a larger packet; nothing larger (or empty) is given to libopus."""
 MAX_SAMPLES = SAMPLE_RATE * 120 // 1000

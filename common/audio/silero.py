@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FRAME = 512
-"""Samples per probability: 32 ms at 16 kHz."""
+from common.audio.hysteresis import FRAME_SAMPLES
+
 CONTEXT = 64
 """Samples of the frame before that the model sees in front of each frame."""
 MODEL_FILE = "assets/silero_vad_v6.onnx"
@@ -76,7 +76,7 @@ class SileroStream:
 
     def batch(self, frames: NDArray[np.float32]) -> list[float]:
         """Those of the next frames, float32 of shape (n, 512); the same as one by one."""
-        framed = np.empty((len(frames), CONTEXT + FRAME), np.float32)
+        framed = np.empty((len(frames), CONTEXT + FRAME_SAMPLES), np.float32)
         framed[0, :CONTEXT] = self._before
         framed[1:, :CONTEXT] = frames[:-1, -CONTEXT:]
         framed[:, CONTEXT:] = frames

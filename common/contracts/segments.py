@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-ROOM_TOKEN_PLATFORMS = frozenset({"livekit"})
-"""Where `token` opens the room itself: there it is never published, whoever asks."""
+from common.contracts.json_values import field, identity, optional, read_object, write
+from common.contracts.times import iso_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class SessionIdentity:
         meeting_id: As configured: number or text.
         native_meeting_id: The platform's own id, if known.
         connection_id: The bot's session; `uid` in payloads.
-        token: The consumers' opaque token; published except where it is a room token.
+        token: The consumers' opaque token, published; None where there is none, or where it would open the room.
     """
 
     platform: str
@@ -32,7 +30,7 @@ class SessionIdentity:
 
     def envelope(self, kind: str) -> dict[str, Any]:
         """The keys that every payload of the stream has, in their order."""
-        token = {} if self.token is None or self.platform in ROOM_TOKEN_PLATFORMS else {"token": self.token}
+        token = {} if self.token is None else {"token": self.token}
         return {
             "type": kind,
             **token,
@@ -113,38 +111,91 @@ class Segment:
             ]
         return value
 
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Segment:
+        """A segment as `as_json` gives it; unknown keys are ignored. Raises ValueError."""
+        words = optional(value, "words", list)
+        return cls(
+            segment_id=field(value, "segment_id", str),
+            start=field(value, "start", float),
+            end=field(value, "end", float),
+            text=field(value, "text", str),
+            speaker=field(value, "speaker", str),
+            speaker_id=field(value, "speaker_id", str),
+            language=optional(value, "language", str),
+            completed=field(value, "completed", bool),
+            absolute_start_time=field(value, "absolute_start_time", str),
+            absolute_end_time=field(value, "absolute_end_time", str),
+            confidence=optional(value, "confidence", float),
+            words=None if words is None else tuple(_word(word) for word in words),
+        )
 
-def iso_utc(timestamp: float) -> str:
-    """Unix seconds as ISO 8601 in UTC with milliseconds, such as `2026-01-31T09:30:00.250Z`."""
-    text = datetime.fromtimestamp(round(timestamp, 3), UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+
+@dataclass(frozen=True, slots=True)
+class StreamPayload:
+    """One entry of the segment stream, as a consumer reads it.
+
+    Args:
+        kind: `transcription`, `session_start` or `session_end`.
+        identity: Which meeting and bot.
+        segments: Finals; empty for session marks.
+        timestamp: ISO 8601, of session marks.
+    """
+
+    kind: str
+    identity: SessionIdentity
+    segments: tuple[Segment, ...] = ()
+    timestamp: str | None = None
+
+
+def parse(payload: str | bytes) -> StreamPayload:
+    """Reads an entry of the segment stream. Raises ValueError for what no bot of ours writes."""
+    value = read_object(payload)
+    kind = field(value, "type", str)
+    who = SessionIdentity(
+        platform=field(value, "platform", str),
+        meeting_id=identity(value, "meeting_id"),
+        native_meeting_id=optional(value, "native_meeting_id", str),
+        connection_id=field(value, "uid", str),
+        token=optional(value, "token", str),
+    )
+    match kind:
+        case "transcription":
+            segments = field(value, "segments", list)
+            return StreamPayload(kind, who, tuple(Segment.parse(_mapping(segment)) for segment in segments))
+        case "session_start":
+            return StreamPayload(kind, who, timestamp=field(value, "start_timestamp", str))
+        case "session_end":
+            return StreamPayload(kind, who, timestamp=field(value, "end_timestamp", str))
+    raise ValueError(f"type: transcription, session_start or session_end expected, not {kind!a}")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("a JSON object was expected")
+    return value
+
+
+def _word(value: Any) -> Word:
+    word = _mapping(value)
+    times = (field(word, key, float) for key in ("start", "end", "probability"))
+    return Word(field(word, "word", str), *times)
 
 
 def transcription(identity: SessionIdentity, segments: Iterable[Segment]) -> str:
     """Stream payload `transcription`: final segments."""
-    return _dumps(identity.envelope("transcription") | {"segments": [segment.as_json() for segment in segments]})
+    return write(identity.envelope("transcription") | {"segments": [segment.as_json() for segment in segments]})
 
 
 def session_start(identity: SessionIdentity, at: float) -> str:
     """Stream payload `session_start`; `at`: Unix seconds of meeting time zero."""
-    return _dumps(identity.envelope("session_start") | {"start_timestamp": iso_utc(at)})
+    return write(identity.envelope("session_start") | {"start_timestamp": iso_utc(at)})
 
 
 def session_end(identity: SessionIdentity, at: float) -> str:
     """Stream payload `session_end`; `at`: Unix seconds."""
-    return _dumps(identity.envelope("session_end") | {"end_timestamp": iso_utc(at)})
-
-
-def live(meeting_id: int | str, segment: Segment) -> str:
-    """Pub/sub message: one partial or final segment."""
-    return _dumps({"type": "transcript", "meeting": {"id": meeting_id}, "segment": segment.as_json()})
+    return write(identity.envelope("session_end") | {"end_timestamp": iso_utc(at)})
 
 
 def _rounded(value: float) -> float:
     return round(float(value), 3)
-
-
-def _dumps(value: dict[str, Any]) -> str:
-    """Compact JSON that is always valid UTF-8: a lone surrogate in a name becomes `?`."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace").decode()

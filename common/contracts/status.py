@@ -14,6 +14,7 @@ class State(StrEnum):
 
     JOINING = "joining"
     AWAITING_ADMISSION = "awaiting_admission"
+    NEEDS_HELP = "needs_help"
     ACTIVE = "active"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -29,6 +30,7 @@ class SubCode(StrEnum):
     LEAVE_TIMEOUT = "leave_timeout"
     MAX_DURATION = "max_duration"
     INTERNAL_ERROR = "internal_error"
+    NOT_STORED = "not_stored"
     CONFIG_INVALID = "config_invalid"
     CONFIG_UNREADABLE = "config_unreadable"
     REDIS_UNREACHABLE = "redis_unreachable"
@@ -41,6 +43,7 @@ class SubCode(StrEnum):
     JOIN_REFUSED = "join_refused"
     JOIN_TIMEOUT = "join_timeout"
     LOBBY_TIMEOUT = "lobby_timeout"
+    NEEDS_HELP_TIMEOUT = "needs_help_timeout"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
@@ -68,6 +71,9 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.LEAVE_TIMEOUT: Meaning(0, True, "The planned time is over.", "See `automaticLeave.timeout`."),
     SubCode.MAX_DURATION: Meaning(0, True, "The absolute cap on a meeting was reached.", "See `maxDurationMs`."),
     SubCode.INTERNAL_ERROR: Meaning(1, False, "A bug in the bot.", "Report it with the log of the run."),
+    SubCode.NOT_STORED: Meaning(
+        1, False, "Not everything could be stored at the end; the log says how much.", "Check Redis and the network."
+    ),
     SubCode.CONFIG_INVALID: Meaning(2, False, "The configuration has errors; each is printed.", "`earshot validate`."),
     SubCode.CONFIG_UNREADABLE: Meaning(2, False, "No configuration, or not JSON.", "Pass `--config` or `BOT_CONFIG`."),
     SubCode.REDIS_UNREACHABLE: Meaning(
@@ -91,6 +97,9 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.JOIN_TIMEOUT: Meaning(4, False, "Joining took too long.", "Check the network to the meeting server."),
     SubCode.LOBBY_TIMEOUT: Meaning(
         4, False, "Nobody admitted us from the lobby in time.", "See `automaticLeave.waitingRoomTimeout`."
+    ),
+    SubCode.NEEDS_HELP_TIMEOUT: Meaning(
+        4, False, "A person was needed to go on, and nobody came in time.", "Look at the status `needs_help`."
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

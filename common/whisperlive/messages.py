@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-SAMPLE_RATE = 16_000
+from common.audio.pcm import SAMPLE_RATE as SAMPLE_RATE
+
 MAX_SAMPLE_INDEX = 1 << 53
 """Sample indexes stay exact in every JSON reader."""
 MAX_HISTORY = 100

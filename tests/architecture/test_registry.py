@@ -15,7 +15,7 @@ def test_every_platform_has_its_file_its_test_and_its_urls() -> None:
     """One file, one registry line, one test."""
     assert set(URLS) == set(PLATFORMS)
     for name, target in PLATFORMS.items():
-        assert target.startswith(f"bot.platforms.{name}:")
+        assert target.startswith(f"bot.platforms.{name}.")
         test = (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
         assert "contract" in test
 

@@ -131,3 +131,28 @@ def test_a_room_that_is_not_there(tmp_path: Path) -> None:
         assert running.returncode == 4
         assert "room_unreachable" in log
         assert url.removeprefix("rehearsal+") in log
+
+
+SLOW_RESOLVER = """
+import socket, time
+asked = socket.getaddrinfo
+def slow(host, *rest, **named):
+    if host == "slow.invalid":
+        time.sleep(20)
+    return asked(host, *rest, **named)
+socket.getaddrinfo = slow
+"""
+
+
+def test_sigterm_while_a_dns_lookup_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that takes 20 s holds a thread that nobody can stop: the process ends in under five all the same."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_RESOLVER)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with neighbours(tmp_path) as urls:
+        running = bot(tmp_path, urls | {"whisperLiveUrl": "ws://slow.invalid:9090", "logLevel": "debug"})
+        time.sleep(3)  # the interpreter has started, and the lookup with it
+        started = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        _, log = running.communicate(timeout=30)
+        assert time.monotonic() - started < 5
+        assert running.returncode == 143, log

@@ -15,8 +15,8 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from common.auth import has_key, is_allowed
 from transcriber.core.uploads import ApiError
-from transcriber.websocket.admission import has_key, is_allowed
 
 UPLOAD_TIMEOUT = 120.0
 """Seconds that a client may take to send its request."""

@@ -1,24 +1,18 @@
-"""Health, readiness and metrics over HTTP, and the server that also carries the routes for recordings."""
+"""Health, readiness and metrics over HTTP; the same server carries the routes for recordings."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from common.contracts.health import TranscriberHealth
 from transcriber.metrics import Metrics
-from transcriber.websocket.server import ACCEPTED, BACKLOG
 
 Phase = Literal["starting", "serving", "draining"]
 
@@ -26,8 +20,6 @@ STUCK = 10.0
 """Seconds that a pass may be due before /health is red."""
 DOWN = 30.0
 """Seconds that replacing the engine may take before /health is red."""
-PATIENCE = 10.0
-"""Seconds within which a connection must have sent the head of its first request, and after an answer of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +56,19 @@ class Status:
     def body(self) -> dict[str, Any]:
         """The answer, as JSON values."""
         state = "stalled" if not self.is_healthy else "restarting" if self.down is not None else self.phase
-        return {
-            "status": "ok" if state == "serving" else state,
-            "backend": "faster_whisper",
-            "model": self.model,
-            "clients": self.clients,
-            "max_clients": self.max_clients,
-            "last_decode_s": None if self.last_decode is None else round(self.last_decode, 1),
-            "waiting": self.waiting,
-            "oldest_wait_s": round(self.oldest_wait, 1),
-            "engine": "up" if self.down is None else "restarting",
-            "restarts": self.restarts,
-            "level": self.level,
-        }
+        return TranscriberHealth(
+            status="ok" if state == "serving" else state,
+            backend="faster_whisper",
+            model=self.model,
+            clients=self.clients,
+            max_clients=self.max_clients,
+            last_decode_s=self.last_decode,
+            waiting=self.waiting,
+            oldest_wait_s=self.oldest_wait,
+            engine="up" if self.down is None else "restarting",
+            restarts=self.restarts,
+            level=self.level,
+        ).as_json()
 
 
 def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:
@@ -95,48 +87,3 @@ def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[R
 
     own = [Route("/health", health), Route("/ready", ready), Route("/metrics", scrape)]
     return Starlette(routes=[*own, *more])
-
-
-class _Impatient(H11Protocol):
-    """uvicorn's side of a connection, which by itself waits for ever for a request that has not begun or not ended."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait."""
-        super().connection_made(transport)
-        self.loop.call_later(PATIENCE, self._lose_patience, None)
-
-    def on_response_complete(self) -> None:
-        """Begins to wait again; the next request may already be there."""
-        served = self.cycle
-        super().on_response_complete()
-        self.loop.call_later(PATIENCE, self._lose_patience, served)
-
-    def _lose_patience(self, served: object) -> None:
-        if self.cycle is served:
-            self.transport.close()
-
-
-class _EmbeddedServer(uvicorn.Server):
-    """uvicorn as a guest: the process's signals are not its business, and others want their turn."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serves; the kernel may keep more connections than are accepted in one go."""
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(BACKLOG)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leaves them alone."""
-        yield
-
-
-def http_server(app: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
-    """A server for the routes; set its `should_exit` to end it."""
-    config = uvicorn.Config(
-        app, http=_Impatient, ws="none", log_config=None, log_level="error", access_log=False, lifespan="off",
-        server_header=False, timeout_graceful_shutdown=1, backlog=ACCEPTED,
-    )  # fmt: skip
-    config.load()
-    config.ssl = tls  # the one of the websocket; by itself it would read the files again
-    return _EmbeddedServer(config)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FRAME = 512
-"""Samples per probability: what Silero takes, 32 ms."""
+from common.audio import hysteresis
+from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
+
+FRAME = FRAME_SAMPLES
 ONSET = 2 * FRAME
 """This much speech in a row opens the gate; a click does not."""
 
@@ -37,37 +39,41 @@ class SpeechGate:
     """A gate over the probabilities of one stream, fed frame by frame."""
 
     def __init__(self, start: int = 0, settings: GateSettings | None = None) -> None:
-        self._settings = settings or GateSettings()
+        self._settings = settings = settings or GateSettings()
+        frames = -(-settings.onset // FRAME), -(-settings.hangover // FRAME)
+        self._speech = SpeechHysteresis(Thresholds(*frames, settings.threshold, settings.release))
         self._floor = start  # no utterance begins before: the end of the last one
-        self._run = 0  # samples of speech in a row while closed, of silence in a row while open
         self.position = start
         """The sample after the last frame."""
-        self.is_open = False
 
     def feed(self, probability: float) -> Edge | None:
         """Takes the next frame; answers with an edge when it changes the gate."""
         self.position += FRAME
-        if not self.is_open:
-            self._run = self._run + FRAME if probability >= self._settings.threshold else 0
-            if self._run < self._settings.onset:
-                return None
-            edge = Edge(True, self.earliest)
-            self.is_open, self._run = True, 0
-            return edge
-        self._run = 0 if probability >= self._settings.release else self._run + FRAME
-        return self.close() if self._run >= self._settings.hangover else None
+        run = self._speech.run + 1  # if this frame is speech, too
+        match self._speech.feed(probability):
+            case hysteresis.Edge.OPENED:
+                return Edge(True, max(self._floor, self.position - run * FRAME - self._settings.pre_roll))
+            case hysteresis.Edge.CLOSED:
+                return self.close()
+        return None
 
     def close(self) -> Edge:
         """Closes the gate here, whatever is being said."""
-        self.is_open, self._run, self._floor = False, 0, self.position
+        self._speech.reset()
+        self._floor = self.position
         return Edge(False, self.position)
+
+    @property
+    def is_open(self) -> bool:
+        """An utterance is going on."""
+        return self._speech.is_open
 
     @property
     def is_closing(self) -> bool:
         """Open, and the last frame was silence."""
-        return self.is_open and self._run > 0
+        return self.is_open and self._speech.run > 0
 
     @property
     def earliest(self) -> int:
         """While closed: no utterance will begin before this sample."""
-        return max(self._floor, self.position - self._run - self._settings.pre_roll)
+        return max(self._floor, self.position - self._speech.run * FRAME - self._settings.pre_roll)

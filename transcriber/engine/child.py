@@ -22,10 +22,10 @@ from typing import NoReturn
 
 import structlog
 
+from common.logging import configure_logging
 from transcriber.config import Settings
 from transcriber.engine.base import Engine, ModelError
 from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, read
-from transcriber.logs import configure_logging
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal to get when the parent ends."""
@@ -58,7 +58,7 @@ class Child:
         os._exit(0)  # what is being decoded is of no use to anybody
 
     def _work(self, settings: Settings) -> None:
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, [settings.api_key] if settings.api_key else [])
         try:
             engine = factory(settings.engine)(settings)
         except ModelError as error:

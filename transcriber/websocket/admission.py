@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ipaddress
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -18,10 +17,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from common.auth import BEARER, has_key, is_allowed
 from transcriber.metrics import Metrics
 
-BEARER = Subprotocol("bearer")
-"""What a browser offers beside the key, because it cannot set headers: `new WebSocket(url, ["bearer", key])`."""
 MOST_WAITING = 64
 """Connections that have not said their first message yet."""
 MOST_WAITING_EACH = 16
@@ -47,38 +45,6 @@ _NO_ROOM = (
 ).encode("ascii")
 
 log = structlog.get_logger(__name__)
-
-
-def is_key(given: str, key: str) -> bool:
-    """Whether the key is right, in the same time whatever is wrong with it.
-
-    Args:
-        given: From a header: bytes outside ASCII as surrogates or Latin-1.
-        key: The right one.
-    """
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key.encode())
-
-
-def has_key(authorization: str, protocols: str, key: str) -> bool:
-    """Whether one of two headers, `Authorization` and `Sec-WebSocket-Protocol`, brings the key."""
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "bearer" and is_key(given.strip(), key):
-        return True
-    marker, _, given = protocols.partition(",")
-    return marker.strip() == BEARER and is_key(given.strip(), key)
-
-
-def is_allowed(origins: Iterable[str], allowed: Container[str], host: str, agent: str) -> bool:
-    """Whether a request with these headers may be served: `Origin`, `Host` and `User-Agent`.
-
-    Without this check any page that somebody opens could use a transcriber on their own machine or network. Browsers
-    always send the page's origin; other clients send none, or, as the library of the stock client does, that of the
-    server itself. Of browsers this is not enough: a page's host name may have been pointed to us after it was loaded.
-    """
-    if "*" in allowed:
-        return True
-    own = set() if agent.lower().startswith("mozilla/") else {f"http://{host}".lower(), f"https://{host}".lower()}
-    return all((page := origin.strip().lower()) in allowed or page in own for origin in origins)
 
 
 class Admission:
@@ -236,7 +202,7 @@ class Knocking(ServerConnection):
 
 def select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """`bearer` and never the key beside it: a browser wants one of those it offered."""
-    return BEARER if BEARER in offered else None
+    return Subprotocol(BEARER) if BEARER in offered else None
 
 
 def network(address: str) -> str:

@@ -14,6 +14,7 @@ from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
 from transcriber.core.session import SpeechProbabilities, StreamSession
 from transcriber.engine.base import Decoder
@@ -26,9 +27,6 @@ HANDSHAKE_TIMEOUT = 10.0
 """Seconds for the first message."""
 WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
-ACCEPTED, BACKLOG = 4, 1024
-"""Connections that we accept in one go, so that a flood of them holds nobody's words up; and that the kernel keeps for
-us meanwhile: what it drops, honest clients wait a second or three to try again."""
 MOST_QUEUED = 1
 """Frames that may wait for us while a client's socket is read on; not more, for each may have a megabyte."""
 
@@ -78,11 +76,12 @@ class Server:
     ) -> AsyncIterator[WebSocketServer]:  # fmt: skip
         """Serves clients on a bound socket until the block ends."""
         async with serve(
-            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED, open_timeout=HANDSHAKE_TIMEOUT, close_timeout=1,
+            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED_AT_ONCE, open_timeout=HANDSHAKE_TIMEOUT,
+            close_timeout=1,
             compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MOST_QUEUED, ping_interval=None, server_header=None,
             **self._admission.options,
         ) as server:  # fmt: skip
-            listener.listen(BACKLOG)  # for asyncio both are one number
+            listener.listen(BACKLOG_CONNECTIONS)  # for asyncio both are one number
             yield server
 
     async def handle(self, socket: ServerConnection) -> None:

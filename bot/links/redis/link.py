@@ -182,17 +182,17 @@ class RedisLink:
             pass
         return sum(len(stream.outbox) for stream in streams)
 
-    async def close(self) -> None:
-        """Releases the lock, takes the heartbeat away, closes every connection; within `CLOSE_SECONDS`, no errors."""
+    async def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Releases the lock, takes the heartbeat away, closes every connection; within `timeout` seconds, no errors."""
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(timeout):
                 await self._listener.close()
                 if await self._lock.release(self._client):  # else the heartbeat is another bot's
                     await self._client.delete(self._heartbeat_key)
+                await self._client.aclose()
         except (*FAILURES, TimeoutError) as error:
             log.info("redis_closed_without_goodbye", error=explain(error))
-        finally:
-            await self._client.aclose()
+            await self._client.connection_pool.disconnect(inuse_connections=True)
 
     # --- what the bot says --------------------------------------------------------------------------------------------
 
@@ -208,10 +208,12 @@ class RedisLink:
         self._live.put(segment_id, message, final)
         self._live_waiting.set()
 
-    def status(self, event: Mapping[str, Any]) -> None:
-        """Queues a status event for the status stream (as JSON, field `payload`)."""
-        if not self._status.put(json.dumps(event, ensure_ascii=False, separators=(",", ":"))):
-            log.error("status_lost", waiting=len(self._status.outbox))
+    def status(self, event: Mapping[str, Any]) -> bool:
+        """Queues an event for the status stream (JSON, field `payload`); False when the outbox is full."""
+        if self._status.put(json.dumps(event, ensure_ascii=False, separators=(",", ":"))):
+            return True
+        log.error("status_lost", waiting=len(self._status.outbox))
+        return False
 
     @property
     def backlog(self) -> tuple[int, float]:

@@ -15,8 +15,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bot.audio.replay import SAMPLE_RATE, Replay
+from bot.audio.replay import Replay
 from bot.audio.sample_map import SampleMap
+from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
     Acked,
     ClientProtocol,

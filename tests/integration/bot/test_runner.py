@@ -22,7 +22,7 @@ from bot.core import events as ev
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.runner import Bot, leave_settings
-from common.contracts.status import SubCode
+from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from rehearsal.clips import load_clip
 from rehearsal.embedded_redis import EmbeddedRedis
@@ -43,6 +43,8 @@ class Stage:
     act: Act
     left: asyncio.Event = field(default_factory=asyncio.Event)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
+    attended: bool = False
+    token_opens_room: bool = False
 
     def claims(self, url: str) -> bool:
         """Never asked here."""
@@ -50,7 +52,7 @@ class Stage:
 
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """Plays the script."""
-        self.leave = orders.leaving
+        self.leave, self.attended = orders.leaving, True
         try:
             return await self.act(self, listener)
         finally:
@@ -81,10 +83,15 @@ class World:
     transcriber: ScriptedTranscriber
 
     async def attend(
-        self, act: Act, meanwhile: Callable[[Bot], Awaitable[None]] | None = None, **more: Any
+        self,
+        act: Act,
+        meanwhile: Callable[[Bot], Awaitable[None]] | None = None,
+        stage: Stage | None = None,
+        **more: Any,
     ) -> ev.Finish:
         """Runs one bot; `meanwhile` gets it once it has begun."""
-        bot = Bot(config(self.redis_url, self.transcriber.url, **more), Stage(act))
+        more = {"whisperLiveUrl": self.transcriber.url} | more
+        bot = Bot(config(self.redis_url, more.pop("whisperLiveUrl"), **more), stage or Stage(act))
         if meanwhile is None:
             return await bot.attend()
         running = asyncio.create_task(bot.attend())
@@ -323,10 +330,19 @@ async def test_neighbours_that_are_not_there_are_both_named() -> None:
     """Nothing is joined, exit code 3 within ten seconds, with both addresses and both settings."""
     bot = Bot(config("redis://127.0.0.1:1", "ws://127.0.0.1:2"), Stage(one_utterance))
     async with asyncio.timeout(10):
-        with pytest.raises(EarshotError) as caught:
-            await bot.attend()
-    assert caught.value.exit_code == 3
-    assert all(word in str(caught.value) for word in ("127.0.0.1:1", "ws://127.0.0.1:2", "redisUrl", "whisperLiveUrl"))
+        finish = await bot.attend()
+    assert MEANINGS[finish.code].exit_code == 3
+    assert all(word in finish.detail for word in ("127.0.0.1:1", "ws://127.0.0.1:2", "redisUrl", "whisperLiveUrl"))
+
+
+async def test_a_start_that_fails_is_on_the_status_stream() -> None:
+    """Without a transcriber nothing is joined, and whoever watches the bot in Redis reads why."""
+    async with world() as here:
+        bot = Bot(config(here.redis_url, "ws://127.0.0.1:2"), Stage(one_utterance))
+        assert (await bot.attend()).code is SubCode.TRANSCRIBER_UNREACHABLE
+        assert await here.statuses() == [("failed", "transcriber_unreachable")]
+        assert await here.stream() == []
+        assert await here.redis.keys("earshot:lock:*") == []
 
 
 async def test_sigterm_before_joining_ends_at_once() -> None:
@@ -336,9 +352,7 @@ async def test_sigterm_before_joining_ends_at_once() -> None:
     await asyncio.sleep(0.1)
     bot.stop(SubCode.TERMINATED)
     async with asyncio.timeout(1):
-        with pytest.raises(EarshotError) as caught:
-            await running
-    assert caught.value.code is SubCode.TERMINATED
+        assert (await running).code is SubCode.TERMINATED
 
 
 def test_leave_settings_follow_the_configuration() -> None:

@@ -19,12 +19,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from common.tls import server_context
+from common.tls import CertificateError, server_context
 from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.fakes.scripted_engine import ScriptedEngine, tone
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import serving, talking
-from transcriber.config import SettingsError
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import GRACE, MOST_WAITING_EACH
 
@@ -273,7 +272,7 @@ def test_files_that_cannot_be_used_are_named(pair: tuple[str, str], tmp_path: Pa
         ((certificate, str(encrypted)), "PEM files with a certificate and its unencrypted private key"),
         ((certificate, str(other)), "the key is not that of the certificate"),
     ):
-        with pytest.raises(SettingsError, match=expected):
+        with pytest.raises(CertificateError, match=expected):
             server_context(*given)
     both = tmp_path / "both.pem"
     both.write_text(Path(certificate).read_text("ascii") + Path(key).read_text("ascii"), encoding="ascii")

@@ -20,7 +20,7 @@ from transcriber.engine.base import Engine
 from transcriber.engine.faster_whisper import load
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
-CLIPS = Path(__file__).parents[3] / "bot" / "rehearsal" / "clips"
+CLIPS = Path(__file__).parents[3] / "rehearsal" / "clips"
 
 
 def clips() -> list[tuple[str, npt.NDArray[np.int16]]]:

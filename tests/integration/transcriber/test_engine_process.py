@@ -320,7 +320,7 @@ async def test_what_the_engine_prints_is_not_on_standard_output(capfd: pytest.Ca
 PARENT = """
 import asyncio, sys
 from transcriber.config import Settings
-from transcriber.logs import configure_logging
+from common.logging import configure_logging
 from transcriber.service import run
 configure_logging("error")
 asyncio.run(run(Settings(model="m", port=0, http_port=0, engine=sys.argv[1])))

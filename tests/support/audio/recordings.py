@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 
+from common.http import http_server
 from tests.support.fakes.scripted_engine import ScriptedEngine, speech_probabilities
 from tests.support.servers.threaded import Threaded
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
-from transcriber.api.server import Status, application, http_server
+from transcriber.api.server import Status, application
 from transcriber.config import Settings
 from transcriber.core.session import SpeechProbabilities
 from transcriber.engine.base import Engine

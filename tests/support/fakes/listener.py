@@ -28,7 +28,7 @@ class RecordingListener:
         self.events: list[tuple[float, PlatformEvent]] = []
         self.frames: list[tuple[float, AudioFrame]] = []
         self.names: dict[str, str] = {}
-        self.owner: dict[str, str] = {}
+        self.owner: dict[str, str | None] = {}
         self.muted: set[str] = set()
         self.breaches: list[str] = []
         self._position: dict[tuple[str, int], int] = {}
@@ -48,10 +48,10 @@ class RecordingListener:
                 self.names.pop(participant, None)
                 if participant in self.owner.values():
                     self.breaches.append(f"{participant} left before its tracks were closed")
-            case ev.TrackOpened(track, participant):
-                if participant not in self.names:
-                    self.breaches.append(f"track {track} of {participant}, who has not joined")
-                self.owner[track] = participant
+            case ev.TrackOpened(track, owner):
+                if owner is not None and owner not in self.names:
+                    self.breaches.append(f"track {track} of {owner}, who has not joined")
+                self.owner[track] = owner
                 self.muted.discard(track)
             case ev.TrackClosed(track):
                 self.owner.pop(track, None)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from common.logging import configure_logging
 from tests.support.fakes.scripted_engine import ScriptedDetector
 from transcriber import service
 from transcriber.config import Settings
-from transcriber.logs import configure_logging
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,6 +6,7 @@ audio is an exact comparison.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class ScriptedTranscriber:
     offered: frozenset[str] = EXTENSIONS
     answers: bool = True
     """False: takes audio and never says anything (a frozen server that still answers pings)."""
+    end_of_next: str = ""
+    """The end of the next segments, as JSON spells it, instead of the right one."""
     refuse: str = ""
     full: bool = False
     connections: int = 0
@@ -41,6 +44,17 @@ class ScriptedTranscriber:
         for socket in list(self._sockets):
             socket.transport.abort()
 
+    def freeze(self) -> None:
+        """Reads and says nothing more, pings included, as a stopped process would."""
+        for socket in self._sockets:
+            socket.transport.pause_reading()
+
+    def thaw(self) -> None:
+        """Goes on."""
+        for socket in self._sockets:
+            if not socket.transport.is_closing():
+                socket.transport.resume_reading()
+
     async def __call__(self, socket: ServerConnection) -> None:
         """Serves one connection."""
         self.connections += 1
@@ -51,6 +65,15 @@ class ScriptedTranscriber:
             pass
         finally:
             self._sockets.discard(socket)
+
+    def _spoilt(self, reply: str) -> str:
+        """A reply whose segments end where `end_of_next` says."""
+        message = json.loads(reply)
+        if not self.end_of_next or "segments" not in message:
+            return reply
+        for segment in message["segments"]:
+            segment["end"] = "END"
+        return json.dumps(message).replace('"END"', self.end_of_next)
 
     async def _converse(self, socket: ServerConnection, protocol: ServerProtocol) -> None:
         pcm, first = np.zeros(0, np.int16), 0
@@ -72,7 +95,7 @@ class ScriptedTranscriber:
                         text = f" {len(pcm)} samples"
                         segment = WireSegment(first / RATE, sample / RATE, text, True, f"{protocol.uid}:{first}", "en")
                         for reply in (*protocol.segments([segment]), *protocol.acked(sample)):
-                            await socket.send(reply)
+                            await socket.send(self._spoilt(reply))
                         pcm, first = np.zeros(0, np.int16), sample
                     case EndOfAudio():
                         return

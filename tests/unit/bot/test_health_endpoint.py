@@ -13,21 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.health_endpoint import (
+    ANSWER_TIMEOUT_S,
     HOST,
-    PATIENCE,
+    MAX_REQUEST_BYTES,
     PORT_VARIABLE,
-    REQUEST_BYTES,
-    Health,
     answer,
     health_port,
     main,
     serve_health,
 )
+from common.contracts.health import BotHealth
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-WELL = Health("active", False, {"redis": True, "transcriber": False}, 1.234)
+WELL = BotHealth("active", {"redis": True, "transcriber": False}, 1.234)
 
 
 def free_port() -> int:
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(port: int, health: Health = WELL) -> AsyncIterator[None]:
+async def serving(port: int, health: BotHealth = WELL) -> AsyncIterator[None]:
     """An endpoint for one test."""
     task = asyncio.create_task(serve_health(port, lambda: health))
     await asyncio.sleep(0.02)
@@ -72,7 +72,7 @@ def test_a_running_bot_is_well_and_says_what_it_knows() -> None:
 
 def test_a_bot_whose_lifecycle_is_over_is_not_well() -> None:
     """503, and no age where no audio ever came."""
-    said = answer(ASK, Health("failed", True, {}, None))
+    said = answer(ASK, BotHealth("failed", {}, None))
     assert said.startswith(b"HTTP/1.1 503 ")
     assert json.loads(said.partition(b"\r\n\r\n")[2])["seconds_since_audio"] is None
 
@@ -105,13 +105,13 @@ async def test_it_serves_on_loopback_also_byte_by_byte() -> None:
     async with serving(port):
         assert (await ask(port, ASK)).startswith(b"HTTP/1.1 200")
         assert (await ask(port, b"GET /he", b"alth HTTP/1.1\r", b"\n")).startswith(b"HTTP/1.1 200")
-        assert (await ask(port, b"x" * (REQUEST_BYTES + 1))).startswith(b"HTTP/1.1 404")
+        assert (await ask(port, b"x" * (MAX_REQUEST_BYTES + 1))).startswith(b"HTTP/1.1 404")
 
 
 async def test_a_client_that_never_asks_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds a connection for a bounded time only."""
-    assert PATIENCE <= 5
-    monkeypatch.setattr("bot.health_endpoint.PATIENCE", 0.02)
+    assert ANSWER_TIMEOUT_S <= 5
+    monkeypatch.setattr("bot.health_endpoint.ANSWER_TIMEOUT_S", 0.02)
     port = free_port()
     async with serving(port):
         reader, writer = await asyncio.open_connection(HOST, port)
@@ -142,5 +142,5 @@ async def test_the_probe_follows_the_answer(over: bool, status: int, monkeypatch
     """0 for a bot that is well, 1 for one that is over."""
     port = free_port()
     monkeypatch.setenv(PORT_VARIABLE, str(port))
-    async with serving(port, Health("completed" if over else "active", over, {}, None)):
+    async with serving(port, BotHealth("completed" if over else "active", {}, None)):
         assert await asyncio.to_thread(main) == status

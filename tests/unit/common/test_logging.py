@@ -6,12 +6,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from common.logging import LONGEST_VALUE, _Forward, configure_logging
+from common.logging import BURST_LINES, LONGEST_VALUE, LibraryHandler, Sparing, configure_logging
 
 CANARY = "canary-secret-1234"
 SPOKEN = "spoken-canary-words"
@@ -25,7 +26,7 @@ def output() -> Iterator[io.StringIO]:
     yield stream
     structlog.reset_defaults()
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, _Forward)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, LibraryHandler)]:
         root.removeHandler(handler)
     root.setLevel(logging.WARNING)
 
@@ -53,7 +54,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     except ValueError:
         log.exception("failed")
     logging.getLogger("library").warning("connecting to %s", f"redis://:{CANARY}@h")
-    _Forward().emit(logging.LogRecord("library", logging.WARNING, "", 0, "bad %d format", (CANARY,), None))
+    LibraryHandler().emit(logging.LogRecord("library", logging.WARNING, "", 0, "bad %d format", (CANARY,), None))
     text = output.getvalue()
     for hidden in (CANARY, CANARY[:8], SPOKEN, "4711", '"short"'):
         assert hidden not in text, hidden
@@ -109,3 +110,55 @@ def test_configuring_twice_does_not_double_library_messages(output: io.StringIO)
     configure_logging("info", stream=output)
     logging.getLogger("library").warning("once")
     assert len(events(output)) == 1
+
+
+def test_a_flood_of_warnings_becomes_one_a_second() -> None:
+    """After a burst; the next one says how many were left out; other events have budgets of their own."""
+    now = 0.0
+    sparing = Sparing(lambda: now)
+
+    def warn(event: str = "client.refused") -> dict[str, Any] | None:
+        try:
+            return dict(sparing(None, "warning", {"event": event}))
+        except structlog.DropEvent:
+            return None
+
+    assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * BURST_LINES
+    assert [warn() for _ in range(50)] == [None] * 50
+    assert warn("other") == {"event": "other"}
+    now = 1.0
+    assert warn() == {"event": "client.refused", "unsaid": 50}
+    assert warn() is None
+    now = 1000.0
+    assert warn() == {"event": "client.refused", "unsaid": 1}
+    assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * (BURST_LINES - 1) + [None]
+
+
+@pytest.mark.parametrize("method", ["debug", "info"])
+def test_what_was_asked_for_is_not_left_out(method: str) -> None:
+    """A line per pass, however many passes there are."""
+    sparing = Sparing(lambda: 0.0)
+    for _ in range(1000):
+        assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+
+
+def test_lines_of_libraries_are_lines_like_ours(output: io.StringIO) -> None:
+    """JSON, with the traceback in it, and not more of them than of ours."""
+    for _ in range(1000):
+        try:
+            raise OSError("Too many open files")
+        except OSError:
+            logging.getLogger("asyncio").exception("socket.accept() out of %s", "system resource")
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert BURST_LINES <= len(lines) < BURST_LINES + 3
+    assert (lines[0]["event"], lines[0]["name"], lines[0]["level"]) == ("library", "asyncio", "error")
+    assert lines[0]["message"] == "socket.accept() out of system resource"
+    assert "Too many open files" in lines[0]["exception"]
+
+
+def test_a_library_can_be_silenced(output: io.StringIO) -> None:
+    """What strangers cause by knocking is no error of ours."""
+    configure_logging("info", stream=output, silent=["noisy"])
+    logging.getLogger("noisy").error("invalid handshake")
+    assert events(output) == []
+    logging.getLogger("noisy").setLevel(logging.NOTSET)

@@ -103,12 +103,12 @@ def test_two_utterances_share_no_sample() -> None:
 
 
 def test_hysteresis() -> None:
-    """A doubtful frame neither opens the gate nor ends speech; once speech has paused, it does not resume it."""
+    """A doubtful frame does not open the gate; once it is open, it is speech, also after a short pause."""
     assert gate().push(0, track((MAYBE, 50))) == []
     held = utterances(gate().push(0, track((SPEECH, 5), (MAYBE, 20), (SPEECH, 5), (SILENCE, 20))))
     assert [end.end for _, _, end in held] == [30 * FRAME + RATE // 20]
-    paused = utterances(gate().push(0, track((SPEECH, 5), (SILENCE, 1), (MAYBE, 20))))
-    assert [end.end for _, _, end in paused] == [5 * FRAME + RATE // 20]
+    paused = utterances(gate().push(0, track((SPEECH, 5), (SILENCE, 1), (MAYBE, 20), (SILENCE, 20))))
+    assert [end.end for _, _, end in paused] == [26 * FRAME + RATE // 20]
 
 
 @pytest.mark.parametrize(("frames", "opens"), [(2, False), (3, True)])

@@ -15,6 +15,8 @@ ALL = LeaveSettings(lobby=10, no_one_joined=20, everyone_left=5, total=100, cap=
     ("settings", "facts", "expected"),
     [
         (ALL, Facts(), None),
+        (ALL, Facts(joining_since=1), (121, SubCode.JOIN_TIMEOUT)),
+        (ALL, Facts(helpless_since=1), (301, SubCode.NEEDS_HELP_TIMEOUT)),
         (ALL, Facts(lobby_since=1), (11, SubCode.LOBBY_TIMEOUT)),
         (ALL, Facts(active_since=2, alone_since=2), (22, SubCode.STARTUP_ALONE)),
         (ALL, Facts(active_since=2, alone_since=50, had_company=True), (55, SubCode.LEFT_ALONE)),

@@ -137,7 +137,7 @@ def test_an_internal_error_is_never_dressed_up_as_a_leave() -> None:
 def test_tracks_open_mute_and_close() -> None:
     """Mute and close end the utterance of the track; the roster knows the owner meanwhile."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
-    assert meeting.roster.owner("t") == "ana"
+    assert meeting.roster.speaks_for("t") == ("ana", "Ana")
     meeting.receive(ev.TrackMuted("t"), 2)
     assert meeting.effects() == [ev.CloseTrack("t")]
     meeting.receive(ev.TrackUnmuted("t"), 30)
@@ -145,7 +145,7 @@ def test_tracks_open_mute_and_close() -> None:
     assert meeting.effects() == []
     meeting.receive(ev.TrackClosed("t"), 37)
     assert meeting.effects() == [ev.CloseTrack("t")]
-    assert meeting.roster.owner("t") is None
+    assert meeting.roster.speaks_for("t") is None
 
 
 def test_deafness_is_said_and_healed() -> None:
@@ -249,3 +249,122 @@ def test_any_order_of_events_ends_at_most_once(history: list[tuple[float, ev.Eve
     assert sum(isinstance(effect, ev.StartSession) for effect in effects) <= 1
     assert len(finishes) == any(isinstance(event, ev.PlatformEnded) for _, event in history)
     assert sum(status in (State.COMPLETED, State.FAILED) for status in statuses(effects)) == len(finishes)
+
+
+def test_joining_has_a_deadline() -> None:
+    """A platform that neither comes in nor says that it waits is told to leave; the end is a timeout of the join."""
+    meeting = MeetingCore(SETTINGS)
+    meeting.begin(5)
+    assert meeting.effects() == [ev.ReportStatus(State.JOINING)]
+    assert meeting.next_timer() == 125
+    meeting.tick(125)
+    assert meeting.effects() == [ev.LeaveMeeting()]
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 126)
+    assert meeting.effects()[-1] == ev.Finish(SubCode.JOIN_TIMEOUT)
+
+
+@pytest.mark.parametrize("arrival", [ev.LobbyEntered(), ev.Admitted(), ev.HelpNeeded("a captcha")])
+def test_the_deadline_for_joining_ends_with_any_answer(arrival: ev.PlatformEvent) -> None:
+    """In the lobby, inside, or stuck: other rules count from there."""
+    meeting = MeetingCore(SETTINGS)
+    meeting.begin(0)
+    meeting.receive(arrival, 100)
+    meeting.effects()
+    meeting.tick(120)
+    assert meeting.effects() == []
+
+
+def test_help_is_asked_for_once_and_has_its_own_timeout() -> None:
+    """`needs_help` with its reason; admission ends the wait, nobody's help ends the bot."""
+    meeting = core((0, ev.LobbyEntered()))
+    meeting.receive(ev.HelpNeeded("a captcha"), 10)
+    meeting.receive(ev.HelpNeeded("a captcha"), 11)
+    assert meeting.effects() == [ev.ReportStatus(State.NEEDS_HELP, detail="a captcha")]
+    assert meeting.next_timer() == 310
+    meeting.tick(310)
+    assert meeting.effects() == [ev.LeaveMeeting()]
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 311)
+    assert meeting.effects()[-1] == ev.Finish(SubCode.NEEDS_HELP_TIMEOUT)
+
+
+def test_help_that_came_lets_the_bot_in() -> None:
+    """From `needs_help` straight to active: the lobby was passed before."""
+    meeting = core((0, ev.LobbyEntered()), (1, ev.HelpNeeded("consent")))
+    meeting.receive(ev.Admitted(), 2)
+    assert statuses(meeting.effects()) == [State.ACTIVE]
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "timeout"),
+    [(ev.LobbyEntered(), State.AWAITING_ADMISSION, 300), (ev.HelpNeeded("login"), State.NEEDS_HELP, 300)],
+)
+def test_out_of_the_room_again(event: ev.PlatformEvent, state: State, timeout: float) -> None:
+    """Put back into the lobby: tracks are closed, nobody is alone there, its timeout counts; time zero stays."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")), (2, ev.PeopleCounted(3)))
+    meeting.receive(event, 10)
+    effects = meeting.effects()
+    assert effects[0] == ev.CloseTrack("t")
+    assert statuses(effects) == [state]
+    assert meeting.next_timer() == 10 + timeout
+    meeting.receive(ev.Admitted(), 20)
+    effects = meeting.effects()
+    assert statuses(effects) == [State.ACTIVE]
+    assert ev.StartSession() not in effects
+    assert meeting.next_timer() == 20 + 60  # alone until the platform says who is there
+
+
+def test_people_that_are_only_counted_keep_the_bot_company() -> None:
+    """A platform that names nobody and counts says by zero that the last one has left."""
+    meeting = core(IN, (1, ev.PeopleCounted(2)))
+    assert meeting.next_timer() == 3600
+    meeting.receive(ev.PeopleCounted(0), 30)
+    assert meeting.next_timer() == 90
+
+
+def test_a_mix_belongs_to_nobody_and_is_watched() -> None:
+    """Its sound is heard under the track's id; silence on it is said like that of any track."""
+    meeting = core(IN, (1, ev.TrackOpened("mix", None)))
+    assert meeting.roster.speaks_for("mix") == ("mix", "")
+    assert meeting.health.next_timer() is not None
+
+
+def test_the_floor_goes_to_the_audio_plane() -> None:
+    """Who speaks in a mix is for those who map text to speakers."""
+    meeting = core(IN)
+    meeting.receive(ev.ActiveSpeakers(frozenset({"ana"}), 3.0), 3)
+    assert meeting.effects() == [ev.FollowFloor(frozenset({"ana"}), 3.0)]
+
+
+@pytest.mark.parametrize("event", [ev.ChatReceived("ana", "Ana", "hi"), ev.CaptionHeard(None, "Ana", "hi")])
+def test_what_nobody_has_asked_for_changes_nothing(event: ev.PlatformEvent) -> None:
+    """Chat and captions are understood; what was said is in no representation of them that could reach a log."""
+    meeting = core(IN)
+    meeting.receive(event, 1)
+    assert meeting.effects() == []
+    assert "hi" not in repr(event)
+
+
+def test_an_unknown_event_is_an_oddity_and_nothing_more() -> None:
+    """A forgotten branch is a type error; at run time the meeting goes on."""
+    meeting = core(IN)
+    meeting.receive("no event", 1)  # type: ignore[arg-type]
+    assert meeting.effects() == [ev.LogOddity("str is not handled")]
+
+
+def test_a_failure_of_ours_is_the_end_whatever_was_going_on() -> None:
+    """Also on the way out: a bug is not an orderly end."""
+    meeting = core(IN, (1, ev.CommandReceived("leave")))
+    meeting.receive(ev.BotFailed(SubCode.INTERNAL_ERROR, "a bug"), 2)
+    assert meeting.effects() == [
+        ev.ReportStatus(State.FAILED, SubCode.INTERNAL_ERROR, "a bug", State.ACTIVE),
+        ev.Finish(SubCode.INTERNAL_ERROR, "a bug"),
+    ]
+
+
+def test_evidence_is_in_the_terminal_report() -> None:
+    """A screenshot of a failed join is named where people look for the reason."""
+    meeting = core()
+    meeting.receive(ev.PlatformEnded(SubCode.JOIN_REFUSED, "no", ("shot.png",)), 1)
+    report = meeting.effects()[0]
+    assert isinstance(report, ev.ReportStatus)
+    assert report.evidence == ("shot.png",)

@@ -53,10 +53,22 @@ def test_tracks_have_owners() -> None:
     roster = Roster()
     roster.open_track("t1", "ana")
     roster.open_track("t2", "ben")
-    assert roster.owner("t1") == "ana"
+    assert roster.speaks_for("t1") == ("ana", "ana")
     assert roster.tracks == ("t1", "t2")
     roster.close_track("t1")
     roster.close_track("t1")
-    assert roster.owner("t1") is None
+    assert roster.speaks_for("t1") is None
     roster.clear()
     assert not roster.tracks
+
+
+def test_a_mix_has_no_owner() -> None:
+    """It speaks under its own id; a track that is not open, or of a service, under none."""
+    roster = Roster()
+    roster.open_track("mix", None)
+    assert roster.is_mix("mix")
+    assert not roster.is_mix("t")
+    assert roster.speaks_for("mix") == ("mix", "")
+    roster.join("bot", "Bot", ParticipantKind.SERVICE)
+    roster.open_track("t", "bot")
+    assert roster.speaks_for("t") is None

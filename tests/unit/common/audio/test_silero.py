@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.audio.silero import FRAME, SileroModel, bundled_model
+from common.audio.hysteresis import FRAME_SAMPLES as FRAME
+from common.audio.silero import SileroModel, bundled_model
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,13 @@ from typing import Any, cast
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from common.auth import has_key, is_allowed
 from transcriber.metrics import Metrics, total
 from transcriber.websocket.admission import (
     GRACE,
     MOST_WAITING,
     MOST_WAITING_EACH,
     Admission,
-    has_key,
-    is_allowed,
     network,
     select,
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bot.audio.replay import SAMPLE_RATE, Replay
+from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import (
     EXTENSIONS,
     FRAME,
@@ -20,6 +20,7 @@ from bot.links.transcriber.conversation import (
     LaneNews,
     LaneText,
 )
+from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
     Audio,
     Handshake,

@@ -15,17 +15,19 @@ from pathlib import Path
 import pytest
 
 from bot.links.redis.link import RedisLink
-from common.transcript.reader import TranscriptReader
-from common.contracts.segments import Segment, SessionIdentity, iso_utc, live, session_end, session_start, transcription
+from common.contracts.live import live
+from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
 from common.contracts.status import SubCode
+from common.contracts.times import iso_utc
 from common.errors import EarshotError
+from common.transcript.reader import TranscriptReader
 from rehearsal.embedded_redis import EmbeddedRedis, _free_port
 from tests.support.servers.redis_server import running, server
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.processes]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 IDENTITY = SessionIdentity("rehearsal", 7, None, "bot")
 
 

@@ -15,7 +15,6 @@ import pytest
 from aiortc.rtp import RtpPacket
 
 from bot.audio.frame import AudioFrame
-from bot.drivers import webrtc
 from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
@@ -116,7 +115,7 @@ async def test_only_opus_is_offered_and_nobody_else_is_asked() -> None:
 
 async def test_loopback_only_for_a_peer_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The patch gives 127.0.0.1 to a loopback peer alone; everybody else gets aioice's own answer."""
-    monkeypatch.setattr(webrtc, "_host_addresses", lambda use_ipv4, use_ipv6: ["198.51.100.7"])
+    monkeypatch.setattr(connections, "_host_addresses", lambda use_ipv4, use_ipv6: ["198.51.100.7"])
     assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == ["198.51.100.7"]
     peer = Peer(loopback=True)
     peer.connection.addTransceiver("audio", direction="recvonly")
@@ -216,7 +215,7 @@ async def test_says_once_that_the_other_side_is_gone() -> None:
 
 async def test_says_when_no_connection_comes_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers the connectivity checks: `lost` after the deadline."""
-    monkeypatch.setattr(webrtc, "CONNECT_WITHIN", 0.3)
+    monkeypatch.setattr(connections, "CONNECT_WITHIN", 0.3)
     async with pair() as both:
         offer = await both.sender.peer.offer()
         await both.receiver.answer(offer)  # the answer never arrives

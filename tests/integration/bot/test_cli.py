@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bot.cli import app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUNNER = CliRunner()
 CLEAN = dict.fromkeys(("VEXA_BOT_CONFIG", "BOT_CONFIG", "REDIS_URL", "WHISPER_LIVE_URL", "LOG_LEVEL"), "")
 GOOD = {

@@ -1,0 +1,125 @@
+"""Reports: what the bot says about itself and the meeting, built and redacted once, and handed to every sink.
+
+A sink stores or sends what it gets in its own time: Redis is one, status callbacks will be another. `flush` says how
+much is not out yet, so that an end can tell the truth about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from bot.core import events as ev
+from common.contracts.events import HealthEvent, StatusEvent
+from common.contracts.live import live
+from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
+from common.contracts.times import iso_utc
+from common.redact import Redactor
+
+log = structlog.get_logger(__name__)
+
+
+class Sink(Protocol):
+    """Where reports go. Nothing of it waits, but `flush`."""
+
+    def status(self, event: Mapping[str, Any]) -> bool:
+        """Takes a status or health event; False: there is no room, it is lost."""
+
+    def publish_final(self, payload: str) -> bool:
+        """Takes a payload of finals or a session mark; False: there is no room, it is lost."""
+
+    def publish_live(self, segment_id: str, message: str, final: bool) -> None:
+        """Takes a message for those who watch now."""
+
+    async def flush(self, timeout: float) -> int:
+        """Waits until everything is out, `timeout` seconds at most; returns how many entries are left."""
+
+
+class Reporting:
+    """The reports of one bot.
+
+    Args:
+        identity: Which meeting and bot they are about.
+        container_name: Echoed in status events.
+        sinks: Who gets them.
+        secrets: Values that no report may contain.
+        publishes: False: the transcriber stores finals and session marks itself.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        identity: SessionIdentity,
+        container_name: str | None,
+        sinks: Sequence[Sink],
+        secrets: Iterable[str] = (),
+        *,
+        publishes: bool = True,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._identity = identity
+        self._container_name = container_name
+        self._sinks = sinks
+        self._redact = Redactor(secrets)
+        self._publishes = publishes
+        self._wall = wall
+        self.lost = 0
+        """Entries that no sink had room for."""
+
+    def status(self, report: ev.ReportStatus, not_stored: int = 0) -> None:
+        """Says that the lifecycle has moved; `not_stored`: entries that the meeting's end could not store."""
+        log.info("bot.status", status=report.status, code=report.code)
+        self._tell(
+            StatusEvent(
+                connection_id=self._identity.connection_id,
+                meeting_id=self._identity.meeting_id,
+                container_name=self._container_name,
+                status=report.status,
+                timestamp=iso_utc(self._wall()),
+                detail=self._redact(report.detail),
+                code=report.code,
+                stage=report.stage,
+                evidence=tuple(self._redact(path) for path in report.evidence),
+                not_stored=not_stored,
+            )
+        )
+
+    def health(self, report: ev.ReportHealth) -> None:
+        """Says that something about hearing has changed."""
+        detail = self._redact(report.detail)
+        level = log.info if report.healthy else log.warning
+        level("bot.health", subject=report.subject, healthy=report.healthy, detail=detail)
+        now = iso_utc(self._wall())
+        self._tell(HealthEvent(self._identity.connection_id, report.subject, report.healthy, detail, now))
+
+    def session_start(self, at: float) -> None:
+        """Says that meeting time zero was at `at`, Unix seconds."""
+        self._publish(session_start(self._identity, at))
+
+    def session_end(self) -> None:
+        """Says that no segment follows."""
+        self._publish(session_end(self._identity, self._wall()))
+
+    def segment(self, segment: Segment) -> None:
+        """Publishes a partial or a final."""
+        message = live(self._identity.meeting_id, segment)
+        for sink in self._sinks:
+            sink.publish_live(segment.segment_id, message, segment.completed)
+        if segment.completed:
+            self._publish(transcription(self._identity, [segment]))
+
+    async def flush(self, timeout: float) -> int:
+        """Waits `timeout` seconds at most until every sink has stored all; returns what is left or was lost."""
+        left = await asyncio.gather(*(sink.flush(max(timeout, 0.0)) for sink in self._sinks))
+        return sum(left) + self.lost
+
+    def _publish(self, payload: str) -> None:
+        if self._publishes:
+            self.lost += sum(not sink.publish_final(payload) for sink in self._sinks)
+
+    def _tell(self, event: StatusEvent | HealthEvent) -> None:
+        self.lost += sum(not sink.status(event.as_json()) for sink in self._sinks)

@@ -1,0 +1,64 @@
+"""Speech hysteresis: the one decision under every speech gate, from a speech probability per frame to open or closed.
+
+Speech begins with frames of at least `start` and goes on, through its weaker ones, down to `keep`; also after a pause
+shorter than the hangover, for the next word may begin softly. bench/hysteresis.md measures this beside resuming at
+`start`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+FRAME_SAMPLES = 512
+"""Samples per speech probability: 32 ms at 16 kHz, what Silero takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Speech probabilities, 0 to 1, and lengths in frames of `FRAME_SAMPLES`."""
+
+    onset_frames: int
+    """Speech in a row that opens; a click is shorter."""
+    hangover_frames: int
+    """Silence in a row that closes."""
+    start: float = 0.5
+    """From here on a frame is speech."""
+    keep: float = 0.35
+    """From here on a frame is speech once there has been some: while open, and between the frames of an onset."""
+
+
+class Edge(Enum):
+    """What a frame changed."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+class SpeechHysteresis:
+    """Open or closed, over the probabilities of one stream."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
+        self.is_open = False
+        self.run = 0
+        """Frames in a row, the last one included: of speech while closed, of silence while open."""
+
+    def feed(self, probability: float) -> Edge | None:
+        """Takes the next frame's probability; returns the edge that it is, if it is one."""
+        limits = self._thresholds
+        if self.is_open:
+            self.run = 0 if probability >= limits.keep else self.run + 1
+            if self.run >= limits.hangover_frames:
+                self.reset()
+                return Edge.CLOSED
+            return None
+        self.run = self.run + 1 if probability >= (limits.keep if self.run else limits.start) else 0
+        if self.run >= limits.onset_frames:
+            self.is_open, self.run = True, 0
+            return Edge.OPENED
+        return None
+
+    def reset(self) -> None:
+        """Closed, as at the beginning."""
+        self.is_open, self.run = False, 0

@@ -1,0 +1,117 @@
+"""Events of a bot's status stream: lifecycle changes and health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from common.contracts.json_values import field, identity, optional, read_object
+from common.contracts.status import MEANINGS, State, SubCode
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """The lifecycle has moved.
+
+    Args:
+        connection_id: The bot.
+        meeting_id: As configured: number or text.
+        container_name: As configured.
+        status: Where the lifecycle is now.
+        timestamp: ISO 8601, UTC.
+        detail: What happened, for people.
+        code: Why it ended; None: it has not.
+        stage: For terminal ones: the state in which the meeting ended.
+        evidence: Paths of files that show what went wrong.
+        not_stored: Entries that the end could not store.
+    """
+
+    connection_id: str
+    meeting_id: int | str
+    container_name: str | None
+    status: State
+    timestamp: str
+    detail: str = ""
+    code: SubCode | None = None
+    stage: State | None = None
+    evidence: tuple[str, ...] = ()
+    not_stored: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as consumers read it; what an end has is left out of others."""
+        value: dict[str, Any] = {
+            "event": "status",
+            "connection_id": self.connection_id,
+            "meeting_id": self.meeting_id,
+            "container_name": self.container_name,
+            "status": self.status,
+            "timestamp": self.timestamp,
+        }
+        if self.code is not None:
+            value |= {"code": self.code, "exit_code": MEANINGS[self.code].exit_code, "stage": self.stage}
+        if self.code is not None or self.detail:
+            value["detail"] = self.detail
+        if self.evidence:
+            value["evidence"] = list(self.evidence)
+        if self.not_stored:
+            value["not_stored"] = self.not_stored
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """Something about hearing has changed.
+
+    Args:
+        connection_id: The bot.
+        subject: `track:<id>`, `room`, `meeting`, `redis` or `transcriber`.
+        healthy: Whether it works now.
+        detail: What happened, for people.
+        timestamp: ISO 8601, UTC.
+    """
+
+    connection_id: str
+    subject: str
+    healthy: bool
+    detail: str
+    timestamp: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as consumers read it."""
+        return {
+            "event": "health",
+            "connection_id": self.connection_id,
+            "subject": self.subject,
+            "healthy": self.healthy,
+            "detail": self.detail,
+            "timestamp": self.timestamp,
+        }
+
+
+def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
+    """Reads an entry of a status stream; unknown keys are ignored. Raises ValueError."""
+    value = read_object(payload)
+    match value.get("event"):
+        case "status":
+            code, stage = optional(value, "code", str), optional(value, "stage", str)
+            return StatusEvent(
+                connection_id=field(value, "connection_id", str),
+                meeting_id=identity(value, "meeting_id"),
+                container_name=optional(value, "container_name", str),
+                status=State(field(value, "status", str)),
+                timestamp=field(value, "timestamp", str),
+                detail=optional(value, "detail", str) or "",
+                code=None if code is None else SubCode(code),
+                stage=None if stage is None else State(stage),
+                evidence=tuple(map(str, optional(value, "evidence", list) or ())),
+                not_stored=optional(value, "not_stored", int) or 0,
+            )
+        case "health":
+            return HealthEvent(
+                connection_id=field(value, "connection_id", str),
+                subject=field(value, "subject", str),
+                healthy=field(value, "healthy", bool),
+                detail=field(value, "detail", str),
+                timestamp=field(value, "timestamp", str),
+            )
+    raise ValueError("event: status or health expected")

@@ -1,0 +1,11 @@
+"""Points in time as every payload spells them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def iso_utc(timestamp: float) -> str:
+    """Unix seconds as ISO 8601 in UTC with milliseconds, such as `2026-01-31T09:30:00.250Z`."""
+    text = datetime.fromtimestamp(round(timestamp, 3), UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"

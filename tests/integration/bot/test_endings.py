@@ -1,0 +1,222 @@
+"""The one way in which every bot ends: crashes, lost locks, cancellations from within, and neighbours that freeze."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bot.core import events as ev
+from bot.platforms.base import Listener
+from bot.runner import Bot
+from common.contracts.status import SubCode
+from tests.integration.bot.test_runner import Stage, World, enter, one_utterance, speak, until_leave, world
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow]
+
+
+async def frozen_redis(here: World) -> int:
+    """Stops redis-server as a stalled disk would; returns its pid."""
+    pid = int((await here.redis.info("server"))["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+@contextmanager
+def thawed_at_the_end(pids: list[int]) -> Iterator[None]:
+    """Lets stopped processes go on, so that they can be ended."""
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_crash_of_a_lane_still_flushes_and_says_why() -> None:
+    """A server segment that ends at 1e305 s breaks our arithmetic: finals, session_end, `failed`, exit code 1."""
+    async with world() as here:
+
+        async def speak_twice(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await speak(listener)
+            while len(await here.stream()) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            here.transcriber.end_of_next = "1e305"
+            await speak(listener)
+            await stage.leave.wait()
+            return SubCode.LEFT_BY_COMMAND
+
+        started = time.monotonic()
+        finish = await here.attend(speak_twice)
+        assert finish.code is SubCode.INTERNAL_ERROR
+        assert time.monotonic() - started < 12
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "transcription", "session_end"]
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+        assert await here.redis.keys("earshot:lock:*") == []
+
+
+async def test_losing_the_lock_ends_as_a_duplicate_bot() -> None:
+    """Another bot took over while Redis had forgotten us: exit code 4, its entries untouched, the platform left."""
+    async with world() as here:
+        stage = Stage(until_leave)
+
+        async def steal(bot: Bot) -> None:
+            await eventually(lambda: stage.attended)
+            await here.redis.set("earshot:lock:bot-1", "somebody else", px=60_000)
+
+        finish = await here.attend(until_leave, steal, stage=stage)
+        assert finish.code is SubCode.DUPLICATE_BOT
+        assert "connectionId" in finish.detail
+        assert stage.left.is_set()
+        assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
+        assert "session_end" not in [payload["type"] for payload in await here.stream()]
+
+
+async def test_a_timeout_of_a_platforms_library_is_no_order_to_leave() -> None:
+    """TimeoutError out of an adapter is its failure; taken for our own deadline it would be exit code 0."""
+
+    async def times_out(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        async with asyncio.timeout(0.1):
+            await asyncio.sleep(10)
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        assert (await here.attend(times_out)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+
+
+async def test_a_cancellation_from_inside_a_platform_ends_the_bot() -> None:
+    """A library that cancels our coroutine must not leave an active bot without a meeting."""
+
+    async def cancels_itself(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        await asyncio.sleep(0.05)
+        raise asyncio.CancelledError
+
+    async with world() as here, asyncio.timeout(10):
+        assert (await here.attend(cancels_itself)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+
+
+async def test_a_platform_that_will_not_be_cancelled_cannot_hold_up_the_end() -> None:
+    """An adapter that swallows its cancellation is left behind: everything else is stored, in time."""
+    async with world() as here:
+        freed = asyncio.Event()
+
+        async def stubborn(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            while not freed.is_set():
+                try:
+                    await freed.wait()
+                except asyncio.CancelledError:
+                    continue
+            return SubCode.LEFT_BY_COMMAND
+
+        async def stop(bot: Bot) -> None:
+            await asyncio.sleep(0.3)
+            bot.stop(SubCode.TERMINATED)
+
+        started = time.monotonic()
+        finish = await here.attend(stubborn, stop)
+        assert time.monotonic() - started < 5.3
+        assert finish.code is SubCode.TERMINATED
+        assert (await here.statuses())[-1] == ("completed", "terminated")
+        freed.set()
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("frozen", ["transcriber", "redis", "both"])
+async def test_sigterm_with_frozen_neighbours(frozen: str) -> None:
+    """Whoever is frozen: over in less than 4.6 s, and never a clean end when something is not stored."""
+    async with world() as here:
+        pids: list[int] = []
+        with thawed_at_the_end(pids):
+
+            async def stop(bot: Bot) -> None:
+                await eventually(lambda: bool(here.transcriber.heard))
+                if frozen != "redis":
+                    here.transcriber.freeze()
+                if frozen != "transcriber":
+                    pids.append(await frozen_redis(here))
+                    await asyncio.sleep(0.3)
+                stopped.append(time.monotonic())
+                bot.stop(SubCode.TERMINATED)
+
+            async def talk_on(stage: Stage, listener: Listener) -> SubCode:
+                enter(listener)
+                await speak(listener)
+                await stage.leave.wait()
+                return SubCode.LEFT_BY_COMMAND
+
+            stopped: list[float] = []
+            finish = await here.attend(talk_on, stop)
+            took = time.monotonic() - stopped[0]
+            here.transcriber.thaw()
+        assert took < 4.6, took
+        assert finish.code is (SubCode.TERMINATED if frozen == "transcriber" else SubCode.NOT_STORED)
+        if frozen == "transcriber":
+            assert (await here.statuses())[-1] == ("completed", "terminated")
+        else:
+            assert "terminated" in finish.detail
+
+
+async def test_what_redis_refuses_is_counted_in_the_terminal_status() -> None:
+    """A segment stream that became something else takes nothing: the end is `not_stored`, with how much is missing."""
+    async with world() as here:
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await eventually(lambda: stage.attended)
+            await asyncio.sleep(0.3)
+            await here.redis.delete("transcription_segments")
+            await here.redis.set("transcription_segments", "no stream")
+            await speak(listener)
+            await asyncio.sleep(0.5)
+            return SubCode.MEETING_ENDED
+
+        finish = await here.attend(act)
+        assert finish.code is SubCode.NOT_STORED
+        last = (await here.status_events())[-1]
+        assert (last["status"], last["code"], last["exit_code"]) == ("failed", "not_stored", 1)
+        assert last["not_stored"] == 2  # the final, and session_end
+        assert "meeting_ended" in last["detail"]
+
+
+async def test_no_secret_reaches_any_sink() -> None:
+    """Credentials of URLs, keys and passcodes are in no status event, whatever is said about the neighbours."""
+    canary = "canary-5e3a9d"
+    async with world() as here:
+        url = here.transcriber.url.replace("ws://", f"ws://user:{canary}@") + f"/?key={canary}"
+
+        async def cut_off(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await speak(listener)
+            await here.transcriber.cut()
+            here.transcriber.refuse = f"not with {canary}"
+            await speak(listener)
+            await asyncio.sleep(0.5)
+            return SubCode.REMOVED
+
+        await here.attend(cut_off, whisperLiveUrl=url, whisperLiveApiKey=canary, passcode=canary, internalSecret=canary)
+        events = await here.status_events()
+        assert any(event.get("subject") == "transcriber" for event in events)
+        assert canary not in json.dumps(events)
+
+
+async def test_an_event_that_nobody_knows_ends_no_meeting() -> None:
+    """A forgotten branch is a type error for us and a line in the log for users."""
+
+    async def odd(stage: Stage, listener: Listener) -> SubCode:
+        listener.event("what is this")  # type: ignore[arg-type]
+        return await one_utterance(stage, listener)
+
+    async with world() as here:
+        assert (await here.attend(odd)) == ev.Finish(SubCode.MEETING_ENDED)
