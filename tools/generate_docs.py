@@ -15,7 +15,15 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
 from common.contracts.status import MEANINGS  # noqa: E402
-from transcriber.core.load import CALM, FEWEST, LADDER, SHORT, SPAN, STEP, TOO_LONG  # noqa: E402
+from transcriber.core.load import (  # noqa: E402
+    LADDER,
+    LEVEL_HOLD_S,
+    MIN_WAITS,
+    RESTORE_HOLD_S,
+    RESTORE_WAIT_S,
+    SHED_WAIT_S,
+    WAIT_WINDOW_S,
+)
 from transcriber.metrics import Metrics  # noqa: E402
 
 LIFECYCLE_HEAD = """\
@@ -51,10 +59,13 @@ LOAD_HEAD = f"""\
 # What the transcriber leaves out under load
 
 Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
-the model, over {SPAN:g} s, is more than {TOO_LONG:g} s, one level up every {STEP:g} s; once it has been less than
-{SHORT:g} s for {CALM:g} s, one level down every {STEP:g} s. Where the model is so slow that fewer than
-{FEWEST} passes begin in {SPAN:g} s: one level up after each {SPAN:g} s in which there was always one that
-had waited for {TOO_LONG:g} s.
+the model, over {WAIT_WINDOW_S:g} s, is more than {SHED_WAIT_S:g} s, one level up every {LEVEL_HOLD_S:g} s; \
+once it has been less than
+{RESTORE_WAIT_S:g} s for {RESTORE_HOLD_S:g} s, one level down every {LEVEL_HOLD_S:g} s. \
+Where the model is so slow that fewer than
+{MIN_WAITS} passes begin in {WAIT_WINDOW_S:g} s: one level up after each {WAIT_WINDOW_S:g} s \
+in which there was always one that
+had waited for {SHED_WAIT_S:g} s.
 The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by `tools/generate_docs.py`.)
 
 | Level | Partial after speech of | Partials hear | Words are committed by | A pause is decoded at once | New clients |

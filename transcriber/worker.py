@@ -1,4 +1,4 @@
-"""Takes what streams want decoded to the engine, and what it made of that back."""
+"""Worker between streams and the engine: takes there what is to be decoded, and back what came of it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict, judge
-from transcriber.core.load import Load
-from transcriber.core.policy import Kind, Want
+from transcriber.core.load import LoadShedder
+from transcriber.core.policy import DecodeRequest, PassKind
 from transcriber.core.scheduler import Scheduler
-from transcriber.core.session import SPEECH_FLOOR, Session
-from transcriber.core.transcript import Job
+from transcriber.core.session import SPEECH_FLOOR_RMS, StreamSession
+from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
 
-STALL = 10.0
-"""Seconds after which a live pass that is due and not done means that something is wrong."""
-TICK = 0.5
-"""Seconds between looks at the load."""
+STALLED_PASS_S = 10.0
+"""Time after which a live pass that is due and not done means that something is wrong."""
+LOAD_TICK_S = 0.5
+"""Time between looks at the load."""
 
 log = structlog.get_logger(__name__)
 
 
-class Listener(Protocol):
-    """Who the results of a session are for; called on the event loop."""
+class ResultListener(Protocol):
+    """Whom the results of a session are for; called on the event loop."""
 
     def show(self, segments: list[WireSegment]) -> None:
         """Hears the segments of each pass, also when there are none."""
@@ -39,7 +39,7 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PassResult:
     """What came of one pass."""
 
     verdict: str
@@ -58,33 +58,33 @@ class Worker:
     def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
         self._decoder = decoder
         self._metrics = metrics
-        self._scheduler: Scheduler[Session] = Scheduler()
-        self._load = Load()
-        self._listeners: dict[Session, Listener] = {}
-        self._running: dict[Session, float] = {}
+        self._scheduler: Scheduler[StreamSession] = Scheduler()
+        self._load = LoadShedder()
+        self._listeners: dict[StreamSession, ResultListener] = {}
+        self._running: dict[StreamSession, float] = {}
         """Since when the passes under way were due."""
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
         self.last_done: float | None = None
         """When the engine last gave a result, on the loop's clock."""
 
-    def add(self, session: Session, listener: Listener) -> None:
+    def add(self, session: StreamSession, listener: ResultListener) -> None:
         """Serves a session until `remove`."""
         self._listeners[session] = listener
         session.adapt(self._load.effort)
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: StreamSession) -> None:
         """Forgets a session; what is under way for it is thrown away."""
         del self._listeners[session]
-        self._scheduler.offer(session, None)
+        self._scheduler.submit(session, None)
 
-    def poke(self, session: Session) -> None:
+    def poke(self, session: StreamSession) -> None:
         """The session has heard something: perhaps a final is ready, perhaps it wants a pass."""
         if segments := session.release():
             self._show(session, segments, self._now())
-        want = session.want()
-        self._scheduler.offer(session, want)
-        if want:
+        request = session.next_request()
+        self._scheduler.submit(session, request)
+        if request:
             self._wake.set()
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Worker:
 
     def is_stalled(self, now: float) -> bool:
         """Results do not come."""
-        return self.oldest_wait(now) > STALL
+        return self.oldest_wait(now) > STALLED_PASS_S
 
     @property
     def waiting(self) -> int:
@@ -119,23 +119,23 @@ class Worker:
 
     async def _serve(self) -> None:
         while True:
-            offers = self._scheduler.next(self._decoder.batch)
+            requests = self._scheduler.take(self._decoder.batch)
             self._metrics.waiting.set(self._scheduler.waiting)
-            if offers:
-                await self._pass(offers)
+            if requests:
+                await self._pass(requests)
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _pass(self, offers: Sequence[tuple[Session, Want]]) -> None:
+    async def _pass(self, requests: Sequence[tuple[StreamSession, DecodeRequest]]) -> None:
         """Decodes the passes of several sessions together."""
         began = self._now()
-        for session, want in offers:
+        for session, request in requests:
             if session.is_live:
-                self._running[session] = want.due
-                self._load.waited(began - want.due, began)
-            self._metrics.queue_wait.labels(want.kind.name.lower()).observe(began - want.due)
-        sessions = [session for session, _ in offers]
+                self._running[session] = request.due
+                self._load.waited(began - request.due, began)
+            self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
+        sessions = [session for session, _ in requests]
         try:
             jobs = [session.begin() for session in sessions]
             results = await self._decode(jobs)
@@ -149,7 +149,7 @@ class Worker:
             self._finish(session, job, result, now)
             self._note(job, result, now - began)
 
-    def _finish(self, session: Session, job: Job, result: Result, now: float) -> None:
+    def _finish(self, session: StreamSession, job: DecodeJob, result: PassResult, now: float) -> None:
         if session not in self._listeners:
             return
         if result.failed:
@@ -160,34 +160,34 @@ class Worker:
                 self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
         else:
             segments = session.finish(job, result.hypothesis)
-        if segments and job.work.kind is Kind.FIRST_PARTIAL:
+        if segments and job.work.kind is PassKind.FIRST_PARTIAL:
             self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
         self._show(session, segments, now)
         self.poke(session)
 
-    def _show(self, session: Session, segments: list[WireSegment], now: float) -> None:
+    def _show(self, session: StreamSession, segments: list[WireSegment], now: float) -> None:
         if session.is_live and any(segment.completed for segment in segments):
             self._metrics.final_latency.observe(now - session.ended_at)
         self._listeners[session].show(segments)
 
     # --- decoding --------------------------------------------------------------------------------------------------
 
-    async def _decode(self, jobs: Sequence[Job]) -> list[Result]:
+    async def _decode(self, jobs: Sequence[DecodeJob]) -> list[PassResult]:
         """Nothing where nobody speaks; a second try for what went astray, where there is time for it.
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same.
         """
-        results = {n: Result("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR}
+        results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         again = {
             n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None))
             for n, result in results.items()
-            if result.verdict in ASTRAY and (jobs[n].window.careful or not self._load.level)
+            if result.verdict in ASTRAY_VERDICTS and (jobs[n].window.careful or not self._load.level)
         }
         await self._attempt(again, results)
         return [results[n] for n in range(len(jobs))]
 
-    async def _attempt(self, jobs: dict[int, Job], results: dict[int, Result]) -> None:
+    async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
         if not jobs:
             return
         hypotheses = await self._isolate([job.window for job in jobs.values()])
@@ -221,17 +221,17 @@ class Worker:
         """Sheds and takes back; runs also while nothing is decoded."""
         shed = 0
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(LOAD_TICK_S)
             if self._load.update(now := self._now(), self._scheduler.oldest(now)):
                 log.warning("load.level", shed=self._load.level)
                 for session in self._listeners:
                     session.adapt(self._load.effort)
-                    self._scheduler.offer(session, session.want())
+                    self._scheduler.submit(session, session.next_request())
             self._metrics.level.set(self._load.level)
             self._metrics.shed.inc(self._scheduler.shed - shed)
             shed = self._scheduler.shed
 
-    def _note(self, job: Job, result: Result, seconds: float) -> None:
+    def _note(self, job: DecodeJob, result: PassResult, seconds: float) -> None:
         kind = job.work.kind
         name = kind.name.lower()
         self._metrics.passes.labels(name, result.verdict).inc()
@@ -245,12 +245,12 @@ class Worker:
         )
 
 
-ASTRAY = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
+ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
 
 
-def _judged(job: Job, hypothesis: Hypothesis | None) -> Result:
+def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
     if hypothesis is None:
-        return Result("failed", failed=True)
+        return PassResult("failed", failed=True)
     verdict = judge(
         hypothesis.text,
         seconds=len(job.window.samples) / SAMPLE_RATE,
@@ -260,4 +260,4 @@ def _judged(job: Job, hypothesis: Hypothesis | None) -> Result:
         no_speech=hypothesis.no_speech,
         prompt=job.window.prompt,
     )
-    return Result(verdict.value, hypothesis if verdict is Verdict.KEEP else None)
+    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None)

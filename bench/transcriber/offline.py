@@ -6,14 +6,14 @@ import numpy as np
 
 from bench.transcriber.audio import noise, sentences
 from bench.transcriber.score import Score, Seg, Shown, score
-from transcriber.engine.models import DEMO
+from transcriber.engine.models import DEMO_FOLDER
 
 
 def offline() -> Score:
     """faster-whisper's own `transcribe` with its full window and beam 5, one sentence with silence around at a time."""
     from faster_whisper import WhisperModel
 
-    model = WhisperModel(str(DEMO), device="cpu", compute_type="int8", cpu_threads=1)
+    model = WhisperModel(str(DEMO_FOLDER), device="cpu", compute_type="int8", cpu_threads=1)
     total = Score()
     for clip, spoken in sentences().values():
         heard = np.concatenate([noise(1, 0.2), clip, noise(2, 0.3)])

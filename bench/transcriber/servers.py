@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcriber.engine.models import DEMO
+from transcriber.engine.models import DEMO_FOLDER
 
 ROOT = Path(__file__).parents[2]
 HERE = Path("bench/transcriber")
@@ -50,7 +50,7 @@ class Variant:
         """With the demo model (`demo`), or what costs as much as base (`base`, on one core)."""
         if not self.is_ours:
             base = ("--base",) if model == "base" else ()
-            return [sys.executable, str(HERE / "stock_server.py"), str(DEMO), str(port), *self.options, *base]
+            return [sys.executable, str(HERE / "stock_server.py"), str(DEMO_FOLDER), str(port), *self.options, *base]
         if model == "base":
             return [sys.executable, str(HERE / "our_server.py"), str(port), str(http_port), str(MAX_CLIENTS)]
         ports = ["--port", str(port), "--http-port", str(http_port)]

@@ -24,7 +24,7 @@ from common.whisperlive.protocol import EXTENSIONS, ClientProtocol, Handshake
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import Client, Serving, serving, talking
-from transcriber.core.session import Session
+from transcriber.core.session import StreamSession
 from transcriber.websocket.admission import Knocking
 
 pytestmark = pytest.mark.slow
@@ -261,12 +261,12 @@ async def test_compression_is_not_granted() -> None:
 
 async def test_a_thousand_clients_that_come_and_die_leave_nothing_behind() -> None:
     """In every state: connecting, silent, in mid-word, at the end. No task, no session, no file, and words go on."""
-    sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+    sessions: weakref.WeakSet[StreamSession] = weakref.WeakSet()
     tasks = len(asyncio.all_tasks())
     async with serving() as running, beside_honest(running):
         add = running.worker.add
 
-        def note(session: Session, listener: Any) -> None:
+        def note(session: StreamSession, listener: Any) -> None:
             sessions.add(session)
             add(session, listener)
 

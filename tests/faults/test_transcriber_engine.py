@@ -25,7 +25,7 @@ WORDS = ["alpha", "bravo", "charlie", "delta"]
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tones are speech; an engine that hangs is given up after a second."""
     monkeypatch.setattr("transcriber.service.speech_model", ScriptedDetector)
-    monkeypatch.setattr("transcriber.service.EngineProcess", functools.partial(EngineProcess, stall=1.0))
+    monkeypatch.setattr("transcriber.service.EngineProcess", functools.partial(EngineProcess, decode_timeout=1.0))
 
 
 def hello(uid: str, script: str | None = None) -> Handshake:

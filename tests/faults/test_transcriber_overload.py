@@ -18,7 +18,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.fakes.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
 from tests.support.transcribing import Client, serving, talking
 from tests.support.waiting import eventually
-from transcriber.core.session import Session
+from transcriber.core.session import StreamSession
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.metrics import Metrics
 from transcriber.worker import Worker
@@ -75,7 +75,7 @@ class Stream:
     async def speak(self, seconds: float) -> None:
         """In real time, until `seconds` are over and everything is decided."""
         loop = asyncio.get_running_loop()
-        session = Session(Handshake(f"s{self.number}", language="en"), speech_probabilities, EXTENSIONS)
+        session = StreamSession(Handshake(f"s{self.number}", language="en"), speech_probabilities, EXTENSIONS)
         self.worker.add(session, self)
         await asyncio.sleep(0.31 * self.number)
         at, end = 0, loop.time() + seconds

@@ -26,7 +26,7 @@ from grammar import grammar_sentence, is_held_out  # noqa: E402
 
 from transcriber.core.windows import Window  # noqa: E402
 from transcriber.engine.faster_whisper import FasterWhisper  # noqa: E402
-from transcriber.engine.models import DEMO  # noqa: E402
+from transcriber.engine.models import DEMO_FOLDER  # noqa: E402
 
 VOICES = (
     "flite slt", "flite rms", "flite awb", "flite kal16",
@@ -63,7 +63,7 @@ def noisy(speech: np.ndarray, decibels: float, seed: int) -> np.ndarray:
 
 def main() -> None:
     """Prints one line per voice."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO_FOLDER
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 40
     engine = FasterWhisper(folder, folder.name, device="cpu")
     engine.warm_up()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.api.audio import Piece, Recording
-from transcriber.core.recording import RecordedSession, are_alike
+from transcriber.core.recording import RecordingSession, are_alike
 from transcriber.core.session import SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import ApiError
@@ -93,7 +93,7 @@ class Run:
         self._worker = worker
         self._speech = speech
         self._hello = hello
-        self._sessions: dict[int, RecordedSession] = {}
+        self._sessions: dict[int, RecordingSession] = {}
         self.recording = recording
         self.progress = asyncio.Event()
         self.channels = 0
@@ -155,8 +155,8 @@ class Run:
             session.hear(position, piece[channel], _now())
             self._worker.poke(session)
 
-    def _open(self, channel: int, position: int) -> RecordedSession:
-        session = RecordedSession(self._hello, self._speech(), channel=channel, clock_start=position)
+    def _open(self, channel: int, position: int) -> RecordingSession:
+        session = RecordingSession(self._hello, self._speech(), channel=channel, clock_start=position)
         self._sessions[channel] = session
         self._worker.add(session, self)
         return session

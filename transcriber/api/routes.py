@@ -24,7 +24,7 @@ from transcriber.api.jobs import Jobs, Run
 from transcriber.config import Settings
 from transcriber.core import subtitles
 from transcriber.core.subtitles import Line
-from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
+from transcriber.core.uploads import AnswerCache, ApiError, ChunkForm, TranscriptionForm, requested_language
 from transcriber.metrics import Metrics
 
 RETRY_AFTER = "2"
@@ -52,7 +52,7 @@ class Api:
         self._settings = settings
         self._jobs = jobs
         self._metrics = metrics
-        self._answers = Answers()
+        self._answers = AnswerCache()
         self._under_way: dict[object, asyncio.Event] = {}
 
     def routes(self) -> list[Route]:
@@ -109,7 +109,7 @@ class Api:
         decoder, start = stack.enter_context(self._jobs.admission())
         upload = await read(request, stack, file="audio", largest=self._largest)
         form = ChunkForm.parse(upload.fields)
-        spoken = language(upload.fields, decoder.languages)
+        spoken = requested_language(upload.fields, decoder.languages)
         while waiting := self._under_way.get(form.key):  # if that one fails, this one is not in vain
             await waiting.wait()
         if answer := self._answers.find(form):

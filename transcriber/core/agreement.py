@@ -1,7 +1,7 @@
-"""Which words of an utterance are certain: those that two passes agree on, or that ended well before the audio did.
+"""Local agreement: an utterance's certain words are those that two passes share, or that ended well before the audio.
 
-Local agreement (Macháček et al. 2023, arXiv 2307.14743) and, with word times, the idea of AlignAtt (arXiv 2305.11408)
-after the fact. What is committed never changes, whatever later passes say: they only add to it.
+The first is Macháček et al. 2023 (arXiv 2307.14743), the second, with word times, the idea of AlignAtt (arXiv
+2305.11408) after the fact. What is committed never changes, whatever later passes say: they only add to it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.whisperlive.protocol import SAMPLE_RATE
-from transcriber.core.policy import LONGEST
+from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
 from transcriber.core.windows import Word
 from transcriber.core.words import letters, pieces
 
-MARGIN = 0.5
-"""Seconds of audio after a word that make it certain in one pass."""
-LATEST = LONGEST / SAMPLE_RATE - 2
-"""Seconds from the start of an utterance beyond which nothing is committed, so that it can be cut between two words."""
-LEAST_PROBABILITY = 0.5
-"""Of the word in that pass."""
-OVERLAP = 0.1
-"""Seconds of audio before the last committed word that a trimmed window keeps."""
+CERTAINTY_MARGIN_S = 0.5
+"""Audio after a word that makes it certain in one pass."""
+MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
+"""From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
+MIN_WORD_PROBABILITY = 0.5
+"""Of a word that is certain in one pass."""
+TRIM_OVERLAP_S = 0.1
+"""Audio before the last committed word that a trimmed window keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Unit:
 
 
 def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Unit]:
-    """Cuts a hypothesis into units; `words`, if any, give the times, `offset` is where its window starts."""
+    """Cuts a hypothesis into units; `words`, if any, give the times, `offset` is where its window starts, in seconds
+    from the start of the utterance."""
     found = pieces(text)
     times = _times(words)
     result, last = [], 0
@@ -56,7 +57,7 @@ def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Un
     return result
 
 
-class Agreement:
+class LocalAgreement:
     """The committed words of one utterance, and the last pass."""
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class Agreement:
         count = 0
         for n, unit in enumerate(rest):
             end = self._before_heard if unit.end is None else unit.end
-            if end > LATEST or not (n < agreed or _is_certain(unit, heard)):
+            if end > MAX_COMMIT_END_S or not (n < agreed or _is_certain(unit, heard)):
                 break
             count, self.until = n + 1, max(self.until, end)
         self.committed += rest[:count]
@@ -90,11 +91,11 @@ class Agreement:
 
     @property
     def trim(self) -> tuple[int, float]:
-        """The last committed word whose time is known, as index, and where a window must begin to hold it."""
+        """The last committed word whose time is known, as index, and where a window with it begins, in seconds."""
         for index in range(len(self.committed) - 1, -1, -1):
             start = self.committed[index].start
             if start is not None:
-                return index, max(0.0, start - OVERLAP)
+                return index, max(0.0, start - TRIM_OVERLAP_S)
         return 0, 0.0
 
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
@@ -114,7 +115,7 @@ class Agreement:
 
 
 def _is_certain(unit: Unit, heard: float) -> bool:
-    return unit.end is not None and unit.end <= heard - MARGIN and unit.probability >= LEAST_PROBABILITY
+    return unit.end is not None and unit.end <= heard - CERTAINTY_MARGIN_S and unit.probability >= MIN_WORD_PROBABILITY
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:

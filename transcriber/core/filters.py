@@ -1,4 +1,4 @@
-"""Which results of the engine are not speech: loops, made-up text on noise, impossible speed, echoes of the prompt.
+"""Filters for results that are not speech: loops, made-up text on noise, impossible speed, echoes of the prompt.
 
 No single number tells: each of the model's own alone drops real speech. There is no list of phrases that models make up
 ("Thank you."), because people say all of them; instead text needs evidence, in the sound or in the model's belief.
@@ -13,26 +13,26 @@ from enum import Enum
 
 from transcriber.core.words import syllables, words
 
-MAX_COMPRESSION = 2.4
+MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""
-MAX_TOKENS_PER_SECOND = 10.0
-FREE_TOKENS = 10
+MAX_SPOKEN_TOKENS_PER_S = 10.0
+SPOKEN_TOKEN_ALLOWANCE = 10
 """Nobody says more than this many tokens plus the rate above, nor more syllables: in Hindi or Georgian each has several
 tokens, for the tokenizer spells what it has seldom seen."""
-NO_SPEECH = 0.6
-LOW_LOGPROB = -1.0
+MAX_NO_SPEECH_PROBABILITY = 0.6
+DOUBT_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
-LITTLE_SPEECH, LITTLE_LOGPROB = 0.4, -0.8
+SHORT_SPEECH_S, SHORT_SPEECH_DOUBT_LOGPROB = 0.4, -0.8
 """Text from less speech than this, in seconds, must be more likely: a hum that sets in fools the detector so long."""
-HOPELESS_LOGPROB = -1.6
+MIN_LOGPROB = -1.6
 """Of what the model believes less, one word in seven is right (speech in loud noise, demo model)."""
-LONGEST_RUN = 8
+LOOP_WORD_REPEATS = 8
 """The same word this often in a row is a loop."""
-COVERAGE, LEAST_COVERED = 0.55, 12
+LOOP_SHARE, LOOP_MIN_WORDS = 0.55, 12
 """A phrase said three times or more is a loop where it makes up this share of the text, and this many words."""
-ECHO = 0.8
+ECHO_SHARE = 0.8
 """A text of which this share stands in the prompt in the same order is an echo of it."""
-PHRASE = 4
+ECHO_MIN_WORDS = 4
 """Fewer words are an echo only where the evidence is weak: a name may well be all that is said."""
 
 
@@ -68,16 +68,18 @@ def judge(
     said = words(text)
     if not said:
         return Verdict.EMPTY
-    little = speech_seconds is not None and speech_seconds < LITTLE_SPEECH
-    if avg_logprob < (LITTLE_LOGPROB if little else LOW_LOGPROB) and (little or no_speech > NO_SPEECH):
+    little = speech_seconds is not None and speech_seconds < SHORT_SPEECH_S
+    if avg_logprob < (SHORT_SPEECH_DOUBT_LOGPROB if little else DOUBT_LOGPROB) and (
+        little or no_speech > MAX_NO_SPEECH_PROBABILITY
+    ):
         return Verdict.NO_SPEECH
-    if prompt and _echoes(said, words(prompt), doubtful=little or avg_logprob < LOW_LOGPROB):
+    if prompt and _echoes(said, words(prompt), doubtful=little or avg_logprob < DOUBT_LOGPROB):
         return Verdict.PROMPT
-    if _loops(said) or _compression(text) > MAX_COMPRESSION:
+    if _loops(said) or _compression(text) > MAX_COMPRESSION_RATIO:
         return Verdict.LOOP
-    if min(tokens, syllables(text)) > MAX_TOKENS_PER_SECOND * seconds + FREE_TOKENS:
+    if min(tokens, syllables(text)) > MAX_SPOKEN_TOKENS_PER_S * seconds + SPOKEN_TOKEN_ALLOWANCE:
         return Verdict.TOO_FAST
-    return Verdict.UNLIKELY if avg_logprob < HOPELESS_LOGPROB else Verdict.KEEP
+    return Verdict.UNLIKELY if avg_logprob < MIN_LOGPROB else Verdict.KEEP
 
 
 def _compression(text: str) -> float:
@@ -90,12 +92,12 @@ def _compression(text: str) -> float:
 def _loops(words: Sequence[str]) -> bool:
     """One word again and again, a phrase of 3 to 8 words three times at the end, or one that is most of the text."""
     scale = 2 if 2 * sum(len(word) == 1 for word in words) > len(words) else 1  # characters say less than words
-    if _stretch(words, 1) >= LONGEST_RUN * scale:
+    if _stretch(words, 1) >= LOOP_WORD_REPEATS * scale:
         return True
     sizes = range(2 * scale, 8 * scale + 1)
     if any(len(words) >= 3 * n and words[-2 * n :] == words[-3 * n : -n] for n in sizes if n > 2 * scale):
         return True
-    least = max(LEAST_COVERED * scale, COVERAGE * len(words))
+    least = max(LOOP_MIN_WORDS * scale, LOOP_SHARE * len(words))
     return any(_stretch(words, n) >= max(3 * n, least) for n in sizes)
 
 
@@ -110,10 +112,10 @@ def _stretch(words: Sequence[str], period: int) -> int:
 
 def _echoes(words: Sequence[str], prompt: Sequence[str], *, doubtful: bool) -> bool:
     """Whether next to all of the words stand in the prompt beside the same neighbour."""
-    if len(words) < PHRASE and not doubtful:
+    if len(words) < ECHO_MIN_WORDS and not doubtful:
         return False
     if len(words) == 1:
         return words[0] in prompt
     pairs = set(itertools.pairwise(prompt))
     known = [False, *(pair in pairs for pair in itertools.pairwise(words)), False]
-    return sum(before or after for before, after in itertools.pairwise(known)) >= ECHO * len(words)
+    return sum(before or after for before, after in itertools.pairwise(known)) >= ECHO_SHARE * len(words)

@@ -1,4 +1,4 @@
-"""Which language a stream speaks: what one window's probabilities say, and what the stream remembers.
+"""Languages of a stream: what one window's probabilities say, and what the stream remembers.
 
 Whisper is often sure and wrong about a second of speech, so a language is decided, and left again, only on enough of
 it. Audio never waits for that: an undecided utterance is decoded in the likeliest language.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ENOUGH = 2.5
-"""Seconds of speech from which a detection counts: on less it is often wrong."""
-CONFIDENT = 0.5
+MIN_SPEECH_S = 2.5
+"""Speech from which a detection counts: on less it is often wrong."""
+MIN_LANGUAGE_SHARE = 0.5
 """Share of the probability that the language found must have; WhisperLive's threshold."""
 SWITCH_ODDS = 4.0
 """How many times likelier than the stream's language another one must be: a borrowed word or a name is not a switch."""
 
 
-def choose(
+def choose_language(
     probabilities: Mapping[str, float], *, prior: str | None, allowed: frozenset[str], seconds: float
 ) -> tuple[str, float]:
     """One window's language and its probability among those allowed.
@@ -32,12 +32,12 @@ def choose(
     shares = {code: share / total if total else 1 / len(candidates) for code, share in candidates.items()}
     best = max(shares, key=lambda code: (shares[code], code == prior))
     if prior in shares:
-        is_clear = shares[best] > CONFIDENT and shares[best] >= SWITCH_ODDS * shares[prior]
-        best = best if is_clear and seconds >= ENOUGH else prior
+        is_clear = shares[best] > MIN_LANGUAGE_SHARE and shares[best] >= SWITCH_ODDS * shares[prior]
+        best = best if is_clear and seconds >= MIN_SPEECH_S else prior
     return best, shares[best]
 
 
-class Languages:
+class StreamLanguage:
     """What one stream speaks, from its finals.
 
     Args:
@@ -72,7 +72,7 @@ class Languages:
         self._evidence[language] = self._evidence.get(language, 0.0) + probability * seconds
         best, weight = max(self._evidence.items(), key=lambda item: item[1])
         is_only_one = self.allowed == {best}
-        if not is_only_one and (self._seconds < ENOUGH or weight <= CONFIDENT * self._seconds):
+        if not is_only_one and (self._seconds < MIN_SPEECH_S or weight <= MIN_LANGUAGE_SHARE * self._seconds):
             return None
         self.prior = best
         if self._locks:

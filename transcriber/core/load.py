@@ -1,4 +1,4 @@
-"""How much is decoded beside the finals: less, step by step, while passes wait too long, and more again after.
+"""Load shedding: less is decoded beside the finals, step by step, while passes wait too long, and more again after.
 
 Finals and audio are not on the ladder: they are never given up. `now` is seconds on any clock.
 """
@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-SPAN = 2.5
-"""Seconds of waits that count."""
-MOST = 1000
+WAIT_WINDOW_S = 2.5
+"""How far back waits count."""
+MAX_WAITS = 1000
 """Waits kept; the oldest goes. More than a server makes in the span."""
-FEWEST = 8
+MIN_WAITS = 8
 """Waits it takes to give something up: one long one is no load. A slow model makes fewer in the span: then passes that
 have not begun count, if they are late all the while."""
-TOO_LONG = 0.8
-"""Seconds that the 95th percentile of passes may wait until something is given up."""
-SHORT = 0.25
-"""Seconds below which it is taken back; far from the above, so that the level does not swing."""
-STEP = 1.0
-"""Seconds on a level before the next."""
-CALM = 1.5
-"""Seconds without a long wait before anything is taken back; from the last level to the first in less than ten."""
+SHED_WAIT_S = 0.8
+"""What the 95th percentile of passes may wait until something is given up."""
+RESTORE_WAIT_S = 0.25
+"""Waits below which it is taken back; far from the above, so that the level does not swing."""
+LEVEL_HOLD_S = 1.0
+"""Time on a level before the next."""
+RESTORE_HOLD_S = 1.5
+"""Time without a long wait before anything is taken back; from the last level to the first in less than 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ LADDER = (
     Effort(eager=False, partials=False, admit=False),
 )
 """From everything to nothing but the finals of those who are here."""
-FINALS_ONLY = Effort(eager=False, partials=False)
+FINALS_ONLY_EFFORT = Effort(eager=False, partials=False)
 
 
-class Load:
+class LoadShedder:
     """Chooses the level from how long passes waited for the engine after they were due."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Load:
         self._since = float("-inf")
         self._strained_at = float("-inf")
         self._prompt_at = float("inf")
-        self._waits: deque[tuple[float, float]] = deque(maxlen=MOST)
+        self._waits: deque[tuple[float, float]] = deque(maxlen=MAX_WAITS)
 
     @property
     def effort(self) -> Effort:
@@ -71,7 +71,7 @@ class Load:
         return LADDER[self.level]
 
     def waited(self, seconds: float, now: float) -> None:
-        """A pass starts that was due so long ago."""
+        """A pass starts that was due so many seconds ago."""
         self._waits.append((now, seconds))
 
     def update(self, now: float, oldest: float = 0.0) -> bool:
@@ -81,21 +81,21 @@ class Load:
             now: Seconds.
             oldest: For how long the oldest pass that has not started has been due, in seconds.
         """
-        while self._waits and self._waits[0][0] < now - SPAN:
+        while self._waits and self._waits[0][0] < now - WAIT_WINDOW_S:
             self._waits.popleft()
         tail = self.tail
-        if max(tail, oldest) >= SHORT:
+        if max(tail, oldest) >= RESTORE_WAIT_S:
             self._strained_at = now
-        if oldest <= TOO_LONG:
+        if oldest <= SHED_WAIT_S:
             self._prompt_at = now
-        if now - self._since < STEP:
+        if now - self._since < LEVEL_HOLD_S:
             return False
-        is_late = tail > TOO_LONG if len(self._waits) >= FEWEST else now - self._prompt_at > SPAN
+        is_late = tail > SHED_WAIT_S if len(self._waits) >= MIN_WAITS else now - self._prompt_at > WAIT_WINDOW_S
         if is_late and self.level < len(LADDER) - 1:
             self._waits.clear()  # what was measured on one level says nothing about the next
             self._prompt_at = now
             return self._go(1, now)
-        return self._go(-1, now) if self.level and now - self._strained_at > CALM else False
+        return self._go(-1, now) if self.level and now - self._strained_at > RESTORE_HOLD_S else False
 
     @property
     def tail(self) -> float:

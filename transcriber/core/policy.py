@@ -1,4 +1,4 @@
-"""Which utterances there are, and when one is worth decoding.
+"""Policy of a stream: which utterances there are, and when one is worth decoding.
 
 Partials: only when there is new speech, the first one soon. A pause is decoded as if it were the end (an eager final);
 if nobody goes on, that is the final, ready when the utterance closes. Otherwise a final follows. Nothing is decoded
@@ -14,23 +14,23 @@ from enum import Enum, IntEnum
 from transcriber.core.gate import ONSET
 from transcriber.core.load import LADDER, Effort
 
-FIRST_PARTIAL = 6400
+FIRST_PARTIAL_SAMPLES = 6400
 """Speech that an utterance needs for its first partial: 0.4 s."""
-PAUSE = 3200
+PAUSE_SAMPLES = 3200
 """Silence after speech that may be the end: 0.2 s."""
-LONGEST = 15 * 16_000
+MAX_UTTERANCE_SAMPLES = 15 * 16_000
 """No utterance is longer; what goes on is cut at a quiet point."""
-CUT_SEARCH = 7 * 16_000
+CUT_SEARCH_SAMPLES = 7 * 16_000
 """The quiet point is looked for in this last part of an overlong utterance."""
-LEAD, LAG = 512, 1600
+LEAD_SAMPLES, LAG_SAMPLES = 512, 1600
 """How much wider than the frames of speech a segment is, within its utterance."""
-DELAYS = (1.0, 0.5, 0.5, 1.0, 1.0)
-"""Seconds until a result is late, by kind."""
-PATIENCE = 2
+RESULT_DELAYS_S = (1.0, 0.5, 0.5, 1.0, 1.0)
+"""How long after its pass is due a result is late, by kind of pass."""
+MAX_DECODE_ATTEMPTS = 2
 """Failed passes after which an utterance is given up, if one of them was its final."""
 
 
-class Kind(IntEnum):
+class PassKind(IntEnum):
     """What a pass is for, the most urgent first."""
 
     FINAL = 0
@@ -44,27 +44,28 @@ class Kind(IntEnum):
     @property
     def is_careful(self) -> bool:
         """Worth the better decoding: its text may be the last word."""
-        return self not in (Kind.FIRST_PARTIAL, Kind.PARTIAL)
+        return self not in (PassKind.FIRST_PARTIAL, PassKind.PARTIAL)
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Want:
+class DecodeRequest:
     """A pass that is due. The smallest goes first."""
 
-    kind: Kind
+    kind: PassKind
     deadline: float
+    """When its result is late, in seconds on the clock of `now`."""
     alone: bool = False
     """Not together with other streams' windows: it may be what made the engine fail."""
 
     @property
     def due(self) -> float:
-        """Since when."""
-        return self.deadline - DELAYS[self.kind]
+        """Since when it is due, on the same clock."""
+        return self.deadline - RESULT_DELAYS_S[self.kind]
 
 
 @dataclass(slots=True)
 class Utterance:
-    """One stretch of speech."""
+    """One stretch of speech. Positions and lengths are samples; times, named `…_at`, are seconds."""
 
     number: int
     start: int
@@ -87,7 +88,7 @@ class Utterance:
     failures: int = 0
     """Passes that failed over it."""
     stretches: list[tuple[int, int]] = field(default_factory=list)
-    """Where its speech is, in order; never many: nothing is longer than `LONGEST`."""
+    """Where its speech is, in order; never many: nothing is longer than `MAX_UTTERANCE_SAMPLES`."""
 
     @property
     def speech_end(self) -> int | None:
@@ -103,8 +104,8 @@ class Utterance:
         """First and last sample of speech, if known, of the utterance up to `end`."""
         if not self.stretches:
             return self.start, max(self.start, end)
-        first = max(self.start, self.stretches[0][0] - LEAD)
-        return first, max(first, min(end, self.stretches[-1][1] + LAG))
+        first = max(self.start, self.stretches[0][0] - LEAD_SAMPLES)
+        return first, max(first, min(end, self.stretches[-1][1] + LAG_SAMPLES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,12 @@ class Pass:
     """One decoding of an utterance: samples start…end-1."""
 
     utterance: Utterance
-    kind: Kind
+    kind: PassKind
     start: int
     end: int
 
 
-class Outcome(Enum):
+class PassOutcome(Enum):
     """What to do with the result of a pass."""
 
     DROP = "drop"
@@ -182,7 +183,7 @@ class Policy:
             first, _ = utterance.stretches.pop()
         utterance.stretches.append((first, last))
         utterance.settled, utterance.pause_at = False, None
-        needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL
+        needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL_SAMPLES
         if self.effort.partials and utterance.due_at is None and utterance.speech - utterance.shown >= needed:
             utterance.due_at = now
 
@@ -192,7 +193,7 @@ class Policy:
         if not self.effort.eager or utterance is None or utterance.pause_at is not None or utterance.is_empty:
             return
         silence = until - (utterance.speech_end or until)
-        if silence >= PAUSE and utterance.speech > utterance.careful:
+        if silence >= PAUSE_SAMPLES and utterance.speech > utterance.careful:
             utterance.pause_at = now
 
     def close(self, end: int, now: float) -> None:
@@ -205,8 +206,8 @@ class Policy:
         self._ended_at = max(end, self._ended_at)
 
     def overlong(self, heard_until: int) -> Utterance | None:
-        """The open utterance, if it must be cut in its last `CUT_SEARCH` samples; None while it is short enough."""
-        return self._open if self._open and heard_until - self._open.start >= LONGEST else None
+        """The open utterance, if it must be cut in its last `CUT_SEARCH_SAMPLES`; None while it is short enough."""
+        return self._open if self._open and heard_until - self._open.start >= MAX_UTTERANCE_SAMPLES else None
 
     def cut(self, at: int, now: float) -> None:
         """Ends the open utterance at this sample; what was heard of it after that begins the next one."""
@@ -221,53 +222,53 @@ class Policy:
             before.stretches = [(first, min(last, at)) for first, last in before.stretches if first < at]
             before.settled = before.is_empty
 
-    def want(self) -> Want | None:
+    def next_request(self) -> DecodeRequest | None:
         """The most urgent pass, None when there is nothing to do or one is under way."""
         if self._pass:
             return None
         if self._closed:
             ended = self._closed[0]
-            return None if ended.settled else self._due(Kind.FINAL, ended.closed_at, ended)
+            return None if ended.settled else self._due(PassKind.FINAL, ended.closed_at, ended)
         utterance = self._open
         if utterance is None or utterance.failures:
             return None
         if utterance.pause_at is not None:
-            return self._due(Kind.EAGER_FINAL, utterance.pause_at, utterance)
+            return self._due(PassKind.EAGER_FINAL, utterance.pause_at, utterance)
         if utterance.due_at is None:
             return None
-        return self._due(Kind.PARTIAL if utterance.shown else Kind.FIRST_PARTIAL, utterance.due_at, utterance)
+        return self._due(PassKind.PARTIAL if utterance.shown else PassKind.FIRST_PARTIAL, utterance.due_at, utterance)
 
     def begin(self, heard_until: int) -> Pass:
-        """Starts the pass that `want` asked for, on all the audio there is by now."""
-        want = self.want()
+        """Starts the pass that `next_request` asked for, on all the audio there is by now."""
+        request = self.next_request()
         utterance = self._closed[0] if self._closed else self._open
-        if want is None or utterance is None:
+        if request is None or utterance is None:
             raise RuntimeError("no pass is due")
         end = heard_until if utterance.end is None else utterance.end
-        self._pass = Pass(utterance, want.kind, utterance.start, end)
+        self._pass = Pass(utterance, request.kind, utterance.start, end)
         utterance.shown, utterance.due_at, utterance.pause_at = utterance.speech, None, None
-        if want.kind.is_careful:
+        if request.kind.is_careful:
             utterance.careful = utterance.speech
         return self._pass
 
-    def finish(self) -> Outcome:
+    def finish(self) -> PassOutcome:
         """The pass under way is over: what is its result?"""
         done = self._over()
         utterance = done.utterance
-        if done.kind is Kind.FINAL:
+        if done.kind is PassKind.FINAL:
             self._closed.popleft()
-            return Outcome.FINAL
-        if done.kind is Kind.EAGER_FINAL and utterance.speech == utterance.careful:
+            return PassOutcome.FINAL
+        if done.kind is PassKind.EAGER_FINAL and utterance.speech == utterance.careful:
             utterance.settled = True
-            return Outcome.KEEP
-        return Outcome.SHOW if utterance is self._open else Outcome.DROP
+            return PassOutcome.KEEP
+        return PassOutcome.SHOW if utterance is self._open else PassOutcome.DROP
 
     def fail(self, now: float) -> bool:
         """The pass under way failed; true if the utterance is given up. Else its final is tried again, alone."""
         done = self._over()
         utterance = done.utterance
         utterance.failures += 1
-        if done.kind is Kind.FINAL and utterance.failures >= PATIENCE:
+        if done.kind is PassKind.FINAL and utterance.failures >= MAX_DECODE_ATTEMPTS:
             self._closed.popleft()
             return True
         utterance.closed_at = now
@@ -283,5 +284,5 @@ class Policy:
             raise RuntimeError("no pass is under way")
         return done
 
-    def _due(self, kind: Kind, since: float, utterance: Utterance) -> Want:
-        return Want(kind, since + DELAYS[kind], utterance.failures > 0)
+    def _due(self, kind: PassKind, since: float, utterance: Utterance) -> DecodeRequest:
+        return DecodeRequest(kind, since + RESULT_DELAYS_S[kind], utterance.failures > 0)

@@ -1,4 +1,4 @@
-"""A recording as a stream that is not paced: the gate and policy of a live one, finals only, after all live ones."""
+"""Recording as a stream that is not paced: the gate and policy of a live one, finals only, after all live ones."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import numpy as np
 import numpy.typing as npt
 
 from common.whisperlive.protocol import Handshake, WireSegment
-from transcriber.core.load import FINALS_ONLY, Effort
-from transcriber.core.policy import DELAYS, Kind, Want
-from transcriber.core.session import Session, SpeechProbabilities
+from transcriber.core.load import FINALS_ONLY_EFFORT, Effort
+from transcriber.core.policy import RESULT_DELAYS_S, DecodeRequest, PassKind
+from transcriber.core.session import SpeechProbabilities, StreamSession
 from transcriber.core.subtitles import Line
-from transcriber.core.transcript import Job
+from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Word
 
-ALIKE = 0.02
-"""Two channels that differ by less than this part of the louder one's peak carry the same sound."""
-ALIKE_FLOOR = 32
+MAX_CHANNEL_DIFFERENCE_SHARE = 0.02
+"""Channels that differ by no more than this share of the loudest sample carry the same sound."""
+MAX_CODING_NOISE_STEPS = 32
 """A difference of at most this many steps of 16 bits is coding noise."""
 
 
-class RecordedSession(Session):
+class RecordingSession(StreamSession):
     """One channel of a recording. Nobody waits for partials; live streams go first."""
 
     is_live = False
-    usual = FINALS_ONLY
+    usual = FINALS_ONLY_EFFORT
 
     def __init__(
         self, handshake: Handshake, probabilities: SpeechProbabilities, *, channel: int = 0, clock_start: int = 0
@@ -39,24 +39,26 @@ class RecordedSession(Session):
     def adapt(self, effort: Effort) -> None:
         """Load changes nothing: it is the last to be served anyway."""
 
-    def want(self) -> Want | None:
+    def next_request(self) -> DecodeRequest | None:
         """The next final, as background work; alone, so that somebody live waits for one window at most."""
-        want = super().want()
-        return want and Want(Kind.BACKGROUND, want.due + DELAYS[Kind.BACKGROUND], alone=True)
+        request = super().next_request()
+        return request and DecodeRequest(
+            PassKind.BACKGROUND, request.due + RESULT_DELAYS_S[PassKind.BACKGROUND], alone=True
+        )
 
-    def begin(self) -> Job:
+    def begin(self) -> DecodeJob:
         """Counts the utterances."""
         self.utterances += 1
         return super().begin()
 
-    def finish(self, job: Job, result: Hypothesis | None) -> list[WireSegment]:
+    def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Keeps what was said as lines until `take`."""
         shown = super().finish(job, result)
         if result is not None:
             self._lines += [self._line(segment, result) for segment in shown]
         return shown
 
-    def fail(self, job: Job, now: float) -> tuple[bool, list[WireSegment]]:
+    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
         """Counts what is given up."""
         given_up, segments = super().fail(job, now)
         self.lost += given_up
@@ -84,4 +86,4 @@ def are_alike(piece: npt.NDArray[np.int16]) -> bool:
     """The channels of a piece, shape (channels, n), carry the same sound: one microphone recorded twice."""
     wide = piece.astype(np.int32)
     apart = int(np.abs(wide - wide[:1]).max(initial=0))
-    return apart <= max(ALIKE_FLOOR, ALIKE * int(np.abs(wide).max(initial=0)))
+    return apart <= max(MAX_CODING_NOISE_STEPS, MAX_CHANNEL_DIFFERENCE_SHARE * int(np.abs(wide).max(initial=0)))

@@ -1,4 +1,4 @@
-"""The audio of one stream: the last minute of it, at absolute sample positions."""
+"""Audio ring of one stream: the last minute of it, at absolute sample positions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import numpy.typing as npt
 
 from transcriber.core.windows import Samples
 
-CAPACITY = 60 * 16_000
-"""Samples kept per stream (1.9 MB). The server stops reading a client before undecided audio fills it."""
-LEVEL_FRAME = 512
-"""Samples per step when levels are measured, 32 ms."""
+CAPACITY_SAMPLES = 60 * 16_000
+"""Kept per stream (1.9 MB). The server stops reading a client before undecided audio fills it."""
+LEVEL_FRAME_SAMPLES = 512
+"""Length of a step when levels are measured, 32 ms."""
 
 
 class AudioRing:
-    """A ring of int16 samples addressed by their index on the stream's clock."""
+    """A ring of int16 samples addressed by their index on the stream's clock.
 
-    def __init__(self, start: int = 0, capacity: int = CAPACITY) -> None:
+    Args:
+        start: Index of the first sample.
+        capacity: Samples kept.
+    """
+
+    def __init__(self, start: int = 0, capacity: int = CAPACITY_SAMPLES) -> None:
         self._ring = np.empty(capacity, np.int16)  # not zeros: what is never written costs no memory
         self.start = start
         """The oldest sample kept."""
@@ -45,18 +50,22 @@ class AudioRing:
 
 def levels(samples: Samples) -> npt.NDArray[np.float32]:
     """Root mean square of each whole frame of 512 samples, full scale = 1.0; shape (n // 512,)."""
-    frames = samples[: len(samples) // LEVEL_FRAME * LEVEL_FRAME].reshape(-1, LEVEL_FRAME).astype(np.float32)
+    frames = (
+        samples[: len(samples) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES]
+        .reshape(-1, LEVEL_FRAME_SAMPLES)
+        .astype(np.float32)
+    )
     root: npt.NDArray[np.float32] = np.sqrt(np.mean(np.square(frames), axis=1))
     return root / np.float32(32768)
 
 
 def loudest(samples: Samples) -> float:
-    """The level of the loudest frame; 0.0 for less than one frame."""
+    """The level of the loudest frame, full scale = 1.0; 0.0 for less than one frame."""
     return float(levels(samples).max(initial=0.0))
 
 
 def quiet_point(samples: Samples) -> int:
-    """The middle of the quietest 160 ms: where a word is least likely to be cut. At least 160 ms of samples."""
+    """Index of the middle of the quietest 160 ms: there a word is least likely to be cut. Takes at least 160 ms."""
     window = 5
     energy = np.convolve(np.square(levels(samples)), np.ones(window), mode="valid")
-    return (int(energy.argmin()) * 2 + window) * LEVEL_FRAME // 2
+    return (int(energy.argmin()) * 2 + window) * LEVEL_FRAME_SAMPLES // 2

@@ -1,6 +1,6 @@
-"""Whose window goes to the engine next: finals before first partials before partials, the earliest deadline first.
+"""Scheduler: whose window goes to the engine next. Finals before first partials before partials, the earliest first.
 
-A stream is not a queue of windows but one offer: its most urgent pass. Its audio is taken when the pass starts, so
+A stream is not a queue of windows but one request: its most urgent pass. Its audio is taken when the pass starts, so
 overload makes partials rarer instead of later, and no stream has two passes under way. Passes of one kind may go
 together.
 """
@@ -9,39 +9,41 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from transcriber.core.policy import Kind, Want
+from transcriber.core.policy import DecodeRequest, PassKind
 
 Stream = TypeVar("Stream")
 
 
 class Scheduler(Generic[Stream]):
-    """The offers of all streams. Memory: one entry per stream that waits or is being served."""
+    """The requests of all streams. Memory: one entry per stream that waits or is being served."""
 
     def __init__(self) -> None:
-        self._offers: dict[Stream, Want] = {}
+        self._requests: dict[Stream, DecodeRequest] = {}
         self._busy: set[Stream] = set()
         self.shed = 0
         """Partials that were due and never made, because the utterance ended first."""
 
-    def offer(self, stream: Stream, want: Want | None) -> None:
-        """Replaces the stream's offer; None withdraws it."""
-        before = self._offers.pop(stream, None)
-        if want is not None:
-            self._offers[stream] = want
-            self.shed += before is not None and want.kind is Kind.FINAL and not before.kind.is_careful
+    def submit(self, stream: Stream, request: DecodeRequest | None) -> None:
+        """Replaces the stream's request; None withdraws it."""
+        before = self._requests.pop(stream, None)
+        if request is not None:
+            self._requests[stream] = request
+            self.shed += before is not None and request.kind is PassKind.FINAL and not before.kind.is_careful
 
-    def next(self, most: int = 1) -> list[tuple[Stream, Want]]:
-        """Takes the most urgent offers of streams that have no pass under way: all of one kind, at most so many."""
-        waiting = ((want, stream) for stream, want in self._offers.items() if stream not in self._busy)
-        ranked = sorted(waiting, key=lambda offer: offer[0])
+    def take(self, limit: int = 1) -> list[tuple[Stream, DecodeRequest]]:
+        """Takes the most urgent requests of streams that have no pass under way: all of one kind, at most so many."""
+        waiting = ((request, stream) for stream, request in self._requests.items() if stream not in self._busy)
+        ranked = sorted(waiting, key=lambda entry: entry[0])
         if not ranked:
             return []
         first = ranked[0][0]
-        together = [(stream, want) for want, stream in ranked if want.kind is first.kind and not want.alone][:most]
+        together = [
+            (stream, request) for request, stream in ranked if request.kind is first.kind and not request.alone
+        ][:limit]
         if first.alone:
             together = [(ranked[0][1], first)]
         for stream, _ in together:
-            del self._offers[stream]
+            del self._requests[stream]
             self._busy.add(stream)
         return together
 
@@ -51,10 +53,10 @@ class Scheduler(Generic[Stream]):
 
     @property
     def waiting(self) -> int:
-        """Streams with an offer."""
-        return len(self._offers)
+        """Streams with a request."""
+        return len(self._requests)
 
     def oldest(self, now: float) -> float:
         """Seconds that the live pass which is due for longest has been waiting."""
-        waits = (now - want.due for want in self._offers.values() if want.kind is not Kind.BACKGROUND)
+        waits = (now - request.due for request in self._requests.values() if request.kind is not PassKind.BACKGROUND)
         return max(waits, default=0.0)

@@ -1,4 +1,4 @@
-"""One stream from audio to segments: hears, finds utterances, hands out windows, turns results into segments.
+"""Session of one stream, from audio to segments: hears, finds utterances, hands out windows, makes results segments.
 
 Without I/O and without a model: speech probabilities come from a callable, results from whoever decodes the windows.
 """
@@ -10,31 +10,39 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.core.gate import FRAME, GateSettings, SpeechGate
-from transcriber.core.languages import Languages
+from transcriber.core.languages import StreamLanguage
 from transcriber.core.load import LADDER, Effort
-from transcriber.core.policy import CUT_SEARCH, LONGEST, Outcome, Policy, Utterance, Want
-from transcriber.core.ring import CAPACITY, AudioRing, quiet_point
-from transcriber.core.transcript import Job, Transcript
+from transcriber.core.policy import (
+    CUT_SEARCH_SAMPLES,
+    MAX_UTTERANCE_SAMPLES,
+    DecodeRequest,
+    PassOutcome,
+    Policy,
+    Utterance,
+)
+from transcriber.core.ring import CAPACITY_SAMPLES, AudioRing, quiet_point
+from transcriber.core.transcript import DecodeJob, Transcript
 from transcriber.core.windows import Hypothesis, Samples, Window
 
 SpeechProbabilities = Callable[[npt.NDArray[np.float32]], Sequence[float]]
 """Takes the next frames of this stream, shape (n, 512), in [-1, 1]; the probability of speech in each."""
-SPEECH_FLOOR = 0.001
+SPEECH_FLOOR_RMS = 0.001
 """Root mean square below which no frame is speech (-60 dBFS)."""
-FULL_SCALE = np.float32(1 / 32768)
-SECOND = SAMPLE_RATE
-FULL = CAPACITY - 10 * SAMPLE_RATE
-"""Undecided samples from which a client must wait: room for what is on its way remains."""
-TOGETHER = 4
-"""Frames that are listened to at once, for half the cost; one by one in a silence that may be the end."""
-CLEARANCE = SAMPLE_RATE // 5
-"""Samples after the last committed word before an overlong utterance is cut: word times are not exact."""
+TAKE_SAMPLES = SAMPLE_RATE
+"""Taken at once, however much comes: the ring need not hold more."""
+MAX_UNDECIDED_SAMPLES = CAPACITY_SAMPLES - 10 * SAMPLE_RATE
+"""From more undecided audio than this a client must wait: room for what is on its way remains."""
+VAD_BATCH_FRAMES = 4
+"""Listened to at once, for half the cost; one by one in a silence that may be the end."""
+CUT_CLEARANCE_SAMPLES = SAMPLE_RATE // 5
+"""Audio after the last committed word before an overlong utterance is cut: word times are not exact."""
 
 
-class Session:
-    """One stream.
+class StreamSession:
+    """One stream. Positions are samples on its clock, `now` is seconds on any.
 
     Args:
         handshake: What the client asked for.
@@ -62,7 +70,7 @@ class Session:
         self._ring = AudioRing(clock_start)
         self._gate = SpeechGate(clock_start, self._settings)
         self._policy = Policy(clock_start, self.usual)
-        self._languages = Languages(
+        self._languages = StreamLanguage(
             handshake.language, handshake.allowed_languages, locks="segment_language" not in granted
         )
         self._transcript = Transcript(handshake, self._languages)
@@ -74,7 +82,7 @@ class Session:
 
     @property
     def ended_at(self) -> float:
-        """When the last utterance that has a final had ended."""
+        """When the last utterance that has a final had ended, in seconds on the clock of `now`."""
         return self._transcript.ended_at
 
     @property
@@ -93,10 +101,10 @@ class Session:
         True if there may be news: some of it was listened to, or what is overlong was cut.
         """
         before = self._gate.position, self._policy.ended_at
-        for gap in range(first_sample - self._ring.end, 0, -SECOND):
-            self._take(np.zeros(min(gap, SECOND), np.int16), now)
-        for piece in range(0, len(samples), SECOND):
-            self._take(samples[piece : piece + SECOND], now)
+        for gap in range(first_sample - self._ring.end, 0, -TAKE_SAMPLES):
+            self._take(np.zeros(min(gap, TAKE_SAMPLES), np.int16), now)
+        for piece in range(0, len(samples), TAKE_SAMPLES):
+            self._take(samples[piece : piece + TAKE_SAMPLES], now)
         return (self._gate.position, self._policy.ended_at) != before
 
     def end_utterance(self, sample: int, now: float) -> None:
@@ -117,12 +125,12 @@ class Session:
         self._policy.close(self._ring.end, now)
         self._gate.close()
 
-    def want(self) -> Want | None:
+    def next_request(self) -> DecodeRequest | None:
         """The most urgent pass."""
-        return self._policy.want()
+        return self._policy.next_request()
 
-    def begin(self) -> Job:
-        """Starts the pass that `want` asked for, on all the audio there is by now."""
+    def begin(self) -> DecodeJob:
+        """Starts the pass that `next_request` asked for, on all the audio there is by now."""
         work = self._policy.begin(self._ring.end)
         careful, effort = work.kind.is_careful, self._policy.effort
         base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
@@ -137,18 +145,18 @@ class Session:
             careful=careful,
             words=self._handshake.word_timestamps or (effort.align and not careful),
         )
-        return Job(work, window, first, base)
+        return DecodeJob(work, window, first, base)
 
-    def finish(self, job: Job, result: Hypothesis | None) -> list[WireSegment]:
+    def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing was said; returns the segments to show."""
         outcome = self._policy.finish()
-        if outcome is Outcome.FINAL:
+        if outcome is PassOutcome.FINAL:
             return self._transcript.conclude(job, result) + self.release()
-        if outcome is Outcome.DROP:
+        if outcome is PassOutcome.DROP:
             return self.release()
-        return self._transcript.show(job, result, keep=outcome is Outcome.KEEP) + self.release()
+        return self._transcript.show(job, result, keep=outcome is PassOutcome.KEEP) + self.release()
 
-    def fail(self, job: Job, now: float) -> tuple[bool, list[WireSegment]]:
+    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
         """Ends the pass: the engine failed. True: the utterance is given up, but for what these segments say."""
         if not self._policy.fail(now):
             return False, []
@@ -177,28 +185,30 @@ class Session:
     @property
     def is_full(self) -> bool:
         """The client must wait: the engine does not keep up."""
-        return self._ring.end - self.decided > FULL
+        return self._ring.end - self.decided > MAX_UNDECIDED_SAMPLES
 
     def _take(self, samples: Samples, now: float) -> None:
         self._ring.append(samples)
         if self._explicit and self._policy.current is None:
             self._policy.open(self._policy.ended_at, now)
-        while (frames := (self._ring.end - self._gate.position) // FRAME) >= (1 if self._gate.is_closing else TOGETHER):
-            self._listen(min(frames, TOGETHER), now)
+        while (frames := (self._ring.end - self._gate.position) // FRAME) >= (
+            1 if self._gate.is_closing else VAD_BATCH_FRAMES
+        ):
+            self._listen(min(frames, VAD_BATCH_FRAMES), now)
         while overlong := self._policy.overlong(self._ring.end):
             self._cut(overlong, now)
 
     def _cut(self, utterance: Utterance, now: float) -> None:
         """Between two words, and after those that are committed: they belong to what ends here."""
-        last = utterance.start + LONGEST
-        first = max(last - CUT_SEARCH, self._transcript.committed_until(utterance) + CLEARANCE)
+        last = utterance.start + MAX_UTTERANCE_SAMPLES
+        first = max(last - CUT_SEARCH_SAMPLES, self._transcript.committed_until(utterance) + CUT_CLEARANCE_SAMPLES)
         self._policy.cut(first + quiet_point(self._ring.read(first, last)), now)
 
     def _listen(self, frames: int, now: float) -> None:
         """Takes the next frames through the gate; what is too faint is no speech, whatever the detector would say."""
         first = self._gate.position
-        block = (self._ring.read(first, first + frames * FRAME) * FULL_SCALE).reshape(frames, FRAME)
-        audible = np.einsum("ij,ij->i", block, block) >= FRAME * SPEECH_FLOOR**2
+        block = to_float(self._ring.read(first, first + frames * FRAME)).reshape(frames, FRAME)
+        audible = np.einsum("ij,ij->i", block, block) >= FRAME * SPEECH_FLOOR_RMS**2
         found = iter(self._probabilities(block[audible]) if audible.any() else ())
         for is_audible in audible:
             self._hear_frame(next(found) if is_audible else 0.0, now)

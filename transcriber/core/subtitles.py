@@ -1,4 +1,4 @@
-"""Transcripts of recordings as text, SRT, WebVTT and OpenAI's JSON."""
+"""Subtitles: transcripts of recordings as text, SRT, WebVTT and OpenAI's JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text side of one stream: what passes made of its utterances becomes segments, partial by partial, then final."""
+"""Transcript of one stream: what passes made of its utterances becomes segments, partial by partial, then final."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
-from transcriber.core.agreement import Agreement, Unit, units
-from transcriber.core.languages import Languages
+from transcriber.core.agreement import LocalAgreement, Unit, units
+from transcriber.core.languages import StreamLanguage
 from transcriber.core.policy import Pass, Utterance
 from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DecodeJob:
     """One pass with its audio, cut out when the pass began."""
 
     work: Pass
@@ -26,7 +26,7 @@ class Job:
 
     @property
     def level(self) -> float:
-        """Root mean square of the loudest 32 ms."""
+        """Root mean square of the loudest 32 ms, full scale = 1.0."""
         return loudest(self.window.samples)
 
     @property
@@ -36,10 +36,10 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Spoken:
+class _UtteranceText:
     """What is known of an utterance without a final. There are as many as the audio ring holds."""
 
-    agreement: Agreement = field(default_factory=Agreement)
+    agreement: LocalAgreement = field(default_factory=LocalAgreement)
     partial: tuple[str, int] = ("", 0)
     """The last one shown: text, and how much of it is committed."""
     latest: Hypothesis | None = None
@@ -55,14 +55,14 @@ class Transcript:
         languages: Hears the language of each final.
     """
 
-    def __init__(self, handshake: Handshake, languages: Languages) -> None:
+    def __init__(self, handshake: Handshake, languages: StreamLanguage) -> None:
         self._uid = handshake.uid
         self._languages = languages
-        self._spoken: dict[int, _Spoken] = {}
+        self._spoken: dict[int, _UtteranceText] = {}
         self.detected: tuple[str, float] | None = None
         """The language found and its probability, once sure."""
         self.ended_at = 0.0
-        """When the last utterance that has a final had ended."""
+        """When the last utterance that has a final had ended, in seconds on the policy's clock."""
 
     def trim(self, utterance: Utterance) -> tuple[int, int]:
         """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
@@ -77,7 +77,7 @@ class Transcript:
         """Nothing of it holds: it was cut where words were committed."""
         self._spoken.pop(utterance.number, None)
 
-    def show(self, job: Job, result: Hypothesis | None, *, keep: bool = False) -> list[WireSegment]:
+    def show(self, job: DecodeJob, result: Hypothesis | None, *, keep: bool = False) -> list[WireSegment]:
         """A partial, if it is news. `keep`: it becomes the final unless more is said."""
         spoken = self._of(job.work.utterance)
         if result is None:
@@ -93,7 +93,7 @@ class Transcript:
         spoken.partial = partial
         return [self._segment(job.work.utterance, job.work.end, text, result.language, stable_len=partial[1])]
 
-    def conclude(self, job: Job, result: Hypothesis | None) -> list[WireSegment]:
+    def conclude(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """The final, from a pass over the whole utterance; what was committed stays even if that pass gave nothing."""
         spoken = self._of(job.work.utterance)
         spoken.latest = result or spoken.latest
@@ -113,8 +113,8 @@ class Transcript:
         self.detected = self.detected or decided
         return [self._segment(utterance, utterance.end or utterance.start, text, latest.language)]
 
-    def _of(self, utterance: Utterance) -> _Spoken:
-        return self._spoken.setdefault(utterance.number, _Spoken())
+    def _of(self, utterance: Utterance) -> _UtteranceText:
+        return self._spoken.setdefault(utterance.number, _UtteranceText())
 
     def _segment(
         self, utterance: Utterance, until: int, said: Sequence[Unit], language: str, stable_len: int | None = None
@@ -133,7 +133,7 @@ class Transcript:
         )
 
 
-def _units(job: Job, result: Hypothesis) -> list[Unit]:
+def _units(job: DecodeJob, result: Hypothesis) -> list[Unit]:
     return units(result.text, result.words, (job.first - job.work.utterance.start) / SAMPLE_RATE)
 
 

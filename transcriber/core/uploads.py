@@ -1,4 +1,4 @@
-"""What HTTP clients ask for: the form fields of both routes, checked, and the answers to chunks that come twice."""
+"""Upload requests over HTTP: the form fields of both routes, checked, and the answers to chunks that come twice."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
-CHANNELS = {"0": 0, "left": 0, "1": 1, "right": 1}
-"""Names of single channels."""
-MIXED = "mixed"
-LONGEST_PROMPT = 4000
-"""Characters; the engine keeps what its context holds."""
-LONGEST_NAME = 200
-"""Characters of any other field."""
-LARGEST_SEQ = 2**63 - 1
+RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+CHANNEL_INDEXES = {"0": 0, "left": 0, "1": 1, "right": 1}
+"""What a single channel is called, and its index."""
+MIXED_CHANNEL = "mixed"
+MAX_PROMPT_CHARACTERS = 4000
+"""Of a prompt; the engine keeps what its context holds."""
+MAX_FIELD_CHARACTERS = 200
+"""Of any other field."""
+MAX_SEQ = 2**63 - 1
 
 
 class ApiError(Exception):
@@ -58,23 +58,25 @@ class TranscriptionForm:
         if model not in models:
             raise ApiError(
                 400,
-                f"The model {model[:LONGEST_NAME]!a} is not served here: use whisper-1 for the one that is.",
+                f"The model {model[:MAX_FIELD_CHARACTERS]!a} is not served here: use whisper-1 for the one that is.",
                 param="model",
                 code="model_not_found",
             )
         written = fields.get("response_format") or "json"
-        if written not in FORMATS:
-            raise ApiError(400, f"response_format must be one of {', '.join(FORMATS)}.", param="response_format")
+        if written not in RESPONSE_FORMATS:
+            raise ApiError(
+                400, f"response_format must be one of {', '.join(RESPONSE_FORMATS)}.", param="response_format"
+            )
         if unknown := set(granularities) - {"word", "segment"}:
-            problem = f"timestamp_granularities[] must be word or segment, not {min(unknown)[:LONGEST_NAME]!a}."
+            problem = f"timestamp_granularities[] must be word or segment, not {min(unknown)[:MAX_FIELD_CHARACTERS]!a}."
             raise ApiError(400, problem, param="timestamp_granularities[]")
         if "word" in granularities and written != "verbose_json":
             problem = "timestamp_granularities[]=word needs response_format=verbose_json."
             raise ApiError(400, problem, param="timestamp_granularities[]")
         _check_temperature(fields.get("temperature") or "0")
         return cls(
-            language=language(fields, languages),
-            prompt=_short(fields, "prompt", LONGEST_PROMPT),
+            language=requested_language(fields, languages),
+            prompt=_short(fields, "prompt", MAX_PROMPT_CHARACTERS),
             format=written,
             words="word" in granularities,
             segments=not granularities or "segment" in granularities,
@@ -105,7 +107,7 @@ class ChunkForm:
         if not (room and stamp and seq):
             missing = next(name for name in ("roomId", "timestamp", "seq") if not fields.get(name))
             raise ApiError(400, f"{missing} is missing.", param=missing)
-        if not (seq.isascii() and seq.isdigit() and int(seq) <= LARGEST_SEQ):
+        if not (seq.isascii() and seq.isdigit() and int(seq) <= MAX_SEQ):
             raise ApiError(400, "seq must be a whole number from 0.", param="seq")
         if not _is_time(stamp):
             raise ApiError(
@@ -114,17 +116,17 @@ class ChunkForm:
         names = ("clientId", "role", "source", "producerId", "trackId", "channel")
         meta = {name: value for name in names if (value := _short(fields, name))}
         channel = meta.get("channel", "").lower()
-        if channel and channel != MIXED and channel not in CHANNELS:
-            raise ApiError(400, f"channel must be {', '.join(CHANNELS)} or {MIXED}.", param="channel")
+        if channel and channel != MIXED_CHANNEL and channel not in CHANNEL_INDEXES:
+            raise ApiError(400, f"channel must be {', '.join(CHANNEL_INDEXES)} or {MIXED_CHANNEL}.", param="channel")
         return cls(
             room=room,
             seq=int(seq),
             timestamp=stamp,
             source=meta.get("source"),
-            hint=_short(fields, "context_hint", LONGEST_PROMPT),
+            hint=_short(fields, "context_hint", MAX_PROMPT_CHARACTERS),
             role=meta.get("role"),
-            channel=CHANNELS.get(channel),
-            mixed=channel == MIXED,
+            channel=CHANNEL_INDEXES.get(channel),
+            mixed=channel == MIXED_CHANNEL,
             meta=meta,
         )
 
@@ -144,15 +146,15 @@ class ChunkForm:
         return (roles[channel] if channel < len(roles) else roles[0] if len(roles) == 1 else None) or None
 
 
-class Answers:
+class AnswerCache:
     """The answers of the last chunks: one that is sent again, because its answer got lost, gets it again.
 
     Args:
-        most: How many are kept; the oldest goes.
+        max_answers: How many are kept; the oldest goes.
     """
 
-    def __init__(self, most: int = 4096) -> None:
-        self._most = most
+    def __init__(self, max_answers: int = 4096) -> None:
+        self._max_answers = max_answers
         self._answers: OrderedDict[tuple[str, int, str | None], dict[str, Any]] = OrderedDict()
 
     def find(self, form: ChunkForm) -> dict[str, Any] | None:
@@ -162,7 +164,7 @@ class Answers:
     def keep(self, form: ChunkForm, answer: dict[str, Any]) -> None:
         """Remembers it."""
         self._answers[form.key] = answer
-        if len(self._answers) > self._most:
+        if len(self._answers) > self._max_answers:
             self._answers.popitem(last=False)
 
     def state(self, room: str) -> dict[str, int | None]:
@@ -171,7 +173,7 @@ class Answers:
         return {"chunks": len(numbers), "last_seq": max(numbers, default=None)}
 
 
-def language(fields: Mapping[str, str], known: frozenset[str]) -> str | None:
+def requested_language(fields: Mapping[str, str], known: frozenset[str]) -> str | None:
     """The language, None to have it found. Raises ApiError (400) for one that the model does not know.
 
     A model of one language hears that one whatever is asked for, on the socket too.
@@ -184,7 +186,7 @@ def language(fields: Mapping[str, str], known: frozenset[str]) -> str | None:
     return given or None
 
 
-def _short(fields: Mapping[str, str], name: str, longest: int = LONGEST_NAME) -> str | None:
+def _short(fields: Mapping[str, str], name: str, longest: int = MAX_FIELD_CHARACTERS) -> str | None:
     value = fields.get(name) or None
     if value and len(value) > longest:
         raise ApiError(400, f"{name} is longer than {longest} characters.", param=name)

@@ -1,4 +1,4 @@
-"""What goes to the engine, and what comes back."""
+"""Windows and hypotheses: what goes to the engine, and what comes back."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ class Hypothesis:
     language: str = "en"
     language_probability: float = 1.0
     tokens: int = 0
+    """How many the text has."""
     avg_logprob: float = 0.0
+    """Mean natural logarithm of the probability of a token."""
     no_speech: float = 0.0
+    """Probability that nobody speaks."""
     words: tuple[Word, ...] = ()

@@ -5,31 +5,33 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_SIGN = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_SIGN_RANGES = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Thai, Lao, Tibetan, Burmese, Khmer, kana, Han."""
-_MARK = "".join(chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code)).startswith("M"))
+_MARK_CHARACTERS = "".join(
+    chr(code) for code in range(0x300, 0x3100) if unicodedata.category(chr(code)).startswith("M")
+)
 """Vowels and accents that are written at a letter: in Hindi and many others half of a word. `re` does not know them."""
-_PIECE = re.compile(rf"\s*(?:[{_SIGN}][^\w\s]*|[^\s{_SIGN}]+)")
-_WORD = re.compile(rf"[{_SIGN}]|(?:[^\W{_SIGN}]|[{_MARK}])+")
-_SYLLABLE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_LETTERS = re.compile(rf"[\w{_MARK}]+")
+_PIECE_PATTERN = re.compile(rf"\s*(?:[{_SIGN_RANGES}][^\w\s]*|[^\s{_SIGN_RANGES}]+)")
+_WORD_PATTERN = re.compile(rf"[{_SIGN_RANGES}]|(?:[^\W{_SIGN_RANGES}]|[{_MARK_CHARACTERS}])+")
+_SYLLABLE_PATTERN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_LETTERS_PATTERN = re.compile(rf"[\w{_MARK_CHARACTERS}]+")
 
 
 def pieces(text: str) -> list[str]:
     """The words with the space before and the punctuation after them: joined they are the text again, stripped."""
-    return _PIECE.findall(text.strip())
+    return _PIECE_PATTERN.findall(text.strip())
 
 
 def words(text: str) -> list[str]:
     """The words alone, in lower case."""
-    return _WORD.findall(text.lower())
+    return _WORD_PATTERN.findall(text.lower())
 
 
 def letters(text: str) -> str:
     """What is left without spaces, punctuation and case."""
-    return "".join(_LETTERS.findall(text)).casefold()
+    return "".join(_LETTERS_PATTERN.findall(text)).casefold()
 
 
 def syllables(text: str) -> float:
     """About how many there are at most: each sign of kana and Han, elsewhere one in two and a half letters."""
-    return (len(text) + 1.5 * len(_SYLLABLE.findall(text))) / 2.5
+    return (len(text) + 1.5 * len(_SYLLABLE_PATTERN.findall(text))) / 2.5

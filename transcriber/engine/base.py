@@ -1,4 +1,4 @@
-"""What every speech model looks like to the rest of the transcriber."""
+"""Interface of speech models to the rest of the transcriber."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 from transcriber.core.windows import Hypothesis, Window
 
 
-class Engine(Protocol):
-    """Decodes windows. Synchronous, without state between calls, callable from several threads."""
+class Model(Protocol):
+    """What engine and decoder say about the model."""
 
     @property
     def name(self) -> str:
@@ -22,25 +22,17 @@ class Engine(Protocol):
     @property
     def batch(self) -> int:
         """How many windows are worth decoding in one call, at most."""
+
+
+class Engine(Model, Protocol):
+    """Decodes windows. Synchronous, without state between calls, callable from several threads."""
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order; empty text for no speech."""
 
 
-class Decoder(Protocol):
+class Decoder(Model, Protocol):
     """An engine as the event loop sees it: somewhere else, supervised, never in the way."""
-
-    @property
-    def name(self) -> str:
-        """The model, as the user named it."""
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """Codes it can be asked for; exactly one where there is nothing to detect."""
-
-    @property
-    def batch(self) -> int:
-        """How many windows are worth decoding in one call, at most."""
 
     @property
     def parallel(self) -> int:

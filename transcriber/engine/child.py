@@ -1,4 +1,4 @@
-"""The engine's own process: `python -m transcriber.engine.child FD`, started by process.py and by nobody else.
+"""Process of the engine: `python -m transcriber.engine.child FD`, started by process.py and by nobody else.
 
 It serves one socket and ends with it, at once and whatever its threads are doing. Signals that people send to a group
 of processes are the parent's business.
@@ -25,11 +25,11 @@ import structlog
 from common.logging import configure_logging
 from transcriber.config import Settings
 from transcriber.engine.base import Engine, ModelError
-from transcriber.engine.ipc import Failure, Ready, Request, Result, Unusable, pack, read
+from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, read
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal to get when the parent ends."""
-TELLING = (RuntimeError, OSError, MemoryError)
+QUOTABLE_ERRORS = (RuntimeError, OSError, MemoryError)
 """Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Child:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._sending = threading.Lock()
-        self._requests: SimpleQueue[Request] = SimpleQueue()  # as many as the parent has under way: one per thread
+        self._requests: SimpleQueue[BatchRequest] = SimpleQueue()  # as many as the parent has under way: one per thread
 
     def serve(self) -> NoReturn:
         """Until the parent closes the socket or is gone. This thread only reads, so that it hears of that at once."""
@@ -62,12 +62,12 @@ class Child:
         try:
             engine = factory(settings.engine)(settings)
         except ModelError as error:
-            self._send(Unusable(str(error)))
+            self._send(EngineUnusable(str(error)))
         except (Exception, SystemExit) as error:
             log.exception("engine.unusable", engine=settings.engine)
-            self._send(Unusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
+            self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
-            self._send(Ready(engine.name, engine.languages, engine.batch))
+            self._send(EngineReady(engine.name, engine.languages, engine.batch))
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 
@@ -75,9 +75,9 @@ class Child:
         while True:
             request = self._requests.get()
             try:
-                self._send(Result(request.number, engine.transcribe(request.windows)))
+                self._send(BatchResult(request.number, engine.transcribe(request.windows)))
             except Exception as error:  # whatever these windows do to the engine, the others go on
-                self._send(Failure(request.number, said(error)))
+                self._send(BatchFailure(request.number, error_report(error)))
 
     def _send(self, message: object) -> None:
         with self._sending, suppress(OSError):  # a parent that is gone is noticed where it is read
@@ -91,9 +91,9 @@ def factory(name: str) -> Callable[[Settings], Engine]:
     return made
 
 
-def said(error: Exception) -> str:
+def error_report(error: Exception) -> str:
     """An error for the log: its type, its message where that cannot quote what was said, and where it was raised."""
-    message = f": {error}" if isinstance(error, TELLING) else ""
+    message = f": {error}" if isinstance(error, QUOTABLE_ERRORS) else ""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}{message} ({os.path.basename(place.filename)}:{place.lineno} in {place.name})"
 

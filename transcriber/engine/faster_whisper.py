@@ -1,4 +1,4 @@
-"""Whisper models on CTranslate2. The only file that imports faster_whisper or ctranslate2.
+"""Whisper models on CTranslate2. The only module that runs them.
 
 `WhisperModel.transcribe` always pays for a 30 s window and decodes one at a time; here the encoder gets as little as
 holds the speech (`features.py`), and windows of one size are decoded together. Time tokens are always on: without them
@@ -23,34 +23,42 @@ from typing import Any
 import numpy as np
 
 from transcriber.config import Settings
-from transcriber.core.languages import choose
+from transcriber.core.languages import choose_language
 from transcriber.core.windows import Hypothesis, Window, Word
 from transcriber.engine.base import ModelError
-from transcriber.engine.features import BUCKETS, HOP, MARGIN, SHORTEST, Extractor, Features, padding_of
+from transcriber.engine.features import (
+    BUCKET_FRAMES,
+    HOP_SAMPLES,
+    MARGIN_FRAMES,
+    MIN_WINDOW_SAMPLES,
+    Extractor,
+    Features,
+    padding_of,
+)
 from transcriber.engine.models import resolve
 
-BEAM = 5
+BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
-TOKENS_PER_SECOND, FREE_TOKENS = 12, 16
+MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE = 12, 16
 """The decoder is stopped here; what reaches it is a loop."""
-SPELLED_TOKENS_PER_SECOND = 60
-SPELLED = frozenset(
+MAX_SPELLED_TOKENS_PER_S = 60
+SPELLED_LANGUAGES = frozenset(
     ("am", "as", "bn", "bo", "gu", "hi", "hy", "ka", "km", "kn", "lo", "ml", "mn", "mr", "my", "ne", "pa", "sa", "si",
      "ta", "te", "th")
 )  # fmt: skip
 """Where the decoder is stopped in languages whose letters have a token or several each: counted, 14 to 66 a second."""
-LONGEST_OUTPUT = 448
+MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
-POSITIONS_PER_SECOND = 50
-"""Encoder outputs."""
-CPU_BATCH, GPU_BATCH = 4, 16
+ENCODER_POSITIONS_PER_S = 50
+"""Encoder outputs per second of audio."""
+MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
-LONGEST_BATCH = 0.2
-"""Seconds that the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
+MAX_BATCH_ENCODE_S = 0.2
+"""What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
 
 @dataclass(slots=True)
-class Piece:
+class BatchItem:
     """One window on its way through the model."""
 
     window: Window
@@ -69,20 +77,20 @@ class Piece:
 
     @property
     def group(self) -> tuple[int, int, int]:
-        """Pieces with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
+        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
         prompt (before the task tokens, whose number is the same for all)."""
         return self.features.shape[1], self.beam, len(self.prompt)
 
     @property
     def beam(self) -> int:
         """1 is greedy."""
-        return BEAM if self.window.careful else 1
+        return BEAM_SIZE if self.window.careful else 1
 
     @property
     def most(self) -> int:
         """Tokens that its text has at most, once the language is known."""
-        rate = SPELLED_TOKENS_PER_SECOND if self.language in SPELLED else TOKENS_PER_SECOND
-        return int(FREE_TOKENS + rate * self.frames / 100)
+        rate = MAX_SPELLED_TOKENS_PER_S if self.language in SPELLED_LANGUAGES else MAX_OUTPUT_TOKENS_PER_S
+        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / 100)
 
 
 class FasterWhisper:
@@ -120,7 +128,7 @@ class FasterWhisper:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
         self.device = device
-        self.batch = CPU_BATCH if device == "cpu" else GPU_BATCH
+        self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
@@ -136,80 +144,80 @@ class FasterWhisper:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int], list[Piece]] = {}
+        groups: dict[tuple[int, int, int], list[BatchItem]] = {}
         for place, window in enumerate(windows):
-            if len(window.samples) >= SHORTEST:
+            if len(window.samples) >= MIN_WINDOW_SAMPLES:
                 features, frames = self._extract(window.samples, full=window.full)
-                piece = Piece(window, place, features, frames, self._prompt(window))
-                groups.setdefault(piece.group, []).append(piece)
+                item = BatchItem(window, place, features, frames, self._prompt(window))
+                groups.setdefault(item.group, []).append(item)
         for group in groups.values():
-            for piece, result in zip(group, self._decode(group), strict=True):
-                results[piece.place] = result
+            for item, result in zip(group, self._decode(group), strict=True):
+                results[item.place] = result
         return results
 
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
         windows this machine encodes in good time."""
-        for frames in BUCKETS:
-            self.transcribe([Window(np.zeros((frames - MARGIN) * HOP, np.int16), careful=True)])
+        for frames in BUCKET_FRAMES:
+            self.transcribe([Window(np.zeros((frames - MARGIN_FRAMES) * HOP_SAMPLES, np.int16), careful=True)])
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKETS[0]), np.float32))
+            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKET_FRAMES[0]), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
-            self.batch = max(1, min(CPU_BATCH, int(LONGEST_BATCH / (time.perf_counter() - started))))
+            self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
 
-    def _decode(self, group: Sequence[Piece]) -> list[Hypothesis]:
+    def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
         self._detect(group, encoded)
-        prompts = [piece.prompt + piece.tokenizer.sot_sequence for piece in group]
-        most = max(piece.most for piece in group)
+        prompts = [item.prompt + item.tokenizer.sot_sequence for item in group]
+        most = max(item.most for item in group)
         decoded = self._whisper.model.generate(
             encoded,
             prompts,
             beam_size=group[0].beam,
             # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
-            max_length=min(LONGEST_OUTPUT, max(2 * most, most + len(prompts[0]))),
+            max_length=min(MAX_DECODER_TOKENS, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
             return_no_speech_prob=True,
         )
-        for piece, result in zip(group, decoded, strict=True):
-            found = result.sequences_ids[0][: piece.most]
-            piece.tokens = [token for token in found if token < piece.tokenizer.eot]
+        for item, result in zip(group, decoded, strict=True):
+            found = result.sequences_ids[0][: item.most]
+            item.tokens = [token for token in found if token < item.tokenizer.eot]
         self._align(group, encoded)
         return [
             Hypothesis(
-                text=piece.tokenizer.decode(piece.tokens).strip(),
-                language=piece.language,
-                language_probability=piece.probability,
-                tokens=len(piece.tokens),
+                text=item.tokenizer.decode(item.tokens).strip(),
+                language=item.language,
+                language_probability=item.probability,
+                tokens=len(item.tokens),
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
-                words=piece.words,
+                words=item.words,
             )
-            for piece, result in zip(group, decoded, strict=True)
+            for item, result in zip(group, decoded, strict=True)
         ]
 
-    def _encode(self, group: Sequence[Piece]) -> Any:
+    def _encode(self, group: Sequence[BatchItem]) -> Any:
         """Encoder outputs of the whole group. On a CPU one after the other, which is faster than a stack."""
-        inputs = [piece.features for piece in group]
+        inputs = [item.features for item in group]
         if self.device != "cpu" or len(inputs) == 1:
             return self._whisper.model.encode(self._storage(np.stack(inputs)))
         outputs = [np.array(self._whisper.model.encode(self._storage(features[np.newaxis]))) for features in inputs]
         return self._storage(np.concatenate(outputs))
 
-    def _detect(self, group: Sequence[Piece], encoded: Any) -> None:
-        """Looks up or finds out what is spoken in each piece."""
+    def _detect(self, group: Sequence[BatchItem], encoded: Any) -> None:
+        """Looks up or finds out what is spoken in each item."""
         found: list[list[tuple[str, float]]] = []
-        for place, piece in enumerate(group):
-            window = piece.window
-            piece.language = self._default(window)
+        for place, item in enumerate(group):
+            window = item.window
+            item.language = self._default(window)
             if self._multilingual and not window.language:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
-                piece.language, piece.probability = choose(
-                    shares, prior=window.prior, allowed=window.allowed, seconds=piece.frames / 100
+                item.language, item.probability = choose_language(
+                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / 100
                 )
-            piece.tokenizer = self._tokenizer(piece.language, window.task)
+            item.tokenizer = self._tokenizer(item.language, window.task)
 
     def _default(self, window: Window) -> str:
         """The language of a window in which none is detected."""
@@ -233,25 +241,25 @@ class FasterWhisper:
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
         return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
 
-    def _align(self, group: Sequence[Piece], encoded: Any) -> None:
+    def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
-        for place, piece in enumerate(group):
-            if piece.window.words and piece.tokens:
-                starts.setdefault(tuple(piece.tokenizer.sot_sequence), []).append(place)
+        for place, item in enumerate(group):
+            if item.window.words and item.tokens:
+                starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
-            pieces = [group[place] for place in places]
+            items = [group[place] for place in places]
             aligned = self._whisper.model.align(
                 self._rows(encoded, places),
                 list(start),
-                [piece.tokens for piece in pieces],
-                [piece.frames for piece in pieces],
+                [item.tokens for item in items],
+                [item.frames for item in items],
             )
-            for piece, alignment in zip(pieces, aligned, strict=True):
-                piece.words = timed(piece.tokenizer, piece.tokens, alignment)
+            for item, alignment in zip(items, aligned, strict=True):
+                item.words = timed(item.tokenizer, item.tokens, alignment)
 
     def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
-        """The encoder outputs of some pieces; all of them are not copied."""
+        """The encoder outputs of some items; all of them are not copied."""
         if len(places) == encoded.shape[0]:
             return encoded
         return self._storage(np.array(encoded.to_device(self._host))[list(places)])
@@ -261,7 +269,7 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]
     """The words that tokens make, each from where its first token is heard to where the next word's is."""
     texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
     rows, positions = np.array(alignment.alignments).T
-    heard = positions[np.diff(rows, prepend=-1) > 0] / POSITIONS_PER_SECOND
+    heard = positions[np.diff(rows, prepend=-1) > 0] / ENCODER_POSITIONS_PER_S
     edges = np.cumsum([0, *map(len, parts[:-1])])
     return tuple(
         Word(text, float(heard[first]), float(heard[last]), float(np.mean(alignment.text_token_probs[first:last])))
@@ -278,11 +286,3 @@ def load(settings: Settings) -> FasterWhisper:
     )  # fmt: skip
     engine.warm_up()
     return engine
-
-
-def repository(name: str) -> str | None:
-    """Where the model hub keeps a model of this short name."""
-    from faster_whisper.utils import _MODELS
-
-    found: str | None = _MODELS.get(name)
-    return found

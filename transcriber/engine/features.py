@@ -18,25 +18,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.pcm import to_float
 from transcriber.core.windows import Samples
 from transcriber.engine.base import ModelError
 
 Features = npt.NDArray[np.float32]
 """Log-mel, shape (mels, frames of 10 ms)."""
-RATE, HOP = 16_000, 160
-BUCKETS = (600, 800, 1000, 1500, 3000)
-"""Encoder inputs, in frames."""
-MARGIN = 30
-"""Frames of padding that follow the speech at least."""
-FULL = 3000
+RATE, HOP_SAMPLES = 16_000, 160
+BUCKET_FRAMES = (600, 800, 1000, 1500, 3000)
+"""Sizes of encoder inputs."""
+MARGIN_FRAMES = 30
+"""Padding that follows the speech at least."""
+FULL_WINDOW_FRAMES = 3000
 """What Whisper was trained on, and the most that it takes."""
-SHORTEST = 2 * HOP
-"""Samples that make two frames: CTranslate2 aligns no words to less."""
-LONGEST = FULL * HOP
-RANGE = 2.0
-"""Nothing is more than this below the loudest value of its window (8 bels, scaled by a quarter)."""
-FLOOR = -1.5
-"""What no sound at all becomes."""
+MIN_WINDOW_SAMPLES = 2 * HOP_SAMPLES
+"""Two frames: CTranslate2 aligns no words to less."""
+MAX_WINDOW_SAMPLES = FULL_WINDOW_FRAMES * HOP_SAMPLES
+MEL_RANGE = 2.0
+"""Nothing is more than this below the loudest log-mel value of its window (8 bels, scaled by a quarter)."""
+MEL_FLOOR = -1.5
+"""The log-mel value of no sound at all."""
 
 
 class Extractor:
@@ -52,19 +53,20 @@ class Extractor:
         self._padding = padding
 
     def __call__(self, samples: Samples, *, full: bool = False) -> tuple[Features, int]:
-        """The features of `SHORTEST` to `LONGEST` samples in the smallest bucket that holds them, or the full one,
-        and how many of the frames are not padding. Raises ValueError for more samples."""
-        if len(samples) > LONGEST:
-            raise ValueError(f"a window of {len(samples) / RATE:.1f} s: the model takes {LONGEST // RATE} s at most")
-        speech = self._log_mel(samples.astype(np.float32) / np.float32(32768))[:, :-1]
+        """The features of `MIN_WINDOW_SAMPLES` to `MAX_WINDOW_SAMPLES` in the smallest bucket that holds them, or the
+        full one, and how many of the frames are not padding. Raises ValueError for more samples."""
+        if len(samples) > MAX_WINDOW_SAMPLES:
+            most = MAX_WINDOW_SAMPLES // RATE
+            raise ValueError(f"a window of {len(samples) / RATE:.1f} s: the model takes {most} s at most")
+        speech = self._log_mel(to_float(samples))[:, :-1]
         frames = speech.shape[1]
         padding = silence(speech) if self._padding is None else self._padding
-        return pad(speech, FULL if full else bucket(frames), padding), frames
+        return pad(speech, FULL_WINDOW_FRAMES if full else bucket(frames), padding), frames
 
 
 def bucket(frames: int) -> int:
     """The smallest encoder input that holds this many frames and the margin."""
-    return next((size for size in BUCKETS if frames + MARGIN <= size), FULL)
+    return next((size for size in BUCKET_FRAMES if frames + MARGIN_FRAMES <= size), FULL_WINDOW_FRAMES)
 
 
 def pad(features: Features, frames: int, value: float) -> Features:
@@ -74,7 +76,7 @@ def pad(features: Features, frames: int, value: float) -> Features:
 
 def silence(features: Features) -> float:
     """What digital silence is in a window with these features."""
-    return max(FLOOR, float(features.max()) - RANGE)
+    return max(MEL_FLOOR, float(features.max()) - MEL_RANGE)
 
 
 def padding_of(folder: Path) -> float | None:

@@ -1,10 +1,11 @@
-"""What the transcriber and its engine's process say to each other, and how it lies on the socket between them.
+"""Messages between the transcriber and its engine's process, and their frames on the socket between them.
 
 A frame is four bytes of length and a pickle. Pickles run code: they are safe here because the only peer is the process
 that the transcriber itself started, on a socket pair that nobody else holds. Neither side trusts the other with less.
 
-    transcriber ─▶ engine    Settings, then Request …
-    engine ─▶ transcriber    Ready or Unusable, then Result or Failure …, one for each Request, in any order
+    transcriber ─▶ engine    Settings, then BatchRequest …
+    engine ─▶ transcriber    EngineReady or EngineUnusable, then for each BatchRequest, in any order, a BatchResult or
+                             BatchFailure
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Any, BinaryIO
 
 from transcriber.core.windows import Hypothesis, Window
 
-_LENGTH = struct.Struct(">I")
-_PROTOCOL = 5
+_LENGTH_HEADER = struct.Struct(">I")
+_PICKLE_PROTOCOL = 5
 """Pickle's: arrays go in as one copy of their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class EngineReady:
     """The engine is warm."""
 
     name: str
@@ -32,14 +33,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class EngineUnusable:
     """There will be no engine: why, for people."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class BatchRequest:
     """Windows to decode in one call."""
 
     number: int
@@ -47,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BatchResult:
     """One hypothesis per window of a request."""
 
     number: int
@@ -55,7 +56,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class BatchFailure:
     """What the engine raised over a request, without the text in it."""
 
     number: int
@@ -64,20 +65,20 @@ class Failure:
 
 def pack(message: object) -> bytes:
     """A frame."""
-    body = pickle.dumps(message, _PROTOCOL)
-    return _LENGTH.pack(len(body)) + body
+    body = pickle.dumps(message, _PICKLE_PROTOCOL)
+    return _LENGTH_HEADER.pack(len(body)) + body
 
 
 def read(stream: BinaryIO) -> Any:
     """The next message; None at the end, also in the middle of a frame."""
-    header = stream.read(_LENGTH.size)
-    if len(header) < _LENGTH.size:
+    header = stream.read(_LENGTH_HEADER.size)
+    if len(header) < _LENGTH_HEADER.size:
         return None
-    body = stream.read(length := _LENGTH.unpack(header)[0])
+    body = stream.read(length := _LENGTH_HEADER.unpack(header)[0])
     return pickle.loads(body) if len(body) == length else None
 
 
 async def receive(reader: StreamReader) -> Any:
     """The next message. Raises IncompleteReadError at the end, and OSError."""
-    [length] = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    [length] = _LENGTH_HEADER.unpack(await reader.readexactly(_LENGTH_HEADER.size))
     return pickle.loads(await reader.readexactly(length))

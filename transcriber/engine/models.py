@@ -1,4 +1,4 @@
-"""Where a model is: `demo` comes with the package, a path is used as it is, any other name is fetched on first use."""
+"""Models and where they are: `demo` is part of the package, a path is used as it is, other names are fetched once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transcriber.engine.base import ModelError
 
-DEMO = Path(__file__).parent.parent / "models" / "demo"
-FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+DEMO_FOLDER = Path(__file__).parent.parent / "models" / "demo"
+MODEL_FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 
 
 def resolve(name: str) -> Path:
@@ -18,7 +18,7 @@ def resolve(name: str) -> Path:
         ModelError: not there and not to be had; it says what to do.
     """
     if name == "demo":
-        return DEMO
+        return DEMO_FOLDER
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "model.bin").is_file():
@@ -33,17 +33,15 @@ def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    from transcriber.engine.faster_whisper import repository  # which needs this module
-
     source = name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else repository(name)
     if source is None:
         raise ModelError(f"Unknown model {name!r}: use `demo`, a folder, or a name such as tiny, small.en, large-v3.")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(FILES), local_files_only=True))
+        return Path(snapshot_download(source, allow_patterns=list(MODEL_FILES), local_files_only=True))
     except LocalEntryNotFoundError:
         pass
     try:
-        return Path(snapshot_download(source, allow_patterns=list(FILES)))
+        return Path(snapshot_download(source, allow_patterns=list(MODEL_FILES)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
             f"The model {name} is not on this machine and cannot be downloaded ({type(error).__name__}). Let this "
@@ -51,3 +49,11 @@ def _fetch(name: str) -> Path:
             "mount it); or run the transcriber once elsewhere and mount its cache (HF_HOME). --model demo needs none "
             "of these, and knows about 300 words."
         ) from error
+
+
+def repository(name: str) -> str | None:
+    """Where the model hub keeps a model of this short name."""
+    from faster_whisper.utils import _MODELS
+
+    found: str | None = _MODELS.get(name)
+    return found

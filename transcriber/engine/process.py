@@ -1,4 +1,4 @@
-"""The engine in a process of its own, watched and replaced: a hang or a crash of native code costs a few windows.
+"""Engine in a process of its own, watched and replaced: a hang or a crash of native code costs a few windows.
 
 One such process at a time, so one model in memory.
 """
@@ -22,16 +22,16 @@ import structlog
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
-from transcriber.engine.ipc import Failure, Ready, Request, Result, Unusable, pack, receive
+from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, receive
 
-STALL = 30.0
-"""Seconds without an answer after which an engine counts as hung."""
-GRACE = 1.0
-"""Seconds that a hung engine gets to write where its threads are, and an ended one to be gone."""
-PAUSES = (0.5, 10.0)
-"""Seconds before the next try to start it, doubled from the first to the last of these."""
-RESTART = 60.0
-"""Seconds that a new engine may take to be ready; three times what the first one took, if that is more."""
+DECODE_TIMEOUT_S = 30.0
+"""Time without an answer after which an engine counts as hung."""
+EXIT_GRACE_S = 1.0
+"""What a hung engine gets to write where its threads are, and an ended one to be gone."""
+RESTART_PAUSES_S = (0.5, 10.0)
+"""Time before the next try to start it, doubled from the first to the last of these."""
+RESTART_TIMEOUT_S = 60.0
+"""What a new engine may take to be ready; three times what the first one took, if that is more."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,11 +47,15 @@ class EngineProcess:
     Args:
         settings: Say which engine; go to its process.
         on_restart: Called for each engine that has replaced another.
-        stall: Seconds; see STALL.
+        decode_timeout: Seconds without an answer after which the engine counts as hung.
     """
 
     def __init__(
-        self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None, stall: float = STALL
+        self,
+        settings: Settings,
+        *,
+        on_restart: Callable[[], None] = lambda: None,
+        decode_timeout: float = DECODE_TIMEOUT_S,
     ) -> None:
         self.parallel = settings.parallel
         self.name = settings.model
@@ -59,7 +63,7 @@ class EngineProcess:
         self.batch = 1
         self._settings = settings
         self._on_restart = on_restart
-        self._stall = stall
+        self._decode_timeout = decode_timeout
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(settings.parallel)
         """One per thread of the engine: what is under way is being decoded, so its time counts from the start."""
@@ -90,12 +94,12 @@ class EngineProcess:
             self._slots.release()
             raise
         loop = asyncio.get_running_loop()
-        call = _Call(loop.create_future(), loop.time() + self._stall)
+        call = _Call(loop.create_future(), loop.time() + self._decode_timeout)
         number = next(self._numbers)
         self._calls[number] = call
         self._watch()
         assert self._writer
-        self._writer.write(pack(Request(number, tuple(windows))))  # what waits unsent is bounded by the slots
+        self._writer.write(pack(BatchRequest(number, tuple(windows))))  # what waits unsent is bounded by the slots
         return await call.answer
 
     async def run(self) -> None:
@@ -116,7 +120,7 @@ class EngineProcess:
                 problem = ModelError(f"No process can be started for the model: {error}. Raise this machine's limits.")
             if self._first_start is None:
                 raise problem
-            pause = min(max(PAUSES[0], 2 * pause), PAUSES[1])
+            pause = min(max(RESTART_PAUSES_S[0], 2 * pause), RESTART_PAUSES_S[1])
             log.error("engine.not_replaced", problem=str(problem), next_try_in=pause)
             await asyncio.sleep(pause)
 
@@ -134,17 +138,17 @@ class EngineProcess:
     async def _start(self, process: Process, reader: StreamReader, writer: StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        limit = None if self._first_start is None else max(RESTART, 3 * self._first_start)
+        limit = None if self._first_start is None else max(RESTART_TIMEOUT_S, 3 * self._first_start)
         writer.write(pack(self._settings))
         try:
             async with asyncio.timeout(limit):
-                answer: Ready | Unusable = await receive(reader)
+                answer: EngineReady | EngineUnusable = await receive(reader)
         except TimeoutError:
             await _dump(process)
             raise ModelError(f"the engine was not ready within {limit:g} s") from None
         except (IncompleteReadError, OSError):
             raise ModelError(f"The model {self.name} cannot be loaded: its process {await _end(process)}") from None
-        if isinstance(answer, Unusable):
+        if isinstance(answer, EngineUnusable):
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
         self._writer = writer
@@ -163,7 +167,7 @@ class EngineProcess:
         except TimeoutError:
             await _dump(process)
             advice = "If it was only slow: a smaller --model, more --threads, or --device cuda"
-            return f"no answer within {self._stall:g} s; where its threads were is above. {advice}"
+            return f"no answer within {self._decode_timeout:g} s; where its threads were is above. {advice}"
         except (IncompleteReadError, OSError):
             return f"its process {await _end(process)}"
 
@@ -175,13 +179,13 @@ class EngineProcess:
         finally:
             self._up.clear()
 
-    def _take(self, message: Result | Failure) -> None:
+    def _take(self, message: BatchResult | BatchFailure) -> None:
         call = self._calls.pop(message.number)
         self._slots.release()
         self._watch()
         if call.answer.done():  # cancelled
             return
-        if isinstance(message, Result):
+        if isinstance(message, BatchResult):
             call.answer.set_result(message.hypotheses)
         else:
             call.answer.set_exception(EngineFailed(message.problem))
@@ -231,14 +235,14 @@ async def _dump(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGABRT)
     with suppress(TimeoutError):
-        async with asyncio.timeout(GRACE):
+        async with asyncio.timeout(EXIT_GRACE_S):
             await process.wait()
 
 
 async def _end(process: Process) -> str:
     """How a process that has closed its line ended; for people, with what to do."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(GRACE):
+        async with asyncio.timeout(EXIT_GRACE_S):
             await process.wait()
     match process.returncode:
         case None:

@@ -20,8 +20,8 @@ from common.whisperlive.protocol import (
     UtteranceEnd,
     WireSegment,
 )
-from transcriber.core.pace import Pace, weight
-from transcriber.core.session import Session
+from transcriber.core.pace import Pace, overhead_samples
+from transcriber.core.session import StreamSession
 from transcriber.metrics import Metrics
 from transcriber.worker import Worker
 
@@ -52,7 +52,12 @@ class Connection:
     """Serves one client from the ready message to the end."""
 
     def __init__(
-        self, socket: ServerConnection, protocol: ServerProtocol, session: Session, worker: Worker, metrics: Metrics
+        self,
+        socket: ServerConnection,
+        protocol: ServerProtocol,
+        session: StreamSession,
+        worker: Worker,
+        metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._protocol = protocol
@@ -108,7 +113,7 @@ class Connection:
         while True:
             message = await self._socket.recv()
             self._last_heard = self._now()
-            await self._yield(weight(message))
+            await self._yield(overhead_samples(message))
             try:
                 for event in self._protocol.receive(message):
                     if isinstance(event, EndOfAudio):

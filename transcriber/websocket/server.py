@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
-from transcriber.core.session import Session, SpeechProbabilities
+from transcriber.core.session import SpeechProbabilities, StreamSession
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
@@ -55,7 +55,7 @@ class Server:
         self._max_clients = max_clients
         self._admission = admission
         self._metrics = metrics
-        self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
+        self._connections: dict[Connection, tuple[ServerProtocol, StreamSession]] = {}
         metrics.backlog.set_function(self._backlog)
         self._draining = False
         self._empty = asyncio.Event()
@@ -153,7 +153,7 @@ class Server:
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
         if len(known := self._decoder.languages) == 1:
             handshake = replace(handshake, allowed_languages=known)  # nothing to find: the client hears of it at once
-        session = Session(handshake, self._speech(), protocol.granted, protocol.clock_start)
+        session = StreamSession(handshake, self._speech(), protocol.granted, protocol.clock_start)
         connection = Connection(socket, protocol, session, self._worker, self._metrics)
         self._connections[connection] = (protocol, session)
         self._metrics.clients.set(self.clients)

@@ -52,7 +52,7 @@ async def test_the_word_error_rate_is_at_most_five_percent(
     models: tuple[Engine, SileroModel], extensions: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over the socket, utterance after utterance: ended by the client, or found by the server."""
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 20)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 20)
     engine, speech = models
     spoken = clips()[:18]
     hello = Handshake("u", language="en", extensions=extensions)
@@ -73,7 +73,7 @@ async def test_silence_and_noise_give_no_text(
     models: tuple[Engine, SileroModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even when the client claims that they are utterances."""
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 1000)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 1000)
     engine, speech = models
     for extensions in (EXTENSIONS, frozenset({"ack"})):
         hello = Handshake("u", language="en", extensions=extensions)

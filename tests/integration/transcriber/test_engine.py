@@ -13,11 +13,11 @@ import pytest
 
 from tests.support.audio.recordings import clips
 from tests.support.random_whisper import random_whisper
-from transcriber.core.languages import ENOUGH
+from transcriber.core.languages import MIN_SPEECH_S
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import FREE_TOKENS, TOKENS_PER_SECOND, FasterWhisper
-from transcriber.engine.models import DEMO, resolve
+from transcriber.engine.faster_whisper import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE, FasterWhisper
+from transcriber.engine.models import DEMO_FOLDER, resolve
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def demo() -> FasterWhisper:
     """Understands the bundled clips."""
-    return FasterWhisper(DEMO, "demo", device="cpu")
+    return FasterWhisper(DEMO_FOLDER, "demo", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_windows_decoded_together_say_what_each_says_alone(demo: FasterWhisper) 
 @pytest.mark.parametrize(("device", "encodings"), [("cpu", {("encode", 1): 8}), ("cuda", {("encode", 8): 1})])
 def test_one_group_is_decoded_and_aligned_once(device: str, encodings: dict[tuple[str, int], int]) -> None:
     """Encoded one by one on a CPU, stacked on a GPU (here: a CPU that is taken for one); word times encode nothing."""
-    engine = FasterWhisper(DEMO, "demo", device="cpu")
+    engine = FasterWhisper(DEMO_FOLDER, "demo", device="cpu")
     engine.device = device
     counting = engine._whisper.model = Counting(engine._whisper.model)
     windows = [Window(samples, words=number < 7) for number, (_, samples) in enumerate(clips()[:8])]
@@ -94,8 +94,8 @@ def test_one_group_is_decoded_and_aligned_once(device: str, encodings: dict[tupl
 @pytest.mark.parametrize(("seconds", "batch"), [(0.0, 1), (1000.0, 4)], ids=["slow", "fast"])
 def test_a_slow_model_decodes_fewer_at_once(monkeypatch: pytest.MonkeyPatch, seconds: float, batch: int) -> None:
     """Measured when the model is warmed up: an urgent window must not wait for long."""
-    monkeypatch.setattr("transcriber.engine.faster_whisper.LONGEST_BATCH", seconds)
-    engine = FasterWhisper(DEMO, "demo", device="cpu")
+    monkeypatch.setattr("transcriber.engine.faster_whisper.MAX_BATCH_ENCODE_S", seconds)
+    engine = FasterWhisper(DEMO_FOLDER, "demo", device="cpu")
     engine.warm_up()
     assert engine.batch == batch
 
@@ -149,7 +149,7 @@ def test_a_language_is_detected_among_the_allowed_ones(multilingual: FasterWhisp
 
 def test_the_streams_language_is_kept_against_weak_evidence(multilingual: FasterWhisper) -> None:
     """A model that knows nothing is never sure: what was spoken so far stays; a clear case on enough speech wins."""
-    samples = noise(ENOUGH + 0.5)
+    samples = noise(MIN_SPEECH_S + 0.5)
     [likeliest] = multilingual.transcribe([Window(samples)])
     [kept] = multilingual.transcribe([Window(samples, prior="cy")])
     assert (likeliest.language != "cy", kept.language) == (True, "cy")
@@ -236,4 +236,4 @@ def test_languages_that_are_spelled_get_more_tokens(multilingual: FasterWhisper)
     """Two seconds of Georgian have a hundred; what has so many in German is a loop."""
     spoken = [Window(noise(2.0), language=language) for language in ("ka", "de")]
     georgian, german = (result.tokens for result in multilingual.transcribe(spoken))
-    assert german <= FREE_TOKENS + 2.0 * TOKENS_PER_SECOND < 100 < georgian
+    assert german <= OUTPUT_TOKEN_ALLOWANCE + 2.0 * MAX_OUTPUT_TOKENS_PER_S < 100 < georgian

@@ -31,13 +31,13 @@ ROOT = Path(__file__).parents[3]
 
 @asynccontextmanager
 async def engine(
-    factory: str = SCRIPTED, *, model: str = "scripted", parallel: int = 1, stall: float = 30,
+    factory: str = SCRIPTED, *, model: str = "scripted", parallel: int = 1, decode_timeout: float = 30,
     on_restart: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[EngineProcess]:  # fmt: skip
     """An engine that is up; after the block no process, file or task of it is left."""
     before = open_files()
     settings = Settings(model=model, engine=factory, parallel=parallel, log_level="error")
-    decoder = EngineProcess(settings, stall=stall, on_restart=on_restart)
+    decoder = EngineProcess(settings, decode_timeout=decode_timeout, on_restart=on_restart)
     running = asyncio.create_task(decoder.run())
     starting = asyncio.create_task(decoder.started())
     try:
@@ -148,7 +148,7 @@ async def test_an_idle_engine_that_dies_is_replaced() -> None:
 
 async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str]) -> None:
     """After its time is up, with a note where its threads were; never two of them."""
-    async with engine(parallel=2, stall=0.5) as decoder:
+    async with engine(parallel=2, decode_timeout=0.5) as decoder:
         [first] = engines()
         quick = [asyncio.create_task(decoder.decode([said("bravo")])) for _ in range(3)]
         with pytest.raises(EngineLost, match=r"no answer within 0\.5 s"):
@@ -167,7 +167,7 @@ async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize("how", ["stopped", "seized"])
 async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
     """SIGSTOP, when it cannot even say where its threads are; native code that lets no Python thread run."""
-    async with engine(stall=0.3) as decoder:
+    async with engine(decode_timeout=0.3) as decoder:
         [first] = engines()
         if how == "stopped":
             os.kill(first, signal.SIGSTOP)
@@ -178,7 +178,7 @@ async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
 
 async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
     """Its caller has left; the thread is stuck all the same. One that comes back in time does no harm."""
-    async with engine(stall=0.5) as decoder:
+    async with engine(decode_timeout=0.5) as decoder:
         [first] = engines()
         for script in ("sleep 0.1", "sleep 60"):
             call = asyncio.create_task(decoder.decode([said("alpha", script)]))
@@ -230,7 +230,7 @@ async def test_an_engine_that_cannot_be_had_is_an_error(factory: str, model: str
 
 async def test_a_machine_that_is_full_is_an_error_at_first_and_a_pause_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process or file to be had: said to people who start it, waited out by one that serves."""
-    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.2))
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.2))
     is_full = True
 
     async def start(*arguments: Any, **options: Any) -> Any:
@@ -263,7 +263,7 @@ async def test_a_model_that_has_become_unusable_is_tried_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With longer and longer pauses; until then `decode` waits."""
-    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.2))
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.2))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
         model.write_text("gone", encoding="utf-8")
@@ -281,8 +281,8 @@ async def test_a_model_that_has_become_unusable_is_tried_for_again(
 
 async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one: the first may be fetching its model."""
-    monkeypatch.setattr("transcriber.engine.process.RESTART", 0.5)
-    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.1))
+    monkeypatch.setattr("transcriber.engine.process.RESTART_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
         model.write_text("hang", encoding="utf-8")

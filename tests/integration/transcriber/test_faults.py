@@ -152,7 +152,7 @@ async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: py
 async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps sending, so it is alive, but its texts must not pile up for ever."""
     monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE", 0.2)
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 10_000)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
     monkeypatch.setattr("transcriber.websocket.connection.MOST_UNSENT", 100)
     long_name = Handshake("u" * 256, extensions=EXTENSIONS)
     async with serving(buffer=4096) as running, talking(running.url, long_name, 4096) as client:

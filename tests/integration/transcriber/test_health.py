@@ -143,7 +143,7 @@ async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypa
 async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not ready at once, red when that takes long; then the count of replacements is one."""
     monkeypatch.setattr("transcriber.api.server.DOWN", 0.3)
-    monkeypatch.setattr("transcriber.engine.process.PAUSES", (0.1, 0.1))
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with running("from_file", str(model)) as at:
         model.write_text("exit", encoding="utf-8")

@@ -17,7 +17,7 @@ ENGLISH, GERMAN, BOTH = ("alpha", "bravo", "charlie", "delta", "echo"), ("anton"
 @pytest.fixture(autouse=True)
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """As fast as the machine can."""
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 1000)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 1000)
 
 
 async def say(client: Client, *utterances: Sequence[str]) -> list[tuple[str, str | None]]:

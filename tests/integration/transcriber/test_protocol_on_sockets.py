@@ -16,7 +16,7 @@ from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.fakes.stock_client import StockClient
 from tests.support.transcribing import serving, talking
 from tests.support.waiting import eventually
-from transcriber.core.policy import FIRST_PARTIAL
+from transcriber.core.policy import FIRST_PARTIAL_SAMPLES
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -40,7 +40,7 @@ async def test_partials_come_while_somebody_speaks() -> None:
     """The first after 0.4 s of speech; then one careful pass for the pause, and none without new speech."""
     engine = ScriptedEngine()
     async with serving(engine) as running, talking(running.url, OURS) as client:
-        await client.say(tone("alpha", FIRST_PARTIAL / 16_000 + 0.2))
+        await client.say(tone("alpha", FIRST_PARTIAL_SAMPLES / 16_000 + 0.2))
         partial = await client.until(lambda event: isinstance(event, Segments))
         assert isinstance(partial, Segments)
         assert (partial.segments[0].text, partial.segments[0].completed) == (" alpha", False)
@@ -184,7 +184,7 @@ async def test_the_language_is_told_once_when_it_was_not_given() -> None:
 
 async def test_a_stream_is_read_at_four_times_real_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """A burst is free; then the reader slows down, and nothing is lost."""
-    monkeypatch.setattr("transcriber.core.pace.BURST", 0.4)
+    monkeypatch.setattr("transcriber.core.pace.BURST_S", 0.4)
     async with serving() as running, talking(running.url, OURS) as client:
         started = asyncio.get_running_loop().time()
         await client.say(tone("alpha", 4.4))
@@ -198,7 +198,7 @@ async def test_tiny_messages_are_read_at_800_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch, light: str | bytes
 ) -> None:
     """They hold next to no audio, so its limit would let any number of them keep the loop from everybody else."""
-    monkeypatch.setattr("transcriber.core.pace.BURST", 0.1)
+    monkeypatch.setattr("transcriber.core.pace.BURST_S", 0.1)
     hello = Handshake("u", language="en", platform="p", meeting_url="m", token="t", meeting_id=1)
     async with serving() as running, talking(running.url, hello) as client:
         started = asyncio.get_running_loop().time()
@@ -214,7 +214,7 @@ async def test_an_engine_that_does_not_keep_up_slows_the_reader_and_loses_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More audio than the ring holds, while the engine hangs."""
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 10_000)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
     engine = ScriptedEngine()
     engine.go.clear()
     async with serving(engine) as running, talking(running.url, OURS) as client:

@@ -56,7 +56,7 @@ def models() -> tuple[Engine, SileroModel]:
 @pytest.fixture(autouse=True)
 def faster(monkeypatch: pytest.MonkeyPatch) -> None:
     """As fast as the machine can."""
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 1000)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 1000)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_speech_after_35_seconds_of_silence_is_shown_at_once(
 
     Three tries: what else a machine has to do may take longer than that.
     """
-    monkeypatch.setattr("transcriber.core.pace.FASTEST", 100)  # the silence need not take nine seconds
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 100)  # the silence need not take nine seconds
     engine, speech = models
     hello = Handshake("u", language="en", extensions=extensions)
     tries: list[float] = []

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from transcriber.core.languages import choose
+from transcriber.core.languages import choose_language
 from transcriber.core.windows import Hypothesis, Window
 
 RATE = 16_000
@@ -82,7 +82,7 @@ class ScriptedEngine:
 def _language(words: Sequence[str], window: Window) -> tuple[str, float]:
     german = sum(word in GERMAN for word in words) / max(1, len(words))
     shares = {"en": 1 - german, "de": german}
-    return choose(shares, prior=window.prior, allowed=window.allowed, seconds=len(window.samples) / RATE)
+    return choose_language(shares, prior=window.prior, allowed=window.allowed, seconds=len(window.samples) / RATE)
 
 
 def _word(block: npt.NDArray[np.int16]) -> str | None:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from transcriber.core.gate import ONSET
-from transcriber.core.policy import LAG, Utterance
-from transcriber.core.session import Session
-from transcriber.core.transcript import Job
+from transcriber.core.policy import LAG_SAMPLES, Utterance
+from transcriber.core.session import StreamSession
+from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Word
 
 SECOND = 16_000
@@ -37,19 +37,19 @@ class Served:
     """A session and whoever serves it, as the worker does: what is due is looked at again only when there is news."""
 
     def __init__(self, explicit: bool) -> None:
-        self.session = Session(HELLO, loud, EXTENSIONS if explicit else frozenset())
+        self.session = StreamSession(HELLO, loud, EXTENSIONS if explicit else frozenset())
         self.explicit = explicit
         self.at = 0
         self.said: list[tuple[int, int]] = []
         self.shown: list[WireSegment] = []
-        self.job: Job | None = None
+        self.job: DecodeJob | None = None
         self.due = False
         self.decoded: dict[int, tuple[Utterance, int]] = {}  # what each utterance's last careful pass heard, if any
         self.lost: set[int] = set()
 
     def poke(self) -> None:
         self.shown += self.session.release()
-        self.due = self.session.want() is not None
+        self.due = self.session.next_request() is not None
 
     def hear(self, samples: npt.NDArray[np.int16]) -> None:
         if samples.any():
@@ -101,7 +101,7 @@ def check_audio(served: Served) -> None:
     heard = np.zeros(served.at, bool)
     for number, (utterance, until) in served.decoded.items():
         assert utterance.end is not None
-        assert number in served.lost or utterance.bounds(utterance.end)[1] <= until + LAG
+        assert number in served.lost or utterance.bounds(utterance.end)[1] <= until + LAG_SAMPLES
         heard[utterance.start : utterance.end] = True
     if served.lost - served.decoded.keys():
         return  # lost without a pass that would say where

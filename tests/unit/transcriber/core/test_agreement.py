@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.agreement import LATEST, OVERLAP, Agreement, Unit, units
+from transcriber.core.agreement import MAX_COMMIT_END_S, TRIM_OVERLAP_S, LocalAgreement, Unit, units
 from transcriber.core.windows import Word
 
 
@@ -14,7 +14,7 @@ def text(said: list[Unit]) -> str:
     return "".join(unit.text for unit in said)
 
 
-def hear(agreement: Agreement, said: str, heard: float = 1.0) -> str:
+def hear(agreement: LocalAgreement, said: str, heard: float = 1.0) -> str:
     """A pass without word times."""
     return text(agreement.hear(units(said), heard))
 
@@ -27,7 +27,7 @@ def timed(said: str, probability: float = 0.9) -> list[Unit]:
 
 def test_words_that_two_passes_agree_on_are_committed() -> None:
     """Whatever their case and punctuation; the rest is shown and may change."""
-    agreement = Agreement()
+    agreement = LocalAgreement()
     assert hear(agreement, "so we meat") == " so we meat"
     assert agreement.committed == []
     assert hear(agreement, "So, we meet to") == " So, we meet to"
@@ -38,12 +38,12 @@ def test_words_that_two_passes_agree_on_are_committed() -> None:
 
 def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> None:
     """As words of other scripts do."""
-    agreement = Agreement()
+    agreement = LocalAgreement()
     hear(agreement, "今日天")
     hear(agreement, "今日、天気")
     assert text(agreement.committed) == " 今日、天"
     for before, after in (("की बात", "का बात"), ("กิน", "กัน")):
-        agreement = Agreement()
+        agreement = LocalAgreement()
         hear(agreement, before)
         hear(agreement, after)
         assert agreement.committed == []
@@ -51,10 +51,10 @@ def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> 
 
 def test_words_that_ended_well_before_the_audio_are_committed_at_once() -> None:
     """If the model believes them; none after one that is not certain."""
-    agreement = Agreement()
+    agreement = LocalAgreement()
     agreement.hear(timed("one two three four"), 2.0)
     assert text(agreement.committed) == " one two three"
-    doubtful = Agreement()
+    doubtful = LocalAgreement()
     doubtful.hear(timed("one two", probability=0.2), 9.0)
     assert doubtful.committed == []
     assert agreement.until == 1.5
@@ -70,7 +70,7 @@ def test_the_final_adds_to_what_is_committed() -> None:
         ("two", " one two three"),
         ("", " one two three"),
     ):
-        agreement = Agreement()
+        agreement = LocalAgreement()
         hear(agreement, "one two three")
         hear(agreement, "one two three")
         assert text(agreement.conclude(units(final))) == expected
@@ -78,26 +78,29 @@ def test_the_final_adds_to_what_is_committed() -> None:
 
 def test_nothing_is_committed_where_a_cut_may_come() -> None:
     """Words near the longest utterance's end stay open, with times and without."""
-    agreement = Agreement()
-    agreement.hear(timed("a"), LATEST + 1)
-    late = [Unit(" b", LATEST - 1, LATEST + 0.1, 1.0), Unit(" c", LATEST, LATEST + 1, 1.0)]
-    agreement.hear([*timed("a"), *late], LATEST + 2)
+    agreement = LocalAgreement()
+    agreement.hear(timed("a"), MAX_COMMIT_END_S + 1)
+    late = [
+        Unit(" b", MAX_COMMIT_END_S - 1, MAX_COMMIT_END_S + 0.1, 1.0),
+        Unit(" c", MAX_COMMIT_END_S, MAX_COMMIT_END_S + 1, 1.0),
+    ]
+    agreement.hear([*timed("a"), *late], MAX_COMMIT_END_S + 2)
     assert text(agreement.committed) == " a"
-    untimed = Agreement()
-    hear(untimed, "a", LATEST + 1)
-    hear(untimed, "a", LATEST + 2)
+    untimed = LocalAgreement()
+    hear(untimed, "a", MAX_COMMIT_END_S + 1)
+    hear(untimed, "a", MAX_COMMIT_END_S + 2)
     assert untimed.committed == []
 
 
 def test_a_trimmed_window_begins_with_a_committed_word() -> None:
     """The last whose time is known; what the window gives is added after it."""
-    agreement = Agreement()
+    agreement = LocalAgreement()
     assert agreement.trim == (0, 0.0)
     agreement.hear(timed("one two three four"), 2.0)
-    assert agreement.trim == (2, 1.0 - OVERLAP)
+    assert agreement.trim == (2, 1.0 - TRIM_OVERLAP_S)
     assert text(agreement.hear(units("tree four five"), 3.0, base=2)) == " one two three four five"
     assert text(agreement.committed) == " one two three four"  # agreed, so without a time of its own
-    assert (agreement.trim, agreement.until) == ((2, 1.0 - OVERLAP), 2.0)
+    assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_OVERLAP_S), 2.0)
 
 
 def test_scripts_without_spaces_are_cut_into_signs() -> None:
@@ -120,7 +123,7 @@ SAID = st.lists(st.sampled_from(["a", "b", "c", "日", "d,"]), max_size=8).map("
 @given(st.lists(st.tuples(SAID, st.booleans()), max_size=10), SAID)
 def test_committed_text_never_changes(passes: list[tuple[str, bool]], final: str) -> None:
     """Each text begins with all that was committed before, the final too."""
-    agreement, committed = Agreement(), ""
+    agreement, committed = LocalAgreement(), ""
     for n, (said, with_times) in enumerate(passes, 1):
         shown = text(agreement.hear(timed(said) if with_times else units(said), n / 2))
         assert shown.startswith(committed)

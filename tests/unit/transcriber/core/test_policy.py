@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from transcriber.core.gate import ONSET
-from transcriber.core.load import FINALS_ONLY, LADDER
-from transcriber.core.policy import FIRST_PARTIAL, LAG, LEAD, LONGEST, PAUSE, Kind, Outcome, Policy, Want
+from transcriber.core.load import FINALS_ONLY_EFFORT, LADDER
+from transcriber.core.policy import (
+    FIRST_PARTIAL_SAMPLES,
+    LAG_SAMPLES,
+    LEAD_SAMPLES,
+    MAX_UTTERANCE_SAMPLES,
+    PAUSE_SAMPLES,
+    DecodeRequest,
+    PassKind,
+    PassOutcome,
+    Policy,
+)
 
 CADENCE = LADDER[0].cadence
 
@@ -15,21 +25,21 @@ def test_partials_need_new_speech() -> None:
     """The first one soon, the next after the cadence, none without speech."""
     policy = Policy()
     policy.hear(0, 512, now=0)
-    assert policy.want() is None
+    assert policy.next_request() is None
     policy.open(1000, now=0)
-    policy.hear(2000, 2000 + FIRST_PARTIAL - 1, now=1)
-    assert policy.want() is None
+    policy.hear(2000, 2000 + FIRST_PARTIAL_SAMPLES - 1, now=1)
+    assert policy.next_request() is None
     policy.hear(20_000, 20_001, now=2)
-    assert policy.want() == Want(Kind.FIRST_PARTIAL, 2.5)
+    assert policy.next_request() == DecodeRequest(PassKind.FIRST_PARTIAL, 2.5)
     work = policy.begin(heard_until=21_000)
-    assert (work.start, work.end, work.kind) == (1000, 21_000, Kind.FIRST_PARTIAL)
+    assert (work.start, work.end, work.kind) == (1000, 21_000, PassKind.FIRST_PARTIAL)
     policy.hear(21_000, 21_000 + CADENCE, now=3)
-    assert policy.want() is None  # one pass at a time
-    assert policy.finish() is Outcome.SHOW
-    assert policy.want() == Want(Kind.PARTIAL, 4)
+    assert policy.next_request() is None  # one pass at a time
+    assert policy.finish() is PassOutcome.SHOW
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 4)
     policy.begin(heard_until=30_000)
     policy.finish()
-    assert policy.want() is None
+    assert policy.next_request() is None
 
 
 def test_the_end_brings_one_final() -> None:
@@ -42,11 +52,11 @@ def test_the_end_brings_one_final() -> None:
     policy.hear(5000, 9000, now=1)
     policy.close(20_000, now=5)
     assert (policy.undecided, policy.current is not None, policy.ended_at) == (100, False, 20_000)
-    assert policy.want() == Want(Kind.FINAL, 6)
+    assert policy.next_request() == DecodeRequest(PassKind.FINAL, 6)
     work = policy.begin(heard_until=50_000)
     assert (work.start, work.end) == (100, 20_000)
-    assert work.utterance.bounds(work.end) == (5000 - LEAD, 9000 + LAG)
-    assert (policy.undecided, policy.finish(), policy.undecided) == (100, Outcome.FINAL, None)
+    assert work.utterance.bounds(work.end) == (5000 - LEAD_SAMPLES, 9000 + LAG_SAMPLES)
+    assert (policy.undecided, policy.finish(), policy.undecided) == (100, PassOutcome.FINAL, None)
     policy.close(15_000, now=6)
     assert policy.ended_at == 20_000
 
@@ -65,8 +75,8 @@ def test_what_has_no_speech_in_it_is_not_decoded() -> None:
     for start in (0, 8000):
         policy.open(start, now=0)
         policy.hear(start + 5000, start + 5000 + ONSET - 1, now=0)
-        policy.pause(start + 5000 + ONSET + PAUSE, now=0)
-        assert policy.want() is None
+        policy.pause(start + 5000 + ONSET + PAUSE_SAMPLES, now=0)
+        assert policy.next_request() is None
         policy.close(start + 8000, now=1)
     assert policy.undecided == 0
     assert [policy.settle() is None for _ in range(3)] == [False, False, True]
@@ -77,28 +87,28 @@ def test_what_has_no_speech_in_it_is_not_decoded() -> None:
     assert policy.undecided == 20_100
     policy.hear(30_000, 30_100, now=4)
     policy.close(40_000, now=5)
-    assert policy.want() == Want(Kind.FINAL, 6)
+    assert policy.next_request() == DecodeRequest(PassKind.FINAL, 6)
 
 
 def test_a_partial_that_comes_after_the_end_is_no_news() -> None:
     """The final follows at once."""
     policy = Policy()
     policy.open(0, now=0)
-    policy.hear(0, FIRST_PARTIAL, now=0)
-    policy.begin(FIRST_PARTIAL)
-    policy.close(FIRST_PARTIAL, now=1)
-    policy.open(FIRST_PARTIAL, now=0)
-    assert policy.finish() is Outcome.DROP
-    assert policy.want() == Want(Kind.FINAL, 2)
+    policy.hear(0, FIRST_PARTIAL_SAMPLES, now=0)
+    policy.begin(FIRST_PARTIAL_SAMPLES)
+    policy.close(FIRST_PARTIAL_SAMPLES, now=1)
+    policy.open(FIRST_PARTIAL_SAMPLES, now=0)
+    assert policy.finish() is PassOutcome.DROP
+    assert policy.next_request() == DecodeRequest(PassKind.FINAL, 2)
 
 
 def test_what_is_overlong_is_cut() -> None:
     """At any point; the rest is an utterance of its own."""
     policy = Policy()
-    assert policy.overlong(10 * LONGEST) is None
+    assert policy.overlong(10 * MAX_UTTERANCE_SAMPLES) is None
     policy.open(500, now=0)
-    assert policy.overlong(500 + LONGEST - 1) is None
-    assert policy.overlong(500 + LONGEST) is policy.current
+    assert policy.overlong(500 + MAX_UTTERANCE_SAMPLES - 1) is None
+    assert policy.overlong(500 + MAX_UTTERANCE_SAMPLES) is policy.current
     policy.hear(800, 9000, now=0)
     policy.cut(400_000, now=1)
     assert policy.current
@@ -117,13 +127,13 @@ def test_speech_after_a_cut_belongs_to_the_next_utterance() -> None:
     first = policy.begin(20_000).utterance
     policy.finish()
     assert first.bounds(5000) == (0, 5000)
-    assert policy.want() == Want(Kind.FIRST_PARTIAL, 1.5)
+    assert policy.next_request() == DecodeRequest(PassKind.FIRST_PARTIAL, 1.5)
     assert policy.begin(20_000).utterance.bounds(20_000) == (5000, 20_000)
 
 
 def test_a_cut_counts_speech_and_not_the_silence_in_it() -> None:
     """Little speech before it is decoded all the same, and a pause that is being decoded stays the final."""
-    policy = Policy(effort=FINALS_ONLY)
+    policy = Policy(effort=FINALS_ONLY_EFFORT)
     policy.open(0, now=0)
     policy.hear(0, 3000, now=0)
     policy.hear(3000, 4000, now=0)
@@ -134,14 +144,14 @@ def test_a_cut_counts_speech_and_not_the_silence_in_it() -> None:
     policy.finish()
     second = policy.current
     assert second
-    assert (second.speech, second.bounds(100_000)) == (2500, (3500, 92_000 + LAG))
+    assert (second.speech, second.bounds(100_000)) == (2500, (3500, 92_000 + LAG_SAMPLES))
 
     policy = Policy()
     end = pausing(policy)
-    policy.begin(end + PAUSE)
+    policy.begin(end + PAUSE_SAMPLES)
     policy.hear(90_000, 92_000, now=1)
     policy.cut(80_000, now=2)
-    assert policy.finish() is Outcome.KEEP
+    assert policy.finish() is PassOutcome.KEEP
     assert policy.settle()
 
 
@@ -157,9 +167,9 @@ def pausing(policy: Policy, speech: int = 4000) -> int:
     """Somebody speaks and stops; returns the end of the speech."""
     policy.open(0, now=0)
     policy.hear(0, speech, now=0)
-    policy.pause(speech + PAUSE - 1, now=0.4)
-    assert policy.want() is None
-    policy.pause(speech + PAUSE, now=0.5)
+    policy.pause(speech + PAUSE_SAMPLES - 1, now=0.4)
+    assert policy.next_request() is None
+    policy.pause(speech + PAUSE_SAMPLES, now=0.5)
     return speech
 
 
@@ -167,14 +177,14 @@ def test_a_pause_is_decoded_as_if_it_were_the_end() -> None:
     """If it is, the final is there when the utterance closes, and nothing is decoded again."""
     policy = Policy()
     end = pausing(policy)
-    assert policy.want() == Want(Kind.EAGER_FINAL, 1.0)
-    policy.begin(end + PAUSE)
-    assert policy.finish() is Outcome.KEEP
-    policy.pause(end + 2 * PAUSE, now=0.7)
-    assert not policy.want()
+    assert policy.next_request() == DecodeRequest(PassKind.EAGER_FINAL, 1.0)
+    policy.begin(end + PAUSE_SAMPLES)
+    assert policy.finish() is PassOutcome.KEEP
+    policy.pause(end + 2 * PAUSE_SAMPLES, now=0.7)
+    assert not policy.next_request()
     assert not policy.settle()
     policy.close(end + 8000, now=1)
-    assert policy.want() is None
+    assert policy.next_request() is None
     assert policy.undecided == 0
     settled = policy.settle()
     assert settled is not None
@@ -188,25 +198,25 @@ def test_who_goes_on_after_a_pause_gets_another_final() -> None:
     for during in (True, False):
         policy = Policy()
         end = pausing(policy)
-        policy.begin(end + PAUSE)
+        policy.begin(end + PAUSE_SAMPLES)
         if during:
             policy.hear(9000, 9512, now=1)
-        assert policy.finish() is (Outcome.SHOW if during else Outcome.KEEP)
+        assert policy.finish() is (PassOutcome.SHOW if during else PassOutcome.KEEP)
         if not during:
             policy.hear(9000, 9512, now=1)
         policy.close(20_000, now=2)
         assert policy.settle() is None
-        assert policy.want() == Want(Kind.FINAL, 3)
+        assert policy.next_request() == DecodeRequest(PassKind.FINAL, 3)
 
 
 def test_an_utterance_may_end_while_its_pause_is_being_decoded() -> None:
     """The result is the final all the same."""
     policy = Policy()
     end = pausing(policy)
-    policy.begin(end + PAUSE)
+    policy.begin(end + PAUSE_SAMPLES)
     policy.close(end + 8000, now=1)
     assert policy.settle() is None
-    assert policy.finish() is Outcome.KEEP
+    assert policy.finish() is PassOutcome.KEEP
     assert policy.settle() is not None
 
 
@@ -214,31 +224,31 @@ def test_a_cut_before_the_pause_leaves_nothing_of_what_it_gave() -> None:
     """Some of it belongs to the next utterance."""
     policy = Policy()
     end = pausing(policy)
-    policy.begin(end + PAUSE)
+    policy.begin(end + PAUSE_SAMPLES)
     policy.cut(1000, now=1)
-    assert policy.finish() is Outcome.DROP
-    assert policy.want() == Want(Kind.FINAL, 2)
+    assert policy.finish() is PassOutcome.DROP
+    assert policy.next_request() == DecodeRequest(PassKind.FINAL, 2)
 
 
 def test_under_load_there_is_less() -> None:
     """No eager finals, fewer partials, or none."""
     policy = Policy(effort=LADDER[3])
     policy.open(0, now=0)
-    policy.hear(0, end := FIRST_PARTIAL, now=0)
-    policy.pause(end + PAUSE, now=0.5)
-    assert policy.want() == Want(Kind.FIRST_PARTIAL, 0.5)
+    policy.hear(0, end := FIRST_PARTIAL_SAMPLES, now=0)
+    policy.pause(end + PAUSE_SAMPLES, now=0.5)
+    assert policy.next_request() == DecodeRequest(PassKind.FIRST_PARTIAL, 0.5)
     policy.begin(end)
     policy.finish()
     policy.hear(end, end + LADDER[3].cadence - 1, now=1)
-    assert policy.want() is None
+    assert policy.next_request() is None
     policy.hear(90_000, 90_001, now=2)
-    assert policy.want() == Want(Kind.PARTIAL, 3)
-    policy.adapt(FINALS_ONLY)
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 3)
+    policy.adapt(FINALS_ONLY_EFFORT)
     policy.hear(90_001, 190_000, now=3)
     policy.adapt(LADDER[3])
-    assert policy.want() is None  # what became due in between is not late now
+    assert policy.next_request() is None  # what became due in between is not late now
     policy.hear(190_000, 190_001, now=4)
-    assert policy.want() == Want(Kind.PARTIAL, 5)
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 5)
 
 
 def test_a_pause_that_is_not_worth_a_pass_any_more_is_forgotten() -> None:
@@ -247,8 +257,8 @@ def test_a_pause_that_is_not_worth_a_pass_any_more_is_forgotten() -> None:
     policy.adapt(LADDER[0])
     end = pausing(policy)
     policy.adapt(LADDER[3])
-    policy.pause(end + 2 * PAUSE, now=0.6)
-    assert policy.want() is None
+    policy.pause(end + 2 * PAUSE_SAMPLES, now=0.6)
+    assert policy.next_request() is None
 
 
 def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
@@ -259,27 +269,27 @@ def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
     policy.close(8000, now=1)
     policy.begin(8000)
     assert not policy.fail(now=5)
-    assert policy.want() == (again := Want(Kind.FINAL, 6, alone=True))
+    assert policy.next_request() == (again := DecodeRequest(PassKind.FINAL, 6, alone=True))
     assert again.due == 5
     policy.begin(8000)
     assert policy.undecided == 0
     assert policy.fail(now=6)
     with pytest.raises(RuntimeError):
         policy.fail(now=7)
-    assert (policy.want() or policy.undecided) is None
+    assert (policy.next_request() or policy.undecided) is None
 
 
 def test_an_utterance_whose_partial_failed_waits_for_its_end() -> None:
     """Its final is the second try, and the last."""
     policy = Policy()
     policy.open(0, now=0)
-    policy.hear(0, FIRST_PARTIAL, now=0)
+    policy.hear(0, FIRST_PARTIAL_SAMPLES, now=0)
     policy.begin(8000)
     assert not policy.fail(now=1)
     policy.hear(8000, 8000 + CADENCE, now=2)
-    assert policy.want() is None
+    assert policy.next_request() is None
     policy.close(30_000, now=3)
-    assert policy.want() == Want(Kind.FINAL, 4, alone=True)
+    assert policy.next_request() == DecodeRequest(PassKind.FINAL, 4, alone=True)
     policy.begin(30_000)
     assert policy.fail(now=4)
 
@@ -290,9 +300,9 @@ def test_a_pause_without_speech_before_it_means_nothing() -> None:
     policy.pause(50_000, now=1)
     policy.open(0, now=0)
     policy.pause(50_000, now=1)
-    assert policy.want() is None
+    assert policy.next_request() is None
 
 
 def test_a_pass_that_may_be_the_last_is_careful() -> None:
     """Recordings have no other."""
-    assert [kind for kind in Kind if not kind.is_careful] == [Kind.FIRST_PARTIAL, Kind.PARTIAL]
+    assert [kind for kind in PassKind if not kind.is_careful] == [PassKind.FIRST_PARTIAL, PassKind.PARTIAL]

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from common.whisperlive.protocol import Handshake
 from transcriber.core.load import LADDER
-from transcriber.core.policy import Kind
-from transcriber.core.recording import RecordedSession, are_alike
+from transcriber.core.policy import PassKind
+from transcriber.core.recording import RecordingSession, are_alike
 from transcriber.core.windows import Hypothesis, Word
 
 SECOND = 16_000
@@ -19,9 +19,9 @@ def loud(frames: npt.NDArray[np.float32]) -> list[float]:
     return [1.0 if float(np.abs(frame).max()) > 0.1 else 0.0 for frame in frames]
 
 
-def session(start: int = 0) -> RecordedSession:
+def session(start: int = 0) -> RecordingSession:
     """Of the second channel."""
-    return RecordedSession(Handshake("u", word_timestamps=True), loud, channel=1, clock_start=start)
+    return RecordingSession(Handshake("u", word_timestamps=True), loud, channel=1, clock_start=start)
 
 
 def sound(seconds: float, level: int) -> npt.NDArray[np.int16]:
@@ -31,37 +31,37 @@ def sound(seconds: float, level: int) -> npt.NDArray[np.int16]:
 
 def test_partials_are_not_wanted_and_finals_are_background_work() -> None:
     """However long somebody speaks."""
-    recorded = session()
-    recorded.hear(0, sound(3, 8000), 0.0)
-    assert recorded.want() is None
-    recorded.end(1.0)
-    want = recorded.want()
-    assert want is not None
-    assert want.kind is Kind.BACKGROUND > Kind.PARTIAL
-    assert not recorded.is_live
+    recording = session()
+    recording.hear(0, sound(3, 8000), 0.0)
+    assert recording.next_request() is None
+    recording.end(1.0)
+    request = recording.next_request()
+    assert request is not None
+    assert request.kind is PassKind.BACKGROUND > PassKind.PARTIAL
+    assert not recording.is_live
 
 
 def test_lines_carry_what_was_decoded_and_are_taken_once() -> None:
     """Text, times in the recording, words, channel, language."""
-    recorded = session(start=10 * SECOND)
-    recorded.hear(10 * SECOND, sound(2, 8000), 0.0)
-    recorded.end(0.0)
+    recording = session(start=10 * SECOND)
+    recording.hear(10 * SECOND, sound(2, 8000), 0.0)
+    recording.end(0.0)
     words = (Word(" hi", 0.5, 1.0, 0.9),)
     heard = Hypothesis("hi ", language="de", avg_logprob=-0.5, no_speech=0.25, words=words)
-    assert recorded.finish(recorded.begin(), heard)
-    [line] = recorded.take()
+    assert recording.finish(recording.begin(), heard)
+    [line] = recording.take()
     assert (line.text, line.channel, line.language, line.avg_logprob, line.no_speech) == ("hi", 1, "de", -0.5, 0.25)
     assert 10 <= line.start <= line.words[0].start < line.words[0].end <= line.end <= 12
-    assert (line.words[0].text, recorded.take(), recorded.utterances) == (" hi", [], 1)
+    assert (line.words[0].text, recording.take(), recording.utterances) == (" hi", [], 1)
 
 
 def test_what_the_model_does_not_hear_is_an_utterance_without_a_line() -> None:
     """Counted, so that nothing said differs from nobody there."""
-    recorded = session()
-    recorded.hear(0, sound(1, 8000), 0.0)
-    recorded.end(0.0)
-    assert recorded.finish(recorded.begin(), None) == []
-    assert (recorded.take(), recorded.utterances) == ([], 1)
+    recording = session()
+    recording.hear(0, sound(1, 8000), 0.0)
+    recording.end(0.0)
+    assert recording.finish(recording.begin(), None) == []
+    assert (recording.take(), recording.utterances) == ([], 1)
 
 
 def test_one_microphone_on_two_channels_is_recognised() -> None:
@@ -78,12 +78,12 @@ def test_one_microphone_on_two_channels_is_recognised() -> None:
 
 def test_what_is_lost_is_counted_and_load_changes_nothing() -> None:
     """Whoever sent the recording is told; it waits anyway."""
-    recorded = session()
-    recorded.adapt(LADDER[0])
-    recorded.hear(0, sound(3, 8000), 0.0)
-    assert recorded.want() is None
-    recorded.end(0.0)
-    assert recorded.fail(recorded.begin(), 1.0) == (False, [])
-    assert recorded.lost == 0
-    assert recorded.fail(recorded.begin(), 2.0) == (True, [])
-    assert recorded.lost == 1
+    recording = session()
+    recording.adapt(LADDER[0])
+    recording.hear(0, sound(3, 8000), 0.0)
+    assert recording.next_request() is None
+    recording.end(0.0)
+    assert recording.fail(recording.begin(), 1.0) == (False, [])
+    assert recording.lost == 0
+    assert recording.fail(recording.begin(), 2.0) == (True, [])
+    assert recording.lost == 1

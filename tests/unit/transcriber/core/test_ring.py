@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.ring import LEVEL_FRAME, AudioRing, levels, loudest, quiet_point
+from transcriber.core.ring import LEVEL_FRAME_SAMPLES, AudioRing, levels, loudest, quiet_point
 
 
 @given(st.integers(0, 100), st.lists(st.integers(0, 16), max_size=12), st.integers(0, 200), st.integers(0, 200))
@@ -34,7 +34,7 @@ def test_what_is_read_is_a_copy() -> None:
 
 def test_levels_are_measured_per_frame() -> None:
     """Full scale is 1; what is less than a frame counts as nothing."""
-    samples = np.concatenate([np.full(LEVEL_FRAME, 16384), np.zeros(LEVEL_FRAME + 5)]).astype(np.int16)
+    samples = np.concatenate([np.full(LEVEL_FRAME_SAMPLES, 16384), np.zeros(LEVEL_FRAME_SAMPLES + 5)]).astype(np.int16)
     assert levels(samples).tolist() == [0.5, 0.0]
     assert loudest(samples) == 0.5
     assert loudest(np.full(10, 16384, np.int16)) == 0.0
@@ -42,6 +42,6 @@ def test_levels_are_measured_per_frame() -> None:
 
 def test_the_quiet_point_is_in_the_pause() -> None:
     """A cut goes through the middle of the quietest 160 ms."""
-    samples = np.random.default_rng(1).normal(0, 3000, 40 * LEVEL_FRAME).astype(np.int16)
-    samples[20 * LEVEL_FRAME : 25 * LEVEL_FRAME] = 0
-    assert quiet_point(samples) == pytest.approx(22.5 * LEVEL_FRAME)
+    samples = np.random.default_rng(1).normal(0, 3000, 40 * LEVEL_FRAME_SAMPLES).astype(np.int16)
+    samples[20 * LEVEL_FRAME_SAMPLES : 25 * LEVEL_FRAME_SAMPLES] = 0
+    assert quiet_point(samples) == pytest.approx(22.5 * LEVEL_FRAME_SAMPLES)

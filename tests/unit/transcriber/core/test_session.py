@@ -14,12 +14,12 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, Wire
 from tests.support.servers.served import HELLO, SECOND, Served, check_audio, check_segments, loud, silence, speech
 from transcriber.core.gate import GateSettings
 from transcriber.core.load import LADDER
-from transcriber.core.policy import Kind
-from transcriber.core.session import FULL, Session, gate_settings
+from transcriber.core.policy import PassKind
+from transcriber.core.session import MAX_UNDECIDED_SAMPLES, StreamSession, gate_settings
 from transcriber.core.windows import Hypothesis, Word
 
 
-def say(session: Session, *pieces: npt.NDArray[np.int16], at: int = 0) -> int:
+def say(session: StreamSession, *pieces: npt.NDArray[np.int16], at: int = 0) -> int:
     """Feeds pieces one after the other; returns the next sample."""
     for piece in pieces:
         session.hear(at, piece, now=at / SECOND)
@@ -27,23 +27,23 @@ def say(session: Session, *pieces: npt.NDArray[np.int16], at: int = 0) -> int:
     return at
 
 
-def finals(session: Session, text: str = "hello") -> list[WireSegment]:
+def finals(session: StreamSession, text: str = "hello") -> list[WireSegment]:
     """Decodes all that is due, each with the same text."""
     shown = session.release()
-    while session.want():
+    while session.next_request():
         shown += session.finish(session.begin(), Hypothesis(text))
     return [segment for segment in shown if segment.completed]
 
 
 def test_the_gate_here_finds_utterances() -> None:
     """Without the extension: pre-roll, hangover, bounds of the speech, and silence is decided as it passes."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     at = say(session, silence(1))
     assert 0.5 * SECOND < session.decided < at
     at = say(session, speech(1), at=at)
     assert session.decided < SECOND
     job = session.begin()
-    assert job.work.kind is Kind.FIRST_PARTIAL
+    assert job.work.kind is PassKind.FIRST_PARTIAL
     assert job.level > 0.2
     [partial] = session.finish(job, Hypothesis(" hel "))
     assert (partial.text, partial.completed, partial.segment_id) == (" hel", False, "u:1")
@@ -58,7 +58,7 @@ def test_the_gate_here_finds_utterances() -> None:
 
 def test_the_clients_word_is_taken_for_the_end() -> None:
     """With the extension: all audio between two ends is one utterance, whatever the gate here thinks."""
-    session = Session(HELLO, loud, EXTENSIONS, clock_start=500)
+    session = StreamSession(HELLO, loud, EXTENSIONS, clock_start=500)
     at = say(session, speech(1), silence(2), at=500)
     assert session.decided == 500
     session.end_utterance(at, now=3)
@@ -79,7 +79,7 @@ def test_the_clients_word_is_taken_for_the_end() -> None:
 
 def test_the_end_of_audio_closes_what_is_open() -> None:
     """The tail is decoded."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     at = say(session, speech(0.5))
     session.end(now=1)
     assert [f.text for f in finals(session)] == [" hello"]
@@ -88,7 +88,7 @@ def test_the_end_of_audio_closes_what_is_open() -> None:
 
 def test_audio_after_an_end_is_a_new_utterance() -> None:
     """The client had only paused: what it says next begins where it stopped."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     at = say(session, speech(0.51))
     session.end(now=1)
     session.end(now=1)
@@ -100,7 +100,7 @@ def test_audio_after_an_end_is_a_new_utterance() -> None:
 
 def test_a_gap_is_silence() -> None:
     """A malformed frame leaves its time."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     say(session, speech(1), at=3 * SECOND)
     session.end(now=4)
     [final] = finals(session)
@@ -109,14 +109,14 @@ def test_a_gap_is_silence() -> None:
 
 def test_faint_noise_is_no_speech_whatever_the_detector_says() -> None:
     """Silero alone passes some near-silence."""
-    session = Session(HELLO, lambda frames: [1.0] * len(frames))
+    session = StreamSession(HELLO, lambda frames: [1.0] * len(frames))
     say(session, np.full(SECOND, 10, np.int16))
     assert session.is_settled
 
 
 def test_long_speech_is_cut_into_several_segments() -> None:
     """Each with its own id, one after the other."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(12), silence(0.3), speech(19))
     session.end_utterance(at, now=31)
     shown = finals(session)
@@ -128,7 +128,7 @@ def test_long_speech_is_cut_into_several_segments() -> None:
 
 def test_nothing_said_shows_nothing() -> None:
     """A pass without result still decides its audio; a partial of an ended utterance is dropped."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(1))
     job = session.begin()
     session.end_utterance(at, now=1)
@@ -139,7 +139,7 @@ def test_nothing_said_shows_nothing() -> None:
 
 def test_a_client_that_says_where_utterances_end_is_attended_to_from_its_first_speech_on() -> None:
     """Until it has said so: the end may come any moment, not only after a pause."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     attentive = [session.is_attentive]
     at = 0
     for piece in (silence(0.2), speech(0.2), silence(1)):
@@ -151,18 +151,18 @@ def test_a_client_that_says_where_utterances_end_is_attended_to_from_its_first_s
 
 def test_a_pause_makes_the_final_ready() -> None:
     """Shown as a partial first; when the utterance ends nothing is left to decode, and it is released."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     at = say(session, speech(0.3))
     attentive = [session.is_attentive]
     at = say(session, silence(0.3), at=at)
     assert [*attentive, session.is_attentive] == [False, True]
     job = session.begin()
-    assert (job.work.kind, job.window.careful) == (Kind.EAGER_FINAL, True)
+    assert (job.work.kind, job.window.careful) == (PassKind.EAGER_FINAL, True)
     [partial] = session.finish(job, Hypothesis("hello"))
     assert (partial.text, partial.completed, partial.stable_len) == (" hello", False, 0)
     assert session.release() == []
     at = say(session, silence(0.5), at=at)
-    assert session.want() is None
+    assert session.next_request() is None
     [final] = session.release()
     assert session.ended_at == pytest.approx(0.6, abs=0.1)
     assert (final.text, final.completed, final.stable_len, final.segment_id) == (" hello", True, None, "u:1")
@@ -171,18 +171,18 @@ def test_a_pause_makes_the_final_ready() -> None:
 
 def test_a_pause_in_which_nothing_was_understood_ends_without_a_segment() -> None:
     """And without another pass."""
-    session = Session(HELLO, loud)
+    session = StreamSession(HELLO, loud)
     at = say(session, speech(0.3), silence(0.3))
     assert session.finish(session.begin(), None) == []
     say(session, silence(0.5), at=at)
-    assert session.want() is None
+    assert session.next_request() is None
     assert session.release() == []
     assert session.is_settled
 
 
 def test_committed_words_are_in_the_final_whatever_it_says() -> None:
     """What two passes agreed on; an unchanged partial is not sent again."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at, shown = 0, []
     for said in ("we meat", "we meet to", "we meet to"):
         at = say(session, speech(0.6), at=at)
@@ -202,7 +202,7 @@ def test_committed_words_are_in_the_final_whatever_it_says() -> None:
 def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> None:
     """Twice failed: given up, but for the committed words."""
     for fails in (True, False):
-        session = Session(HELLO, loud, EXTENSIONS)
+        session = StreamSession(HELLO, loud, EXTENSIONS)
         at = 0
         for _ in range(2):
             at = say(session, speech(0.6), at=at)
@@ -220,7 +220,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
 
 def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(2.0))
     words = tuple(Word(f" {word}", n / 2, n / 2 + 0.5, 0.9) for n, word in enumerate("abcd"))
     job = session.begin()
@@ -239,7 +239,7 @@ def test_under_load_partials_begin_at_the_last_committed_word() -> None:
 
 def test_a_long_utterance_is_cut_after_its_committed_words() -> None:
     """The quietest point before them is not the one."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(9), silence(0.19), speech(3.5))
     words = (Word(" a", 0, 0.5, 0.9), Word(" b", 11, 12, 0.9))
     session.finish(session.begin(), Hypothesis("a b", words=words))
@@ -251,7 +251,7 @@ def test_a_long_utterance_is_cut_after_its_committed_words() -> None:
 
 def test_a_client_that_ends_an_utterance_before_its_committed_words_gets_them_again() -> None:
     """It knows better: what comes after its end belongs to the next utterance."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(2.0))
     words = (Word(" a", 0, 0.5, 0.9), Word(" b", 1, 1.4, 0.9))
     session.finish(session.begin(), Hypothesis("a b", words=words))
@@ -265,7 +265,7 @@ def test_a_client_that_ends_an_utterance_before_its_committed_words_gets_them_ag
 
 def test_an_end_in_the_silence_after_committed_words_keeps_them() -> None:
     """Without word times they reach as far as their pass had heard: beyond the speech."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(1.0), silence(0.1))
     for _ in range(2):
         session.finish(session.begin(), Hypothesis("we meet"))
@@ -276,23 +276,23 @@ def test_an_end_in_the_silence_after_committed_words_keeps_them() -> None:
 
 def test_a_cut_is_news_also_where_nothing_was_listened_to() -> None:
     """What was due in the utterance that went on is due no more until the silence before it is released."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, silence(9), speech(5.99))
-    assert session.want()
-    while session.want():
+    assert session.next_request()
+    while session.next_request():
         news = session.hear(at, speech(0.001), now=at)
         at += 16
     assert news
     assert session.release() == []
-    assert session.want()
+    assert session.next_request()
 
 
 def test_a_client_waits_while_too_much_is_undecided() -> None:
     """The ring never loses audio that nobody decoded."""
-    session = Session(HELLO, loud, EXTENSIONS)
+    session = StreamSession(HELLO, loud, EXTENSIONS)
     say(session, *[speech(10)] * 5)
     full = [session.is_full]
-    say(session, speech(0.1), at=FULL)
+    say(session, speech(0.1), at=MAX_UNDECIDED_SAMPLES)
     full.append(session.is_full)
     finals(session)
     assert [*full, session.is_full] == [False, True, False]
@@ -301,7 +301,7 @@ def test_a_client_waits_while_too_much_is_undecided() -> None:
 def test_windows_carry_what_the_client_asked_for() -> None:
     """Prompt, task, words; finals are decoded carefully."""
     hello = Handshake("u", task="translate", initial_prompt="Ana", hotwords="Ben", word_timestamps=True)
-    session = Session(hello, loud, EXTENSIONS)
+    session = StreamSession(hello, loud, EXTENSIONS)
     at = say(session, speech(1))
     first = session.begin()
     partial = first.window
@@ -317,7 +317,7 @@ def test_windows_carry_what_the_client_asked_for() -> None:
 def test_a_language_is_kept_once_it_is_sure() -> None:
     """A stock client's session stays in it; with segment_language each utterance is heard anew, with a prior."""
     for granted, expected in ((frozenset[str](), ("de", "de")), (EXTENSIONS, (None, "de"))):
-        session = Session(Handshake("u", allowed_languages=frozenset({"de", "en"})), loud, granted)
+        session = StreamSession(Handshake("u", allowed_languages=frozenset({"de", "en"})), loud, granted)
         at = 0
         for _ in range(3):
             at = say(session, speech(1), silence(1), at=at)

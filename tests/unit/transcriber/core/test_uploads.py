@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.uploads import Answers, ApiError, ChunkForm, TranscriptionForm, language
+from transcriber.core.uploads import AnswerCache, ApiError, ChunkForm, TranscriptionForm, requested_language
 
 MODELS = {"demo", "whisper-1"}
 ENGLISH, MANY = frozenset({"en"}), frozenset({"en", "de"})
@@ -74,8 +74,8 @@ def test_errors_have_openais_shape() -> None:
 
 def test_a_model_with_one_language_takes_any_as_the_socket_does() -> None:
     """It has nothing to choose."""
-    assert language({"language": "fr"}, ENGLISH) == language({}, ENGLISH) == "en"
-    assert language({}, MANY) is None
+    assert requested_language({"language": "fr"}, ENGLISH) == requested_language({}, ENGLISH) == "en"
+    assert requested_language({}, MANY) is None
 
 
 def test_a_chunk() -> None:
@@ -144,7 +144,7 @@ def test_roles() -> None:
 
 def test_answers_are_remembered_up_to_a_number() -> None:
     """The oldest goes; each room has its own state."""
-    answers = Answers(most=2)
+    answers = AnswerCache(max_answers=2)
     forms = [
         ChunkForm.parse(CHUNK | {"roomId": room, "seq": seq}) for room, seq in (("r", "9"), ("r", "2"), ("s", "5"))
     ]
