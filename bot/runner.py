@@ -31,12 +31,11 @@ from bot.health_endpoint import Health, health_port, serve_health
 from bot.links.redis.link import RedisLink
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane, probe
-from bot.platforms import invitation, load
+from bot.platforms import load
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
 from common.audio.silero import SileroModel
 from common.contracts.segments import (
-    ROOM_TOKEN_PLATFORMS,
     Segment,
     SessionIdentity,
     Word,
@@ -113,7 +112,7 @@ class Bot:
             on_command=lambda action, arguments: self._receive(ev.CommandReceived(action, arguments)),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
-        token = config.token.get_secret_value() if config.token else None
+        token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         self._identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
@@ -194,7 +193,7 @@ class Bot:
     async def _attend_platform(self) -> None:
         try:
             async with asyncio.timeout(None) as self._attend_limit:
-                code, detail = await self._platform.attend(invitation(self._config), self, self._orders), ""
+                code, detail = await self._platform.attend(self._config.invitation(), self, self._orders), ""
         except EarshotError as error:
             code, detail = error.code, str(error)
         except TimeoutError:
@@ -315,7 +314,7 @@ class Bot:
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config
-        token = None if config.platform in ROOM_TOKEN_PLATFORMS else config.token
+        token = None if self._platform.token_opens_room else config.token
         return Handshake(
             uid=str(uuid4()),
             language=self._language,

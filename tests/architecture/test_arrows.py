@@ -30,9 +30,10 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),
-    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.config"),
+    "bot.settings": ("common", "bot.settings"),
+    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.platforms", "bot.config"),
+    "bot.config": ("common", "bot.settings", "bot.platforms", "bot.config"),
     "transcriber.core": ("common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }
@@ -67,7 +68,5 @@ def test_arrows_point_inward(name: str) -> None:
 def test_only_the_runner_wires_the_planes() -> None:
     """Nobody else brings platforms, links and the audio plane together."""
     for name, tree in modules().items():
-        seen = {
-            package for package in ("bot.links", "bot.audio.plane") for i in imports(tree) if is_inside(i, package)
-        }
+        seen = {package for package in ("bot.links", "bot.audio.plane") for i in imports(tree) if is_inside(i, package)}
         assert len(seen) < 2 or name == "bot.runner", name
