@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +32,7 @@ from rich.text import Text
 from common.contracts.keys import SEGMENT_STREAM
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
+from common.interpreter import module_command
 from common.redis import connect
 from common.transcript.reader import TranscriptReader
 from rehearsal.embedded_redis import EmbeddedRedis
@@ -97,9 +97,7 @@ class Stage:
         log = self.folder / f"{name}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *arguments,
+                *module_command(*arguments),
                 stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -122,7 +120,7 @@ class Stage:
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[dict[str, Any]]:
         """A rehearsal room; yields the bot's settings for it."""
-        arguments = ("bot", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(self.truth))
+        arguments = ("rehearsal", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(self.truth))
         async with self.child("room", *arguments) as room:
             url = await room.line("rehearsal+ws://")
             self.tell("Room", f"{url} · three people over real WebRTC")

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.audio.timeline import Timeline
-from bot.config.settings import BotConfig, LiveKitSettings
 from bot.core.events import (
     Admitted,
     ParticipantJoined,
@@ -26,9 +25,11 @@ from bot.core.events import (
     TransportBack,
     TransportLost,
 )
+from bot.platforms.base import Invitation
+from bot.platforms.livekit import LiveKit
 from bot.platforms.livekit import access as livekit_access
-from bot.platforms.livekit import platform as livekit_platform
-from bot.platforms.livekit.platform import LiveKit
+from bot.platforms.livekit import attendance as livekit_attendance
+from bot.platforms.livekit.settings import LiveKitSettings
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from rehearsal.clips import RATE, load_clip, load_script
@@ -36,7 +37,7 @@ from rehearsal.livekit.guest import Guest, guest_token
 from rehearsal.livekit.room import LiveKitRoom
 from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.support.servers.livekit import DirectedRoom, bot_config, directed_room, tone
+from tests.support.servers.livekit import DirectedRoom, directed_room, invited, tone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 
@@ -56,16 +57,16 @@ class TestLiveKit(PlatformContract):
         return directed_room(self.server)
 
     @asynccontextmanager
-    async def refusing(self) -> AsyncIterator[BotConfig]:
+    async def refusing(self) -> AsyncIterator[Invitation]:
         forged = LiveKitSettings(room="r", api_key=self.server.api_key, api_secret=SecretStr("x" * 32))
-        yield bot_config(self.server, "r", livekit=forged)
+        yield invited(self.server, "r", settings=forged)
 
-    def unreachable(self) -> tuple[BotConfig, str]:
-        return bot_config(self.server, "r", meeting_url="ws://198.51.100.1:9"), "198.51.100.1:9"
+    def unreachable(self) -> tuple[Invitation, str]:
+        return invited(self.server, "r", meeting_url="ws://198.51.100.1:9"), "198.51.100.1:9"
 
 
 def _bot(room: DirectedRoom, **settings: Any) -> AbstractAsyncContextManager[Attending]:
-    return attending(LiveKit(), bot_config(room.server, room.name, **settings))
+    return attending(LiveKit(), invited(room.server, room.name, **settings))
 
 
 async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None:
@@ -213,9 +214,9 @@ async def test_reconnects(
 
 async def test_gives_up(livekit: LiveKitServer, rooms: list[rtc.Room], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that throws us out and stays away: CONNECTION_LOST, saying where, and no return is reported."""
-    assert livekit_platform.GIVE_UP_S <= 120
-    monkeypatch.setattr(livekit_platform, "GIVE_UP_S", 0.5)
-    async with directed_room(livekit) as room, attending(LiveKit(), room.config()) as bot:
+    assert livekit_attendance.GIVE_UP_S <= 120
+    monkeypatch.setattr(livekit_attendance, "GIVE_UP_S", 0.5)
+    async with directed_room(livekit) as room, attending(LiveKit(), room.invitation()) as bot:
         await bot.listener.until(lambda: bot.listener.admitted, "admitted")
         cut = asyncio.create_task(room.cut(5, dropping=False))
         await asyncio.sleep(0)
@@ -265,7 +266,7 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
     forged = guest_token(livekit, "r", "ear")[:-4] + "AAAA"
     late = guest_token(livekit, "r", "ear", exp=int(time.time()) - 3600)
     for token, code in ((forged, SubCode.TOKEN_REFUSED), (late, SubCode.TOKEN_EXPIRED)):
-        async with attending(LiveKit(), bot_config(livekit, "r", livekit=None, token=SecretStr(token))) as bot:
+        async with attending(LiveKit(), invited(livekit, "r", settings=None, token=token)) as bot:
             with pytest.raises(EarshotError) as failure:
                 await bot.ends(3)
         assert failure.value.code is code
@@ -275,7 +276,7 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
 async def test_no_such_room() -> None:
     """A server that creates no rooms by itself says so, and so do we."""
     with livekit_server(port=7980, auto_create=False) as strict:
-        async with attending(LiveKit(), bot_config(strict, "nowhere")) as bot:
+        async with attending(LiveKit(), invited(strict, "nowhere")) as bot:
             with pytest.raises(EarshotError, match="room") as failure:
                 await bot.ends(20)
     assert failure.value.code is SubCode.JOIN_REFUSED
@@ -288,7 +289,7 @@ async def test_server_that_accepts_and_is_mute(livekit: LiveKitServer, monkeypat
     writers: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     url = f"ws://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    async with silent, attending(LiveKit(), bot_config(livekit, "r", meeting_url=url)) as bot:
+    async with silent, attending(LiveKit(), invited(livekit, "r", meeting_url=url)) as bot:
         with pytest.raises(EarshotError) as failure:
             await bot.ends(3)
         writers[0].close()

@@ -31,11 +31,14 @@ from common.contracts.status import SubCode
 from common.errors import EarshotError
 from rehearsal.clips import RATE, Clip, load_script
 from rehearsal.microphone import FRAME, Microphone, Truth
-from rehearsal.peer import BotPeer
 from rehearsal.script import Action, Participant, Script
+from rehearsal.webrtc.peer import BotPeer
 
-TICK = FRAME / RATE
-JOIN_WITHIN = 10.0  # seconds a connection may take to say who it is
+TICK_S = FRAME / RATE
+JOIN_TIMEOUT_S = 10.0
+"""A connection may take so long to say who it is."""
+MAX_MESSAGE_CHARACTERS = 20_000
+"""Of a failure, as a program reads it."""
 
 
 @dataclass(slots=True)
@@ -93,11 +96,11 @@ class Room:
         waiting = list(self._script.timeline)
         frame = 0
         while not self.ended.is_set():
-            while waiting and waiting[0].at <= frame * TICK:
+            while waiting and waiting[0].at <= frame * TICK_S:
                 self.perform(waiting.pop(0))
             frame += 1
-            await asyncio.sleep(max(0.0, self.admission + frame * TICK - time.monotonic()))
-            self._send(frame - 1, max(0.0, time.monotonic() - self.admission - frame * TICK))
+            await asyncio.sleep(max(0.0, self.admission + frame * TICK_S - time.monotonic()))
+            self._send(frame - 1, max(0.0, time.monotonic() - self.admission - frame * TICK_S))
 
     def perform(self, action: Action) -> None:
         """Does one action now."""
@@ -205,7 +208,7 @@ class Room:
     async def visit(self, websocket: ServerConnection) -> None:
         """One bot's connection, from its first message to its end."""
         try:
-            async with asyncio.timeout(JOIN_WITHIN):
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
                 message = json.loads(await websocket.recv())
             identity = str(message["identity"]) if message["type"] == "join" else ""
         except (ConnectionClosed, TimeoutError, ValueError, TypeError, KeyError):
@@ -308,7 +311,8 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
         script: Path of the script.
         listen: `host:port`; port 0 takes a free one.
         truth: Path of the file for rows of what was really said.
-        owned: Also end when standard input closes, that is with the process that started the room.
+        owned: Started by a program: also end when standard input closes, that is with it, and say a failure on standard
+            output as one line of JSON, `{"code": sub-code, "message": …}`, instead of for people on standard error.
 
     Returns:
         The process exit status.
@@ -316,7 +320,12 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
     try:
         return asyncio.run(_main(Path(script), listen, truth, owned))
     except EarshotError as error:
-        sys.stderr.write(f"{error}\n")
+        if owned:
+            failure = {"code": error.code, "message": str(error)[:MAX_MESSAGE_CHARACTERS]}
+            sys.stdout.write(json.dumps(failure) + "\n")
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
