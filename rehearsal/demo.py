@@ -41,10 +41,10 @@ from rehearsal.score import Final, Score, score
 
 MEETING = "demo"
 SCRIPT = str(files("rehearsal") / "demo.json")
-START_SECONDS = 30.0
+START_TIMEOUT_S = 30.0
 """How long a process of the demo may take to say that it is ready."""
-STOP_SECONDS = 6.0
-REDRAWS = 12  # a second
+STOP_TIMEOUT_S = 6.0
+REDRAWS_PER_S = 12
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Child:
         """The next line on standard output that contains a text. Raises EarshotError when it ends or takes too long."""
         assert self.process.stdout is not None
         with suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 async for raw in self.process.stdout:
                     if containing in (text := raw.decode().strip()):
                         return text
@@ -74,7 +74,7 @@ class Child:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self.process.wait()
             except TimeoutError:
                 self.process.kill()
@@ -244,7 +244,7 @@ async def _paint(stage: Stage, tail: TranscriptReader) -> None:
         try:
             while True:
                 live.update(picture(), refresh=True)
-                await asyncio.sleep(1 / REDRAWS)
+                await asyncio.sleep(1 / REDRAWS_PER_S)
         finally:
             live.update(picture(), refresh=True)
 

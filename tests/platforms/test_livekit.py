@@ -32,7 +32,7 @@ from bot.platforms.livekit import attendance as livekit_attendance
 from bot.platforms.livekit.settings import LiveKitSettings
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from rehearsal.clips import RATE, load_clip, load_script
+from rehearsal.clips import CLIP_RATE, load_clip, load_script
 from rehearsal.livekit.guest import Guest, guest_token
 from rehearsal.livekit.room import LiveKitRoom
 from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
@@ -88,11 +88,11 @@ async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None
 @asynccontextmanager
 async def second_microphone(guest: Guest, hertz: float) -> AsyncIterator[str]:
     """Another audio track of the same person, with a tone; its track id."""
-    source = rtc.AudioSource(RATE, 1, queue_size_ms=2000)
+    source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=2000)
     track = rtc.LocalAudioTrack.create_audio_track("second", source)
     publication = await guest.room.local_participant.publish_track(track)
     pcm = tone(hertz, 1.5)
-    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), RATE, 1, len(pcm)))
+    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), CLIP_RATE, 1, len(pcm)))
     yield publication.sid
     await guest.room.local_participant.unpublish_track(publication.sid)
     await source.aclose()
@@ -256,8 +256,8 @@ async def test_given_token(livekit: LiveKitServer) -> None:
     """A token is enough: no key, no room in the configuration."""
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana")
-        token = SecretStr(guest_token(livekit, room.name, "ear"))
-        async with _bot(room, livekit=None, token=token) as bot:
+        token = guest_token(livekit, room.name, "ear")
+        async with _bot(room, settings=None, token=token) as bot:
             await bot.listener.until(lambda: bot.listener.owner, "a track")
 
 
@@ -359,7 +359,7 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
     errors = []
     for row, name in zip(played.truth, ("ana1", "ben1"), strict=True):
         clip = load_clip(name, tmp_path)
-        said = row.end_utc - row.end + row.start - clip.speech[0] / RATE
+        said = row.end_utc - row.end + row.start - clip.speech[0] / CLIP_RATE
         heard = _begins(_placed(bot, owner[row.participant]), clip.pcm[::3]) + time.time() - time.monotonic()
         errors.append(heard - said)
     assert all(abs(error) <= 0.15 for error in errors), errors

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from bot.platforms.base import Invitation
-from rehearsal.clips import RATE, Clip
+from rehearsal.clips import CLIP_RATE, Clip
 from rehearsal.script import Action, Lobby, Participant, Script
 from rehearsal.webrtc import room as rehearsal
 from tests.platforms.contract import PlatformContract, Room
@@ -21,7 +21,7 @@ def invited(url: str, connection_id: str = "bot-1") -> Invitation:
 
 def sine(hertz: float, seconds: float = 60.0) -> Clip:
     """A long tone; 0 Hz: digital zeros."""
-    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)).astype(np.int16)
+    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * CLIP_RATE)) / CLIP_RATE)).astype(np.int16)
     return Clip(pcm, None, (0, pcm.size))
 
 

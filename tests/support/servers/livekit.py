@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bot.platforms.base import Invitation
 from bot.platforms.livekit.settings import LiveKitSettings
-from rehearsal.clips import RATE
+from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
 
@@ -33,7 +33,7 @@ def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:
 
 def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
     """A sine of a quarter of full scale at 48 kHz; 0 Hz: digital zeros."""
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * CLIP_RATE)) / CLIP_RATE
     return (8000 * np.sin(2 * np.pi * hertz * t)).astype(np.int16)
 
 
