@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from common.redact import redact_url
+from common.redact import redact_url, url_secrets
 
 Milliseconds = Annotated[int, Field(gt=0, le=30 * 24 * 3_600_000)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -43,7 +43,7 @@ class Settings(BaseModel):
             for item in value if isinstance(value, tuple) else (value,):
                 plain = item.get_secret_value() if isinstance(item, SecretStr) else item
                 if isinstance(plain, str) and "://" in plain:
-                    found += _url_secrets(plain)
+                    found += url_secrets(plain)
                 elif isinstance(item, SecretStr):
                     found.append(item.get_secret_value())
         return tuple(dict.fromkeys(secret for secret in found if secret))
@@ -62,12 +62,6 @@ def _masked(value: Any) -> Any:
         case tuple():
             return [_masked(item) for item in value]
     return value
-
-
-def _url_secrets(url: str) -> list[str]:
-    parts = urlsplit(url)
-    password = parts.password or ""
-    return [password, unquote(password), *(value for _, value in parse_qsl(parts.query))]
 
 
 def is_url(text: object, *schemes: str) -> bool:
