@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 
 import pytest
@@ -102,3 +104,13 @@ def test_what_is_in_common_is_used_by_two_parts() -> None:
         name for name, tree in modules().items() if is_inside(name, "common") and tree.body and len(parts(name)) < 2
     }
     assert {name for name in lonely if not is_inside(name, "common.contracts")} == set(WAITING_FOR_A_SECOND_PART)
+
+
+KEY = re.compile(r"\{?(earshot:(status|lock|bot):|tc:meeting:|bot_commands:|transcription_segments)")
+
+
+def test_keys_of_redis_are_spelled_in_one_place() -> None:
+    """Whoever needs a key or a channel asks `common.contracts.keys`."""
+    for name, tree in modules().items():
+        spelled = {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert name == "common.contracts.keys" or not any(map(KEY.match, spelled)), name

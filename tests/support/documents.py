@@ -25,31 +25,28 @@ SEGMENTS = st.builds(
 )  # fmt: skip
 
 
-def changed(document: Any, *nullable: str) -> list[tuple[Any, str]]:
-    """Copies of a document, each with one value of another type, and the path of that value.
+def changed(document: Any) -> list[tuple[Any, str]]:
+    """Copies of a document, each with one value of another type, and the key of that value.
 
     Args:
-        document: As a builder makes it, without values of null.
-        nullable: Paths at which null is allowed beside what stands there.
+        document: As JSON has it, without values of null.
     """
     found = []
-    for path, steps in _leaves(document, "", ()):
-        for wrong in ([None] if path not in nullable else []) + [object(), {"x": 1}]:
+    for steps in _leaves(document, ()):
+        key = next(step for step in reversed(steps) if isinstance(step, str))
+        for wrong in ([{"canary": "canary"}], {"canary": 1}):
             copied = copy.deepcopy(document)
             inner = copied
             for step in steps[:-1]:
                 inner = inner[step]
             inner[steps[-1]] = wrong
-            found.append((copied, path))
+            found.append((copied, key))
     return found
 
 
-def _leaves(value: Any, path: str, steps: tuple[Any, ...]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else key, (*steps, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]", (*steps, index))
+def _leaves(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    if isinstance(value, dict | list):
+        for step in value if isinstance(value, dict) else range(len(value)):
+            yield from _leaves(value[step], (*steps, step))
     else:
-        yield path, steps
+        yield steps
