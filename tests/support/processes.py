@@ -1,9 +1,22 @@
-"""Processes as /proc shows them."""
+"""Processes as /proc shows them, and their end."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+
+@asynccontextmanager
+async def ended(process: Process) -> AsyncIterator[None]:
+    """The process is gone after the block, whatever happened in it, and what it wrote has been read."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 def children(pid: int | str = "self") -> list[int]:
