@@ -19,12 +19,12 @@ SECRET_KEYS = frozenset(
     {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
     | {"authorization", "api_key", "apikey", "jwt"}
 )
-LONGEST_VALUE = 1_000
+MAX_VALUE_CHARACTERS = 1_000
 """Characters of one value."""
-LONGEST_TRACEBACK = 8_000
-MOST_ITEMS = 50
+MAX_TRACEBACK_CHARACTERS = 8_000
+MAX_ITEMS = 50
 """Items of a list or keys of a mapping that are shown."""
-DEEPEST = 4
+MAX_DEPTH = 4
 BURST_LINES = 20
 """Warnings and errors of one kind that are logged at any speed; then one a second: a flood must not fill the disk."""
 
@@ -52,21 +52,21 @@ class Sanitizer:
             return MASK
         if value is None or isinstance(value, bool | int | float):
             return value
-        if depth < DEEPEST and isinstance(value, Mapping):
-            items = list(value.items())[:MOST_ITEMS]
+        if depth < MAX_DEPTH and isinstance(value, Mapping):
+            items = list(value.items())[:MAX_ITEMS]
             return {self._text(str(k)): self._value(k, v, depth + 1) for k, v in items if k not in SPOKEN_KEYS}
-        if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
-            return [self._value(None, item, depth + 1) for item in list(value)[:MOST_ITEMS]]
+        if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
+            return [self._value(None, item, depth + 1) for item in list(value)[:MAX_ITEMS]]
         if isinstance(value, Mapping | list | tuple | set | frozenset):
             return f"({type(value).__name__} of {len(value)})"
         return self._text(str(value))
 
     def _text(self, text: str) -> str:
         # Redaction comes before the cut, so that half a secret is not left over; a huge value is cut coarsely first.
-        return printable(self._redact(text[: 16 * LONGEST_VALUE]), LONGEST_VALUE)
+        return printable(self._redact(text[: 16 * MAX_VALUE_CHARACTERS]), MAX_VALUE_CHARACTERS)
 
     def _traceback(self, value: Any) -> str:
-        return printable(self._redact(str(value)), LONGEST_TRACEBACK, keep_newlines=True)
+        return printable(self._redact(str(value)), MAX_TRACEBACK_CHARACTERS, keep_newlines=True)
 
 
 class Sparing:

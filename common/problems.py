@@ -10,7 +10,7 @@ from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import MASK, redact_url
 
-LONGEST_VALUE = 80
+MAX_VALUE_CHARACTERS = 80
 """Characters of a wrong value that are shown."""
 
 
@@ -49,4 +49,4 @@ def shown(value: object, secret: bool = False) -> str:
     elif secret:
         return MASK
     text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}…"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 MASK = "***"
-SHORTEST_SECRET = 6
+MIN_SECRET_CHARACTERS = 6
 """Shorter secrets (a four-digit passcode) are masked by their key only: elsewhere they would eat innocent text."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s\"']*@")
@@ -29,11 +29,11 @@ class Redactor:
     """Replaces known secrets and whatever looks like one by `***`.
 
     Args:
-        secrets: Exact values that must not appear; those shorter than `SHORTEST_SECRET` are ignored.
+        secrets: Exact values that must not appear; those shorter than `MIN_SECRET_CHARACTERS` are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True)
+        known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, text: str) -> str:

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-SOCKET_TIMEOUT = 1.0
+SOCKET_TIMEOUT_S = 1.0
 """Seconds for a connection, and for a reply. "Timed out" never means "not stored"."""
-BACKOFF_FIRST, BACKOFF_MOST = 0.1, 2.0
+MIN_BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0
 """Seconds; doubling between tries, with full jitter."""
 
 FAILURES = (errors.RedisError, OSError)
@@ -40,8 +40,8 @@ def connect(url: str) -> Redis:
         url,
         decode_responses=True,
         encoding_errors="replace",
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
@@ -50,7 +50,7 @@ def connect(url: str) -> Redis:
 
 def backoff(tries: int, random: Callable[[], float]) -> float:
     """Seconds to wait after `tries` failures in a row; `random` gives numbers in [0, 1)."""
-    return random() * min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(tries, 16))
+    return random() * min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2.0 ** min(tries, 16))
 
 
 def checkpoint() -> None:
@@ -92,5 +92,5 @@ def explain(error: Exception) -> str:
         case errors.InvalidResponse():
             return "something answered that does not speak the Redis protocol"
         case errors.TimeoutError() | TimeoutError():
-            return f"no answer within {SOCKET_TIMEOUT:g} s"
+            return f"no answer within {SOCKET_TIMEOUT_S:g} s"
     return text

@@ -16,8 +16,10 @@ from aioice import ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
-CONNECT_WITHIN = 10.0  # seconds from the answer to the first possible packet; aiortc does not repeat lost DTLS packets
-CLOSE_WITHIN = 1.0
+CONNECT_TIMEOUT_S = (
+    10.0  # seconds from the answer to the first possible packet; aiortc does not repeat lost DTLS packets
+)
+CLOSE_TIMEOUT_S = 1.0
 
 _peer_on_loopback: ContextVar[bool] = ContextVar("peer_on_loopback", default=False)
 _host_addresses = ice.get_host_addresses
@@ -113,7 +115,9 @@ class Peer:
     def _expect_connection(self) -> None:
         if self._deadline is None and not self._over:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(CONNECT_WITHIN, self._end, f"no media connection in {CONNECT_WITHIN:g} s")
+            self._deadline = loop.call_later(
+                CONNECT_TIMEOUT_S, self._end, f"no media connection in {CONNECT_TIMEOUT_S:g} s"
+            )
 
     def _state_changed(self) -> None:
         state = self.connection.connectionState
@@ -143,7 +147,7 @@ class Peer:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
         try:
-            async with asyncio.timeout(CLOSE_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.connection.close()
         except TimeoutError:
             pass

@@ -18,7 +18,7 @@ from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 
 FRAME = FRAME_SAMPLES
-SPLICE = 32
+SPLICE_SAMPLES = 32
 """Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
 
 
@@ -164,7 +164,7 @@ class SpeechGate:
         return events
 
     def _bridge(self, gap: int, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-        if gap > SPLICE or not len(pcm):
+        if gap > SPLICE_SAMPLES or not len(pcm):
             return np.zeros(gap, np.int16)
         return np.linspace(self._last, pcm[0], gap + 2)[1:-1].astype(np.int16)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IDLE_CLOSE = 60.0
+IDLE_TIMEOUT_S = 60.0
 """Seconds without an utterance after which a lane is closed."""
 
 
@@ -49,7 +49,7 @@ class Lanes:
         return [
             number
             for number, lane in self._lanes.items()
-            if not lane.busy and (now - lane.used_at >= IDLE_CLOSE or self._seats.get(lane.track_id) != number)
+            if not lane.busy and (now - lane.used_at >= IDLE_TIMEOUT_S or self._seats.get(lane.track_id) != number)
         ]
 
     def close(self, lane: int) -> None:

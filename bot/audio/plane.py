@@ -23,7 +23,7 @@ from bot.core.events import AudioHeard
 from bot.core.segments import Utterance
 from common.audio.pcm import SAMPLE_RATE
 
-REPORT = 1.0
+REPORT_INTERVAL_S = 1.0
 """Seconds between reports of what a track sounds like."""
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
@@ -216,7 +216,7 @@ class AudioPlane:
         """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
         track.samples += len(pcm)
         track.energy += float(np.square(pcm, dtype=np.float64).sum())
-        if now - track.measured_at < REPORT:
+        if now - track.measured_at < REPORT_INTERVAL_S:
             return
         mean = track.energy / track.samples / 32768.0**2
         level = 10 * math.log10(mean) if mean > 0 else float("-inf")

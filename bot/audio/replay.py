@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from common.audio.pcm import SAMPLE_RATE
 
-CAPACITY = 60 * SAMPLE_RATE
+CAPACITY_SAMPLES = 60 * SAMPLE_RATE
 """Samples per lane (60 s, 1.92 MB). When full, the oldest audio is dropped and counted: it becomes a gap."""
 
 
@@ -18,7 +18,7 @@ class Replay:
     """
 
     def __init__(self) -> None:
-        self._audio = np.zeros(SAMPLE_RATE, np.int16)  # grows by doubling up to CAPACITY
+        self._audio = np.zeros(SAMPLE_RATE, np.int16)  # grows by doubling up to CAPACITY_SAMPLES
         self._ends: list[int] = []  # ends of utterances after `start`, ascending
         self.start = 0
         """First sample kept: everything before is decided (or dropped)."""
@@ -28,14 +28,14 @@ class Replay:
         """Samples lost because the buffer was full."""
 
     def append(self, pcm: NDArray[np.int16]) -> None:
-        """Adds int16 samples of shape (n,), n at most `CAPACITY`, to the lane."""
-        overflow = len(self) + len(pcm) - CAPACITY
+        """Adds int16 samples of shape (n,), n at most `CAPACITY_SAMPLES`, to the lane."""
+        overflow = len(self) + len(pcm) - CAPACITY_SAMPLES
         if overflow > 0:
             self.dropped += overflow
             self._forget(self.start + overflow)
         kept = len(self)
         if kept + len(pcm) > len(self._audio):
-            grown = np.zeros(min(max(2 * len(self._audio), kept + len(pcm)), CAPACITY), np.int16)
+            grown = np.zeros(min(max(2 * len(self._audio), kept + len(pcm)), CAPACITY_SAMPLES), np.int16)
             grown[:kept] = self._audio[:kept]
             self._audio = grown
         self._audio[kept : kept + len(pcm)] = pcm

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from common.audio.pcm import SAMPLE_RATE
 
-FIRST_LATE = 0.020
+FIRST_DELAY_S = 0.020
 """Seconds that the first piece of a source is assumed to have been delayed: of 60 ms of jitter, at most 40 remain."""
-TOLERANCE = 0.010
+TOLERANCE_S = 0.010
 """Seconds the placement may be off before it is corrected: jitter of the estimate must not touch the audio."""
-SLEW = 160
+SLEW_SAMPLES = 160
 """A correction inside contiguous audio moves one sample in so many (0.6 %): inaudible, and faster than clocks drift."""
-LEAP = 0.100
+LEAP_S = 0.100
 """Seconds: an error above this is no drift. The sender's clock stopped: the placement jumps. Or the first piece came
 very late: ..."""
-CATCH_UP = 20
+CATCH_UP_SAMPLES = 20
 """... one sample in so many is dropped until the error is small. Placed too late is wrong, lost would be worse."""
-WINDOW = 1.0
+WINDOW_S = 1.0
 """Seconds, and ..."""
 WINDOW_PIECES = 20
 """... pieces over which a minimum of delays is taken, to see that the anchor must move later."""
-FORGET = 30.0
+FORGET_S = 30.0
 """Seconds without audio after which the anchor is taken anew: clocks drift 6 ms in that time."""
 
 
@@ -59,7 +59,7 @@ class Timeline:
             arrival: When the first sample could have been heard, monotonic seconds.
             samples: Length of the piece.
         """
-        known = source == self._source and arrival - self._arrival < FORGET
+        known = source == self._source and arrival - self._arrival < FORGET_S
         self._follow(arrival - position / SAMPLE_RATE, arrival, known)
         ideal = round((self._anchor - self._zero) * SAMPLE_RATE) + position
         start = self._end + self._correction(ideal, position, samples, known)
@@ -70,17 +70,17 @@ class Timeline:
     def _follow(self, anchor: float, arrival: float, known: bool) -> None:
         """Lets one piece's estimate move the anchor: earlier at once, later after two windows agree."""
         if not known:
-            self._anchor = anchor - FIRST_LATE
+            self._anchor = anchor - FIRST_DELAY_S
             self._window, self._low_before = _Window(arrival), None
         self._anchor = min(self._anchor, anchor)
         window = self._window
         window.add(anchor)
-        if arrival - window.since < WINDOW or window.pieces < WINDOW_PIECES:
+        if arrival - window.since < WINDOW_S or window.pieces < WINDOW_PIECES:
             return
         # Two windows that agree: a stall that drains slowly shows falling minima instead.
-        if self._low_before is not None and abs(window.low - self._low_before) < TOLERANCE:
+        if self._low_before is not None and abs(window.low - self._low_before) < TOLERANCE_S:
             later = min(window.low, self._low_before)
-            if later - self._anchor > TOLERANCE / 2:
+            if later - self._anchor > TOLERANCE_S / 2:
                 self._anchor = later
         self._window, self._low_before = _Window(arrival), window.low
 
@@ -90,11 +90,11 @@ class Timeline:
         gap = position - self._position
         if not known or gap > 0:
             return max(error, 0)
-        if error > LEAP * SAMPLE_RATE:
+        if error > LEAP_S * SAMPLE_RATE:
             return error
-        allowed = round(TOLERANCE * SAMPLE_RATE)
+        allowed = round(TOLERANCE_S * SAMPLE_RATE)
         wanted = max(error - allowed, 0) + min(error + allowed, 0)
-        limit = samples // (SLEW if error > -LEAP * SAMPLE_RATE else CATCH_UP)
+        limit = samples // (SLEW_SAMPLES if error > -LEAP_S * SAMPLE_RATE else CATCH_UP_SAMPLES)
         return max(-limit, min(wanted, limit))
 
 

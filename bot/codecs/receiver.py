@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.codecs.rtp import JitterBuffer, JitterStatistics, Ordered
-from common.audio.opus import STEP, OpusDecoder, OpusError, frame_samples, packet_samples
+from common.audio.opus import STEP_SAMPLES, OpusDecoder, OpusError, frame_samples, packet_samples
 
-FILL = 1920
+MAX_FILL_SAMPLES = 1920
 """Samples (120 ms) up to which a hole is filled."""
-CLOCK = 3
+TICKS_PER_SAMPLE = 3
 """Ticks of Opus's 48 kHz RTP clock per sample."""
 
 
@@ -121,12 +121,12 @@ class OpusReceiver:
 
     def _bridge(self, packet: Ordered) -> Iterator[Pcm]:
         """What comes between the last piece and this packet; leaves `_end` at the packet's position."""
-        position = (packet.timestamp - self._origin) // CLOCK
+        position = (packet.timestamp - self._origin) // TICKS_PER_SAMPLE
         gap = position - self._end
         if gap <= 0:  # in order; or the sender's packets overlap, then they are put one behind the other
             return
         lost = packet.sequence_number > self._sequence_number + 1
-        if not lost and gap <= FILL:
+        if not lost and gap <= MAX_FILL_SAMPLES:
             self._silence += gap
             yield self._emit(np.zeros(gap, np.int16))
         elif lost:
@@ -138,19 +138,19 @@ class OpusReceiver:
         """Fills the `gap` samples of lost packets in front of a payload, as far as that is worth it."""
         frame = frame_samples(payload)
         end = self._end + gap
-        if gap <= FILL:
+        if gap <= MAX_FILL_SAMPLES:
             yield from self._conceal(gap - frame)
         if gap >= frame and (pcm := self._decoder.decode_fec(payload, frame)) is not None:
             self._skipped += end - frame - self._end
             self._end = end - frame
             self._restored += frame
             yield self._emit(pcm)
-        elif gap <= FILL:
+        elif gap <= MAX_FILL_SAMPLES:
             yield from self._conceal(end - self._end)
 
     def _conceal(self, samples: int) -> Iterator[Pcm]:
-        if samples >= STEP:
-            pcm = self._decoder.conceal(samples // STEP * STEP)
+        if samples >= STEP_SAMPLES:
+            pcm = self._decoder.conceal(samples // STEP_SAMPLES * STEP_SAMPLES)
             self._concealed += len(pcm)
             yield self._emit(pcm)
 

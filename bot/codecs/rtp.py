@@ -1,7 +1,7 @@
 """RTP (RFC 3550): packets, and a jitter buffer for listeners who need no playout clock.
 
 Speech recognition does not care when a sample is played, only that it comes soon and in order. So packets in order
-leave at once; behind a hole they wait at most `WAIT` for the missing one.
+leave at once; behind a hole they wait at most `REORDER_WAIT_S` for the missing one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-WAIT = 0.060
+REORDER_WAIT_S = 0.060
 """Seconds that a hole is given, from the arrival of the oldest packet behind it."""
-EARLY = 1e-6
+TIMER_SLACK_S = 1e-6
 """Seconds by which a timer may fire early (event loops round to their clock's resolution)."""
-BOUND = 0.200
+MAX_WAITING_S = 0.200
 """Seconds of audio that may wait; with more, the hole is given up at once."""
-MAX_WAITING = 80
+MAX_WAITING_PACKETS = 80
 """Packets that may wait, whatever their timestamps say: 200 ms of the shortest Opus packets."""
-NEAR = 100
+MAX_JUMP_PACKETS = 100
 """Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1)."""
 
 
@@ -115,13 +115,13 @@ class JitterBuffer:
     """
 
     def __init__(self, clock_rate: int = 48_000) -> None:
-        self._bound = int(BOUND * clock_rate)
+        self._bound = int(MAX_WAITING_S * clock_rate)
         self._ssrc: int | None = None
         self._source = 0
         self._next = 0  # sequence number to leave next, not wrapped
         self._timestamp: int | None = None  # of the packet that left last, not wrapped
         self._waiting: dict[int, _Arrived] = {}
-        self._missed: deque[int] = deque(maxlen=NEAR)  # numbers given up
+        self._missed: deque[int] = deque(maxlen=MAX_JUMP_PACKETS)  # numbers given up
         self._stray: _Arrived | None = None
         self._received = self._late = self._duplicates = self._given_up = self._strays = 0
 
@@ -139,7 +139,7 @@ class JitterBuffer:
         if self._ssrc is None:
             return self._follow(packet)
         offset = _signed(packet.sequence_number - self._next, 16)
-        if ssrc != self._ssrc or not -NEAR <= offset <= NEAR:
+        if ssrc != self._ssrc or not -MAX_JUMP_PACKETS <= offset <= MAX_JUMP_PACKETS:
             return self._probe(packet)
         if self._stray is not None:
             self._strays += 1
@@ -153,7 +153,7 @@ class JitterBuffer:
 
     def next_timer(self) -> float | None:
         """When `tick` has something to do, unless a packet comes before; None when nothing waits."""
-        return min(packet.at for packet in self._waiting.values()) + WAIT if self._waiting else None
+        return min(packet.at for packet in self._waiting.values()) + REORDER_WAIT_S if self._waiting else None
 
     def _keep(self, number: int, packet: _Arrived) -> None:
         if number in self._waiting:
@@ -170,7 +170,7 @@ class JitterBuffer:
         ordered = []
         while self._waiting:
             if self._next not in self._waiting:
-                due = min(packet.at for packet in self._waiting.values()) + WAIT - EARLY
+                due = min(packet.at for packet in self._waiting.values()) + REORDER_WAIT_S - TIMER_SLACK_S
                 if now < due and not self._is_full():
                     break
                 first = min(self._waiting)
@@ -182,7 +182,7 @@ class JitterBuffer:
 
     def _is_full(self) -> bool:
         span = self._waiting[max(self._waiting)].timestamp - self._waiting[min(self._waiting)].timestamp
-        return abs(_signed(span, 32)) >= self._bound or len(self._waiting) >= MAX_WAITING
+        return abs(_signed(span, 32)) >= self._bound or len(self._waiting) >= MAX_WAITING_PACKETS
 
     def _leave(self, packet: _Arrived) -> Ordered:
         step = 0 if self._timestamp is None else _signed(packet.timestamp - self._timestamp, 32)

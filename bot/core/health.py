@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bot.core.events import AudioHeard, ReportHealth
 
-DEAF_AFTER = 8.0
+DEAF_TIMEOUT_S = 8.0
 """Seconds without any signal until it is said. Reports come with each second of audio, so 10 s in all are kept."""
 
 SIGNAL_DBFS = -90.0
@@ -80,16 +80,16 @@ class HearingHealth:
     def _complaint(track: _Track, now: float) -> str:
         if track.muted:
             return ""
-        if now - track.packets_at >= DEAF_AFTER:
+        if now - track.packets_at >= DEAF_TIMEOUT_S:
             return "no audio packets"
-        if now - track.signal_at >= DEAF_AFTER:
+        if now - track.signal_at >= DEAF_TIMEOUT_S:
             return "digital silence: nothing but zeros"
         return ""
 
     def next_timer(self) -> float | None:
         """When `check` may have something to say although no event came."""
         due = [
-            moment + DEAF_AFTER
+            moment + DEAF_TIMEOUT_S
             for track in self._tracks.values()
             if not track.muted and not track.reported
             for moment in (min(track.packets_at, track.signal_at),)

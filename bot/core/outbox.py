@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 20_000_000
-MAX_LIVE = 256
+MAX_LIVE_MESSAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class LiveQueue:
     (they are safe in the stream); counted in `dropped`.
     """
 
-    def __init__(self, max_messages: int = MAX_LIVE) -> None:
+    def __init__(self, max_messages: int = MAX_LIVE_MESSAGES) -> None:
         self._messages: dict[str, tuple[str, bool]] = {}
         self._max_messages = max_messages
         self.dropped = 0

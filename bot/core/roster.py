@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.core.events import ParticipantKind
 
-MAX_NAME = 128  # characters; a longer display name is cut
+MAX_NAME_CHARACTERS = 128  # characters; a longer display name is cut
 
 
 def clean_name(name: str) -> str:
@@ -17,10 +17,10 @@ def clean_name(name: str) -> str:
     """
     kept = [
         " " if character.isspace() else character
-        for character in name[: MAX_NAME * 8]
+        for character in name[: MAX_NAME_CHARACTERS * 8]
         if character.isspace() or character in "\u200c\u200d" or unicodedata.category(character)[0] != "C"
     ]
-    return " ".join("".join(kept).split())[:MAX_NAME].strip()
+    return " ".join("".join(kept).split())[:MAX_NAME_CHARACTERS].strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment, Word
 from common.contracts.times import iso_utc
 
-SAMPLE_RATE = 16_000
-OVERLAP = SAMPLE_RATE // 20
+OVERLAP_SAMPLES = SAMPLE_RATE // 20
 """Samples (50 ms) that a new piece may reach back into the last final and still be new: server times are rounded."""
 
 
@@ -76,7 +76,7 @@ class SegmentTracker:
         """
         progress = self._progress.setdefault(utterance.number, _Progress(final_until=utterance.onset))
         text = " ".join(text.split())
-        if not text or end <= progress.final_until or (end + start) // 2 < progress.final_until - OVERLAP:
+        if not text or end <= progress.final_until or (end + start) // 2 < progress.final_until - OVERLAP_SAMPLES:
             return None
         if not completed and text == progress.shown:
             return None

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from common.audio.pcm import SAMPLE_RATE
 
-MAX_PAYLOAD = 1500
+MAX_PAYLOAD_BYTES = 1500
 """Bytes. No network carries a larger packet; nothing larger (or empty) is given to libopus."""
 MAX_SAMPLES = SAMPLE_RATE * 120 // 1000
 """An Opus packet holds at most 120 ms."""
-STEP = SAMPLE_RATE // 400
+STEP_SAMPLES = SAMPLE_RATE // 400
 """Samples of 2.5 ms, the unit of all Opus durations."""
 
 _INVALID_PACKET = -4
@@ -54,12 +54,12 @@ def packet_samples(payload: bytes) -> int:
 
 def frame_samples(payload: bytes) -> int:
     """Length of one frame of a non-empty packet in 16 kHz samples. In-band FEC restores one frame."""
-    return _FRAME_STEPS[payload[0] >> 3] * STEP
+    return _FRAME_STEPS[payload[0] >> 3] * STEP_SAMPLES
 
 
 def has_fec(payload: bytes) -> bool:
     """Whether a packet carries a copy of the frame before it (an LBRR frame, RFC 6716, 4.2.3 and 4.2.4)."""
-    if not 0 < len(payload) <= MAX_PAYLOAD or is_celt_only(payload):
+    if not 0 < len(payload) <= MAX_PAYLOAD_BYTES or is_celt_only(payload):
         return False
     frames, sizes = (ctypes.c_void_p * 48)(), (ctypes.c_int16 * 48)()
     if library().opus_packet_parse(payload, len(payload), None, frames, sizes, None) <= 0 or not sizes[0]:
@@ -151,9 +151,9 @@ class OpusDecoder:
         Raises:
             OpusError: Not an Opus packet. Empty payloads and those over 1,500 bytes never reach libopus.
         """
-        if not 0 < len(payload) <= MAX_PAYLOAD:
+        if not 0 < len(payload) <= MAX_PAYLOAD_BYTES:
             self.refused += 1
-            raise OpusError(f"an Opus payload of {len(payload)} bytes (allowed: 1 to {MAX_PAYLOAD})")
+            raise OpusError(f"an Opus payload of {len(payload)} bytes (allowed: 1 to {MAX_PAYLOAD_BYTES})")
         pcm = self._run(payload, MAX_SAMPLES, fec=0)
         self._after_celt = is_celt_only(payload)
         return pcm
@@ -171,7 +171,7 @@ class OpusDecoder:
         Raises:
             OpusError: As for `decode`.
         """
-        if not 0 < len(payload) <= MAX_PAYLOAD or self._after_celt or not has_fec(payload):
+        if not 0 < len(payload) <= MAX_PAYLOAD_BYTES or self._after_celt or not has_fec(payload):
             return None
         return self._run(payload, samples, fec=1)
 
@@ -217,7 +217,7 @@ class OpusEncoder:
         if not created:
             raise OpusError(f"libopus cannot encode at {rate} Hz (8000, 12000, 16000, 24000 or 48000)")
         self._encoder = ctypes.c_void_p(created)
-        self._out = ctypes.create_string_buffer(MAX_PAYLOAD)
+        self._out = ctypes.create_string_buffer(MAX_PAYLOAD_BYTES)
         values = {"bitrate": bitrate, "fec": int(fec), "loss_percent": loss_percent, "dtx": int(dtx)}
         for name, value in values.items():
             if self._opus.opus_encoder_ctl(self._encoder, _SETTINGS[name], ctypes.c_int32(value)):
@@ -234,7 +234,7 @@ class OpusEncoder:
             OpusError: The length is none of these.
         """
         samples = np.ascontiguousarray(pcm, np.int16)
-        size = self._opus.opus_encode(self._encoder, samples.ctypes.data, len(samples), self._out, MAX_PAYLOAD)
+        size = self._opus.opus_encode(self._encoder, samples.ctypes.data, len(samples), self._out, MAX_PAYLOAD_BYTES)
         if size < 0:
             raise OpusError(f"libopus cannot encode a frame of {len(samples)} samples")
         return self._out.raw[:size]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from common.audio.hysteresis import FRAME_SAMPLES
 
-CONTEXT = 64
+CONTEXT_SAMPLES = 64
 """Samples of the frame before that the model sees in front of each frame."""
 MODEL_FILE = "assets/silero_vad_v6.onnx"
 
@@ -68,7 +68,7 @@ class SileroStream:
         self._session = session
         self._hidden = np.zeros((1, 1, 128), np.float32)
         self._cell = np.zeros((1, 1, 128), np.float32)
-        self._before = np.zeros(CONTEXT, np.float32)
+        self._before = np.zeros(CONTEXT_SAMPLES, np.float32)
 
     def __call__(self, frame: NDArray[np.float32]) -> float:
         """The speech probability of the next frame, float32 of shape (512,)."""
@@ -76,11 +76,11 @@ class SileroStream:
 
     def batch(self, frames: NDArray[np.float32]) -> list[float]:
         """Those of the next frames, float32 of shape (n, 512); the same as one by one."""
-        framed = np.empty((len(frames), CONTEXT + FRAME_SAMPLES), np.float32)
-        framed[0, :CONTEXT] = self._before
-        framed[1:, :CONTEXT] = frames[:-1, -CONTEXT:]
-        framed[:, CONTEXT:] = frames
-        self._before = framed[-1, -CONTEXT:]
+        framed = np.empty((len(frames), CONTEXT_SAMPLES + FRAME_SAMPLES), np.float32)
+        framed[0, :CONTEXT_SAMPLES] = self._before
+        framed[1:, :CONTEXT_SAMPLES] = frames[:-1, -CONTEXT_SAMPLES:]
+        framed[:, CONTEXT_SAMPLES:] = frames
+        self._before = framed[-1, -CONTEXT_SAMPLES:]
         probabilities, self._hidden, self._cell = self._session.run(
             None, {"input": framed, "h": self._hidden, "c": self._cell}
         )

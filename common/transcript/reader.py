@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from common.contracts.keys import SEGMENT_STREAM, live_channel
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redis import FAILURES, SOCKET_TIMEOUT, address, checkpoint, connect, explain, refused
+from common.redis import FAILURES, SOCKET_TIMEOUT_S, address, checkpoint, connect, explain, refused
 from common.transcript.view import Row, TranscriptView
 
 RECENT_ENTRIES = 2_000
@@ -105,7 +105,7 @@ class TranscriptReader:
         """Finals and session marks. Blocks in Redis for half of the socket's timeout at a time."""
         while not (until_end and self.view.ended):
             after: Any = {SEGMENT_STREAM: self._last_id}
-            answer: Any = await client.xread(after, block=int(SOCKET_TIMEOUT * 500), count=PAGE_ENTRIES)
+            answer: Any = await client.xread(after, block=int(SOCKET_TIMEOUT_S * 500), count=PAGE_ENTRIES)
             checkpoint()
             self.problem = ""
             for _, entries in answer:

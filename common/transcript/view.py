@@ -15,9 +15,9 @@ from rich.text import Text
 from common.redact import printable
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
-MOST_ROWS = 5_000
+MAX_ROWS = 5_000
 """Rows kept; beyond it the earliest go."""
-LONGEST_NAME, LONGEST_TEXT = 24, 4_000
+MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS = 24, 4_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,7 +95,7 @@ class TranscriptView:
             self._drop([known])
         self._rows[row.segment_id] = row
         insort(self._ordered, row)
-        if len(self._ordered) > MOST_ROWS:
+        if len(self._ordered) > MAX_ROWS:
             self._drop(self._ordered[:1])
         return row
 
@@ -112,7 +112,7 @@ class TranscriptView:
         """The last rows that fit `width` × `height` cells."""
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="dim")
-        table.add_column(no_wrap=True, max_width=LONGEST_NAME)
+        table.add_column(no_wrap=True, max_width=MAX_NAME_CHARACTERS)
         table.add_column(ratio=1)
         for row in self._last(width, height):
             style = "default" if row.final else "dim italic"
@@ -158,7 +158,7 @@ def _row(segment: Any) -> Row | None:
     return Row(
         start=float(start),
         segment_id=segment_id,
-        speaker=printable(str(segment.get("speaker") or "unknown"), LONGEST_NAME),
-        text=printable(str(segment.get("text") or "").strip(), LONGEST_TEXT),
+        speaker=printable(str(segment.get("speaker") or "unknown"), MAX_NAME_CHARACTERS),
+        text=printable(str(segment.get("text") or "").strip(), MAX_TEXT_CHARACTERS),
         final=segment.get("completed") is True,
     )

@@ -19,7 +19,7 @@ from common.audio.pcm import SAMPLE_RATE as SAMPLE_RATE
 
 MAX_SAMPLE_INDEX = 1 << 53
 """Sample indexes stay exact in every JSON reader."""
-MAX_HISTORY = 100
+MAX_HISTORY_SEGMENTS = 100
 """The most completed segments that a client may have sent again."""
 VAD_OPTIONS = frozenset(
     {"threshold", "neg_threshold", "onset", "offset", "min_speech_duration_ms", "max_speech_duration_s"}
@@ -31,10 +31,10 @@ AUDIO_FORMATS: Mapping[str, np.dtype[Any]] = {
     "int16": np.dtype("<i2"),
     "uint8": np.dtype("u1"),
 }
-MAX_TEXT = 1000
+MAX_TEXT_CHARACTERS = 1000
 """Characters of a text and elements of a list in the first message that are kept: a prompt of a megabyte would be work
 for each pass, and models take about a hundred tokens."""
-LOUDEST_FLOAT = 100.0
+MAX_AMPLITUDE = 100.0
 """Float samples beyond this are not audio (full scale is 1.0), most likely int16 read as float32."""
 Samples = npt.NDArray[np.int16]
 
@@ -206,7 +206,7 @@ def read_samples(frame: bytes, sample_format: np.dtype[Any]) -> Samples:
         raise ProtocolError(f"A frame of {len(frame)} bytes is not a whole number of {sample_format.name} samples.")
     samples = np.frombuffer(frame, sample_format)
     if sample_format.kind == "f":
-        if not (samples.max(initial=0) <= LOUDEST_FLOAT and samples.min(initial=0) >= -LOUDEST_FLOAT):  # NaN is neither
+        if not (samples.max(initial=0) <= MAX_AMPLITUDE and samples.min(initial=0) >= -MAX_AMPLITUDE):  # NaN is neither
             raise ProtocolError("A frame holds NaN, infinity or absurd values: is it int16 sent as float32?")
         scaled = samples * np.float32(32768)
         return np.rint(scaled, out=scaled).clip(-32768, 32767, out=scaled).astype(np.int16)
@@ -297,7 +297,7 @@ def _code(value: object, expected: str = "a language code such as en") -> str:
 
 
 def _codes(value: object) -> frozenset[str]:
-    return frozenset(_code(code) for code in sequence(value)[:MAX_TEXT])
+    return frozenset(_code(code) for code in sequence(value)[:MAX_TEXT_CHARACTERS])
 
 
 def _one_of(*allowed: str) -> Callable[[object], str]:
@@ -333,7 +333,7 @@ def _vad_parameters(value: object) -> Mapping[str, float] | None:
 
 
 def _extensions(value: object) -> frozenset[str]:
-    return frozenset(_start(name) for name in sequence(value)[:MAX_TEXT])
+    return frozenset(_start(name) for name in sequence(value)[:MAX_TEXT_CHARACTERS])
 
 
 def _resume(value: object) -> Resume:
@@ -346,14 +346,14 @@ def _meeting_id(value: object) -> str | int:
 
 
 def _start(value: object) -> str:
-    return text(value)[:MAX_TEXT]
+    return text(value)[:MAX_TEXT_CHARACTERS]
 
 
 def _private(value: object) -> str:
     """Text that must not be quoted: errors are logged."""
     if not isinstance(value, str):
         raise ProtocolError("expected text")
-    return value[:MAX_TEXT]
+    return value[:MAX_TEXT_CHARACTERS]
 
 
 def _wrong(value: object, expected: str) -> NoReturn:
@@ -378,7 +378,7 @@ _STOCK_KEYS: Mapping[str, Callable[[object], Any]] = {
     "task": _one_of("transcribe", "translate"),
     "model": _start,
     "use_vad": flag,
-    "send_last_n_segments": _whole(0, MAX_HISTORY),
+    "send_last_n_segments": _whole(0, MAX_HISTORY_SEGMENTS),
     "no_speech_thresh": _share,
     "clip_audio": flag,
     "same_output_threshold": _whole(0, 1000),

@@ -26,13 +26,14 @@ EXCEPTIONS = {
 
 INWARD: dict[str, tuple[str, ...]] = {
     "common": ("common",),
-    "bot.core": ("common.contracts", "bot.core"),
+    "bot.core": ("common.contracts", "common.audio.pcm", "bot.core"),
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),
-    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.config"),
+    "bot.settings": ("common", "bot.settings"),
+    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.platforms", "bot.config"),
+    "bot.config": ("common", "bot.settings", "bot.platforms", "bot.config"),
     "transcriber.core": ("common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }

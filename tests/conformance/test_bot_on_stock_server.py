@@ -11,9 +11,10 @@ from jiwer import wer
 from numpy.typing import NDArray
 
 from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
-from bot.core.segments import SAMPLE_RATE, SegmentTracker, Utterance
+from bot.core.segments import SegmentTracker, Utterance
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane
+from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SileroModel
 from common.contracts.segments import Segment
 from common.whisperlive.protocol import Handshake, Resume

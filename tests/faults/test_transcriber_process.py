@@ -104,8 +104,8 @@ async def test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SIGSTOP in mid-word, SIGCONT after the bot has given it up: every word once, in order."""
-    monkeypatch.setattr("bot.links.transcriber.lane.KEEPALIVE", 0.5)
-    monkeypatch.setattr("bot.links.transcriber.lane.OPEN_TIMEOUT", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.lane.PING_INTERVAL_S", 0.5)
+    monkeypatch.setattr("bot.links.transcriber.lane.OPEN_TIMEOUT_S", 1.0)
     notes = Finals()
 
     def hello(sample: int) -> Handshake:

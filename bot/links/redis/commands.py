@@ -12,19 +12,19 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from common.redis import FAILURES, SOCKET_TIMEOUT, backoff, checkpoint
+from common.redis import FAILURES, SOCKET_TIMEOUT_S, backoff, checkpoint
 
 log = structlog.get_logger(__name__)
 
-IDLE_SECONDS = 2.0
+IDLE_TIMEOUT_S = 2.0
 """After so much silence the connection is tested; a broken one is noticed within twice that."""
-MAX_COMMAND = 64 * 1024
+MAX_COMMAND_CHARACTERS = 64 * 1024
 """Characters of one command; longer ones are ignored."""
 
 
 def parse_command(message: object) -> tuple[str, dict[str, Any]] | str:
     """`(action, arguments)` of a `{"action": …, …}` message, or why it is none."""
-    if not isinstance(message, str) or len(message) > MAX_COMMAND:
+    if not isinstance(message, str) or len(message) > MAX_COMMAND_CHARACTERS:
         return "not a text of reasonable length"
     try:
         value = json.loads(message)
@@ -55,7 +55,7 @@ class CommandListener:
         checkpoint()
         confirmed = 0
         while confirmed < len(self._channels):
-            message = await self._pubsub.get_message(timeout=SOCKET_TIMEOUT)
+            message = await self._pubsub.get_message(timeout=SOCKET_TIMEOUT_S)
             if message is None:
                 raise errors.TimeoutError("no confirmation of the subscription")
             confirmed += message["type"] == "subscribe"
@@ -81,13 +81,13 @@ class CommandListener:
                 tries = 0
 
     async def _listen(self) -> None:
-        """Handles one message, or tests the connection after `IDLE_SECONDS` without any."""
+        """Handles one message, or tests the connection after `IDLE_TIMEOUT_S` without any."""
         assert self._pubsub is not None
-        message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
+        message = await self._pubsub.get_message(timeout=IDLE_TIMEOUT_S)
         if message is None:
             await self._pubsub.ping()
             checkpoint()
-            message = await self._pubsub.get_message(timeout=IDLE_SECONDS)
+            message = await self._pubsub.get_message(timeout=IDLE_TIMEOUT_S)
             if message is None:
                 raise errors.TimeoutError("the subscription does not answer")
         self._handle(message)

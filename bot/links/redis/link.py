@@ -17,7 +17,7 @@ import structlog
 
 from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis.commands import CommandListener
-from bot.links.redis.lock import RENEW_SECONDS, Lock
+from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from common.contracts import keys
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -25,13 +25,13 @@ from common.redis import FAILURES, address, backoff, checkpoint, connect, explai
 
 log = structlog.get_logger(__name__)
 
-OPEN_SECONDS = 8.0
+OPEN_TIMEOUT_S = 8.0
 """Redis must be reachable within so long at the start."""
-CLOSE_SECONDS = 2.0
-HEARTBEAT_SECONDS, HEARTBEAT_TTL = 10.0, 30
-KEEP_SECONDS = 24 * 3600
+CLOSE_TIMEOUT_S = 2.0
+HEARTBEAT_INTERVAL_S, HEARTBEAT_TTL_S = 10.0, 30
+KEEP_S = 24 * 3600
 """How long sequence keys and the status stream outlive the bot."""
-STATUS_MAXLEN = 1_000
+STATUS_STREAM_ENTRIES = 1_000
 BATCH_ENTRIES, BATCH_BYTES = 100, 256_000
 """What one call of the script carries at most."""
 
@@ -106,7 +106,9 @@ class RedisLink:
         channels = keys.command_channels(connection_id, meeting_id)
         self._listener = CommandListener(channels, on_command)
         self._segments = _Stream(keys.SEGMENT_STREAM, keys.segment_sequence(connection_id), 0)
-        self._status = _Stream(keys.status_stream(connection_id), keys.status_sequence(connection_id), STATUS_MAXLEN)
+        self._status = _Stream(
+            keys.status_stream(connection_id), keys.status_sequence(connection_id), STATUS_STREAM_ENTRIES
+        )
         self._live = LiveQueue()
         self._live_waiting = asyncio.Event()
         self.durable = False
@@ -118,13 +120,13 @@ class RedisLink:
         """Reaches Redis, takes the lock, subscribes to commands and continues the stored numbering.
 
         Raises:
-            EarshotError: REDIS_UNREACHABLE within `OPEN_SECONDS`; DUPLICATE_BOT when another bot holds the lock.
+            EarshotError: REDIS_UNREACHABLE within `OPEN_TIMEOUT_S`; DUPLICATE_BOT when another bot holds the lock.
         """
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
-            await self._within(OPEN_SECONDS, self._probe)
-            await self._within(2 * OPEN_SECONDS, lambda: self._lock.acquire(self._client))
-            await self._within(OPEN_SECONDS, self._prepare)
+            await self._within(OPEN_TIMEOUT_S, self._probe)
+            await self._within(2 * OPEN_TIMEOUT_S, lambda: self._lock.acquire(self._client))
+            await self._within(OPEN_TIMEOUT_S, self._prepare)
             undo.pop_all()
         if not self.durable:
             log.warning(
@@ -182,7 +184,7 @@ class RedisLink:
             pass
         return sum(len(stream.outbox) for stream in streams)
 
-    async def close(self, timeout: float = CLOSE_SECONDS) -> None:
+    async def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
         """Releases the lock, takes the heartbeat away, closes every connection; within `timeout` seconds, no errors."""
         try:
             async with asyncio.timeout(timeout):
@@ -237,8 +239,8 @@ class RedisLink:
             group.create_task(self._drain(self._segments), name="redis-segments")
             group.create_task(self._drain(self._status), name="redis-status")
             group.create_task(self._send_live(), name="redis-live")
-            group.create_task(self._repeat(RENEW_SECONDS, self._renew), name="redis-lock")
-            group.create_task(self._repeat(HEARTBEAT_SECONDS, self._beat), name="redis-heartbeat")
+            group.create_task(self._repeat(RENEW_INTERVAL_S, self._renew), name="redis-lock")
+            group.create_task(self._repeat(HEARTBEAT_INTERVAL_S, self._beat), name="redis-heartbeat")
             group.create_task(self._listener.run(self._client, self._random), name="redis-commands")
 
     async def _drain(self, stream: _Stream) -> None:
@@ -264,7 +266,7 @@ class RedisLink:
         """Sends a batch; returns the sequence number up to which Redis has everything."""
         entries = [part for entry in batch for part in (entry.sequence, entry.payload)]
         return int(
-            await self._client.eval(_PUBLISH, 2, stream.key, stream.sequence_key, KEEP_SECONDS, stream.maxlen, *entries)
+            await self._client.eval(_PUBLISH, 2, stream.key, stream.sequence_key, KEEP_S, stream.maxlen, *entries)
         )
 
     async def _send_live(self) -> None:
@@ -304,9 +306,9 @@ class RedisLink:
     async def _beat(self) -> None:
         """Says that we live, and keeps what expires after our end from expiring before it."""
         async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._heartbeat_key, json.dumps({**self._about, "at": time.time()}), ex=HEARTBEAT_TTL)
+            pipeline.set(self._heartbeat_key, json.dumps({**self._about, "at": time.time()}), ex=HEARTBEAT_TTL_S)
             for key in (self._segments.sequence_key, self._status.sequence_key, self._status.key):
-                pipeline.expire(key, KEEP_SECONDS)
+                pipeline.expire(key, KEEP_S)
             await pipeline.execute()
 
     def _changed(self, up: bool, detail: str) -> None:

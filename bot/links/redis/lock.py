@@ -12,8 +12,8 @@ from common.errors import EarshotError
 from common.redis import checkpoint
 
 LOCK_TTL_MS = 9_000
-RENEW_SECONDS = 3.0
-WATCH_SECONDS = 0.25
+RENEW_INTERVAL_S = 3.0
+WATCH_INTERVAL_S = 0.25
 """How often a bot that finds the lock taken looks whether its holder is still alive."""
 
 _TAKE = """
@@ -47,12 +47,12 @@ class Lock:
         """Waits out a dead holder's claim (a crashed bot that was started again) and gives way to a live one.
 
         Raises:
-            EarshotError: DUPLICATE_BOT when the holder renews it, within `RENEW_SECONDS` and a little.
+            EarshotError: DUPLICATE_BOT when the holder renews it, within `RENEW_INTERVAL_S` and a little.
         """
         left = await self.take(client)
         while left is not None:
             checkpoint()
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(WATCH_INTERVAL_S)
             before, left = left, await self.take(client)
             if left is not None and left > before:
                 raise self.taken()

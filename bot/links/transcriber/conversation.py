@@ -33,15 +33,15 @@ from common.whisperlive.protocol import (
 
 EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language"})
 """With `segment_id` a server sends each segment once; the id itself is not needed here: ours is made at the onset."""
-FRAME = SAMPLE_RATE // 10
+MESSAGE_SAMPLES = SAMPLE_RATE // 10
 """Samples in one message: 100 ms."""
-STOCK_SILENCE = 3 * SAMPLE_RATE
+STOCK_SILENCE_SAMPLES = 3 * SAMPLE_RATE
 """Samples of silence after which a stock server has made up its mind about an utterance."""
-STOCK_TAIL = SAMPLE_RATE // 2
+STOCK_TAIL_SAMPLES = SAMPLE_RATE // 2
 """A completed segment that ends this close (samples) to the end of the utterance decides all of it."""
-STOCK_PATIENCE = 6.0
+STOCK_DECISION_TIMEOUT_S = 6.0
 """Seconds after the silence, or after the last partial, until an utterance without a final counts as decided."""
-STOCK_STEP = 0.1
+STOCK_OVERLAP_S = 0.1
 """Seconds by which a partial may reach back into the one before that the server has left behind."""
 
 
@@ -105,7 +105,7 @@ class Conversation:
     def next_message(self, now: float) -> tuple[str | bytes, int] | None:
         """The next message and the samples it holds (an end of utterance holds none); None: all is sent."""
         if self._silence:
-            count = min(self._silence, FRAME)
+            count = min(self._silence, MESSAGE_SAMPLES)
             self._silence -= count
             self._clock.note(count, self._cursor, self._cursor)
             if not self._silence:
@@ -114,7 +114,7 @@ class Conversation:
         self._cursor = max(self._cursor, self._replay.start)  # what was dropped meanwhile is not there to be sent
         if self._replay.ends_at(self._cursor) and self._cursor not in self._ends:
             return self._tell_end(now)
-        pcm = self._replay.read(self._cursor, FRAME)
+        pcm = self._replay.read(self._cursor, MESSAGE_SAMPLES)
         if len(pcm):
             self._clock.note(len(pcm), self._cursor, None)
             self._cursor += len(pcm)
@@ -141,7 +141,7 @@ class Conversation:
             return
         if self._partial_came:
             self._partial_came, self._told_at = False, now
-        if now - self._told_at >= STOCK_PATIENCE:
+        if now - self._told_at >= STOCK_DECISION_TIMEOUT_S:
             yield from self._complete_partial()
             if self._ends:
                 yield from self._decide(self._ends[-1])
@@ -151,7 +151,7 @@ class Conversation:
         self._told_at = now
         if "utterance" in self._protocol.granted:
             return self._protocol.end_utterance(self._protocol.sent_until), 0
-        self._silence = STOCK_SILENCE
+        self._silence = STOCK_SILENCE_SAMPLES
         return self.next_message(now)
 
     def _texts(self, segments: Sequence[WireSegment]) -> Iterator[LaneText]:
@@ -180,7 +180,7 @@ class Conversation:
     def _follow(self, partial: LaneText) -> Iterator[LaneNews]:
         """Keeps the last partial in mind; completes the one before if the server has moved on without doing so."""
         before = self._partial
-        if before and partial.wire.start >= before.wire.end - STOCK_STEP:
+        if before and partial.wire.start >= before.wire.end - STOCK_OVERLAP_S:
             yield from self._complete_partial()
         same = before is not None and before.wire.text.strip() == partial.wire.text.strip()
         self._partial, self._seen = partial, self._seen + 1 if same else 1
@@ -196,7 +196,7 @@ class Conversation:
 
     def _decide_up_to(self, sample: int, following: WireSegment | None) -> Iterator[LaneDecided]:
         """Everything before a completed segment's end; all of the utterance if that ends there with nothing left."""
-        end = next((end for end in self._ends if end - STOCK_TAIL <= sample <= end), None)
+        end = next((end for end in self._ends if end - STOCK_TAIL_SAMPLES <= sample <= end), None)
         left = next(self._texts([following]), None) if following else None
         yield from self._decide(sample if end is None or (left and left.middle < end) else end)
 

@@ -32,13 +32,13 @@ from common.whisperlive.protocol import (
     Warned,
 )
 
-OPEN_TIMEOUT = 3.0  # seconds to connect
-READY_TIMEOUT = 5.0  # seconds from the handshake to ready
-KEEPALIVE = 5.0  # seconds between pings, and until a missing pong counts as a break
-CATCH_UP = 4  # × real time, the most a server reads
-BURST = 1.0  # seconds of audio that go out at once
-PROBE_SECONDS, PROBE_PAUSE = 8.0, 0.25
-FIRST_BACKOFF, LAST_BACKOFF = 0.1, 2.0  # seconds
+OPEN_TIMEOUT_S = 3.0  # seconds to connect
+READY_TIMEOUT_S = 5.0  # seconds from the handshake to ready
+PING_INTERVAL_S = 5.0  # seconds between pings, and until a missing pong counts as a break
+CATCH_UP_RATIO = 4  # × real time, the most a server reads
+BURST_S = 1.0  # seconds of audio that go out at once
+PROBE_TIMEOUT_S, PROBE_PAUSE_S = 8.0, 0.25
+MIN_BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +62,12 @@ class _Broken(Exception):
 
 @dataclass(slots=True)
 class _Pace:
-    """At most `CATCH_UP` × real time with bursts of one second: a replay must not drown other lanes."""
+    """At most `CATCH_UP_RATIO` × real time with bursts of one second: a replay must not drown other lanes."""
 
     free_at: float = field(default=0.0)
 
     def delay(self, samples: int, now: float) -> float:
-        self.free_at = max(self.free_at, now - BURST / CATCH_UP) + samples / SAMPLE_RATE / CATCH_UP
+        self.free_at = max(self.free_at, now - BURST_S / CATCH_UP_RATIO) + samples / SAMPLE_RATE / CATCH_UP_RATIO
         return self.free_at - now
 
 
@@ -90,10 +90,10 @@ async def dial(url: str, key: str | None = None) -> ClientConnection:
         additional_headers={"Authorization": f"Bearer {key}"} if key else None,
         proxy=None,
         compression=None,
-        open_timeout=OPEN_TIMEOUT,
+        open_timeout=OPEN_TIMEOUT_S,
         close_timeout=1,
-        ping_interval=KEEPALIVE,
-        ping_timeout=KEEPALIVE,
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PING_INTERVAL_S,
         max_size=MAX_MESSAGE_BYTES,
     )
 
@@ -108,7 +108,7 @@ async def greet(socket: ClientConnection, session: Conversation) -> None:
         TimeoutError: no ready within 5 s.
     """
     await socket.send(session.hello())
-    async with asyncio.timeout(READY_TIMEOUT):
+    async with asyncio.timeout(READY_TIMEOUT_S):
         while not session.ready:
             for news in session.receive(await socket.recv()):
                 _raise_if_over(news)
@@ -137,7 +137,7 @@ def _raise_if_over(news: object) -> None:
 async def probe(urls: tuple[str, ...], handshake: Handshake, key: str | None = None) -> str:
     """Finds a transcriber that takes audio, in the order given, and hangs up again. Returns its URL.
 
-    One that is still starting (loading its model) or full has `PROBE_SECONDS`; one that says no is not asked again.
+    One that is still starting (loading its model) or full has `PROBE_TIMEOUT_S`; one that says no is not asked again.
 
     Raises:
         EarshotError: TRANSCRIBER_REFUSED or TRANSCRIBER_UNREACHABLE, naming each URL and what went wrong there.
@@ -145,7 +145,7 @@ async def probe(urls: tuple[str, ...], handshake: Handshake, key: str | None = N
     problems: dict[str, str] = {}
     refused: set[str] = set()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
             while len(refused) < len(urls):
                 for url in (url for url in urls if url not in refused):
                     problems.setdefault(url, "no answer in time")
@@ -160,7 +160,7 @@ async def probe(urls: tuple[str, ...], handshake: Handshake, key: str | None = N
                         problems[url] = _why(error)
                         if _is_final(error):
                             refused.add(url)
-                await asyncio.sleep(PROBE_PAUSE)
+                await asyncio.sleep(PROBE_PAUSE_S)
     listed = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
     code = SubCode.TRANSCRIBER_REFUSED if len(refused) == len(urls) else SubCode.TRANSCRIBER_UNREACHABLE
     raise EarshotError(
@@ -221,7 +221,7 @@ class Lane:
         urls: tuple[str, ...],
         handshake: Callable[[int], Handshake],
         listener: LaneListener,
-        last_backoff: float = LAST_BACKOFF,
+        last_backoff: float = MAX_BACKOFF_S,
         key: str | None = None,
     ) -> None:
         self.number = number
@@ -286,7 +286,7 @@ class Lane:
                 attempt += 1
                 if attempt % len(self._urls) == 0:  # each of them failed: wait before the next round, with full jitter
                     rounds = attempt // len(self._urls)
-                    await asyncio.sleep(random.uniform(0, min(FIRST_BACKOFF * 2**rounds, self._last_backoff)))
+                    await asyncio.sleep(random.uniform(0, min(MIN_BACKOFF_S * 2**rounds, self._last_backoff)))
 
     async def _wait_for_audio(self) -> None:
         self._fresh.clear()

@@ -19,7 +19,7 @@ from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
 from common.webrtc import Peer, is_loopback
-from rehearsal.peer import TrackSender
+from rehearsal.webrtc.peer import TrackSender
 
 FRAME = 960
 
@@ -215,7 +215,7 @@ async def test_says_once_that_the_other_side_is_gone() -> None:
 
 async def test_says_when_no_connection_comes_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers the connectivity checks: `lost` after the deadline."""
-    monkeypatch.setattr(connections, "CONNECT_WITHIN", 0.3)
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT_S", 0.3)
     async with pair() as both:
         offer = await both.sender.peer.offer()
         await both.receiver.answer(offer)  # the answer never arrives

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from common.logging import BURST_LINES, LONGEST_VALUE, LibraryHandler, Sparing, configure_logging
+from common.logging import BURST_LINES, MAX_VALUE_CHARACTERS, LibraryHandler, Sparing, configure_logging
 
 CANARY = "canary-secret-1234"
 SPOKEN = "spoken-canary-words"
@@ -47,7 +47,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     log.info(
         "objects", secret=SecretStr(CANARY), bytes=CANARY.encode(), very_deep={"a": {"b": {"c": {"d": {"e": CANARY}}}}}
     )
-    log.info("long", value="x" * (LONGEST_VALUE - 5) + CANARY)
+    log.info("long", value="x" * (MAX_VALUE_CHARACTERS - 5) + CANARY)
     log.info(key, **{CANARY: 1})
     try:
         raise ValueError(f"bad token {CANARY}")
@@ -69,8 +69,8 @@ def test_each_event_is_one_line_whatever_a_name_holds(output: io.StringIO) -> No
     (event,) = events(output)
     name = event["name"]
     assert isinstance(name, str)
-    assert len(name) <= LONGEST_VALUE + 1
-    assert len(output.getvalue()) < 2 * LONGEST_VALUE
+    assert len(name) <= MAX_VALUE_CHARACTERS + 1
+    assert len(output.getvalue()) < 2 * MAX_VALUE_CHARACTERS
     assert not {"\r", "\n", "\x1b", "\x00", "\u202e"} & set(name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.audio.lanes import IDLE_CLOSE, Lanes
+from bot.audio.lanes import IDLE_TIMEOUT_S, Lanes
 
 
 def test_a_track_keeps_its_lane_and_others_get_their_own() -> None:
@@ -21,10 +21,10 @@ def test_idle_lanes_are_closed_and_not_reused() -> None:
     lanes.seat("a", 0)
     lanes.seat("b", 0)
     lanes.rest(1, 5)
-    assert lanes.idle(5 + IDLE_CLOSE - 0.1) == []
-    assert lanes.idle(5 + IDLE_CLOSE) == [1]
+    assert lanes.idle(5 + IDLE_TIMEOUT_S - 0.1) == []
+    assert lanes.idle(5 + IDLE_TIMEOUT_S) == [1]
     lanes.close(1)
-    assert lanes.idle(5 + IDLE_CLOSE) == []
+    assert lanes.idle(5 + IDLE_TIMEOUT_S) == []
     assert lanes.seat("a", 100) == 3
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bot.audio.lanes import IDLE_CLOSE
+from bot.audio.lanes import IDLE_TIMEOUT_S
 from bot.audio.plane import AudioPlane, LaneAudio, LaneEnd, LaneOrder
 from bot.core.events import AudioHeard
 from common.audio.pcm import SAMPLE_RATE
@@ -143,7 +143,7 @@ def test_idle_lanes_close_once_everything_is_decided() -> None:
     """A lane with an open question stays; after the decision and a minute it goes, and text for it is nobody's."""
     room = Room()
     room.utter("t1", 10, 1)
-    late = ZERO + 12 + IDLE_CLOSE
+    late = ZERO + 12 + IDLE_TIMEOUT_S
     assert room.hearing.idle_lanes(late) == []
     room.hearing.decided(1, room.sent(1))
     assert room.hearing.idle_lanes(ZERO + 13) == []

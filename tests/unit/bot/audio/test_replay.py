@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.audio.replay import CAPACITY, Replay
+from bot.audio.replay import CAPACITY_SAMPLES, Replay
 
 
 def ramp(start: int, length: int) -> NDArray[np.int16]:
@@ -25,7 +25,7 @@ def test_what_is_kept_is_what_was_appended(steps: list[tuple[int, bool, float]])
             replay.mark_end()
             ends.add(replay.end)
         replay.decided(replay.start + int(len(replay) * share))
-        assert len(replay) <= CAPACITY
+        assert len(replay) <= CAPACITY_SAMPLES
         position, parts = replay.start, []
         while position < replay.end:
             part = replay.read(position, 16000)
@@ -41,7 +41,7 @@ def test_a_full_buffer_drops_the_oldest_and_counts_it() -> None:
     replay = Replay()
     for second in range(61):
         replay.append(ramp(second * 16000, 16000))
-    assert (replay.start, len(replay), replay.dropped) == (16000, CAPACITY, 16000)
+    assert (replay.start, len(replay), replay.dropped) == (16000, CAPACITY_SAMPLES, 16000)
     assert replay.read(16000, 4).tolist() == ramp(16000, 4).tolist()
 
 

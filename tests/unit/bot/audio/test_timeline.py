@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.audio.timeline import CATCH_UP, FORGET, SLEW, Timeline
+from bot.audio.timeline import CATCH_UP_SAMPLES, FORGET_S, SLEW_SAMPLES, Timeline
 
 RATE = 16_000
 ZERO = 5000.0
@@ -78,7 +78,7 @@ def test_jitter_and_drift(samples: int, seed: int, ppm: float, jitter: float) ->
     track = Track(ppm, samples)
     errors = list(track.run(400, jitter, seed))
     assert max(map(abs, errors)) <= 0.0402
-    assert track.overlap() <= samples // SLEW
+    assert track.overlap() <= samples // SLEW_SAMPLES
 
 
 @pytest.mark.parametrize("ppm", [-200, 200])
@@ -88,7 +88,7 @@ def test_ten_minutes_of_drift(ppm: int) -> None:
     errors = list(track.run(10_000, 0.03, 7))
     assert max(map(abs, errors)) <= 0.0402
     moves = [start - end for start, end in zip(track.starts[1:], track.ends[1:-1], strict=True)]
-    assert max(map(abs, moves)) <= 960 // SLEW
+    assert max(map(abs, moves)) <= 960 // SLEW_SAMPLES
 
 
 @given(
@@ -105,7 +105,7 @@ def test_pauses_and_new_clocks(parts: list[tuple[int, int, bool]], seed: int, pp
         if is_new:
             track.source += 1
             track.position = 99 * n
-    assert track.overlap() <= 320 // SLEW
+    assert track.overlap() <= 320 // SLEW_SAMPLES
 
 
 def test_a_stall_and_its_burst_do_not_move_the_clock() -> None:
@@ -144,14 +144,14 @@ def test_a_very_late_first_piece_is_caught_up_with() -> None:
     errors = [track.piece(max(resumes - track.time, 0)) for _ in range(2000)]
     assert errors[0] > 0.5
     assert max(map(abs, errors[1400:])) <= 0.0105
-    assert track.overlap() == 320 // CATCH_UP
+    assert track.overlap() == 320 // CATCH_UP_SAMPLES
 
 
 def test_after_long_silence_the_clock_is_taken_anew() -> None:
     """More than 30 s without a piece: the old anchor is worth nothing."""
     track = Track()
     list(track.run(200))
-    track.time += FORGET + 1
+    track.time += FORGET_S + 1
     assert track.piece() == pytest.approx(-0.020, abs=1e-4)
 
 

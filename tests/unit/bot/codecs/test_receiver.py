@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.codecs.receiver import FILL, OpusReceiver, Pcm
+from bot.codecs.receiver import MAX_FILL_SAMPLES, OpusReceiver, Pcm
 from common.audio.opus import OpusEncoder, has_fec
 from tests.support.audio.sounds import voice
 
@@ -51,7 +51,7 @@ def check(pieces: list[Pcm]) -> None:
     """Positions only grow within a source; every piece is audio of at most 120 ms."""
     for piece in pieces:
         assert piece.pcm.dtype == np.int16
-        assert 0 < len(piece.pcm) <= FILL
+        assert 0 < len(piece.pcm) <= MAX_FILL_SAMPLES
     for before, after in itertools.pairwise(pieces):
         if after.source == before.source:
             assert after.position >= before.position + len(before.pcm)
@@ -129,11 +129,11 @@ def test_short_pause_in_sending_is_silence() -> None:
     """A timestamp jump without a sequence gap, up to 120 ms: zeros of the same length."""
     sender = Sender()
     sender.send(0)
-    sender.jump = FILL
+    sender.jump = MAX_FILL_SAMPLES
     silence, piece = sender.send(1)
     assert not silence.pcm.any()
-    assert (silence.position, len(silence.pcm), piece.position) == (320, FILL, 320 + FILL)
-    assert sender.receiver.statistics.silence == FILL
+    assert (silence.position, len(silence.pcm), piece.position) == (320, MAX_FILL_SAMPLES, 320 + MAX_FILL_SAMPLES)
+    assert sender.receiver.statistics.silence == MAX_FILL_SAMPLES
 
 
 def test_long_pause_in_sending_is_a_jump() -> None:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.codecs.rtp import BOUND, MAX_WAITING, WAIT, JitterBuffer, Ordered, RtpError, RtpPacket, parse_rtp
+from bot.codecs.rtp import (
+    MAX_WAITING_PACKETS,
+    MAX_WAITING_S,
+    REORDER_WAIT_S,
+    JitterBuffer,
+    Ordered,
+    RtpError,
+    RtpPacket,
+    parse_rtp,
+)
 
 
 def rtp(
@@ -125,9 +134,9 @@ class TestOrder:
         wire.push(0, 1.0)
         wire.push(2, 1.04)
         wire.push(3, 1.06)
-        assert wire.buffer.next_timer() == 1.04 + WAIT
-        assert wire.tick(1.04 + WAIT - 0.001) == []
-        assert wire.tick(1.04 + WAIT) == [2, 3]
+        assert wire.buffer.next_timer() == 1.04 + REORDER_WAIT_S
+        assert wire.tick(1.04 + REORDER_WAIT_S - 0.001) == []
+        assert wire.tick(1.04 + REORDER_WAIT_S) == [2, 3]
         assert wire.push(1, 1.2) == []
         assert wire.push(1, 1.2) == []
         statistics = wire.buffer.statistics
@@ -147,9 +156,9 @@ class TestOrder:
         wire.push(0, 1.0)
         wire.push(2, 1.02)
         wire.push(4, 1.05)
-        assert wire.tick(1.02 + WAIT) == [2]
-        assert wire.buffer.next_timer() == 1.05 + WAIT
-        assert wire.tick(1.05 + WAIT) == [4]
+        assert wire.tick(1.02 + REORDER_WAIT_S) == [2]
+        assert wire.buffer.next_timer() == 1.05 + REORDER_WAIT_S
+        assert wire.tick(1.05 + REORDER_WAIT_S) == [4]
 
     def test_duplicates(self) -> None:
         """Of a packet that left, and of one that waits."""
@@ -162,7 +171,7 @@ class TestOrder:
         wire = Wire()
         wire.push(0, 1.0)
         left = [wire.push(i, 1.0) for i in range(2, 20)]
-        full = int(BOUND / 0.02)
+        full = int(MAX_WAITING_S / 0.02)
         assert left[:full] == [[]] * full
         assert left[full] == list(range(2, full + 3))
 
@@ -171,8 +180,8 @@ class TestOrder:
         buffer = JitterBuffer()
         buffer.push(0, 0, 1, b"", 0.0)
         waited = [buffer.push(i, 5, 1, b"", 0.0) for i in range(2, 100)]
-        assert len(waited[MAX_WAITING - 1]) == MAX_WAITING
-        assert not any(waited[: MAX_WAITING - 1])
+        assert len(waited[MAX_WAITING_PACKETS - 1]) == MAX_WAITING_PACKETS
+        assert not any(waited[: MAX_WAITING_PACKETS - 1])
 
     @given(st.permutations(range(30)), st.sets(st.integers(1, 29)))
     def test_any_order_comes_out_sorted(self, order: list[int], lost: set[int]) -> None:
@@ -184,7 +193,7 @@ class TestOrder:
             now += 0.005
             if index and index not in lost:
                 left += wire.push(index, now)
-        left += wire.tick(now + WAIT)
+        left += wire.tick(now + REORDER_WAIT_S)
         assert left == sorted(set(left))
         statistics = wire.buffer.statistics
         assert statistics.received == len(left) + statistics.late + statistics.duplicates

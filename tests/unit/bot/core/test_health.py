@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import AudioHeard
-from bot.core.health import DEAF_AFTER, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, HearingHealth
 
 ZEROS = float("-inf")
 
@@ -19,10 +19,10 @@ def test_a_silent_track_is_said_within_ten_seconds() -> None:
     """No packets at all: the track and, being the only one, the room are reported once."""
     health = HearingHealth()
     health.opened("t", 0)
-    assert health.next_timer() == DEAF_AFTER <= 10
-    assert subjects(health, DEAF_AFTER - 0.1) == {}
-    assert subjects(health, DEAF_AFTER) == {"track:t": False, "room": False}
-    assert subjects(health, DEAF_AFTER + 1) == {}
+    assert health.next_timer() == DEAF_TIMEOUT_S <= 10
+    assert subjects(health, DEAF_TIMEOUT_S - 0.1) == {}
+    assert subjects(health, DEAF_TIMEOUT_S) == {"track:t": False, "room": False}
+    assert subjects(health, DEAF_TIMEOUT_S + 1) == {}
     assert health.next_timer() is None
 
 
@@ -57,7 +57,7 @@ def test_muted_and_closed_tracks_owe_nothing() -> None:
     assert health.next_timer() is None
     assert subjects(health, 100) == {}
     health.muted("t", False, 100)
-    assert health.next_timer() == 100 + DEAF_AFTER
+    assert health.next_timer() == 100 + DEAF_TIMEOUT_S
     health.restart(104)
     assert subjects(health, 108) == {}
     health.closed("t")

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.events import ParticipantKind
-from bot.core.roster import MAX_NAME, Roster, clean_name
+from bot.core.roster import MAX_NAME_CHARACTERS, Roster, clean_name
 
 
 @given(st.text())
 def test_clean_names_are_one_harmless_line(name: str) -> None:
     """No display name can break a line, hide text or grow without bound."""
     cleaned = clean_name(name)
-    assert len(cleaned) <= MAX_NAME
+    assert len(cleaned) <= MAX_NAME_CHARACTERS
     assert cleaned == cleaned.strip()
     assert not set(cleaned) & set("\r\n\t\x1b\x00\u202e\u2066\ufeff")
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.segments import SAMPLE_RATE, SegmentTracker, Utterance
+from bot.core.segments import SegmentTracker, Utterance
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment, Word
 
 ZERO = 1_800_000_000.0

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.audio import opus
-from common.audio.opus import MAX_PAYLOAD, OpusDecoder, OpusEncoder, OpusError, frame_samples, has_fec, packet_samples
+from common.audio.opus import (
+    MAX_PAYLOAD_BYTES,
+    OpusDecoder,
+    OpusEncoder,
+    OpusError,
+    frame_samples,
+    has_fec,
+    packet_samples,
+)
 from tests.support.audio.sounds import voice
 
 
@@ -114,7 +122,7 @@ class TestFec:
         decoder, celt = OpusDecoder(), OpusEncoder(application="lowdelay").encode(voice(0.02))
         with_copy = next(p for p in packets() if has_fec(p))
         assert decoder.decode_fec(b"", 320) is None
-        assert decoder.decode_fec(with_copy + bytes(MAX_PAYLOAD), 320) is None
+        assert decoder.decode_fec(with_copy + bytes(MAX_PAYLOAD_BYTES), 320) is None
         assert decoder.decode_fec(celt, 320) is None
         assert decoder.decode_fec(with_copy, 320) is not None
         decoder.decode(celt)
@@ -129,7 +137,7 @@ class TestDecoder:
         match = [np.corrcoef(pcm[delay:], sound[: len(pcm) - delay])[0, 1] for delay in range(200)]
         assert max(match) > 0.8
 
-    @pytest.mark.parametrize("size", [0, MAX_PAYLOAD + 1])
+    @pytest.mark.parametrize("size", [0, MAX_PAYLOAD_BYTES + 1])
     def test_refused_sizes_do_not_reach_libopus(self, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         """Empty and oversized payloads are counted and stop here."""
         decoder = OpusDecoder()

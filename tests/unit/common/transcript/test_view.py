@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from common.transcript.view import MOST_ROWS, TranscriptView, colour_of
+from common.transcript.view import MAX_ROWS, TranscriptView, colour_of
 
 
 def segment(segment_id: str, start: float, text: str, *, final: bool, speaker: str = "Ana") -> dict[str, Any]:
@@ -120,9 +120,9 @@ def test_partials_are_marked_without_colours_too() -> None:
 def test_rows_are_bounded() -> None:
     """A meeting of days does not eat the terminal's memory."""
     view = TranscriptView(7)
-    for index in range(MOST_ROWS + 10):
+    for index in range(MAX_ROWS + 10):
         view.apply(stored(segment(f"s{index}", index, "x", final=True)))
-    assert len(view.rows()) == MOST_ROWS
+    assert len(view.rows()) == MAX_ROWS
     assert view.rows()[0].segment_id == "s10"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.whisperlive.messages import (
     AUDIO_FORMATS,
-    MAX_TEXT,
+    MAX_TEXT_CHARACTERS,
     Handshake,
     ProtocolError,
     Resume,
@@ -244,14 +244,14 @@ def test_any_frame_is_samples_or_a_protocol_error(frame: bytes, name: str) -> No
 def test_of_a_long_text_the_start_is_kept(key: str) -> None:
     """A client may send a megabyte, and each pass would carry it."""
     hello = Handshake.parse(json.dumps({"uid": "u", key: "budget " * 10_000}))
-    assert getattr(hello, key) == ("budget " * 1000)[:MAX_TEXT]
+    assert getattr(hello, key) == ("budget " * 1000)[:MAX_TEXT_CHARACTERS]
 
 
 def test_of_a_long_list_the_start_is_kept() -> None:
     """Nothing known is as long."""
     names = [f"x{n}" for n in range(50_000)]
     hello = Handshake.parse(json.dumps({"uid": "u", "extensions": names, "allowed_languages": ["de"] * 50_000}))
-    assert hello.extensions == set(names[:MAX_TEXT])
+    assert hello.extensions == set(names[:MAX_TEXT_CHARACTERS])
     assert hello.allowed_languages == {"de"}
 
 

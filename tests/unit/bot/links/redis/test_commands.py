@@ -9,7 +9,7 @@ import redis.exceptions as errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.links.redis.commands import MAX_COMMAND, parse_command
+from bot.links.redis.commands import MAX_COMMAND_CHARACTERS, parse_command
 from common.redis import address, backoff, checkpoint, explain, refused
 
 
@@ -22,7 +22,7 @@ def test_a_command_is_its_action_and_the_rest() -> None:
     ("message", "why"),
     [
         (None, "not a text of reasonable length"),
-        ("x" * (MAX_COMMAND + 1), "not a text of reasonable length"),
+        ("x" * (MAX_COMMAND_CHARACTERS + 1), "not a text of reasonable length"),
         ("{", "not JSON"),
         ("[" * 50_000, "not JSON"),
         ("[]", "no `action`"),

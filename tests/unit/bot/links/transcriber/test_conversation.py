@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import (
     EXTENSIONS,
-    FRAME,
-    STOCK_PATIENCE,
-    STOCK_SILENCE,
+    MESSAGE_SAMPLES,
+    STOCK_DECISION_TIMEOUT_S,
+    STOCK_SILENCE_SAMPLES,
     Conversation,
     LaneDecided,
     LaneNews,
@@ -94,7 +94,7 @@ def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
     wire.pump()
     wire.pump()
     assert np.array_equal(wire.samples, ramp(4000))
-    assert all(len(event.samples) <= FRAME for event in wire.heard if isinstance(event, Audio))
+    assert all(len(event.samples) <= MESSAGE_SAMPLES for event in wire.heard if isinstance(event, Audio))
     assert [event.sample for event in wire.heard if isinstance(event, UtteranceEnd)] == [4000]
     assert wire.session.next_message(0) is None
 
@@ -168,7 +168,7 @@ def test_a_server_without_extensions_hears_silence_after_an_utterance() -> None:
     replay.append(ramp(SAMPLE_RATE))
     replay.mark_end()
     wire.pump()
-    assert len(wire.samples) == SAMPLE_RATE + STOCK_SILENCE
+    assert len(wire.samples) == SAMPLE_RATE + STOCK_SILENCE_SAMPLES
     assert not wire.samples[SAMPLE_RATE:].any()
     wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 0.9, completed=False).to_wire()]}))
     assert len(replay) == SAMPLE_RATE
@@ -192,8 +192,8 @@ def test_a_stock_server_that_finds_no_words_has_its_time() -> None:
     replay.append(ramp(1600))
     replay.mark_end()
     wire.pump(now=10.0)
-    assert list(wire.session.due(10.0 + STOCK_PATIENCE - 0.1)) == []
-    assert list(wire.session.due(10.0 + STOCK_PATIENCE)) == [LaneDecided(1600)]
+    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S - 0.1)) == []
+    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(1600)]
     assert list(wire.session.due(100.0)) == []
 
 
@@ -303,7 +303,7 @@ def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(ho
             news = hears(wire, done, segment(4.85, 8.5, " more", completed=False))
         case _:
             assert list(wire.session.due(10.0)) == []
-            news = list(wire.session.due(10.0 + STOCK_PATIENCE))
+            news = list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S))
     assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
     assert LaneDecided(2 * SAMPLE_RATE) in news
 
@@ -317,7 +317,7 @@ def test_a_partial_that_came_and_went_is_not_completed() -> None:
         hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
     assert hears(wire, done) == []
     assert list(wire.session.due(0.0)) == []
-    assert list(wire.session.due(STOCK_PATIENCE)) == [LaneDecided(2 * SAMPLE_RATE)]
+    assert list(wire.session.due(STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(2 * SAMPLE_RATE)]
 
 
 def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
@@ -326,5 +326,5 @@ def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
     for now in range(0, 30, 5):
         hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
         assert list(wire.session.due(float(now))) == []
-    assert list(wire.session.due(25.0 + STOCK_PATIENCE)) == [LaneDecided(SAMPLE_RATE)]
+    assert list(wire.session.due(25.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(SAMPLE_RATE)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
