@@ -9,11 +9,12 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from common.auth import has_key, is_allowed
-from transcriber.metrics import Metrics, total
+from common.metrics import total
+from transcriber.metrics import Metrics
 from transcriber.websocket.admission import (
-    GRACE,
-    MOST_WAITING,
-    MOST_WAITING_EACH,
+    HANDSHAKE_GRACE_S,
+    MAX_WAITING_CONNECTIONS,
+    MAX_WAITING_PER_ADDRESS,
     Admission,
     network,
     select,
@@ -133,14 +134,14 @@ class Door:
 def test_one_address_has_its_share_of_the_waiting_room() -> None:
     """Beyond it nobody is let in, until somebody has finished; others are not affected."""
     door = Door()
-    first = [door.knock("192.0.2.1", 0.0) for _ in range(MOST_WAITING_EACH)]
+    first = [door.knock("192.0.2.1", 0.0) for _ in range(MAX_WAITING_PER_ADDRESS)]
     assert all(inside for _, inside in first)
-    assert not door.knock("192.0.2.1", GRACE / 2)[1]
-    assert door.knock("192.0.2.2", GRACE / 2)[1]
+    assert not door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
+    assert door.knock("192.0.2.2", HANDSHAKE_GRACE_S / 2)[1]
     door.leave(first[3][0])
     door.leave(first[3][0])  # once by the handshake, once when it is gone
-    assert door.knock("192.0.2.1", GRACE / 2)[1]
-    assert not door.knock("192.0.2.1", GRACE / 2)[1]
+    assert door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
+    assert not door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
     assert total(door.metrics.refused) == 2
 
 
@@ -148,21 +149,21 @@ def test_who_is_slow_makes_room_for_who_is_new() -> None:
     """So a flood of connections that say nothing keeps nobody out; the oldest of that address goes first."""
     door = Door()
     other, _ = door.knock("192.0.2.9", 0.0)
-    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MOST_WAITING_EACH)]
-    assert door.knock("192.0.2.1", 0.1 + GRACE)[1]
-    assert [visitor.gone for visitor in slow] == [True] + [False] * (MOST_WAITING_EACH - 1)
+    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MAX_WAITING_PER_ADDRESS)]
+    assert door.knock("192.0.2.1", 0.1 + HANDSHAKE_GRACE_S)[1]
+    assert [visitor.gone for visitor in slow] == [True] + [False] * (MAX_WAITING_PER_ADDRESS - 1)
     assert not other.gone
 
 
 def test_the_waiting_room_has_a_size() -> None:
     """Whatever the number of addresses; the oldest of all goes first."""
     door = Door()
-    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(MOST_WAITING)]
-    assert not door.knock("198.51.100.1", GRACE - 0.1)[1]
-    assert door.knock("198.51.100.1", GRACE + 0.0005)[1]
+    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(MAX_WAITING_CONNECTIONS)]
+    assert not door.knock("198.51.100.1", HANDSHAKE_GRACE_S - 0.1)[1]
+    assert door.knock("198.51.100.1", HANDSHAKE_GRACE_S + 0.0005)[1]
     assert [visitor.gone for visitor in crowd[:2]] == [True, False]
-    assert not door.knock("198.51.100.2", GRACE + 0.0005)[1]
-    assert door.access.waiting == MOST_WAITING
+    assert not door.knock("198.51.100.2", HANDSHAKE_GRACE_S + 0.0005)[1]
+    assert door.access.waiting == MAX_WAITING_CONNECTIONS
 
 
 def test_addresses_are_forgotten() -> None:
