@@ -115,3 +115,13 @@ def test_keys_of_redis_are_spelled_in_one_place() -> None:
     for name, tree in modules().items():
         spelled = {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert name == "common.contracts.keys" or not any(map(KEY.match, spelled)), name
+
+
+def test_the_sample_rate_is_written_once() -> None:
+    """16 kHz stands in `common.audio.pcm`; what Silero takes at a time, in `common.audio.hysteresis`."""
+    homes: dict[object, set[str]] = {16_000: set(), 512: set()}
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and type(node.value) is int and node.value in homes:
+                homes[node.value].add(name)
+    assert homes == {16_000: {"common.audio.pcm"}, 512: {"common.audio.hysteresis"}}
