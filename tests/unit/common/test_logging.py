@@ -40,7 +40,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     """Secrets and speech in values, keys, nested objects, exceptions and third-party messages."""
     log = structlog.get_logger("test")
     event, key = f"event {CANARY}", f"{CANARY} as key"
-    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=4711, deep={"a": [{"b": CANARY}]})
+    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=4711008815, deep={"a": [{"b": CANARY}]})
     log.info(
         "speech", text=SPOKEN, words=[SPOKEN], segment={"text": SPOKEN, "id": 1}, segments=[SPOKEN], payload=SPOKEN
     )
@@ -56,7 +56,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     logging.getLogger("library").warning("connecting to %s", f"redis://:{CANARY}@h")
     LibraryHandler().emit(logging.LogRecord("library", logging.WARNING, "", 0, "bad %d format", (CANARY,), None))
     text = output.getvalue()
-    for hidden in (CANARY, CANARY[:8], SPOKEN, "4711", '"short"'):
+    for hidden in (CANARY, CANARY[:8], SPOKEN, "4711008815", '"short"'):
         assert hidden not in text, hidden
     assert len(events(output)) == 8
     assert "ValueError" in text
