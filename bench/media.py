@@ -33,7 +33,7 @@ from bot.codecs.receiver import OpusReceiver, Pcm
 from common.audio.opus import OpusEncoder, version
 
 HERE = Path(__file__).parent
-CLIPS = HERE.parent / "bot" / "rehearsal" / "clips"
+CLIPS = HERE.parent / "rehearsal" / "clips"
 FRAME = 320
 FRAME_TIME = 0.02
 SEEDS = (1, 2, 3, 4, 5)

@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
 
 from bot.config import ConfigError, find_config, json_schema, load_config
-from common.contracts.status import MEANINGS, SubCode
+from common.command_line import Commands, stderr
+from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.interpreter import module_command
 
 EXIT_CODES = (
     "Exit codes: 0 ended or asked to leave · 1 internal error · 2 configuration · "
@@ -23,21 +23,20 @@ EXIT_CODES = (
 )
 
 
-class _Commands(TyperGroup):
-    """Turns failures for people into clean text and their exit code."""
+class _Commands(Commands):
+    """Errors of the configuration one below the other."""
 
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Runs the chosen command."""
-        try:
-            return super().invoke(ctx)
-        except ConfigError as error:
-            _print_config_error(error)
-            raise typer.Exit(error.exit_code) from None
-        except EarshotError as error:
-            _print_error(error)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(MEANINGS[SubCode.INTERRUPTED].exit_code) from None
+    def print_error(self, error: EarshotError) -> None:
+        """Every problem with path, value and what is allowed, and the warnings: a typo is often the cause."""
+        if not isinstance(error, ConfigError):
+            super().print_error(error)
+            return
+        stderr().print(str(error).splitlines()[0], style="bold red")
+        for problem in error.problems:
+            stderr().print(f"  {problem.path}", style="bold")
+            stderr().print(f"      is       {problem.value}")
+            stderr().print(f"      allowed  {problem.allowed}")
+        _print_warnings(error.warnings)
 
 
 app = typer.Typer(
@@ -126,39 +125,29 @@ def tail(
     asyncio.run(show(redis, meeting, since_start=since_start, follow=follow, plain=plain))
 
 
-@app.command()
-def room(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="Rehearsal script (JSON).", show_default=False)],
-    listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where bots join.")] = "127.0.0.1:8090",
-    truth: Annotated[
-        str | None, typer.Option("--truth", metavar="FILE", help="Write what was really said, and when, as JSON lines.")
-    ] = None,
-) -> None:
-    """Hold a rehearsal meeting that bots can join with real WebRTC, as the script says.
-
-    Example: earshot room meeting.json --listen 127.0.0.1:8090, then a bot with
-    platform rehearsal and meetingUrl rehearsal+ws://127.0.0.1:8090
-    """
-    from rehearsal.room import main as hold
-
-    raise typer.Exit(hold(script, listen, truth))
+FORWARDED: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
+}
+"""A command of another program: every argument is its own, `--help` too."""
 
 
-@app.command()
-def demo(
-    room: Annotated[
-        str, typer.Option("--room", metavar="rehearsal|livekit", help="Where the meeting is held.")
-    ] = "rehearsal",
-) -> None:
-    """Watch the whole path on this machine: a meeting of three speakers, a bot, a transcriber, Redis.
+@app.command(**FORWARDED)
+def room(ctx: typer.Context) -> None:
+    """Hold a rehearsal meeting that bots can join with real WebRTC, as the script says."""
+    _become("rehearsal", "room", *ctx.args)
 
-    Example: earshot demo
-    """
-    from rehearsal.demo import main as show
 
-    if room not in ("rehearsal", "livekit"):
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--room: {room!a}; allowed: rehearsal or livekit")
-    raise typer.Exit(show(room))
+@app.command(**FORWARDED)
+def demo(ctx: typer.Context) -> None:
+    """Watch the whole path on this machine: a meeting of three speakers, a bot, a transcriber, Redis."""
+    _become("rehearsal", "demo", *ctx.args)
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Goes on as `python -m MODULE`: the same process, with its terminal, its signals and its exit code."""
+    command = module_command(module, *arguments)
+    os.execv(command[0], command)
 
 
 def main() -> None:
@@ -166,26 +155,7 @@ def main() -> None:
     app()
 
 
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-
-
 def _print_warnings(warnings: list[str]) -> None:
     for warning in warnings:
-        _stderr().print("warning:", style="bold yellow", end=" ")
-        _stderr().print(warning)
-
-
-def _print_error(error: EarshotError) -> None:
-    _stderr().print(f"earshot: {error.code}:", style="bold red", end=" ")
-    _stderr().print(str(error))
-
-
-def _print_config_error(error: ConfigError) -> None:
-    """Every problem with path, value and what is allowed, and the warnings: a typo is often the cause."""
-    _stderr().print(str(error).splitlines()[0], style="bold red")
-    for problem in error.problems:
-        _stderr().print(f"  {problem.path}", style="bold")
-        _stderr().print(f"      is       {problem.value}")
-        _stderr().print(f"      allowed  {problem.allowed}")
-    _print_warnings(error.warnings)
+        stderr().print("warning:", style="bold yellow", end=" ")
+        stderr().print(warning)

@@ -3,6 +3,9 @@
 `GET /health` answers 200 while the event loop turns and the lifecycle is not over, else 503, with a JSON body of
 status, links and the seconds since audio was last received. A deaf bot is alive: that it hears nothing is said on the
 status stream, where somebody can act on it; a restart would only lose the meeting.
+
+Not the transcriber's HTTP server (`common/http.py`): one route on loopback needs neither uvicorn nor starlette, which
+a bot would load for it in every meeting. What both endpoints share is how their bodies are defined.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from common.contracts.health import BotHealth
+from common.contracts.health import BotHealth, parse_bot_health
 from common.contracts.status import State, SubCode
 from common.errors import EarshotError
 
@@ -91,12 +94,17 @@ def main() -> int:
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()
-        sys.stdout.write(response.read().decode() + "\n")
+        body = response.read()
+        parse_bot_health(body)
     except (OSError, http.client.HTTPException) as error:
         sys.stdout.write(f"no answer from the bot: {error}\n")
         return 1
+    except ValueError as error:
+        sys.stdout.write(f"something that is no bot answers (HTTP {response.status}): {error}\n")
+        return 1
     finally:
         connection.close()
+    sys.stdout.write(f"{body.decode()}\n")
     return 0 if response.status == 200 else 1
 
 

@@ -80,21 +80,20 @@ class Reporting:
                 container_name=self._container_name,
                 status=report.status,
                 timestamp=iso_utc(self._wall()),
-                detail=self._redact(report.detail),
+                detail=report.detail,
                 code=report.code,
                 stage=report.stage,
-                evidence=tuple(self._redact(path) for path in report.evidence),
+                evidence=report.evidence,
                 not_stored=not_stored,
             )
         )
 
     def health(self, report: ev.ReportHealth) -> None:
         """Says that something about hearing has changed."""
-        detail = self._redact(report.detail)
         level = log.info if report.healthy else log.warning
-        level("bot.health", subject=report.subject, healthy=report.healthy, detail=detail)
+        level("bot.health", subject=report.subject, healthy=report.healthy, detail=report.detail)
         now = iso_utc(self._wall())
-        self._tell(HealthEvent(self._identity.connection_id, report.subject, report.healthy, detail, now))
+        self._tell(HealthEvent(self._identity.connection_id, report.subject, report.healthy, report.detail, now))
 
     def session_start(self, at: float) -> None:
         """Says that meeting time zero was at `at`, Unix seconds."""
@@ -122,4 +121,5 @@ class Reporting:
             self.lost += sum(not sink.publish_final(payload) for sink in self._sinks)
 
     def _tell(self, event: StatusEvent | HealthEvent) -> None:
-        self.lost += sum(not sink.status(event.as_json()) for sink in self._sinks)
+        redacted = self._redact.document(event.as_json())
+        self.lost += sum(not sink.status(redacted) for sink in self._sinks)

@@ -30,7 +30,7 @@ from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
 from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
-from bot.platforms import invitation, load
+from bot.platforms import load
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
 from bot.reporting import Reporting
@@ -126,9 +126,7 @@ class Bot:
             on_command=lambda action, arguments: self._receive(ev.CommandReceived(action, arguments)),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
-        token = config.token.get_secret_value() if config.token else None
-        if platform.token_opens_room:
-            token = None
+        token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
@@ -229,7 +227,7 @@ class Bot:
         self._start(serve_health(self._health_port, self._health), "health")
         self._core.begin(self._now())
         self._perform()
-        attend = self._platform.attend(invitation(self._config), self, self._orders)
+        attend = self._platform.attend(self._config.invitation(), self, self._orders)
         self._attending = self._loop.create_task(attend, name="platform")
         self._attending.add_done_callback(self._platform_done)
 

@@ -78,8 +78,7 @@ class Transcription:
         self._spawn = spawn
         self._language, self._task = config.language, config.task
         self._vad = SileroModel()
-        self._floor = Floor()
-        self._zero = 0.0  # meeting time zero, monotonic seconds
+        self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
@@ -90,7 +89,7 @@ class Transcription:
 
     def start(self, now: float, wall: float) -> None:
         """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds."""
-        self._zero = now
+        self._floor = Floor(now)
         self._plane = AudioPlane(now, self._vad.stream, self._whose)
         self._tracker = SegmentTracker(self._config.connection_id, wall)
 
@@ -130,7 +129,8 @@ class Transcription:
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
         """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
-        self._floor.report(participant_ids, at)
+        if self._floor is not None:
+            self._floor.report(participant_ids, at)
 
     async def finish(self, now: float, timeout: float) -> float:
         """Ends every utterance and waits, `timeout` seconds at most, for its text; returns undecided seconds."""
@@ -195,7 +195,8 @@ class Transcription:
 
     def _named(self, segment: Segment) -> Segment:
         """A mix's segment under the name of whoever held the floor, or of nobody where that cannot be said."""
-        speaker = self._floor.speaker(self._zero + segment.start, self._zero + segment.end)
+        first, end = round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
+        speaker = self._floor.speaker(first, end) if self._floor else None
         if speaker is None:
             return replace(segment, speaker=UNKNOWN_SPEAKER)
         return replace(segment, speaker=self._name(speaker), speaker_id=speaker)

@@ -11,14 +11,10 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from common.redact import MASK, Redactor, printable
+from common.redact import MASK, SECRET_KEYS, Redactor, printable
 
 SPOKEN_KEYS = frozenset({"text", "words", "segments", "payload", "pcm"})
 """What people said never reaches a log, whoever passes it."""
-SECRET_KEYS = frozenset(
-    {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
-    | {"authorization", "api_key", "apikey", "jwt"}
-)
 MAX_VALUE_CHARACTERS = 1_000
 """Characters of one value."""
 MAX_TRACEBACK_CHARACTERS = 8_000

@@ -2,47 +2,120 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 MASK = "***"
 MIN_SECRET_CHARACTERS = 6
 """Shorter secrets (a four-digit passcode) are masked by their key only: elsewhere they would eat innocent text."""
+SECRET_KEYS = frozenset(
+    {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
+    | {"authorization", "api_key", "apikey", "jwt"}
+)
+"""Keys, in lower case, whose values are masked whatever they are."""
+PUBLISHED_AS_IS = frozenset(
+    {"text", "word", "segment_id", "speaker_id", "speaker_key", "uid", "connection_id", "meeting_id", "id"}
+    | {"native_meeting_id", "token", "type", "event", "status", "stage", "code", "platform", "language", "timestamp"}
+)
+"""Keys of payloads whose values reach consumers as they are: what was said, what it is found by, words of our own
+vocabulary, and the token that the consumers themselves gave. A mask in an id would make two things one, and a passcode
+may be `active`."""
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s\"']*@")
-_QUERY_VALUE = re.compile(r"([?&][^=&#\s]+=)[^&#\s]*")
-_JWT = re.compile(r"\b[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\b")
+_AFTER_SLASHES = re.compile(r"(?<=//)[^\s\"'<>]+")
+"""A URL in a text, from its authority on; a password may have any of the characters that are not allowed there."""
+_QUERY_VALUE = re.compile(r"([?&#])([^=&#?\s]+=)?([^&#\s]*)")
+_JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\b")
+"""Header and payload are JSON objects in base64, so that it begins with `ey`: other dotted names are no tokens."""
 _ASSIGNED = re.compile(
-    r"(?i)\b((?:access_?|auth_?)?token|api_?key|api_?secret|secret|password|passwd|passcode|authorization)"
-    r"(\"?'?\s*[=:]\s*\"?'?(?:bearer\s+)?)[^\s\"',;&}]+"
+    r"(?i)(token|api[_-]?key|api[_-]?secret|secret|password|passwd|passphrase|passcode|\bpwd|authorization)"
+    r"([\\\"']{0,4}\s*[=:]\s*)"
+    r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[\\\"']{0,2}(?:(?:bearer|basic|digest)\s+)?[^\s\"',;&}]+)"
 )
 
 
 def redact_url(url: str) -> str:
-    """The URL without user, password and query values; what is no URL at all is masked as a whole."""
-    if "://" not in url:
+    """The URL without user, password and the values of query and fragment; what is no URL at all is masked as a whole.
+
+    Whatever stands before the last `@` goes, be it a slash or a space: nobody writes a password as RFC 3986 wants it.
+    """
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
         return MASK
-    return _QUERY_VALUE.sub(rf"\1{MASK}", _CREDENTIALS.sub(f"{MASK}@", url))
+    return f"{scheme}://{_redact_rest(rest)}"
+
+
+def _redact_rest(rest: str) -> str:
+    _, at, host = rest.rpartition("@")
+    return _QUERY_VALUE.sub(_masked_value, f"{MASK}@{host}" if at else rest)
+
+
+def _masked_value(match: re.Match[str]) -> str:
+    mark, name, value = match[1], match[2] or "", match[3]
+    if not value or (mark == "#" and not name):  # only a fragment's name is a place in a page
+        return match[0]
+    return f"{mark}{name}{MASK}"
+
+
+def url_secrets(url: str) -> list[str]:
+    """What of a URL must not be printed: its password or key, and the values of its query, also percent-decoded."""
+    _, _, rest = url.partition("://")
+    credentials, _, _ = rest.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    secret = password if colon else user
+    _, _, query = rest.partition("?")
+    values = [value for _, value in parse_qsl(query.partition("#")[0])]
+    return [found for found in dict.fromkeys((secret, unquote(secret), *values)) if found]
 
 
 class Redactor:
     """Replaces known secrets and whatever looks like one by `***`.
 
     Args:
-        secrets: Exact values that must not appear; those shorter than `MIN_SECRET_CHARACTERS` are ignored.
+        secrets: Exact values that must not appear, however a URL or JSON spells them; those shorter than
+            `MIN_SECRET_CHARACTERS` are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS}, key=len, reverse=True)
+        spelled = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _spellings(secret)}
+        known = sorted(spelled, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, text: str) -> str:
         """`text` with every secret masked."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        text = _CREDENTIALS.sub(f"{MASK}@", text)
+        text = _AFTER_SLASHES.sub(lambda match: _redact_rest(match[0]), text)
         text = _JWT.sub(MASK, text)
         return _ASSIGNED.sub(rf"\1\2{MASK}", text)
+
+    def document(self, value: Any) -> Any:
+        """A JSON value with every secret masked in its texts and keys, at any depth, but not under `PUBLISHED_AS_IS`.
+
+        The value is left as it is; what comes back shares with it what needs no change.
+        """
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self(str(key)): self._under(str(key), item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.document(item) for item in value]
+        return value
+
+    def _under(self, key: str, value: Any) -> Any:
+        if key in PUBLISHED_AS_IS or value is None:
+            return value
+        return MASK if key.lower() in SECRET_KEYS else self.document(value)
+
+
+def _spellings(secret: str) -> set[str]:
+    in_json = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+    try:
+        return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *in_json}
+    except UnicodeEncodeError:  # a lone surrogate: no URL has it
+        return {secret, *in_json}
 
 
 _ESCAPE_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")

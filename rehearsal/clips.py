@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from common.problems import Problem, shown
 from rehearsal.script import Script, ScriptError, parse_script
 
-RATE = 48_000
+CLIP_RATE = 48_000
 """Sample rate of a loaded clip: that of Opus on the wire."""
-LONGEST = 600.0  # seconds; a clip is held in memory as a whole (58 MB at this length)
+MAX_CLIP_S = 600.0  # seconds; a clip is held in memory as a whole (58 MB at this length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def load_clip(name: str, folder: Path) -> Clip:
         data = files("rehearsal").joinpath(f"clips/{name}.wav")
         with data.open("rb") as file, wave.open(file) as audio:
             pcm = _read(audio)
-        return Clip(pcm, manifest()[name]["text"], speech_bounds(pcm, RATE))
+        return Clip(pcm, manifest()[name]["text"], speech_bounds(pcm, CLIP_RATE))
     if not name.lower().endswith(".wav"):
         raise ValueError(f"a bundled clip ({', '.join(sorted(manifest()))}) or the path of a .wav file")
     try:
@@ -61,7 +61,7 @@ def load_clip(name: str, folder: Path) -> Clip:
             pcm = _read(audio)
     except (OSError, wave.Error, EOFError) as error:
         raise ValueError(f"a readable 16-bit PCM WAV file ({error})") from None
-    return Clip(pcm, None, speech_bounds(pcm, RATE))
+    return Clip(pcm, None, speech_bounds(pcm, CLIP_RATE))
 
 
 def load_script(path: Path) -> tuple[Script, dict[str, Clip]]:
@@ -90,7 +90,7 @@ def load_script(path: Path) -> tuple[Script, dict[str, Clip]]:
         until, former = speaking.get(action.who, (0.0, ""))
         if action.at < until:
             problems.append(Problem(where, shown(action.at), f"at least {until:g}, when {former} has ended"))
-        speaking[action.who] = action.at + clips[action.clip].pcm.size / RATE, action.clip
+        speaking[action.who] = action.at + clips[action.clip].pcm.size / CLIP_RATE, action.clip
     if problems:
         raise ScriptError(problems)
     return script, clips
@@ -100,11 +100,11 @@ def _read(audio: wave.Wave_read) -> NDArray[np.int16]:
     rate, channels, frames = audio.getframerate(), audio.getnchannels(), audio.getnframes()
     if audio.getsampwidth() != 2:
         raise wave.Error(f"{audio.getsampwidth() * 8} bits per sample")
-    if not 4_000 <= rate <= 192_000 or not 0 < frames <= LONGEST * rate:
-        raise wave.Error(f"{frames} frames at {rate} Hz; 4 to 192 kHz, at most {LONGEST:g} s")
+    if not 4_000 <= rate <= 192_000 or not 0 < frames <= MAX_CLIP_S * rate:
+        raise wave.Error(f"{frames} frames at {rate} Hz; 4 to 192 kHz, at most {MAX_CLIP_S:g} s")
     pcm = np.frombuffer(audio.readframes(frames), "<i2").reshape(-1, channels)
     mono = pcm[:, 0] if channels == 1 else pcm.mean(axis=1).astype(np.int16)
-    return to_rate(mono, rate, RATE)
+    return to_rate(mono, rate, CLIP_RATE)
 
 
 def to_rate(pcm: NDArray[np.int16], rate: int, wanted: int) -> NDArray[np.int16]:

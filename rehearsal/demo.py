@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +32,7 @@ from rich.text import Text
 from common.contracts.keys import SEGMENT_STREAM
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
+from common.interpreter import module_command
 from common.redis import connect
 from common.transcript.reader import TranscriptReader
 from rehearsal.embedded_redis import EmbeddedRedis
@@ -41,10 +41,10 @@ from rehearsal.score import Final, Score, score
 
 MEETING = "demo"
 SCRIPT = str(files("rehearsal") / "demo.json")
-START_SECONDS = 30.0
+START_TIMEOUT_S = 30.0
 """How long a process of the demo may take to say that it is ready."""
-STOP_SECONDS = 6.0
-REDRAWS = 12  # a second
+STOP_TIMEOUT_S = 6.0
+REDRAWS_PER_S = 12
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Child:
         """The next line on standard output that contains a text. Raises EarshotError when it ends or takes too long."""
         assert self.process.stdout is not None
         with suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 async for raw in self.process.stdout:
                     if containing in (text := raw.decode().strip()):
                         return text
@@ -74,7 +74,7 @@ class Child:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
                     await self.process.wait()
             except TimeoutError:
                 self.process.kill()
@@ -97,9 +97,7 @@ class Stage:
         log = self.folder / f"{name}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                *arguments,
+                *module_command(*arguments),
                 stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -122,7 +120,7 @@ class Stage:
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[dict[str, Any]]:
         """A rehearsal room; yields the bot's settings for it."""
-        arguments = ("bot", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(self.truth))
+        arguments = ("rehearsal", "room", SCRIPT, "--listen", "127.0.0.1:0", "--truth", str(self.truth))
         async with self.child("room", *arguments) as room:
             url = await room.line("rehearsal+ws://")
             self.tell("Room", f"{url} · three people over real WebRTC")
@@ -246,7 +244,7 @@ async def _paint(stage: Stage, tail: TranscriptReader) -> None:
         try:
             while True:
                 live.update(picture(), refresh=True)
-                await asyncio.sleep(1 / REDRAWS)
+                await asyncio.sleep(1 / REDRAWS_PER_S)
         finally:
             live.update(picture(), refresh=True)
 

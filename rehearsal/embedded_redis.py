@@ -16,8 +16,8 @@ from types import TracebackType
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
-START_SECONDS = 8.0
-STOP_SECONDS = 3.0
+START_TIMEOUT_S = 8.0
+STOP_TIMEOUT_S = 3.0
 
 
 def find_redis_server() -> str | None:
@@ -90,7 +90,7 @@ class EmbeddedRedis:
 
     async def _comes_up(self, process: asyncio.subprocess.Process) -> bool:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 while process.returncode is None:
                     if await self._answers():
                         return True
@@ -121,7 +121,7 @@ class EmbeddedRedis:
         with contextlib.suppress(ProcessLookupError):
             process.kill() if kill else process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rehearsal.clips import RATE, Clip
+from rehearsal.clips import CLIP_RATE, Clip
 
-FRAME = 960
+FRAME_SAMPLES = 960
 """Samples at 48 kHz in one packet: 20 ms."""
 
 
@@ -32,7 +32,7 @@ class Truth:
     """False: part of the speech was not sent (muted, left, or interrupted by a next clip)."""
 
 
-ROOM_TONE = np.random.default_rng(0).normal(0, 10, FRAME).round().astype(np.int16)
+ROOM_TONE = np.random.default_rng(0).normal(0, 10, FRAME_SAMPLES).round().astype(np.int16)
 """What an open microphone hears when nobody speaks, about -70 dBFS: digital zeros would mean a broken one."""
 
 
@@ -79,11 +79,11 @@ class Microphone:
 
     def capture(self, frame: int) -> NDArray[np.int16]:
         """The samples of frame number `frame`: int16 mono at 48 kHz, shape (960,)."""
-        if self._now is None or frame * FRAME >= self._now.first + self._now.clip.pcm.size:
+        if self._now is None or frame * FRAME_SAMPLES >= self._now.first + self._now.clip.pcm.size:
             return ROOM_TONE
         pcm = ROOM_TONE.copy()
-        offset = frame * FRAME - self._now.first
-        piece = self._now.clip.pcm[max(offset, 0) : max(offset + FRAME, 0)]
+        offset = frame * FRAME_SAMPLES - self._now.first
+        piece = self._now.clip.pcm[max(offset, 0) : max(offset + FRAME_SAMPLES, 0)]
         pcm[max(-offset, 0) : max(-offset, 0) + piece.size] = piece
         return pcm
 
@@ -97,15 +97,15 @@ class Microphone:
             wall: Wall clock when it went out.
         """
         now = self._now
-        begin, after = frame * FRAME, (frame + 1) * FRAME
+        begin, after = frame * FRAME_SAMPLES, (frame + 1) * FRAME_SAMPLES
         if now is None or now.over or after <= now.speech()[0]:
             return []
         first, last = now.speech()
         if sent:
             if now.start is None:
-                now.start = max(begin, first) / RATE + lag
-            now.end = min(after, last) / RATE + lag
-            now.end_utc = wall - (after - min(after, last)) / RATE
+                now.start = max(begin, first) / CLIP_RATE + lag
+            now.end = min(after, last) / CLIP_RATE + lag
+            now.end_utc = wall - (after - min(after, last)) / CLIP_RATE
         else:
             now.missed = True
         now.over = after >= last

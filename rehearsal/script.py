@@ -18,7 +18,7 @@ from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.problems import Problem, shown
 
-OPENING = 0.5
+OPENING_S = 0.5
 """Seconds between joining and the first word: as long as a real track takes to be heard by everyone."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
@@ -209,6 +209,6 @@ def _check_story(ordered: list[tuple[int, Action]], script: Script, problems: li
             problems.append(Problem(path, shown(f"{action.do} {who}"), f"{who} is not in the meeting then; join first"))
         elif action.do == "leave":
             since.pop(who, None)
-        elif action.do == "speak" and action.at < since[who] + OPENING:
-            allowed = f"at least {since[who] + OPENING:g}: half a second after joining, so that the track is open"
+        elif action.do == "speak" and action.at < since[who] + OPENING_S:
+            allowed = f"at least {since[who] + OPENING_S:g}: half a second after joining, so that the track is open"
             problems.append(Problem(f"{path}.at", shown(action.at), allowed))

@@ -1,48 +1,117 @@
-"""The floor of a mix: who was speaking when, as the platform shows it, for text that comes back without a speaker.
+"""The floor of a mix: who held it when, as far as the platform's reports tell; near a change of hands, nobody knows.
 
-Platforms show the active speaker late, and hold it for a while: near a change nobody can say whose words they were. So
-the answer is `None`, unknown, unless one person alone held the floor during all of a stretch, margins included.
+Whoever was reported speaking holds the floor until somebody else is: a pause gives it to nobody. A name is given only
+where one person held it for the whole time asked about and a margin on both sides, and was reported speaking in that
+time. Everything else is unknown: several at once, nobody, a time without reports.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
 
-MARGIN_S = 0.5
-"""Seconds around a stretch in which the floor must not change either: pages repaint their speaker in 0.2 to 0.5 s."""
-MEMORY_S = 180.0
-"""Seconds for which changes are remembered: text comes back within the replay bound (60 s) and a decoding."""
-MAX_CHANGES = 10_000
-"""Bound of what is remembered. Policy when full: the oldest change goes; before it, everything is unknown."""
+from common.audio.pcm import SAMPLE_RATE
+
+MARGIN_S = 1.0
+"""Seconds on both sides in which the floor must not change hands: by so much a report may lag behind the sound.
+A common SFU measures over 400 ms and smooths over two such intervals (0.8 s); the rest is for its delivery."""
+REPORT_LIFETIME_S = 10.0
+"""Seconds that a report holds. A platform says again every few seconds what goes on: one that has gone blind must not
+leave the floor with whoever had it last."""
+MAX_SPANS = 1000
+"""Changes kept, about 200 bytes each; the oldest goes. Far more than the minute or two in which text comes back."""
+
+
+@dataclass(slots=True)
+class _Span:
+    """What one or several equal reports said. Bounds are meeting samples."""
+
+    start: int
+    until: int
+    ids: frozenset[str]
+    """Who speaks."""
+    holders: frozenset[str]
+    """Who holds the floor: those of the span before while nobody speaks. Empty: unknown."""
+    changes_hands: bool
+    """Somebody held it before, and now somebody else does."""
 
 
 class Floor:
-    """Who holds the floor of one meeting's mixed tracks. Times are seconds on one clock."""
+    """The floor of one mix.
 
-    def __init__(self) -> None:
-        self._changes: deque[tuple[float, frozenset[str]]] = deque(maxlen=MAX_CHANGES)
+    Args:
+        zero: Monotonic seconds of meeting time zero.
+        margin: Seconds on both sides in which the floor must not change hands; more for platforms that report late.
+    """
 
-    def report(self, participant_ids: frozenset[str], at: float) -> None:
-        """These people hold it from `at` on. A report that is older than the last one counts from there."""
-        if self._changes:
-            last_at, holders = self._changes[-1]
-            at = max(at, last_at)
-            if holders == participant_ids:
+    def __init__(self, zero: float, margin: float = MARGIN_S) -> None:
+        self._zero = zero
+        self._margin = round(margin * SAMPLE_RATE)
+        self._spans: list[_Span] = []  # in order, without overlap; at most MAX_SPANS
+        self._latest: int | None = None  # meeting sample of the last report
+        self._last_holders: frozenset[str] = frozenset()  # those before any gap in the reports, too
+
+    def report(self, ids: frozenset[str], at: float) -> None:
+        """Takes an `ActiveSpeakers` event: these participants speak, from monotonic second `at` until the next report.
+
+        A report from before the last one tells that their order cannot be trusted: nothing since is known, until the
+        next one.
+        """
+        sample = round((at - self._zero) * SAMPLE_RATE)
+        if self._latest is not None and sample < self._latest:
+            self._forget_since(sample)
+            return
+        self._latest = sample
+        until = sample + round(REPORT_LIFETIME_S * SAMPLE_RATE)
+        last = self._spans[-1] if self._spans else None
+        is_gapless = last is not None and last.until >= sample
+        if last is not None and is_gapless:
+            if last.ids == ids:
+                last.until = until
                 return
-        self._changes.append((at, participant_ids))
-        while len(self._changes) > 1 and self._changes[1][0] < at - MEMORY_S:
-            self._changes.popleft()
+            last.until = sample
+        holders = ids or (last.holders if last is not None and is_gapless else ids)
+        changes_hands = bool(ids and self._last_holders and ids != self._last_holders)
+        self._last_holders = ids or self._last_holders
+        self._spans.append(_Span(sample, until, ids, holders, changes_hands))
+        del self._spans[:-MAX_SPANS]
 
-    def speaker(self, start: float, end: float) -> str | None:
-        """The one who held it alone during all of [start, end], margins included; None: unknown, never a guess."""
-        holders: frozenset[str] | None = None
-        for at, who in self._changes:
-            if at <= start - MARGIN_S:
-                holders = who
-            elif at <= end + MARGIN_S:
-                return None
-        return next(iter(holders)) if holders is not None and len(holders) == 1 else None
+    def speaker(self, start: int, end: int) -> str | None:
+        """Who said what lies in meeting samples [start, end), as participant id; None: unknown.
 
-    def changes(self, start: float, end: float) -> list[float]:
-        """When it changed in (start, end]: an utterance of a mix is cut there."""
-        return [at for at, _ in self._changes if start < at <= end]
+        What is said about times whose margin has not passed yet (see `certain_at`) may turn into unknown later.
+        """
+        first, last = start - self._margin, end + self._margin
+        spans = self._between(first, last)
+        if not spans or spans[0].start > first or spans[-1].until < last:
+            return None
+        if any(before.until < after.start for before, after in pairwise(spans)):
+            return None
+        holders = spans[0].holders
+        if len(holders) != 1 or any(span.holders != holders for span in spans):
+            return None
+        spoke = any(span.ids and span.start < end and span.until > start for span in spans)
+        return next(iter(holders)) if spoke else None
+
+    def certain_at(self, end: int) -> float:
+        """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time."""
+        return self._zero + (end + self._margin) / SAMPLE_RATE
+
+    def changes(self, start: int, end: int) -> list[int]:
+        """Meeting samples in (start, end), ascending, at which the floor passed from somebody to somebody else.
+
+        Where to cut an utterance of the mix. Somebody who joins in, or goes on alone, is a change; a pause is none.
+        """
+        return [span.start for span in self._between(start, end) if span.changes_hands and span.start > start]
+
+    def _between(self, first: int, last: int) -> list[_Span]:
+        """Spans that overlap [first, last), and the one in which `first` lies."""
+        begin = bisect_right(self._spans, first, key=lambda span: span.until)
+        stop = bisect_right(self._spans, last - 1, key=lambda span: span.start)
+        return self._spans[begin:stop]
+
+    def _forget_since(self, sample: int) -> None:
+        self._spans = [span for span in self._spans if span.start < sample]
+        if self._spans:
+            self._spans[-1].until = min(self._spans[-1].until, sample)

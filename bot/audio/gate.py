@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 
-FRAME = FRAME_SAMPLES
 SPLICE_SAMPLES = 32
 """Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
 
@@ -94,7 +93,7 @@ class SpeechGate:
         self._probability = probability
         self._settings = settings = settings or GateSettings()
         onset, self._pre_roll, hangover, self._tail = (
-            max(-int(-time * SAMPLE_RATE // FRAME), 1)
+            max(-int(-time * SAMPLE_RATE // FRAME_SAMPLES), 1)
             for time in (settings.onset, settings.pre_roll, settings.hangover, settings.tail)
         )
         self._partial = np.empty(0, np.int16)  # less than a frame
@@ -127,7 +126,7 @@ class SpeechGate:
         What comes later is a new utterance. Without this call, a track that stops (a sender with DTX, a cut network)
         stays in its utterance.
         """
-        silent = now - self._next + len(self._partial) + self._speech.run * FRAME
+        silent = now - self._next + len(self._partial) + self._speech.run * FRAME_SAMPLES
         patience = self._settings.lull if self._speech.run >= self._tail else self._settings.patience
         if self._speech.is_open and silent > (self._settings.hangover + patience) * SAMPLE_RATE:
             return self.flush()
@@ -141,7 +140,9 @@ class SpeechGate:
                 events.append(Speech(self._next - len(self._partial), self._partial))
                 self._sent = self._next
             events.append(
-                self._close(self._next - (self._speech.run * FRAME + len(self._partial) if self._speech.run else 0))
+                self._close(
+                    self._next - (self._speech.run * FRAME_SAMPLES + len(self._partial) if self._speech.run else 0)
+                )
             )
         self._held.clear()
         self._partial = np.empty(0, np.int16)
@@ -154,13 +155,13 @@ class SpeechGate:
             return []
         samples = np.concatenate([self._partial, pcm])
         at = self._next - len(self._partial)
-        whole = len(samples) // FRAME * FRAME
+        whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
         self._partial = samples[whole:].copy()
         self._last = int(samples[-1])
         self._next += len(pcm)
         events: list[GateEvent] = []
-        for first in range(0, whole, FRAME):
-            events += self._hear(at + first, samples[first : first + FRAME])
+        for first in range(0, whole, FRAME_SAMPLES):
+            events += self._hear(at + first, samples[first : first + FRAME_SAMPLES])
         return events
 
     def _bridge(self, gap: int, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -173,7 +174,7 @@ class SpeechGate:
         if dbfs(frame) < self._settings.floor:
             probability = 0.0
         self._held.append(frame)
-        end = start + FRAME
+        end = start + FRAME_SAMPLES
         if self._speech.is_open:
             yield from self._while_open(end, probability)
         else:
@@ -188,7 +189,7 @@ class SpeechGate:
         if silence <= self._tail:
             yield self._send(end)
         if edge is not None:
-            yield self._close(end - silence * FRAME)
+            yield self._close(end - silence * FRAME_SAMPLES)
 
     def _while_closed(self, end: int, probability: float) -> Iterator[GateEvent]:
         run = self._speech.run + 1  # if this frame is speech, too
@@ -196,7 +197,7 @@ class SpeechGate:
         while len(self._held) > self._pre_roll + (run if edge else self._speech.run):
             self._held.popleft()
         if edge is not None:
-            yield Onset(end - len(self._held) * FRAME, end - run * FRAME)
+            yield Onset(end - len(self._held) * FRAME_SAMPLES, end - run * FRAME_SAMPLES)
             yield self._send(end)
 
     def _send(self, end: int) -> Speech:

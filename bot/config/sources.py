@@ -1,19 +1,64 @@
-"""From raw JSON and environment to what the models check: nulls out, unknown keys named, secrets read from files."""
+"""Sources of a configuration, from its text to what a model checks: nulls out, unknown keys named, secrets read."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from common.problems import Problem, shown
+from common.contracts.status import SubCode
+from common.problems import ConfigError, Problem, shown
+
+
+def find_config(path: str | None, environment: Mapping[str, str]) -> str:
+    """The configuration's text: file `path` or `-` (standard input), else VEXA_BOT_CONFIG, else BOT_CONFIG.
+
+    Raises:
+        ConfigError: CONFIG_UNREADABLE when there is none, or the file cannot be read.
+    """
+    if path == "-":
+        return sys.stdin.read()
+    if path is not None:
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise ConfigError(
+                SubCode.CONFIG_UNREADABLE, [Problem("--config", shown(path), f"a readable JSON file ({reason})")]
+            ) from None
+    for name in ("VEXA_BOT_CONFIG", "BOT_CONFIG"):
+        if environment.get(name):
+            return environment[name]
+    allowed = "--config FILE, --config - for standard input, or the JSON itself in VEXA_BOT_CONFIG or BOT_CONFIG"
+    raise ConfigError(SubCode.CONFIG_UNREADABLE, [Problem("configuration", "(none given)", allowed)])
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The JSON object in `text`. Raises ConfigError: CONFIG_UNREADABLE."""
+    try:
+        value = json.loads(re.sub(r"(?m)^[ \t]*//.*$", "", text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = (
+            f", line {error.lineno} column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
+        raise ConfigError(
+            SubCode.CONFIG_UNREADABLE, [Problem("configuration", "(not JSON)", f"one JSON object{where}")]
+        ) from None
+    if not isinstance(value, dict):
+        raise ConfigError(
+            SubCode.CONFIG_UNREADABLE, [Problem("configuration", f"(a JSON {type(value).__name__})", "one JSON object")]
+        )
+    return value
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -27,28 +72,6 @@ def nested_model(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
     return None
-
-
-def secret_values(settings: BaseModel) -> tuple[str, ...]:
-    """Every secret in `settings`: `SecretStr` values, and credentials and query values of URLs."""
-    found: list[str] = []
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, BaseModel):
-            found += secret_values(value)
-        for item in value if isinstance(value, tuple) else (value,):
-            plain = item.get_secret_value() if isinstance(item, SecretStr) else item
-            if isinstance(plain, str) and "://" in plain:
-                found += _url_secrets(plain)
-            elif isinstance(item, SecretStr):
-                found.append(item.get_secret_value())
-    return tuple(dict.fromkeys(secret for secret in found if secret))
-
-
-def _url_secrets(url: str) -> list[str]:
-    parts = urlsplit(url)
-    password = parts.password or ""
-    return [password, unquote(password), *(value for _, value in parse_qsl(parts.query))]
 
 
 def with_environment(raw: Mapping[str, Any], environment: Mapping[str, str], origins: dict[str, str]) -> dict[str, Any]:
@@ -140,7 +163,7 @@ def _read_secret_file(
 
 
 def _variable(path: str) -> str:
-    """`livekit.apiSecret` → `LIVEKIT_API_SECRET_FILE`."""
+    """`acme.apiSecret` → `ACME_API_SECRET_FILE`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", path).replace(".", "_").upper() + "_FILE"
 
 

@@ -1,4 +1,4 @@
-"""A platform's contract: what it owes the bot, and all that it gets to know.
+"""A platform's contract: what it owes the bot, what it says about itself, and all that it gets to know.
 
 A platform turns one kind of meeting into `PlatformEvent`s and `AudioFrame`s. It never talks to Redis, to the
 transcriber or to the state machine, has no policy (when to leave, who matters), and frees everything it opened when
@@ -7,15 +7,19 @@ transcriber or to the state machine, has no policy (when to leave, who matters),
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bot.core.events import PlatformEvent
+from bot.platforms.orders import Orders
+from bot.settings import Settings
 from common.contracts.status import SubCode
+from common.problems import Problem
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy: not needed to describe a platform
     from bot.audio.frame import AudioFrame
-    from bot.platforms.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,9 @@ class Invitation:
 
     Args:
         meeting_url: Where the meeting is; its form is the platform's.
-        native_meeting_id: The platform's own id of the meeting.
         connection_id: Unique to this bot: our identity where the platform lets us choose one.
         bot_name: Our display name.
+        native_meeting_id: The platform's own id of the meeting.
         settings: The platform's own settings, an instance of its model; None: not given.
         token: Opens the room, where the platform says that a token does.
         passcode: Of the meeting.
@@ -51,20 +55,43 @@ class Listener(Protocol):
         """A piece of an opened track arrived."""
 
 
-class Platform(Protocol):
-    """One kind of meeting. Implementations take no arguments; registered in `bot.platforms.PLATFORMS`."""
+class Platform(ABC):
+    """One kind of meeting. Takes no arguments; registered in `bot.platforms.PLATFORMS`.
 
-    token_opens_room: bool
-    """The configuration's `token` opens the room: it is never published, nor told to the transcriber."""
+    Made also to ask what it says about itself, for a configuration or its schema: so its module imports lightly, and
+    `attend` imports what joining needs.
+    """
 
+    settings_model: ClassVar[type[Settings] | None] = None
+    """Model of its own settings, which stand under its name in the configuration; None: it has none."""
+    token_opens_room: ClassVar[bool] = False
+    """Whether `token` opens the room: then it is ours alone. Elsewhere it is the consumers', and is passed on."""
+
+    @abstractmethod
     def claims(self, url: str) -> bool:
         """Whether this platform serves the meeting URL. Pure; at most one platform claims a URL."""
 
+    def problems(self, given: Mapping[str, Any]) -> list[Problem]:
+        """What a configuration lacks to find and enter the room; errors of single settings are found without it.
+
+        Args:
+            given: Values as they stand in the configuration, wrong ones too, and only those that are there:
+                `meetingUrl`, `nativeMeetingId`, `connectionId`, `botName`, `token`, `passcode`, and our own settings
+                under our name.
+        """
+        return []
+
+    def warnings(self, invitation: Invitation) -> list[str]:
+        """What is valid and probably not what its author wants."""
+        return []
+
+    @abstractmethod
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.
 
         Order: `LobbyEntered` (if there is a lobby) → `Admitted` → participants and tracks already there → what
-        happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them.
+        happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them. Orders
+        that it cannot carry out it leaves in their queue, which is bounded.
 
         Returns:
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.

@@ -1,8 +1,9 @@
 """Speech hysteresis: the one decision under every speech gate, from a speech probability per frame to open or closed.
 
-Speech begins with frames of at least `start` and goes on, through its weaker ones, down to `keep`; also after a pause
-shorter than the hangover, for the next word may begin softly. bench/hysteresis.md measures this beside resuming at
-`start`.
+A doubtful frame (below `start`, not below `keep`) opens nothing, and while the gate is open it counts as speech, also
+after a pause. Measured (bench/hysteresis.md): if it takes `start` to resume after a pause, 4 % more utterances come out
+of the same speech and 6 % more of it is lost, for 1 % less audio; if doubtful frames help an onset, distant talk opens
+the gate half as often again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Thresholds:
     start: float = 0.5
     """From here on a frame is speech."""
     keep: float = 0.35
-    """From here on a frame is speech once there has been some: while open, and between the frames of an onset."""
+    """While open, also in a pause, from here on a frame is speech."""
 
 
 class Edge(Enum):
@@ -53,7 +54,7 @@ class SpeechHysteresis:
                 self.reset()
                 return Edge.CLOSED
             return None
-        self.run = self.run + 1 if probability >= (limits.keep if self.run else limits.start) else 0
+        self.run = self.run + 1 if probability >= limits.start else 0
         if self.run >= limits.onset_frames:
             self.is_open, self.run = True, 0
             return Edge.OPENED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from common.contracts.json_values import field, identity, optional, read_object
+from common.contracts.json_values import count, field, identity, member, moment, optional, read_object
 from common.contracts.status import MEANINGS, State, SubCode
 
 
@@ -93,18 +93,21 @@ def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
     value = read_object(payload)
     match value.get("event"):
         case "status":
-            code, stage = optional(value, "code", str), optional(value, "stage", str)
+            is_end = "code" in value
+            code = member(value, "code", SubCode) if is_end else None
+            if code and count(value, "exit_code") != MEANINGS[code].exit_code:
+                raise ValueError(f"exit_code: {MEANINGS[code].exit_code} expected, that of {code}")
             return StatusEvent(
                 connection_id=field(value, "connection_id", str),
                 meeting_id=identity(value, "meeting_id"),
                 container_name=optional(value, "container_name", str),
-                status=State(field(value, "status", str)),
-                timestamp=field(value, "timestamp", str),
+                status=member(value, "status", State),
+                timestamp=moment(value, "timestamp"),
                 detail=optional(value, "detail", str) or "",
-                code=None if code is None else SubCode(code),
-                stage=None if stage is None else State(stage),
-                evidence=tuple(map(str, optional(value, "evidence", list) or ())),
-                not_stored=optional(value, "not_stored", int) or 0,
+                code=code,
+                stage=member(value, "stage", State) if value.get("stage") is not None else None,
+                evidence=_texts(optional(value, "evidence", list) or []),
+                not_stored=count(value, "not_stored") if "not_stored" in value else 0,
             )
         case "health":
             return HealthEvent(
@@ -112,6 +115,12 @@ def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
                 subject=field(value, "subject", str),
                 healthy=field(value, "healthy", bool),
                 detail=field(value, "detail", str),
-                timestamp=field(value, "timestamp", str),
+                timestamp=moment(value, "timestamp"),
             )
     raise ValueError("event: status or health expected")
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("evidence: texts expected")
+    return tuple(values)

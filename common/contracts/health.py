@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.contracts.json_values import field, optional, read_object
+from common.contracts.json_values import count, field, optional, read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,12 @@ def parse_transcriber_health(body: str | bytes) -> TranscriberHealth:
         status=field(value, "status", str),
         backend=field(value, "backend", str),
         model=field(value, "model", str),
-        clients=field(value, "clients", int),
-        max_clients=field(value, "max_clients", int),
+        clients=count(value, "clients"),
+        max_clients=count(value, "max_clients"),
         last_decode_s=optional(value, "last_decode_s", float),
-        waiting=field(value, "waiting", int),
+        waiting=count(value, "waiting"),
         oldest_wait_s=field(value, "oldest_wait_s", float),
         engine=field(value, "engine", str),
-        restarts=field(value, "restarts", int),
-        level=field(value, "level", int),
+        restarts=count(value, "restarts"),
+        level=count(value, "level"),
     )

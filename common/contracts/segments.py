@@ -1,4 +1,4 @@
-"""What consumers read in Redis: the JSON of segments, session marks and live messages (`docs/redis.md`)."""
+"""Segments: what consumers read on the stream, and the marks of a session's start and end (`docs/redis.md`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.contracts.json_values import field, identity, optional, read_object, write
+from common.contracts.json_values import field, identity, items, moment, optional, read_object, write
 from common.contracts.times import iso_utc
 
 
@@ -114,7 +114,7 @@ class Segment:
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Segment:
         """A segment as `as_json` gives it; unknown keys are ignored. Raises ValueError."""
-        words = optional(value, "words", list)
+        has_words = value.get("words") is not None
         return cls(
             segment_id=field(value, "segment_id", str),
             start=field(value, "start", float),
@@ -124,10 +124,10 @@ class Segment:
             speaker_id=field(value, "speaker_id", str),
             language=optional(value, "language", str),
             completed=field(value, "completed", bool),
-            absolute_start_time=field(value, "absolute_start_time", str),
-            absolute_end_time=field(value, "absolute_end_time", str),
+            absolute_start_time=moment(value, "absolute_start_time"),
+            absolute_end_time=moment(value, "absolute_end_time"),
             confidence=optional(value, "confidence", float),
-            words=None if words is None else tuple(_word(word) for word in words),
+            words=tuple(map(_word, items(value, "words"))) if has_words else None,
         )
 
 
@@ -161,25 +161,17 @@ def parse(payload: str | bytes) -> StreamPayload:
     )
     match kind:
         case "transcription":
-            segments = field(value, "segments", list)
-            return StreamPayload(kind, who, tuple(Segment.parse(_mapping(segment)) for segment in segments))
+            return StreamPayload(kind, who, tuple(map(Segment.parse, items(value, "segments"))))
         case "session_start":
-            return StreamPayload(kind, who, timestamp=field(value, "start_timestamp", str))
+            return StreamPayload(kind, who, timestamp=moment(value, "start_timestamp"))
         case "session_end":
-            return StreamPayload(kind, who, timestamp=field(value, "end_timestamp", str))
-    raise ValueError(f"type: transcription, session_start or session_end expected, not {kind!a}")
+            return StreamPayload(kind, who, timestamp=moment(value, "end_timestamp"))
+    raise ValueError("type: transcription, session_start or session_end expected")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError("a JSON object was expected")
-    return value
-
-
-def _word(value: Any) -> Word:
-    word = _mapping(value)
-    times = (field(word, key, float) for key in ("start", "end", "probability"))
-    return Word(field(word, "word", str), *times)
+def _word(value: Mapping[str, Any]) -> Word:
+    times = (field(value, key, float) for key in ("start", "end", "probability"))
+    return Word(field(value, "word", str), *times)
 
 
 def transcription(identity: SessionIdentity, segments: Iterable[Segment]) -> str:

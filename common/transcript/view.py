@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from bisect import insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from common.contracts.json_values import read_object
+from common.contracts.live import parse_live
+from common.contracts.segments import Segment, parse
 from common.redact import printable
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
@@ -59,35 +60,25 @@ class TranscriptView:
         self.ended = False
         """The latest session has ended."""
 
-    def apply(self, message: str | Mapping[str, Any]) -> list[Row]:
+    def apply(self, message: str) -> list[Row]:
         """Takes in a stream payload or a live message; returns the rows that it made final."""
-        value = _parse(message)
-        meeting = value.get("meeting")
-        meeting_id = meeting.get("id") if isinstance(meeting, Mapping) else value.get("meeting_id")
+        try:
+            meeting_id, kind, segments = _read(message)
+        except ValueError:  # others write into a shared stream, too
+            return []
         if self._meeting_id is not None and str(meeting_id) != self._meeting_id:
             return []
-        match value.get("type"):
-            case "transcription":
-                segments = value.get("segments")
-                changed = [self._segment(segment) for segment in segments] if isinstance(segments, list) else []
-            case "transcript":
-                changed = [self._segment(value.get("segment"))]
-            case "session_start":
-                self.started, self.ended = True, False
-                return []
-            case "session_end":
-                self.ended = True
-                self._drop([row for row in self._ordered if not row.final])
-                return []
-            case _:
-                return []
+        if kind == "session_start":
+            self.started, self.ended = True, False
+        elif kind == "session_end":
+            self.ended = True
+            self._drop([row for row in self._ordered if not row.final])
+        changed = [self._segment(segment) for segment in segments]
         return [row for row in changed if row is not None and row.final]
 
-    def _segment(self, segment: Any) -> Row | None:
+    def _segment(self, segment: Segment) -> Row | None:
         """Takes one segment in; None when it is no news: a partial after its final, or a final seen before."""
         row = _row(segment)
-        if row is None:
-            return None
         known = self._rows.get(row.segment_id)
         if known is not None:
             if known.final:
@@ -139,26 +130,20 @@ def colour_of(speaker: str) -> str:
     return COLOURS[zlib.crc32(speaker.encode("utf-8", "replace")) % len(COLOURS)]
 
 
-def _parse(message: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(message, str):
-        try:
-            value = json.loads(message)
-        except (ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
-    return message
+def _read(message: str) -> tuple[int | str, str, tuple[Segment, ...]]:
+    """The meeting, the kind of message and its segments. Raises ValueError."""
+    if read_object(message).get("type") == "transcript":
+        meeting_id, segment = parse_live(message)
+        return meeting_id, "transcript", (segment,)
+    payload = parse(message)
+    return payload.identity.meeting_id, payload.kind, payload.segments
 
 
-def _row(segment: Any) -> Row | None:
-    if not isinstance(segment, Mapping):
-        return None
-    start, segment_id = segment.get("start"), segment.get("segment_id")
-    if not isinstance(start, int | float) or not isinstance(segment_id, str):
-        return None
+def _row(segment: Segment) -> Row:
     return Row(
-        start=float(start),
-        segment_id=segment_id,
-        speaker=printable(str(segment.get("speaker") or "unknown"), MAX_NAME_CHARACTERS),
-        text=printable(str(segment.get("text") or "").strip(), MAX_TEXT_CHARACTERS),
-        final=segment.get("completed") is True,
+        start=segment.start,
+        segment_id=segment.segment_id,
+        speaker=printable(segment.speaker or "unknown", MAX_NAME_CHARACTERS),
+        text=printable(segment.text.strip(), MAX_TEXT_CHARACTERS),
+        final=segment.completed,
     )

@@ -10,12 +10,12 @@ import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
-from rehearsal.clips import RATE
+from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.server import LiveKitServer
 
 QUEUE_MS = 200
 """How far ahead of its playing audio is handed to the SDK."""
-CHUNK = RATE // 20  # samples: 50 ms
+CHUNK_SAMPLES = CLIP_RATE // 20  # 50 ms
 
 
 def guest_token(server: LiveKitServer, room: str, identity: str, name: str = "", **claims: Any) -> str:
@@ -46,7 +46,7 @@ class Guest:
 
     async def publish(self, muted: bool = False) -> str:
         """Opens the microphone and returns its track id; with one open already, a second one that replaces it here."""
-        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=QUEUE_MS)
+        self._source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=QUEUE_MS)
         self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         if muted:
             self._track.mute()
@@ -84,9 +84,9 @@ class Guest:
         if source is None:
             raise RuntimeError(f"{self.identity} speaks without a microphone")
         start = time.monotonic()
-        for at in range(0, len(pcm), CHUNK):
-            chunk = pcm[at : at + CHUNK]
-            await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), RATE, 1, len(chunk)))
+        for at in range(0, len(pcm), CHUNK_SAMPLES):
+            chunk = pcm[at : at + CHUNK_SAMPLES]
+            await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), CLIP_RATE, 1, len(chunk)))
         if wait:
             await source.wait_for_playout()
         return start

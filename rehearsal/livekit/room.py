@@ -1,10 +1,10 @@
-"""Plays a rehearsal script in a real LiveKit room, with one real publisher per participant.
+"""The LiveKit room of a rehearsal: a script played in a real one, with one real publisher per participant.
 
     python -m rehearsal.livekit.room SCRIPT --url ws://198.51.100.1:7880 --room NAME [--truth FILE] [--owned]
 
 Key and secret of the server: environment LIVEKIT_API_KEY and LIVEKIT_API_SECRET. Prints `ready` when all are there.
 Script time zero is when the first participant that is not in the script has joined: the bot, whom the server sees and
-nobody else does. Truth and `--owned` are as in `earshot room`.
+nobody else does. Truth is as in `earshot room`; with `--owned` it also ends when standard input closes.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from livekit.rtc.participant import PublishTrackError
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import Redactor
-from rehearsal.clips import RATE, Clip, load_script
+from rehearsal.clips import CLIP_RATE, Clip, load_script
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
-from rehearsal.microphone import FRAME, Microphone, Truth
+from rehearsal.microphone import FRAME_SAMPLES, Microphone, Truth
 from rehearsal.script import Action, Participant, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FRAME_S = FRAME / RATE
+FRAME_S = FRAME_SAMPLES / CLIP_RATE
 LEAD_S = 0.1
 """Audio is handed to the SDK so long before it is due: what a late wake-up may take without a gap."""
 POLL_S = 0.05
@@ -152,7 +152,7 @@ class LiveKitRoom:
                 await actor.join(self._server, self._room, speaks, action.name)
             case "speak":
                 clip = self._clips[action.clip or ""]
-                actor.speak(clip, round(action.at * RATE), action.text if action.text is not None else clip.text)
+                actor.speak(clip, round(action.at * CLIP_RATE), action.text if action.text is not None else clip.text)
             case "mute" | "unmute":
                 actor.mute(action.do == "mute")
             case "rename":
@@ -206,7 +206,7 @@ class _Actor:
         while True:
             guest = self._guest
             if guest is not before and guest is not None and guest.speaks:
-                await guest.speak(np.zeros(round(LEAD_S * RATE), np.int16), wait=False)
+                await guest.speak(np.zeros(round(LEAD_S * CLIP_RATE), np.int16), wait=False)
                 frame = math.ceil((time.monotonic() + LEAD_S - zero) / FRAME_S)
             due = zero + frame * FRAME_S
             await asyncio.sleep(due - LEAD_S - time.monotonic())

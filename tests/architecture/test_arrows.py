@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 
 import pytest
@@ -30,9 +32,10 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),
-    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.config"),
+    "bot.settings": ("common", "bot.settings"),
+    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.platforms", "bot.config"),
+    "bot.config": ("common", "bot.settings", "bot.platforms", "bot.config"),
     "transcriber.core": ("common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }
@@ -101,3 +104,23 @@ def test_what_is_in_common_is_used_by_two_parts() -> None:
         name for name, tree in modules().items() if is_inside(name, "common") and tree.body and len(parts(name)) < 2
     }
     assert {name for name in lonely if not is_inside(name, "common.contracts")} == set(WAITING_FOR_A_SECOND_PART)
+
+
+KEY = re.compile(r"\{?(earshot:(status|lock|bot):|tc:meeting:|bot_commands:|transcription_segments)")
+
+
+def test_keys_of_redis_are_spelled_in_one_place() -> None:
+    """Whoever needs a key or a channel asks `common.contracts.keys`."""
+    for name, tree in modules().items():
+        spelled = {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert name == "common.contracts.keys" or not any(map(KEY.match, spelled)), name
+
+
+def test_the_sample_rate_is_written_once() -> None:
+    """16 kHz stands in `common.audio.pcm`; what Silero takes at a time, in `common.audio.hysteresis`."""
+    homes: dict[object, set[str]] = {16_000: set(), 512: set()}
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and type(node.value) is int and node.value in homes:
+                homes[node.value].add(name)
+    assert homes == {16_000: {"common.audio.pcm"}, 512: {"common.audio.hysteresis"}}

@@ -1,27 +1,75 @@
-"""Each registered platform is there, tested against the contract, and alone in its URLs."""
+"""Each registered platform is there, described by itself alone, tested against the contract, and alone in its URLs."""
 
 from __future__ import annotations
 
-from bot.platforms import PLATFORMS, load
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.config import BotConfig, load_config
+from bot.platforms import PLANNED, PLATFORMS, load
 from tests.support.source import ROOT
 
-URLS = {
-    "livekit": ["wss://meet.example.com", "ws://livekit:7880"],
-    "rehearsal": ["rehearsal+ws://127.0.0.1:8765", "rehearsal:configs/meeting.json"],
-}
+HEAVY = ("aiortc", "av", "httpx", "jwt", "livekit", "numpy", "playwright", "websockets")
+"""What only attending needs: a description must be had without."""
 
 
-def test_every_platform_has_its_file_its_test_and_its_urls() -> None:
-    """One file, one registry line, one test."""
-    assert set(URLS) == set(PLATFORMS)
-    for name, target in PLATFORMS.items():
-        assert target.startswith(f"bot.platforms.{name}.")
-        test = (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
-        assert "contract" in test
+def example(name: str, folder: Path) -> BotConfig:
+    """A platform's example configuration, with a file where it names a secret's."""
+    (folder / "secret").write_text("0123456789abcdef0123456789abcdef")
+    text = (ROOT / "configs" / f"{name}.example.jsonc").read_text(encoding="utf-8")
+    text = text.replace("/run/secrets/livekit-api-secret", str(folder / "secret"))
+    config, warnings = load_config(text, {}, in_container=False)
+    assert warnings == []
+    return config
 
 
-def test_no_two_platforms_claim_one_url() -> None:
-    """A meeting URL belongs to exactly one platform."""
-    for owner, urls in URLS.items():
-        for url in urls:
-            assert [name for name in PLATFORMS if load(name).claims(url)] == [owner], url
+@pytest.mark.parametrize("name", list(PLATFORMS))
+def test_a_platform_is_a_folder_and_a_line(name: str) -> None:
+    """Its folder's docstring names the guide and the example, which are there as its contract test is."""
+    module = PLATFORMS[name].partition(":")[0]
+    assert module == f"bot.platforms.{name}"
+    for page in (f"docs/{name}.md", f"configs/{name}.example.jsonc"):
+        assert page in (importlib.import_module(module).__doc__ or "")
+        assert (ROOT / page).is_file()
+    assert "PlatformContract" in (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", list(PLATFORMS))
+def test_an_example_loads_and_its_url_belongs_to_nobody_else(name: str, tmp_path: Path) -> None:
+    """A meeting URL belongs to exactly one platform. (The contract suite asks for the URLs of real rooms, too.)"""
+    config = example(name, tmp_path)
+    assert config.platform == name
+    assert [other for other in PLATFORMS if load(other).claims(config.meeting_url or "")] == [name]
+
+
+@pytest.mark.parametrize("url", ["wss://meet.example.com", "rehearsal:configs/meeting.json"])
+def test_other_forms_of_urls_belong_to_one_platform_too(url: str) -> None:
+    """TLS, and a script instead of a room."""
+    assert len([name for name in PLATFORMS if load(name).claims(url)]) == 1
+
+
+@pytest.mark.parametrize("name", list(PLATFORMS))
+def test_a_platforms_key_is_its_own(name: str) -> None:
+    """Settings under its name shadow no key that every platform has."""
+    assert name not in {field.alias or key for key, field in BotConfig.model_fields.items()}
+
+
+def test_nobody_else_names_a_platform() -> None:
+    """The configuration, the core and the links know platforms by the registry alone."""
+    folders = ("bot/config", "bot/core", "bot/audio", "bot/codecs", "bot/links", "common/contracts")
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8").lower()
+            assert not [name for name in (*PLATFORMS, *PLANNED) if name in text], path
+
+
+@pytest.mark.parametrize("name", list(PLATFORMS))
+def test_a_description_is_light(name: str) -> None:
+    """Asking a platform about itself imports nothing that only attending needs."""
+    program = f"import sys; from bot.platforms import load; load({name!r}); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(ran.stdout.split())

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from common.contracts.keys import live_channel
 from tests.support.servers.containers import ROOT, SDK, Run, World, docker, eventually, inspect
 
 CANARY = "canary-3f81c2"
@@ -128,7 +129,7 @@ def test_docker_stop_in_the_middle_of_an_utterance(here: World) -> None:
             here.redis,
             "redis-cli",
             "SUBSCRIBE",
-            f"tc:meeting:{settings['meeting_id']}:mutable",
+            live_channel(settings["meeting_id"]),
         ]
         with here.bot(settings) as bot, subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as live:
             assert live.stdout is not None

@@ -1,7 +1,7 @@
 """The contract suite: what every meeting platform must show against a real counterpart.
 
-A platform's test file implements `Room` (a meeting that the test directs, step by step) and subclasses
-`PlatformContract`:
+A platform's test file implements `Room` (a meeting that the test directs, step by step; the smallest is
+`tests/platforms/toy/room.py`) and subclasses `PlatformContract`:
 
     class TestLiveKit(PlatformContract):
         platform = "livekit"
@@ -25,10 +25,9 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from bot.config import BotConfig
 from bot.core import events as ev
-from bot.platforms import PLATFORMS, invitation, load
-from bot.platforms.base import Platform
+from bot.platforms import PLATFORMS, load
+from bot.platforms.base import Invitation, Platform
 from bot.platforms.orders import Orders
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -41,8 +40,8 @@ LEAVE_WITHIN = 2.0  # seconds from `leave` to the return of `attend`
 class Room(Protocol):
     """A meeting on a real counterpart, directed by the test. `who` is the platform's stable identity."""
 
-    def config(self) -> BotConfig:
-        """The configuration with which a bot joins this room."""
+    def invitation(self) -> Invitation:
+        """With what a bot joins this room."""
 
     async def join(self, who: str, name: str, *, publishes: bool = True) -> None:
         """A person joins and, if `publishes`, opens an unmuted audio track. Returns when the room knows of it."""
@@ -80,8 +79,13 @@ class Attending:
     """A platform in a meeting."""
 
     listener: RecordingListener
-    leave: asyncio.Event
+    orders: Orders
     task: asyncio.Task[SubCode]
+
+    @property
+    def leave(self) -> asyncio.Event:
+        """Set: told to leave."""
+        return self.orders.leaving
 
     async def ends(self, within: float = 10.0) -> SubCode:
         """Waits for the return of `attend`."""
@@ -107,14 +111,14 @@ class Attending:
 
 
 @asynccontextmanager
-async def attending(platform: Platform, config: BotConfig) -> AsyncIterator[Attending]:
+async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
     processes, threads = children(), set(threading.enumerate())
     listener, orders = RecordingListener(), Orders()
-    task = asyncio.create_task(platform.attend(invitation(config), listener, orders))
+    task = asyncio.create_task(platform.attend(invitation, listener, orders))
     watch = asyncio.create_task(_report_early_end(task, listener))
     try:
-        yield Attending(listener, orders.leaving, task)
+        yield Attending(listener, orders, task)
     finally:
         orders.leave()
         await asyncio.wait({task}, timeout=5)
@@ -149,22 +153,22 @@ class PlatformContract:
         """A fresh, empty room; with `lobby` the bot waits until `Room.admit`."""
         raise NotImplementedError
 
-    def refusing(self) -> AbstractAsyncContextManager[BotConfig]:
-        """A reachable room that does not let the bot in, and the configuration to try it with."""
+    def refusing(self) -> AbstractAsyncContextManager[Invitation]:
+        """A reachable room that does not let the bot in, and the invitation to try it with."""
         raise NotImplementedError
 
-    def unreachable(self) -> tuple[BotConfig, str]:
-        """A configuration that points at nothing, and the text (host and port) that the error must contain."""
+    def unreachable(self) -> tuple[Invitation, str]:
+        """An invitation that points at nothing, and the text (host and port) that the error must contain."""
         raise NotImplementedError
 
     def start(self, room: Room) -> AbstractAsyncContextManager[Attending]:
         """Sends a fresh instance of the platform into the room."""
-        return attending(load(self.platform), room.config())
+        return attending(load(self.platform), room.invitation())
 
     async def test_claims_its_own_urls_alone(self) -> None:
         """Exactly one registered platform claims the room's URL."""
         async with self.room() as room:
-            url = room.config().meeting_url or ""
+            url = room.invitation().meeting_url or ""
         assert [name for name in PLATFORMS if load(name).claims(url)] == [self.platform]
         assert not load(self.platform).claims("https://meet.example.com/abc-defg-hij")
 
@@ -198,7 +202,7 @@ class PlatformContract:
 
     async def test_refused(self) -> None:
         """A room that does not want us: its own sub-code, never admitted."""
-        async with self.refusing() as config, attending(load(self.platform), config) as bot:
+        async with self.refusing() as invitation, attending(load(self.platform), invitation) as bot:
             with pytest.raises(EarshotError) as failure:
                 await bot.ends(20)
             assert failure.value.code is self.refusal
@@ -207,8 +211,8 @@ class PlatformContract:
 
     async def test_unreachable(self) -> None:
         """Nobody answers: ROOM_UNREACHABLE in bounded time, and the message names where."""
-        config, names = self.unreachable()
-        async with attending(load(self.platform), config) as bot:
+        invitation, names = self.unreachable()
+        async with attending(load(self.platform), invitation) as bot:
             with pytest.raises(EarshotError) as failure:
                 await bot.ends(15)
             assert failure.value.code is SubCode.ROOM_UNREACHABLE
@@ -217,8 +221,8 @@ class PlatformContract:
 
     async def test_leave_while_the_room_is_unreachable(self) -> None:
         """Leaving does not wait for an attempt to connect (which may have failed by then)."""
-        config, _ = self.unreachable()
-        async with attending(load(self.platform), config) as bot:
+        invitation, _ = self.unreachable()
+        async with attending(load(self.platform), invitation) as bot:
             await asyncio.sleep(0.05)
             bot.leave.set()
             try:
@@ -383,6 +387,19 @@ class PlatformContract:
                 events, frames = len(bot.listener.events), len(bot.listener.frames)
                 await asyncio.sleep(0.2)
                 assert (len(bot.listener.events), len(bot.listener.frames)) == (events, frames)
+
+    async def test_orders_that_it_may_not_be_able_to_carry_out(self) -> None:
+        """With its queue of orders full it goes on hearing, and the order to leave waits for none of them."""
+        async with self.room() as room:
+            await room.join("ana", "Ana")
+            await room.tone("ana", 440)
+            async with self.start(room) as bot:
+                await bot.hears("ana", 440)
+                assert bot.orders.give(ev.Speak("hello"))
+                while bot.orders.give(ev.SendChat("hello")):
+                    pass
+                await bot.hears("ana", 440)
+                assert await bot.leaves() < LEAVE_WITHIN
 
     @pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.06, 0.12, 0.25, 0.6, "audio"])
     async def test_cancelled(self, after: float | str) -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from bot.audio.timeline import Timeline
-from bot.config.settings import BotConfig, LiveKitSettings
 from bot.core.events import (
     Admitted,
     ParticipantJoined,
@@ -26,17 +25,19 @@ from bot.core.events import (
     TransportBack,
     TransportLost,
 )
+from bot.platforms.base import Invitation
+from bot.platforms.livekit import LiveKit
 from bot.platforms.livekit import access as livekit_access
-from bot.platforms.livekit import platform as livekit_platform
-from bot.platforms.livekit.platform import LiveKit
+from bot.platforms.livekit import attendance as livekit_attendance
+from bot.platforms.livekit.settings import LiveKitSettings
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from rehearsal.clips import RATE, load_clip, load_script
+from rehearsal.clips import CLIP_RATE, load_clip, load_script
 from rehearsal.livekit.guest import Guest, guest_token
 from rehearsal.livekit.room import LiveKitRoom
 from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.support.servers.livekit import DirectedRoom, bot_config, directed_room, tone
+from tests.support.servers.livekit import DirectedRoom, directed_room, invited, tone
 from tests.support.tools import worker_number
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
@@ -57,16 +58,16 @@ class TestLiveKit(PlatformContract):
         return directed_room(self.server)
 
     @asynccontextmanager
-    async def refusing(self) -> AsyncIterator[BotConfig]:
+    async def refusing(self) -> AsyncIterator[Invitation]:
         forged = LiveKitSettings(room="r", api_key=self.server.api_key, api_secret=SecretStr("x" * 32))
-        yield bot_config(self.server, "r", livekit=forged)
+        yield invited(self.server, "r", settings=forged)
 
-    def unreachable(self) -> tuple[BotConfig, str]:
-        return bot_config(self.server, "r", meeting_url="ws://198.51.100.1:9"), "198.51.100.1:9"
+    def unreachable(self) -> tuple[Invitation, str]:
+        return invited(self.server, "r", meeting_url="ws://198.51.100.1:9"), "198.51.100.1:9"
 
 
 def _bot(room: DirectedRoom, **settings: Any) -> AbstractAsyncContextManager[Attending]:
-    return attending(LiveKit(), bot_config(room.server, room.name, **settings))
+    return attending(LiveKit(), invited(room.server, room.name, **settings))
 
 
 async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None:
@@ -88,11 +89,11 @@ async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None
 @asynccontextmanager
 async def second_microphone(guest: Guest, hertz: float) -> AsyncIterator[str]:
     """Another audio track of the same person, with a tone; its track id."""
-    source = rtc.AudioSource(RATE, 1, queue_size_ms=2000)
+    source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=2000)
     track = rtc.LocalAudioTrack.create_audio_track("second", source)
     publication = await guest.room.local_participant.publish_track(track)
     pcm = tone(hertz, 1.5)
-    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), RATE, 1, len(pcm)))
+    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), CLIP_RATE, 1, len(pcm)))
     yield publication.sid
     await guest.room.local_participant.unpublish_track(publication.sid)
     await source.aclose()
@@ -214,9 +215,9 @@ async def test_reconnects(
 
 async def test_gives_up(livekit: LiveKitServer, rooms: list[rtc.Room], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that throws us out and stays away: CONNECTION_LOST, saying where, and no return is reported."""
-    assert livekit_platform.GIVE_UP_S <= 120
-    monkeypatch.setattr(livekit_platform, "GIVE_UP_S", 0.5)
-    async with directed_room(livekit) as room, attending(LiveKit(), room.config()) as bot:
+    assert livekit_attendance.GIVE_UP_S <= 120
+    monkeypatch.setattr(livekit_attendance, "GIVE_UP_S", 0.5)
+    async with directed_room(livekit) as room, attending(LiveKit(), room.invitation()) as bot:
         await bot.listener.until(lambda: bot.listener.admitted, "admitted")
         cut = asyncio.create_task(room.cut(5, dropping=False))
         await asyncio.sleep(0)
@@ -256,8 +257,8 @@ async def test_given_token(livekit: LiveKitServer) -> None:
     """A token is enough: no key, no room in the configuration."""
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana")
-        token = SecretStr(guest_token(livekit, room.name, "ear"))
-        async with _bot(room, livekit=None, token=token) as bot:
+        token = guest_token(livekit, room.name, "ear")
+        async with _bot(room, settings=None, token=token) as bot:
             await bot.listener.until(lambda: bot.listener.owner, "a track")
 
 
@@ -266,7 +267,7 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
     forged = guest_token(livekit, "r", "ear")[:-4] + "AAAA"
     late = guest_token(livekit, "r", "ear", exp=int(time.time()) - 3600)
     for token, code in ((forged, SubCode.TOKEN_REFUSED), (late, SubCode.TOKEN_EXPIRED)):
-        async with attending(LiveKit(), bot_config(livekit, "r", livekit=None, token=SecretStr(token))) as bot:
+        async with attending(LiveKit(), invited(livekit, "r", settings=None, token=token)) as bot:
             with pytest.raises(EarshotError) as failure:
                 await bot.ends(3)
         assert failure.value.code is code
@@ -276,7 +277,7 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
 async def test_no_such_room() -> None:
     """A server that creates no rooms by itself says so, and so do we."""
     with livekit_server(port=7980 + 10 * worker_number(), auto_create=False) as strict:
-        async with attending(LiveKit(), bot_config(strict, "nowhere")) as bot:
+        async with attending(LiveKit(), invited(strict, "nowhere")) as bot:
             with pytest.raises(EarshotError, match="room") as failure:
                 await bot.ends(20)
     assert failure.value.code is SubCode.JOIN_REFUSED
@@ -289,7 +290,7 @@ async def test_server_that_accepts_and_is_mute(livekit: LiveKitServer, monkeypat
     writers: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     url = f"ws://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    async with silent, attending(LiveKit(), bot_config(livekit, "r", meeting_url=url)) as bot:
+    async with silent, attending(LiveKit(), invited(livekit, "r", meeting_url=url)) as bot:
         with pytest.raises(EarshotError) as failure:
             await bot.ends(3)
         writers[0].close()
@@ -359,7 +360,7 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
     errors = []
     for row, name in zip(played.truth, ("ana1", "ben1"), strict=True):
         clip = load_clip(name, tmp_path)
-        said = row.end_utc - row.end + row.start - clip.speech[0] / RATE
+        said = row.end_utc - row.end + row.start - clip.speech[0] / CLIP_RATE
         heard = _begins(_placed(bot, owner[row.participant]), clip.pcm[::3]) + time.time() - time.monotonic()
         errors.append(heard - said)
     assert all(abs(error) <= 0.15 for error in errors), errors

@@ -7,29 +7,21 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from bot.config import BotConfig
-from rehearsal import room as rehearsal
-from rehearsal.clips import RATE, Clip
+from bot.platforms.base import Invitation
+from rehearsal.clips import CLIP_RATE, Clip
 from rehearsal.script import Action, Lobby, Participant, Script
+from rehearsal.webrtc import room as rehearsal
 from tests.platforms.contract import PlatformContract, Room
 
 
-def configuration(url: str, connection_id: str = "bot-1") -> BotConfig:
-    """A bot's configuration for a room."""
-    return BotConfig.model_validate(
-        {
-            "platform": "rehearsal",
-            "meetingUrl": url,
-            "connectionId": connection_id,
-            "redisUrl": "redis://127.0.0.1:6379",
-            "whisperLiveUrl": "ws://127.0.0.1:9090",
-        }
-    )
+def invited(url: str, connection_id: str = "bot-1") -> Invitation:
+    """An invitation to a room."""
+    return Invitation(url, connection_id, "Earshot")
 
 
 def sine(hertz: float, seconds: float = 60.0) -> Clip:
     """A long tone; 0 Hz: digital zeros."""
-    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * RATE)) / RATE)).astype(np.int16)
+    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * CLIP_RATE)) / CLIP_RATE)).astype(np.int16)
     return Clip(pcm, None, (0, pcm.size))
 
 
@@ -39,9 +31,9 @@ class DirectedRoom:
     def __init__(self, room: rehearsal.Room) -> None:
         self.room = room
 
-    def config(self) -> BotConfig:
+    def invitation(self) -> Invitation:
         """Joins the room as bot-1."""
-        return configuration(self.room.url)
+        return invited(self.room.url)
 
     async def join(self, who: str, name: str, *, publishes: bool = True) -> None:
         """Somebody who is not in the script joins."""
@@ -98,11 +90,11 @@ class TestRehearsal(PlatformContract):
             yield DirectedRoom(room)
 
     @asynccontextmanager
-    async def refusing(self) -> AsyncIterator[BotConfig]:
+    async def refusing(self) -> AsyncIterator[Invitation]:
         """A lobby that refuses."""
         async with rehearsal.serve(Script((), (), Lobby(delay=0.2, then="refuse")), {}) as room:
-            yield configuration(room.url)
+            yield invited(room.url)
 
-    def unreachable(self) -> tuple[BotConfig, str]:
+    def unreachable(self) -> tuple[Invitation, str]:
         """Nothing listens on port 1."""
-        return configuration("rehearsal+ws://127.0.0.1:1"), "127.0.0.1:1"
+        return invited("rehearsal+ws://127.0.0.1:1"), "127.0.0.1:1"

@@ -26,20 +26,20 @@ import rehearsal
 from bot.audio.timeline import Timeline
 from bot.core import events as ev
 from bot.platforms import load
-from bot.platforms.rehearsal import platform
+from bot.platforms.rehearsal import attendance
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.interpreter import module_command
 from rehearsal.clips import load_clip, load_script, to_rate
 from rehearsal.microphone import Truth
-from rehearsal.room import Room, main, serve
 from rehearsal.script import ScriptError, parse_script
+from rehearsal.webrtc.room import Room, main, serve
 from tests.platforms.contract import attending
-from tests.platforms.test_rehearsal import DirectedRoom, configuration
+from tests.platforms.test_rehearsal import DirectedRoom, invited
 from tests.support.fakes.listener import RATE, RecordingListener
 from tests.support.processes import children
 from tests.support.tools import require
 
-OWN_ROOM = platform.START_A_ROOM
 MEETING = """{"version": 1,
   "participants": [{"id": "ana", "name": "Ana"}, {"id": "ben", "name": "Ben"}],
   "timeline": [
@@ -87,7 +87,7 @@ def error_of(meeting: NDArray[np.float64], clip_name: str, truth_start: float) -
 async def test_audio_lies_where_it_was_sent() -> None:
     """Through silence that is not sent, a mute and a late join every clip is placed within 50 ms of the truth."""
     async with room_of(MEETING) as room:
-        async with attending(load("rehearsal"), configuration(room.url)) as bot:
+        async with attending(load("rehearsal"), invited(room.url)) as bot:
             assert await bot.ends(15) is SubCode.MEETING_ENDED
         truth = room.truth
     assert [(row.participant, row.name, row.complete) for row in truth] == [
@@ -117,15 +117,15 @@ async def test_several_bots_and_coming_late() -> None:
         {"at": 0.6, "who": "ana", "do": "speak", "clip": "ana1"},
         {"at": 1.0, "who": "ana", "do": "rename", "name": "A."},
         {"at": 2.8, "who": "ana", "do": "speak", "clip": "ana2"}]}"""
-    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as first:
+    async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as first:
         await first.listener.until(lambda: len(room.truth) == 1, "the first clip")
-        second_config = configuration(room.url, "bot-2")
-        async with attending(load("rehearsal"), second_config) as second:
+        second_invitation = invited(room.url, "bot-2")
+        async with attending(load("rehearsal"), second_invitation) as second:
             await second.listener.until(lambda: second.listener.owner, "the track")
             assert second.listener.names == {"ana": "A."}
             await first.listener.until(lambda: len(room.truth) == 2, "the second clip")
             assert loud_seconds(first.listener) > 2.0 > loud_seconds(second.listener) > 0.8
-            async with attending(load("rehearsal"), second_config) as third:
+            async with attending(load("rehearsal"), second_invitation) as third:
                 assert await second.ends() is SubCode.DUPLICATE_IDENTITY
                 await third.listener.until(lambda: third.listener.owner, "the track")
 
@@ -140,7 +140,7 @@ async def test_a_hundred_silent_participants_need_no_media() -> None:
     people = [{"id": f"p{number}", "name": f"Person {number}"} for number in range(100)]
     timeline = [{"at": 60, "who": who, "do": "speak", "clip": "ana1"} for who in ("p7", "p8")]
     script = json.dumps({"version": 1, "participants": people, "timeline": timeline})
-    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+    async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as bot:
         began = time.monotonic()
         await bot.listener.until(lambda: len(bot.listener.names) == 100, "everyone")
         assert sorted(map(str, bot.listener.owner.values())) == ["p7", "p8"]
@@ -151,7 +151,7 @@ async def test_a_lobby_that_waits_and_one_that_never_answers() -> None:
     """`delay` is kept before admission; `ignore` admits nobody, and leaving works."""
     for then, admitted in (("admit", True), ("ignore", False)):
         script = json.dumps({"version": 1, "lobby": {"delay": 0.4, "then": then}})
-        async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+        async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as bot:
             await asyncio.sleep(0.3)
             assert bot.listener.count(ev.LobbyEntered) == 1
             assert not bot.listener.admitted
@@ -161,9 +161,9 @@ async def test_a_lobby_that_waits_and_one_that_never_answers() -> None:
 
 async def test_gives_up_after_a_long_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers for longer than we are willing to wait: CONNECTION_LOST, naming the room."""
-    monkeypatch.setattr(platform, "RETURN_WITHIN", 0.5)
+    monkeypatch.setattr(attendance, "RETURN_TIMEOUT_S", 0.5)
     script = """{"version": 1, "timeline": [{"at": 0.3, "do": "cut", "for": 60}]}"""
-    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+    async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as bot:
         with pytest.raises(EarshotError, match=re.escape(room.url)) as failure:
             await bot.ends()
         assert failure.value.code is SubCode.CONNECTION_LOST
@@ -176,7 +176,7 @@ async def test_what_changed_during_a_cut_is_told_afterwards() -> None:
         {"id": "cy", "name": "Cy"}], "timeline": [{"at": 0.5, "do": "cut", "for": 0.5},
         {"at": 0.6, "who": "ben", "do": "leave"}, {"at": 0.7, "who": "cy", "do": "join"},
         {"at": 0.8, "who": "ana", "do": "rename", "name": "Dr. Ana"}, {"at": 0.9, "who": "ana", "do": "mute"}]}"""
-    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+    async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as bot:
         await bot.listener.until(lambda: bot.listener.count(ev.TransportBack), "back")
         await bot.listener.until(lambda: bot.listener.names == {"ana": "Dr. Ana", "cy": "Cy"}, "the new roster")
         assert bot.listener.count(ev.Admitted) == 1
@@ -189,10 +189,10 @@ async def test_says_when_the_room_does_not_answer(monkeypatch: pytest.MonkeyPatc
     async def mute_server(websocket: ServerConnection) -> None:
         await websocket.wait_closed()
 
-    monkeypatch.setattr(platform, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(attendance, "ANSWER_TIMEOUT_S", 0.3)
     async with listen_on(mute_server, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with attending(load("rehearsal"), configuration(f"rehearsal+ws://127.0.0.1:{port}")) as bot:
+        async with attending(load("rehearsal"), invited(f"rehearsal+ws://127.0.0.1:{port}")) as bot:
             with pytest.raises(EarshotError, match=f"127.0.0.1:{port}") as failure:
                 await bot.ends()
             assert failure.value.code is SubCode.JOIN_TIMEOUT
@@ -208,7 +208,7 @@ async def test_says_when_it_is_no_room(answer: str) -> None:
 
     async with listen_on(server_of_something, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with attending(load("rehearsal"), configuration(f"rehearsal+ws://127.0.0.1:{port}")) as bot:
+        async with attending(load("rehearsal"), invited(f"rehearsal+ws://127.0.0.1:{port}")) as bot:
             with pytest.raises(EarshotError, match=f"127.0.0.1:{port} is no rehearsal room") as failure:
                 await bot.ends()
             assert failure.value.code is SubCode.ROOM_UNREACHABLE
@@ -219,7 +219,7 @@ async def test_says_when_it_is_no_room(answer: str) -> None:
 )
 async def test_the_room_turns_away_who_talks_nonsense(message: str) -> None:
     """A client whose first message is no `join` is disconnected with the reason; the others do not notice."""
-    async with room_of('{"version": 1}') as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+    async with room_of('{"version": 1}') as room, attending(load("rehearsal"), invited(room.url)) as bot:
         async with connect(room.url.removeprefix("rehearsal+")) as websocket:
             await websocket.send(message)
             with pytest.raises(ConnectionClosed):
@@ -232,7 +232,7 @@ async def test_the_room_survives_bad_answers() -> None:
     """An answer that is no session description disconnects that bot alone."""
     script = """{"version": 1, "participants": [{"id": "ana", "name": "Ana"}],
         "timeline": [{"at": 30, "who": "ana", "do": "mute"}]}"""
-    async with room_of(script) as room, attending(load("rehearsal"), configuration(room.url)) as bot:
+    async with room_of(script) as room, attending(load("rehearsal"), invited(room.url)) as bot:
         async with connect(room.url.removeprefix("rehearsal+")) as websocket:
             await websocket.send('{"type": "join", "identity": "x", "name": "X"}')
             await websocket.send('{"type": "answer", "track": "nobody", "sdp": "?"}')
@@ -251,7 +251,7 @@ async def test_leaves_while_a_track_is_being_closed() -> None:
             directed = DirectedRoom(room)
             await directed.join("ana", "Ana")
             await directed.tone("ana", 440)
-            async with attending(load("rehearsal"), configuration(room.url)) as bot:
+            async with attending(load("rehearsal"), invited(room.url)) as bot:
                 await bot.hears("ana", 440)
                 await directed.leave("ana")
                 await bot.listener.until(lambda bot=bot: not bot.listener.owner, "the track is closed")  # type: ignore[misc]
@@ -278,7 +278,7 @@ class TestOwnRoom:
     async def test_joins_and_takes_the_room_with_it(self, script: Path) -> None:
         """The scripted speaker is heard; after leaving the room's process is gone."""
         before = children()
-        async with attending(load("rehearsal"), configuration(f"rehearsal:{script}")) as bot:
+        async with attending(load("rehearsal"), invited(f"rehearsal:{script}")) as bot:
             await bot.listener.until(lambda: loud_seconds(bot.listener) > 1, "Ana is heard", 15)
             assert children() > before
             assert await bot.leaves() < 2.0
@@ -288,7 +288,7 @@ class TestOwnRoom:
     @pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
     async def test_cancelled_while_the_room_starts(self, script: Path, after: float) -> None:
         """The process ends whenever we are cancelled."""
-        async with attending(load("rehearsal"), configuration(f"rehearsal:{script}")) as bot:
+        async with attending(load("rehearsal"), invited(f"rehearsal:{script}")) as bot:
             await asyncio.sleep(after)
             bot.task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -298,7 +298,7 @@ class TestOwnRoom:
     async def test_the_room_ends_when_its_owner_is_killed(self, script: Path) -> None:
         """A bot killed with -9 leaves no room behind."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", OWN_ROOM, str(script), stdin=PIPE, stdout=PIPE, start_new_session=True
+            *module_command(*attendance.OWN_ROOM, str(script)), stdin=PIPE, stdout=PIPE, start_new_session=True
         )
         assert process.stdout
         assert process.stdin
@@ -313,7 +313,7 @@ class TestOwnRoom:
         path = tmp_path / "bad.json"
         if content:
             path.write_text(content)
-        async with attending(load("rehearsal"), configuration(f"rehearsal:{path}")) as bot:
+        async with attending(load("rehearsal"), invited(f"rehearsal:{path}")) as bot:
             with pytest.raises(EarshotError, match="version" if content else "bad.json") as failure:
                 await bot.ends()
             assert failure.value.code is SubCode.CONFIG_INVALID
@@ -331,7 +331,7 @@ async def test_the_command_plays_a_script_to_its_end(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
     assert process.stdout
     url = (await process.stdout.readline()).decode().strip()
-    async with attending(load("rehearsal"), configuration(url)) as bot:
+    async with attending(load("rehearsal"), invited(url)) as bot:
         assert await bot.ends() is SubCode.MEETING_ENDED
         async with asyncio.timeout(4):
             assert await process.wait() == 0
@@ -418,5 +418,5 @@ async def test_over_a_network_address() -> None:
         directed = DirectedRoom(room)
         await directed.join("cy", "Cy")
         await directed.tone("cy", 440)
-        async with attending(load("rehearsal"), configuration(room.url)) as bot:
+        async with attending(load("rehearsal"), invited(room.url)) as bot:
             await bot.hears("cy", 440)

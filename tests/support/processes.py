@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 VANISHED = (FileNotFoundError, ProcessLookupError)
 """What reading about a process raises that has just ended: before its files are opened, and after."""
+
+
+@asynccontextmanager
+async def ended(process: Process) -> AsyncIterator[None]:
+    """The process is gone after the block, whatever happened in it, and what it wrote has been read."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 def children(pid: int | None = None) -> set[int]:

@@ -11,7 +11,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from bot.config import json_schema, load_config
-from bot.config.settings import _parse
+from bot.config.sources import parse
 from bot.platforms import PLATFORMS
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_examples_are_valid(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("/run/secrets/livekit-api-secret", str(tmp_path / "secret"))
     _, warnings = load_config(text, {}, in_container=False)
     assert warnings == []
-    jsonschema.validate(_parse(text), json_schema())
+    jsonschema.validate(parse(text), json_schema())
 
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:

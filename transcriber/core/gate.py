@@ -1,4 +1,4 @@
-"""Where speech begins and ends, from speech probabilities: one per frame of 512 samples at 16 kHz."""
+"""Speech gate of a stream: where utterances begin and end, from one speech probability per frame."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from common.audio import hysteresis
 from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
 
-FRAME = FRAME_SAMPLES
-ONSET = 2 * FRAME
+ONSET_SAMPLES = 2 * FRAME_SAMPLES
 """This much speech in a row opens the gate; a click does not."""
 
 
@@ -20,10 +19,10 @@ class GateSettings:
     """A frame at least this probable is speech."""
     release: float = 0.35
     """While open, a frame at least this probable keeps it open."""
-    onset: int = ONSET
+    onset: int = ONSET_SAMPLES
     pre_roll: int = 4800
     """The utterance begins this long before its first speech frame: soft beginnings of words."""
-    hangover: int = 12 * FRAME
+    hangover: int = 12 * FRAME_SAMPLES
     """Silence that ends an utterance: 0.38 s. Words are heard 0.05 s longer than they are said."""
 
 
@@ -40,7 +39,7 @@ class SpeechGate:
 
     def __init__(self, start: int = 0, settings: GateSettings | None = None) -> None:
         self._settings = settings = settings or GateSettings()
-        frames = -(-settings.onset // FRAME), -(-settings.hangover // FRAME)
+        frames = -(-settings.onset // FRAME_SAMPLES), -(-settings.hangover // FRAME_SAMPLES)
         self._speech = SpeechHysteresis(Thresholds(*frames, settings.threshold, settings.release))
         self._floor = start  # no utterance begins before: the end of the last one
         self.position = start
@@ -48,11 +47,11 @@ class SpeechGate:
 
     def feed(self, probability: float) -> Edge | None:
         """Takes the next frame; answers with an edge when it changes the gate."""
-        self.position += FRAME
+        self.position += FRAME_SAMPLES
         run = self._speech.run + 1  # if this frame is speech, too
         match self._speech.feed(probability):
             case hysteresis.Edge.OPENED:
-                return Edge(True, max(self._floor, self.position - run * FRAME - self._settings.pre_roll))
+                return Edge(True, max(self._floor, self.position - run * FRAME_SAMPLES - self._settings.pre_roll))
             case hysteresis.Edge.CLOSED:
                 return self.close()
         return None
@@ -76,4 +75,4 @@ class SpeechGate:
     @property
     def earliest(self) -> int:
         """While closed: no utterance will begin before this sample."""
-        return max(self._floor, self.position - self._speech.run * FRAME - self._settings.pre_roll)
+        return max(self._floor, self.position - self._speech.run * FRAME_SAMPLES - self._settings.pre_roll)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from common.audio.pcm import SAMPLE_RATE
+
 WAIT_WINDOW_S = 2.5
 """How far back waits count."""
 MAX_WAITS = 1000
@@ -44,8 +46,8 @@ class Effort:
 
 LADDER = (
     Effort(),
-    Effort(cadence=16_000),
-    Effort(cadence=16_000, trim=True),
+    Effort(cadence=SAMPLE_RATE),
+    Effort(cadence=SAMPLE_RATE, trim=True),
     Effort(cadence=32_000, eager=False, trim=True),
     Effort(cadence=32_000, eager=False, trim=True, align=False),
     Effort(eager=False, partials=False),

@@ -11,18 +11,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from transcriber.core.gate import ONSET
+from common.audio.hysteresis import FRAME_SAMPLES
+from common.audio.pcm import SAMPLE_RATE
+from transcriber.core.gate import ONSET_SAMPLES
 from transcriber.core.load import LADDER, Effort
 
 FIRST_PARTIAL_SAMPLES = 6400
 """Speech that an utterance needs for its first partial: 0.4 s."""
 PAUSE_SAMPLES = 3200
 """Silence after speech that may be the end: 0.2 s."""
-MAX_UTTERANCE_SAMPLES = 15 * 16_000
+MAX_UTTERANCE_SAMPLES = 15 * SAMPLE_RATE
 """No utterance is longer; what goes on is cut at a quiet point."""
-CUT_SEARCH_SAMPLES = 7 * 16_000
+CUT_SEARCH_SAMPLES = 7 * SAMPLE_RATE
 """The quiet point is looked for in this last part of an overlong utterance."""
-LEAD_SAMPLES, LAG_SAMPLES = 512, 1600
+LEAD_SAMPLES, LAG_SAMPLES = FRAME_SAMPLES, 1600
 """How much wider than the frames of speech a segment is, within its utterance."""
 RESULT_DELAYS_S = (1.0, 0.5, 0.5, 1.0, 1.0)
 """How long after its pass is due a result is late, by kind of pass."""
@@ -98,7 +100,7 @@ class Utterance:
     @property
     def is_empty(self) -> bool:
         """Too little speech to decode: a client that says where utterances end may be wrong about what is in them."""
-        return self.speech < ONSET and not self.shown
+        return self.speech < ONSET_SAMPLES and not self.shown
 
     def bounds(self, end: int) -> tuple[int, int]:
         """First and last sample of speech, if known, of the utterance up to `end`."""

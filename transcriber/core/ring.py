@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.hysteresis import FRAME_SAMPLES
+from common.audio.pcm import SAMPLE_RATE
 from transcriber.core.windows import Samples
 
-CAPACITY_SAMPLES = 60 * 16_000
+CAPACITY_SAMPLES = 60 * SAMPLE_RATE
 """Kept per stream (1.9 MB). The server stops reading a client before undecided audio fills it."""
-LEVEL_FRAME_SAMPLES = 512
+LEVEL_FRAME_SAMPLES = FRAME_SAMPLES
 """Length of a step when levels are measured, 32 ms."""
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from common.audio.hysteresis import FRAME_SAMPLES
 from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
-from transcriber.core.gate import FRAME, GateSettings, SpeechGate
+from transcriber.core.gate import GateSettings, SpeechGate
 from transcriber.core.languages import StreamLanguage
 from transcriber.core.load import LADDER, Effort
 from transcriber.core.policy import (
@@ -109,7 +110,7 @@ class StreamSession:
 
     def end_utterance(self, sample: int, now: float) -> None:
         """All audio before `sample` belongs to closed utterances: the client says so."""
-        self._listen((self._ring.end - self._gate.position) // FRAME, now)
+        self._listen((self._ring.end - self._gate.position) // FRAME_SAMPLES, now)
         if self._ring.end > sample > self._policy.ended_at:
             current = self._policy.current
             goes_on = current is not None and (current.speech_end or 0) > sample
@@ -121,7 +122,7 @@ class StreamSession:
 
     def end(self, now: float) -> None:
         """No more audio, at least for now: whatever is open ends here."""
-        self._listen((self._ring.end - self._gate.position) // FRAME, now)
+        self._listen((self._ring.end - self._gate.position) // FRAME_SAMPLES, now)
         self._policy.close(self._ring.end, now)
         self._gate.close()
 
@@ -191,7 +192,7 @@ class StreamSession:
         self._ring.append(samples)
         if self._explicit and self._policy.current is None:
             self._policy.open(self._policy.ended_at, now)
-        while (frames := (self._ring.end - self._gate.position) // FRAME) >= (
+        while (frames := (self._ring.end - self._gate.position) // FRAME_SAMPLES) >= (
             1 if self._gate.is_closing else VAD_BATCH_FRAMES
         ):
             self._listen(min(frames, VAD_BATCH_FRAMES), now)
@@ -207,8 +208,8 @@ class StreamSession:
     def _listen(self, frames: int, now: float) -> None:
         """Takes the next frames through the gate; what is too faint is no speech, whatever the detector would say."""
         first = self._gate.position
-        block = to_float(self._ring.read(first, first + frames * FRAME)).reshape(frames, FRAME)
-        audible = np.einsum("ij,ij->i", block, block) >= FRAME * SPEECH_FLOOR_RMS**2
+        block = to_float(self._ring.read(first, first + frames * FRAME_SAMPLES)).reshape(frames, FRAME_SAMPLES)
+        audible = np.einsum("ij,ij->i", block, block) >= FRAME_SAMPLES * SPEECH_FLOOR_RMS**2
         found = iter(self._probabilities(block[audible]) if audible.any() else ())
         for is_audible in audible:
             self._hear_frame(next(found) if is_audible else 0.0, now)
@@ -219,13 +220,13 @@ class StreamSession:
         if not self._explicit and edge:
             if edge.opened:
                 self._policy.open(edge.sample, now)
-                self._policy.hear(first + FRAME - self._settings.onset, first, now)
+                self._policy.hear(first + FRAME_SAMPLES - self._settings.onset, first, now)
             else:
                 self._policy.close(edge.sample, now)
         if probability >= self._settings.threshold:
-            self._policy.hear(first, first + FRAME, now)
+            self._policy.hear(first, first + FRAME_SAMPLES, now)
         else:
-            self._policy.pause(first + FRAME, now)
+            self._policy.pause(first + FRAME_SAMPLES, now)
 
 
 def gate_settings(handshake: Handshake) -> GateSettings:

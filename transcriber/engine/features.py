@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.audio.pcm import to_float
+from common.audio.pcm import SAMPLE_RATE, to_float
 from transcriber.core.windows import Samples
 from transcriber.engine.base import ModelError
 
 Features = npt.NDArray[np.float32]
 """Log-mel, shape (mels, frames of 10 ms)."""
-RATE, HOP_SAMPLES = 16_000, 160
+HOP_SAMPLES = 160
 BUCKET_FRAMES = (600, 800, 1000, 1500, 3000)
 """Sizes of encoder inputs."""
 MARGIN_FRAMES = 30
@@ -56,8 +56,8 @@ class Extractor:
         """The features of `MIN_WINDOW_SAMPLES` to `MAX_WINDOW_SAMPLES` in the smallest bucket that holds them, or the
         full one, and how many of the frames are not padding. Raises ValueError for more samples."""
         if len(samples) > MAX_WINDOW_SAMPLES:
-            most = MAX_WINDOW_SAMPLES // RATE
-            raise ValueError(f"a window of {len(samples) / RATE:.1f} s: the model takes {most} s at most")
+            most = MAX_WINDOW_SAMPLES // SAMPLE_RATE
+            raise ValueError(f"a window of {len(samples) / SAMPLE_RATE:.1f} s: the model takes {most} s at most")
         speech = self._log_mel(to_float(samples))[:, :-1]
         frames = speech.shape[1]
         padding = silence(speech) if self._padding is None else self._padding

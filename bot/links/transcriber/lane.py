@@ -21,6 +21,7 @@ from bot.links.transcriber.conversation import Conversation, LaneDecided, LaneTe
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.redact import redact_url
 from common.whisperlive.protocol import (
     MAX_MESSAGE_BYTES,
     Disconnected,
@@ -161,7 +162,7 @@ async def probe(urls: tuple[str, ...], handshake: Handshake, key: str | None = N
                         if _is_final(error):
                             refused.add(url)
                 await asyncio.sleep(PROBE_PAUSE_S)
-    listed = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
+    listed = "; ".join(f"{redact_url(url)}: {problem}" for url, problem in problems.items())
     code = SubCode.TRANSCRIBER_REFUSED if len(refused) == len(urls) else SubCode.TRANSCRIBER_UNREACHABLE
     raise EarshotError(
         code, f"No transcriber is ready ({listed}). Check `whisperLiveUrl` and that the bot is on its network."
@@ -277,12 +278,12 @@ class Lane:
                     with _aborting(socket):
                         session = Conversation(self._replay, self._handshake(self._replay.start))
                         await greet(socket, session)
-                        self._listener.link(True, url)
+                        self._listener.link(True, redact_url(url))
                         attempt = 0
                         await self._serve(socket, session)
                         return
             except (*FAILURES, EarshotError) as error:
-                self._listener.link(False, f"{url}: {_why(error)}")
+                self._listener.link(False, f"{redact_url(url)}: {_why(error)}")
                 attempt += 1
                 if attempt % len(self._urls) == 0:  # each of them failed: wait before the next round, with full jitter
                     rounds = attempt // len(self._urls)

@@ -1,0 +1,58 @@
+"""LiveKit: rooms of a LiveKit server. Guide: docs/livekit.md; example: configs/livekit.example.jsonc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.platforms.base import Invitation, Listener, Platform
+from bot.platforms.livekit.settings import LiveKitSettings
+from bot.platforms.orders import Orders
+from bot.settings import is_url
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.problems import Problem, shown
+
+MIN_API_SECRET_CHARACTERS = 32
+"""LiveKit signs with HS256: a shorter secret can be guessed (its own `--dev` pair is `devkey` / `secret`)."""
+
+
+class LiveKit(Platform):
+    """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
+
+    settings_model = LiveKitSettings
+    token_opens_room = True
+
+    def claims(self, url: str) -> bool:
+        """Whether the URL is one of a websocket server."""
+        return url.startswith(("ws://", "wss://"))
+
+    def problems(self, given: Mapping[str, Any]) -> list[Problem]:
+        """A server, and a way into a room of it, must be named."""
+        found = []
+        url = given.get("meetingUrl")
+        if not is_url(url, "ws", "wss"):
+            allowed = "for livekit: URL of the server, ws://host:port or wss://host"
+            found.append(Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed))
+        if "token" not in given and "livekit" not in given:
+            allowed = "for livekit: the room JWT; or livekit {room, apiKey, apiSecret} to mint one"
+            found.append(Problem("token", "(missing)", allowed))
+        return found
+
+    def warnings(self, invitation: Invitation) -> list[str]:
+        """Two ways in of which one is not taken, or a key that can be guessed."""
+        settings: LiveKitSettings | None = invitation.settings
+        if settings is not None and invitation.token is not None:
+            return ["token and livekit are both given: token is used, livekit is ignored"]
+        if settings is not None and len(settings.api_secret.get_secret_value()) < MIN_API_SECRET_CHARACTERS:
+            words = f"livekit.apiSecret has fewer than {MIN_API_SECRET_CHARACTERS} characters"
+            return [f"{words}: whoever guesses it can enter every room of the server"]
+        return []
+
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+        """See `bot.platforms.base.Platform`."""
+        if not self.claims(invitation.meeting_url or ""):
+            raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
+        from bot.platforms.livekit.attendance import attend  # with LiveKit's SDK
+
+        return await attend(invitation, listener, orders.leaving)

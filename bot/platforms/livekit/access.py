@@ -1,4 +1,4 @@
-"""The right to enter a LiveKit room: tokens minted or checked, and a server that is asked before it is dialled."""
+"""Access to a LiveKit room: tokens minted or checked, and a server that is asked before it is dialled."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from common.errors import EarshotError
 from common.redact import Redactor, redact_url
 
 if TYPE_CHECKING:
-    from bot.config.settings import LiveKitSettings
     from bot.platforms.base import Invitation
+    from bot.platforms.livekit.settings import LiveKitSettings
 
 TOKEN_LIFE_S = 6 * 3600
 """Long enough to join; while connected the server renews the token by itself."""

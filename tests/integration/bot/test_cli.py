@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner
 
 from bot.cli import app
+from common.interpreter import module_command
+from rehearsal.cli import app as rehearsals
 
 ROOT = Path(__file__).parents[3]
 RUNNER = CliRunner()
@@ -25,10 +29,16 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "schema", "tail", "room", "demo"])
-def test_help_says_what_with_an_example(command: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        *((app, command) for command in ("run", "validate", "schema", "tail")),
+        *((rehearsals, command) for command in ("room", "demo")),
+    ],
+)
+def test_help_says_what_with_an_example(program: Typer, command: str) -> None:
     """Each command explains itself."""
-    result = RUNNER.invoke(app, [command, "--help"])
+    result = RUNNER.invoke(program, [command, "--help"])
     assert result.exit_code == 0
     assert "Example" in result.output or command == "schema"
 
@@ -58,7 +68,7 @@ def test_all_errors_at_once_and_exit_code_2(command: str) -> None:
     result = RUNNER.invoke(app, [command, "-c", "-"], input=json.dumps(bad), env=CLEAN)
     assert result.exit_code == 2
     assert result.stdout == ""
-    for words in ("3 errors", "platform", '"teams"', "one of livekit, rehearsal", '"sing"', "meetingUrl?"):
+    for words in ("3 errors", "platform", '"teams"', "one of ", ", rehearsal", '"sing"', "meetingUrl?"):
         assert words in result.stderr, words
     assert "hidden-canary" not in result.output
     assert "Traceback" not in result.output
@@ -82,7 +92,6 @@ def test_schema_is_json() -> None:
     [
         (["tail", "--meeting", "1", "--redis", "http://h"], 2, "redis://"),
         (["tail", "--meeting", "1", "--redis", "redis://127.0.0.1:1"], 3, "127.0.0.1:1"),
-        (["demo", "--room", "zoom"], 2, "rehearsal or livekit"),
         (["tail"], 2, "--meeting"),
         (["dance"], 2, "dance"),
     ],
@@ -93,6 +102,41 @@ def test_wrong_use_is_an_error_for_people(arguments: list[str], code: int, words
     assert result.exit_code == code
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_rehearsals_are_said_once() -> None:
+    """What `earshot --help` says of them is what their own help says."""
+    ours, theirs = (
+        {
+            c.callback.__name__: (c.callback.__doc__ or "").splitlines()[0]
+            for c in program.registered_commands
+            if c.callback
+        }
+        for program in (app, rehearsals)
+    )
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["room", "--help"], 0, "Usage: earshot room"),
+        (["demo", "-h"], 0, "Usage: earshot demo"),
+        (["room"], 2, "SCRIPT"),
+        (["room", "no-such-script.json", "--truth", "x"], 2, "no-such-script.json"),
+        (["room", "x.json", "--dance"], 2, "--dance"),
+        (["demo", "--room", "zoom"], 2, "rehearsal or livekit"),
+    ],
+)
+def test_rehearsals_are_programs_of_their_own(arguments: list[str], code: int, words: str) -> None:
+    """`earshot room` and `earshot demo` go on as `python -m rehearsal`: its help, its errors, its exit codes."""
+    environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1"}
+    command = module_command("bot", *arguments)
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=15)
+    assert ran.returncode == code
+    assert words in ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.processes

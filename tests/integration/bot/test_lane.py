@@ -49,6 +49,7 @@ class Notes:
         self.texts: list[LaneText] = []
         self.until = 0
         self.links: list[bool] = []
+        self.details: list[str] = []
 
     def text(self, lane: int, text: LaneText) -> None:
         """A segment."""
@@ -61,6 +62,7 @@ class Notes:
     def link(self, up: bool, detail: str) -> None:
         """A connection made or lost."""
         self.links.append(up)
+        self.details.append(detail)
 
 
 @asynccontextmanager
@@ -176,6 +178,24 @@ async def test_nobody_there_is_said_with_every_url() -> None:
     assert caught.value.code is SubCode.TRANSCRIBER_UNREACHABLE
     assert all(url in str(caught.value) for url in urls)
     assert "whisperLiveUrl" in str(caught.value)
+
+
+async def test_a_password_in_a_url_is_said_to_nobody() -> None:
+    """Neither by the probe nor by a lane, when it fails and when it works: servers are named without credentials."""
+    dead = f"ws://bot:s3cret-word@127.0.0.1:{free_port()}/?key=s3cret-word"
+    with pytest.raises(EarshotError, match=r"ws://\*\*\*@127") as caught:
+        await probe((dead,), hello(0))
+    assert "s3cret" not in str(caught.value)
+    async with serving() as server:
+        notes = Notes()
+        lane = Lane(1, (dead, server.url.replace("//", "//bot:s3cret-word@")), hello, notes)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lane.run())
+            lane.append(tone("alpha"))
+            lane.end_utterance()
+            lane.close()
+    assert notes.links == [False, True]
+    assert all("***@127.0.0.1" in detail and "s3cret" not in detail for detail in notes.details)
 
 
 async def test_the_key_is_sent_and_a_refusal_is_not_asked_again() -> None:

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from bot.audio.frame import AudioFrame
 from bot.config import BotConfig, load_config
 from bot.core import events as ev
-from bot.platforms.base import Invitation, Listener
+from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.runner import Bot, leave_settings
 from common.contracts.status import MEANINGS, SubCode
@@ -37,14 +37,13 @@ SPEECH = load_clip("ana1", Path())
 
 
 @dataclass
-class Stage:
+class Stage(Platform):
     """A scripted platform: what happens in the meeting is a coroutine."""
 
     act: Act
     left: asyncio.Event = field(default_factory=asyncio.Event)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     attended: bool = False
-    token_opens_room: bool = False
 
     def claims(self, url: str) -> bool:
         """Never asked here."""

@@ -19,7 +19,7 @@ from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
 from common.webrtc import Peer, is_loopback
-from rehearsal.peer import TrackSender
+from rehearsal.webrtc.peer import TrackSender
 
 FRAME = 960
 

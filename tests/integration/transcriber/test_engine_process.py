@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.support.fakes.scripted_engine import tone
-from tests.support.processes import engines, is_gone
+from tests.support.processes import ended, engines, is_gone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
@@ -333,12 +333,8 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, factory, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
-    try:
+    async with ended(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def child_of(process: asyncio.subprocess.Process) -> int:

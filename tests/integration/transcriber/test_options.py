@@ -20,6 +20,7 @@ import pytest
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.fakes.scripted_engine import silence
+from tests.support.processes import ended
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import talking
 
@@ -34,12 +35,8 @@ async def transcriber(*options: str, **environment: str) -> AsyncIterator[Proces
         *(sys.executable, "-m", "transcriber", "--port", "0", "--http-port", "0", *options),
         env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
-    try:
+    async with ended(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def image_is_healthy(http_port: int, **environment: str) -> bool:

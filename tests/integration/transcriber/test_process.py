@@ -21,7 +21,7 @@ import pytest
 from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.integration.transcriber.test_demo_model import clips
 from tests.integration.transcriber.test_faults import send_bad
-from tests.support.processes import children
+from tests.support.processes import children, ended
 from tests.support.transcribing import talking
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow]
@@ -33,12 +33,8 @@ async def transcriber(*options: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "transcriber", "--device", "cpu", *options, stdout=PIPE, stderr=PIPE
     )
-    try:
+    async with ended(process):
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def ready(process: Process) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.logging import configure_logging
 from tests.support.fakes.scripted_engine import ScriptedDetector
+from tests.support.processes import ended
 from transcriber import service
 from transcriber.config import Settings
 
@@ -22,15 +23,11 @@ async def process(port: int = 0) -> AsyncIterator[tuple[Process, str]]:
     """It and its URL, once it is ready; gone after the block."""
     command = [sys.executable, "-m", "tests.support.fakes.scripted_service", str(port)]
     started = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
-    try:
+    async with ended(started):
         assert started.stdout
         async with asyncio.timeout(15):
             url = (await started.stdout.readline()).decode().strip()
         yield started, url
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.communicate()
 
 
 def main() -> None:

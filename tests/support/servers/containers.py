@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from common.contracts import keys
+
 ROOT = Path(__file__).parents[3]
 SDK, BROWSER, TRANSCRIBER, REDIS = (f"earshot/{name}:test" for name in ("bot-sdk", "bot", "transcriber", "redis"))
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
@@ -147,7 +149,7 @@ class World:
 
     def segments(self, uid: str) -> list[dict[str, Any]]:
         """The entries of one bot on the segment stream."""
-        return [payload for payload in self._payloads("transcription_segments") if payload["uid"] == uid]
+        return [payload for payload in self._payloads(keys.SEGMENT_STREAM) if payload["uid"] == uid]
 
     def finals(self, uid: str) -> list[dict[str, Any]]:
         """The segments in them."""
@@ -155,7 +157,7 @@ class World:
 
     def statuses(self, uid: str) -> list[dict[str, Any]]:
         """The lifecycle events of one bot."""
-        return [event for event in self._payloads(f"earshot:status:{uid}") if event["event"] == "status"]
+        return [event for event in self._payloads(keys.status_stream(uid)) if event["event"] == "status"]
 
     def await_status(self, uid: str, status: str, within: float = 30) -> None:
         """Waits until a bot says that it is `status`."""

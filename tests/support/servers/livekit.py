@@ -12,30 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
-from bot.config.settings import BotConfig, LiveKitSettings
-from rehearsal.clips import RATE
+from bot.platforms.base import Invitation
+from bot.platforms.livekit.settings import LiveKitSettings
+from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
 
-NEVER = "redis://127.0.0.1:1"
 
-
-def bot_config(server: LiveKitServer, room: str, **settings: Any) -> BotConfig:
-    """A configuration that mints its token for `room`; `settings` override, `livekit: None` drops the minting."""
+def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:
+    """An invitation that mints its token for `room`; `changes` override, `settings: None` drops the minting."""
     mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret))
     usual: dict[str, Any] = {
-        "platform": "livekit",
         "meeting_url": server.url,
         "connection_id": "bot-1",
-        "livekit": mint,
+        "bot_name": "Earshot",
+        "settings": mint,
     }
-    links: dict[str, Any] = {"redis_url": NEVER, "transcriber_urls": ("ws://127.0.0.1:1",)}
-    return BotConfig(**(usual | links | settings))
+    return Invitation(**(usual | changes))
 
 
 def tone(hertz: float, seconds: float) -> NDArray[np.int16]:
     """A sine of a quarter of full scale at 48 kHz; 0 Hz: digital zeros."""
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * CLIP_RATE)) / CLIP_RATE
     return (8000 * np.sin(2 * np.pi * hertz * t)).astype(np.int16)
 
 
@@ -50,8 +48,8 @@ class DirectedRoom:
         self._tones: dict[str, float] = {}
         self._microphones: dict[str, asyncio.Task[None]] = {}
 
-    def config(self) -> BotConfig:
-        return bot_config(self.server, self.name, meeting_url=self._door.url)
+    def invitation(self) -> Invitation:
+        return invited(self.server, self.name, meeting_url=self._door.url)
 
     async def join(self, who: str, name: str, *, publishes: bool = True, **claims: Any) -> None:
         guest = self.guests[who] = Guest(who, name)

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bot.links.redis.link import RedisLink
+from common.contracts.keys import SEGMENT_STREAM
 from common.redis import connect
 from rehearsal.embedded_redis import EmbeddedRedis
 
@@ -49,7 +50,7 @@ async def running(link: RedisLink) -> AsyncIterator[RedisLink]:
         await link.close()
 
 
-async def payloads(redis: Redis, stream: str = "transcription_segments") -> list[str]:
+async def payloads(redis: Redis, stream: str = SEGMENT_STREAM) -> list[str]:
     """Everything in the stream, in order."""
     entries: Any = await redis.xrange(stream)
     return [fields["payload"] for _, fields in entries]

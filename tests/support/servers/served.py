@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
-from transcriber.core.gate import ONSET
+from transcriber.core.gate import ONSET_SAMPLES
 from transcriber.core.policy import LAG_SAMPLES, Utterance
 from transcriber.core.session import StreamSession
 from transcriber.core.transcript import DecodeJob
@@ -109,7 +109,7 @@ def check_audio(served: Served) -> None:
     for first, last in served.said:
         missed[first:last] = ~heard[first:last]
     edges = np.flatnonzero(np.diff(np.concatenate(([0], missed, [0]))))
-    assert all(edges[1::2] - edges[::2] < 2 * ONSET)
+    assert all(edges[1::2] - edges[::2] < 2 * ONSET_SAMPLES)
 
 
 def check_segments(shown: list[WireSegment]) -> None:

@@ -144,3 +144,22 @@ async def test_the_probe_follows_the_answer(over: bool, status: int, monkeypatch
     monkeypatch.setenv(PORT_VARIABLE, str(port))
     async with serving(port, BotHealth("completed" if over else "active", {}, None)):
         assert await asyncio.to_thread(main) == status
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"ok", b"[]", b'{"status": 1, "links": {}, "seconds_since_audio": null}', b"\xff"]
+)
+async def test_the_probe_is_not_content_with_somebody_else(
+    body: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever answers 200 on that port without a bot's words is no bot."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+        writer.close()
+
+    async with await asyncio.start_server(say, HOST, 0) as server:
+        monkeypatch.setenv(PORT_VARIABLE, str(server.sockets[0].getsockname()[1]))
+        assert await asyncio.to_thread(main) == 1
+    assert "no bot answers (HTTP 200)" in capsys.readouterr().out

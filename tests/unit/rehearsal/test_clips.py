@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rehearsal.clips import RATE, load_clip, manifest, speech_bounds, to_rate
+from rehearsal.clips import CLIP_RATE, load_clip, manifest, speech_bounds, to_rate
 
 
 def sine(hertz: float, rate: int, seconds: float) -> NDArray[np.int16]:
@@ -36,9 +36,9 @@ def test_bundled_clips() -> None:
     for name, entry in manifest().items():
         clip = load_clip(name, Path())
         assert clip.text == entry["text"]
-        assert clip.speech[0] / RATE == pytest.approx(entry["start"], abs=0.011)
-        assert clip.speech[1] / RATE == pytest.approx(entry["end"], abs=0.011)
-        assert 1.5 < clip.pcm.size / RATE < 5
+        assert clip.speech[0] / CLIP_RATE == pytest.approx(entry["start"], abs=0.011)
+        assert clip.speech[1] / CLIP_RATE == pytest.approx(entry["end"], abs=0.011)
+        assert 1.5 < clip.pcm.size / CLIP_RATE < 5
         words = entry["text"].split()
         assert len(words) >= 3
         assert int(hashlib.md5(entry["text"].encode()).hexdigest(), 16) % 10 == 0
@@ -55,12 +55,12 @@ def test_wav_files(tmp_path: Path, rate: int, channels: int) -> None:
     write(tmp_path / "x.wav", sine(440, rate, 1.0), rate, channels)
     clip = load_clip("x.wav", tmp_path)
     assert clip.text is None
-    assert abs(clip.pcm.size - 1.2 * RATE) <= RATE / rate * 2
-    middle = clip.pcm[RATE // 2 : RATE // 2 + RATE // 4].astype(float)
-    assert np.argmax(np.abs(np.fft.rfft(middle))) * RATE / middle.size == pytest.approx(440, abs=4)
+    assert abs(clip.pcm.size - 1.2 * CLIP_RATE) <= CLIP_RATE / rate * 2
+    middle = clip.pcm[CLIP_RATE // 2 : CLIP_RATE // 2 + CLIP_RATE // 4].astype(float)
+    assert np.argmax(np.abs(np.fft.rfft(middle))) * CLIP_RATE / middle.size == pytest.approx(440, abs=4)
     assert np.abs(middle).max() == pytest.approx(10_000, rel=0.02)
-    assert clip.speech[0] / RATE == pytest.approx(0.1, abs=0.011)
-    assert clip.speech[1] / RATE == pytest.approx(1.1, abs=0.011)
+    assert clip.speech[0] / CLIP_RATE == pytest.approx(0.1, abs=0.011)
+    assert clip.speech[1] / CLIP_RATE == pytest.approx(1.1, abs=0.011)
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_resampling_there_and_back() -> None:
 
 def test_bounds_of_silence() -> None:
     """A clip without sound counts as a whole."""
-    assert speech_bounds(np.zeros(1234, np.int16), RATE) == (0, 1234)
+    assert speech_bounds(np.zeros(1234, np.int16), CLIP_RATE) == (0, 1234)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rehearsal.clips import RATE, Clip
-from rehearsal.microphone import FRAME, ROOM_TONE, Microphone, Truth
+from rehearsal.clips import CLIP_RATE, Clip
+from rehearsal.microphone import FRAME_SAMPLES, ROOM_TONE, Microphone, Truth
 
 WALL = 1_700_000_000.0
 
@@ -22,12 +22,12 @@ def run(microphone: Microphone, frames: range, muted: range = range(0), lag: flo
     """Sends frames, some of them muted, each as it ends; returns the rows."""
     rows = []
     for frame in frames:
-        wall = WALL + (frame + 1) * FRAME / RATE + lag
+        wall = WALL + (frame + 1) * FRAME_SAMPLES / CLIP_RATE + lag
         rows += microphone.captured(frame, frame not in muted, lag, wall)
     return rows
 
 
-@given(st.integers(0, 5 * FRAME), st.integers(1, 5 * FRAME))
+@given(st.integers(0, 5 * FRAME_SAMPLES), st.integers(1, 5 * FRAME_SAMPLES))
 def test_clips_lie_where_they_begin(first: int, length: int) -> None:
     """Whatever the sample a clip begins at: room tone, the clip, room tone."""
     microphone = Microphone("ana")
@@ -41,7 +41,7 @@ def test_clips_lie_where_they_begin(first: int, length: int) -> None:
 def test_truth_of_a_whole_clip() -> None:
     """Times of the first and last sample of speech, in the meeting and on the wall clock."""
     microphone = Microphone("ana")
-    assert microphone.speak(clip(), RATE, "hello", "Ana") == []
+    assert microphone.speak(clip(), CLIP_RATE, "hello", "Ana") == []
     (row,) = run(microphone, range(49, 110))
     assert row == Truth("ana", "Ana", "hello", 1.1, 1.9, WALL + 1.9, True)
     assert microphone.stop() == []
@@ -50,7 +50,7 @@ def test_truth_of_a_whole_clip() -> None:
 def test_lag_is_part_of_the_truth() -> None:
     """Frames that go out late are heard late."""
     microphone = Microphone("ana")
-    microphone.speak(clip(), RATE, None, "Ana")
+    microphone.speak(clip(), CLIP_RATE, None, "Ana")
     (row,) = run(microphone, range(50, 110), lag=0.25)
     assert (row.start, row.end) == (1.35, 2.15)
     assert row.end_utc == pytest.approx(WALL + 2.15, abs=0.001)
@@ -63,7 +63,7 @@ def test_lag_is_part_of_the_truth() -> None:
 def test_muting_makes_it_incomplete(muted: range, start: float, end: float) -> None:
     """Muted at the beginning, in the middle and at the end: what was sent, and that it was not all."""
     microphone = Microphone("ana")
-    microphone.speak(clip(), RATE, "hello", "Ana")
+    microphone.speak(clip(), CLIP_RATE, "hello", "Ana")
     (row,) = run(microphone, range(49, 110), muted)
     assert (row.start, row.end, row.complete) == (start, end, False)
 
@@ -71,18 +71,18 @@ def test_muting_makes_it_incomplete(muted: range, start: float, end: float) -> N
 def test_nothing_sent_is_nothing_said() -> None:
     """A clip spoken while muted leaves no row."""
     microphone = Microphone("ana")
-    microphone.speak(clip(), RATE, "hello", "Ana")
+    microphone.speak(clip(), CLIP_RATE, "hello", "Ana")
     assert run(microphone, range(49, 110), range(49, 110)) == []
 
 
 def test_interrupted() -> None:
     """A next clip cuts the former; one that has not begun, or whose speech is over, is not counted as cut."""
     microphone = Microphone("ana")
-    microphone.speak(clip(), RATE, "one", "Ana")
+    microphone.speak(clip(), CLIP_RATE, "one", "Ana")
     assert run(microphone, range(49, 70)) == []
-    (row,) = microphone.speak(clip(), 2 * RATE, "two", "Dr. Ana")
+    (row,) = microphone.speak(clip(), 2 * CLIP_RATE, "two", "Dr. Ana")
     assert (row.text, row.end, row.complete) == ("one", 1.4, False)
-    assert microphone.speak(clip(), 3 * RATE, "three", "Dr. Ana") == []
+    assert microphone.speak(clip(), 3 * CLIP_RATE, "three", "Dr. Ana") == []
     (row,) = run(microphone, range(150, 196))
     assert (row.name, row.text, row.complete) == ("Dr. Ana", "three", True)
-    assert microphone.speak(clip(), 4 * RATE, "four", "Ana") == []
+    assert microphone.speak(clip(), 4 * CLIP_RATE, "four", "Ana") == []

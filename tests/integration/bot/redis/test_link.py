@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.links import redis as redis_module
+from bot.links.redis import link as redis_module
 from bot.links.redis import lock as redis_lock
 from bot.links.redis.link import RedisLink
 from common.contracts.status import SubCode
@@ -46,7 +46,7 @@ async def test_nobody_there_is_said_in_time_with_the_address() -> None:
 
 async def test_frozen_at_the_start_is_said_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts and never answers does not hold the bot up for ever."""
-    monkeypatch.setattr(redis_module, "OPEN_SECONDS", 2.5)
+    monkeypatch.setattr(redis_module, "OPEN_TIMEOUT_S", 2.5)
     async with server() as redis, TcpProxy("127.0.0.1", redis.port) as proxy:
         proxy.passing.clear()
         started = time.monotonic()
@@ -137,7 +137,7 @@ async def test_a_crashed_bots_lock_is_waited_out(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_bot_whose_lock_was_taken_over_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bots never write as one: the one that finds another's lock ends with `duplicate_bot`."""
-    monkeypatch.setattr(redis_module, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(redis_module, "RENEW_INTERVAL_S", 0.05)
     async with server() as redis, client(redis.url) as consumer:
         link = RedisLink(redis.url, "bot", 1)
         await link.open()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.audio.gate import FRAME, End, GateEvent, GateSettings, Onset, Speech, SpeechGate
+from bot.audio.gate import End, GateEvent, GateSettings, Onset, Speech, SpeechGate
+from common.audio.hysteresis import FRAME_SAMPLES as FRAME
 
 RATE = 16_000
 SILENCE, MAYBE, SPEECH = 1, 4000, 8000

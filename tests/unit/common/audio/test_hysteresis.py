@@ -17,10 +17,10 @@ def edges(values: list[float]) -> list[tuple[int, Edge]]:
 
 
 def test_speech_begins_at_start_and_goes_on_down_to_keep() -> None:
-    """A weaker frame counts after a strong one, not before."""
+    """A doubtful frame opens nothing, and keeps open what is."""
     assert edges([0.4, 0.4, 0.4]) == []
-    assert edges([0.5, 0.35]) == [(1, Edge.OPENED)]
-    assert edges([0.5, 0.34, 0.5]) == []
+    assert edges([0.5, 0.35, 0.5]) == []
+    assert edges([0.5, 0.5, *[0.35] * 10]) == [(1, Edge.OPENED)]
 
 
 def test_it_closes_after_the_hangover_and_not_before() -> None:

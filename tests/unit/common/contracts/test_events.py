@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.contracts.events import HealthEvent, StatusEvent, parse_event
+from common.contracts.json_values import write
 from common.contracts.status import State, SubCode
+from tests.support.documents import changed, ids, texts, times
 
-ACTIVE = StatusEvent("c", 7, None, State.ACTIVE, "t")
-ENDED = StatusEvent("c", "m", "box", State.FAILED, "t", "why", SubCode.NOT_STORED, State.ACTIVE, ("shot.png",), 3)
-DEAF = HealthEvent("c", "room", False, "nothing is heard", "t")
+ACTIVE = StatusEvent("c", 7, None, State.ACTIVE, "2026-01-31T09:30:00.250Z")
+ENDED = StatusEvent(
+    "c", "m", "box", State.FAILED, "2026-01-31T09:30:00.250Z", "why", SubCode.NOT_STORED, State.ACTIVE, ("shot.png",), 3
+)
+DEAF = HealthEvent("c", "room", False, "nothing is heard", "2026-01-31T09:30:00.250Z")
 
 
-@pytest.mark.parametrize("event", [ACTIVE, ENDED, DEAF, StatusEvent("c", 7, None, State.NEEDS_HELP, "t", "a captcha")])
+@pytest.mark.parametrize(
+    "event", [ACTIVE, ENDED, DEAF, StatusEvent("c", 7, None, State.NEEDS_HELP, "2026-01-31T09:30:00.250Z", "a captcha")]
+)
 def test_what_is_built_reads_back(event: StatusEvent | HealthEvent) -> None:
     """Builder and parser are each other's inverse."""
     assert parse_event(json.dumps(event.as_json())) == event
@@ -27,6 +37,39 @@ def test_only_an_end_has_a_code() -> None:
     assert (end["code"], end["exit_code"], end["stage"], end["not_stored"]) == ("not_stored", 1, "active", 3)
 
 
+STATUSES = st.builds(
+    StatusEvent, texts, ids, st.none() | texts, st.sampled_from(State), times, texts,
+    st.none() | st.sampled_from(SubCode), st.none() | st.sampled_from(State),
+    st.lists(texts, max_size=2).map(tuple), st.integers(0),
+)  # fmt: skip
+HEALTHS = st.builds(HealthEvent, texts, texts, st.booleans(), texts, times)
+
+
+@given(STATUSES | HEALTHS)
+def test_any_event_reads_back(event: StatusEvent | HealthEvent) -> None:
+    """Whatever texts and counts it has; a stage without an end is not written."""
+    if isinstance(event, StatusEvent) and event.code is None:
+        event = replace(event, stage=None)
+    assert parse_event(write(event.as_json())) == event
+
+
+@pytest.mark.parametrize(("broken", "named"), [*changed(ENDED.as_json()), *changed(DEAF.as_json())])
+def test_a_field_of_another_type_is_refused_by_name(broken: Any, named: str) -> None:
+    """Every field; the error never quotes what stands there."""
+    with pytest.raises(ValueError, match=rf"{named}: .*expected") as error:
+        parse_event(json.dumps(broken))
+    assert "canary" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"exit_code": 2}, {"code": "somehow"}, {"not_stored": -1}, {"timestamp": "now"}, {"stage": "somewhere"}]
+)
+def test_values_that_do_not_fit_are_refused(wrong: dict[str, Any]) -> None:
+    """The exit code is that of the sub-code, words are known ones, counts and times are such."""
+    with pytest.raises(ValueError, match=rf"{next(iter(wrong))}: .*expected"):
+        parse_event(json.dumps(ENDED.as_json() | wrong))
+
+
 @pytest.mark.parametrize("payload", ["[]", "{}", '{"event": "status"}', '{"event": "other"}'])
 def test_other_payloads_are_refused(payload: str) -> None:
     """What is not ours is a ValueError."""
@@ -36,5 +79,5 @@ def test_other_payloads_are_refused(payload: str) -> None:
 
 def test_an_unknown_state_is_refused() -> None:
     """A reader that does not know a state must not guess."""
-    with pytest.raises(ValueError, match="dancing"):
+    with pytest.raises(ValueError, match="status: a State expected"):
         parse_event(json.dumps(ACTIVE.as_json() | {"status": "dancing"}))

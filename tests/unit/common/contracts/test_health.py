@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.contracts.health import BotHealth, TranscriberHealth, parse_bot_health, parse_transcriber_health
+from common.contracts.json_values import write
+from common.contracts.status import State
+from tests.support.documents import changed, texts
 
 TRANSCRIBER = TranscriberHealth("ok", "faster_whisper", "demo", 3, 64, 1.2, 0, 0.0, "up", 0, 0)
 
@@ -23,6 +29,51 @@ def test_the_transcribers_body_reads_back(last: float | None) -> None:
     """Builder and parser are each other's inverse."""
     body = json.dumps(TRANSCRIBER.as_json() | {"last_decode_s": last})
     assert parse_transcriber_health(body).last_decode_s == last
+
+
+TENTHS = st.integers(0, 10_000_000).map(lambda tenths: tenths / 10)
+COUNTS = st.integers(0)
+
+
+@given(st.builds(BotHealth, st.sampled_from(State), st.dictionaries(texts, st.booleans()), st.none() | TENTHS))
+def test_any_bot_reads_back(health: BotHealth) -> None:
+    """Whatever it is connected to."""
+    assert parse_bot_health(write(health.as_json())) == health
+
+
+@given(
+    st.builds(
+        TranscriberHealth,
+        texts,
+        texts,
+        texts,
+        COUNTS,
+        COUNTS,
+        st.none() | TENTHS,
+        COUNTS,
+        TENTHS,
+        texts,
+        COUNTS,
+        COUNTS,
+    )
+)
+def test_any_transcriber_reads_back(health: TranscriberHealth) -> None:
+    """Whatever it has to do."""
+    assert parse_transcriber_health(write(health.as_json())) == health
+
+
+@pytest.mark.parametrize(("broken", "named"), changed(BotHealth(State.ACTIVE, {"redis": True}, 1.0).as_json()))
+def test_a_wrong_field_of_a_bot_is_refused_by_name(broken: Any, named: str) -> None:
+    """Every field, each link."""
+    with pytest.raises(ValueError, match=rf"{named}: .*expected"):
+        parse_bot_health(json.dumps(broken))
+
+
+@pytest.mark.parametrize(("broken", "named"), changed(TRANSCRIBER.as_json()))
+def test_a_wrong_field_of_a_transcriber_is_refused_by_name(broken: Any, named: str) -> None:
+    """Every field."""
+    with pytest.raises(ValueError, match=rf"{named}: .*expected"):
+        parse_transcriber_health(json.dumps(broken))
 
 
 def test_other_bodies_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from common.contracts.segments import (
     transcription,
 )
 from common.contracts.times import iso_utc
+from tests.support.documents import SEGMENTS, changed, ids, numbers, texts
 
 IDENTITY = SessionIdentity("rehearsal", 7, "abc", "bot-1", "opaque")
 SEGMENT = Segment("bot-1:ana:1000", 1.00049, 2.5, " Hello.", "Ana", "ana", "en", True, iso_utc(1000.0), iso_utc(1001.5))
@@ -97,6 +99,35 @@ def test_what_no_bot_writes_is_refused(key: str, value: object) -> None:
     payload = json.loads(transcription(IDENTITY, [SEGMENT])) | {key: value}
     with pytest.raises(ValueError, match=r"expected"):
         parse(json.dumps(payload))
+
+
+IDENTITIES = st.builds(SessionIdentity, texts, ids, st.none() | texts, texts, st.none() | texts)
+
+
+@given(IDENTITIES, st.lists(SEGMENTS, max_size=3).map(tuple), numbers)
+def test_any_payload_reads_back(identity: SessionIdentity, segments: tuple[Segment, ...], at: float) -> None:
+    """Whatever names, texts and numbers it holds."""
+    assert parse(transcription(identity, segments)) == StreamPayload("transcription", identity, segments)
+    assert parse(session_start(identity, at)) == StreamPayload("session_start", identity, (), iso_utc(at))
+    assert parse(session_end(identity, at)) == StreamPayload("session_end", identity, (), iso_utc(at))
+
+
+FULL = replace(SEGMENT, confidence=0.5, words=(Word("Hello.", 1.0, 2.0, 0.9),))
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        *changed(json.loads(transcription(IDENTITY, [FULL]))),
+        *changed(json.loads(session_start(IDENTITY, 1))),
+        *changed(json.loads(session_end(IDENTITY, 1))),
+    ],
+)
+def test_a_field_of_another_type_is_refused_by_name(broken: Any, named: str) -> None:
+    """Every field, at any depth; the error never quotes what stands there: it may be what somebody said."""
+    with pytest.raises(ValueError, match=rf"{named}: .*expected") as error:
+        parse(json.dumps(broken))
+    assert "canary" not in str(error.value)
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(json.dumps))

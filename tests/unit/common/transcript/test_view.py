@@ -20,7 +20,11 @@ def segment(segment_id: str, start: float, text: str, *, final: bool, speaker: s
         "end": start + 1,
         "text": text,
         "speaker": speaker,
+        "speaker_id": speaker.lower(),
+        "language": None,
         "completed": final,
+        "absolute_start_time": "2026-01-31T09:30:01.480Z",
+        "absolute_end_time": "2026-01-31T09:30:03.020Z",
     }
 
 
@@ -31,7 +35,17 @@ def live(value: dict[str, Any], meeting: object = 7) -> str:
 
 def stored(*segments: dict[str, Any], meeting: object = 7) -> str:
     """A stream payload."""
-    return json.dumps({"type": "transcription", "meeting_id": meeting, "segments": list(segments)})
+    return payload("transcription", meeting, segments=list(segments))
+
+
+def payload(kind: str, meeting: object = 7, **more: Any) -> str:
+    """Any stream payload."""
+    identity = {"platform": "rehearsal", "meeting_id": meeting, "native_meeting_id": None, "uid": "bot"}
+    return json.dumps({"type": kind, **identity, **more})
+
+
+START = payload("session_start", start_timestamp="2026-01-31T09:30:00.000Z")
+END = payload("session_end", end_timestamp="2026-01-31T09:40:00.000Z")
 
 
 def shown(view: TranscriptView, width: int = 60, height: int = 20) -> str:
@@ -76,13 +90,13 @@ def test_only_the_asked_meeting_is_shown() -> None:
 def test_the_end_takes_unfinished_partials_away() -> None:
     """After session_end nothing dim stays; a new session_start is live again."""
     view = TranscriptView(7)
-    view.apply({"type": "session_start", "meeting_id": 7})
+    view.apply(START)
     view.apply(stored(segment("a", 1, "kept", final=True)))
     view.apply(live(segment("b", 2, "dropped", final=False)))
-    view.apply({"type": "session_end", "meeting_id": 7})
+    view.apply(END)
     assert (view.started, view.ended) == (True, True)
     assert [row.text for row in view.rows()] == ["kept"]
-    view.apply({"type": "session_start", "meeting_id": 7})
+    view.apply(START)
     assert not view.ended
 
 
@@ -150,3 +164,12 @@ VALUES: st.SearchStrategy[Any] = (
 def test_any_message_is_survived(message: str | dict[str, Any]) -> None:
     """Consumers see what others write into a shared stream."""
     TranscriptView().apply(message if isinstance(message, str) else json.dumps(message))
+
+
+def test_a_payload_that_is_not_ours_is_left_out() -> None:
+    """Other writers share the stream; what lacks a field of the contract is shown to nobody, and nothing breaks."""
+    view = TranscriptView(7)
+    broken = segment("a", 1, "no times", final=True)
+    del broken["end"]
+    assert view.apply(stored(broken)) == view.apply(live(broken)) == view.apply("not JSON") == []
+    assert view.rows() == []

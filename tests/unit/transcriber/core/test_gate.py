@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.gate import FRAME, Edge, GateSettings, SpeechGate
+from common.audio.hysteresis import FRAME_SAMPLES
+from transcriber.core.gate import Edge, GateSettings, SpeechGate
 
-QUICK = GateSettings(onset=2 * FRAME, pre_roll=3 * FRAME, hangover=2 * FRAME)
+QUICK = GateSettings(onset=2 * FRAME_SAMPLES, pre_roll=3 * FRAME_SAMPLES, hangover=2 * FRAME_SAMPLES)
 
 
 def edges(gate: SpeechGate, probabilities: list[float]) -> list[Edge]:
@@ -19,7 +20,7 @@ def test_it_opens_before_the_onset_and_closes_after_the_hangover() -> None:
     """The pre-roll reaches back before the first frame of speech."""
     gate = SpeechGate(0, QUICK)
     assert edges(gate, [0] * 10 + [0.9, 0.9, 0.4, 0.1, 0.9, 0.1, 0.1]) == [
-        Edge(True, 7 * FRAME), Edge(False, 17 * FRAME),
+        Edge(True, 7 * FRAME_SAMPLES), Edge(False, 17 * FRAME_SAMPLES),
     ]  # fmt: skip
 
 
@@ -34,17 +35,17 @@ def test_the_pre_roll_never_reaches_into_the_last_utterance() -> None:
     """Utterances do not overlap, nor begin before the stream."""
     gate = SpeechGate(100, QUICK)
     assert edges(gate, [0.9, 0.9]) == [Edge(True, 100)]
-    assert gate.close() == Edge(False, 100 + 2 * FRAME)
-    assert edges(gate, [0.9, 0.9]) == [Edge(True, 100 + 2 * FRAME)]
+    assert gate.close() == Edge(False, 100 + 2 * FRAME_SAMPLES)
+    assert edges(gate, [0.9, 0.9]) == [Edge(True, 100 + 2 * FRAME_SAMPLES)]
 
 
 def test_it_says_how_early_the_next_utterance_may_begin() -> None:
     """Everything before that is decided."""
     gate = SpeechGate(0, QUICK)
     edges(gate, [0.0] * 10)
-    assert gate.earliest == 7 * FRAME
+    assert gate.earliest == 7 * FRAME_SAMPLES
     gate.feed(0.9)
-    assert gate.earliest == 7 * FRAME
+    assert gate.earliest == 7 * FRAME_SAMPLES
 
 
 @given(st.lists(st.floats(0, 1), max_size=200))

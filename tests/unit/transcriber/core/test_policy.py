@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.core.gate import ONSET
+from transcriber.core.gate import ONSET_SAMPLES
 from transcriber.core.load import FINALS_ONLY_EFFORT, LADDER
 from transcriber.core.policy import (
     FIRST_PARTIAL_SAMPLES,
@@ -74,14 +74,14 @@ def test_what_has_no_speech_in_it_is_not_decoded() -> None:
     policy = Policy()
     for start in (0, 8000):
         policy.open(start, now=0)
-        policy.hear(start + 5000, start + 5000 + ONSET - 1, now=0)
-        policy.pause(start + 5000 + ONSET + PAUSE_SAMPLES, now=0)
+        policy.hear(start + 5000, start + 5000 + ONSET_SAMPLES - 1, now=0)
+        policy.pause(start + 5000 + ONSET_SAMPLES + PAUSE_SAMPLES, now=0)
         assert policy.next_request() is None
         policy.close(start + 8000, now=1)
     assert policy.undecided == 0
     assert [policy.settle() is None for _ in range(3)] == [False, False, True]
     policy.open(16_000, now=2)
-    policy.hear(20_000, 20_000 + ONSET, now=2)
+    policy.hear(20_000, 20_000 + ONSET_SAMPLES, now=2)
     policy.cut(20_100, now=3)
     assert policy.settle()
     assert policy.undecided == 20_100

@@ -9,9 +9,9 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from bot.config.settings import BotConfig, LiveKitSettings
-from bot.platforms import invitation
+from bot.platforms.base import Invitation
 from bot.platforms.livekit.access import TOKEN_LIFE_S, ask_server, room_token
+from bot.platforms.livekit.settings import LiveKitSettings
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
@@ -19,9 +19,9 @@ SECRET = "s" * 32
 NOW = 1_700_000_000.0
 
 
-def _config(**settings: Any) -> BotConfig:
-    links: dict[str, Any] = {"redis_url": "redis://h", "transcriber_urls": ("ws://h:9090",), "platform": "livekit"}
-    return BotConfig(**(links | {"meeting_url": "ws://h:7880", "connection_id": "bot-1"} | settings))
+def _invited(**changes: Any) -> Invitation:
+    usual: dict[str, Any] = {"meeting_url": "ws://h:7880", "connection_id": "bot-1", "bot_name": "Earshot"}
+    return Invitation(**(usual | changes))
 
 
 def _settings(**changes: Any) -> LiveKitSettings:
@@ -29,14 +29,14 @@ def _settings(**changes: Any) -> LiveKitSettings:
     return LiveKitSettings(**(usual | changes))
 
 
-def _given(video: Any = None, **claims: Any) -> SecretStr:
+def _given(video: Any = None, **claims: Any) -> str:
     grants = {"room": "r", "roomJoin": True} if video is None else video
-    return SecretStr(jwt.encode({"iss": "k", "exp": NOW + 60, "video": grants} | claims, SECRET))
+    return jwt.encode({"iss": "k", "exp": NOW + 60, "video": grants} | claims, SECRET)
 
 
 def test_minted_token() -> None:
     """It opens one room for at most six hours, to listen only, unseen, under an identity that stays the same."""
-    tokens = [room_token(invitation(_config(livekit=_settings())), now) for now in (NOW, NOW + 5)]
+    tokens = [room_token(_invited(settings=_settings()), now) for now in (NOW, NOW + 5)]
     first, second = (jwt.decode(token, SECRET, ["HS256"], options={"verify_exp": False}) for token in tokens)
     assert first["sub"] == second["sub"] == "bot-1"
     assert first["name"] == "Earshot"
@@ -50,24 +50,24 @@ def test_minted_token() -> None:
 def test_minted_with_identity_and_name() -> None:
     """Identity and name of the settings go before the bot's; about a short secret the configuration has warned."""
     settings = _settings(identity="ear", name="Ear", api_secret=SecretStr("secret"))
-    claims = jwt.decode(room_token(invitation(_config(livekit=settings)), NOW), options={"verify_signature": False})
+    claims = jwt.decode(room_token(_invited(settings=settings), NOW), options={"verify_signature": False})
     assert (claims["sub"], claims["name"]) == ("ear", "Ear")
 
 
 def test_given_token_is_used() -> None:
     """A token that is given goes as it is, with or without `livekit`."""
     token = _given()
-    assert room_token(invitation(_config(token=token)), NOW) == token.get_secret_value()
-    assert room_token(invitation(_config(token=token, livekit=_settings())), NOW) == token.get_secret_value()
-    forever = SecretStr(jwt.encode({"video": {"room": "r", "roomJoin": True}}, SECRET))
-    assert room_token(invitation(_config(token=forever)), NOW) == forever.get_secret_value()
+    assert room_token(_invited(token=token), NOW) == token
+    assert room_token(_invited(token=token, settings=_settings()), NOW) == token
+    forever = jwt.encode({"video": {"room": "r", "roomJoin": True}}, SECRET)
+    assert room_token(_invited(token=forever), NOW) == forever
 
 
 @pytest.mark.parametrize(
-    ("settings", "code", "words"),
+    ("given", "code", "words"),
     [
         ({}, SubCode.TOKEN_REFUSED, "`livekit` with room"),
-        ({"token": SecretStr("not-a-jwt")}, SubCode.TOKEN_REFUSED, "not a JWT"),
+        ({"token": "not-a-jwt"}, SubCode.TOKEN_REFUSED, "not a JWT"),
         ({"token": _given(video={"room": "r"})}, SubCode.TOKEN_REFUSED, "roomJoin"),
         ({"token": _given(video={"roomJoin": True})}, SubCode.TOKEN_REFUSED, "video.room"),
         ({"token": _given(video="all")}, SubCode.TOKEN_REFUSED, "roomJoin"),
@@ -76,18 +76,18 @@ def test_given_token_is_used() -> None:
             SubCode.TOKEN_REFUSED,
             "canSubscribe",
         ),
-        ({"token": _given(), "livekit": _settings(room="other")}, SubCode.TOKEN_REFUSED, "'other'"),
+        ({"token": _given(), "settings": _settings(room="other")}, SubCode.TOKEN_REFUSED, "'other'"),
         ({"token": _given(exp=NOW - 90)}, SubCode.TOKEN_EXPIRED, "expired 90 s ago"),
     ],
 )
-def test_hopeless_tokens(settings: dict[str, Any], code: SubCode, words: str) -> None:
+def test_hopeless_tokens(given: dict[str, Any], code: SubCode, words: str) -> None:
     """What no server would take is refused before anything is dialled, with the reason and without the token."""
-    config = _config(**settings)
+    invitation = _invited(**given)
     with pytest.raises(EarshotError) as failure:
-        room_token(invitation(config), NOW)
+        room_token(invitation, NOW)
     assert failure.value.code is code
     assert words in str(failure.value)
-    assert config.token is None or config.token.get_secret_value() not in str(failure.value)
+    assert invitation.token is None or invitation.token not in str(failure.value)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_hopeless_tokens(settings: dict[str, Any], code: SubCode, words: str) ->
 )
 async def test_refusals(status: int, words: str, code: SubCode, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the server answers becomes a sub-code and its words, without the token and without the URL's secrets."""
-    token = _given().get_secret_value()
+    token = _given()
     asked: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config import BotConfig, ConfigError, find_config, json_schema, load_config
+from bot.platforms import PLATFORMS
+from bot.platforms.livekit.settings import LiveKitSettings
 from common.contracts.status import SubCode
 
 USERS_EXAMPLE: dict[str, Any] = {
@@ -131,7 +133,8 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
         "botName",
         "maxDurationMs",
     }
-    assert found["platform"] == ('"zoom"', "one of livekit, rehearsal (zoom is planned and not built yet)")
+    built = ", ".join(sorted(PLATFORMS))
+    assert found["platform"] == ('"zoom"', f"one of {built} (zoom is planned and not built yet)")
     assert found["automaticLeave.timeout"] == ('"5"', "a valid integer")
     assert found["whisperLiveUrl[1]"][0] == '"http://two"'
     assert all(allowed for _, allowed in found.values())
@@ -165,12 +168,6 @@ def test_what_is_missing_is_named_with_what_is_needed() -> None:
 def test_each_platform_says_what_it_needs(parts: dict[str, Any], paths: set[str]) -> None:
     """Missing or wrong ways to find the room are errors of the configuration, one per key."""
     assert set(problems(USERS_EXAMPLE, parts)) == paths
-
-
-@pytest.mark.parametrize("url", ["rehearsal+ws://127.0.0.1:8090", "rehearsal:a/b.json"])
-def test_both_forms_of_a_rehearsal_are_accepted(url: str) -> None:
-    """A running room, or a script."""
-    assert load(USERS_EXAMPLE, REHEARSAL, {"meetingUrl": url})[0].meeting_url == url
 
 
 @pytest.mark.parametrize(
@@ -274,9 +271,9 @@ def test_secrets_from_files(tmp_path: Path) -> None:
         environment={"LIVEKIT_API_SECRET_FILE": str(tmp_path / "secret"), "REDIS_URL": "redis://not-this-one"},
     )
     assert config.token is not None
-    assert config.livekit is not None
+    assert isinstance(config.platform_settings, LiveKitSettings)
     assert config.token.get_secret_value() == "from-json"
-    assert config.livekit.api_secret.get_secret_value() == "from-env"
+    assert config.platform_settings.api_secret.get_secret_value() == "from-env"
     assert config.redis_url.get_secret_value() == "redis://:pw@file:1"
     assert warnings == ["token and livekit are both given: token is used, livekit is ignored"]
     found = problems(
@@ -388,6 +385,20 @@ def test_where_the_configuration_is_found(tmp_path: Path, monkeypatch: pytest.Mo
             find_config(path, environment)
         assert caught.value.code is SubCode.CONFIG_UNREADABLE
         assert caught.value.exit_code == 2
+
+
+def test_settings_of_another_platform_are_ignored_and_said() -> None:
+    """Known keys, so no typo is guessed; not checked either, and nothing of them is in effect."""
+    config, warnings = load(USERS_EXAMPLE, REHEARSAL, {"livekit": {"room": 7, "secret": "canary"}})
+    assert warnings == ["livekit is ignored: these are settings of another platform than rehearsal"]
+    assert "livekit" not in config.masked()
+    assert set(problems(USERS_EXAMPLE, {"platform": "nope", "livekit": 1})) == {"platform"}
+
+
+@pytest.mark.parametrize("name", ["unheard-of", ["livekit"], {"livekit": 1}, 7, True])
+def test_a_platform_that_there_is_not(name: Any) -> None:
+    """One error, whatever stands there."""
+    assert set(problems(USERS_EXAMPLE, {"platform": name})) == {"platform"}
 
 
 def test_the_schema_knows_every_key_and_file_variant() -> None:

@@ -1,4 +1,4 @@
-"""One bot's visit to a rehearsal room: its signalling connection and one media connection per track it hears."""
+"""One bot in a rehearsal room: its signalling connection and one media connection per track it hears."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.webrtc import Peer, is_loopback
 
-CLOCK = fractions.Fraction(1, 48_000)
+RTP_CLOCK = fractions.Fraction(1, 48_000)
 
 
 class EncodedTrack(MediaStreamTrack):
@@ -34,7 +34,7 @@ class EncodedTrack(MediaStreamTrack):
     def push(self, timestamp: int, payload: bytes) -> None:
         """Queues a packet with its 48 kHz RTP timestamp (the origin is aiortc's)."""
         packet = Packet(payload)
-        packet.pts, packet.time_base = timestamp, CLOCK
+        packet.pts, packet.time_base = timestamp, RTP_CLOCK
         with suppress(asyncio.QueueFull):
             self._packets.put_nowait(packet)
 

@@ -29,13 +29,16 @@ from websockets.http11 import Request, Response
 from common.audio.opus import OpusEncoder
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from rehearsal.clips import RATE, Clip, load_script
-from rehearsal.microphone import FRAME, Microphone, Truth
-from rehearsal.peer import BotPeer
+from rehearsal.clips import CLIP_RATE, Clip, load_script
+from rehearsal.microphone import FRAME_SAMPLES, Microphone, Truth
 from rehearsal.script import Action, Participant, Script
+from rehearsal.webrtc.peer import BotPeer
 
-TICK = FRAME / RATE
-JOIN_WITHIN = 10.0  # seconds a connection may take to say who it is
+TICK_S = FRAME_SAMPLES / CLIP_RATE
+JOIN_TIMEOUT_S = 10.0
+"""A connection may take so long to say who it is."""
+MAX_MESSAGE_CHARACTERS = 20_000
+"""Of a failure, as a program reads it."""
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class Room:
     def __init__(self, script: Script, clips: dict[str, Clip], truth: TextIO | None = None) -> None:
         self._script, self._clips, self._truth = script, clips, truth
         self._people = {p.id: Person(p.id, p.name) for p in script.participants}
-        self._visits: dict[str, BotPeer] = {}
+        self._peers: dict[str, BotPeer] = {}
         self._known: set[str] = set()  # identities admitted once: they come back without a lobby
         self._tracks_opened = 0
         self._cut_until = 0.0
@@ -93,25 +96,25 @@ class Room:
         waiting = list(self._script.timeline)
         frame = 0
         while not self.ended.is_set():
-            while waiting and waiting[0].at <= frame * TICK:
+            while waiting and waiting[0].at <= frame * TICK_S:
                 self.perform(waiting.pop(0))
             frame += 1
-            await asyncio.sleep(max(0.0, self.admission + frame * TICK - time.monotonic()))
-            self._send(frame - 1, max(0.0, time.monotonic() - self.admission - frame * TICK))
+            await asyncio.sleep(max(0.0, self.admission + frame * TICK_S - time.monotonic()))
+            self._send(frame - 1, max(0.0, time.monotonic() - self.admission - frame * TICK_S))
 
     def perform(self, action: Action) -> None:
         """Does one action now."""
         match action.do:
             case "cut":
                 self._cut_until = time.monotonic() + (action.seconds or 0.0)
-                for visit in list(self._visits.values()):
-                    visit.cut()
+                for peer in list(self._peers.values()):
+                    peer.cut()
             case "remove" | "end":
                 if action.do == "end":
                     self.ended.set()
-                for visit in self._visits.values():
-                    visit.finish("removed" if action.do == "remove" else "ended")
-                    self._known.discard(visit.identity)
+                for peer in self._peers.values():
+                    peer.finish("removed" if action.do == "remove" else "ended")
+                    self._known.discard(peer.identity)
             case _:
                 self._perform(action, self._people[action.who or ""])
 
@@ -142,7 +145,7 @@ class Room:
         person = self._people[who]
         if at is None:
             at = 0.0 if self.admission is None else time.monotonic() - self.admission
-        self._tell_truth(person.microphone.speak(clip, round(at * RATE), text or clip.text, person.name))
+        self._tell_truth(person.microphone.speak(clip, round(at * CLIP_RATE), text or clip.text, person.name))
 
     def _join(self, person: Person, publishes: bool) -> None:
         person.present, person.muted = True, False
@@ -150,16 +153,16 @@ class Room:
         if publishes:
             self._tracks_opened += 1
             person.track = f"{person.participant}-{self._tracks_opened}"
-            person.encoder = OpusEncoder(RATE, fec=True, loss_percent=5, dtx=True)
-            for visit in self._admitted():
-                visit.open_track(person.track, person.participant, person.muted)
+            person.encoder = OpusEncoder(CLIP_RATE, fec=True, loss_percent=5, dtx=True)
+            for peer in self._admitted():
+                peer.open_track(person.track, person.participant, person.muted)
 
     def _leave(self, person: Person) -> None:
         self._tell_truth(person.microphone.stop())
         person.present = False
         if person.track is not None:
-            for visit in self._admitted():
-                visit.close_track(person.track)
+            for peer in self._admitted():
+                peer.close_track(person.track)
         person.track = person.encoder = None
         self._tell("left", participant=person.participant)
 
@@ -170,8 +173,8 @@ class Room:
             if not person.muted:
                 payload = person.encoder.encode(person.microphone.capture(frame))
                 if len(payload) > 2:  # shorter: nothing to be sent (DTX)
-                    for visit in self._visits.values():
-                        visit.push(person.track, frame * FRAME, payload)
+                    for peer in self._peers.values():
+                        peer.push(person.track, frame * FRAME_SAMPLES, payload)
             self._tell_truth(person.microphone.captured(frame, not person.muted, lag, time.time()))
 
     def _tell_truth(self, rows: list[Truth]) -> None:
@@ -187,14 +190,14 @@ class Room:
             async with asyncio.timeout(within):
                 await self._vacant.wait()
 
-    # --- its visitors
+    # --- its bots
 
     def _admitted(self) -> list[BotPeer]:
-        return [visit for visit in self._visits.values() if visit.admitted]
+        return [peer for peer in self._peers.values() if peer.admitted]
 
     def _tell(self, kind: str, **content: str | None) -> None:
-        for visit in self._admitted():
-            visit.tell(kind, **content)
+        for peer in self._admitted():
+            peer.tell(kind, **content)
 
     def door(self, websocket: ServerConnection, request: Request) -> Response | None:
         """Answers HTTP: 503 while the network is cut."""
@@ -205,7 +208,7 @@ class Room:
     async def visit(self, websocket: ServerConnection) -> None:
         """One bot's connection, from its first message to its end."""
         try:
-            async with asyncio.timeout(JOIN_WITHIN):
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
                 message = json.loads(await websocket.recv())
             identity = str(message["identity"]) if message["type"] == "join" else ""
         except (ConnectionClosed, TimeoutError, ValueError, TypeError, KeyError):
@@ -213,41 +216,41 @@ class Room:
         if not identity:
             await websocket.close(1008, "the first message must be join {identity, name}")
             return
-        visit = BotPeer(identity, websocket)
-        if former := self._visits.get(identity):
+        peer = BotPeer(identity, websocket)
+        if former := self._peers.get(identity):
             former.finish("replaced")
-        self._visits[identity] = visit
+        self._peers[identity] = peer
         self._vacant.clear()
         try:
             async with asyncio.TaskGroup() as group:
-                lobby = group.create_task(self._lobby(visit))
-                await visit.run()
+                lobby = group.create_task(self._lobby(peer))
+                await peer.run()
                 lobby.cancel()
         finally:
-            if self._visits.get(identity) is visit:
-                del self._visits[identity]
-            if not self._visits:
+            if self._peers.get(identity) is peer:
+                del self._peers[identity]
+            if not self._peers:
                 self._vacant.set()
 
-    async def _lobby(self, visit: BotPeer) -> None:
+    async def _lobby(self, peer: BotPeer) -> None:
         lobby = self._script.lobby
-        if lobby is not None and visit.identity not in self._known:
-            visit.tell("lobby")
+        if lobby is not None and peer.identity not in self._known:
+            peer.tell("lobby")
             with suppress(TimeoutError):
                 async with asyncio.timeout(lobby.delay):
                     await self.open_lobby.wait()
             if lobby.then == "refuse":
-                visit.finish("refused")
+                peer.finish("refused")
                 return
             if lobby.then == "ignore":
                 await self.open_lobby.wait()
         if self.ended.is_set():
-            visit.finish("ended")
+            peer.finish("ended")
         else:
-            self._admit(visit)
+            self._admit(peer)
 
-    def _admit(self, visit: BotPeer) -> None:
-        self._known.add(visit.identity)
+    def _admit(self, peer: BotPeer) -> None:
+        self._known.add(peer.identity)
         if self.admission is None:
             self.admission = time.monotonic()
             self.started.set()
@@ -256,11 +259,11 @@ class Room:
             for p in self._people.values()
             if p.present
         ]
-        visit.tell("admitted", participants=people)
-        visit.admitted = True
+        peer.tell("admitted", participants=people)
+        peer.admitted = True
         for person in self._people.values():
             if person.track is not None:
-                visit.offer(person.track)
+                peer.offer(person.track)
 
 
 @asynccontextmanager
@@ -308,7 +311,8 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
         script: Path of the script.
         listen: `host:port`; port 0 takes a free one.
         truth: Path of the file for rows of what was really said.
-        owned: Also end when standard input closes, that is with the process that started the room.
+        owned: Started by a program: also end when standard input closes, that is with it, and say a failure on standard
+            output as one line of JSON, `{"code": sub-code, "message": …}`, instead of for people on standard error.
 
     Returns:
         The process exit status.
@@ -316,7 +320,12 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
     try:
         return asyncio.run(_main(Path(script), listen, truth, owned))
     except EarshotError as error:
-        sys.stderr.write(f"{error}\n")
+        if owned:
+            failure = {"code": error.code, "message": str(error)[:MAX_MESSAGE_CHARACTERS]}
+            sys.stdout.write(json.dumps(failure) + "\n")
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 

@@ -1,4 +1,4 @@
-"""What the LiveKit platform decides without a server."""
+"""What the LiveKit platform, once in a room, decides without a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.core.events import (
     TrackOpened,
     TrackUnmuted,
 )
-from bot.platforms.livekit.platform import LiveKit, Seen, differences, participant_kind
+from bot.platforms.livekit.attendance import Seen, differences, participant_kind
 
 PERSON, SERVICE = ParticipantKind.PERSON, ParticipantKind.SERVICE
 
@@ -107,12 +107,6 @@ def test_differences_lead_there(before: dict[str, Seen], after: dict[str, Seen])
     """Whoever applies the differences to the earlier room pictures the later one; equal rooms have none."""
     assert _apply(before, differences(before, after)) == after
     assert differences(after, after) == []
-
-
-def test_claims_websocket_urls() -> None:
-    """ws and wss are ours, the rehearsal's and the web's are not."""
-    urls = ("ws://h:7880", "wss://h", "https://h", "rehearsal+ws://h:1", "rehearsal:x.json", "")
-    assert [LiveKit().claims(url) for url in urls] == [True, True, False, False, False, False]
 
 
 def test_sdk_logs_carry_no_token(caplog: pytest.LogCaptureFixture) -> None:

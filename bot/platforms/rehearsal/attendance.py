@@ -1,92 +1,101 @@
-"""Rehearsal: joins a scripted meeting (`rehearsal.room`), a running one or one started for the occasion."""
+"""Attendance of a rehearsal: joins a scripted meeting, a running one or one that is started for the occasion.
+
+A room of our own is a child process. It says its URL on standard output, or why there is none: one line of JSON with
+the sub-code and the words.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from bot.audio.frame import AudioFrame
 from bot.core import events as ev
-from bot.platforms.base import Invitation, Listener
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from rehearsal.clips import load_script
+from common.interpreter import module_command
 
 if TYPE_CHECKING:
+    from bot.audio.frame import AudioFrame
     from bot.drivers.webrtc import TrackReceiver
-    from bot.platforms.orders import Orders
+    from bot.platforms.base import Invitation, Listener
 
-URL = "rehearsal+ws://"
-REACH_WITHIN = 5.0  # seconds until a room that does not answer counts as unreachable
-ANSWER_WITHIN = 10.0  # seconds from the connection to `lobby` or `admitted`
-RETURN_WITHIN = 120.0  # seconds without a connection until it counts as lost for good
-START_WITHIN = 15.0  # seconds a room of our own may take to listen
-FAREWELL = 0.5  # seconds for saying that we leave
-PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to connect; the last one repeats
+REACH_TIMEOUT_S = 5.0
+"""Until a room that does not answer counts as unreachable."""
+ANSWER_TIMEOUT_S = 10.0
+"""From the connection to `lobby` or `admitted`."""
+RETURN_TIMEOUT_S = 120.0
+"""Without a connection, until it counts as lost for good."""
+START_TIMEOUT_S = 15.0
+"""A room of our own may take so long to listen."""
+FAREWELL_TIMEOUT_S = 0.5
+"""For saying that we leave."""
+CONNECT_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Between attempts to connect; the last one repeats."""
 
-START_A_ROOM = "import sys; from rehearsal.room import main; sys.exit(main(sys.argv[1], '127.0.0.1:0', owned=True))"
+OWN_ROOM = ("rehearsal", "room", "--owned", "--listen", "127.0.0.1:0", "--")
+"""Module and arguments that start a room of our own; the script's path follows."""
+MAX_LINE_BYTES = 256 * 1024
+"""Of a room's first line; the words of a failure are at most 20 000 characters."""
 _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed)
 
 
-class Rehearsal:
-    """The rehearsal platform."""
-
-    token_opens_room = False
-
-    def claims(self, url: str) -> bool:
-        """`rehearsal+ws://host:port` or `rehearsal:path/to/script.json`."""
-        return url.startswith(("rehearsal+ws://", "rehearsal:"))
-
-    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
-        """See `bot.platforms.base.Platform`."""
-        attendance = _Attendance(invitation, listener)
-        stay = asyncio.create_task(attendance.stay())
-        asked = asyncio.create_task(orders.leaving.wait())
-        try:
-            await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-            if not stay.done():
-                await attendance.farewell()
-        finally:
-            attendance.over = True
-            stay.cancel()
-            asked.cancel()
-            await asyncio.gather(stay, asked, return_exceptions=True)
-        return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+async def attend(invitation: Invitation, listener: Listener, leave: asyncio.Event) -> SubCode:
+    """See `bot.platforms.base.Platform`."""
+    attendance = _Attendance(invitation, listener)
+    stay = asyncio.create_task(attendance.stay())
+    asked = asyncio.create_task(leave.wait())
+    try:
+        await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not stay.done():
+            await attendance.farewell()
+    finally:
+        attendance.over = True
+        stay.cancel()
+        asked.cancel()
+        await asyncio.gather(stay, asked, return_exceptions=True)
+    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
 
 
 @asynccontextmanager
 async def _room_url(meeting_url: str) -> AsyncIterator[str]:
     """The websocket URL to join: given, or of a room of our own that ends with us."""
-    if meeting_url.startswith(URL):
+    if meeting_url.startswith("rehearsal+"):
         yield meeting_url.removeprefix("rehearsal+")
         return
     path = meeting_url.removeprefix("rehearsal:").removeprefix("//")
-    await asyncio.to_thread(load_script, Path(path))  # its errors are for us to say
     # its standard input stays open as long as we live: the room ends with us even if we are killed
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", START_A_ROOM, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *module_command(*OWN_ROOM, path),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=MAX_LINE_BYTES,
     )
     try:
         line = b""
         with suppress(TimeoutError):
-            async with asyncio.timeout(START_WITHIN):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 line = await process.stdout.readline() if process.stdout else b""
-        if not line:
-            raise EarshotError(
-                SubCode.ROOM_UNREACHABLE, f"meetingUrl: no room could be started with {path}; its errors stand above"
-            )
-        yield line.decode().strip().removeprefix("rehearsal+")
+        yield _said_url(line.decode(), path).removeprefix("rehearsal+")
     finally:
         await _end(process)
+
+
+def _said_url(line: str, path: str) -> str:
+    """The URL in a room's first line. Raises EarshotError: what it says instead, or that it says nothing."""
+    if line.startswith("{"):
+        failure = json.loads(line)
+        raise EarshotError(SubCode(failure["code"]), failure["message"])
+    if not line.startswith("rehearsal+"):
+        words = f"meetingUrl: no room could be started with {path}; its errors stand above"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
+    return line.strip()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -125,7 +134,7 @@ class _Attendance:
         self.over = True
         if self._websocket is not None:
             with suppress(ConnectionClosed, TimeoutError):
-                async with asyncio.timeout(FAREWELL):
+                async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                     await self._websocket.send('{"type": "leave"}')
 
     async def stay(self) -> SubCode:
@@ -148,25 +157,25 @@ class _Attendance:
         """Connects, with patience: little at first, more when we are to come back."""
         shown = self._invitation.meeting_url
         try:
-            async with asyncio.timeout(RETURN_WITHIN if self._admitted else REACH_WITHIN):
+            async with asyncio.timeout(RETURN_TIMEOUT_S if self._admitted else REACH_TIMEOUT_S):
                 for attempt in range(10_000):
                     try:
                         return await connect(
                             url,
                             proxy=None,
                             compression=None,
-                            open_timeout=REACH_WITHIN,
-                            close_timeout=FAREWELL,
+                            open_timeout=REACH_TIMEOUT_S,
+                            close_timeout=FAREWELL_TIMEOUT_S,
                             ping_interval=5,
                             ping_timeout=5,
                         )
                     except _UNANSWERED:
-                        await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+                        await asyncio.sleep(CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S) - 1)])
         except TimeoutError:
             pass
         if self._admitted:
             raise EarshotError(
-                SubCode.CONNECTION_LOST, f"the rehearsal room {shown} did not answer for {RETURN_WITHIN:g} s"
+                SubCode.CONNECTION_LOST, f"the rehearsal room {shown} did not answer for {RETURN_TIMEOUT_S:g} s"
             )
         raise EarshotError(
             SubCode.ROOM_UNREACHABLE,
@@ -200,12 +209,12 @@ class _Attendance:
         join = {"type": "join", "identity": self._invitation.connection_id, "name": self._invitation.bot_name}
         await websocket.send(json.dumps(join))
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 message = json.loads(await websocket.recv())
         except TimeoutError:
             raise EarshotError(
                 SubCode.JOIN_TIMEOUT,
-                f"the rehearsal room {self._invitation.meeting_url} did not answer `join` in {ANSWER_WITHIN:g} s",
+                f"the rehearsal room {self._invitation.meeting_url} did not answer `join` in {ANSWER_TIMEOUT_S:g} s",
             ) from None
         while (outcome := self._receive(message)) is None:
             message = json.loads(await websocket.recv())

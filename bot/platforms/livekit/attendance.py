@@ -1,4 +1,4 @@
-"""LiveKit rooms: a hidden participant that only listens, through LiveKit's own SDK.
+"""Attendance of a LiveKit room: a hidden participant that only listens, through LiveKit's own SDK.
 
 The SDK says what changed; we compare what its room looks like with what we have reported, and report the difference. So
 coalesced, repeated or reordered notifications, a resume and a full reconnect (for which the SDK forgets everybody and
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 FRAME_MS = 50
 STREAM_FRAMES = 200
@@ -151,34 +150,22 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
     return events
 
 
-class LiveKit:
-    """The platform `livekit`: `meetingUrl` is the server, the token names the room."""
-
-    token_opens_room = True
-
-    def claims(self, url: str) -> bool:
-        """Whether the URL is one of a websocket server."""
-        return url.startswith(("ws://", "wss://"))
-
-    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
-        """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
-        leave = orders.leaving
-        url = invitation.meeting_url or ""
-        if not self.claims(url):
-            raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
-        attendance = _Attendance(listener, leave)
-        end = await _visit(invitation, url, attendance, leave)
-        failure = ""
-        while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
-            await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
-            try:
-                end = await _visit(invitation, url, attendance, leave)
-            except EarshotError as error:
-                failure = f": {error}"
-        if end is None:
-            words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
-            raise EarshotError(SubCode.CONNECTION_LOST, words)
-        return end
+async def attend(invitation: Invitation, listener: Listener, leave: asyncio.Event) -> SubCode:
+    """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
+    url = invitation.meeting_url or ""
+    attendance = _Attendance(listener, leave)
+    end = await _visit(invitation, url, attendance, leave)
+    failure = ""
+    while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
+        await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
+        try:
+            end = await _visit(invitation, url, attendance, leave)
+        except EarshotError as error:
+            failure = f": {error}"
+    if end is None:
+        words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
+        raise EarshotError(SubCode.CONNECTION_LOST, words)
+    return end
 
 
 async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leave: asyncio.Event) -> SubCode | None:

@@ -1,0 +1,197 @@
+"""Model of the bot's one JSON configuration: what every platform shares; each platform's own settings beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
+
+from bot.config.rules import check_header_value, check_platform_name, check_redis_url, check_transcriber_url
+from bot.platforms import PLATFORMS, load
+from bot.platforms.base import Invitation
+from bot.settings import Id, Milliseconds, Settings, Text
+
+HOUR_MS = 3_600_000
+
+
+def _language(value: Any) -> Any:
+    if value == "auto":
+        return None
+    if isinstance(value, str) and not re.fullmatch(r"[a-z]{2,3}", value):
+        raise PydanticCustomError(
+            "language", "a language code such as en, de or pt, or null to let the transcriber detect it"
+        )
+    return value
+
+
+def _meeting_id(value: Any) -> Any:
+    usable = isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,256}", value))
+    if not usable or isinstance(value, bool):
+        raise PydanticCustomError("meeting_id", "a number, or a text of 1 to 256 characters without spaces")
+    return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Language = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^(auto|[a-z]{2,3})$"})]
+OptionalLanguage = Annotated[Language | None, BeforeValidator(_language)]
+MeetingId = Annotated[
+    Any,
+    AfterValidator(_meeting_id),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 1, "maxLength": 256}]}),
+]
+PlatformName = Annotated[str, AfterValidator(check_platform_name)]
+TranscriberUrls = Annotated[
+    tuple[Annotated[str, AfterValidator(check_transcriber_url)], ...],
+    BeforeValidator(_as_tuple),
+    Field(min_length=1, max_length=16),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 16}]}
+    ),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
+
+
+class AutomaticLeave(Settings):
+    """When the bot leaves by itself. `enabled: false` switches every rule off but the lobby's and `maxDurationMs`."""
+
+    enabled: bool = Field(default=True, description="false: no leave rule, `timeout` included.")
+    timeout: Milliseconds | None = Field(default=None, description="Planned time in the meeting, ms; null: none.")
+    waiting_room_timeout: Milliseconds = Field(default=300_000, description="Longest wait in the lobby, ms.")
+    no_one_joined_timeout: Milliseconds = Field(
+        default=600_000, description="Leave when nobody else came for so long, ms."
+    )
+    everyone_left_timeout: Milliseconds = Field(default=120_000, description="Leave when alone again for so long, ms.")
+
+
+class TextToSpeech(Settings):
+    """Voice output. Accepted; the bot is silent for now and says so."""
+
+    enabled: bool = False
+    announce_join: bool = False
+    announce_leave: bool = False
+    announce_recording: bool = False
+
+
+class AudioSettings(Settings):
+    """How speakers share transcriber streams."""
+
+    mode: Literal["lanes", "perParticipant", "mixed"] = "lanes"
+    lanes_max: int = Field(default=3, ge=1, le=64, description="Streams open at once in mode `lanes`.")
+
+
+class BotConfig(Settings):
+    """Everything one bot needs to know. Times in milliseconds."""
+
+    platform: PlatformName = Field(description="The meeting platform.")
+    meeting_url: Text | None = Field(default=None, description="Where the meeting is; its form depends on `platform`.")
+    native_meeting_id: Text | None = Field(default=None, description="The platform's own id of the meeting.")
+    connection_id: Id = Field(
+        default_factory=lambda: str(uuid4()),
+        description="Id of this bot: session uid, keys and channels. Default: a new UUID.",
+    )
+    meeting_id: MeetingId = Field(
+        alias="meeting_id",
+        default_factory=lambda data: data.get("native_meeting_id") or data.get("connection_id"),
+        description="Id in Redis payloads and channels, as given. Default: `nativeMeetingId`, else `connectionId`.",
+    )
+    container_name: Text | None = Field(
+        default=None, alias="container_name", description="Our container, echoed in status events."
+    )
+    bot_name: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
+        default="Earshot", description="Display name in the meeting."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="Opens the room where the platform says so, then never passed on. "
+        "Elsewhere: opaque, passed on to Redis consumers.",
+    )
+    passcode: SecretStr | None = Field(default=None, description="Passcode of the meeting.")
+    language: OptionalLanguage = Field(default=None, description="Spoken language; null: the transcriber detects it.")
+    task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: text in English.")
+    allowed_languages: tuple[Annotated[Language, BeforeValidator(_language)], ...] = Field(
+        default=(), description="Languages to detect; empty: all."
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
+        description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
+    )
+    transcriber_urls: TranscriberUrls = Field(
+        alias="whisperLiveUrl",
+        description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",
+    )
+    transcriber_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
+        default=None,
+        alias="whisperLiveApiKey",
+        description="Sent to each transcriber as `Authorization: Bearer`; else env WHISPER_LIVE_API_KEY.",
+    )
+    reconnection_interval_ms: Milliseconds = Field(
+        default=2_000, description="Longest pause between tries to reach a transcriber."
+    )
+    automatic_leave: AutomaticLeave = AutomaticLeave()
+    text_to_speech: TextToSpeech = TextToSpeech()
+    audio: AudioSettings = AudioSettings()
+    max_duration_ms: Milliseconds = Field(default=8 * HOUR_MS, description="The bot never stays longer than this.")
+    publish: Literal["bot", "server"] = Field(
+        default="bot", description="server: the transcriber writes segments to Redis itself."
+    )
+    bot_manager_callback_url: Text | None = Field(default=None, description="Status callback, older wire.")
+    meeting_api_callback_url: Text | None = Field(default=None, description="Status callback, newer wire.")
+    internal_secret: SecretStr | None = Field(default=None, description="Shared secret of the status callbacks.")
+    log_level: LogLevel = Field(default="info", description="Else environment LOG_LEVEL.")
+
+    @property
+    def platform_settings(self) -> Settings | None:
+        """The platform's own settings, an instance of its model; None: not given, or it has none."""
+        settings: Settings | None = getattr(self, self.platform, None)
+        return settings
+
+    def invitation(self) -> Invitation:
+        """What the platform gets to know of it."""
+        return Invitation(
+            meeting_url=self.meeting_url,
+            native_meeting_id=self.native_meeting_id,
+            connection_id=self.connection_id,
+            bot_name=self.bot_name,
+            settings=self.platform_settings,
+            token=self.token.get_secret_value() if self.token else None,
+            passcode=self.passcode.get_secret_value() if self.passcode else None,
+        )
+
+
+def model_of(platforms: Iterable[str]) -> type[BotConfig]:
+    """`BotConfig` with the settings of these registered platforms, each under the platform's name."""
+    owned = [(name, load(name).settings_model) for name in platforms]
+    return _model(tuple(sorted(PLATFORMS)), tuple((name, model) for name, model in owned if model is not None))
+
+
+@cache
+def _model(registered: tuple[str, ...], owned: tuple[tuple[str, type[Settings]], ...]) -> type[BotConfig]:
+    """Made once for each set of platforms: pydantic takes a few milliseconds for it."""
+    known = Field(
+        description=f"The meeting platform: {', '.join(registered)}.", json_schema_extra={"enum": list(registered)}
+    )
+    fields: dict[str, Any] = {
+        name: (model | None, Field(default=None, alias=name, description=f"Only for platform {name}."))
+        for name, model in owned
+    }
+    return create_model(
+        "BotConfig", __base__=BotConfig, __doc__=BotConfig.__doc__, platform=(PlatformName, known), **fields
+    )

@@ -1,0 +1,75 @@
+"""Settings: the base of every model in the configuration, the bot's own and each platform's; secrets never shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from common.redact import redact_url, url_secrets
+
+Milliseconds = Annotated[int, Field(gt=0, le=30 * 24 * 3_600_000)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+
+
+class Settings(BaseModel):
+    """Frozen settings whose keys are the fields' names in camelCase; a `SecretStr` also has a `…File` key."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    def masked(self) -> dict[str, Any]:
+        """The effective settings as JSON values, every secret replaced by `***`."""
+        values: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            values[field.alias or name] = value.masked() if isinstance(value, Settings) else _masked(value)
+        return values
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, nested ones, passwords and query values inside URLs too, for the redaction of logs."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Settings):
+                found += value.secrets()
+            for item in value if isinstance(value, tuple) else (value,):
+                plain = item.get_secret_value() if isinstance(item, SecretStr) else item
+                if isinstance(plain, str) and "://" in plain:
+                    found += url_secrets(plain)
+                elif isinstance(item, SecretStr):
+                    found.append(item.get_secret_value())
+        return tuple(dict.fromkeys(secret for secret in found if secret))
+
+    def __repr_args__(self) -> Any:
+        return self.masked().items()
+
+
+def _masked(value: Any) -> Any:
+    """A settings value as JSON, without secrets."""
+    match value:
+        case SecretStr():
+            return redact_url(value.get_secret_value())
+        case str() if "://" in value:
+            return redact_url(value)
+        case tuple():
+            return [_masked(item) for item in value]
+    return value
+
+
+def is_url(text: object, *schemes: str) -> bool:
+    """Whether it is a URL of one of the schemes, with a host and, if any, a usable port."""
+    try:
+        parts = urlsplit(text) if isinstance(text, str) else None
+        if parts is None or not parts.hostname or parts.port == 0:
+            return False
+        return parts.scheme in schemes and not any(map(str.isspace, str(text)))
+    except ValueError:  # bad port, bad IPv6 address
+        return False
