@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
+TEST_WORKERS ?= 2
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test check bench bench-transcriber docs clean lock
+.PHONY: demo test check format bench bench-transcriber docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
 ifeq ($(ROOM),livekit)
@@ -15,14 +16,18 @@ else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go ## Every test, on a network of its own
-	tools/hermetic $(BIN)/python -m pytest
+test: .venv/dev build/bin/livekit-server.if-go ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## Lint, format, types, and 100 % branches of each pure module by its own test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/own_coverage.py
+
+format: .venv/dev ## What `make check` would complain about and a program can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: .venv/dev ## The media benchmark; writes bench/media.md
 	$(BIN)/python -m bench.media

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,23 @@ import numpy as np
 import pytest
 from jiwer import wer
 
-from tests.support.conformance import CHILDREN, Playing, said, speech, stock_environment, write
+from tests.support.conformance import CHILDREN, Playing, child, said, speech, stock_environment, write
 from tests.support.fakes.scripted_engine import silence, tone
 from tests.support.transcribing import serving
 
 pytestmark = [pytest.mark.model, pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(90)]
 CLIPS = ["ewan7", "ewan7", "ben4"]
 """Its client merges equal neighbours unless they are told apart."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def playing(our_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playing]:
+    """The stock file client, playing to our transcriber from the first test here on: it waits 15 s at its end."""
+    folder, clips = tmp_path_factory.mktemp("file-client"), ("ewan7", "ewan7", "ben4")
+    audio = write(folder / "meeting.wav", speech(clips, 0.8))
+    command = [str(CHILDREN / "stock_client.py"), "file", str(our_port), str(audio), "en", "result.json"]
+    with child(*command, cwd=folder) as process:
+        yield Playing(process, folder, clips)
 
 
 async def listen(

@@ -347,14 +347,17 @@ async def test_the_command_plays_a_script_to_its_end(tmp_path: Path) -> None:
     assert time.time() - 10 < row.end_utc < time.time()
 
 
-def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A bad script, a port that is taken, no address, a truth file that cannot be written: exit 2 and the reason."""
+    monkeypatch.chdir(tmp_path)  # a long path would be shown shortened
     script = tmp_path / "meeting.json"
     script.write_text('{"version": 1}')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, said in (
-            ((str(tmp_path / "none.json"), "127.0.0.1:0"), "none.json"),
+            (("none.json", "127.0.0.1:0"), "none.json"),
             ((str(script), f"127.0.0.1:{port}"), str(port)),
             ((str(script), "9300:"), "HOST:PORT"),
             ((str(script), "127.0.0.1:0", str(tmp_path)), "--truth"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -33,6 +35,20 @@ def stock_environment() -> dict[str, str]:
     """In which whisper-live can be imported, and uses one core."""
     path = os.pathsep.join([str(ROOT / "tests/conformance/stubs"), str(ROOT)])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+@contextmanager
+def child(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """A process that ends with the block; its standard output is a pipe."""
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=cwd,
+        env=stock_environment(),
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def said(clips: Sequence[str]) -> list[str]:
