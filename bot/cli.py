@@ -77,7 +77,7 @@ def run(config: ConfigOption = None) -> None:
 
     for warning in warnings:
         structlog.get_logger(__name__).warning("config_warning", warning=warning)
-    from bot.runner import run as run_bot
+    from bot.process import run as run_bot
 
     raise typer.Exit(run_bot(settings))
 

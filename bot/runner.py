@@ -1,4 +1,4 @@
-"""The runner of one meeting: signals, tasks, one deadline, events to effects, and the one way in which every bot ends.
+"""The runner of one meeting: tasks, one deadline, events to effects, and the one way in which every bot ends.
 
     platform ──events──▶ MeetingCore ──effects──▶ here ──▶ Reporting ──▶ sinks
     platform ──frames──▶ Transcription ──segments──────────▶ Reporting
@@ -13,9 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
@@ -30,7 +27,6 @@ from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
 from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
-from bot.platforms import load
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
 from bot.reporting import Reporting
@@ -59,36 +55,6 @@ _MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
-
-
-def run(config: BotConfig) -> int:
-    """Attends one meeting; returns the exit code.
-
-    A process that something in it will not let go of (a thread in a DNS lookup, a task that refuses to be cancelled)
-    ends all the same, by the hard way, once everything is said.
-    """
-    loop = asyncio.new_event_loop()
-    code = loop.run_until_complete(_supervised(config))
-    exit_code = MEANINGS[code].exit_code
-    if asyncio.all_tasks(loop) or any(not thread.daemon for thread in threading.enumerate()[1:]):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(exit_code)
-    loop.close()
-    return exit_code
-
-
-async def _supervised(config: BotConfig) -> SubCode:
-    """Runs the bot, with SIGINT and SIGTERM as orders to leave, and says why it ended."""
-    bot = Bot(config, load(config.platform))
-    loop = asyncio.get_running_loop()
-    for number, code in ((signal.SIGINT, SubCode.INTERRUPTED), (signal.SIGTERM, SubCode.TERMINATED)):
-        loop.add_signal_handler(number, bot.stop, code)
-    ended = await bot.attend()
-    meaning = MEANINGS[ended.code]
-    level = log.info if meaning.completed else log.error
-    level("bot.ended", code=ended.code, exit_code=meaning.exit_code, detail=ended.detail, remedy=meaning.remedy)
-    return ended.code
 
 
 def leave_settings(config: BotConfig) -> LeaveSettings:
@@ -147,6 +113,7 @@ class Bot:
         self._terminal: ev.ReportStatus | None = None
         self._deadline: float | None = None
         self._is_abandoned = self._is_ending = False
+        self._late: ev.Finish | None = None  # what failed while the end was under way
         self._links_up = {"redis": True, "transcriber": True}
         self._audio_at: float | None = None
         self._health_port = health_port(os.environ)
@@ -164,10 +131,8 @@ class Bot:
 
     def stop(self, code: SubCode) -> None:
         """SIGINT or SIGTERM: leave in order; before anything is joined, just end."""
-        if self._attending is None:
-            self._receive(ev.PlatformEnded(code, "stopped before joining"))
-        else:
-            self._receive(ev.StopRequested(code))
+        joined = self._attending is not None
+        self._tell(ev.StopRequested(code) if joined else ev.PlatformEnded(code, "stopped before joining"))
 
     # --- tasks: none fails unheard ----------------------------------------------------------------------------------
 
@@ -198,7 +163,11 @@ class Bot:
                 self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name}), see the log")
 
     def _fail(self, code: SubCode, detail: str) -> None:
-        """Ends the meeting in order, even if the state machine has become unusable."""
+        """Ends the meeting in order, even with an unusable state machine; an end under way becomes a failed one."""
+        if self._is_ending:
+            if self._late is None or code is SubCode.DUPLICATE_BOT:
+                self._late = ev.Finish(code, detail)
+            return
         try:
             self._receive(ev.BotFailed(code, detail))
         except Exception:
@@ -207,14 +176,20 @@ class Bot:
             self._start_deadline()
             self._finish.set_result(ev.Finish(code, detail))
 
+    def _tell(self, event: ev.Event) -> None:
+        """As `_receive`, from a callback of the loop, where an exception would vanish in its log."""
+        try:
+            self._receive(event)
+        except Exception:
+            log.exception("bot.bug", task="callback")
+            self._fail(SubCode.INTERNAL_ERROR, "a bug in the bot, see the log")
+
     # --- start ------------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
-        asked = self._redis.open(), self._transcription.probe()
+        asked = self._open_redis(), self._transcription.probe()
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        if outcomes[0] is None:
-            self._storing = self._start(self._redis.run(), "redis")
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
             if not isinstance(failure, EarshotError):
@@ -231,6 +206,10 @@ class Bot:
         self._attending = self._loop.create_task(attend, name="platform")
         self._attending.add_done_callback(self._platform_done)
 
+    async def _open_redis(self) -> None:
+        await self._redis.open()
+        self._storing = self._start(self._redis.run(), "redis")
+
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""
         evidence: tuple[str, ...] = ()
@@ -241,12 +220,15 @@ class Bot:
             else:
                 log.error("platform.bug", platform=self._config.platform, error="cancelled from within")
         elif (error := task.exception()) is None:
-            code, detail = task.result(), ""
+            if isinstance(task.result(), SubCode):
+                code, detail = task.result(), ""
+            else:
+                log.error("platform.bug", platform=self._config.platform, error="attend returned no sub-code")
         elif isinstance(error, EarshotError):
             code, detail, evidence = error.code, str(error), error.evidence
         else:
             log.error("platform.bug", platform=self._config.platform, exc_info=error)
-        self._receive(ev.PlatformEnded(code, detail, evidence))
+        self._tell(ev.PlatformEnded(code, detail, evidence))
 
     # --- the control plane ------------------------------------------------------------------------------------------
 
@@ -278,9 +260,9 @@ class Bot:
                 self._reporting.health(effect)
             case ev.StartSession():
                 wall = time.time()
-                self._has_session = True
                 self._transcription.start(self._now(), wall)
                 self._reporting.session_start(wall)
+                self._has_session = True
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
             case ev.Reconfigure(language, task):
@@ -363,7 +345,7 @@ class Bot:
         self._is_abandoned = self._attending is not None and not self._attending.done()
         if self._is_abandoned:
             log.error("platform.stuck", platform=self._config.platform)
-            self._receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND, "the platform could not be stopped"))
+            self._tell(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND, "the platform could not be stopped"))
 
     async def _end(self, finish: ev.Finish) -> ev.Finish:
         """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
@@ -378,11 +360,18 @@ class Bot:
             undecided = await self._transcription.finish(self._now(), self._left(SETTLE_RESERVE_S))
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
+        finish = self._with_late(finish)
         if self._storing is not None and finish.code not in _HOPELESS:
             finish = await self._say_the_end(finish)
         with self._step("close"):
             await self._close()
-        return finish
+        return self._with_late(finish)
+
+    def _with_late(self, finish: ev.Finish) -> ev.Finish:
+        """The end as it is after what failed on the way; another bot's lock goes before everything."""
+        if self._late is None or (finish.code in _MISSING_IS_KNOWN and self._late.code is not SubCode.DUPLICATE_BOT):
+            return finish
+        return self._late
 
     async def _say_the_end(self, finish: ev.Finish) -> ev.Finish:
         """Stores what is left, `session_end` and the terminal status; an end that could not says so."""
@@ -393,7 +382,9 @@ class Bot:
             if self._has_session:
                 self._reporting.session_end()
             left = await self._reporting.flush(self._left(STORE_RESERVE_S))
-        finish = self._admit(finish, left)
+        finish = self._admit(self._with_late(finish), left)
+        if finish.code in _HOPELESS:  # the lock was lost meanwhile
+            return finish
         with self._step("say"):
             last = self._terminal or ev.ReportStatus(State.FAILED)
             state = State.COMPLETED if MEANINGS[finish.code].completed else State.FAILED
@@ -426,6 +417,7 @@ class Bot:
             yield
         except Exception:
             log.exception("bot.bug", step=name)
+            self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot (at the end: {name}), see the log")
 
     @staticmethod
     def _now() -> float:

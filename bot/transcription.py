@@ -139,7 +139,9 @@ class Transcription:
         for lane, _ in self._lanes.values():
             lane.close()
         if self._lanes:
-            await asyncio.wait([task for _, task in self._lanes.values()], timeout=max(timeout, 0.0))
+            _, late = await asyncio.wait([task for _, task in self._lanes.values()], timeout=max(timeout, 0.0))
+            for task in late:  # what it would say now would come after the session's end
+                task.cancel()
         return sum(lane.undecided for lane, _ in self._lanes.values()) / SAMPLE_RATE
 
     def _order(self, orders: list[LaneOrder]) -> None:

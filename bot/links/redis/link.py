@@ -19,6 +19,7 @@ from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis.commands import CommandListener
 from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from common.contracts import keys
+from common.contracts.json_values import write
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redis import FAILURES, address, backoff, checkpoint, connect, explain, refused
@@ -212,7 +213,7 @@ class RedisLink:
 
     def status(self, event: Mapping[str, Any]) -> bool:
         """Queues an event for the status stream (JSON, field `payload`); False when the outbox is full."""
-        if self._status.put(json.dumps(event, ensure_ascii=False, separators=(",", ":"))):
+        if self._status.put(write(event)):
             return True
         log.error("status_lost", waiting=len(self._status.outbox))
         return False

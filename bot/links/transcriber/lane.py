@@ -72,7 +72,7 @@ class _Pace:
         return self.free_at - now
 
 
-FAILURES = (OSError, EOFError, WebSocketException, ProtocolError, _Broken)
+FAILURES = (OSError, EOFError, UnicodeError, WebSocketException, ProtocolError, _Broken)
 """What ends a connection without ending the lane; timeouts are OSErrors."""
 
 
@@ -174,7 +174,7 @@ def _is_final(error: BaseException) -> bool:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return status < 500 and status != 429
-    return isinstance(error, InvalidURI | ssl.SSLCertVerificationError)
+    return isinstance(error, InvalidURI | UnicodeError | ssl.SSLCertVerificationError)
 
 
 def _why(error: BaseException) -> str:
@@ -187,7 +187,7 @@ def _why(error: BaseException) -> str:
             return "it has no room (HTTP 503)"
         case InvalidStatus():
             return f"HTTP {error.response.status_code} instead of a websocket"
-        case InvalidURI():
+        case InvalidURI() | UnicodeError():
             return "not a ws:// or wss:// URL"
         case InvalidHandshake():
             return "answered, but not as a websocket server"

@@ -16,7 +16,8 @@ from bot.core import events as ev
 from bot.platforms.base import Listener
 from bot.runner import Bot
 from common.contracts.status import SubCode
-from tests.integration.bot.test_runner import Stage, World, enter, one_utterance, speak, until_leave, world
+from common.errors import EarshotError
+from tests.integration.bot.test_runner import Stage, World, config, enter, one_utterance, speak, until_leave, world
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
@@ -220,3 +221,73 @@ async def test_an_event_that_nobody_knows_ends_no_meeting() -> None:
 
     async with world() as here:
         assert (await here.attend(odd)) == ev.Finish(SubCode.MEETING_ENDED)
+
+
+async def test_a_platform_that_returns_nothing_has_a_bug() -> None:
+    """Taken as it is, it would leave a bot that is active, without a meeting, and deaf to signals."""
+
+    async def returns_nothing(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        return None  # type: ignore[return-value]
+
+    async with world() as here, asyncio.timeout(10):
+        assert (await here.attend(returns_nothing)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+
+
+async def test_a_lock_that_is_lost_at_the_end_is_the_end() -> None:
+    """While utterances settle another bot takes over: nothing more is written in its place, and the code says why."""
+    async with world() as here:
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            here.transcriber.answers = False
+            await speak(listener)
+            await here.redis.set("earshot:lock:bot-1", "somebody else", px=60_000)
+            return SubCode.MEETING_ENDED
+
+        assert (await here.attend(act)).code is SubCode.DUPLICATE_BOT
+        assert "session_end" not in [payload["type"] for payload in await here.stream()]
+        assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
+
+
+async def test_a_crash_while_utterances_settle_is_no_clean_end() -> None:
+    """The meeting was over already, and a final is lost: exit code 1, not 0."""
+    async with world() as here:
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            here.transcriber.end_of_next = "1e305"
+            enter(listener)
+            await speak(listener)
+            return SubCode.MEETING_ENDED
+
+        assert (await here.attend(act)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+
+
+async def test_a_detail_that_is_no_utf8_is_told_all_the_same() -> None:
+    """A lone surrogate in a platform's words becomes `?`."""
+
+    async def act(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        raise EarshotError(SubCode.REMOVED, "by \ud83d")
+
+    async with world() as here:
+        assert (await here.attend(act)).code is SubCode.REMOVED
+        last = (await here.status_events())[-1]
+        assert (last["code"], last["detail"]) == ("removed", "by ?")
+
+
+async def test_a_stop_while_the_transcriber_is_looked_for_is_on_the_status_stream() -> None:
+    """Redis has answered: whoever watches there reads how it ended."""
+    async with world() as here:
+        bot = Bot(config(here.redis_url, "ws://127.0.0.1:2"), Stage(until_leave))
+        running = asyncio.create_task(bot.attend())
+        async with asyncio.timeout(5):
+            while not await here.redis.exists("earshot:bot:bot-1"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        bot.stop(SubCode.TERMINATED)
+        assert (await running).code is SubCode.TERMINATED
+        assert await here.statuses() == [("completed", "terminated")]
+        assert await here.redis.keys("earshot:lock:*") == []
