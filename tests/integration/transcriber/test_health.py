@@ -73,7 +73,10 @@ async def running(factory: str = "scripted", model: str = "m", *, ready: bool = 
     base = f"http://127.0.0.1:{http_listener.getsockname()[1]}"
     try:
         async with httpx.AsyncClient(
-            base_url=base, trust_env=False, transport=httpx.AsyncHTTPTransport(retries=5)
+            base_url=base,
+            trust_env=False,
+            # every request on a connection of its own: one that is kept may be closed just when it is used again
+            transport=httpx.AsyncHTTPTransport(retries=5, limits=httpx.Limits(max_keepalive_connections=0)),
         ) as web:
             at = Running(f"ws://127.0.0.1:{listener.getsockname()[1]}", web, serving, stop)
             if ready:
@@ -202,4 +205,5 @@ async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.Monk
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+        monkeypatch.setattr("common.http.REQUEST_TIMEOUT_S", 10.0)
         assert (await at.says())[0] == 200
