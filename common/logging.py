@@ -13,6 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common.redact import MASK, SECRET_KEYS, Redactor, printable
 
+LIBRARY = "library"
+"""The event of every line that a library writes: `name` and `message` say the rest."""
 SPOKEN_KEYS = frozenset({"text", "words", "segments", "payload", "pcm"})
 """What people said never reaches a log, whoever passes it."""
 MAX_VALUE_CHARACTERS = 1_000
@@ -70,20 +72,21 @@ class Sparing:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Event → lines it may still have at that time, and lines left out since. Events are constants: few.
-        self._budgets: dict[str, tuple[float, float, int]] = {}
+        # Event → lines it may still have at that time, and lines left out since. Events are constants, and each
+        # library has a budget of its own: few.
+        self._budgets: dict[tuple[str, str], tuple[float, float, int]] = {}
 
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Passes the event on. Raises DropEvent."""
         if method in ("debug", "info"):
             return event
-        now = self._clock()
-        left, at, unsaid = self._budgets.get(event["event"], (float(BURST_LINES), now, 0))
+        now, kind = self._clock(), (event["event"], event.get("name", "") if event["event"] == LIBRARY else "")
+        left, at, unsaid = self._budgets.get(kind, (float(BURST_LINES), now, 0))
         left = min(BURST_LINES, left + now - at)
         if left < 1:
-            self._budgets[event["event"]] = (left, now, unsaid + 1)
+            self._budgets[kind] = (left, now, unsaid + 1)
             raise structlog.DropEvent
-        self._budgets[event["event"]] = (left - 1, now, 0)
+        self._budgets[kind] = (left - 1, now, 0)
         return {**event, "unsaid": unsaid} if unsaid else event
 
 
@@ -97,7 +100,7 @@ class LibraryHandler(logging.Handler):
         except (TypeError, ValueError):  # arguments that do not fit the format
             message = str(record.msg)
         structlog.get_logger(record.name).log(
-            max(record.levelno, logging.DEBUG), "library", name=record.name, message=message, exc_info=record.exc_info
+            max(record.levelno, logging.DEBUG), LIBRARY, name=record.name, message=message, exc_info=record.exc_info
         )
 
 

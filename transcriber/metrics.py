@@ -5,51 +5,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import Counter, Gauge, Histogram
 
-SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-BATCHES = (1, 2, 4, 8, 16, 32)
-REFUSED = ("full", "load", "key", "origin", "connections", "handshake", "timeout")
-CLOSED = ("silent", "too slow", "flood")
-RECENT = 60.0
+from common.metrics import Registry, Series, total
+
+DURATION_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+BATCH_BUCKETS_WINDOWS = (1, 2, 4, 8, 16, 32)
+REFUSAL_REASONS = ("full", "load", "key", "origin", "connections", "handshake", "timeout")
+CLOSE_REASONS = ("silent", "too slow", "flood")
+REAL_TIME_WINDOW_S = 60.0
 """Seconds over which the real-time factor is taken."""
-
-Kind = TypeVar("Kind", Counter, Gauge, Histogram)
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One metric, for the manual."""
-
-    name: str
-    """As it is scraped, without a histogram's suffixes."""
-    kind: str
-    """counter, gauge or histogram."""
-    labels: tuple[str, ...]
-    meaning: str
 
 
 class Metrics:
     """The counters of one server. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # half as many series again, of little use
         self._clock = clock
-        self._registry = CollectorRegistry()
-        self.series: list[Series] = []
-        """Our own; those of the process come from its collector."""
-        new = self._new
+        self._registry = Registry("transcriber", DURATION_BUCKETS_S)
+        new = self._registry.new
         self.clients = new(Gauge, "clients", "Connections being served")
         self.refused = new(
             Counter, "refused", "Connections refused: `full` or draining, `load` (finals are late already), `key`, "
@@ -62,7 +37,7 @@ class Metrics:
             "Connections that we gave up: `silent`, `too slow`, `flood` (of pings or fragments)",
             "reason",
         )
-        for counter, reasons in ((self.refused, REFUSED), (self.closed, CLOSED)):
+        for counter, reasons in ((self.refused, REFUSAL_REASONS), (self.closed, CLOSE_REASONS)):
             for reason in reasons:
                 counter.labels(reason)  # at 0 from the start, for `rate` does not see a series come
         self.bad_messages = new(Counter, "bad_messages", "Malformed messages")
@@ -75,7 +50,7 @@ class Metrics:
         self.decoding = new(
             Histogram, "decoding_seconds", "Time of one call of the model, by the most urgent pass in it", "kind"
         )
-        self.batch = new(Histogram, "batch_size", "Windows decoded together", buckets=BATCHES)
+        self.batch = new(Histogram, "batch_size", "Windows decoded together", buckets=BATCH_BUCKETS_WINDOWS)
         self.queue_wait = new(Histogram, "queue_wait_seconds", "From the moment a pass was due to its start", "kind")
         self.first_partial = new(
             Histogram, "first_partial_seconds", "From the start of an utterance to its first partial"
@@ -96,34 +71,24 @@ class Metrics:
         self._factor = new(
             Gauge, "real_time_factor", "Decoding seconds per second of audio, over the last minute of scrapes"
         )
-        self._spent: deque[tuple[float, float, float]] = deque([(clock(), 0.0, 0.0)], maxlen=int(RECENT) + 1)
+        self._spent = deque([(clock(), 0.0, 0.0)], maxlen=int(REAL_TIME_WINDOW_S) + 1)
         """Monotonic time, decoding seconds and audio seconds, at most one a second."""
-        ProcessCollector(registry=self._registry)
+
+    @property
+    def series(self) -> list[Series]:
+        """Each of them, for the manual."""
+        return self._registry.series
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
         self._factor.set(self._recent(self._clock()))
-        return generate_latest(self._registry)
+        return self._registry.render()
 
     def _recent(self, now: float) -> float:
         decoding, audio = total(self.decoding), total(self.audio)
-        while len(self._spent) > 1 and self._spent[1][0] <= now - RECENT:
+        while len(self._spent) > 1 and self._spent[1][0] <= now - REAL_TIME_WINDOW_S:
             self._spent.popleft()
         _, decoding_before, audio_before = self._spent[0]
         if now - self._spent[-1][0] >= 1:
             self._spent.append((now, decoding, audio))
         return (decoding - decoding_before) / heard if (heard := audio - audio_before) > 0 else 0.0
-
-    def _new(self, kind: type[Kind], name: str, meaning: str, *labels: str, **options: Any) -> Kind:
-        if kind is Histogram:
-            options.setdefault("buckets", SECONDS)
-        full = f"transcriber_{name}"
-        scraped = f"{full}_total" if kind is Counter else full
-        self.series.append(Series(scraped, kind.__name__.lower(), labels, meaning))
-        return kind(full, meaning, labels, registry=self._registry, **options)
-
-
-def total(metric: Counter | Histogram) -> float:
-    """What was counted, or the sum of what was observed, over all labels."""
-    suffix = "_sum" if isinstance(metric, Histogram) else "_total"
-    return sum(sample.value for family in metric.collect() for sample in family.samples if sample.name.endswith(suffix))

@@ -17,20 +17,21 @@ import structlog
 from common import tls
 from common.audio.silero import SileroModel
 from common.http import http_server
+from common.metrics import total
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
-from transcriber.api.server import Phase, Status, application
+from transcriber.api.server import Phase, ServiceHealth, application
 from transcriber.config import Settings, SettingsError
 from transcriber.engine.base import Decoder, ModelError
 from transcriber.engine.process import EngineProcess
-from transcriber.metrics import Metrics, total
+from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
 from transcriber.worker import Worker
 
-DRAIN = 4.0
+DRAIN_TIMEOUT_S = 4.0
 """Seconds for the last finals after SIGTERM."""
-M_MMAP_THRESHOLD, LARGE = -3, 128 * 1024
+M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
 
@@ -50,7 +51,7 @@ async def run(settings: Settings) -> None:
         PortError: a port is taken or not allowed.
     """
     with suppress(AttributeError, OSError):  # not glibc
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,7 +89,7 @@ class Service:
         """Serves until `stop`."""
         async with asyncio.TaskGroup() as tasks:
             api = Api(self._settings, self._jobs, self._metrics)
-            http = http_server(application(self.status, self._metrics, api.routes()), self._tls)
+            http = http_server(application(self.health, self._metrics, api.routes()), self._tls)
             tasks.create_task(http.serve(sockets=[self._http_listener]))
             await self._serve(tasks, stop)
             http.should_exit = True
@@ -123,18 +124,18 @@ class Service:
             log.info("transcriber.draining", clients=server.clients)
             self._phase = "draining"
             websockets.close(close_connections=False)
-            await asyncio.gather(server.drain(DRAIN), self._jobs.drain(DRAIN))
+            await asyncio.gather(server.drain(DRAIN_TIMEOUT_S), self._jobs.drain(DRAIN_TIMEOUT_S))
         working.cancel()
 
-    def status(self) -> Status:
-        """For health checks."""
+    def health(self) -> ServiceHealth:
+        """What its endpoint says."""
         now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
-        status = Status(self._settings.model, self._settings.max_clients, phase=self._phase)
+        health = ServiceHealth(self._settings.model, self._settings.max_clients, phase=self._phase)
         if worker is None or decoder is None or self._server is None:
-            return status
+            return health
         self._down_since = None if decoder.is_up else self._down_since or now
         return replace(
-            status,
+            health,
             clients=self._server.clients,
             last_decode=None if worker.last_done is None else now - worker.last_done,
             waiting=worker.waiting,

@@ -25,7 +25,7 @@ from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import Client, Serving, serving, talking
 from transcriber.core.session import StreamSession
-from transcriber.websocket.admission import Knocking
+from transcriber.websocket.admission import GuardedConnection
 
 pytestmark = pytest.mark.slow
 SECRET = "canary-73fa"
@@ -158,13 +158,13 @@ async def test_a_flood_of_what_is_no_message_ends_its_connection(
     first: bytes, frame: bytes, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After 300 frames, however many come at once."""
-    read, may_send = Counter[str](), Knocking._may_send_more
+    read, may_send = Counter[str](), GuardedConnection._may_send_more
 
-    def counted(self: Knocking) -> bool:
+    def counted(self: GuardedConnection) -> bool:
         read["frames"] += 1
         return may_send(self)
 
-    monkeypatch.setattr(Knocking, "_may_send_more", counted)
+    monkeypatch.setattr(GuardedConnection, "_may_send_more", counted)
     tls, trusting = None, None
     if scheme == "wss":
         pair = write_pair(tmp_path)
@@ -195,13 +195,13 @@ async def test_a_message_in_fragments_is_a_message() -> None:
 
 async def test_of_one_connection_little_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read is worked through before anybody else's turn, and 256 KiB may be 40,000 messages."""
-    sizes, receive = [], Knocking.data_received
+    sizes, receive = [], GuardedConnection.data_received
 
-    def noted(self: Knocking, data: bytes) -> None:
+    def noted(self: GuardedConnection, data: bytes) -> None:
         sizes.append(len(data))
         receive(self, data)
 
-    monkeypatch.setattr(Knocking, "data_received", noted)
+    monkeypatch.setattr(GuardedConnection, "data_received", noted)
     async with serving() as running, connect(running.url, **ELSEWHERE) as peer:
         await peer.send(hello())
         await peer.send(bytes(1 << 20))
@@ -227,8 +227,8 @@ def count_pongs(peer: ClientConnection) -> Counter[str]:
 
 async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly they come, and though its silence says that it is alive."""
-    monkeypatch.setattr("transcriber.websocket.admission.MOST_UNREAD", 10_000)
-    monkeypatch.setattr("transcriber.websocket.admission.EXTRAS", 1_000_000)
+    monkeypatch.setattr("transcriber.websocket.admission.MAX_UNREAD_BYTES", 10_000)
+    monkeypatch.setattr("transcriber.websocket.admission.MAX_EXTRA_FRAMES", 1_000_000)
     async with serving(buffer=4096) as running, talking(running.url, Handshake("deaf", language="en"), 4096) as client:
         client.socket.transport.pause_reading()
         for _ in range(500):

@@ -16,9 +16,9 @@ from av.error import FFmpegError
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.uploads import ApiError
 
-PIECE = SAMPLE_RATE
+PIECE_SAMPLES = SAMPLE_RATE
 """Samples per channel that `read` returns, except at the end: whoever listens is busy with them for milliseconds."""
-LOWEST_RATE = 4000
+MIN_SAMPLE_RATE_HZ = 4000
 """Samples a second; less is no speech, and a small file that says so would become gigabytes at 16 kHz."""
 CONTAINERS = "wav,w64,ogg,matroska,webm,mov,mp4,m4a,3gp,mp3,flac,aac,aiff,au,caf,amr,asf"
 """No playlists or scripts: their demuxers open other files and addresses."""
@@ -88,7 +88,7 @@ class Recording:
         resampler: AudioResampler | None = None
         for frame in self._frames(container):
             layout = layout or ("stereo" if self._split and frame.layout.nb_channels == 2 else "mono")
-            if frame.sample_rate < LOWEST_RATE:
+            if frame.sample_rate < MIN_SAMPLE_RATE_HZ:
                 raise ApiError(415, f"The sample rate of {frame.sample_rate} Hz is too low for speech.", param="file")
             if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
                 yield from self._count(resampler.resample(None) if resampler else [])
@@ -127,10 +127,10 @@ def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
     waiting: list[Piece] = []
     for piece in pieces:
         waiting.append(piece)
-        if sum(part.shape[1] for part in waiting) >= PIECE:
+        if sum(part.shape[1] for part in waiting) >= PIECE_SAMPLES:
             whole = np.concatenate(waiting, axis=1)
-            until = whole.shape[1] // PIECE * PIECE
-            yield from np.split(whole[:, :until], until // PIECE, axis=1)
+            until = whole.shape[1] // PIECE_SAMPLES * PIECE_SAMPLES
+            yield from np.split(whole[:, :until], until // PIECE_SAMPLES, axis=1)
             waiting = [whole[:, until:]]
     if waiting and (rest := np.concatenate(waiting, axis=1)).shape[1]:
         yield rest

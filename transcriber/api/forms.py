@@ -18,11 +18,11 @@ from starlette.types import Message, Receive
 from common.auth import has_key, is_allowed
 from transcriber.core.uploads import ApiError
 
-UPLOAD_TIMEOUT = 120.0
+UPLOAD_TIMEOUT_S = 120.0
 """Seconds that a client may take to send its request."""
-FIELDS = 32
+MAX_FIELDS = 32
 """Fields beside the file, at most."""
-FIELD_BYTES = 16 * 1024
+MAX_FIELD_BYTES = 16 * 1024
 """The longest of them."""
 MEGABYTE = 1024 * 1024
 
@@ -69,16 +69,16 @@ async def read(request: Request, stack: AsyncExitStack, *, file: str, largest: i
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, f"Send multipart/form-data with the audio in the field {file}.")
-    limit = largest + FIELDS * FIELD_BYTES
+    limit = largest + MAX_FIELDS * MAX_FIELD_BYTES
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length) > limit:
         raise _too_large(largest)
     limited = Request(request.scope, _limited(request.receive, limit, largest))
     try:
-        async with asyncio.timeout(UPLOAD_TIMEOUT):
-            form = await limited.form(max_files=1, max_fields=FIELDS, max_part_size=FIELD_BYTES)
+        async with asyncio.timeout(UPLOAD_TIMEOUT_S):
+            form = await limited.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
     except TimeoutError:
-        raise ApiError(408, f"The request took longer than {UPLOAD_TIMEOUT:g} s to arrive.") from None
+        raise ApiError(408, f"The request took longer than {UPLOAD_TIMEOUT_S:g} s to arrive.") from None
     except OSError as error:
         log.error("upload.not_kept", folder=tempfile.gettempdir(), problem=error.strerror)
         raise ApiError(503, "The server has no room for the file: send it again later.", code="no_room") from error

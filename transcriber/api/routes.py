@@ -27,9 +27,9 @@ from transcriber.core.subtitles import Line
 from transcriber.core.uploads import AnswerCache, ApiError, ChunkForm, TranscriptionForm, requested_language
 from transcriber.metrics import Metrics
 
-RETRY_AFTER = "2"
+RETRY_AFTER_S = "2"
 """Seconds, told to those for whom there is no room."""
-GONE = 499
+CLIENT_GONE_STATUS = 499
 """Status in metrics and logs of a request whose client has left."""
 
 Result = TypeVar("Result")
@@ -74,7 +74,7 @@ class Api:
             except ApiError as error:
                 response = _refusal(error)
             except ClientDisconnect:
-                response = Response(status_code=GONE)
+                response = Response(status_code=CLIENT_GONE_STATUS)
             except Exception:  # a bug in one request must not take the others along
                 log.exception("request.failed", route=request.url.path)
                 response = _refusal(ApiError(500, "Internal error: send it again; the log says more."))
@@ -247,5 +247,5 @@ def _language(run: Run, said: list[Line]) -> str:
 
 
 def _refusal(error: ApiError) -> JSONResponse:
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER}}.get(error.status)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER_S}}.get(error.status)
     return JSONResponse(error.body, error.status, headers)

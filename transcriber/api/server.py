@@ -16,14 +16,14 @@ from transcriber.metrics import Metrics
 
 Phase = Literal["starting", "serving", "draining"]
 
-STUCK = 10.0
+MAX_PASS_WAIT_S = 10.0
 """Seconds that a pass may be due before /health is red."""
-DOWN = 30.0
+MAX_ENGINE_DOWN_S = 30.0
 """Seconds that replacing the engine may take before /health is red."""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ServiceHealth:
     """What the process says about itself. Ages and waits in seconds."""
 
     model: str
@@ -46,7 +46,7 @@ class Status:
     @property
     def is_healthy(self) -> bool:
         """Passes come back, or there is nothing to do."""
-        return self.oldest_wait <= STUCK and (self.down or 0.0) <= DOWN
+        return self.oldest_wait <= MAX_PASS_WAIT_S and (self.down or 0.0) <= MAX_ENGINE_DOWN_S
 
     @property
     def is_ready(self) -> bool:
@@ -71,15 +71,15 @@ class Status:
         ).as_json()
 
 
-def application(status: Callable[[], Status], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:
+def application(report: Callable[[], ServiceHealth], metrics: Metrics, more: Sequence[Route] = ()) -> Starlette:
     """The routes: /health is red when results do not come, /ready until the model is warm and while draining."""
 
     async def health(_: Request) -> JSONResponse:
-        now = status()
+        now = report()
         return JSONResponse(now.body(), 200 if now.is_healthy else 503)
 
     async def ready(_: Request) -> JSONResponse:
-        now = status()
+        now = report()
         return JSONResponse(now.body(), 200 if now.is_ready else 503)
 
     async def scrape(_: Request) -> Response:

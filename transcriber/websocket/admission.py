@@ -20,27 +20,27 @@ from websockets.typing import Subprotocol
 from common.auth import BEARER, has_key, is_allowed
 from transcriber.metrics import Metrics
 
-MOST_WAITING = 64
+MAX_WAITING_CONNECTIONS = 64
 """Connections that have not said their first message yet."""
-MOST_WAITING_EACH = 16
+MAX_WAITING_PER_ADDRESS = 16
 """Of one address (IPv6: one /64)."""
-GRACE = 1.0
+HANDSHAKE_GRACE_S = 1.0
 """Seconds after which one of them has to make room for a newer one: a handshake takes milliseconds."""
-RETRY_AFTER = 1
+RETRY_AFTER_S = 1
 """Seconds, told to those for whom there is no room."""
-MOST_READ = 16 * 1024
+MAX_READ_BYTES = 16 * 1024
 """Bytes read of one connection before others have a turn: asyncio's 256 KiB can be a second's work, 40,000 frames."""
-EXTRAS, EXTRAS_PER_SECOND = 300, 100
+MAX_EXTRA_FRAMES, EXTRA_FRAMES_PER_S = 300, 100
 """Frames that are no message, pings, pongs and further fragments, that a client may send at any speed, and then."""
-MOST_UNREAD = 1 << 20
+MAX_UNREAD_BYTES = 1 << 20
 """Bytes waiting for a client above which its pings are not answered any more: the connection ends."""
 
-HEADERS = ("Host", "User-Agent", "Authorization", "Sec-WebSocket-Protocol")
+DECIDING_HEADERS = ("Host", "User-Agent", "Authorization", "Sec-WebSocket-Protocol")
 """Of a request for a websocket, that decide about it beside `Origin`."""
 
 _FULL = "There is no room for another connection just now.\n"
 _NO_ROOM = (
-    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nConnection: close\r\n"
+    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\nConnection: close\r\n"
     f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(_FULL)}\r\n\r\n{_FULL}"
 ).encode("ascii")
 
@@ -60,7 +60,7 @@ class Admission:
         self._key = key
         self._origins = frozenset(origins)
         self._metrics = metrics
-        # Connection → its address and when it came, oldest first; at most MOST_WAITING.
+        # Connection → its address and when it came, oldest first; at most MAX_WAITING_CONNECTIONS.
         self._waiting: dict[ServerConnection, tuple[str, float]] = {}
         self._waiting_each: Counter[str] = Counter()
         self._is_over = False
@@ -74,7 +74,7 @@ class Admission:
     def options(self) -> dict[str, Any]:
         """For `websockets.serve`."""
         return {
-            "create_connection": partial(Knocking, self),
+            "create_connection": partial(GuardedConnection, self),
             "process_request": self.check,
             "select_subprotocol": select,
         }
@@ -82,7 +82,7 @@ class Admission:
     def check(self, socket: ServerConnection, request: Request) -> Response | None:
         """The answer to a request for a websocket that is not granted."""
         origins = request.headers.get_all("Origin")
-        host, agent, authorization, protocols = (", ".join(request.headers.get_all(name)) for name in HEADERS)
+        host, agent, authorization, protocols = (", ".join(request.headers.get_all(name)) for name in DECIDING_HEADERS)
         if not is_allowed(origins, self._origins, host, agent):
             return self._refused(
                 socket, HTTPStatus.FORBIDDEN, "origin",
@@ -102,10 +102,10 @@ class Admission:
         """A connection came. False: there is no room for it, nor anybody who has waited long enough to go."""
         if self._is_over:
             return False
-        if self._waiting_each[address] >= MOST_WAITING_EACH:
+        if self._waiting_each[address] >= MAX_WAITING_PER_ADDRESS:
             room = self._make_room(now, address)
         else:
-            room = len(self._waiting) < MOST_WAITING or self._make_room(now)
+            room = len(self._waiting) < MAX_WAITING_CONNECTIONS or self._make_room(now)
         if room:
             self._waiting[connection] = (address, now)
             self._waiting_each[address] += 1
@@ -139,7 +139,7 @@ class Admission:
         """Sends away the oldest, of this address if one is given."""
         for connection, (its, since) in self._waiting.items():
             if address in (None, its):
-                if now - since < GRACE:
+                if now - since < HANDSHAKE_GRACE_S:
                     return False
                 self.leave(connection)
                 self.note("connections", its, "its handshake took long and others are waiting")
@@ -152,13 +152,13 @@ class Admission:
         return socket.respond(status, text)
 
 
-class Knocking(ServerConnection):
+class GuardedConnection(ServerConnection):
     """A connection that is counted from the moment it is accepted until `Admission.leave`."""
 
     def __init__(self, admission: Admission, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._admission = admission
-        self._extras, self._extra_at = float(EXTRAS), self.loop.time()
+        self._extras, self._extra_at = float(MAX_EXTRA_FRAMES), self.loop.time()
         self._take = self.protocol.recv_frame
         self.protocol.recv_frame = self._take_sparingly  # type: ignore[method-assign]  # nobody asks us before an answer
 
@@ -167,7 +167,8 @@ class Knocking(ServerConnection):
         peer = transport.get_extra_info("peername")
         address = network(peer[0]) if peer else ""  # none: it has gone already
         if self._admission.enter(self, address, self.loop.time()):
-            cast(Any, transport).max_size = MOST_READ  # asyncio's own name for it; nothing happens where it has another
+            # asyncio's own name for it; nothing happens where it has another.
+            cast(Any, transport).max_size = MAX_READ_BYTES
             super().connection_made(transport)
             return
         transport.set_protocol(asyncio.Protocol())
@@ -176,9 +177,9 @@ class Knocking(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Takes little at a time, for TLS brings much: a flood is to end its connection before all is answered."""
-        for first in range(0, len(data), MOST_READ):
+        for first in range(0, len(data), MAX_READ_BYTES):
             if not self.transport.is_closing():
-                super().data_received(data[first : first + MOST_READ])
+                super().data_received(data[first : first + MAX_READ_BYTES])
 
     def _take_sparingly(self, frame: Frame) -> None:
         """Ends a connection with a flood of what is no message, amid what was read. Raises ProtocolError."""
@@ -190,9 +191,9 @@ class Knocking(ServerConnection):
 
     def _may_send_more(self) -> bool:
         now = self.loop.time()
-        self._extras = min(EXTRAS, self._extras + (now - self._extra_at) * EXTRAS_PER_SECOND) - 1
+        self._extras = min(MAX_EXTRA_FRAMES, self._extras + (now - self._extra_at) * EXTRA_FRAMES_PER_S) - 1
         self._extra_at = now
-        return self._extras >= 0 and self.transport.get_write_buffer_size() <= MOST_UNREAD
+        return self._extras >= 0 and self.transport.get_write_buffer_size() <= MAX_UNREAD_BYTES
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Makes room."""

@@ -25,24 +25,24 @@ from transcriber.core.session import StreamSession
 from transcriber.metrics import Metrics
 from transcriber.worker import Worker
 
-KEEPALIVE = 5.0
+KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
-PIECE = SAMPLE_RATE
+PIECE_SAMPLES = SAMPLE_RATE
 """Samples taken at once, however large the message."""
-LULL = 0.06
+GATHERING_S = 0.06
 """Seconds for which messages shorter than that gather: each wakes the process, which costs more than what is in it."""
-TURN = SAMPLE_RATE // 2
+TURN_SAMPLES = SAMPLE_RATE // 2
 """Samples after which other clients get their turn, if there was nothing to wait for."""
-ACK_STEP = SAMPLE_RATE // 2
+ACK_STEP_SAMPLES = SAMPLE_RATE // 2
 """Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
-MOST_UNSENT = 1000
+MAX_UNSENT_MESSAGES = 1000
 """Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
-CLOSING = 2.0
+CLOSE_TIMEOUT_S = 2.0
 """Seconds that a client which we give up may take to say goodbye."""
-PAUSE = 1.5
+PAUSE_S = 1.5
 """Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
 Clients that say where utterances end are not second-guessed."""
-FLUSH = 45.0
+FLUSH_TIMEOUT_S = 45.0
 """Seconds that the last finals may take after END_OF_AUDIO: an engine that hangs is replaced within that time."""
 
 log = structlog.get_logger(__name__)
@@ -136,8 +136,8 @@ class Connection:
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
-            for first in range(0, len(event.samples), PIECE):
-                piece = event.samples[first : first + PIECE]
+            for first in range(0, len(event.samples), PIECE_SAMPLES):
+                piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))
                 if self._session.hear(event.first_sample + first, piece, self._now()):
                     self._worker.poke(self._session)
@@ -154,25 +154,25 @@ class Connection:
     async def _yield(self, samples: int) -> None:
         """Waits until so many samples may be taken; now and then also if they may at once, for the others' sake."""
         self._turn += samples
-        if (early := self._pace.wait(samples, self._now())) > 0 or self._turn >= TURN:
+        if (early := self._pace.wait(samples, self._now())) > 0 or self._turn >= TURN_SAMPLES:
             self._turn = 0
             await asyncio.sleep(early)
 
     async def _rest(self, samples: int) -> None:
         """Lets small messages gather, if no other is there and nobody may just have stopped speaking."""
         is_last = not len(self._socket.recv_messages.frames)
-        if is_last and samples < LULL * SAMPLE_RATE and not self._session.is_attentive:
+        if is_last and samples < GATHERING_S * SAMPLE_RATE and not self._session.is_attentive:
             self._socket.transport.pause_reading()
             try:
-                await asyncio.sleep(LULL)
+                await asyncio.sleep(GATHERING_S)
             finally:
                 self._socket.transport.resume_reading()
 
     async def _notice_pauses(self) -> None:
         while True:
-            await asyncio.sleep(PAUSE / 3)
+            await asyncio.sleep(PAUSE_S / 3)
             now = self._now()
-            if now - self._last_heard >= PAUSE and not self._session.is_full:
+            if now - self._last_heard >= PAUSE_S and not self._session.is_full:
                 self._session.end(now)
                 self._worker.poke(self._session)
                 self._acknowledge()
@@ -195,7 +195,7 @@ class Connection:
 
     def _acknowledge(self, *, at_once: bool = False) -> None:
         decided = self._session.decided
-        step = 1 if at_once or "utterance" in self._protocol.granted else ACK_STEP
+        step = 1 if at_once or "utterance" in self._protocol.granted else ACK_STEP_SAMPLES
         if decided >= self._acked + step:
             self._acked = decided
             self._post(self._protocol.acked(decided))
@@ -224,7 +224,7 @@ class Connection:
         self._session.end(self._now())
         self._worker.poke(self._session)
         try:
-            async with asyncio.timeout(FLUSH):
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
                 while not self._session.is_settled:
                     self._progress.clear()
                     await self._progress.wait()
@@ -238,8 +238,8 @@ class Connection:
         Not the library's keepalive: its pongs queue behind audio that we read slowly on purpose.
         """
         while True:
-            await asyncio.sleep(KEEPALIVE)
-            if len(self._outbox) > MOST_UNSENT:
+            await asyncio.sleep(KEEPALIVE_INTERVAL_S)
+            if len(self._outbox) > MAX_UNSENT_MESSAGES:
                 await self._give_up("too slow", 1013)
             pinged_at = self._now()
             answered = await self._is_answering()
@@ -248,7 +248,8 @@ class Connection:
 
     async def _is_answering(self) -> bool:
         try:
-            async with asyncio.timeout(KEEPALIVE):  # writing the ping already waits for a client that does not read
+            # Writing the ping already waits for a client that does not read.
+            async with asyncio.timeout(KEEPALIVE_INTERVAL_S):
                 await (await self._socket.ping())
         except TimeoutError:
             return False
@@ -258,7 +259,7 @@ class Connection:
         self._metrics.closed.labels(reason).inc()
         log.warning("client.given_up", uid=self._protocol.uid, reason=reason)
         try:
-            async with asyncio.timeout(CLOSING):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._socket.close(code, reason)
         except TimeoutError:
             self._socket.transport.abort()

@@ -23,11 +23,11 @@ from transcriber.websocket.admission import Admission
 from transcriber.websocket.connection import Connection
 from transcriber.worker import Worker
 
-HANDSHAKE_TIMEOUT = 10.0
+HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds for the first message."""
 WAIT_MINUTES = 1.0
 """What a client is told when the server is full."""
-MOST_QUEUED = 1
+MAX_QUEUED_FRAMES = 1
 """Frames that may wait for us while a client's socket is read on; not more, for each may have a megabyte."""
 
 log = structlog.get_logger(__name__)
@@ -76,9 +76,9 @@ class Server:
     ) -> AsyncIterator[WebSocketServer]:  # fmt: skip
         """Serves clients on a bound socket until the block ends."""
         async with serve(
-            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED_AT_ONCE, open_timeout=HANDSHAKE_TIMEOUT,
-            close_timeout=1,
-            compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MOST_QUEUED, ping_interval=None, server_header=None,
+            self.handle, sock=listener, ssl=tls, backlog=ACCEPTED_AT_ONCE, open_timeout=HANDSHAKE_TIMEOUT_S,
+            close_timeout=1, compression=None, max_size=MAX_MESSAGE_BYTES, max_queue=MAX_QUEUED_FRAMES,
+            ping_interval=None, server_header=None,
             **self._admission.options,
         ) as server:  # fmt: skip
             listener.listen(BACKLOG_CONNECTIONS)  # for asyncio both are one number
@@ -116,10 +116,10 @@ class Server:
     async def _greet(self, socket: ServerConnection, protocol: ServerProtocol) -> Handshake | None:
         """Reads the handshake and answers; None: refused and closed."""
         try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                 first = await socket.recv()
         except TimeoutError:
-            problem = f"No first message within {HANDSHAKE_TIMEOUT:g} s."
+            problem = f"No first message within {HANDSHAKE_TIMEOUT_S:g} s."
             await self._refuse(socket, protocol.refuse(problem), 1008, "timeout", problem)
             return None
         try:

@@ -25,7 +25,7 @@ from tests.support.fakes.scripted_engine import ScriptedEngine, tone
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import serving, talking
 from transcriber.metrics import Metrics
-from transcriber.websocket.admission import GRACE, MOST_WAITING_EACH
+from transcriber.websocket.admission import HANDSHAKE_GRACE_S, MAX_WAITING_PER_ADDRESS
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -155,22 +155,22 @@ async def silent_connections(url: str, count: int) -> AsyncIterator[list[asyncio
 
 async def test_who_does_not_finish_its_handshake_makes_room_for_others() -> None:
     """Beyond the share of an address: 503 with Retry-After at once; after a second the oldest goes instead."""
-    async with serving() as running, silent_connections(running.url, MOST_WAITING_EACH) as silent:
+    async with serving() as running, silent_connections(running.url, MAX_WAITING_PER_ADDRESS) as silent:
         status, text = await status_of(running.url, {})
         assert (status, "no room" in text) == (503, True)
         assert refused(running.metrics, "connections") == 1
-        await asyncio.sleep(GRACE)
+        await asyncio.sleep(HANDSHAKE_GRACE_S)
         async with talking(running.url, OURS) as client:
             await client.say(tone("alpha"))
             await client.acked(await client.end_utterance())
             assert client.text == ["alpha"]
         assert await silent[0].read() == b""
-        assert running.server.waiting == MOST_WAITING_EACH - 1
+        assert running.server.waiting == MAX_WAITING_PER_ADDRESS - 1
 
 
 async def test_a_refusal_before_the_request_is_http() -> None:
     """With Retry-After, for whoever reads it."""
-    async with serving() as running, silent_connections(running.url, MOST_WAITING_EACH + 1) as silent:
+    async with serving() as running, silent_connections(running.url, MAX_WAITING_PER_ADDRESS + 1) as silent:
         answer = (await silent[-1].read()).decode()
     head, _, body = answer.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 503 ")
@@ -182,23 +182,23 @@ async def test_a_thousand_silent_connections_do_not_harm_a_stream() -> None:
     """It goes on, a new client still gets in, and next to nothing is kept of the flood."""
     async with serving() as running, talking(running.url, OURS) as client:
         async with silent_connections(running.url, 1000):
-            assert running.server.waiting <= MOST_WAITING_EACH
+            assert running.server.waiting <= MAX_WAITING_PER_ADDRESS
             await client.say(tone("alpha"))
             started = asyncio.get_running_loop().time()
             await client.acked(await client.end_utterance())
             assert asyncio.get_running_loop().time() - started < 0.5
-            await asyncio.sleep(GRACE)
+            await asyncio.sleep(HANDSHAKE_GRACE_S)
             async with talking(running.url, OURS) as newcomer:
                 await newcomer.say(tone("bravo"))
                 await newcomer.acked(await newcomer.end_utterance())
         assert (client.text, newcomer.text) == (["alpha"], ["bravo"])
-        assert refused(running.metrics, "connections") >= 1000 - MOST_WAITING_EACH
+        assert refused(running.metrics, "connections") >= 1000 - MAX_WAITING_PER_ADDRESS
 
 
 @pytest.mark.parametrize("slow", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nX: "])
 async def test_a_request_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, slow: bytes) -> None:
     """Also when a byte comes now and then."""
-    monkeypatch.setattr("transcriber.websocket.server.HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr("transcriber.websocket.server.HANDSHAKE_TIMEOUT_S", 0.3)
     async with serving() as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rpartition(":")[2]))
         writer.write(slow)

@@ -70,7 +70,7 @@ async def test_a_bad_handshake_is_answered_with_what_is_wrong(first: str | bytes
 
 async def test_a_handshake_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor one that comes byte by byte."""
-    monkeypatch.setattr("transcriber.websocket.server.HANDSHAKE_TIMEOUT", 0.2)
+    monkeypatch.setattr("transcriber.websocket.server.HANDSHAKE_TIMEOUT_S", 0.2)
     async with serving() as running, connect(running.url, proxy=None, ping_interval=None) as silent:
 
         async def trickle() -> None:
@@ -138,7 +138,7 @@ async def test_a_client_that_is_gone_is_forgotten() -> None:
 
 async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen machine; one that answers pings stays, however silent."""
-    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE", 0.1)
+    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE_INTERVAL_S", 0.1)
     async with serving() as running, talking(running.url, OURS) as quiet:
         async with talking(running.url, OURS) as frozen:
             frozen.socket.transport.pause_reading()
@@ -151,9 +151,9 @@ async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: py
 
 async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps sending, so it is alive, but its texts must not pile up for ever."""
-    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE", 0.2)
+    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE_INTERVAL_S", 0.2)
     monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
-    monkeypatch.setattr("transcriber.websocket.connection.MOST_UNSENT", 100)
+    monkeypatch.setattr("transcriber.websocket.connection.MAX_UNSENT_MESSAGES", 100)
     long_name = Handshake("u" * 256, extensions=EXTENSIONS)
     async with serving(buffer=4096) as running, talking(running.url, long_name, 4096) as client:
         client.socket.transport.pause_reading()

@@ -130,7 +130,7 @@ async def test_before_the_model_is_warm_it_is_healthy_and_not_ready() -> None:
 
 async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the time that the oldest pass has been due, not by the engine's own word."""
-    monkeypatch.setattr("transcriber.api.server.STUCK", 0.4)
+    monkeypatch.setattr("transcriber.api.server.MAX_PASS_WAIT_S", 0.4)
     hello = Handshake("u", language="en", extensions=EXTENSIONS, initial_prompt="sleep 1.5")
     async with running() as at, talking(at.url, hello) as client:
         await client.say(tone("alpha"))
@@ -145,7 +145,7 @@ async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypa
 
 async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not ready at once, red when that takes long; then the count of replacements is one."""
-    monkeypatch.setattr("transcriber.api.server.DOWN", 0.3)
+    monkeypatch.setattr("transcriber.api.server.MAX_ENGINE_DOWN_S", 0.3)
     monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with running("from_file", str(model)) as at:

@@ -14,7 +14,7 @@ from common.whisperlive.protocol import END_OF_AUDIO
 from tests.integration.transcriber.test_health import OURS, running, tones_are_speech
 from tests.support.fakes.scripted_engine import tone
 from tests.support.transcribing import Client, talking
-from transcriber.websocket.admission import Knocking
+from transcriber.websocket.admission import GuardedConnection
 
 __all__ = ["tones_are_speech"]
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -33,7 +33,7 @@ def no_collections() -> Iterator[None]:
 
 def objects() -> Counter[str]:
     """Ours, by type; without the socket, which in websockets is a cycle."""
-    kinds = (type(it) for it in gc.get_objects() if type(it) is not Knocking)
+    kinds = (type(it) for it in gc.get_objects() if type(it) is not GuardedConnection)
     return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("transcriber."))
 
 

@@ -78,6 +78,23 @@ async def test_it_serves_reports_and_drains_within_five_seconds() -> None:
         assert not any(word in log for word in text.split() if len(word) > 5)
 
 
+async def test_the_key_is_in_no_log(tmp_path: Path) -> None:
+    """However a client puts it where it does not belong, at the lowest level."""
+    key, file = "canary-k3y-0123", tmp_path / "key"
+    file.write_text(key, encoding="utf-8")
+    options = ("--port", "0", "--http-port", "0", "--log-level", "debug", "--api-key-file", str(file))
+    async with transcriber(*options) as process:
+        url, _ = await ready(process)
+        headers = {"Authorization": f"Bearer {key}"}
+        async with talking(url, Handshake(f"uid-{key}", language="en", model=key), headers=headers):
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        log = (await process.stderr.read()).decode()
+    assert "uid-***" in log
+    assert key not in log
+
+
 async def test_a_taken_port_is_named() -> None:
     """Exit 3, with the option to change."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -111,7 +111,7 @@ async def test_without_the_extension_the_server_hears_the_end() -> None:
 
 async def test_a_stock_client_that_stops_sending_has_finished_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a file, or a client that sends no silence: the final comes without END_OF_AUDIO, and it may go on."""
-    monkeypatch.setattr("transcriber.websocket.connection.PAUSE", 0.3)
+    monkeypatch.setattr("transcriber.websocket.connection.PAUSE_S", 0.3)
     async with serving() as running, talking(running.url, Handshake("u", language="en")) as client:
         for number, word in enumerate(("alpha", "bravo"), start=1):
             await client.say(tone(word))

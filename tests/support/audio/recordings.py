@@ -22,7 +22,7 @@ from tests.support.fakes.scripted_engine import ScriptedEngine, speech_probabili
 from tests.support.servers.threaded import Threaded
 from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
-from transcriber.api.server import Status, application
+from transcriber.api.server import ServiceHealth, application
 from transcriber.config import Settings
 from transcriber.core.session import SpeechProbabilities
 from transcriber.engine.base import Engine
@@ -106,7 +106,7 @@ async def web(
     jobs = Jobs(settings.max_requests, metrics)
     if working:
         jobs.start(decoder, worker, hears)
-    status = Status("m", max_clients=1, phase="serving")
+    status = ServiceHealth("m", max_clients=1, phase="serving")
     guest = http_server(application(lambda: status, metrics, Api(settings, jobs, metrics).routes()), None)
     socket, http_socket = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")
     tasks = [asyncio.create_task(worker.run()), asyncio.create_task(guest.serve(sockets=[http_socket]))]

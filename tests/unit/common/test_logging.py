@@ -40,7 +40,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     """Secrets and speech in values, keys, nested objects, exceptions and third-party messages."""
     log = structlog.get_logger("test")
     event, key = f"event {CANARY}", f"{CANARY} as key"
-    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=4711008815, deep={"a": [{"b": CANARY}]})
+    log.info(event, url=f"ws://h?token={CANARY}", token="short", passcode=47114711471147, deep={"a": [{"b": CANARY}]})
     log.info(
         "speech", text=SPOKEN, words=[SPOKEN], segment={"text": SPOKEN, "id": 1}, segments=[SPOKEN], payload=SPOKEN
     )
@@ -56,7 +56,7 @@ def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     logging.getLogger("library").warning("connecting to %s", f"redis://:{CANARY}@h")
     LibraryHandler().emit(logging.LogRecord("library", logging.WARNING, "", 0, "bad %d format", (CANARY,), None))
     text = output.getvalue()
-    for hidden in (CANARY, CANARY[:8], SPOKEN, "4711008815", '"short"'):
+    for hidden in (CANARY, CANARY[:8], SPOKEN, "47114711471147", '"short"'):
         assert hidden not in text, hidden
     assert len(events(output)) == 8
     assert "ValueError" in text
@@ -140,6 +140,15 @@ def test_what_was_asked_for_is_not_left_out(method: str) -> None:
     sparing = Sparing(lambda: 0.0)
     for _ in range(1000):
         assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+
+
+def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> None:
+    """Each has a budget of its own, although all their lines have one event."""
+    for _ in range(1000):
+        logging.getLogger("noisy").warning("again")
+    logging.getLogger("quiet").warning("once")
+    assert BURST_LINES < len(events(output)) < BURST_LINES + 3
+    assert (events(output)[-1]["name"], events(output)[-1]["message"]) == ("quiet", "once")
 
 
 def test_lines_of_libraries_are_lines_like_ours(output: io.StringIO) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.metrics import RECENT, Metrics
+from transcriber.metrics import REAL_TIME_WINDOW_S, Metrics
 
 
 def scraped(metrics: Metrics) -> dict[str, float]:
@@ -42,9 +42,9 @@ def test_the_real_time_factor_is_that_of_the_last_minute() -> None:
     now += 1
     assert scraped(metrics)["transcriber_real_time_factor"] == pytest.approx(0.5)
     work(1, 10)
-    now += RECENT
+    now += REAL_TIME_WINDOW_S
     assert scraped(metrics)["transcriber_real_time_factor"] == pytest.approx(0.1)
-    now += RECENT
+    now += REAL_TIME_WINDOW_S
     assert scraped(metrics)["transcriber_real_time_factor"] == 0
 
 
@@ -55,7 +55,7 @@ def test_many_scrapes_need_no_more_memory() -> None:
     for _ in range(500):
         now += 0.3
         metrics.render()
-    assert len(metrics._spent) <= RECENT + 1
+    assert len(metrics._spent) <= REAL_TIME_WINDOW_S + 1
 
 
 def test_reasons_are_counted_from_zero() -> None:

@@ -285,7 +285,7 @@ async def test_a_stream_that_fails_late_ends_with_an_error_event() -> None:
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_half_an_upload_holds_its_place_for_a_while_only(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until its client leaves, or 408."""
-    monkeypatch.setattr("transcriber.api.forms.UPLOAD_TIMEOUT", 60.0 if leaves else 0.3)
+    monkeypatch.setattr("transcriber.api.forms.UPLOAD_TIMEOUT_S", 60.0 if leaves else 0.3)
     async with web() as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.http.base_url.port)
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from transcriber.api.server import DOWN, STUCK, Phase, Status
+from transcriber.api.server import MAX_ENGINE_DOWN_S, MAX_PASS_WAIT_S, Phase, ServiceHealth
 
-SERVING = Status("small.en", max_clients=64, clients=3, phase="serving", last_decode=1.23456)
+SERVING = ServiceHealth("small.en", max_clients=64, clients=3, phase="serving", last_decode=1.23456)
 
 
 def test_all_is_well() -> None:
@@ -44,8 +44,8 @@ def test_a_process_that_serves_nobody_is_not_ready_but_healthy(phase: Phase) -> 
 
 def test_a_pass_that_does_not_come_back_is_red() -> None:
     """After ten seconds."""
-    assert replace(SERVING, oldest_wait=STUCK).is_ready
-    late = replace(SERVING, oldest_wait=STUCK + 0.1)
+    assert replace(SERVING, oldest_wait=MAX_PASS_WAIT_S).is_ready
+    late = replace(SERVING, oldest_wait=MAX_PASS_WAIT_S + 0.1)
     assert (late.is_healthy, late.is_ready, late.body()["status"]) == (False, False, "stalled")
 
 
@@ -54,5 +54,5 @@ def test_a_lost_engine_is_red_when_no_new_one_comes() -> None:
     lost = replace(SERVING, down=1.0, restarts=1)
     assert (lost.is_healthy, lost.is_ready, lost.body()["status"]) == (True, False, "restarting")
     assert lost.body()["engine"] == "restarting"
-    gone = replace(lost, down=DOWN + 1)
+    gone = replace(lost, down=MAX_ENGINE_DOWN_S + 1)
     assert (gone.is_healthy, gone.is_ready, gone.body()["status"]) == (False, False, "stalled")

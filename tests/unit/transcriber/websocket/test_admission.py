@@ -5,83 +5,20 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
 from websockets.asyncio.server import ServerConnection
 
-from common.auth import has_key, is_allowed
-from transcriber.metrics import Metrics, total
+from common.metrics import total
+from transcriber.metrics import Metrics
 from transcriber.websocket.admission import (
-    GRACE,
-    MOST_WAITING,
-    MOST_WAITING_EACH,
+    HANDSHAKE_GRACE_S,
+    MAX_WAITING_CONNECTIONS,
+    MAX_WAITING_PER_ADDRESS,
     Admission,
     network,
     select,
 )
 
 KEY = "s3cret-k3y"
-
-
-@pytest.mark.parametrize(
-    ("authorization", "protocols", "granted"),
-    [
-        (f"Bearer {KEY}", "", True),
-        (f"bearer  {KEY} ", "", True),
-        ("", f"bearer, {KEY}", True),
-        ("", f"bearer,{KEY}", True),
-        ("Bearer wrong", f"bearer, {KEY}", True),
-        ("", "", False),
-        ("Bearer", "bearer", False),
-        ("Bearer ", "bearer, ", False),
-        (KEY, KEY, False),
-        (f"Basic {KEY}", f"chat, {KEY}", False),
-        (f"Bearer {KEY}x", f"bearer, x{KEY}", False),
-        (f"Bearer {KEY}, Bearer {KEY}", f"bearer, other, {KEY}", False),
-        ("Bearer \udce9\xe9", "bearer, \udce9", False),
-    ],
-)
-def test_the_key_comes_in_one_of_two_headers(authorization: str, protocols: str, granted: bool) -> None:
-    """Whole and alone; whatever else comes is no error."""
-    assert has_key(authorization, protocols, KEY) is granted
-
-
-@pytest.mark.parametrize(
-    ("origins", "allowed", "granted"),
-    [
-        ([], (), True),
-        (["https://app.example.com"], (), False),
-        (["https://app.example.com"], ("https://app.example.com",), True),
-        (["HTTPS://App.Example.com "], ("https://app.example.com",), True),
-        (["https://app.example.com.evil.example"], ("https://app.example.com",), False),
-        (["https://app.example.com:8443"], ("https://app.example.com",), False),
-        (["http://app.example.com"], ("https://app.example.com",), False),
-        (["https://app.example.com", "https://evil.example"], ("https://app.example.com",), False),
-        (["null"], ("https://app.example.com",), False),
-        (["null"], ("null",), True),
-        ([""], (), False),
-        (["https://anything.example"], ("*",), True),
-    ],
-)
-def test_a_page_may_connect_if_its_origin_is_listed(
-    origins: list[str], allowed: tuple[str, ...], granted: bool
-) -> None:
-    """Scheme, host and port, all the same; who sends no origin is no browser."""
-    assert is_allowed(origins, allowed, "127.0.0.1:9090", "") is granted
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "agent", "granted"),
-    [
-        ("http://whisper:9090", "whisper:9090", "", True),
-        ("https://Whisper", "whisper", "python-something/1.0", True),
-        ("http://whisper:9091", "whisper:9090", "", False),
-        ("http://evil.example:9090", "evil.example:9090", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0", False),
-        ("http://127.0.0.1:9090", "127.0.0.1:9090", "Mozilla/5.0", False),
-    ],
-)
-def test_the_stock_clients_library_sends_our_own_origin(origin: str, host: str, agent: str, granted: bool) -> None:
-    """It may; a browser may not: the name of its page may lead to us now and to somebody else before."""
-    assert is_allowed([origin], (), host, agent) is granted
 
 
 def test_the_key_is_never_the_chosen_subprotocol() -> None:
@@ -133,14 +70,14 @@ class Door:
 def test_one_address_has_its_share_of_the_waiting_room() -> None:
     """Beyond it nobody is let in, until somebody has finished; others are not affected."""
     door = Door()
-    first = [door.knock("192.0.2.1", 0.0) for _ in range(MOST_WAITING_EACH)]
+    first = [door.knock("192.0.2.1", 0.0) for _ in range(MAX_WAITING_PER_ADDRESS)]
     assert all(inside for _, inside in first)
-    assert not door.knock("192.0.2.1", GRACE / 2)[1]
-    assert door.knock("192.0.2.2", GRACE / 2)[1]
+    assert not door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
+    assert door.knock("192.0.2.2", HANDSHAKE_GRACE_S / 2)[1]
     door.leave(first[3][0])
     door.leave(first[3][0])  # once by the handshake, once when it is gone
-    assert door.knock("192.0.2.1", GRACE / 2)[1]
-    assert not door.knock("192.0.2.1", GRACE / 2)[1]
+    assert door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
+    assert not door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
     assert total(door.metrics.refused) == 2
 
 
@@ -148,21 +85,21 @@ def test_who_is_slow_makes_room_for_who_is_new() -> None:
     """So a flood of connections that say nothing keeps nobody out; the oldest of that address goes first."""
     door = Door()
     other, _ = door.knock("192.0.2.9", 0.0)
-    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MOST_WAITING_EACH)]
-    assert door.knock("192.0.2.1", 0.1 + GRACE)[1]
-    assert [visitor.gone for visitor in slow] == [True] + [False] * (MOST_WAITING_EACH - 1)
+    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MAX_WAITING_PER_ADDRESS)]
+    assert door.knock("192.0.2.1", 0.1 + HANDSHAKE_GRACE_S)[1]
+    assert [visitor.gone for visitor in slow] == [True] + [False] * (MAX_WAITING_PER_ADDRESS - 1)
     assert not other.gone
 
 
 def test_the_waiting_room_has_a_size() -> None:
     """Whatever the number of addresses; the oldest of all goes first."""
     door = Door()
-    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(MOST_WAITING)]
-    assert not door.knock("198.51.100.1", GRACE - 0.1)[1]
-    assert door.knock("198.51.100.1", GRACE + 0.0005)[1]
+    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(MAX_WAITING_CONNECTIONS)]
+    assert not door.knock("198.51.100.1", HANDSHAKE_GRACE_S - 0.1)[1]
+    assert door.knock("198.51.100.1", HANDSHAKE_GRACE_S + 0.0005)[1]
     assert [visitor.gone for visitor in crowd[:2]] == [True, False]
-    assert not door.knock("198.51.100.2", GRACE + 0.0005)[1]
-    assert door.access.waiting == MOST_WAITING
+    assert not door.knock("198.51.100.2", HANDSHAKE_GRACE_S + 0.0005)[1]
+    assert door.access.waiting == MAX_WAITING_CONNECTIONS
 
 
 def test_addresses_are_forgotten() -> None:
