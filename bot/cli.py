@@ -152,7 +152,7 @@ def _become(module: str, *arguments: str) -> NoReturn:
 
 def main() -> None:
     """Runs the command line and exits."""
-    app()
+    app(prog_name="earshot")
 
 
 def _print_warnings(warnings: list[str]) -> None:

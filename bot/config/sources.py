@@ -163,7 +163,7 @@ def _read_secret_file(
 
 
 def _variable(path: str) -> str:
-    """`acme.apiSecret` → `ACME_API_SECRET_FILE`."""
+    """`name.apiSecret` → `NAME_API_SECRET_FILE`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", path).replace(".", "_").upper() + "_FILE"
 
 

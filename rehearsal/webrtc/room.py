@@ -333,7 +333,7 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
     script, clips = load_script(path)
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen {listen}: allowed: HOST:PORT, such as 127.0.0.1:9300")
+        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen {listen}: allowed: HOST:PORT, such as 127.0.0.1:8090")
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     received: list[int] = []
 

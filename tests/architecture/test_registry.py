@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def example(name: str, folder: Path) -> BotConfig:
     """A platform's example configuration, with a file where it names a secret's."""
     (folder / "secret").write_text("0123456789abcdef0123456789abcdef")
     text = (ROOT / "configs" / f"{name}.example.jsonc").read_text(encoding="utf-8")
-    text = text.replace("/run/secrets/livekit-api-secret", str(folder / "secret"))
+    text = re.sub(r"/run/secrets/[\w-]+", str(folder / "secret"), text)
     config, warnings = load_config(text, {}, in_container=False)
     assert warnings == []
     return config

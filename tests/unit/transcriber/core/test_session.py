@@ -356,6 +356,7 @@ STEPS = st.lists(
 
 
 @settings(max_examples=80)
+@pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), STEPS)
 def test_whatever_happens_everything_is_decided_once_and_in_order(
     explicit: bool, steps: list[tuple[str, int, str]]
