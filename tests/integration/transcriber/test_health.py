@@ -150,7 +150,8 @@ async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, mo
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with running("from_file", str(model)) as at:
         model.write_text("exit", encoding="utf-8")
-        os.kill(engines()[0], signal.SIGKILL)
+        [engine] = engines()
+        os.kill(engine, signal.SIGKILL)
         body = await at.until(lambda status, _: status == 503, "/ready")
         assert (body["status"], body["engine"]) == ("restarting", "restarting")
         await at.until(lambda status, body: (status, body["status"]) == (503, "stalled"))
