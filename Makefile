@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
 TEST_WORKERS ?= 2
+# Demo and tests start Python hundreds of times: each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.support.virtual_time import loop_factory
 ROOT = Path(__file__).parent
 settings.register_profile("earshot", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("earshot")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts us in the background has it ignored, and our children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

