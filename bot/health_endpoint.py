@@ -1,4 +1,4 @@
-"""Is this bot alive? An HTTP endpoint on loopback, and its probe: `python -m bot.health_endpoint`.
+"""The health endpoint, over HTTP on loopback, and its probe: `python -m bot.health_endpoint`.
 
 `GET /health` answers 200 while the event loop turns and the lifecycle is not over, else 503, with a JSON body of
 status, links and the seconds since audio was last received. A deaf bot is alive: that it hears nothing is said on the

@@ -164,7 +164,7 @@ class Bot:
 
     def _fail(self, code: SubCode, detail: str) -> None:
         """Ends the meeting in order, even with an unusable state machine; an end under way becomes a failed one."""
-        if self._is_ending:
+        if self._finish.done():
             if self._late is None or code is SubCode.DUPLICATE_BOT:
                 self._late = ev.Finish(code, detail)
             return
@@ -172,7 +172,7 @@ class Bot:
             self._receive(ev.BotFailed(code, detail))
         except Exception:
             log.exception("bot.bug", task="state machine")
-        if not self._finish.done():
+        if not self._finish.done():  # the state machine had nothing to say any more
             self._start_deadline()
             self._finish.set_result(ev.Finish(code, detail))
 
@@ -202,13 +202,18 @@ class Bot:
         self._start(serve_health(self._health_port, self._health), "health")
         self._core.begin(self._now())
         self._perform()
-        attend = self._platform.attend(self._config.invitation(), self, self._orders)
-        self._attending = self._loop.create_task(attend, name="platform")
+        self._attending = self._loop.create_task(self._attend_platform(), name="platform")
         self._attending.add_done_callback(self._platform_done)
 
     async def _open_redis(self) -> None:
         await self._redis.open()
         self._storing = self._start(self._redis.run(), "redis")
+
+    async def _attend_platform(self) -> SubCode:
+        try:
+            return await self._platform.attend(self._config.invitation(), self, self._orders)
+        except SystemExit as error:  # asyncio would end the loop with it, and nothing would be stored
+            raise RuntimeError("the platform adapter called sys.exit") from error
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""

@@ -1,7 +1,7 @@
 """Transcription: frames of tracks in, segments out; the audio plane on its lanes to the transcriber and back.
 
 frame ──▶ AudioPlane ──▶ lanes ──▶ transcriber
-    segment ◀── SegmentTracker ◀── AudioPlane (whose, when) ◀── text ◀─────┘
+segment ◀── SegmentTracker ◀── AudioPlane (whose, when) ◀── text ◀──┘
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must never be printed: credentials in URLs, secrets of the configuration, anything that looks like a token."""
+"""Redaction: credentials in URLs, secrets of the configuration and what looks like a token are never printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a participant's microphone picks up, in packets' worth of samples, and the truth about what was heard of it."""
+"""A participant's microphone: what it picks up, in packets' worth of samples, and the truth about what was heard."""
 
 from __future__ import annotations
 

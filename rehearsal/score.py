@@ -1,4 +1,4 @@
-"""How good a transcript of a rehearsal is: words, names and times against what was really said."""
+"""The score of a rehearsal's transcript: words, names and times against what was really said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cuts a track into utterances: what is between them is not worth anybody's decoding time.
+"""A track's speech gate: cuts it into utterances; what is between them is not worth anybody's decoding time.
 
 Frames of 512 samples get a speech probability. A run of speech opens the gate a moment *before* its onset; silence
 closes it, after a hangover that bridges the pauses inside a sentence. Everything is on the meeting's sample clock.
@@ -7,7 +7,7 @@ closes it, after a hangover that bridges the pauses inside a sentence. Everythin
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from common.audio.hysteresis import FRAME_SAMPLES, SpeechHysteresis, Thresholds
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
+from common.audio.silero import SpeechProbability
 
 SPLICE_SAMPLES = 32
 """Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
@@ -75,8 +76,6 @@ class End:
 
 
 GateEvent: TypeAlias = Onset | Speech | End
-SpeechProbability: TypeAlias = Callable[[NDArray[np.float32]], float]
-"""Takes the next 512 samples of one track, float32 in [-1, 1], and returns a probability. Keeps its own state."""
 
 
 class SpeechGate:

@@ -1,4 +1,4 @@
-"""Who speaks on which lane. A lane is one websocket to the transcriber; its cost is why there should be few.
+"""The seating plan of lanes: who speaks on which. A lane is one websocket to the transcriber, and there should be few.
 
 For now each track that speaks gets a lane of its own, opened with its first utterance and closed after idle time.
 Sharing lanes between speakers changes this file only: the rest of the bot asks for a seat and does not care.

@@ -15,13 +15,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate, SpeechProbability
+from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate
 from bot.audio.lanes import Lanes
 from bot.audio.sample_map import SampleMap
 from bot.audio.timeline import Timeline
 from bot.core.events import AudioHeard
 from bot.core.segments import Utterance
 from common.audio.pcm import SAMPLE_RATE
+from common.audio.silero import SpeechProbability
 
 REPORT_INTERVAL_S = 1.0
 """Seconds between reports of what a track sounds like."""

@@ -1,4 +1,4 @@
-"""Audio that the transcriber has not decided about yet: kept, bounded, and sent again after a break."""
+"""A replay buffer: audio that the transcriber has not decided about yet, bounded, to be sent again after a break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which samples of one clock are which samples of another, and whose: how text finds its way back to speaker and time.
+"""A sample map: which samples of one clock are which of another, and whose. So text finds back to speaker and time.
 
 A lane carries the speech of its speakers without the silence between; the ledger remembers every run of samples put on
 it. A transcriber link uses the same book for the silence that a stock server needs after an utterance.

@@ -1,4 +1,4 @@
-"""Where the samples of one track belong in the meeting.
+"""A timeline: where the samples of one track belong in the meeting.
 
 A sender's clock says how its samples follow each other, exactly, but not when that was; their arrival says when, but
 only to within the network's jitter. The difference of both, `arrival - position / rate`, is a constant (the anchor)

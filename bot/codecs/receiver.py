@@ -1,4 +1,4 @@
-"""One track's Opus packets to continuous 16 kHz PCM on the sender's clock: order, decoding, and what to do about holes.
+"""An Opus receiver: one track's packets to continuous 16 kHz PCM on the sender's clock, in order, with holes filled.
 
 What is not there is treated by cause and length:
 

@@ -1,4 +1,4 @@
-"""What can happen to a meeting and what can be ordered: the vocabulary of the control plane. Read this first.
+"""The vocabulary of the control plane: what can happen to a meeting, and what can be ordered. Read this first.
 
 Every value is frozen. Audio is not here: samples walk the audio plane (`bot.audio`), and only what they *say* about the
 meeting (`AudioHeard`) becomes an event.

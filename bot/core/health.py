@@ -1,4 +1,4 @@
-"""Is the bot hearing? Watches every open track and says so within seconds when it does not.
+"""Hearing health: every open track is watched, and what is not heard is said within seconds.
 
 An "active" bot can be deaf in three ways: a track that sends nothing, a track that sends digital zeros (a proxy or a
 broken capture), and a room in which every track is one of those. Speech is not needed to be healthy: a quiet room has a

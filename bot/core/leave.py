@@ -1,4 +1,4 @@
-"""When to leave by ourselves: from what is known of the meeting to the next deadline and its reason."""
+"""Leave rules: from what is known of the meeting to the next deadline and its reason."""
 
 from __future__ import annotations
 

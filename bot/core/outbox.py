@@ -1,4 +1,4 @@
-"""What Redis must still get: stream entries, in order until they are stored, and live messages, newest only."""
+"""The outbox: stream entries, in order until they are stored, and live messages, newest only."""
 
 from __future__ import annotations
 

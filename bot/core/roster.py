@@ -1,4 +1,4 @@
-"""Who is in the meeting, under which name, and whose track is whose."""
+"""The roster: who is in the meeting, under which name, and whose track is whose."""
 
 from __future__ import annotations
 

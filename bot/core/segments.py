@@ -1,4 +1,4 @@
-"""From the transcriber's words to published segments: stable ids, partial → final, one final each, times in bounds.
+"""A segment tracker: the transcriber's words to published segments with stable ids, one final each, times in bounds.
 
 Whatever a server does (resend what it said, shift its times, say it again after a reconnect), a consumer sees each
 piece of speech become final once, under the id its partials had, and never change afterwards.

@@ -1,4 +1,4 @@
-"""Receives WebRTC audio tracks: RTP packets are taken from aiortc before its jitter buffer.
+"""A WebRTC audio track, received: RTP packets are taken from aiortc before its jitter buffer.
 
 aiortc's own audio path loses four good packets for each lost one, adds 80 ms and can be silenced by one empty payload.
 So the receiver's packet handler is replaced on the instance (private API: aiortc is pinned, and a test fails when the

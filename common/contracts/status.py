@@ -1,4 +1,4 @@
-"""Why a bot ended: one closed table of sub-codes, each with its exit code and what to do about it.
+"""States of a bot, and why it ended: one closed table of sub-codes, each with its exit code and what to do about it.
 
 The table is the documentation: `docs/exit-codes.md` is generated from it. Codes may be added, never removed or renamed.
 """

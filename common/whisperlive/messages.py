@@ -1,4 +1,4 @@
-"""What WhisperLive messages say: the handshake and the segment, read and written with every value checked.
+"""WhisperLive messages: the handshake and the segment, read and written with every value checked.
 
 Part of the wire format of `common/whisperlive/protocol.py`; pure.
 """

@@ -1,4 +1,4 @@
-"""Does Chromium's sandbox work here? `python -m bot.drivers.browser.sandbox`, in the container as the bot will run.
+"""Chromium's sandbox, checked: `python -m bot.drivers.browser.sandbox`, in the container as the bot will run.
 
 Loads a local page and looks at the process that rendered it, from the outside: it must be in a PID namespace of its own
 and under one more seccomp filter than we are (a container's own filter does not count). Without a working sandbox

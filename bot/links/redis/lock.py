@@ -1,4 +1,4 @@
-"""One bot per `connectionId`: a lock in Redis that its holder renews and only its holder can release."""
+"""The lock of a `connectionId`: one bot holds it in Redis, renews it, and alone can release it."""
 
 from __future__ import annotations
 

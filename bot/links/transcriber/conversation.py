@@ -1,4 +1,4 @@
-"""One connection of one lane, without I/O: what to send next, and what the answers mean on the lane's clock.
+"""A lane's conversation on one connection, without I/O: what to send next, what answers mean on the lane's clock.
 
 With our transcriber the end of an utterance is said and acknowledgements come back. A stock WhisperLive server knows
 neither: it hears an utterance end as silence (streamed faster than real time), and what it decided is derived from its

@@ -1,4 +1,4 @@
-"""One lane's websocket to a transcriber: direct, and what is undecided is sent again after a break."""
+"""A lane's websocket to a transcriber: direct, and what is undecided is sent again after a break."""
 
 from __future__ import annotations
 

@@ -291,3 +291,16 @@ async def test_a_stop_while_the_transcriber_is_looked_for_is_on_the_status_strea
         assert (await running).code is SubCode.TERMINATED
         assert await here.statuses() == [("completed", "terminated")]
         assert await here.redis.keys("earshot:lock:*") == []
+
+
+async def test_a_platform_that_calls_sys_exit_does_not_end_the_process() -> None:
+    """It is a bug of the adapter: what was heard is stored, and the exit code is ours."""
+
+    async def exits(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        raise SystemExit(0)
+
+    async with world() as here:
+        assert (await here.attend(exits)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
