@@ -80,6 +80,9 @@ def transcribe(
     device: Annotated[
         Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
     ] = Device.AUTO,
+    device_index: Annotated[
+        int, typer.Option(min=0, envvar="TRANSCRIBER_DEVICE_INDEX", help="Which GPU, where there are several.")
+    ] = 0,
     compute_type: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
     ] = "default",
@@ -128,9 +131,9 @@ def transcribe(
         _fail(error, 2)
     configure_logging(log_level, [key] if key else [], silent=["websockets"])  # port scanners are not our errors
     settings = Settings(
-        model=model, device=device, compute_type=compute_type, threads=threads, parallel=parallel, host=host, port=port,
-        http_port=http_port, max_clients=max_clients, api_key=key, allow_origins=origins,
-        tls_certificate=tls_cert, tls_key=tls_key, max_requests=max_requests,
+        model=model, device=device, device_index=device_index, compute_type=compute_type, threads=threads,
+        parallel=parallel, host=host, port=port, http_port=http_port, max_clients=max_clients, api_key=key,
+        allow_origins=origins, tls_certificate=tls_cert, tls_key=tls_key, max_requests=max_requests,
         max_upload_mb=max_upload_mb, longest_recording=longest_recording, log_level=log_level,
     )  # fmt: skip
     try:

@@ -24,7 +24,7 @@ import numpy as np
 
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
-from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.base import ModelError
 from transcriber.engine.features import (
     BUCKET_FRAMES,
@@ -33,9 +33,11 @@ from transcriber.engine.features import (
     MIN_WINDOW_SAMPLES,
     Extractor,
     Features,
+    longest_of,
     padding_of,
 )
 from transcriber.engine.models import resolve
+from transcriber.engine.phrases import phrases
 
 BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
@@ -53,6 +55,8 @@ ENCODER_POSITIONS_PER_S = 50
 """Encoder outputs per second of audio."""
 MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
+MAX_GPU_BATCH_FULL_WINDOWS = 8
+"""The same for windows of recordings, of 30 s each, for which what is live may have to wait: faster-whisper's own."""
 MAX_BATCH_ENCODE_S = 0.2
 """What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
@@ -73,18 +77,19 @@ class BatchItem:
     tokenizer: Any = None
     tokens: list[int] = field(default_factory=list)
     """Of its text."""
+    phrases: tuple[Phrase, ...] = ()
     words: tuple[Word, ...] = ()
 
     @property
-    def group(self) -> tuple[int, int, int]:
-        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
-        prompt (before the task tokens, whose number is the same for all)."""
-        return self.features.shape[1], self.beam, len(self.prompt)
+    def group(self) -> tuple[int, int, int, float]:
+        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, temperature, and
+        length of prompt (before the task tokens, whose number is the same for all)."""
+        return self.features.shape[1], self.beam, len(self.prompt), self.window.temperature
 
     @property
     def beam(self) -> int:
-        """1 is greedy."""
-        return BEAM_SIZE if self.window.careful else 1
+        """1 is greedy, or drawn."""
+        return BEAM_SIZE if self.window.careful and not self.window.temperature else 1
 
     @property
     def most(self) -> int:
@@ -100,6 +105,7 @@ class FasterWhisper:
         folder: A CTranslate2 Whisper model.
         name: What to call it.
         device: auto, cpu or cuda.
+        device_index: Which GPU.
         compute_type: CTranslate2's; `default` means int8 on CPUs and float16 on GPUs.
         threads: Threads per pass (CPU).
         parallel: Passes at once.
@@ -109,26 +115,30 @@ class FasterWhisper:
     """
 
     def __init__(
-        self, folder: Path, name: str, *, device: str = "auto", compute_type: str = "default", threads: int = 1,
-        parallel: int = 1,
+        self, folder: Path, name: str, *, device: str = "auto", device_index: int = 0, compute_type: str = "default",
+        threads: int = 1, parallel: int = 1,
     ) -> None:  # fmt: skip
         import ctranslate2
         from faster_whisper import WhisperModel
 
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        if device == "cuda" and device_index >= (count := ctranslate2.get_cuda_device_count()):
+            raise ModelError(f"There is no GPU {device_index} here, but {count}, counted from 0: see --device-index.")
         if compute_type == "default":
             compute_type = "int8" if device == "cpu" else "float16"
         try:
             self._whisper: Any = WhisperModel(
-                str(folder), device=device, compute_type=compute_type, cpu_threads=threads, num_workers=parallel,
-                local_files_only=True,
+                str(folder), device=device, device_index=device_index if device == "cuda" else 0,
+                compute_type=compute_type, cpu_threads=threads, num_workers=parallel, local_files_only=True,
             )  # fmt: skip
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
+        self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
+        self.longest = longest_of(folder)
         self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
@@ -144,7 +154,7 @@ class FasterWhisper:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int], list[BatchItem]] = {}
+        groups: dict[tuple[int, int, int, float], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
                 features, frames = self._extract(window.samples, full=window.full)
@@ -174,7 +184,7 @@ class FasterWhisper:
         decoded = self._whisper.model.generate(
             encoded,
             prompts,
-            beam_size=group[0].beam,
+            **_search(group[0]),
             # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
             max_length=min(MAX_DECODER_TOKENS, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
@@ -183,6 +193,10 @@ class FasterWhisper:
         for item, result in zip(group, decoded, strict=True):
             found = result.sequences_ids[0][: item.most]
             item.tokens = [token for token in found if token < item.tokenizer.eot]
+            item.phrases = phrases(
+                found, first_time=item.tokenizer.timestamp_begin, end_of_text=item.tokenizer.eot,
+                decode=item.tokenizer.decode,
+            )  # fmt: skip
         self._align(group, encoded)
         return [
             Hypothesis(
@@ -193,6 +207,7 @@ class FasterWhisper:
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
                 words=item.words,
+                phrases=item.phrases,
             )
             for item, result in zip(group, decoded, strict=True)
         ]
@@ -239,7 +254,7 @@ class FasterWhisper:
             return []
         tokenizer = self._tokenizer("en", "transcribe")  # text has the same tokens in every language
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
-        return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
+        return [tokenizer.sot_prev, *text[-MAX_PROMPT_TOKENS:]]
 
     def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
@@ -265,6 +280,13 @@ class FasterWhisper:
         return self._storage(np.array(encoded.to_device(self._host))[list(places)])
 
 
+def _search(item: BatchItem) -> dict[str, Any]:
+    """How to look for the text: a beam; or, with a temperature, the best of several that are drawn."""
+    if temperature := item.window.temperature:
+        return {"beam_size": 1, "num_hypotheses": BEAM_SIZE, "sampling_topk": 0, "sampling_temperature": temperature}
+    return {"beam_size": item.beam}
+
+
 def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]:
     """The words that tokens make, each from where its first token is heard to where the next word's is."""
     texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
@@ -281,8 +303,8 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]
 def load(settings: Settings) -> FasterWhisper:
     """Finds, loads and warms up the model. Blocks. Raises ModelError."""
     engine = FasterWhisper(
-        resolve(settings.model), settings.model, device=settings.device, compute_type=settings.compute_type,
-        threads=settings.threads, parallel=settings.parallel,
+        resolve(settings.model), settings.model, device=settings.device, device_index=settings.device_index,
+        compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
     )  # fmt: skip
     engine.warm_up()
     return engine

@@ -81,12 +81,21 @@ def silence(features: Features) -> float:
 
 def padding_of(folder: Path) -> float | None:
     """The value that a model's folder asks for. Raises ModelError."""
+    return _number(folder, "feature_padding")
+
+
+def longest_of(folder: Path) -> float:
+    """Seconds of a window with several sentences, at most, for the model of a folder. Raises ModelError."""
+    return _number(folder, "longest_window") or FULL_WINDOW_FRAMES * HOP_SAMPLES / SAMPLE_RATE
+
+
+def _number(folder: Path, name: str) -> float | None:
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return None
     try:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
-        value = config.get("feature_padding")
+        value = config.get(name)
         return None if value is None else float(value)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is wrong ({error}): feature_padding is a number, or is left out.") from error
+        raise ModelError(f"{path} is wrong ({error}): {name} is a number, or is left out.") from error

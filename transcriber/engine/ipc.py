@@ -30,6 +30,8 @@ class EngineReady:
     name: str
     languages: frozenset[str]
     batch: int
+    full_batch: int
+    longest: float
 
 
 @dataclass(frozen=True, slots=True)

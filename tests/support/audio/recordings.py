@@ -100,7 +100,7 @@ async def web(
     """Websocket and HTTP on free ports until the block ends; `working`: with an engine that takes jobs."""
     settings, metrics = settings or Settings(), Metrics()
     hears = speech or (lambda: speech_probabilities)
-    decoder = Threaded(engine or ScriptedEngine())
+    decoder = Threaded(engine or ScriptedEngine(timed=True))
     worker = Worker(decoder, metrics)
     server = Server(decoder, worker, hears, 64, Admission(None, (), metrics), metrics)
     jobs = Jobs(settings.max_requests, metrics)

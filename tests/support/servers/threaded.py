@@ -19,6 +19,8 @@ class Threaded:
         self.name = engine.name
         self.languages = engine.languages
         self.batch = engine.batch
+        self.full_batch = engine.full_batch
+        self.longest = engine.longest
         self.parallel = parallel
 
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
