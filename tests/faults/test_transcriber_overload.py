@@ -34,6 +34,7 @@ class Costly:
     """A decoder that takes its time."""
 
     name, languages, batch, parallel, is_up = "scripted", frozenset({"en"}), 1, 1, True
+    full_batch, longest_window = 1, 30.0
 
     def __init__(self) -> None:
         self._engine = ScriptedEngine()

@@ -162,7 +162,7 @@ class Run:
             self._speech(),
             channel=number,
             clock_start=position,
-            longest=round(self._decoder.longest * SAMPLE_RATE),
+            longest=round(self._decoder.longest_window * SAMPLE_RATE),
         )
         return channel
 

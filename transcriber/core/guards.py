@@ -65,14 +65,14 @@ def unlooped(heard: Hypothesis) -> Hypothesis:
 
 def _unrepeated(text: str) -> str:
     found = pieces(text)
+    keys = [letters(piece) for piece in found]
     for period in range(1, MAX_PERIOD_WORDS + 1):
         first = 0
         while first + MIN_REPEATS * period <= len(found):
-            keys = [letters(piece) for piece in found[first:]]
-            repeats = 1
-            while keys[repeats * period : (repeats + 1) * period] == keys[:period]:
-                repeats += 1
-            if repeats >= MIN_REPEATS:
-                del found[first + period : first + repeats * period]
+            last = second = first + period
+            while keys[last : last + period] == keys[first:second]:
+                last += period
+            if last - first >= MIN_REPEATS * period:
+                del found[second:last], keys[second:last]
             first += 1
     return "".join(found)

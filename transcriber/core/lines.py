@@ -13,6 +13,7 @@ from dataclasses import replace
 from transcriber.core.packing import PackedWindow
 from transcriber.core.subtitles import Line
 from transcriber.core.windows import Hypothesis, Phrase, Word
+from transcriber.core.words import letters
 
 MIN_PAUSE_S = 0.5
 """A pause this long ends a line."""
@@ -34,23 +35,38 @@ def lines(window: PackedWindow, heard: Hypothesis, line: Line) -> list[Line]:
         for start, end, text, said in _parts(phrase, placed) if placed else [_whole(window, phrase, reached)]:
             found.append(replace(line, start=start, end=end, text=text.strip(), words=said))
             reached = end
-    return [said for said in found if said.text]
+    return [said for said in found if letters(said.text)]
 
 
 def _shared(phrases: Sequence[Phrase], words: Sequence[Word]) -> list[list[Word]]:
     """The words of each phrase; none at all where they are those of another text. There may be more of them."""
-    owners = [number for number, phrase in enumerate(phrases) for _ in _letters(phrase.text)]
+    owners = [number for number, phrase in enumerate(phrases) for _ in _visible(phrase.text)]
     shared: list[list[Word]] = [[] for _ in phrases]
-    if not "".join(map(_letters, (word.text for word in words))).startswith(
-        "".join(map(_letters, (phrase.text for phrase in phrases)))
+    if not "".join(map(_visible, (word.text for word in words))).startswith(
+        "".join(map(_visible, (phrase.text for phrase in phrases)))
     ):
         return shared
     first = 0
     for word in words:
-        if first < len(owners) and (length := len(_letters(word.text))):
+        if first < len(owners) and (length := len(_visible(word.text))):
             shared[owners[first]].append(word)
             first += length
-    return shared
+    return [_joined(said) for said in shared]
+
+
+def _joined(words: Sequence[Word]) -> list[Word]:
+    """Punctuation at the words it is written at: after a space the next one, else the one before."""
+    joined: list[Word] = []
+    opening = ""
+    for word in words:
+        if letters(word.text):
+            joined.append(replace(word, text=opening + word.text))
+            opening = ""
+        elif joined and not word.text.startswith(" "):
+            joined[-1] = replace(joined[-1], text=joined[-1].text + word.text)
+        else:
+            opening += word.text
+    return joined
 
 
 def _placed(window: PackedWindow, words: Sequence[Word], reached: float) -> Iterator[Word]:
@@ -82,5 +98,6 @@ def _whole(window: PackedWindow, phrase: Phrase, reached: float) -> tuple[float,
     return max(start, reached), max(end, reached), phrase.text, ()
 
 
-def _letters(text: str) -> str:
+def _visible(text: str) -> str:
+    """Without spaces, which models and tokenizers put differently."""
     return "".join(text.split())

@@ -29,6 +29,7 @@ from transcriber.core.session import SPEECH_FLOOR_RMS, SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Samples, Window
+from transcriber.core.words import letters
 
 THRESHOLDS = Thresholds(onset_frames=2, hangover_frames=5)
 """Pauses from 0.16 s on are seen: windows are cut there."""
@@ -233,12 +234,16 @@ class RecordingWindow:
         self.is_done = True
         if result is None or verdict in (Verdict.EMPTY, Verdict.NO_SPEECH):
             return []
-        is_doubtful = verdict.is_anomaly or is_stopped(result)
+        is_doubtful = is_stopped(result) or (verdict.is_anomaly and not self._says_again(result))
         if is_doubtful and self._part.length >= MIN_HALVED_SAMPLES and (halves := self._part.halves()):
             self._follow(halves)
         else:
             self._keep(unlooped(result) if is_doubtful else result, is_doubtful, job.window.temperature)
         return []
+
+    def _says_again(self, result: Hypothesis) -> bool:
+        """It is what the first pass gave: somebody does say it so often. A decoder in a loop ends it elsewhere."""
+        return self._astray is not None and letters(self._astray.text) == letters(result.text)
 
     def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
         """Ends the pass: the engine failed. True: nothing comes of the window."""

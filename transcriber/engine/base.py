@@ -28,7 +28,7 @@ class Model(Protocol):
         """The same for windows of recordings."""
 
     @property
-    def longest(self) -> float:
+    def longest_window(self) -> float:
         """Seconds of a window with several sentences, at most: what the model was trained on."""
 
 

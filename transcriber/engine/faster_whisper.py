@@ -138,7 +138,7 @@ class FasterWhisper:
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
-        self.longest = longest_of(folder)
+        self.longest_window = longest_of(folder)
         self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu

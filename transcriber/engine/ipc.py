@@ -31,7 +31,7 @@ class EngineReady:
     languages: frozenset[str]
     batch: int
     full_batch: int
-    longest: float
+    longest_window: float
 
 
 @dataclass(frozen=True, slots=True)

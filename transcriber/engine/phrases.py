@@ -26,7 +26,7 @@ def phrases(
         if token < end_of_text:
             said.append(token)
         elif token >= first_time:
-            at = (token - first_time) * SECONDS_PER_TIME_TOKEN
+            at = round((token - first_time) * SECONDS_PER_TIME_TOKEN, 2)
             if said:
                 found.append(Phrase(decode(said), start, at))
                 said = []

@@ -61,7 +61,7 @@ class EngineProcess:
         self.name = settings.model
         self.languages: frozenset[str] = frozenset()
         self.batch = self.full_batch = 1
-        self.longest = 30.0
+        self.longest_window = 30.0
         self._settings = settings
         self._on_restart = on_restart
         self._decode_timeout = decode_timeout
@@ -152,7 +152,7 @@ class EngineProcess:
         if isinstance(answer, EngineUnusable):
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
-        self.full_batch, self.longest = answer.full_batch, answer.longest
+        self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
         self._writer = writer
         self._up.set()
         seconds = loop.time() - began

@@ -53,7 +53,7 @@ class ScriptedEngine:
     name = "scripted"
     languages = frozenset({"en", "de"})
     batch = full_batch = 1
-    longest = 30.0
+    longest_window = 30.0
 
     def __init__(self, *, timed: bool = False) -> None:
         self.fail = 0
@@ -81,9 +81,7 @@ class ScriptedEngine:
         words = [word for word, *_ in times if word]
         language, probability = (window.language, 1.0) if window.language else _language(words, window)
         timed = tuple(Word(f" {word}", first / 10, last / 10, 1.0) for word, first, last in times)
-        return Hypothesis(
-            " ".join(words), language, probability, tokens=len(words), words=timed if self._timed else ()
-        )
+        return Hypothesis(" ".join(words), language, probability, tokens=len(words), words=timed if self._timed else ())
 
 
 def _language(words: Sequence[str], window: Window) -> tuple[str, float]:

@@ -20,7 +20,7 @@ class Threaded:
         self.languages = engine.languages
         self.batch = engine.batch
         self.full_batch = engine.full_batch
-        self.longest = engine.longest
+        self.longest_window = engine.longest_window
         self.parallel = parallel
 
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:

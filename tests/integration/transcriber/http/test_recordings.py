@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import json
+import random
 import wave
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,9 @@ from transcriber.api.audio import Recording
 from transcriber.config import Settings
 
 PATH = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+CHATTER = ["alpha", *random.Random(1).choices(["alpha", "bravo", "charlie", "delta", "echo"], k=119)]
+"""Two minutes of it do not repeat themselves."""
 
 
 def spoken(*words: str) -> Samples:
@@ -84,10 +88,10 @@ async def test_every_response_format() -> None:
 
 
 async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
-    """The first segment is there although the engine has not decoded the second."""
-    engine = ScriptedEngine()
+    """The first segments are there although the engine has not decoded the last; each word is one, for it is alone."""
+    engine = ScriptedEngine(timed=True)
     async with web(engine) as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha", "bravo"] * 60)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -97,10 +101,12 @@ async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
             rest = [line.removeprefix("data: ") async for line in lines]
     assert delta == {"type": "transcript.text.delta", "delta": "alpha", "segment_id": "0"}
     assert (first["type"], first["id"], first["text"]) == ("transcript.text.segment", "0", "alpha")
-    assert decoded < len(engine.windows) == 120
+    assert decoded < len(engine.windows)
+    assert all(len(window.samples) <= 30 * RATE for window in engine.windows)
+    assert len(engine.windows) < 120 * 1.6 / 18
     assert rest[-1] == "[DONE]"
     events = [delta, *map(json.loads, rest[:-1])]
-    text = " ".join(["alpha", "bravo"] * 60)
+    text = " ".join(CHATTER)
     assert (events[-1]["type"], events[-1]["text"]) == ("transcript.text.done", text)
     assert "".join(event.get("delta", "") for event in events) == text
 
@@ -122,7 +128,6 @@ async def test_a_failed_decoding_is_an_error_not_a_gap() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"model": "whisper-9"}, "model"),
         ({"response_format": "xml"}, "response_format"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": "nan"}, "temperature"),
@@ -139,6 +144,29 @@ async def test_wrong_fields_are_named(fields: dict[str, str], param: str) -> Non
     assert answer.status_code == 400
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
     assert answer.json()["error"]["param"] == param
+
+
+async def test_a_model_that_is_not_served_is_not_found() -> None:
+    """404 in OpenAI's shape, on both of its routes."""
+    files = {"file": ("a.wav", encode("wav", tone("alpha")))}
+    async with web() as at:
+        for path in (PATH, TRANSLATIONS):
+            answer = await at.http.post(path, files=files, data={"model": "whisper-9"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+            assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
+async def test_a_translation() -> None:
+    """The engine is asked for one; the language of the answer is English, whatever was spoken."""
+    engine = ScriptedEngine(timed=True)
+    data = encode("wav", spoken("anton", "berta"))
+    fields = {"model": "whisper-1", "response_format": "verbose_json"}
+    async with web(engine) as at:
+        body = (await at.http.post(TRANSLATIONS, files={"file": data}, data=fields)).json()
+        srt = await at.http.post(TRANSLATIONS, files={"file": data}, data=fields | {"response_format": "srt"})
+    assert (body["task"], body["language"], body["text"]) == ("translate", "en", "anton berta")
+    assert srt.text.startswith("1\n00:00:00,")
+    assert {(window.task, window.words) for window in engine.windows} == {("translate", False)}
 
 
 async def test_bad_files_are_refused_with_a_reason() -> None:
@@ -260,7 +288,7 @@ async def test_no_more_than_allowed_at_once_and_a_client_that_leaves_makes_room(
 async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
     """Its place is free again, and the worker has forgotten it."""
     async with web() as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 600)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER * 5)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             await anext(answer.aiter_lines())
@@ -269,9 +297,9 @@ async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
 
 async def test_a_stream_that_fails_late_ends_with_an_error_event() -> None:
     """What was understood before stays; no text is called complete."""
-    engine = ScriptedEngine()
+    engine = ScriptedEngine(timed=True)
     async with web(engine) as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 120)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             lines = (line.removeprefix("data: ") async for line in answer.aiter_lines() if line)
@@ -326,7 +354,7 @@ async def test_a_chunk_with_its_names_and_the_same_chunk_again() -> None:
     """The retry gets the same segments, marked; another source with the same number is another chunk."""
     engine = ScriptedEngine()
     data = encode("webm", spoken("alpha"))
-    names = {"clientId": "c", "role": "host", "source": "mic", "producerId": "p", "trackId": "t", "context_hint": "h"}
+    names = {"clientId": "c", "role": "host", "producerId": "p", "trackId": "t", "context_hint": "source=mic;peer=x"}
     async with web(engine) as at:
         first = (await process(at, data, **names)).json()
         decoded = len(engine.windows)
@@ -338,13 +366,49 @@ async def test_a_chunk_with_its_names_and_the_same_chunk_again() -> None:
     [segment] = first["segments"]
     assert (segment["text"], segment["role"], segment["channel"]) == ("alpha", "host", 0)
     assert first["meta"] | {"duration": 1.6} == first["meta"] | {
-        "duration": 1.6, "timestamp": "1700000000", "clientId": "c", "role": "host", "source": "mic",
+        "duration": 1.6, "timestamp": "1700000000", "clientId": "c", "role": "host", "source": "mic", "peer": "x",
         "producerId": "p", "trackId": "t", "channels": 1, "damaged_packets": 0,
     }  # fmt: skip
     assert (again["gate"], again["segments"]) == ("duplicate", first["segments"])
     assert other["gate"] == "pass"
     assert other["memory_state"] == {"chunks": 2, "last_seq": 2}
-    assert engine.windows[0].prompt == "h"
+    assert {window.prompt for window in engine.windows} == {None}
+
+
+async def test_two_clients_of_a_room_and_two_meetings_are_not_each_others_duplicates() -> None:
+    """Client B counts its chunks from the same number; tomorrow's meeting in the room does, too."""
+    async with web() as at:
+        monday = {client: await process(at, encode("wav", spoken("alpha")), clientId=client) for client in "AB"}
+        tuesday = await process(at, encode("wav", spoken("bravo")), clientId="A")
+        again = await process(at, encode("wav", spoken("bravo")), clientId="A")
+    assert [answer.json()["gate"] for answer in (*monday.values(), tuesday, again)] == ["pass"] * 3 + ["duplicate"]
+    assert [answer.json()["segments"][0]["text"] for answer in (tuesday, again)] == ["bravo", "bravo"]
+    assert tuesday.json()["memory_state"] == {"chunks": 3, "last_seq": 1}
+
+
+async def test_windows_go_together_where_the_engine_batches_and_alone_where_it_does_not() -> None:
+    """Those of one recording, too."""
+    for batch in (1, 3):
+        engine = ScriptedEngine(timed=True)
+        engine.full_batch = batch
+        engine.go.clear()
+        async with web(engine) as at:
+            try:
+                asked = asyncio.create_task(transcribe(at, encode("wav", spoken(*CHATTER)), {"language": "en"}))
+                await until(lambda at=at, batch=batch: at.worker.waiting == batch)  # type: ignore[misc]
+            finally:
+                engine.go.set()
+            assert (await asked).json() == {"text": " ".join(CHATTER)}
+        assert (engine.asked == len(engine.windows)) is (batch == 1)
+
+
+async def test_what_repeats_itself_is_asked_for_twice() -> None:
+    """And kept, if it is the same again."""
+    engine = ScriptedEngine(timed=True)
+    async with web(engine) as at:
+        answer = (await process(at, encode("wav", spoken(*["alpha"] * 12)))).json()
+    assert [window.temperature for window in engine.windows] == [0.0, 0.4]
+    assert [(segment["text"], segment["doubtful"]) for segment in answer["segments"]] == [("alpha", False)] * 12
 
 
 async def test_the_same_chunk_twice_at_once_is_decoded_once_unless_the_first_fails() -> None:

@@ -18,6 +18,7 @@ from transcriber.engine.features import (
     MIN_WINDOW_SAMPLES,
     Extractor,
     bucket,
+    longest_of,
     padding_of,
 )
 from transcriber.engine.models import DEMO_FOLDER
@@ -61,6 +62,12 @@ def test_a_model_may_ask_for_another_padding(tmp_path: Path) -> None:
         config.write_text(wrong)
         with pytest.raises(ModelError, match=r"preprocessor_config\.json"):
             padding_of(tmp_path)
+
+
+def test_a_model_may_know_short_windows_only(tmp_path: Path) -> None:
+    """The demo model knows single sentences; others know what Whisper was trained on."""
+    assert longest_of(DEMO_FOLDER) == 8.0
+    assert longest_of(tmp_path) == 30.0
 
 
 def test_the_shortest_and_the_longest_window_fit() -> None:
