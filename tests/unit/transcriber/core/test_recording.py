@@ -21,7 +21,7 @@ HELLO = Handshake("u", language="en")
 
 def loud(frames: npt.NDArray[np.float32]) -> list[float]:
     """Speech is what is loud."""
-    return [1.0 if float(np.abs(frame).max()) > 0.1 else 0.0 for frame in frames]
+    return [float(level > 0.1) for level in np.abs(frames).max(axis=1)]
 
 
 def sound(*parts: tuple[float, int]) -> Samples:
@@ -247,7 +247,7 @@ def test_a_model_that_knows_short_windows_only_gets_those() -> None:
     assert not any(decoded(window, None)[0].full for window in windows)
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 12), st.floats(0.1, 8)), max_size=8), st.integers(700, 40_000))
+@given(st.lists(st.tuples(st.floats(0.1, 40), st.floats(0.1, 5)), max_size=3), st.integers(700, 40_000))
 def test_all_speech_is_decoded_once_with_its_own_audio(said: list[tuple[float, float]], step: int) -> None:
     """However it comes, and however far apart: every loud sample is in one window."""
     levels = [(seconds, 8000 + number) for number, (seconds, _) in enumerate(said)]
