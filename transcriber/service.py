@@ -29,8 +29,6 @@ from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
 from transcriber.worker import Worker
 
-DRAIN_TIMEOUT_S = 4.0
-"""Seconds for the last finals after SIGTERM."""
 M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
@@ -124,7 +122,8 @@ class Service:
             log.info("transcriber.draining", clients=server.clients)
             self._phase = "draining"
             websockets.close(close_connections=False)
-            await asyncio.gather(server.drain(DRAIN_TIMEOUT_S), self._jobs.drain(DRAIN_TIMEOUT_S))
+            drain = decoder.limits.drain
+            await asyncio.gather(server.drain(drain), self._jobs.drain(drain))
         working.cancel()
 
     def health(self) -> ServiceHealth:
@@ -140,6 +139,9 @@ class Service:
             last_decode=None if worker.last_done is None else now - worker.last_done,
             waiting=worker.waiting,
             oldest_wait=worker.oldest_wait(now),
+            unanswered=worker.unanswered(now),
+            is_failing=decoder.is_failing,
+            limits=decoder.limits,
             down=None if self._down_since is None else now - self._down_since,
             restarts=round(total(self._metrics.restarts)),
             level=worker.level,

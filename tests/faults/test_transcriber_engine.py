@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -15,7 +14,6 @@ from tests.integration.transcriber.test_health import Running, running
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
 from tests.support.transcribing import Client, talking
-from transcriber.engine.process import EngineProcess
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 WORDS = ["alpha", "bravo", "charlie", "delta"]
@@ -25,7 +23,7 @@ WORDS = ["alpha", "bravo", "charlie", "delta"]
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tones are speech; an engine that hangs is given up after a second."""
     monkeypatch.setattr("transcriber.service.speech_model", ScriptedDetector)
-    monkeypatch.setattr("transcriber.service.EngineProcess", functools.partial(EngineProcess, decode_timeout=1.0))
+    monkeypatch.setattr("transcriber.core.limits.MIN_CALL_S", 1.0)
 
 
 def hello(uid: str, script: str | None = None) -> Handshake:

@@ -18,6 +18,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.fakes.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
 from tests.support.transcribing import Client, serving, talking
 from tests.support.waiting import eventually
+from transcriber.core.limits import TimeLimits
 from transcriber.core.session import StreamSession
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.metrics import Metrics
@@ -33,7 +34,8 @@ WORDS = list(TONES.values())
 class Costly:
     """A decoder that takes its time."""
 
-    name, languages, batch, parallel, is_up = "scripted", frozenset({"en"}), 1, 1, True
+    name, languages, batch, parallel = "scripted", frozenset({"en"}), 1, 1
+    is_up, is_failing, limits = True, False, TimeLimits()
 
     def __init__(self) -> None:
         self._engine = ScriptedEngine()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
+from contextlib import suppress
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -42,8 +43,8 @@ CLOSE_TIMEOUT_S = 2.0
 PAUSE_S = 1.5
 """Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
 Clients that say where utterances end are not second-guessed."""
-FLUSH_TIMEOUT_S = 45.0
-"""Seconds that the last finals may take after END_OF_AUDIO: an engine that hangs is replaced within that time."""
+FLUSH_CHECK_S = 1.0
+"""Seconds between looks whether the engine still gives results while the last finals are waited for."""
 
 log = structlog.get_logger(__name__)
 
@@ -220,16 +221,17 @@ class Connection:
                 await self._socket.send(message)
 
     async def _flush(self) -> None:
-        """Decodes what is left."""
+        """Decodes what is left: a minute of audio at most, so it ends as long as anybody gets results."""
         self._session.end(self._now())
         self._worker.poke(self._session)
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                while not self._session.is_settled:
-                    self._progress.clear()
+        while not self._session.is_settled:
+            if self._worker.is_stalled(self._now()):
+                log.warning("client.flush_timeout", uid=self._protocol.uid)
+                break
+            self._progress.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_CHECK_S):
                     await self._progress.wait()
-        except TimeoutError:
-            log.warning("client.flush_timeout", uid=self._protocol.uid)
         self._acknowledge(at_once=True)
 
     async def _keep_alive(self) -> None:
