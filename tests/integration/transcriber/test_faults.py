@@ -190,7 +190,7 @@ async def test_an_engine_that_raises_is_asked_again() -> None:
 
 
 async def test_an_engine_that_hangs_is_noticed() -> None:
-    """Health is red until what was due is done."""
+    """By there being no result, until there is one."""
     engine = ScriptedEngine()
     engine.go.clear()
     async with serving(engine) as running, talking(running.url, OURS) as client:
@@ -202,6 +202,30 @@ async def test_an_engine_that_hangs_is_noticed() -> None:
         engine.go.set()
         await client.acked(end)
         assert not running.worker.is_stalled(now + 1000)
+
+
+async def test_the_last_words_are_waited_for_as_long_as_results_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that have ended their audio get all of them, or the close when the engine gives none to anybody."""
+    monkeypatch.setattr("transcriber.websocket.connection.FLUSH_CHECK_S", 0.05)
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as one, talking(running.url, OURS) as other:
+        for client in (one, other):
+            await client.say(tone("alpha"))
+            await client.socket.send(client.protocol.end_of_audio())
+        await asyncio.sleep(0.3)
+        assert running.server.clients == 2
+        engine.go.set()
+        assert [await client.rest() for client in (one, other)] == [1000] * 2
+        assert [client.text for client in (one, other)] == [["alpha"]] * 2
+        engine.go.clear()
+        monkeypatch.setattr(running.worker, "is_stalled", lambda now: True)
+        async with talking(running.url, OURS) as late:
+            await late.say(tone("alpha"))
+            await late.socket.send(late.protocol.end_of_audio())
+            assert await late.rest() == 1000
+            assert late.text == []
+        engine.go.set()
 
 
 async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
