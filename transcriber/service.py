@@ -29,6 +29,8 @@ from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
 from transcriber.worker import Worker
 
+SEND_BUFFER_BYTES = 64 * 1024
+"""Bytes that the system takes for a client before it has read those before; left alone it takes up to 4 MiB."""
 M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
@@ -193,6 +195,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         # Only where the protocol is named asyncio sets TCP_NODELAY: else every second message waits 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
     except OSError as error:
         raise PortError(

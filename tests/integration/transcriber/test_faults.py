@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Refused, Wait, Warned
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Serving, serving, talking
+from transcriber.core.outbox import MAX_OUTBOX_BYTES
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -149,25 +150,57 @@ async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: py
         assert quiet.text == ["alpha"]
 
 
-async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It keeps sending, so it is alive, but its texts must not pile up for ever."""
-    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE_INTERVAL_S", 0.2)
+def unread(running: Serving) -> list[tuple[int, int]]:
+    """Bytes that wait for each client, in its outbox and in its socket's buffer in this process."""
+    return [
+        (connection._outbox.size, connection._socket.transport.get_write_buffer_size())
+        for connection in running.server._connections
+    ]
+
+
+async def test_a_client_that_does_not_read_costs_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps sending, so it is alive, and wants all its text again with each new one; then it is closed."""
     monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
-    monkeypatch.setattr("transcriber.websocket.connection.MAX_UNSENT_MESSAGES", 100)
-    long_name = Handshake("u" * 256, extensions=EXTENSIONS)
-    async with serving(buffer=4096) as running, talking(running.url, long_name, 4096) as client:
+    greedy = Handshake("u" * 256, language="en", extensions=frozenset({"utterance"}), send_last_n_segments=100)
+    most = (0, 0)
+    async with serving(buffer=4096) as running, talking(running.url, greedy, 4096) as client:
         client.socket.transport.pause_reading()
         with contextlib.suppress(ConnectionClosed):
             for _ in range(5_000):
-                if not running.server.clients:
-                    break
-                await client.say(tone("alpha", 0.01))
+                await client.say(tone("alpha", 0.3))
                 await client.end_utterance()
                 await asyncio.sleep(0.001)
+                most = max([most, *unread(running)])
+                if not running.server.clients:
+                    break
         client.socket.transport.abort()
         await left(running)
-        await still_works(running)
         assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
+        assert MAX_OUTBOX_BYTES / 2 < most[0] <= MAX_OUTBOX_BYTES
+        assert most[1] < 64 * 1024
+        await still_works(running)
+
+
+async def test_a_client_that_stops_reading_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though there is room for all that waits for it, and its sound says that it is alive."""
+    monkeypatch.setattr("transcriber.websocket.connection.WRITE_CHECK_S", 0.1)
+    monkeypatch.setattr("transcriber.websocket.connection.WRITE_STALL_S", 0.3)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
+    async with serving(buffer=4096) as running, talking(running.url, Handshake("u" * 256), 4096) as client:
+        client.socket.transport.pause_reading()
+        most = 0
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(5_000):
+                waits, _ = max(unread(running), default=(0, 0))
+                most = max(most, waits)
+                await client.say(*([silence(0.1)] if waits else [tone("alpha", 0.3), silence(0.7)]))
+                await asyncio.sleep(0.005)
+                if not running.server.clients:
+                    break
+        client.socket.transport.abort()
+        await left(running)
+        assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
+        assert most < MAX_OUTBOX_BYTES / 2
 
 
 async def test_an_engine_that_raises_is_asked_again() -> None:
