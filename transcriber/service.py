@@ -112,7 +112,9 @@ class Service:
         self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
     ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
-        admission = Admission(self._settings.api_key, self._settings.allow_origins, self._metrics)
+        admission = Admission(
+            self._settings.api_key, self._settings.allow_origins, self._settings.max_clients, self._metrics
+        )  # fmt: skip
         server = self._server = Server(
             decoder, worker, speech.batched, self._settings.max_clients, admission, self._metrics
         )  # fmt: skip

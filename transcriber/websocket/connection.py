@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -23,7 +24,9 @@ from common.whisperlive.protocol import (
 from transcriber.core.outbox import Outbox
 from transcriber.core.pace import Pace, overhead_samples
 from transcriber.core.session import StreamSession
+from transcriber.core.slots import Slot
 from transcriber.metrics import Metrics
+from transcriber.websocket.admission import network_of
 from transcriber.worker import Worker
 
 KEEPALIVE_INTERVAL_S = 5.0
@@ -75,6 +78,8 @@ class Connection:
         self._acked = protocol.clock_start
         self._told_language = bool(protocol.handshake and protocol.handshake.language)
         self._last_heard = self._now()
+        self._slot = Slot(network_of(socket.transport), self._now())
+        self._sounded_until = protocol.clock_start + SAMPLE_RATE
         self._pace = Pace(self._now())
         self._turn = 0
         self._reader: asyncio.Task[int] | None = None
@@ -104,6 +109,15 @@ class Connection:
         finally:
             self._reader = None  # its error knows its frames, and they us
             self._worker.remove(self._session)
+
+    @property
+    def slot(self) -> Slot:
+        """Whose it is, and for how long it has not been used."""
+        return self._slot
+
+    async def give_way(self) -> None:
+        """Closes: somebody else needs the slot."""
+        await self._give_up("idle", 1013)
 
     def drain(self) -> None:
         """Reads no more; what was heard is decoded and sent, then the socket closes."""
@@ -140,6 +154,9 @@ class Connection:
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
+            if self._protocol.received_until >= self._sounded_until:
+                self._sounded_until = self._protocol.received_until + SAMPLE_RATE
+                self._slot = replace(self._slot, sounded_at=self._now())
             for first in range(0, len(event.samples), PIECE_SAMPLES):
                 piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))

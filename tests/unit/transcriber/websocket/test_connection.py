@@ -26,6 +26,7 @@ class Reader:
         self._piece, self._every = piece, every
         self._empty = asyncio.Event()
         self.transport = SimpleNamespace(
+            get_extra_info=lambda name: ("192.0.2.1", 40_000),
             get_write_buffer_size=lambda: self.buffer,
             is_closing=lambda: self.gone_at is not None,
             abort=self._abort,
