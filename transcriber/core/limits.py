@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CALL_FACTOR = 8
+CALL_FACTOR = 12
 """Longest answer to a call, in warm-up calls with a full window of silence for each of its windows: as much text as a
 window can have takes five times as long by beam search; the rest is for machines that have other things to do."""
-MIN_CALL_S, MAX_CALL_S = 15.0, 300.0
+MIN_CALL_S, MAX_CALL_S = 20.0, 300.0
 """Bounds of the time without an answer after which an engine counts as hung."""
 REPLACEMENT_FACTOR = 2
 """Longest replacement of an engine that is no reason to worry, in starts of the one before."""

@@ -231,7 +231,7 @@ async def test_an_engine_that_can_decode_only_silence_is_replaced_after_ten_fail
 
 
 async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that takes 0.3 s per call has 2.4 s for a window, three times that for three."""
+    """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
     for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
         monkeypatch.setattr(f"transcriber.core.limits.{name}", 0.0)
     async with engine("tests.support.engines:deliberate") as decoder:

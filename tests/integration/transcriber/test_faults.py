@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Refused, Wait, Warned
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Serving, serving, talking
+from tests.support.waiting import eventually
 from transcriber.core.outbox import MAX_OUTBOX_BYTES
 
 pytestmark = pytest.mark.slow
@@ -231,7 +232,7 @@ async def test_an_engine_that_hangs_is_noticed() -> None:
         end = await client.end_utterance()
         await asyncio.sleep(0.1)
         now = asyncio.get_running_loop().time()
-        assert [running.worker.is_stalled(now), running.worker.is_stalled(now + 31)] == [False, True]
+        assert [running.worker.is_stalled(now), running.worker.is_stalled(now + 40)] == [False, True]
         engine.go.set()
         await client.acked(end)
         assert not running.worker.is_stalled(now + 1000)
@@ -276,6 +277,24 @@ async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
             await client.acked(await client.end_utterance())
         assert client.text == ["bravo"]
         assert [window.full for window in engine.windows] == [False, True, False, True]
+
+
+async def test_a_partial_that_goes_astray_is_not_decoded_again() -> None:
+    """The next one comes soon; with a full window each would keep the model from finals."""
+
+    class Astray(ScriptedEngine):
+        def _hear(self, window):  # type: ignore[no-untyped-def]
+            result = super()._hear(window)
+            return result if window.careful else type(result)("you " * 9)
+
+    engine = Astray()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha", 0.6))
+        await eventually(lambda: engine.windows)
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha"]
+        assert not any(window.full for window in engine.windows)
+        assert sum(not window.careful for window in engine.windows) == 1
 
 
 async def test_draining_sends_everybody_their_last_words() -> None:

@@ -23,23 +23,23 @@ SECONDS = st.floats(0, 1e6)
 def test_a_quick_model_has_the_least_of_each() -> None:
     """As before anything is known."""
     assert fitting(WarmUp(start=0.9, short=0.02, full=0.2)) == TimeLimits()
-    assert TimeLimits().answer == TimeLimits().call + TimeLimits().replacement == 30
+    assert TimeLimits().answer == TimeLimits().call + TimeLimits().replacement == 35
 
 
 def test_a_slow_model_has_what_it_needs() -> None:
-    """Eight times its longest call; twice and three times its start; three passes with their second tries."""
-    assert fitting(WarmUp(start=40, short=0.4, full=2.5)) == TimeLimits(call=20, replacement=80, start=120, drain=8)
+    """Twelve times its longest call; twice and three times its start; three passes with their second tries."""
+    assert fitting(WarmUp(start=40, short=0.4, full=2.5)) == TimeLimits(call=30, replacement=80, start=120, drain=8)
     assert fitting(WarmUp(start=9, short=0.3, full=1.5)).drain == pytest.approx(5.4)
 
 
 def test_a_call_with_several_windows_may_take_several_times_as_long() -> None:
     """The warm-up has one."""
-    assert fitting(WarmUp(full=0.75), batch=4).call == fitting(WarmUp(full=3)).call == 24
+    assert fitting(WarmUp(full=0.75), batch=4).call == fitting(WarmUp(full=3)).call == 36
 
 
 def test_a_model_that_is_slowest_with_short_windows_counts_by_those() -> None:
     """One far away takes as long for either, give or take."""
-    assert fitting(WarmUp(short=3, full=2.5)).call == 24
+    assert fitting(WarmUp(short=3, full=2.5)).call == 36
 
 
 @given(SECONDS, SECONDS, SECONDS, st.integers(1, 64))
