@@ -1,8 +1,7 @@
 """Limits of time that fit the model: what a call, a replacement and a stop may take, from what the warm-up took.
 
-A hung engine and a slow one look the same until the slow one answers. So nothing here is a number of seconds alone: a
-model that needs 2.5 s per call gets twenty times as long as one that needs a tenth of that. Times are seconds on any
-clock.
+A hung engine and a slow one look the same until the slow one answers: a number of seconds that fits all models would
+either end slow ones that work, or wait for minutes for a quick one that does not. Times are seconds on any clock.
 """
 
 from __future__ import annotations

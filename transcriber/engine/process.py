@@ -153,7 +153,8 @@ class EngineProcess:
                 answer: EngineReady | EngineUnusable = await receive(reader)
         except TimeoutError:
             await _dump(process)
-            raise ModelError(f"the engine was not ready within {limit:g} s") from None
+            advice = "Fetch it beforehand and pass its folder, or use a smaller --model"
+            raise ModelError(f"The model {self.name} was not ready within {limit:g} s. {advice}.") from None
         except (IncompleteReadError, OSError):
             raise ModelError(f"The model {self.name} cannot be loaded: its process {await _end(process)}") from None
         if isinstance(answer, EngineUnusable):

@@ -343,6 +343,14 @@ async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monk
         assert tries(model) >= 3
 
 
+async def test_a_first_start_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how long a model takes to come over the network; an hour is enough."""
+    monkeypatch.setattr("transcriber.engine.process.FIRST_START_S", 0.3)
+    with pytest.raises(ModelError, match=r"not ready within 0\.3 s.*smaller --model"):
+        async with engine("tests.support.engines:slow"):
+            pass
+
+
 async def test_stopping_while_it_loads_does_not_wait() -> None:
     """`run` is cancelled; the helper checks that the process is gone within a second."""
     decoder = EngineProcess(Settings(engine="tests.support.engines:slow"))
