@@ -166,7 +166,7 @@ class EngineProcess:
         self._writer = writer
         self._up.set()
         seconds = {name: round(value, 2) for name, value in asdict(took).items()}
-        log.info("engine.ready", pid=process.pid, model=self.name, **seconds, hung_after=round(self.limits.call))
+        log.info("engine.ready", pid=process.pid, model=self.name, **seconds, hung_after=round(self.limits.call, 1))
         if self._has_started:
             self._on_restart()
         self._has_started = True

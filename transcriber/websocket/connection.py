@@ -222,6 +222,8 @@ class Connection:
             self._post(self._protocol.acked(decided))
 
     def _post(self, messages: list[str], *, replaceable: bool = False) -> None:
+        if not messages:
+            return
         if not self._outbox.post(messages, replaceable=replaceable):
             self._drop()
         self._unsent.set()
