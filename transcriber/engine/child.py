@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import structlog
 
-from common.logging import configure_logging
+from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
 from transcriber.engine.base import Engine, ModelError
 from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, read
@@ -55,6 +55,7 @@ class Child:
             threading.Thread(target=self._work, args=(settings,), name="load", daemon=True).start()
             while (request := read(frames)) is not None:
                 self._requests.put(request)
+        drain_log()
         os._exit(0)  # what is being decoded is of no use to anybody
 
     def _work(self, settings: Settings) -> None:

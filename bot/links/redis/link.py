@@ -234,15 +234,28 @@ class RedisLink:
         """Serves the link until cancelled; no failure of Redis ends it.
 
         Raises:
-            EarshotError: (in a group) DUPLICATE_BOT when another bot took over after Redis had lost our lock.
+            EarshotError: DUPLICATE_BOT when another bot took over.
+            RuntimeError: One of its tasks ended, or was cancelled by somebody else: a bug.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._drain(self._segments), name="redis-segments")
-            group.create_task(self._drain(self._status), name="redis-status")
-            group.create_task(self._send_live(), name="redis-live")
-            group.create_task(self._repeat(RENEW_INTERVAL_S, self._renew), name="redis-lock")
-            group.create_task(self._repeat(HEARTBEAT_INTERVAL_S, self._beat), name="redis-heartbeat")
-            group.create_task(self._listener.run(self._client, self._random), name="redis-commands")
+        work = {
+            "segments": self._drain(self._segments),
+            "status": self._drain(self._status),
+            "live": self._send_live(),
+            "lock": self._repeat(RENEW_INTERVAL_S, self._renew),
+            "heartbeat": self._repeat(HEARTBEAT_INTERVAL_S, self._beat),
+            "commands": self._listener.run(self._client, self._random),
+        }
+        tasks = [asyncio.create_task(coroutine, name=f"redis-{name}") for name, coroutine in work.items()]
+        try:  # no TaskGroup: it says nothing of a task that was cancelled from within
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended = done.pop()
+            if not ended.cancelled() and (failure := ended.exception()):
+                raise failure
+            raise RuntimeError(f"{ended.get_name()} came to an end, or was cancelled from within")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drain(self, stream: _Stream) -> None:
         tries = 0

@@ -6,14 +6,16 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
 from bot.core import events as ev
 from bot.platforms.base import Listener
+from bot.reporting import Reporting
 from bot.runner import Bot
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -21,6 +23,9 @@ from tests.integration.bot.test_runner import Stage, World, config, enter, one_u
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
+
+CLOSED = -99
+"""A standard error that is no open file, as `2>&-` makes it."""
 
 
 async def frozen_redis(here: World) -> int:
@@ -293,14 +298,150 @@ async def test_a_stop_while_the_transcriber_is_looked_for_is_on_the_status_strea
         assert await here.redis.keys("earshot:lock:*") == []
 
 
-async def test_a_platform_that_calls_sys_exit_does_not_end_the_process() -> None:
-    """It is a bug of the adapter: what was heard is stored, and the exit code is ours."""
+def task(name: str) -> asyncio.Task[object]:
+    """The running task of this name."""
+    return next(task for task in asyncio.all_tasks() if task.get_name() == name)
 
-    async def exits(stage: Stage, listener: Listener) -> SubCode:
+
+@pytest.mark.parametrize("name", ["redis-segments", "redis-lock", "redis-commands"])
+async def test_a_cancellation_inside_the_link_to_redis_ends_the_bot(name: str) -> None:
+    """Whichever of its tasks it hits: nobody would store, renew or hear commands any more, and nobody would say so."""
+
+    async def cancels(stage: Stage, listener: Listener) -> SubCode:
         enter(listener)
-        raise SystemExit(0)
+        await asyncio.sleep(0.05)
+        task(name).cancel()
+        await stage.leave.wait()
+        return SubCode.LEFT_BY_COMMAND
 
-    async with world() as here:
-        assert (await here.attend(exits)).code is SubCode.INTERNAL_ERROR
+    async with world() as here, asyncio.timeout(10):
+        assert (await here.attend(cancels)).code is SubCode.INTERNAL_ERROR
         assert (await here.statuses())[-1] == ("failed", "internal_error")
         assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+
+
+async def test_a_link_that_breaks_before_the_last_words_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had stored everything up to `session_end`: the terminal status is stored by the one that takes its place."""
+    flush = Reporting.flush
+
+    async def flush_and_break(reporting: Reporting, timeout: float) -> int:
+        monkeypatch.undo()
+        left = await flush(reporting, timeout)
+        task("redis-status").cancel()
+        await asyncio.sleep(0.05)
+        return left
+
+    async with world() as here:
+        monkeypatch.setattr(Reporting, "flush", flush_and_break)
+        assert (await here.attend(one_utterance)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+
+
+@pytest.mark.parametrize("moment", ["opening", "attending"])
+async def test_a_cancelled_bot_frees_its_lock(moment: str) -> None:
+    """Whoever runs it inside a program of theirs may cancel it: the lock, the heartbeat and every task are gone."""
+    async with world() as here:
+        stage = Stage(until_leave)
+        here.transcriber.full = moment == "opening"
+        running = asyncio.create_task(Bot(config(here.redis_url, here.transcriber.url), stage).attend())
+        async with asyncio.timeout(5):
+            while not await here.redis.exists("earshot:bot:bot-1"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        if moment == "attending":
+            await eventually(lambda: stage.attended)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert await here.redis.keys("earshot:lock:*") + await here.redis.keys("earshot:bot:*") == []
+
+
+async def test_a_leave_command_before_joining_is_the_end() -> None:
+    """While a transcriber is looked for: nothing is joined any more, and the status says that somebody asked for it."""
+    async with world() as here, asyncio.timeout(5):
+        stage = Stage(until_leave)
+        here.transcriber.full = True
+        running = asyncio.create_task(Bot(config(here.redis_url, here.transcriber.url), stage).attend())
+        while not await here.redis.publish("bot_commands:bot-1", '{"action": "leave"}'):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await running).code is SubCode.LEFT_BY_COMMAND
+        assert not stage.attended
+        assert await here.statuses() == [("completed", "left_by_command")]
+
+
+@asynccontextmanager
+async def acting_bot(here: World, act: str, stderr: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`earshot run` in a process of its own, with a meeting in which `act` happens; killed if it has not ended."""
+    settings = {
+        "platform": "acting",
+        "meetingUrl": f"acting:{act}",
+        "redisUrl": here.redis_url,
+        "whisperLiveUrl": here.transcriber.url,
+        "meeting_id": "m1",
+        "connectionId": "bot-1",
+    }
+    program = (sys.executable, "-m", "tests.support.fakes.acting_bot", "run", "--config", "-")
+    closed = ("sh", "-c", 'exec "$@" 2>&-', "sh") if stderr == CLOSED else ()
+    process = await asyncio.create_subprocess_exec(
+        *closed, *program, stdin=asyncio.subprocess.PIPE, stderr=None if closed else stderr
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(settings).encode())
+    process.stdin.close()
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "act",
+    ["exit", "exit in a task", "exit in a callback", "interrupt in a callback", "exit in our timers"],
+)
+async def test_whoever_calls_sys_exit_does_not_skip_the_end(act: str) -> None:
+    """SystemExit stops an event loop, with exit code 0: what was heard is stored all the same, and the code is ours."""
+    async with world() as here, acting_bot(here, act, asyncio.subprocess.PIPE) as process:
+        _, log = await process.communicate()
+        assert process.returncode == 1
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+        assert await here.redis.keys("earshot:lock:*") == []
+        last = json.loads(log.splitlines()[-1])
+        assert (last["event"], last["exit_code"]) == ("bot.ended", 1)
+
+
+@contextmanager
+def standard_error(kind: str) -> Iterator[int]:
+    """A descriptor to log to, of a kind that takes nothing."""
+    if kind == "closed":
+        yield CLOSED
+    elif kind == "disk full":
+        with open("/dev/full", "wb") as full:
+            yield full.fileno()
+    else:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        with suppress(BlockingIOError):
+            while os.write(write, bytes(4096)):
+                pass
+        os.set_blocking(write, kind == "stuck")
+        if kind == "reader gone":
+            os.close(read)
+        yield write
+        os.close(write)
+        if kind != "reader gone":
+            os.close(read)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("kind", ["closed", "disk full", "reader gone", "full and non-blocking", "stuck"])
+async def test_a_log_that_cannot_be_written_changes_no_end(kind: str) -> None:
+    """The meeting is attended, stored and ended as if somebody read the log; the exit code is that of the end."""
+    with standard_error(kind) as descriptor:
+        async with world() as here, asyncio.timeout(15), acting_bot(here, "end", descriptor) as process:
+            assert await process.wait() == 0
+            assert (await here.statuses())[-1] == ("completed", "meeting_ended")
+            assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+            assert await here.redis.keys("earshot:lock:*") == []
