@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 
 from bot.core import events as ev
+from bot.links.redis.link import RedisLink
 from bot.platforms.base import Listener
 from bot.reporting import Reporting
 from bot.runner import Bot
@@ -83,6 +84,26 @@ async def test_losing_the_lock_ends_as_a_duplicate_bot() -> None:
         assert stage.left.is_set()
         assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
         assert "session_end" not in [payload["type"] for payload in await here.stream()]
+
+
+async def test_a_bot_that_was_taken_over_between_two_looks_at_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its successor has the numbers that it would give: what it heard is refused, not lost in silence; exit code 4."""
+    monkeypatch.setattr("bot.links.redis.link.RENEW_INTERVAL_S", 60.0)
+    async with world() as here:
+        successor = RedisLink(here.redis_url, "bot-1", "m1")
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await asyncio.sleep(0.2)  # `session_start` is stored
+            await here.redis.delete("earshot:lock:bot-1")
+            await successor.open()
+            await speak(listener)
+            return SubCode.MEETING_ENDED
+
+        assert (await here.attend(act)).code is SubCode.DUPLICATE_BOT
+        assert [payload["type"] for payload in await here.stream()] == ["session_start"]
+        assert "completed" not in [status for status, _ in await here.statuses()]
+        await successor.close()
 
 
 async def test_a_timeout_of_a_platforms_library_is_no_order_to_leave() -> None:
