@@ -294,6 +294,25 @@ def test_help_that_came_lets_the_bot_in() -> None:
     assert statuses(meeting.effects()) == [State.ACTIVE]
 
 
+@pytest.mark.parametrize("before", [(), (IN, (1.0, ANA))])
+def test_lobby_and_help_in_turns_end_all_the_same(before: tuple[tuple[float, ev.Event], ...]) -> None:
+    """A page that flickers between both begins neither wait anew for ever: together they last as long as both may."""
+    meeting = core(*before)
+    for now in range(10, 610, 10):
+        meeting.receive(ev.LobbyEntered() if now % 20 else ev.HelpNeeded("a captcha"), now)
+    assert meeting.next_timer() == 610
+    meeting.tick(610)
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 611)
+    assert meeting.effects()[-1] == ev.Finish(SubCode.NEEDS_HELP_TIMEOUT)
+
+
+def test_admission_ends_the_wait_for_good() -> None:
+    """Later put back into the lobby the bot waits as long as the first time."""
+    meeting = core((0, ev.HelpNeeded("a captcha")), (290, ev.LobbyEntered()), (500, ev.Admitted()))
+    meeting.receive(ev.LobbyEntered(), 700)
+    assert meeting.next_timer() == 1000
+
+
 @pytest.mark.parametrize(
     ("event", "state", "timeout"),
     [(ev.LobbyEntered(), State.AWAITING_ADMISSION, 300), (ev.HelpNeeded("login"), State.NEEDS_HELP, 300)],
