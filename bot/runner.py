@@ -266,6 +266,8 @@ class Bot:
                 self._transcription.close_track(track_id, self._now())
             case ev.Reconfigure(language, task):
                 self._transcription.reconfigure(language, task)
+            case ev.RefuseCommand(action, why):
+                log.warning("bot.command_refused", action=action, why=why)
             case ev.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
             case ev.LogOddity(what):

@@ -14,6 +14,7 @@ from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
 from bot.core.roster import Roster
+from common.contracts.languages import is_language
 from common.contracts.status import MEANINGS, State, SubCode
 
 
@@ -186,11 +187,14 @@ class MeetingCore:
 
     def _reconfigure(self, arguments: dict[str, object]) -> None:
         language, task = arguments.get("language"), arguments.get("task")
-        self._effects.append(
-            ev.Reconfigure(
-                language if isinstance(language, str) else None, task if task in ("transcribe", "translate") else None
-            )
-        )
+        if language not in (None, "auto") and not (isinstance(language, str) and is_language(language)):
+            why = "`language` must be a code such as en, de or pt, or auto"
+        elif task not in (None, "transcribe", "translate"):
+            why = "`task` must be transcribe or translate"
+        else:
+            self._effects.append(ev.Reconfigure(language, task))
+            return
+        self._effects.append(ev.RefuseCommand("reconfigure", why))
 
     def _depart(self, code: SubCode) -> None:
         if self._departing is None:  # the first reason counts

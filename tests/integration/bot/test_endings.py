@@ -319,6 +319,23 @@ async def test_a_stop_while_the_transcriber_is_looked_for_is_on_the_status_strea
         assert await here.redis.keys("earshot:lock:*") == []
 
 
+async def test_a_reconfiguration_with_half_a_character_breaks_nothing() -> None:
+    """It is refused: the next utterance is spoken to the transcriber in the language that was set."""
+
+    async def act(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        await speak(listener)
+        await here.redis.publish("bot_commands:bot-1", '{"action": "reconfigure", "language": "d\\ud83d"}')
+        await asyncio.sleep(0.2)
+        await speak(listener)
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        assert (await here.attend(act, language="en")).code is SubCode.MEETING_ENDED
+        assert [payload["type"] for payload in await here.stream()].count("transcription") == 2
+        assert {opened.handshake.language for opened in here.transcriber.handshakes} == {"en"}
+
+
 def task(name: str) -> asyncio.Task[object]:
     """The running task of this name."""
     return next(task for task in asyncio.all_tasks() if task.get_name() == name)

@@ -194,14 +194,36 @@ def test_links_and_commands() -> None:
     """Link changes become health; reconfigure keeps what it does not name; unknown actions do nothing."""
     meeting = core(IN, (1, ANA))
     meeting.receive(ev.LinkChanged("redis", False, "gone"), 2)
-    meeting.receive(ev.CommandReceived("reconfigure", {"language": "de", "task": "sing"}), 2)
-    meeting.receive(ev.CommandReceived("reconfigure", {"language": 7, "task": "translate"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": "de"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"task": "translate"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": "auto", "task": None}), 2)
     meeting.receive(ev.CommandReceived("dance"), 2)
     assert meeting.effects() == [
         ev.ReportHealth("redis", False, "gone"),
         ev.Reconfigure("de", None),
         ev.Reconfigure(None, "translate"),
+        ev.Reconfigure("auto", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"language": "d\ud83d"}, "`language`"),
+        ({"language": "English"}, "`language`"),
+        ({"language": 7}, "`language`"),
+        ({"language": ["de"]}, "`language`"),
+        ({"language": "de", "task": "sing"}, "`task`"),
+        ({"task": ["translate"]}, "`task`"),
+    ],
+)
+def test_a_reconfiguration_that_no_transcriber_takes_is_refused(arguments: dict[str, object], named: str) -> None:
+    """Handed on, every later lane would be turned away by the transcriber; nothing changes, and the reason is said."""
+    meeting = core(IN, (1, ANA))
+    meeting.receive(ev.CommandReceived("reconfigure", arguments), 2)
+    (refusal,) = meeting.effects()
+    assert isinstance(refusal, ev.RefuseCommand)
+    assert refusal.why.startswith(named)
 
 
 def test_renames_reach_the_roster() -> None:
