@@ -7,12 +7,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import structlog
 
 from bot.core import events as ev
+from bot.core.segments import SegmentTracker
 from bot.links.redis.link import RedisLink
 from bot.platforms.base import Listener
 from bot.reporting import Reporting
@@ -42,8 +45,13 @@ def thawed_at_the_end(pids: list[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_crash_of_a_lane_still_flushes_and_says_why() -> None:
-    """A server segment that ends at 1e305 s breaks our arithmetic: finals, session_end, `failed`, exit code 1."""
+def broken(*_: object) -> None:
+    """A bug of ours."""
+    raise ZeroDivisionError
+
+
+async def test_a_crash_of_a_lane_still_flushes_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug where text comes back: finals, session_end, `failed`, exit code 1."""
     async with world() as here:
 
         async def speak_twice(stage: Stage, listener: Listener) -> SubCode:
@@ -51,7 +59,7 @@ async def test_a_crash_of_a_lane_still_flushes_and_says_why() -> None:
             await speak(listener)
             while len(await here.stream()) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-            here.transcriber.end_of_next = "1e305"
+            monkeypatch.setattr(SegmentTracker, "update", broken)
             await speak(listener)
             await stage.leave.wait()
             return SubCode.LEFT_BY_COMMAND
@@ -273,12 +281,12 @@ async def test_a_lock_that_is_lost_at_the_end_is_the_end() -> None:
         assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
 
 
-async def test_a_crash_while_utterances_settle_is_no_clean_end() -> None:
+async def test_a_crash_while_utterances_settle_is_no_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The meeting was over already, and a final is lost: exit code 1, not 0."""
     async with world() as here:
 
         async def act(stage: Stage, listener: Listener) -> SubCode:
-            here.transcriber.end_of_next = "1e305"
+            monkeypatch.setattr(SegmentTracker, "update", broken)
             enter(listener)
             await speak(listener)
             return SubCode.MEETING_ENDED
@@ -330,6 +338,30 @@ async def test_a_reconfiguration_with_half_a_character_breaks_nothing() -> None:
         assert (await here.attend(act, language="en")).code is SubCode.MEETING_ENDED
         assert [payload["type"] for payload in await here.stream()].count("transcription") == 2
         assert {opened.handshake.language for opened in here.transcriber.handshakes} == {"en"}
+
+
+@pytest.mark.parametrize("end", ["1e305", '"1e305"', "NaN", "null"])
+async def test_a_segment_with_an_absurd_end_is_asked_for_again(end: str) -> None:
+    """The final is not lost, the meeting goes on, and the log says what the transcriber did."""
+
+    async def act(stage: Stage, listener: Listener) -> SubCode:
+        here.transcriber.end_of_next = end
+        enter(listener)
+        await speak(listener)
+        await eventually(lambda: malformed(lines))
+        here.transcriber.end_of_next = ""
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        with structlog.testing.capture_logs() as lines:
+            assert (await here.attend(act)).code is SubCode.MEETING_ENDED
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "transcription", "session_end"]
+        assert malformed(lines)[0]["server"] == here.transcriber.url
+
+
+def malformed(lines: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """The log's lines about messages of a transcriber that break the wire format."""
+    return [line for line in lines if line["event"] == "transcriber.malformed"]
 
 
 def task(name: str) -> asyncio.Task[object]:
