@@ -143,12 +143,10 @@ async def test_a_bot_whose_lock_was_taken_over_stops(monkeypatch: pytest.MonkeyP
         link = RedisLink(redis.url, "bot", 1)
         await link.open()
         await consumer.set("earshot:lock:bot", "somebody else")
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(EarshotError) as caught:
             await asyncio.wait_for(link.run(), 3)
         await link.close()
-        error = caught.value.exceptions[0]
-        assert isinstance(error, EarshotError)
-        assert error.code is SubCode.DUPLICATE_BOT
+        assert caught.value.code is SubCode.DUPLICATE_BOT
         assert await consumer.get("earshot:lock:bot") == "somebody else", "another's lock is not released"
 
 
