@@ -68,7 +68,7 @@ def run(config: ConfigOption = None) -> None:
 
     Example: earshot run --config configs/livekit.example.jsonc
     """
-    from common.logging import configure_logging
+    from common.logging import CONFIG_WARNING, configure_logging
 
     configure_logging()
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
@@ -76,7 +76,7 @@ def run(config: ConfigOption = None) -> None:
     import structlog
 
     for warning in warnings:
-        structlog.get_logger(__name__).warning("config_warning", warning=warning)
+        structlog.get_logger(__name__).warning(CONFIG_WARNING, warning=warning)
     from bot.process import run as run_bot
 
     raise typer.Exit(run_bot(settings))

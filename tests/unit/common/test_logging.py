@@ -12,7 +12,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from common.logging import BURST_LINES, MAX_VALUE_CHARACTERS, LibraryHandler, Sparing, configure_logging
+from common.logging import BURST_LINES, CONFIG_WARNING, MAX_VALUE_CHARACTERS, LibraryHandler, Sparing, configure_logging
 
 CANARY = "canary-secret-1234"
 SPOKEN = "spoken-canary-words"
@@ -134,12 +134,14 @@ def test_a_flood_of_warnings_becomes_one_a_second() -> None:
     assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * (BURST_LINES - 1) + [None]
 
 
-@pytest.mark.parametrize("method", ["debug", "info"])
-def test_what_was_asked_for_is_not_left_out(method: str) -> None:
-    """A line per pass, however many passes there are."""
+@pytest.mark.parametrize(
+    ("method", "event"), [("debug", "decoding.done"), ("info", "decoding.done"), ("warning", CONFIG_WARNING)]
+)
+def test_what_was_asked_for_is_not_left_out(method: str, event: str) -> None:
+    """A line per pass, however many passes there are; each warning of a configuration, however many keys it has."""
     sparing = Sparing(lambda: 0.0)
     for _ in range(1000):
-        assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+        assert sparing(None, method, {"event": event}) == {"event": event}
 
 
 def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> None:
