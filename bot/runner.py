@@ -88,8 +88,9 @@ class Bot:
             config.redis_url.get_secret_value(),
             config.connection_id,
             config.meeting_id,
-            about={"platform": config.platform, "container_name": config.container_name},
-            on_command=lambda action, arguments: self._receive(ev.CommandReceived(action, arguments)),
+            platform=config.platform,
+            container_name=config.container_name,
+            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
