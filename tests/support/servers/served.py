@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from transcriber.core.gate import ONSET_SAMPLES
-from transcriber.core.policy import LAG_SAMPLES, Utterance
+from transcriber.core.policy import LAG_SAMPLES, PendingUtterance
 from transcriber.core.session import StreamSession
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Word
@@ -44,7 +44,8 @@ class Served:
         self.shown: list[WireSegment] = []
         self.job: DecodeJob | None = None
         self.due = False
-        self.decoded: dict[int, tuple[Utterance, int]] = {}  # what each utterance's last careful pass heard, if any
+        # What each utterance's last careful pass heard, if any.
+        self.decoded: dict[int, tuple[PendingUtterance, int]] = {}
         self.lost: set[int] = set()
 
     def poke(self) -> None:
