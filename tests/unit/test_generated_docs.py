@@ -51,7 +51,7 @@ def test_examples_are_valid(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("/run/secrets/livekit-api-secret", str(tmp_path / "secret"))
     _, warnings = load_config(text, {}, in_container=False)
     assert warnings == []
-    jsonschema.validate(parse(text), json_schema())
+    jsonschema.Draft202012Validator(json_schema()).validate(parse(text))
 
 
 def test_the_deployment_guide_is_complete() -> None:
@@ -71,7 +71,8 @@ def as_list(envvar: str | Sequence[str] | None) -> Sequence[str]:
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:
     """Editors that know the schema see the commonest mistakes."""
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    schema = jsonschema.Draft202012Validator(json_schema())
+    schema.check_schema(json_schema())
     good = {"platform": "rehearsal", "meetingUrl": "rehearsal:x"}
     mistakes: tuple[dict[str, Any], ...] = (
         {"platform": "zoom"},
@@ -81,4 +82,4 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
     )
     for bad in mistakes:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(json.loads(json.dumps(good | bad)), json_schema())
+            schema.validate(json.loads(json.dumps(good | bad)))
