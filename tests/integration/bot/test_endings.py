@@ -304,3 +304,17 @@ async def test_a_platform_that_calls_sys_exit_does_not_end_the_process() -> None
         assert (await here.attend(exits)).code is SubCode.INTERNAL_ERROR
         assert (await here.statuses())[-1] == ("failed", "internal_error")
         assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+
+
+@pytest.mark.parametrize("failure", [ImportError("no module named acme"), SystemExit(0)])
+async def test_a_platform_that_cannot_be_prepared_is_a_failure_of_its_own(failure: BaseException) -> None:
+    """A library that is missing, or that exits when it is imported: nothing is joined, and the end is said."""
+
+    class Broken(Stage):
+        def prepare(self) -> None:
+            raise failure
+
+    async with world() as here:
+        assert (await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))).code is SubCode.INTERNAL_ERROR
+        assert not stage.attended
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
