@@ -212,9 +212,7 @@ class Bot:
 
     async def _attend_platform(self) -> SubCode:
         try:
-            await asyncio.to_thread(
-                self._platform.prepare
-            )  # an import takes 0.3 s, in which the loop would stand still
+            await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
             return await self._platform.attend(self._config.invitation(), self, self._orders)
         except SystemExit as error:  # asyncio would end the loop with it, and nothing would be stored
             raise RuntimeError("the platform adapter called sys.exit") from error
