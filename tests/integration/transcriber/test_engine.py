@@ -17,7 +17,12 @@ from tests.support.random_whisper import random_whisper
 from transcriber.core.languages import MIN_SPEECH_S
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE, FasterWhisper
+from transcriber.engine.faster_whisper import (
+    MAX_OUTPUT_TOKENS_PER_S,
+    OUTPUT_TOKEN_ALLOWANCE,
+    FasterWhisper,
+    heard_tokens,
+)
 from transcriber.engine.models import DEMO_FOLDER, resolve
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]

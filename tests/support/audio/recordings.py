@@ -102,7 +102,7 @@ async def web(
     hears = speech or (lambda: speech_probabilities)
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    server = Server(decoder, worker, hears, 64, Admission(None, (), metrics), metrics)
+    server = Server(decoder, worker, hears, 64, Admission(None, (), 64, metrics), metrics)
     jobs = Jobs(settings.max_requests, metrics)
     if working:
         jobs.start(decoder, worker, hears)
