@@ -284,7 +284,7 @@ def heard_tokens(tokens: Sequence[int], eot: int, timestamp_begin: int, seconds:
         if token >= timestamp_begin:
             begins = (token - timestamp_begin) / TIME_TOKENS_PER_S
         elif token < eot:
-            if text and begins >= seconds - END_CLEARANCE_S:
+            if begins and begins >= seconds - END_CLEARANCE_S and text:
                 break
             text.append(token)
     return text
