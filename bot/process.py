@@ -11,6 +11,7 @@ import structlog
 
 from bot.config import BotConfig
 from bot.core.events import Finish
+from bot.health_endpoint import health_port
 from bot.platforms import load
 from bot.runner import Bot
 from common.contracts.status import MEANINGS, SubCode
@@ -24,7 +25,11 @@ def run(config: BotConfig) -> int:
 
     A process that something in it will not let go of (a thread in a DNS lookup, a task that refuses to be cancelled)
     ends all the same, by the hard way, once everything is said.
+
+    Raises:
+        ConfigError: The environment is wrong; nothing has begun.
     """
+    health_port(os.environ)
     loop = asyncio.new_event_loop()
     code = _outlive(loop, loop.run_until_complete(_bot(config)))
     exit_code = MEANINGS[code].exit_code

@@ -88,8 +88,9 @@ class Bot:
             config.redis_url.get_secret_value(),
             config.connection_id,
             config.meeting_id,
-            about={"platform": config.platform, "container_name": config.container_name},
-            on_command=lambda action, arguments: self._receive(ev.CommandReceived(action, arguments)),
+            platform=config.platform,
+            container_name=config.container_name,
+            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
@@ -201,13 +202,16 @@ class Bot:
         self._start(serve_health(self._health_port, self._health), "health")
         self._core.begin(self._now())
         self._perform()
-        attending = self._platform.attend(self._config.invitation(), self, self._orders)
-        self._attending = self._loop.create_task(attending, name="platform")
+        self._attending = self._loop.create_task(self._attend_platform(), name="platform")
         self._attending.add_done_callback(self._platform_done)
 
     async def _open_redis(self) -> None:
         await self._redis.open()
         self._storing = self._start(self._redis.run(), "redis")
+
+    async def _attend_platform(self) -> SubCode:
+        await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
+        return await self._platform.attend(self._config.invitation(), self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""

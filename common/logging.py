@@ -36,6 +36,8 @@ MAX_ITEMS = 50
 MAX_DEPTH = 4
 BURST_LINES = 20
 """Warnings and errors of one kind that are logged at any speed; then one a second: a flood must not fill the disk."""
+CONFIG_WARNING = "config_warning"
+"""The event of a setting's warning: never left out, since there are as many as somebody wrote settings, once."""
 
 MAX_WAITING_LINES = 1_000
 """Lines that wait for a slow standard error. Policy when full: new ones are lost, and how many is said."""
@@ -94,7 +96,7 @@ class Sparing:
 
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Passes the event on. Raises DropEvent."""
-        if method in ("debug", "info"):
+        if method in ("debug", "info") or event["event"] == CONFIG_WARNING:
             return event
         now, kind = self._clock(), (event["event"], event.get("name", "") if event["event"] == LIBRARY else "")
         left, at, unsaid = self._budgets.get(kind, (float(BURST_LINES), now, 0))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.problems import reason
+
 PORT = 9090
 HTTP_PORT = 9091
 
@@ -62,8 +64,7 @@ def read_key(key: str | None, file: str | None) -> str | None:
         try:
             key = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise SettingsError(f"--api-key-file: cannot read {file} ({reason}).") from error
+            raise SettingsError(f"--api-key-file: cannot read {file} ({reason(error)}).") from error
     if (file or key) and not re.fullmatch(r"[!-~]+", key or ""):  # what fits into a header, on every client
         where = f"--api-key-file {file}" if file else "--api-key"
         raise SettingsError(f"{where}: the key must be one line of visible ASCII characters without spaces.")

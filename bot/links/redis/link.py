@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,6 +19,8 @@ from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis.commands import CommandListener
 from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from common.contracts import keys
+from common.contracts.command import Command
+from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -85,8 +87,8 @@ class RedisLink:
         url: redis://, rediss:// or unix://.
         connection_id: Names the lock, the heartbeat, the status stream and one command channel.
         meeting_id: Names the live channel and the other command channel.
-        about: What the heartbeat says beside the ids.
-        on_command: Called with action and arguments of every command.
+        platform, container_name: What the heartbeat says beside the ids.
+        on_command: Called with every command.
         on_change: Called with (up, detail) when Redis is lost and when it is back.
         random: Numbers in [0, 1), for the jitter between tries.
     """
@@ -97,14 +99,15 @@ class RedisLink:
         connection_id: str,
         meeting_id: int | str,
         *,
-        about: Mapping[str, Any] | None = None,
-        on_command: Callable[[str, dict[str, Any]], None] = lambda action, arguments: None,
+        platform: str = "",
+        container_name: str | None = None,
+        on_command: Callable[[Command], None] = lambda command: None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self._address = address(url)
         self._client = connect(url)
-        self._about = {"connection_id": connection_id, "meeting_id": meeting_id, **(about or {})}
+        self._heartbeat = Heartbeat(connection_id, meeting_id, platform, container_name, at=0.0)
         self._on_change = on_change
         self._random = random
         self._up = True
@@ -333,7 +336,8 @@ class RedisLink:
     async def _beat(self) -> None:
         """Says that we live, and keeps what expires after our end from expiring before it."""
         async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._heartbeat_key, json.dumps({**self._about, "at": time.time()}), ex=HEARTBEAT_TTL_S)
+            beat = replace(self._heartbeat, at=time.time())
+            pipeline.set(self._heartbeat_key, write(beat.as_json()), ex=HEARTBEAT_TTL_S)
             for stream in (self._segments, self._status):
                 pipeline.expire(stream.sequence_key, KEEP_S)
                 pipeline.expire(stream.fence_key, KEEP_S)

@@ -432,3 +432,16 @@ async def test_a_leave_command_before_joining_is_the_end() -> None:
         assert (await running).code is SubCode.LEFT_BY_COMMAND
         assert not stage.attended
         assert await here.statuses() == [("completed", "left_by_command")]
+
+
+async def test_a_platform_that_cannot_be_prepared_is_a_failure_of_its_own() -> None:
+    """A library that is missing: nothing is joined, and the end is said."""
+
+    class Broken(Stage):
+        def prepare(self) -> None:
+            raise ImportError("no module named acme")
+
+    async with world() as here:
+        assert (await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))).code is SubCode.INTERNAL_ERROR
+        assert not stage.attended
+        assert (await here.statuses())[-1] == ("failed", "internal_error")

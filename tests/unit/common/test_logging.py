@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from common.logging import (
     BURST_LINES,
+    CONFIG_WARNING,
     MAX_VALUE_CHARACTERS,
     MAX_WAITING_LINES,
     LibraryHandler,
@@ -145,17 +146,19 @@ def test_a_flood_of_warnings_becomes_one_a_second() -> None:
     assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * (BURST_LINES - 1) + [None]
 
 
-@pytest.mark.parametrize("method", ["debug", "info"])
-def test_what_was_asked_for_is_not_left_out(method: str) -> None:
-    """A line per pass, however many passes there are."""
+@pytest.mark.parametrize(
+    ("method", "event"), [("debug", "decoding.done"), ("info", "decoding.done"), ("warning", CONFIG_WARNING)]
+)
+def test_what_was_asked_for_is_not_left_out(method: str, event: str) -> None:
+    """A line per pass, however many passes there are; each warning of a configuration, however many keys it has."""
     sparing = Sparing(lambda: 0.0)
     for _ in range(1000):
-        assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+        assert sparing(None, method, {"event": event}) == {"event": event}
 
 
 def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> None:
     """Each has a budget of its own, although all their lines have one event."""
-    for _ in range(1000):
+    for _ in range(10 * BURST_LINES):
         logging.getLogger("noisy").warning("again")
     logging.getLogger("quiet").warning("once")
     assert BURST_LINES < len(events(output)) < BURST_LINES + 3
@@ -164,7 +167,7 @@ def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> No
 
 def test_lines_of_libraries_are_lines_like_ours(output: io.StringIO) -> None:
     """JSON, with the traceback in it, and not more of them than of ours."""
-    for _ in range(1000):
+    for _ in range(10 * BURST_LINES):
         try:
             raise OSError("Too many open files")
         except OSError:
