@@ -27,6 +27,7 @@ from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
 DRAIN_TIMEOUT_S = 4.0
@@ -113,9 +114,8 @@ class Service:
     ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
         admission = Admission(self._settings.api_key, self._settings.allow_origins, self._metrics)
-        server = self._server = Server(
-            decoder, worker, speech.batched, self._settings.max_clients, admission, self._metrics
-        )  # fmt: skip
+        sessions = WindowedSessions(decoder, worker, speech.batched)
+        server = self._server = Server(sessions, self._settings.max_clients, admission, self._metrics)
         self._jobs.start(decoder, worker, speech.batched)
         working = tasks.create_task(worker.run())
         async with server.listen(self._listener, self._tls) as websockets:

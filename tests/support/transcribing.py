@@ -32,6 +32,7 @@ from transcriber.metrics import Metrics
 from transcriber.service import listen
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
 
@@ -64,7 +65,8 @@ async def serving(
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
     access = Admission(key, origins, metrics)
-    server = Server(decoder, worker, speech or (lambda: speech_probabilities), max_clients, access, metrics)
+    sessions = WindowedSessions(decoder, worker, speech or (lambda: speech_probabilities))
+    server = Server(sessions, max_clients, access, metrics)
     working = asyncio.create_task(worker.run())
     try:
         async with server.listen(listener, tls):

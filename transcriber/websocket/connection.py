@@ -21,9 +21,8 @@ from common.whisperlive.protocol import (
     WireSegment,
 )
 from transcriber.core.pace import Pace, overhead_samples
-from transcriber.core.session import StreamSession
 from transcriber.metrics import Metrics
-from transcriber.worker import Worker
+from transcriber.sessions import Session
 
 KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
@@ -55,14 +54,12 @@ class Connection:
         self,
         socket: ServerConnection,
         protocol: ServerProtocol,
-        session: StreamSession,
-        worker: Worker,
+        session: Session,
         metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._protocol = protocol
         self._session = session
-        self._worker = worker
         self._metrics = metrics
         self._now = asyncio.get_running_loop().time
         self._outbox: deque[tuple[list[str], bool]] = deque()
@@ -78,9 +75,8 @@ class Connection:
 
     async def serve(self) -> None:
         """Until the client is gone, or has ended its audio and got everything."""
-        self._worker.add(self._session, self)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with self._session.serve(self), asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
                 watchers = [tasks.create_task(self._keep_alive())]
@@ -99,7 +95,6 @@ class Connection:
             traceback.clear_frames(gone.__traceback__)  # in one of them the group is a local: such a cycle keeps us
         finally:
             self._reader = None  # its error knows its frames, and they us
-            self._worker.remove(self._session)
 
     def drain(self) -> None:
         """Reads no more; what was heard is decoded and sent, then the socket closes."""
@@ -132,7 +127,6 @@ class Connection:
     async def _take(self, event: ServerEvent) -> None:
         if isinstance(event, UtteranceEnd):
             self._session.end_utterance(event.sample, self._now())
-            self._worker.poke(self._session)
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
@@ -140,7 +134,6 @@ class Connection:
                 piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))
                 if self._session.hear(event.first_sample + first, piece, self._now()):
-                    self._worker.poke(self._session)
                     self._acknowledge()
 
     async def _room_for(self, samples: int) -> None:
@@ -174,7 +167,6 @@ class Connection:
             now = self._now()
             if now - self._last_heard >= PAUSE_S and not self._session.is_full:
                 self._session.end(now)
-                self._worker.poke(self._session)
                 self._acknowledge()
 
     # --- writing ---------------------------------------------------------------------------------------------------
@@ -222,7 +214,6 @@ class Connection:
     async def _flush(self) -> None:
         """Decodes what is left."""
         self._session.end(self._now())
-        self._worker.poke(self._session)
         try:
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
                 while not self._session.is_settled:
