@@ -21,6 +21,7 @@ from common.whisperlive.protocol import (
     WireSegment,
 )
 from transcriber.core.pace import Pace, overhead_samples
+from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
 from transcriber.sessions import Session
 
@@ -74,9 +75,20 @@ class Connection:
         self._reader: asyncio.Task[int] | None = None
 
     async def serve(self) -> None:
-        """Until the client is gone, or has ended its audio and got everything."""
+        """Until the client is gone, or has ended its audio and got everything; or until the engine is lost to it."""
         try:
-            async with self._session.serve(self), asyncio.TaskGroup() as tasks:
+            async with self._session.serve(self):
+                await self._converse()
+        except* EngineLost as lost:
+            error: BaseException = lost
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            log.error("client.engine_lost", uid=self._protocol.uid, problem=str(error))
+            await self._socket.close(1011, "the engine is lost")
+
+    async def _converse(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
                 watchers = [tasks.create_task(self._keep_alive())]
