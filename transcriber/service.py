@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.api.server import Phase, ServiceHealth, application
 from transcriber.config import Settings, SettingsError
-from transcriber.engine.base import Decoder, ModelError
+from transcriber.engine.base import Decoder, ModelError, SupervisedDecoder
 from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
@@ -97,7 +97,7 @@ class Service:
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         speech = await asyncio.to_thread(speech_model)
-        engine = EngineProcess(self._settings, on_restart=self._metrics.restarts.inc)
+        engine = supervised(self._settings, self._metrics.restarts.inc)
         running = tasks.create_task(engine.run())
         starting, stopping = tasks.create_task(engine.started()), tasks.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -174,6 +174,18 @@ def short_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def supervised(settings: Settings, on_restart: Callable[[], None]) -> SupervisedDecoder:
+    """The decoder of the settings: a server elsewhere, or an engine in a process of its own.
+
+    `on_restart` is called for each engine that replaces another.
+    """
+    if settings.remote is None:
+        return EngineProcess(settings, on_restart=on_restart)
+    from transcriber.engine.openai import OpenAIDecoder
+
+    return OpenAIDecoder(settings, settings.remote, on_restart=on_restart)
 
 
 def speech_model() -> SileroModel:
