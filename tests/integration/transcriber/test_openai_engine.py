@@ -193,7 +193,7 @@ async def test_calls_run_side_by_side() -> None:
         go = asyncio.Event()
         server.script += [until(go)] * 3
         slow = [asyncio.create_task(decoder.decode([ALPHA])) for _ in range(3)]
-        await eventually(lambda: server.open == 3)
+        await eventually(lambda: len(server.calls) == 3)
         assert [h.text for h in await decoder.decode([ALPHA])] == ["alpha"]
         go.set()
         assert [h.text for [h] in await asyncio.gather(*slow)] == ["alpha"] * 3
@@ -240,7 +240,7 @@ async def test_a_call_that_hangs_while_others_are_answered_costs_itself_alone() 
     async with asking(timeout=1.0) as (server, decoder):
         server.script.append(hangs)
         failing = asyncio.create_task(decoder.decode([ALPHA]))
-        await eventually(lambda: server.open)
+        await eventually(lambda: server.calls)
         await decoder.decode([ALPHA])
         with pytest.raises(EngineFailed, match="no answer within 1 s"):
             await failing
@@ -281,7 +281,7 @@ async def test_an_answer_that_comes_after_all_shows_that_the_server_is_back(monk
         go = asyncio.Event()
         server.script += [hangs, until(go), *[says(503)] * 20]
         lost = asyncio.create_task(decoder.decode([ALPHA]))
-        await eventually(lambda: server.open == 1)
+        await eventually(lambda: len(server.calls) == 1)
         await asyncio.sleep(0.5)
         late = asyncio.create_task(decoder.decode([ALPHA]))
         with pytest.raises(EngineLost):
@@ -297,7 +297,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_no_failure() -> None:
     async with asking() as (server, decoder):
         server.script += [hangs] * MAX_FAILURES
         calls = [asyncio.create_task(decoder.decode([ALPHA])) for _ in range(MAX_FAILURES)]
-        await eventually(lambda: server.open == MAX_FAILURES)
+        await eventually(lambda: len(server.calls) == MAX_FAILURES)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

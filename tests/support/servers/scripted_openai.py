@@ -49,8 +49,6 @@ class ScriptedOpenAI:
         """What happens to every call."""
         self.over = asyncio.Event()
         """It is being stopped."""
-        self.open = 0
-        """Calls under way."""
 
     @property
     def windows(self) -> list[dict[str, Any]]:
@@ -59,13 +57,6 @@ class ScriptedOpenAI:
 
     async def answer(self, request: Request) -> Response:
         """One call."""
-        self.open += 1
-        try:
-            return await self._answer(request)
-        finally:
-            self.open -= 1
-
-    async def _answer(self, request: Request) -> Response:
         form = await request.form()
         file = form["file"]
         assert isinstance(file, UploadFile)
