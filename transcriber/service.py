@@ -30,8 +30,8 @@ from transcriber.websocket.server import Server
 from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
-DRAIN_TIMEOUT_S = 4.0
-"""Seconds for the last finals after SIGTERM."""
+SEND_BUFFER_BYTES = 64 * 1024
+"""Bytes that the system takes for a client before it has read those before; left alone it takes up to 4 MiB."""
 M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
@@ -113,7 +113,9 @@ class Service:
         self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
     ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
-        admission = Admission(self._settings.api_key, self._settings.allow_origins, self._metrics)
+        admission = Admission(
+            self._settings.api_key, self._settings.allow_origins, self._settings.max_clients, self._metrics
+        )  # fmt: skip
         sessions = WindowedSessions(decoder, worker, speech.batched)
         server = self._server = Server(sessions, self._settings.max_clients, admission, self._metrics)
         self._jobs.start(decoder, worker, speech.batched)
@@ -124,7 +126,8 @@ class Service:
             log.info("transcriber.draining", clients=server.clients)
             self._phase = "draining"
             websockets.close(close_connections=False)
-            await asyncio.gather(server.drain(DRAIN_TIMEOUT_S), self._jobs.drain(DRAIN_TIMEOUT_S))
+            drain = decoder.limits.drain
+            await asyncio.gather(server.drain(drain), self._jobs.drain(drain))
         working.cancel()
 
     def health(self) -> ServiceHealth:
@@ -140,6 +143,9 @@ class Service:
             last_decode=None if worker.last_done is None else now - worker.last_done,
             waiting=worker.waiting,
             oldest_wait=worker.oldest_wait(now),
+            unanswered=worker.unanswered(now),
+            is_failing=decoder.is_failing,
+            limits=decoder.limits,
             down=None if self._down_since is None else now - self._down_since,
             restarts=round(total(self._metrics.restarts)),
             level=worker.level,
@@ -203,6 +209,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         # Only where the protocol is named asyncio sets TCP_NODELAY: else every second message waits 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
     except OSError as error:
         raise PortError(

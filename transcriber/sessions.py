@@ -46,6 +46,9 @@ class Session(Protocol):
     def is_attentive(self) -> bool:
         """The next message may matter: somebody may have stopped speaking, or the client may say so."""
 
+    def is_stalled(self, now: float) -> bool:
+        """The engine gives no results any more: what is undecided need not be waited for."""
+
     def serve(self, listener: SessionListener) -> AbstractAsyncContextManager[None]:
         """Tells the results until the block ends, however it does; then whatever serves the stream is let go.
 

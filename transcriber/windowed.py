@@ -33,6 +33,10 @@ class WindowedSession(StreamSession):
         finally:
             self._worker.remove(self)
 
+    def is_stalled(self, now: float) -> bool:
+        """No stream gets results any more."""
+        return self._worker.is_stalled(now)
+
     def hear(self, first_sample: int, samples: Samples, now: float) -> bool:
         """Takes the next samples."""
         is_news = super().hear(first_sample, samples, now)

@@ -67,7 +67,7 @@ async def serving(
     metrics = Metrics()
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    access = Admission(key, origins, metrics)
+    access = Admission(key, origins, max_clients, metrics)
     sessions = sessions or WindowedSessions(decoder, worker, speech or (lambda: speech_probabilities))
     server = Server(sessions, max_clients, access, metrics)
     working = asyncio.create_task(worker.run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from transcriber.core.limits import TimeLimits
 from transcriber.core.windows import Hypothesis, Window
 
 
@@ -41,6 +42,14 @@ class Decoder(Model, Protocol):
     @property
     def is_up(self) -> bool:
         """False while a lost engine is being replaced; `decode` waits for the new one."""
+
+    @property
+    def is_failing(self) -> bool:
+        """It is being replaced because every call failed, and no new one is warm yet."""
+
+    @property
+    def limits(self) -> TimeLimits:
+        """What is too long for this model on this machine."""
 
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order.

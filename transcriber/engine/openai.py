@@ -19,6 +19,7 @@ from common.redact import Redactor
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.config import RemoteSettings, Settings
 from transcriber.core.languages import MIN_SPEECH_S
+from transcriber.core.limits import TimeLimits
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
 from transcriber.engine.openai_wire import (
@@ -44,8 +45,9 @@ PROBE_PAUSES_S = (0.5, 10.0)
 """Time before a lost server is asked again, doubled from the first to the last of these."""
 MAX_HOLD_S = 60.0
 """For as long a server may ask to be left alone."""
-MAX_FAILURES = 3
-"""Windows in a row that were not decoded, after which the server counts as ill until it decodes one."""
+MAX_FAILURES, ILLNESS_S = 3, 60.0
+"""Windows in a row that were not taken, after which the server counts as ill until it decodes one; or until nobody has
+asked for so many seconds: it needs another chance to show that it is well."""
 MAX_ANSWER_BYTES = 1 << 20
 MAX_GUESSES = 3
 """Allowed languages that a window is decoded in where the server heard one that is not."""
@@ -87,12 +89,18 @@ class OpenAIDecoder:
         self._now = asyncio.get_running_loop().time
         self._usable, self._lost = asyncio.Event(), asyncio.Event()
         self._answered_at = self._held_until = self._now()
-        self._failures = 0
+        self.limits = TimeLimits(call=CAREFUL_CALLS * remote.timeout, start=START_TIMEOUT_S)
+        self._failures, self._failed_at = 0, self._now()
 
     @property
     def is_up(self) -> bool:
-        """The server decodes."""
-        return self._usable.is_set() and self._failures < MAX_FAILURES
+        """The server answers."""
+        return self._usable.is_set()
+
+    @property
+    def is_failing(self) -> bool:
+        """It answers, and decodes nothing."""
+        return self._failures >= MAX_FAILURES and self._now() - self._failed_at < ILLNESS_S
 
     async def started(self) -> None:
         """Returns once the server can be used."""
@@ -134,9 +142,11 @@ class OpenAIDecoder:
             problem = f"{self._remote.url}: {error}"
             if window.task == "translate" and not isinstance(error, PassingError):
                 raise EngineFailed(problem) from None  # which many servers cannot
-            self._failures += 1
-            if isinstance(error, RejectedError) or (isinstance(error, PassingError) and self._answered_at > began):
-                raise EngineFailed(problem) from None  # others may be, or were, answered
+            if isinstance(error, RejectedError):
+                self._failures, self._failed_at = self._failures + 1, self._now()
+                raise EngineFailed(problem) from None
+            if isinstance(error, PassingError) and self._answered_at > began:
+                raise EngineFailed(problem) from None  # others were answered: it is this window
             self._lose(problem)
             raise EngineLost(problem) from None
         self._answered_at, self._failures = self._now(), 0
@@ -151,8 +161,9 @@ class OpenAIDecoder:
             UnusableError, RejectedError: one was, like this.
         """
         pause, due = RETRY_PAUSES_S[0], self._now()
+        last = deadline - min(self._remote.timeout, deadline - due) / 4  # who begins later is only cut off
         problem = PassingError("it has asked for a pause.")
-        while (due := max(due, self._held_until)) < deadline:
+        while (due := max(due, self._held_until)) <= last:
             await asyncio.sleep(due - self._now())
             try:
                 return await self._call(window, language, min(self._remote.timeout, deadline - self._now()))

@@ -15,9 +15,10 @@ from websockets.exceptions import ConnectionClosed
 
 from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
+from transcriber.core.slots import giving_way
 from transcriber.metrics import Metrics
 from transcriber.sessions import Session, Sessions
-from transcriber.websocket.admission import Admission
+from transcriber.websocket.admission import Admission, network_of
 from transcriber.websocket.connection import Connection
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -118,12 +119,22 @@ class Server:
         except ProtocolError as error:
             await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
             return None
-        is_full = self._draining or self.clients >= self._max_clients
+        is_full = self._draining or (self.clients >= self._max_clients and not await self._make_room(socket))
         if is_full or not self._sessions.admits:
             reason, problem = ("full", "full or draining") if is_full else ("load", "too late with the streams it has")
             await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, reason, problem)
             return None
         return protocol.handshake
+
+    async def _make_room(self, newcomer: ServerConnection) -> bool:
+        """Takes the slot of a client that does not use it, if its address has more than its share."""
+        slots = {connection: connection.slot for connection in self._connections}
+        idle = giving_way(slots, network_of(newcomer.transport), asyncio.get_running_loop().time())
+        if idle is None:
+            return False
+        del self._connections[idle]
+        await idle.give_way()
+        return self.clients < self._max_clients  # somebody may have been quicker
 
     def _backlog(self) -> float:
         """Seconds of audio received and not decided, of the stream with most of it."""
@@ -153,7 +164,7 @@ class Server:
                 await socket.send(message)
             await connection.serve()
         finally:
-            del self._connections[connection]
+            self._connections.pop(connection, None)  # it may have given way
             self._metrics.clients.set(self.clients)
             self._empty.set()
             log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)

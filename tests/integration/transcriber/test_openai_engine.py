@@ -122,7 +122,6 @@ async def test_a_key_that_is_wrong_or_missing_is_said_at_the_start(logged: list[
 
 async def test_what_is_no_such_server_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong path or model, a page of something else, a model that takes nothing, no credit, nobody there."""
-    monkeypatch.setattr(openai, "START_TIMEOUT_S", 0.5)
     async with scripted_openai() as server:
         server.always = says(404, "The model `large-v3` does not exist", "model_not_found")
         said = await refused(server.url)
@@ -132,6 +131,7 @@ async def test_what_is_no_such_server_is_said_at_the_start(monkeypatch: pytest.M
         assert "not JSON" in await refused(server.url)
         server.always, server.formats = None, set()
         assert "HTTP 400 (unsupported_value)" in await refused(server.url)
+        monkeypatch.setattr(openai, "START_TIMEOUT_S", 1.0)
         server.always = says(429, "You exceeded your current quota", "insufficient_quota")
         assert "HTTP 429 (insufficient_quota)" in await refused(server.url)
     assert "Is --engine-url right, and the server there?" in await refused(server.url)
@@ -222,17 +222,20 @@ async def test_a_call_that_is_not_taken_fails_at_once_and_quotes_nothing(step: S
     assert "launch" not in str(caught.value) + repr(logged)
 
 
-async def test_a_server_that_fails_every_window_is_ill_until_it_decodes_one() -> None:
-    """It answers, so nothing waits for it; but whoever watches our health is told."""
+async def test_a_server_that_fails_every_window_is_ill_until_it_decodes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers, so nothing waits for it; but whoever watches our health is told, as long as anybody asks."""
     async with asking() as (server, decoder):
         server.script += [sends(b"{}")] * MAX_FAILURES
         for failures in range(MAX_FAILURES):
-            assert decoder.is_up, failures
+            assert not decoder.is_failing, failures
             with pytest.raises(EngineFailed):
                 await decoder.decode([ALPHA])
-        assert not decoder.is_up
+        assert (decoder.is_up, decoder.is_failing) == (True, True)
+        with monkeypatch.context() as patch:
+            patch.setattr(openai, "ILLNESS_S", 0.0)
+            assert (decoder.is_up, decoder.is_failing) == (True, False)
         await decoder.decode([ALPHA])
-        assert decoder.is_up
+        assert (decoder.is_up, decoder.is_failing) == (True, False)
 
 
 async def test_a_call_that_hangs_while_others_are_answered_costs_itself_alone() -> None:
@@ -345,4 +348,4 @@ async def test_a_translation_has_a_route_of_its_own_which_may_be_missing() -> No
             server.script.append(says(404))
             with pytest.raises(EngineFailed, match="HTTP 404"):
                 await decoder.decode([translation])
-        assert decoder.is_up
+        assert (decoder.is_up, decoder.is_failing) == (True, False)

@@ -103,7 +103,8 @@ async def web(
     hears = speech or (lambda: speech_probabilities)
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    server = Server(WindowedSessions(decoder, worker, hears), 64, Admission(None, (), metrics), metrics)
+    sessions = WindowedSessions(decoder, worker, hears)
+    server = Server(sessions, 64, Admission(None, (), 64, metrics), metrics)
     jobs = Jobs(settings.max_requests, metrics)
     if working:
         jobs.start(decoder, worker, hears)

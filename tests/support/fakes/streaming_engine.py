@@ -120,6 +120,10 @@ class StreamingSession:
         """The vendor does not keep up."""
         return self._heard - self.decided > MAX_UNDECIDED_SAMPLES
 
+    def is_stalled(self, now: float) -> bool:
+        """A vendor that does not answer is waited for as long as its connection stands."""
+        return False
+
     @asynccontextmanager
     async def serve(self, listener: SessionListener) -> AsyncIterator[None]:
         """On a connection of its own. Raises EngineLost."""
