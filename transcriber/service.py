@@ -133,7 +133,9 @@ class Service:
     def health(self) -> ServiceHealth:
         """What its endpoint says."""
         now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
-        health = ServiceHealth(self._settings.model, self._settings.max_clients, phase=self._phase)
+        settings = self._settings
+        backend = "openai" if settings.remote else "faster_whisper"
+        health = ServiceHealth(settings.model, settings.max_clients, backend, phase=self._phase)
         if worker is None or decoder is None or self._server is None:
             return health
         self._down_since = None if decoder.is_up else self._down_since or now
