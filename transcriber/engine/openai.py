@@ -44,7 +44,7 @@ RETRY_PAUSES_S = (0.25, 4.0)
 PROBE_PAUSES_S = (0.5, 10.0)
 """Time before a lost server is asked again, doubled from the first to the last of these."""
 MAX_HOLD_S = 60.0
-"""For as long a server may ask to be left alone."""
+"""For so long a server may ask to be left alone; after that it is one that does not answer."""
 MAX_FAILURES, ILLNESS_S = 3, 60.0
 """Windows in a row that were not taken, after which the server counts as ill until it decodes one; or until nobody has
 asked for so many seconds: it needs another chance to show that it is well."""
@@ -82,9 +82,7 @@ class OpenAIDecoder:
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),  # each call has a limit as a whole
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=settings.parallel
-            ),  # the worker's calls
+            limits=httpx.Limits(max_connections=settings.parallel + 1),  # the worker's calls, and silence
         )
         self._now = asyncio.get_running_loop().time
         self._usable, self._lost = asyncio.Event(), asyncio.Event()
@@ -135,9 +133,9 @@ class OpenAIDecoder:
     async def _transcribe(self, window: Window, language: str | None) -> Hypothesis:
         await self._usable.wait()
         began = self._now()
-        deadline = began + self._remote.timeout * (CAREFUL_CALLS if window.careful else 1)
+        seconds = self._remote.timeout * (CAREFUL_CALLS if window.careful else 1)
         try:
-            answer = hypothesis(await self._persist(window, language, deadline), window, language)
+            answer = hypothesis(await self._persist(window, language, seconds), window, language)
         except (PassingError, UnusableError, RejectedError) as error:
             problem = f"{self._remote.url}: {error}"
             if window.task == "translate" and not isinstance(error, PassingError):
@@ -153,27 +151,34 @@ class OpenAIDecoder:
         self._regain()
         return answer
 
-    async def _persist(self, window: Window, language: str | None, deadline: float) -> bytes:
-        """The body of an answer, after as many tries as there is time for.
+    async def _persist(self, window: Window, language: str | None, seconds: float) -> bytes:
+        """The body of an answer, after as many tries as there is time for; pauses that the server wants do not count.
 
         Raises:
             PassingError: none of them was answered.
             UnusableError, RejectedError: one was, like this.
         """
-        pause, due = RETRY_PAUSES_S[0], self._now()
-        last = deadline - min(self._remote.timeout, deadline - due) / 4  # who begins later is only cut off
-        problem = PassingError("it has asked for a pause.")
-        while (due := max(due, self._held_until)) <= last:
-            await asyncio.sleep(due - self._now())
+        pause, problem = RETRY_PAUSES_S[0], None
+        until, least = self._now() + seconds, min(self._remote.timeout, seconds) / 4
+        latest = until + MAX_HOLD_S
+        while True:
+            if (hold := self._held_until - self._now()) > 0:
+                hold += random.uniform(0, RETRY_PAUSES_S[0])  # not all at once
+                until = min(until + hold, latest)
+                await asyncio.sleep(hold)
+            left = until - self._now()
+            if problem and left < least:  # it would only be cut off
+                raise problem
             try:
-                return await self._call(window, language, min(self._remote.timeout, deadline - self._now()))
+                return await self._call(window, language, min(self._remote.timeout, max(left, least)))
             except PassingError as error:
                 problem = error
             log.warning("engine.call_failed", url=self._remote.url, problem=str(problem))
             if problem.hold:
                 self._held_until = max(self._held_until, self._now() + min(problem.hold, MAX_HOLD_S))
-            due, pause = self._now() + pause * random.uniform(0.5, 1), min(2 * pause, RETRY_PAUSES_S[1])
-        raise problem
+            else:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(2 * pause, RETRY_PAUSES_S[1])
 
     async def _call(self, window: Window, language: str | None, limit: float) -> bytes:
         """One call within so many seconds; the body of its answer. Raises like `_persist`."""
@@ -204,10 +209,9 @@ class OpenAIDecoder:
 
     async def _start(self) -> None:
         """Finds out how much the server tells. Raises ModelError."""
-        deadline = self._now() + START_TIMEOUT_S
         for self._detail in Detail:
             try:
-                hypothesis(await self._persist(PROBE_WINDOW, None, deadline), PROBE_WINDOW, None)
+                hypothesis(await self._persist(PROBE_WINDOW, None, START_TIMEOUT_S), PROBE_WINDOW, None)
                 break
             except (PassingError, UnusableError, RejectedError) as error:
                 if not isinstance(error, RejectedError) or self._detail is Detail.TEXT:
@@ -220,7 +224,7 @@ class OpenAIDecoder:
         pause = PROBE_PAUSES_S[0]
         while not self._usable.is_set():
             try:
-                await self._persist(PROBE_WINDOW, None, self._now() + self._remote.timeout)
+                await self._persist(PROBE_WINDOW, None, self._remote.timeout)
                 self._regain()
             except (PassingError, UnusableError, RejectedError) as error:
                 log.error("engine.not_regained", url=self._remote.url, problem=str(error), next_try_in=pause)

@@ -179,6 +179,14 @@ async def test_a_server_that_asks_for_a_pause_gets_it_from_every_call() -> None:
         assert len(server.calls) == 5
 
 
+async def test_a_pause_that_the_server_wants_takes_no_time_from_a_call() -> None:
+    """Nobody is late who does as told: it may be longer than a call may take."""
+    async with asking(timeout=1.0) as (server, decoder):
+        server.script += [says(429, retry_after="1.5")] * 2
+        assert [h.text for h in await decoder.decode([ALPHA])] == ["alpha"]
+        assert (len(server.calls), decoder.is_up) == (3, True)
+
+
 async def test_a_call_that_hangs_is_cut_off_and_tried_again() -> None:
     """The server lost it; it is well otherwise."""
     async with asking(timeout=1.0) as (server, decoder):
