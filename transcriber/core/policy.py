@@ -20,8 +20,9 @@ FIRST_PARTIAL_SAMPLES = 6400
 """Speech that an utterance needs for its first partial: 0.4 s."""
 PAUSE_SAMPLES = 3200
 """Silence after speech that may be the end: 0.2 s."""
-MAX_UTTERANCE_SAMPLES = 15 * SAMPLE_RATE
-"""No utterance is longer; what goes on is cut at a quiet point."""
+MAX_UTTERANCE_SAMPLES = 13 * SAMPLE_RATE
+"""No utterance is longer; what goes on is cut at a quiet point. With a margin it fits half of Whisper's window, which
+costs a quarter."""
 CUT_SEARCH_SAMPLES = 7 * SAMPLE_RATE
 """The quiet point is looked for in this last part of an overlong utterance."""
 LEAD_SAMPLES, LAG_SAMPLES = FRAME_SAMPLES, 1600

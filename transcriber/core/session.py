@@ -144,7 +144,7 @@ class StreamSession:
             task=self._handshake.task,
             prompt=prompt or None,
             careful=careful,
-            words=self._handshake.word_timestamps or (effort.align and not careful),
+            words=self._handshake.word_timestamps or (effort.trim and not careful),
         )
         return DecodeJob(work, window, first, base)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
@@ -29,13 +30,13 @@ from transcriber.engine.base import ModelError
 from transcriber.engine.features import (
     BUCKET_FRAMES,
     HOP_SAMPLES,
-    MARGIN_FRAMES,
     MIN_WINDOW_SAMPLES,
     Extractor,
     Features,
-    padding_of,
+    bucket,
 )
 from transcriber.engine.models import resolve
+from transcriber.engine.window_sizes import FULL_WINDOWS, WindowSizes, find
 
 BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
@@ -51,10 +52,15 @@ MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
 ENCODER_POSITIONS_PER_S = 50
 """Encoder outputs per second of audio."""
+TIME_TOKENS_PER_S = 50
+END_CLEARANCE_S = 0.3
+"""No word begins so close to the end of what is decoded: silence follows the speech there."""
 MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
 MAX_BATCH_ENCODE_S = 0.2
 """What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -103,6 +109,7 @@ class FasterWhisper:
         compute_type: CTranslate2's; `default` means int8 on CPUs and float16 on GPUs.
         threads: Threads per pass (CPU).
         parallel: Passes at once.
+        sizes: How short the encoder's inputs may be; None: as was measured for this folder, else full windows.
 
     Raises:
         ModelError: The folder holds no usable model, or the device is not there.
@@ -110,7 +117,7 @@ class FasterWhisper:
 
     def __init__(
         self, folder: Path, name: str, *, device: str = "auto", compute_type: str = "default", threads: int = 1,
-        parallel: int = 1,
+        parallel: int = 1, sizes: WindowSizes | None = None,
     ) -> None:  # fmt: skip
         import ctranslate2
         from faster_whisper import WhisperModel
@@ -129,7 +136,7 @@ class FasterWhisper:
         self.name = name
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
-        self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
+        self._extract = Extractor(self._whisper.feature_extractor, sizes or find(folder) or FULL_WINDOWS)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
@@ -147,7 +154,7 @@ class FasterWhisper:
         groups: dict[tuple[int, int, int], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
-                features, frames = self._extract(window.samples, full=window.full)
+                features, frames = self._extract(window)
                 item = BatchItem(window, place, features, frames, self._prompt(window))
                 groups.setdefault(item.group, []).append(item)
         for group in groups.values():
@@ -158,10 +165,14 @@ class FasterWhisper:
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
         windows this machine encodes in good time."""
+        sizes = self._extract.sizes
+        least = bucket(min(sizes.partial, sizes.careful))
         for frames in BUCKET_FRAMES:
-            self.transcribe([Window(np.zeros((frames - MARGIN_FRAMES) * HOP_SAMPLES, np.int16), careful=True)])
+            if frames >= least:
+                silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
+                self.transcribe([Window(silence, careful=frames >= sizes.careful)])
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKET_FRAMES[0]), np.float32))
+            short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
@@ -182,7 +193,7 @@ class FasterWhisper:
         )
         for item, result in zip(group, decoded, strict=True):
             found = result.sequences_ids[0][: item.most]
-            item.tokens = [token for token in found if token < item.tokenizer.eot]
+            item.tokens = heard_tokens(found, item.tokenizer.eot, item.tokenizer.timestamp_begin, item.frames / 100)
         self._align(group, encoded)
         return [
             Hypothesis(
@@ -265,6 +276,20 @@ class FasterWhisper:
         return self._storage(np.array(encoded.to_device(self._host))[list(places)])
 
 
+def heard_tokens(tokens: Sequence[int], eot: int, timestamp_begin: int, seconds: float) -> list[int]:
+    """The text without what, by the model's own time tokens, follows it where the audio has ended: that is made up."""
+    text: list[int] = []
+    begins = 0.0
+    for token in tokens:
+        if token >= timestamp_begin:
+            begins = (token - timestamp_begin) / TIME_TOKENS_PER_S
+        elif token < eot:
+            if begins and begins >= seconds - END_CLEARANCE_S and text:
+                break
+            text.append(token)
+    return text
+
+
 def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]:
     """The words that tokens make, each from where its first token is heard to where the next word's is."""
     texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
@@ -280,9 +305,17 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]
 
 def load(settings: Settings) -> FasterWhisper:
     """Finds, loads and warms up the model. Blocks. Raises ModelError."""
+    folder = resolve(settings.model)
+    if find(folder) is None:
+        log.warning(
+            "model.not_calibrated",
+            model=settings.model,
+            consequence="every pass has a full 30 s window, which costs about four times as much as a measured one",
+            remedy=f"earshot-transcriber calibrate --model {settings.model}",
+        )
     engine = FasterWhisper(
-        resolve(settings.model), settings.model, device=settings.device, compute_type=settings.compute_type,
-        threads=settings.threads, parallel=settings.parallel,
+        folder, settings.model, device=settings.device, compute_type=settings.compute_type, threads=settings.threads,
+        parallel=settings.parallel,
     )  # fmt: skip
     engine.warm_up()
     return engine
