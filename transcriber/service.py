@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -22,11 +22,12 @@ from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.api.server import Phase, ServiceHealth, application
 from transcriber.config import Settings, SettingsError
-from transcriber.engine.base import Decoder, ModelError
+from transcriber.engine.base import Decoder, ModelError, SupervisedDecoder
 from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
 SEND_BUFFER_BYTES = 64 * 1024
@@ -96,7 +97,7 @@ class Service:
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         speech = await asyncio.to_thread(speech_model)
-        engine = EngineProcess(self._settings, on_restart=self._metrics.restarts.inc)
+        engine = supervised(self._settings, self._metrics.restarts.inc)
         running = tasks.create_task(engine.run())
         starting, stopping = tasks.create_task(engine.started()), tasks.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -115,9 +116,8 @@ class Service:
         admission = Admission(
             self._settings.api_key, self._settings.allow_origins, self._settings.max_clients, self._metrics
         )  # fmt: skip
-        server = self._server = Server(
-            decoder, worker, speech.batched, self._settings.max_clients, admission, self._metrics
-        )  # fmt: skip
+        sessions = WindowedSessions(decoder, worker, speech.batched)
+        server = self._server = Server(sessions, self._settings.max_clients, admission, self._metrics)
         self._jobs.start(decoder, worker, speech.batched)
         working = tasks.create_task(worker.run())
         async with server.listen(self._listener, self._tls) as websockets:
@@ -133,7 +133,9 @@ class Service:
     def health(self) -> ServiceHealth:
         """What its endpoint says."""
         now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
-        health = ServiceHealth(self._settings.model, self._settings.max_clients, phase=self._phase)
+        settings = self._settings
+        backend = "openai" if settings.remote else "faster_whisper"
+        health = ServiceHealth(settings.model, settings.max_clients, backend, phase=self._phase)
         if worker is None or decoder is None or self._server is None:
             return health
         self._down_since = None if decoder.is_up else self._down_since or now
@@ -180,6 +182,18 @@ def short_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def supervised(settings: Settings, on_restart: Callable[[], None]) -> SupervisedDecoder:
+    """The decoder of the settings: a server elsewhere, or an engine in a process of its own.
+
+    `on_restart` is called for each engine that replaces another.
+    """
+    if settings.remote is None:
+        return EngineProcess(settings, on_restart=on_restart)
+    from transcriber.engine.openai import OpenAIDecoder
+
+    return OpenAIDecoder(settings, settings.remote, on_restart=on_restart)
 
 
 def speech_model() -> SileroModel:

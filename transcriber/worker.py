@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 
@@ -20,21 +19,12 @@ from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
+from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
 
 log = structlog.get_logger(__name__)
-
-
-class ResultListener(Protocol):
-    """Whom the results of a session are for; called on the event loop."""
-
-    def show(self, segments: list[WireSegment]) -> None:
-        """Hears the segments of each pass, also when there are none."""
-
-    def lose(self, start: float, end: float) -> None:
-        """The speech between these seconds is given up: the engine failed on it twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +49,7 @@ class Worker:
         self._metrics = metrics
         self._scheduler: Scheduler[StreamSession] = Scheduler()
         self._load = LoadShedder()
-        self._listeners: dict[StreamSession, ResultListener] = {}
+        self._listeners: dict[StreamSession, SessionListener] = {}
         self._running: dict[StreamSession, float] = {}
         """Since when the passes under way were due."""
         self._unanswered = Unanswered()
@@ -68,7 +58,7 @@ class Worker:
         self.last_done: float | None = None
         """When the engine last gave a result, on the loop's clock."""
 
-    def add(self, session: StreamSession, listener: ResultListener) -> None:
+    def add(self, session: StreamSession, listener: SessionListener) -> None:
         """Serves a session until `remove`."""
         self._listeners[session] = listener
         session.adapt(self._load.effort)

@@ -24,6 +24,8 @@ class ServiceHealth:
 
     model: str
     max_clients: int
+    backend: str = "faster_whisper"
+    """What decodes."""
     clients: int = 0
     phase: Phase = "starting"
     last_decode: float | None = None
@@ -70,7 +72,7 @@ class ServiceHealth:
         """The answer, as JSON values."""
         return TranscriberHealth(
             status=self._status,
-            backend="faster_whisper",
+            backend=self.backend,
             model=self.model,
             clients=self.clients,
             max_clients=self.max_clients,

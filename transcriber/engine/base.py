@@ -60,6 +60,20 @@ class Decoder(Model, Protocol):
         """
 
 
+class SupervisedDecoder(Decoder, Protocol):
+    """A decoder with whoever keeps its engine up."""
+
+    async def started(self) -> None:
+        """Returns once there is an engine: name, languages and batch are its own from then on."""
+
+    async def run(self) -> None:
+        """Keeps an engine up until cancelled; then nothing of it is left.
+
+        Raises:
+            ModelError: the first one cannot be had.
+        """
+
+
 class EngineFailed(Exception):
     """The engine raised an error over a window: its type and message, without the text."""
 

@@ -23,11 +23,11 @@ from common.whisperlive.protocol import (
 )
 from transcriber.core.outbox import Outbox
 from transcriber.core.pace import Pace, overhead_samples
-from transcriber.core.session import StreamSession
 from transcriber.core.slots import Slot
+from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
+from transcriber.sessions import Session
 from transcriber.websocket.admission import network_of
-from transcriber.worker import Worker
 
 KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
@@ -61,14 +61,12 @@ class Connection:
         self,
         socket: ServerConnection,
         protocol: ServerProtocol,
-        session: StreamSession,
-        worker: Worker,
+        session: Session,
         metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._protocol = protocol
         self._session = session
-        self._worker = worker
         self._metrics = metrics
         self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
@@ -86,8 +84,18 @@ class Connection:
         self._pong: asyncio.Future[float] | None = None
 
     async def serve(self) -> None:
-        """Until the client is gone, or has ended its audio and got everything."""
-        self._worker.add(self._session, self)
+        """Until the client is gone, or has ended its audio and got everything; or until the engine is lost to it."""
+        try:
+            async with self._session.serve(self):
+                await self._converse()
+        except* EngineLost as lost:
+            error: BaseException = lost
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            log.error("client.engine_lost", uid=self._protocol.uid, problem=str(error))
+            await self._socket.close(1011, "the engine is lost")
+
+    async def _converse(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
@@ -108,7 +116,6 @@ class Connection:
             traceback.clear_frames(gone.__traceback__)  # in one of them the group is a local: such a cycle keeps us
         finally:
             self._reader = None  # its error knows its frames, and they us
-            self._worker.remove(self._session)
 
     @property
     def slot(self) -> Slot:
@@ -150,7 +157,6 @@ class Connection:
     async def _take(self, event: ServerEvent) -> None:
         if isinstance(event, UtteranceEnd):
             self._session.end_utterance(event.sample, self._now())
-            self._worker.poke(self._session)
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
@@ -161,7 +167,6 @@ class Connection:
                 piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))
                 if self._session.hear(event.first_sample + first, piece, self._now()):
-                    self._worker.poke(self._session)
                     self._acknowledge()
 
     async def _room_for(self, samples: int) -> None:
@@ -195,7 +200,6 @@ class Connection:
             now = self._now()
             if now - self._last_heard >= PAUSE_S and not self._session.is_full:
                 self._session.end(now)
-                self._worker.poke(self._session)
                 self._acknowledge()
 
     # --- writing ---------------------------------------------------------------------------------------------------
@@ -256,9 +260,8 @@ class Connection:
     async def _flush(self) -> None:
         """Decodes what is left: a minute of audio at most, so it ends as long as anybody gets results."""
         self._session.end(self._now())
-        self._worker.poke(self._session)
         while not self._session.is_settled:
-            if self._worker.is_stalled(self._now()):
+            if self._session.is_stalled(self._now()):
                 log.warning("client.flush_timeout", uid=self._protocol.uid)
                 break
             self._progress.clear()

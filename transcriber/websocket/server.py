@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import structlog
 from websockets.asyncio.server import Server as WebSocketServer
@@ -16,13 +15,11 @@ from websockets.exceptions import ConnectionClosed
 
 from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
-from transcriber.core.session import SpeechProbabilities, StreamSession
 from transcriber.core.slots import giving_way
-from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
+from transcriber.sessions import Session, Sessions
 from transcriber.websocket.admission import Admission, network_of
 from transcriber.websocket.connection import Connection
-from transcriber.worker import Worker
 
 HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds for the first message."""
@@ -38,25 +35,18 @@ class Server:
     """Admission and the set of connections.
 
     Args:
-        decoder: What it can be asked for.
-        worker: Decodes for every connection.
-        speech: Makes the speech detector of a new stream.
+        sessions: What can be asked for, and a session for each stream.
         max_clients: Beyond this, clients are told to wait.
         admission: Decides who gets as far as the first message.
         metrics: Counts clients.
     """
 
-    def __init__(
-        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities], max_clients: int,
-        admission: Admission, metrics: Metrics,
-    ) -> None:  # fmt: skip
-        self._decoder = decoder
-        self._worker = worker
-        self._speech = speech
+    def __init__(self, sessions: Sessions, max_clients: int, admission: Admission, metrics: Metrics) -> None:
+        self._sessions = sessions
         self._max_clients = max_clients
         self._admission = admission
         self._metrics = metrics
-        self._connections: dict[Connection, tuple[ServerProtocol, StreamSession]] = {}
+        self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
         metrics.backlog.set_function(self._backlog)
         self._draining = False
         self._empty = asyncio.Event()
@@ -130,7 +120,7 @@ class Server:
             await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
             return None
         is_full = self._draining or (self.clients >= self._max_clients and not await self._make_room(socket))
-        if is_full or not self._worker.admits:
+        if is_full or not self._sessions.admits:
             reason, problem = ("full", "full or draining") if is_full else ("load", "too late with the streams it has")
             await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, reason, problem)
             return None
@@ -152,9 +142,9 @@ class Server:
         return max(waiting, default=0) / SAMPLE_RATE
 
     def _check(self, handshake: Handshake | None) -> None:
-        known = self._decoder.languages
+        known = self._sessions.languages
         if handshake and handshake.language and len(known) > 1 and handshake.language not in known:
-            raise ProtocolError(f"language: the model {self._decoder.name} does not know {handshake.language!a}.")
+            raise ProtocolError(f"language: the model {self._sessions.name} does not know {handshake.language!a}.")
 
     async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
         self._admission.note(reason, socket.remote_address, problem)
@@ -162,15 +152,13 @@ class Server:
         await socket.close(code)
 
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
-        if len(known := self._decoder.languages) == 1:
-            handshake = replace(handshake, allowed_languages=known)  # nothing to find: the client hears of it at once
-        session = StreamSession(handshake, self._speech(), protocol.granted, protocol.clock_start)
-        connection = Connection(socket, protocol, session, self._worker, self._metrics)
+        session = self._sessions.session(handshake, protocol.granted, protocol.clock_start)
+        connection = Connection(socket, protocol, session, self._metrics)
         self._connections[connection] = (protocol, session)
         self._metrics.clients.set(self.clients)
         log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
-        if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
-            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._decoder.name)
+        if handshake.model != self._sessions.name:  # stock clients always name one; it is never loaded
+            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._sessions.name)
         try:
             for message in (*protocol.ready(), *map(protocol.warn, unavailable(handshake))):
                 await socket.send(message)

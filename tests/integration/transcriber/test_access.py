@@ -7,12 +7,11 @@ import contextlib
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.typing import EventDict
@@ -49,14 +48,6 @@ async def status_of(url: str, headers: Mapping[str, str], protocols: list[str] |
             return 101, str(socket.subprotocol)
     except InvalidStatus as error:
         return error.response.status_code, (error.response.body or b"").decode()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
-    """Everything that is logged, whatever its level."""
-    structlog.reset_defaults()
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 async def test_the_key_is_asked_before_the_upgrade_and_never_logged(logged: list[EventDict]) -> None:

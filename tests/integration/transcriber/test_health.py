@@ -19,7 +19,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
 from tests.support.transcribing import talking
-from transcriber.config import Settings
+from transcriber.config import RemoteSettings, Settings
 from transcriber.service import Service, listen
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -64,10 +64,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(factory: str = "scripted", model: str = "m", *, ready: bool = True) -> AsyncIterator[Running]:
-    """A transcriber until the block ends."""
+async def running(
+    factory: str = "scripted", model: str = "m", *, remote: RemoteSettings | None = None, ready: bool = True
+) -> AsyncIterator[Running]:
+    """A transcriber until the block ends; `remote` decodes in place of an engine of its own."""
     listener, http_listener = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")
-    settings = Settings(model=model, engine=f"tests.support.engines:{factory}", max_clients=7, log_level="critical")
+    settings = Settings(
+        model=model, engine=f"tests.support.engines:{factory}", remote=remote, parallel=4 if remote else 1,
+        max_clients=7, log_level="critical",
+    )  # fmt: skip
     stop = asyncio.Event()
     serving = asyncio.create_task(Service(settings, listener, http_listener).run(stop))
     base = f"http://127.0.0.1:{http_listener.getsockname()[1]}"

@@ -73,7 +73,7 @@ class ScriptedEngine:
         return [self._hear(window) for window in windows]
 
     def _hear(self, window: Window) -> Hypothesis:
-        heard = [_word(block) for block in np.split(window.samples, range(BLOCK, len(window.samples), BLOCK))]
+        heard = [word_in(block) for block in np.split(window.samples, range(BLOCK, len(window.samples), BLOCK))]
         words = [word for word, run in groupby(heard) if word and len(list(run)) >= 2]
         language, probability = (window.language, 1.0) if window.language else _language(words, window)
         return Hypothesis(" ".join(words), language, probability, tokens=len(words))
@@ -85,7 +85,8 @@ def _language(words: Sequence[str], window: Window) -> tuple[str, float]:
     return choose_language(shares, prior=window.prior, allowed=window.allowed, seconds=len(window.samples) / RATE)
 
 
-def _word(block: npt.NDArray[np.int16]) -> str | None:
+def word_in(block: npt.NDArray[np.int16]) -> str | None:
+    """The word of a tenth of a second, None for silence."""
     if len(block) < BLOCK or float(np.abs(block).max()) < 2000:
         return None
     spectrum = np.abs(np.fft.rfft(block))

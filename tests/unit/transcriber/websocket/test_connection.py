@@ -10,11 +10,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from common.metrics import total
-from common.whisperlive.protocol import Handshake, ServerProtocol
-from transcriber.core.session import StreamSession
+from common.whisperlive.protocol import ServerProtocol
 from transcriber.metrics import Metrics
+from transcriber.sessions import Session
 from transcriber.websocket.connection import WRITE_CHECK_S, WRITE_STALL_S, Connection
-from transcriber.worker import Worker
 
 
 class Reader:
@@ -58,10 +57,7 @@ class Reader:
 async def send(reader: Reader, size: int) -> Metrics:
     """One message of so many bytes."""
     metrics = Metrics()
-    session = StreamSession(Handshake("u"), lambda frames: [])
-    connection = Connection(
-        cast(ServerConnection, reader), ServerProtocol(), session, cast(Worker, None), metrics
-    )  # fmt: skip
+    connection = Connection(cast(ServerConnection, reader), ServerProtocol(), cast(Session, None), metrics)
     await connection._send("x" * size)
     return metrics
 
