@@ -10,7 +10,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from transcriber.config import HTTP_PORT, PORT, Settings, SettingsError, read_key, read_origins
+from transcriber.config import (
+    HTTP_PORT,
+    PORT,
+    REMOTE_CALLS,
+    Settings,
+    SettingsError,
+    read_engine,
+    read_key,
+    read_origins,
+)
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal · 1 internal error · 2 wrong options · 3 no usable model, or port taken"
 
@@ -60,6 +69,48 @@ PrivateKey = Annotated[
     str | None, typer.Option(envvar="TRANSCRIBER_TLS_KEY", help="PEM file, its private key.", show_default=False)
 ]
 
+Engine = Annotated[
+    str,
+    typer.Option(
+        envvar="TRANSCRIBER_ENGINE",
+        help="What decodes: faster-whisper, here; openai, a server with OpenAI's API; or module:function, your own.",
+    ),
+]
+EngineUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TRANSCRIBER_ENGINE_URL",
+        help="For openai: the server, such as http://gpu:9091/v1 or https://api.openai.com/v1.",
+        show_default=False,
+    ),
+]
+EngineModel = Annotated[
+    str, typer.Option(envvar="TRANSCRIBER_ENGINE_MODEL", help="For openai, in place of --model: one of the server's.")
+]
+EngineKeyFile = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TRANSCRIBER_ENGINE_KEY_FILE", help="For openai: a file that holds the server's key.", show_default=False
+    ),
+]
+EngineTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.1, max=120, envvar="TRANSCRIBER_ENGINE_TIMEOUT",
+        help="For openai: seconds that a call may take; with its retries a final may take three times as long.",
+    ),
+]  # fmt: skip
+DeviceIndex = Annotated[
+    int, typer.Option(min=0, envvar="TRANSCRIBER_DEVICE_INDEX", help="Which GPU, where there are several.")
+]
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=64, envvar="TRANSCRIBER_PARALLEL", help="Decodings at once; default: 1, with --engine openai 8.",
+        show_default=False,
+    ),
+]  # fmt: skip
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -77,17 +128,20 @@ def transcribe(
             "tiny, small.en, large-v3, fetched on first use.",
         ),
     ] = "demo",
+    engine: Engine = "faster-whisper",
+    engine_url: EngineUrl = None,
+    engine_model: EngineModel = "whisper-1",
+    engine_key_file: EngineKeyFile = None,
+    engine_timeout: EngineTimeout = 10.0,
     device: Annotated[
         Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
     ] = Device.AUTO,
-    device_index: Annotated[
-        int, typer.Option(min=0, envvar="TRANSCRIBER_DEVICE_INDEX", help="Which GPU, where there are several.")
-    ] = 0,
+    device_index: DeviceIndex = 0,
     compute_type: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
     ] = "default",
     threads: Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_THREADS", help="Per decoding, CPU.")] = 1,
-    parallel: Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_PARALLEL", help="Decodings at once.")] = 1,
+    parallel: Parallel = None,
     host: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_HOST", help="Address to listen on; 0.0.0.0 in a container.")
     ] = "127.0.0.1",
@@ -127,14 +181,18 @@ def transcribe(
 
     try:
         key, origins = read_key(api_key, api_key_file), read_origins(allow_origin or [])
+        made_by, remote = read_engine(engine, url=engine_url, key_file=engine_key_file, timeout=engine_timeout)
     except SettingsError as error:
         _fail(error, 2)
-    configure_logging(log_level, [key] if key else [], silent=["websockets"])  # port scanners are not our errors
+    secrets = [secret for secret in (key, remote and remote.key) if secret]
+    configure_logging(log_level, secrets, silent=["websockets"])  # port scanners are not our errors
     settings = Settings(
-        model=model, device=device, device_index=device_index, compute_type=compute_type, threads=threads,
-        parallel=parallel, host=host, port=port, http_port=http_port, max_clients=max_clients, api_key=key,
-        allow_origins=origins, tls_certificate=tls_cert, tls_key=tls_key, max_requests=max_requests,
-        max_upload_mb=max_upload_mb, longest_recording=longest_recording, log_level=log_level,
+        model=engine_model if remote else model, engine=made_by, remote=remote, device=device,
+        device_index=device_index, compute_type=compute_type, threads=threads,
+        parallel=parallel or (REMOTE_CALLS if remote else 1), host=host, port=port, http_port=http_port,
+        max_clients=max_clients, api_key=key, allow_origins=origins, tls_certificate=tls_cert, tls_key=tls_key,
+        max_requests=max_requests, max_upload_mb=max_upload_mb, longest_recording=longest_recording,
+        log_level=log_level,
     )  # fmt: skip
     try:
         asyncio.run(run(settings))

@@ -6,15 +6,37 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from common.problems import reason
+from common.redact import redact_url
 
 PORT = 9090
 HTTP_PORT = 9091
+ENGINES = {"faster-whisper": "transcriber.engine.faster_whisper:load"}
+"""Engines with a process of their own, and what makes them."""
+OPENAI = "openai"
+"""The engine that is a server elsewhere."""
+REMOTE_CALLS = 8
+"""Calls of it at once, unless told otherwise."""
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s?#@,*]+")
 
 
 class SettingsError(Exception):
     """A setting that cannot be used: names it and says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """A server with OpenAI's API that decodes."""
+
+    url: str
+    """What stands before `/audio/transcriptions`."""
+    key: str | None = field(default=None, repr=False)
+    """Sent to it; None: none."""
+    timeout: float = 10.0
+    """Seconds that one call may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +55,8 @@ class Settings:
     """Decodings at once."""
     engine: str = "transcriber.engine.faster_whisper:load"
     """`module:function` that makes a warm engine of these settings, in a process of its own."""
+    remote: RemoteSettings | None = None
+    """Decodes in place of an engine here; `model` is then a model of that server."""
     log_level: str = "info"
     host: str = "127.0.0.1"
     port: int = PORT
@@ -56,18 +80,50 @@ class Settings:
     """Seconds of audio in one file."""
 
 
-def read_key(key: str | None, file: str | None) -> str | None:
+def read_engine(
+    engine: str, *, url: str | None, key_file: str | None, timeout: float
+) -> tuple[str, RemoteSettings | None]:
+    """`--engine` and what belongs to it as `Settings` has them. Raises SettingsError."""
+    if engine != OPENAI:
+        if url or key_file:
+            raise SettingsError(f"--engine-url and --engine-key-file are for --engine {OPENAI} only, not {engine!a}.")
+        if not re.fullmatch(r"\w+(\.\w+)*:\w+", made_by := ENGINES.get(engine, engine)):
+            known = ", ".join((*ENGINES, OPENAI))
+            raise SettingsError(f"--engine {engine!a}: use {known}, or module:function for one of your own.")
+        return made_by, None
+    if not url:
+        raise SettingsError(f"--engine {OPENAI} needs --engine-url, for example http://gpu:9091/v1.")
+    key = read_key(None, key_file, option="--engine-key")
+    return engine, RemoteSettings(_server_url(url), key, timeout)
+
+
+def _server_url(given: str) -> str:
+    """What stands before `/audio/transcriptions`: without a path, `/v1`. Raises SettingsError."""
+    try:
+        url = urlsplit(given.strip())
+        is_usable = url.scheme in ("http", "https") and url.hostname and (url.port or 1)
+    except ValueError:
+        is_usable = False
+    if not is_usable or url.query or url.fragment or "@" in url.netloc or not given.isascii():
+        raise SettingsError(
+            f"--engine-url {redact_url(given)!a}: it must be http(s)://host[:port][/path], such as "
+            "http://gpu:9091/v1, without user, password and query; the key goes into --engine-key-file."
+        )
+    path = url.path.rstrip("/").removesuffix("/audio/transcriptions") or "/v1"
+    return f"{url.scheme}://{url.netloc}{path}"
+
+
+def read_key(key: str | None, file: str | None, option: str = "--api-key") -> str | None:
     """The API key, given or in a file; None: neither. Raises SettingsError."""
     if key and file:
-        raise SettingsError("--api-key and --api-key-file are both given: use one of them.")
+        raise SettingsError(f"{option} and {option}-file are both given: use one of them.")
     if file:
         try:
             key = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise SettingsError(f"--api-key-file: cannot read {file} ({reason}).") from error
+            raise SettingsError(f"{option}-file: cannot read {file} ({reason(error)}).") from error
     if (file or key) and not re.fullmatch(r"[!-~]+", key or ""):  # what fits into a header, on every client
-        where = f"--api-key-file {file}" if file else "--api-key"
+        where = f"{option}-file {file}" if file else option
         raise SettingsError(f"{where}: the key must be one line of visible ASCII characters without spaces.")
     return key or None
 

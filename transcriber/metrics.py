@@ -13,7 +13,7 @@ from common.metrics import Registry, Series, total
 DURATION_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 BATCH_BUCKETS_WINDOWS = (1, 2, 4, 8, 16, 32)
 REFUSAL_REASONS = ("full", "load", "key", "origin", "connections", "handshake", "timeout")
-CLOSE_REASONS = ("silent", "too slow", "flood")
+CLOSE_REASONS = ("silent", "too slow", "idle", "flood")
 REAL_TIME_WINDOW_S = 60.0
 """Seconds over which the real-time factor is taken."""
 
@@ -34,7 +34,8 @@ class Metrics:
         self.closed = new(
             Counter,
             "closed",
-            "Connections that we gave up: `silent`, `too slow`, `flood` (of pings or fragments)",
+            "Connections that we gave up: `silent` (no answer), `too slow` (to read), `idle` (somebody else needed the "
+            "place), `flood` (of pings or fragments)",
             "reason",
         )
         for counter, reasons in ((self.refused, REFUSAL_REASONS), (self.closed, CLOSE_REASONS)):

@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -22,15 +22,16 @@ from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.api.server import Phase, ServiceHealth, application
 from transcriber.config import Settings, SettingsError
-from transcriber.engine.base import Decoder, ModelError
+from transcriber.engine.base import Decoder, ModelError, SupervisedDecoder
 from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
-DRAIN_TIMEOUT_S = 4.0
-"""Seconds for the last finals after SIGTERM."""
+SEND_BUFFER_BYTES = 64 * 1024
+"""Bytes that the system takes for a client before it has read those before; left alone it takes up to 4 MiB."""
 M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
@@ -96,7 +97,7 @@ class Service:
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         speech = await asyncio.to_thread(speech_model)
-        engine = EngineProcess(self._settings, on_restart=self._metrics.restarts.inc)
+        engine = supervised(self._settings, self._metrics.restarts.inc)
         running = tasks.create_task(engine.run())
         starting, stopping = tasks.create_task(engine.started()), tasks.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -112,10 +113,11 @@ class Service:
         self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
     ) -> None:
         worker = self._worker = Worker(decoder, self._metrics)
-        admission = Admission(self._settings.api_key, self._settings.allow_origins, self._metrics)
-        server = self._server = Server(
-            decoder, worker, speech.batched, self._settings.max_clients, admission, self._metrics
+        admission = Admission(
+            self._settings.api_key, self._settings.allow_origins, self._settings.max_clients, self._metrics
         )  # fmt: skip
+        sessions = WindowedSessions(decoder, worker, speech.batched)
+        server = self._server = Server(sessions, self._settings.max_clients, admission, self._metrics)
         self._jobs.start(decoder, worker, speech.batched)
         working = tasks.create_task(worker.run())
         async with server.listen(self._listener, self._tls) as websockets:
@@ -124,13 +126,16 @@ class Service:
             log.info("transcriber.draining", clients=server.clients)
             self._phase = "draining"
             websockets.close(close_connections=False)
-            await asyncio.gather(server.drain(DRAIN_TIMEOUT_S), self._jobs.drain(DRAIN_TIMEOUT_S))
+            drain = decoder.limits.drain
+            await asyncio.gather(server.drain(drain), self._jobs.drain(drain))
         working.cancel()
 
     def health(self) -> ServiceHealth:
         """What its endpoint says."""
         now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
-        health = ServiceHealth(self._settings.model, self._settings.max_clients, phase=self._phase)
+        settings = self._settings
+        backend = "openai" if settings.remote else "faster_whisper"
+        health = ServiceHealth(settings.model, settings.max_clients, backend, phase=self._phase)
         if worker is None or decoder is None or self._server is None:
             return health
         self._down_since = None if decoder.is_up else self._down_since or now
@@ -140,6 +145,9 @@ class Service:
             last_decode=None if worker.last_done is None else now - worker.last_done,
             waiting=worker.waiting,
             oldest_wait=worker.oldest_wait(now),
+            unanswered=worker.unanswered(now),
+            is_failing=decoder.is_failing,
+            limits=decoder.limits,
             down=None if self._down_since is None else now - self._down_since,
             restarts=round(total(self._metrics.restarts)),
             level=worker.level,
@@ -176,6 +184,18 @@ def short_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
+def supervised(settings: Settings, on_restart: Callable[[], None]) -> SupervisedDecoder:
+    """The decoder of the settings: a server elsewhere, or an engine in a process of its own.
+
+    `on_restart` is called for each engine that replaces another.
+    """
+    if settings.remote is None:
+        return EngineProcess(settings, on_restart=on_restart)
+    from transcriber.engine.openai import OpenAIDecoder
+
+    return OpenAIDecoder(settings, settings.remote, on_restart=on_restart)
+
+
 def speech_model() -> SileroModel:
     """The detector of speech. Raises ModelError."""
     try:
@@ -191,6 +211,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         # Only where the protocol is named asyncio sets TCP_NODELAY: else every second message waits 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
     except OSError as error:
         raise PortError(

@@ -11,6 +11,7 @@ import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict, judge
+from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
 from transcriber.core.scheduler import Scheduler
@@ -19,9 +20,8 @@ from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
 from transcriber.metrics import Metrics
+from transcriber.sessions import SessionListener
 
-STALLED_PASS_S = 10.0
-"""Time after which a live pass that is due and not done means that something is wrong."""
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
 
@@ -58,16 +58,6 @@ class Decodable(Protocol):
         """The finals that were ready before their utterances ended."""
 
 
-class ResultListener(Protocol):
-    """Whom the results of a session are for; called on the event loop."""
-
-    def show(self, segments: list[WireSegment]) -> None:
-        """Hears the segments of each pass, also when there are none."""
-
-    def lose(self, start: float, end: float) -> None:
-        """The speech between these seconds is given up: the engine failed on it twice."""
-
-
 @dataclass(frozen=True, slots=True)
 class PassResult:
     """What came of one pass."""
@@ -90,15 +80,16 @@ class Worker:
         self._metrics = metrics
         self._scheduler: Scheduler[Decodable] = Scheduler()
         self._load = LoadShedder()
-        self._listeners: dict[Decodable, ResultListener] = {}
+        self._listeners: dict[Decodable, SessionListener] = {}
         self._running: dict[Decodable, float] = {}
         """Since when the passes under way were due."""
+        self._unanswered = Unanswered()
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
         self.last_done: float | None = None
         """When the engine last gave a result, on the loop's clock."""
 
-    def add(self, session: Decodable, listener: ResultListener) -> None:
+    def add(self, session: Decodable, listener: SessionListener) -> None:
         """Serves a session until `remove`."""
         self._listeners[session] = listener
         session.adapt(self._load.effort)
@@ -138,9 +129,13 @@ class Worker:
         """Seconds since the oldest live pass that is not done was due."""
         return max([self._scheduler.oldest(now), *(now - due for due in self._running.values())])
 
+    def unanswered(self, now: float) -> float:
+        """For how many seconds the engine was asked and gave no result."""
+        return self._unanswered.seconds(now)
+
     def is_stalled(self, now: float) -> bool:
-        """Results do not come."""
-        return self.oldest_wait(now) > STALLED_PASS_S
+        """Results do not come: not because there is much to do, but none at all."""
+        return self.unanswered(now) > self._decoder.limits.answer
 
     @property
     def waiting(self) -> int:
@@ -203,16 +198,17 @@ class Worker:
     # --- decoding --------------------------------------------------------------------------------------------------
 
     async def _decode(self, jobs: Sequence[DecodeJob]) -> list[PassResult]:
-        """Nothing where nobody speaks; a second try for what went astray, where there is time for it.
+        """Nothing where nobody speaks; a second try for what went astray, if it may be the last word.
 
-        That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same.
+        That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
+        partial is not worth it: the next one comes soon, and music or noise would keep the model busy.
         """
         results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         again = {
             n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None))
             for n, result in results.items()
-            if result.verdict in ASTRAY_VERDICTS and (jobs[n].window.careful or not self._load.level)
+            if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful
         }
         await self._attempt(again, results)
         return [results[n] for n in range(len(jobs))]
@@ -232,11 +228,7 @@ class Worker:
         """
         self._metrics.batch.observe(len(windows))
         try:
-            hypotheses = await self._decoder.decode(windows)
-            if len(hypotheses) != len(windows):
-                raise EngineFailed(f"{len(hypotheses)} results for {len(windows)} windows")
-            self.last_done = self._now()
-            return [*hypotheses]
+            return await self._call(windows)
         except (EngineFailed, EngineLost) as error:
             self._metrics.failures.inc()
             log.error("decoding.failed", windows=len(windows), problem=str(error))
@@ -244,6 +236,18 @@ class Worker:
                 return [None] * len(windows)
         half = len(windows) // 2
         return [*await self._isolate(windows[:half]), *await self._isolate(windows[half:])]
+
+    async def _call(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
+        is_answered = False
+        self._unanswered.begin(self._now())
+        try:
+            hypotheses = await self._decoder.decode(windows)
+            if len(hypotheses) != len(windows):
+                raise EngineFailed(f"{len(hypotheses)} results for {len(windows)} windows")
+            is_answered, self.last_done = True, self._now()
+            return [*hypotheses]
+        finally:
+            self._unanswered.end(self._now(), answered=is_answered)
 
     # --- watching --------------------------------------------------------------------------------------------------
 

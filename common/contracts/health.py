@@ -45,7 +45,7 @@ class TranscriberHealth:
     """Do results come back?
 
     Args:
-        status: `ok`, `starting`, `draining`, `restarting` or `stalled`.
+        status: `ok`, `starting`, `draining`, `restarting`, `stalled` or `failing`.
         backend: The engine.
         model: Its model.
         clients: Connections being served.
@@ -53,6 +53,7 @@ class TranscriberHealth:
         last_decode_s: Age of the last result, seconds.
         waiting: Streams with a pass due.
         oldest_wait_s: How long the oldest live pass has been due, seconds.
+        unanswered_s: For how long the engine was asked and gave no result, seconds.
         engine: `up` or `restarting`.
         restarts: Engines replaced so far.
         level: Of load shedding; 0: none.
@@ -69,6 +70,7 @@ class TranscriberHealth:
     engine: str
     restarts: int
     level: int
+    unanswered_s: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The body."""
@@ -85,6 +87,7 @@ class TranscriberHealth:
             "engine": self.engine,
             "restarts": self.restarts,
             "level": self.level,
+            "unanswered_s": round(self.unanswered_s, 1),
         }
 
 
@@ -103,4 +106,5 @@ def parse_transcriber_health(body: str | bytes) -> TranscriberHealth:
         engine=field(value, "engine", str),
         restarts=count(value, "restarts"),
         level=count(value, "level"),
+        unanswered_s=optional(value, "unanswered_s", float) or 0.0,
     )

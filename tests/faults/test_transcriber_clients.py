@@ -301,7 +301,7 @@ async def test_connections_that_never_say_anything_keep_nobody_out() -> None:
     """Five hundred from one address, silent or with endless headers: few of them are kept, and others come in."""
 
     loop = asyncio.get_running_loop()
-    async with serving() as running, beside_honest(running):
+    async with serving(max_clients=16) as running, beside_honest(running):
         port = int(running.url.rpartition(":")[2])
         opening = (
             loop.create_connection(asyncio.Protocol, "127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(500)
@@ -318,6 +318,34 @@ async def test_connections_that_never_say_anything_keep_nobody_out() -> None:
             assert newcomer.text == ["echo"]
         for transport in transports:
             transport.abort()
+
+
+async def test_clients_of_one_address_that_say_nothing_do_not_keep_every_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All slots are theirs, they answer pings and send a sample now and then: newcomers from elsewhere get in."""
+    async with serving(max_clients=4) as running, contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connect(running.url, **ELSEWHERE)) for _ in range(4)]
+        for peer in silent:
+            await peer.send(hello())
+            await peer.recv()
+        async with connect(running.url) as early:
+            await early.send(hello())
+            assert json.loads(await early.recv())["status"] == "WAIT"
+        monkeypatch.setattr("transcriber.core.slots.IDLE_S", 0.2)
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            for peer in silent:
+                await peer.send(bytes(4))
+        async with connect(running.url, **ELSEWHERE) as neighbour:  # of the same address: it waits as the others do
+            await neighbour.send(hello())
+            assert json.loads(await neighbour.recv())["status"] == "WAIT"
+        async with talking(running.url, Handshake("newcomer", language="en", extensions=EXTENSIONS)) as newcomer:
+            await newcomer.say(tone("echo"))
+            await newcomer.acked(await newcomer.end_utterance())
+            assert newcomer.text == ["echo"]
+            assert running.server.clients == 4
+        assert b'transcriber_closed_total{reason="idle"} 1.0' in running.metrics.render()
+        codes = [peer.close_code for peer in silent]
+        assert sorted(map(str, codes)) == ["1013", "None", "None", "None"]
 
 
 async def test_ten_times_real_time_is_slowed_down_and_heard() -> None:

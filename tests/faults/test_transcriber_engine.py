@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +15,6 @@ from tests.integration.transcriber.test_health import Running, running
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
 from tests.support.transcribing import Client, talking
-from transcriber.engine.process import EngineProcess
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 WORDS = ["alpha", "bravo", "charlie", "delta"]
@@ -25,7 +24,7 @@ WORDS = ["alpha", "bravo", "charlie", "delta"]
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tones are speech; an engine that hangs is given up after a second."""
     monkeypatch.setattr("transcriber.service.speech_model", ScriptedDetector)
-    monkeypatch.setattr("transcriber.service.EngineProcess", functools.partial(EngineProcess, decode_timeout=1.0))
+    monkeypatch.setattr("transcriber.core.limits.MIN_CALL_S", 1.0)
 
 
 def hello(uid: str, script: str | None = None) -> Handshake:
@@ -106,8 +105,23 @@ async def test_an_engine_killed_or_frozen_under_everybody_costs_nothing(number: 
         assert engines() != [child]
 
 
+async def test_an_engine_whose_every_call_fails_costs_nothing(tmp_path: Path) -> None:
+    """It is replaced, health is red until another one works, and then everybody gets every word."""
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with running("sick", str(model)) as at:
+        model.write_text("sick", encoding="utf-8")
+        speaking = asyncio.gather(*(heard(at, f"honest-{n}") for n in range(3)))
+        body = await at.until(lambda status, _: status == 503)
+        assert (body["status"], body["engine"]) == ("failing", "restarting")
+        model.write_text("ok", encoding="utf-8")
+        assert await speaking == [WORDS] * 3
+        body = await at.until(lambda status, _: status == 200)
+        assert (body["status"], body["restarts"]) == ("ok", 1)
+        assert await at.metric("transcriber_utterances_lost_total") == 0
+
+
 async def test_an_engine_that_is_frozen_for_a_moment_is_waited_for() -> None:
-    """Shorter than the limit: the same engine goes on, health was red meanwhile."""
+    """Shorter than the limit: the same engine goes on."""
     async with running() as at:
         [child] = engines()
         os.kill(child, signal.SIGSTOP)

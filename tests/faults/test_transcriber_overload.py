@@ -1,6 +1,6 @@
-"""Twice the work that the engine can do: partials are shed, no word is lost, soon all is well.
+"""More work than the engine can do: partials are shed, no word is lost, nothing counts as ill, soon all is well.
 
-Two minutes of it in virtual time, and fifteen seconds over real sockets.
+Two minutes of twice as much in virtual time, and fifteen seconds over real sockets; a slow engine with a minute's work.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
+from common.whisperlive.protocol import EXTENSIONS, SAMPLE_RATE, Handshake, WireSegment
 from tests.support.fakes.scripted_engine import TONES, ScriptedEngine, silence, speech_probabilities, tone
 from tests.support.transcribing import Client, serving, talking
 from tests.support.waiting import eventually
+from transcriber.core.limits import WarmUp, fitting
 from transcriber.core.session import StreamSession
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.metrics import Metrics
@@ -33,17 +34,18 @@ WORDS = list(TONES.values())
 class Costly:
     """A decoder that takes its time."""
 
-    name, languages, batch, parallel, is_up = "scripted", frozenset({"en"}), 1, 1, True
+    name, languages, batch, parallel = "scripted", frozenset({"en"}), 1, 1
+    is_up, is_failing = True, False
     full_batch, longest_window = 1, 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, cost: float = COST) -> None:
         self._engine = ScriptedEngine()
-        self.passes = 0
+        self._cost = cost
+        self.limits = fitting(WarmUp(start=10, short=cost, full=cost))
 
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window."""
-        self.passes += 1
-        await asyncio.sleep(COST)
+        await asyncio.sleep(self._cost)
         return self._engine.transcribe(windows)
 
 
@@ -129,6 +131,35 @@ async def test_two_minutes_of_twice_the_load(virtual_time: None) -> None:
         for first, last in ((30, 120), (over + 10, 160))
     )
     assert 0 < during < 0.9 * after
+
+
+async def test_eight_streams_on_a_slow_engine_are_late_and_not_ill(virtual_time: None) -> None:
+    """2.5 s a call and three utterances each at once: passes wait for a minute, and results come all the time."""
+    loop = asyncio.get_running_loop()
+    decoder = Costly(2.5)
+    worker = Worker(decoder, Metrics())
+    working = asyncio.create_task(worker.run())
+    streams = [Stream(worker, number) for number in range(8)]
+    sessions = [
+        StreamSession(Handshake(f"s{s.number}", language="en"), speech_probabilities, EXTENSIONS) for s in streams
+    ]
+    for stream, session in zip(streams, sessions, strict=True):
+        worker.add(session, stream)
+        for n, word in enumerate(WORDS[:3]):
+            session.hear(n * SAMPLE_RATE, tone(word, 1.0), loop.time())
+            session.end_utterance((n + 1) * SAMPLE_RATE, loop.time())
+        worker.poke(session)
+    waited, unanswered = [], []
+    while not all(session.is_settled for session in sessions):
+        await asyncio.sleep(0.5)
+        waited.append(worker.oldest_wait(loop.time()))
+        unanswered.append(worker.unanswered(loop.time()))
+        assert not worker.is_stalled(loop.time())
+    assert [stream.finals for stream in streams] == [WORDS[:3]] * 8
+    assert max(waited) > decoder.limits.answer
+    assert max(unanswered) <= 2.5
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
 
 
 class Slow(ScriptedEngine):

@@ -71,12 +71,45 @@ def slow(settings: Settings) -> Faulty:
     return Faulty(settings.model)
 
 
+class Sick(Faulty):
+    """Its every call fails while the file says `sick`, as after an error of a GPU."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("sick")
+        self._path = path
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        if self._path.read_text(encoding="utf-8") == "sick":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return super().transcribe(windows)
+
+
+def sick(settings: Settings) -> Sick:
+    """As the file `model` says at each call; a file beside it has a line per start."""
+    _note_try(Path(settings.model))
+    return Sick(Path(settings.model))
+
+
+class Deliberate(Faulty):
+    """Takes 0.3 s per call."""
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        time.sleep(0.3)
+        return super().transcribe(windows)
+
+
+def deliberate(settings: Settings) -> Deliberate:
+    """Ready when its warm-up is over."""
+    return Deliberate(settings.model)
+
+
 def from_file(settings: Settings) -> Faulty:
     """As the file `model` says just now: `ok`, `exit`, `hang` or a problem; a file beside it has a line per try."""
     path = Path(settings.model)
     says = path.read_text(encoding="utf-8").strip()
-    with path.with_suffix(".tries").open("a", encoding="utf-8") as tries:
-        tries.write(f"{os.getpid()}\n")
+    _note_try(path)
     if says == "exit":
         os._exit(7)
     if says == "hang":
@@ -89,3 +122,8 @@ def from_file(settings: Settings) -> Faulty:
 def broken(settings: Settings) -> Faulty:
     """A bug."""
     raise TypeError(f"no engine for {settings.model}")
+
+
+def _note_try(path: Path) -> None:
+    with path.with_suffix(".tries").open("a", encoding="utf-8") as tries:
+        tries.write(f"{os.getpid()}\n")

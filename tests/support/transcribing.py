@@ -30,8 +30,10 @@ from transcriber.core.session import SpeechProbabilities
 from transcriber.engine.base import Engine
 from transcriber.metrics import Metrics
 from transcriber.service import listen
+from transcriber.sessions import Sessions
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
 
@@ -49,6 +51,7 @@ class Serving:
 async def serving(
     engine: Engine | None = None,
     *,
+    sessions: Sessions | None = None,
     speech: Callable[[], SpeechProbabilities] | None = None,
     max_clients: int = 64,
     buffer: int | None = None,
@@ -56,15 +59,17 @@ async def serving(
     origins: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Serving]:
-    """Serves on a free port until the block ends; `buffer` limits the bytes that wait in the server's sockets."""
+    """Serves on a free port until the block ends, windows of `engine` or the streams of `sessions`; `buffer` limits the
+    bytes that wait in the server's sockets."""
     listener = listen("127.0.0.1", 0, "port")
     if buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     metrics = Metrics()
     decoder = Threaded(engine or ScriptedEngine())
     worker = Worker(decoder, metrics)
-    access = Admission(key, origins, metrics)
-    server = Server(decoder, worker, speech or (lambda: speech_probabilities), max_clients, access, metrics)
+    access = Admission(key, origins, max_clients, metrics)
+    sessions = sessions or WindowedSessions(decoder, worker, speech or (lambda: speech_probabilities))
+    server = Server(sessions, max_clients, access, metrics)
     working = asyncio.create_task(worker.run())
     try:
         async with server.listen(listener, tls):

@@ -17,9 +17,8 @@ from tokens import COUNT, END, LANGUAGES, NO_TIMES, START, TOKENIZER
 from transformers import GenerationConfig, PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
 
 PREPROCESSOR = {
-    "chunk_length": 15, "feature_extractor_type": "WhisperFeatureExtractor", "feature_padding": 0.0,
-    "feature_size": 80, "hop_length": 160, "longest_window": 8.0, "n_fft": 400, "n_samples": 240_000,
-    "nb_max_frames": 1500, "padding_side": "right", "padding_value": 0.0, "processor_class": "WhisperProcessor",
+    "chunk_length": 15, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "hop_length": 160, "n_fft": 400, "n_samples": 240_000, "nb_max_frames": 1500,
+    "padding_side": "right", "padding_value": 0.0, "processor_class": "WhisperProcessor",
     "return_attention_mask": False, "sampling_rate": 16_000,
 }  # fmt: skip
 

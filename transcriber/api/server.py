@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from starlette.applications import Starlette
@@ -12,14 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from common.contracts.health import TranscriberHealth
+from transcriber.core.limits import TimeLimits
 from transcriber.metrics import Metrics
 
 Phase = Literal["starting", "serving", "draining"]
-
-MAX_PASS_WAIT_S = 10.0
-"""Seconds that a pass may be due before /health is red."""
-MAX_ENGINE_DOWN_S = 30.0
-"""Seconds that replacing the engine may take before /health is red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,8 @@ class ServiceHealth:
 
     model: str
     max_clients: int
+    backend: str = "faster_whisper"
+    """What decodes."""
     clients: int = 0
     phase: Phase = "starting"
     last_decode: float | None = None
@@ -35,36 +33,53 @@ class ServiceHealth:
     waiting: int = 0
     """Streams with a pass due."""
     oldest_wait: float = 0.0
-    """How long the oldest live pass that is not done has been due."""
+    """How long the oldest live pass that is not done has been due: load, not health."""
+    unanswered: float = 0.0
+    """For how long the engine was asked and gave no result."""
+    is_failing: bool = False
+    """The engine is being replaced because every call failed."""
     down: float | None = None
     """For how long the engine has been gone; None: it is there."""
     restarts: int = 0
     """Engines replaced so far."""
     level: int = 0
     """Of load shedding; 0: none."""
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    """What is too long for the model."""
 
     @property
     def is_healthy(self) -> bool:
-        """Passes come back, or there is nothing to do."""
-        return self.oldest_wait <= MAX_PASS_WAIT_S and (self.down or 0.0) <= MAX_ENGINE_DOWN_S
+        """Results come, however late, or there is nothing to do."""
+        is_stalled = self.unanswered > self.limits.answer or (self.down or 0.0) > self.limits.replacement
+        return not (is_stalled or self.is_failing)
 
     @property
     def is_ready(self) -> bool:
         """A client that came now would be served at once."""
         return self.is_healthy and self.phase == "serving" and self.down is None
 
+    @property
+    def _status(self) -> str:
+        if self.is_failing:
+            return "failing"
+        if not self.is_healthy:
+            return "stalled"
+        if self.down is not None:
+            return "restarting"
+        return "ok" if self.phase == "serving" else self.phase
+
     def body(self) -> dict[str, Any]:
         """The answer, as JSON values."""
-        state = "stalled" if not self.is_healthy else "restarting" if self.down is not None else self.phase
         return TranscriberHealth(
-            status="ok" if state == "serving" else state,
-            backend="faster_whisper",
+            status=self._status,
+            backend=self.backend,
             model=self.model,
             clients=self.clients,
             max_clients=self.max_clients,
             last_decode_s=self.last_decode,
             waiting=self.waiting,
             oldest_wait_s=self.oldest_wait,
+            unanswered_s=self.unanswered,
             engine="up" if self.down is None else "restarting",
             restarts=self.restarts,
             level=self.level,

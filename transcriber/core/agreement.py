@@ -1,25 +1,22 @@
-"""Local agreement: an utterance's certain words are those that two passes share, or that ended well before the audio.
+"""Local agreement: an utterance's certain words are those that two passes share (Macháček et al. 2023, arXiv
+2307.14743).
 
-The first is Macháček et al. 2023 (arXiv 2307.14743), the second, with word times, the idea of AlignAtt (arXiv
-2305.11408) after the fact. What is committed never changes, whatever later passes say: they only add to it.
+One pass is no proof, however sure it is of a word and however long ago that ended: with real speech, words committed so
+made a third of the errors. What is committed never changes, whatever later passes say: they only add to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
 from transcriber.core.windows import Word
 from transcriber.core.words import letters, pieces
 
-CERTAINTY_MARGIN_S = 0.5
-"""Audio after a word that makes it certain in one pass."""
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
-MIN_WORD_PROBABILITY = 0.5
-"""Of a word that is certain in one pass."""
 TRIM_OVERLAP_S = 0.1
 """Audio before the last committed word that a trimmed window keeps."""
 
@@ -72,21 +69,22 @@ class LocalAgreement:
 
         Returns the whole text: the committed words, then what is not certain yet.
         """
+        self._retime(said, base)
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
-        agreed = _common(keys, self._before)
         count = 0
-        for n, unit in enumerate(rest):
+        for unit in rest[: _common(keys, self._before)]:
             end = self._before_heard if unit.end is None else unit.end
-            if end > MAX_COMMIT_END_S or not (n < agreed or _is_certain(unit, heard)):
+            if end > MAX_COMMIT_END_S:
                 break
-            count, self.until = n + 1, max(self.until, end)
+            count, self.until = count + 1, max(self.until, end)
         self.committed += rest[:count]
         self._before, self._before_heard = keys[count:], heard
         return [*self.committed, *rest[count:]]
 
     def conclude(self, said: Sequence[Unit]) -> list[Unit]:
         """The final text: the committed words, then what this pass over the whole utterance adds."""
+        self._retime(said, 0)
         return [*self.committed, *self._after_committed(said, 0)]
 
     @property
@@ -97,6 +95,13 @@ class LocalAgreement:
             if start is not None:
                 return index, max(0.0, start - TRIM_OVERLAP_S)
         return 0, 0.0
+
+    def _retime(self, said: Sequence[Unit], base: int) -> None:
+        """Committed words that a later pass hears again get its times: it has heard what comes after them."""
+        committed = self.committed[base:]
+        for n in range(_common([unit.key for unit in said], [unit.key for unit in committed])):
+            if said[n].end is not None:
+                self.committed[base + n] = replace(said[n], text=committed[n].text)
 
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
         """What a pass says after the committed words: it may spell some of them differently, or skip one.
@@ -112,10 +117,6 @@ class LocalAgreement:
                 diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (other != key))
         cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
         return list(said[cut:])
-
-
-def _is_certain(unit: Unit, heard: float) -> bool:
-    return unit.end is not None and unit.end <= heard - CERTAINTY_MARGIN_S and unit.probability >= MIN_WORD_PROBABILITY
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:

@@ -22,8 +22,12 @@ tokens, for the tokenizer spells what it has seldom seen."""
 MAX_NO_SPEECH_PROBABILITY = 0.6
 DOUBT_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
-SHORT_SPEECH_S, SHORT_SPEECH_DOUBT_LOGPROB = 0.4, -0.8
-"""Text from less speech than this, in seconds, must be more likely: a hum that sets in fools the detector so long."""
+SHORT_SPEECH_S, SHORT_SPEECH_DOUBT_LOGPROB, SHORT_SPEECH_MAX_NO_SPEECH = 0.4, -0.8, 0.4
+"""The same for text from less speech than this, in seconds: a hum that sets in fools the detector so long."""
+SHORT_SPEECH_SURE_NO_SPEECH = 0.05
+"""Such text passes the doubt above only where the model is surer of speech than this. A single word is never likely,
+for the model must also believe that nothing follows: "no" and "six" have -0.8 to -1.0 (Whisper base), -0.9 to -1.2 and
+0.02 (demo model, which has -1.05 to -1.3 and 0.09 to 0.19 for its word in a hum)."""
 MIN_LOGPROB = -1.6
 """Of what the model believes less, one word in seven is right (speech in loud noise, demo model)."""
 LOOP_WORD_REPEATS = 8
@@ -69,9 +73,11 @@ def judge(
     if not said:
         return Verdict.EMPTY
     little = speech_seconds is not None and speech_seconds < SHORT_SPEECH_S
-    if avg_logprob < (SHORT_SPEECH_DOUBT_LOGPROB if little else DOUBT_LOGPROB) and (
-        little or no_speech > MAX_NO_SPEECH_PROBABILITY
+    if avg_logprob < DOUBT_LOGPROB and no_speech > (
+        SHORT_SPEECH_SURE_NO_SPEECH if little else MAX_NO_SPEECH_PROBABILITY
     ):
+        return Verdict.NO_SPEECH
+    if little and avg_logprob < SHORT_SPEECH_DOUBT_LOGPROB and no_speech > SHORT_SPEECH_MAX_NO_SPEECH:
         return Verdict.NO_SPEECH
     if prompt and _echoes(said, words(prompt), doubtful=little or avg_logprob < DOUBT_LOGPROB):
         return Verdict.PROMPT

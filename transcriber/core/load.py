@@ -37,8 +37,6 @@ class Effort:
     """A pause is decoded at once as if it were the end: if it is, the final is ready."""
     trim: bool = False
     """Partials begin at the last committed word instead of at the beginning of the utterance."""
-    align: bool = True
-    """Partials find word times: words are committed after one pass instead of two."""
     partials: bool = True
     admit: bool = True
     """New clients are let in."""
@@ -49,7 +47,6 @@ LADDER = (
     Effort(cadence=SAMPLE_RATE),
     Effort(cadence=SAMPLE_RATE, trim=True),
     Effort(cadence=32_000, eager=False, trim=True),
-    Effort(cadence=32_000, eager=False, trim=True, align=False),
     Effort(eager=False, partials=False),
     Effort(eager=False, partials=False, admit=False),
 )

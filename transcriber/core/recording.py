@@ -23,7 +23,14 @@ from transcriber.core.languages import StreamLanguage
 from transcriber.core.lines import lines
 from transcriber.core.load import Effort
 from transcriber.core.packing import PAD_SAMPLES, PackedWindow, Span, SpeechPacker
-from transcriber.core.policy import MAX_DECODE_ATTEMPTS, RESULT_DELAYS_S, DecodeRequest, Pass, PassKind, Utterance
+from transcriber.core.policy import (
+    MAX_DECODE_ATTEMPTS,
+    RESULT_DELAYS_S,
+    DecodeRequest,
+    Pass,
+    PassKind,
+    PendingUtterance,
+)
 from transcriber.core.ring import quiet_point
 from transcriber.core.session import SPEECH_FLOOR_RMS, SpeechProbabilities
 from transcriber.core.subtitles import Line
@@ -64,7 +71,6 @@ class RecordingChannel:
         self._handshake = handshake
         self._probabilities = probabilities
         self._channel = channel
-        self._longest = longest
         self._audio = KeptAudio(clock_start)
         self._speech = SpeechHysteresis(THRESHOLDS)
         self._opened = self._position = clock_start
@@ -145,8 +151,7 @@ class RecordingChannel:
 
     def _window(self, part: PackedWindow, samples: Samples, now: float) -> RecordingWindow:
         line = Line(0.0, 0.0, "", channel=self._channel)
-        is_full = self._longest >= FULL_WINDOW_SAMPLES
-        return RecordingWindow(self._handshake, self._languages, part, samples, line, full=is_full, now=now)
+        return RecordingWindow(self._handshake, self._languages, part, samples, line, now)
 
     def _quiet(self, first: int, last: int) -> int:
         return first + quiet_point(self._audio.read(first, last))
@@ -161,7 +166,6 @@ class RecordingWindow:
         part: What the window holds.
         samples: Its audio, shape (n,).
         line: What all its lines have in common.
-        full: It is decoded as Whisper was trained: with the full window.
         now: Seconds on the worker's clock.
     """
 
@@ -169,15 +173,14 @@ class RecordingWindow:
     ended_at = 0.0
 
     def __init__(
-        self, handshake: Handshake, languages: StreamLanguage, part: PackedWindow, samples: Samples, line: Line, *,
-        full: bool, now: float,
+        self, handshake: Handshake, languages: StreamLanguage, part: PackedWindow, samples: Samples, line: Line,
+        now: float,
     ) -> None:  # fmt: skip
         self._handshake = handshake
         self._languages = languages
         self._part = part
         self._samples = samples
         self._line = line
-        self._full = full
         self._due_at = now
         self._failures = 0
         self._is_under_way = False
@@ -208,7 +211,9 @@ class RecordingWindow:
         """Starts the pass."""
         self._is_under_way = True
         first, last = self._part.pieces[0][0], self._part.pieces[-1][1]
-        spoken = Utterance(0, first, self._due_at, last, shown=self._part.spoken, stretches=list(self._part.speech))
+        spoken = PendingUtterance(
+            0, first, self._due_at, last, shown=self._part.spoken, stretches=list(self._part.speech)
+        )
         prompt = None if self._astray else self._handshake.initial_prompt
         window = Window(
             self._samples,
@@ -219,7 +224,7 @@ class RecordingWindow:
             prompt=prompt,
             careful=True,
             words=self._handshake.task == "transcribe",  # those of a translation are not said anywhere
-            full=self._full,
+            packed=True,
             temperature=RETRY_TEMPERATURE if self._astray else 0.0,
         )
         return DecodeJob(Pass(spoken, PassKind.BACKGROUND, first, last), window, first, raw=True)

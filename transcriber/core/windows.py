@@ -31,6 +31,8 @@ class Window:
     """Word times are wanted."""
     full: bool = False
     """Decode with the full 30 s window, as the model was trained: slow, for results that went astray."""
+    packed: bool = False
+    """A piece of a recording with as many sentences as the model takes at once: decoded as it was trained."""
     temperature: float = 0.0
     """0: the likeliest text. Above: one of several that are drawn, for what went astray without."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from transcriber.core.limits import TimeLimits
 from transcriber.core.windows import Hypothesis, Window
 
 
@@ -50,12 +51,34 @@ class Decoder(Model, Protocol):
     def is_up(self) -> bool:
         """False while a lost engine is being replaced; `decode` waits for the new one."""
 
+    @property
+    def is_failing(self) -> bool:
+        """It is being replaced because every call failed, and no new one is warm yet."""
+
+    @property
+    def limits(self) -> TimeLimits:
+        """What is too long for this model on this machine."""
+
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order.
 
         Raises:
             EngineFailed: one of the windows made it raise; the engine goes on.
             EngineLost: it hung or died over these windows, or while they were with it, and is being replaced.
+        """
+
+
+class SupervisedDecoder(Decoder, Protocol):
+    """A decoder with whoever keeps its engine up."""
+
+    async def started(self) -> None:
+        """Returns once there is an engine: name, languages and batch are its own from then on."""
+
+    async def run(self) -> None:
+        """Keeps an engine up until cancelled; then nothing of it is left.
+
+        Raises:
+            ModelError: the first one cannot be had.
         """
 
 

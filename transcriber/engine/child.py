@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,17 +21,32 @@ from importlib import import_module
 from queue import SimpleQueue
 from typing import NoReturn
 
+import numpy as np
 import structlog
 
-from common.logging import configure_logging
+from common.audio.pcm import SAMPLE_RATE
+from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
+from transcriber.core.windows import Window
 from transcriber.engine.base import Engine, ModelError
-from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, read
+from transcriber.engine.ipc import (
+    BatchFailure,
+    BatchRequest,
+    BatchResult,
+    EngineBroken,
+    EngineReady,
+    EngineUnusable,
+    pack,
+    read,
+)
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal to get when the parent ends."""
 QUOTABLE_ERRORS = (RuntimeError, OSError, MemoryError)
 """Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
+SHORT_WINDOW = Window(np.zeros(SAMPLE_RATE, np.int16))
+"""Silence that every engine that works can decode."""
+FULL_WINDOW = Window(SHORT_WINDOW.samples, careful=True, full=True)
 
 log = structlog.get_logger(__name__)
 
@@ -55,21 +71,22 @@ class Child:
             threading.Thread(target=self._work, args=(settings,), name="load", daemon=True).start()
             while (request := read(frames)) is not None:
                 self._requests.put(request)
+        drain_log()
         os._exit(0)  # what is being decoded is of no use to anybody
 
     def _work(self, settings: Settings) -> None:
         configure_logging(settings.log_level, [settings.api_key] if settings.api_key else [])
         try:
             engine = factory(settings.engine)(settings)
+            took = [seconds(engine, window) for window in (SHORT_WINDOW, FULL_WINDOW)]
         except ModelError as error:
             self._send(EngineUnusable(str(error)))
         except (Exception, SystemExit) as error:
             log.exception("engine.unusable", engine=settings.engine)
             self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
-            self._send(
-                EngineReady(engine.name, engine.languages, engine.batch, engine.full_batch, engine.longest_window)
-            )
+            windows = engine.batch, engine.full_batch, engine.longest_window
+            self._send(EngineReady(engine.name, engine.languages, *windows, *took))
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 
@@ -79,7 +96,15 @@ class Child:
             try:
                 self._send(BatchResult(request.number, engine.transcribe(request.windows)))
             except Exception as error:  # whatever these windows do to the engine, the others go on
-                self._send(BatchFailure(request.number, error_report(error)))
+                self._send(self._failed(engine, request, error))
+
+    def _failed(self, engine: Engine, request: BatchRequest, error: Exception) -> BatchFailure | EngineBroken:
+        """Whether it was these windows, or the engine can do nothing any more, as after an error of a GPU."""
+        try:
+            seconds(engine, SHORT_WINDOW)
+        except Exception:
+            return EngineBroken(error_report(error))
+        return BatchFailure(request.number, error_report(error))
 
     def _send(self, message: object) -> None:
         with self._sending, suppress(OSError):  # a parent that is gone is noticed where it is read
@@ -91,6 +116,13 @@ def factory(name: str) -> Callable[[Settings], Engine]:
     module, _, function = name.partition(":")
     made: Callable[[Settings], Engine] = getattr(import_module(module), function)
     return made
+
+
+def seconds(engine: Engine, window: Window) -> float:
+    """What decoding a window takes. Raises what the engine raises."""
+    started = time.perf_counter()
+    engine.transcribe([window])
+    return time.perf_counter() - started
 
 
 def error_report(error: Exception) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
@@ -29,15 +30,14 @@ from transcriber.engine.base import ModelError
 from transcriber.engine.features import (
     BUCKET_FRAMES,
     HOP_SAMPLES,
-    MARGIN_FRAMES,
     MIN_WINDOW_SAMPLES,
     Extractor,
     Features,
-    longest_of,
-    padding_of,
+    bucket,
 )
 from transcriber.engine.models import resolve
-from transcriber.engine.phrases import phrases
+from transcriber.engine.phrases import TokenPhrase, before_end, token_phrases
+from transcriber.engine.window_sizes import FULL_WINDOWS, WindowSizes, find
 
 BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
@@ -53,12 +53,15 @@ MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
 ENCODER_POSITIONS_PER_S = 50
 """Encoder outputs per second of audio."""
+FRAMES_PER_S = 100
 MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
 MAX_GPU_BATCH_FULL_WINDOWS = 8
 """The same for windows of recordings, of 30 s each, for which what is live may have to wait: faster-whisper's own."""
 MAX_BATCH_ENCODE_S = 0.2
 """What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -75,10 +78,13 @@ class BatchItem:
     language: str = ""
     probability: float = 1.0
     tokenizer: Any = None
-    tokens: list[int] = field(default_factory=list)
-    """Of its text."""
-    phrases: tuple[Phrase, ...] = ()
+    phrases: list[TokenPhrase] = field(default_factory=list)
     words: tuple[Word, ...] = ()
+
+    @property
+    def tokens(self) -> list[int]:
+        """Of its text."""
+        return [token for phrase in self.phrases for token in phrase.tokens]
 
     @property
     def group(self) -> tuple[int, int, int, float]:
@@ -95,7 +101,7 @@ class BatchItem:
     def most(self) -> int:
         """Tokens that its text has at most, once the language is known."""
         rate = MAX_SPELLED_TOKENS_PER_S if self.language in SPELLED_LANGUAGES else MAX_OUTPUT_TOKENS_PER_S
-        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / 100)
+        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / FRAMES_PER_S)
 
 
 class FasterWhisper:
@@ -109,6 +115,7 @@ class FasterWhisper:
         compute_type: CTranslate2's; `default` means int8 on CPUs and float16 on GPUs.
         threads: Threads per pass (CPU).
         parallel: Passes at once.
+        sizes: How short the encoder's inputs may be; None: as was measured for this folder, else full windows.
 
     Raises:
         ModelError: The folder holds no usable model, or the device is not there.
@@ -116,7 +123,7 @@ class FasterWhisper:
 
     def __init__(
         self, folder: Path, name: str, *, device: str = "auto", device_index: int = 0, compute_type: str = "default",
-        threads: int = 1, parallel: int = 1,
+        threads: int = 1, parallel: int = 1, sizes: WindowSizes | None = None,
     ) -> None:  # fmt: skip
         import ctranslate2
         from faster_whisper import WhisperModel
@@ -138,8 +145,9 @@ class FasterWhisper:
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
-        self.longest_window = longest_of(folder)
-        self._extract = Extractor(self._whisper.feature_extractor, padding_of(folder))
+        sizes = sizes or find(folder) or FULL_WINDOWS
+        self.longest_window = sizes.packed / FRAMES_PER_S
+        self._extract = Extractor(self._whisper.feature_extractor, sizes)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
@@ -157,7 +165,7 @@ class FasterWhisper:
         groups: dict[tuple[int, int, int, float], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
-                features, frames = self._extract(window.samples, full=window.full)
+                features, frames = self._extract(window)
                 item = BatchItem(window, place, features, frames, self._prompt(window))
                 groups.setdefault(item.group, []).append(item)
         for group in groups.values():
@@ -168,10 +176,14 @@ class FasterWhisper:
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
         windows this machine encodes in good time."""
+        sizes = self._extract.sizes
+        least = bucket(min(sizes.partial, sizes.careful))
         for frames in BUCKET_FRAMES:
-            self.transcribe([Window(np.zeros((frames - MARGIN_FRAMES) * HOP_SAMPLES, np.int16), careful=True)])
+            if frames >= least:
+                silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
+                self.transcribe([Window(silence, careful=frames >= sizes.careful)])
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, BUCKET_FRAMES[0]), np.float32))
+            short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
@@ -192,11 +204,8 @@ class FasterWhisper:
         )
         for item, result in zip(group, decoded, strict=True):
             found = result.sequences_ids[0][: item.most]
-            item.tokens = [token for token in found if token < item.tokenizer.eot]
-            item.phrases = phrases(
-                found, first_time=item.tokenizer.timestamp_begin, end_of_text=item.tokenizer.eot,
-                decode=item.tokenizer.decode,
-            )  # fmt: skip
+            told = token_phrases(found, item.tokenizer.timestamp_begin, item.tokenizer.eot)
+            item.phrases = before_end(told, item.frames / FRAMES_PER_S)
         self._align(group, encoded)
         return [
             Hypothesis(
@@ -207,7 +216,9 @@ class FasterWhisper:
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
                 words=item.words,
-                phrases=item.phrases,
+                phrases=tuple(
+                    Phrase(item.tokenizer.decode([*phrase.tokens]), phrase.start, phrase.end) for phrase in item.phrases
+                ),
             )
             for item, result in zip(group, decoded, strict=True)
         ]
@@ -230,7 +241,7 @@ class FasterWhisper:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
                 item.language, item.probability = choose_language(
-                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / 100
+                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / FRAMES_PER_S
                 )
             item.tokenizer = self._tokenizer(item.language, window.task)
 
@@ -302,8 +313,16 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]
 
 def load(settings: Settings) -> FasterWhisper:
     """Finds, loads and warms up the model. Blocks. Raises ModelError."""
+    folder = resolve(settings.model)
+    if find(folder) is None:
+        log.warning(
+            "model.not_calibrated",
+            model=settings.model,
+            consequence="every pass has a full 30 s window, which costs about four times as much as a measured one",
+            remedy=f"earshot-transcriber calibrate --model {settings.model}",
+        )
     engine = FasterWhisper(
-        resolve(settings.model), settings.model, device=settings.device, device_index=settings.device_index,
+        folder, settings.model, device=settings.device, device_index=settings.device_index,
         compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
     )  # fmt: skip
     engine.warm_up()

@@ -5,7 +5,7 @@ that the transcriber itself started, on a socket pair that nobody else holds. Ne
 
     transcriber ─▶ engine    Settings, then BatchRequest …
     engine ─▶ transcriber    EngineReady or EngineUnusable, then for each BatchRequest, in any order, a BatchResult or
-                             BatchFailure
+                             BatchFailure; EngineBroken instead where nothing can be decoded any more
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class EngineReady:
     batch: int
     full_batch: int
     longest_window: float
+    short: float
+    """Seconds that the warm-up's call with a second of audio took."""
+    full: float
+    """The same for a full window, decoded carefully."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,13 @@ class BatchFailure:
     """What the engine raised over a request, without the text in it."""
 
     number: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBroken:
+    """What the engine raised over a request, and again over a second of silence: it is of no use any more."""
+
     problem: str
 
 

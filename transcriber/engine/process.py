@@ -15,25 +15,38 @@ from asyncio import IncompleteReadError, StreamReader, StreamWriter
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from typing import NamedTuple, NoReturn
 
 import structlog
 
 from transcriber.config import Settings
+from transcriber.core.limits import FIRST_START_S, TimeLimits, WarmUp, fitting
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
-from transcriber.engine.ipc import BatchFailure, BatchRequest, BatchResult, EngineReady, EngineUnusable, pack, receive
+from transcriber.engine.ipc import (
+    BatchFailure,
+    BatchRequest,
+    BatchResult,
+    EngineBroken,
+    EngineReady,
+    EngineUnusable,
+    pack,
+    receive,
+)
 
-DECODE_TIMEOUT_S = 30.0
-"""Time without an answer after which an engine counts as hung."""
+MAX_FAILURES = 10
+"""Calls that fail in a row until the engine is replaced though it can decode silence."""
 EXIT_GRACE_S = 1.0
 """What a hung engine gets to write where its threads are, and an ended one to be gone."""
 RESTART_PAUSES_S = (0.5, 10.0)
 """Time before the next try to start it, doubled from the first to the last of these."""
-RESTART_TIMEOUT_S = 60.0
-"""What a new engine may take to be ready; three times what the first one took, if that is more."""
 
 log = structlog.get_logger(__name__)
+
+
+class _Failing(Exception):
+    """The engine answers, and every call fails."""
 
 
 class _Call(NamedTuple):
@@ -47,24 +60,18 @@ class EngineProcess:
     Args:
         settings: Say which engine; go to its process.
         on_restart: Called for each engine that has replaced another.
-        decode_timeout: Seconds without an answer after which the engine counts as hung.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        on_restart: Callable[[], None] = lambda: None,
-        decode_timeout: float = DECODE_TIMEOUT_S,
-    ) -> None:
+    def __init__(self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None) -> None:
         self.parallel = settings.parallel
         self.name = settings.model
         self.languages: frozenset[str] = frozenset()
         self.batch = self.full_batch = 1
         self.longest_window = 30.0
+        self.limits = TimeLimits()
+        self.is_failing = False
         self._settings = settings
         self._on_restart = on_restart
-        self._decode_timeout = decode_timeout
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(settings.parallel)
         """One per thread of the engine: what is under way is being decoded, so its time counts from the start."""
@@ -73,8 +80,9 @@ class EngineProcess:
         self._writer: StreamWriter | None = None
         self._up = asyncio.Event()
         self._limit = asyncio.timeout(None)
-        self._first_start: float | None = None
-        """Seconds that it took."""
+        self._failures = 0
+        """Calls that failed in a row."""
+        self._has_started = False
 
     @property
     def is_up(self) -> bool:
@@ -95,7 +103,7 @@ class EngineProcess:
             self._slots.release()
             raise
         loop = asyncio.get_running_loop()
-        call = _Call(loop.create_future(), loop.time() + self._decode_timeout)
+        call = _Call(loop.create_future(), loop.time() + self.limits.call)
         number = next(self._numbers)
         self._calls[number] = call
         self._watch()
@@ -119,7 +127,7 @@ class EngineProcess:
                 problem = error
             except OSError as error:
                 problem = ModelError(f"No process can be started for the model: {error}. Raise this machine's limits.")
-            if self._first_start is None:
+            if not self._has_started:
                 raise problem
             pause = min(max(RESTART_PAUSES_S[0], 2 * pause), RESTART_PAUSES_S[1])
             log.error("engine.not_replaced", problem=str(problem), next_try_in=pause)
@@ -139,28 +147,31 @@ class EngineProcess:
     async def _start(self, process: Process, reader: StreamReader, writer: StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        limit = None if self._first_start is None else max(RESTART_TIMEOUT_S, 3 * self._first_start)
+        limit = self.limits.start if self._has_started else FIRST_START_S
         writer.write(pack(self._settings))
         try:
             async with asyncio.timeout(limit):
                 answer: EngineReady | EngineUnusable = await receive(reader)
         except TimeoutError:
             await _dump(process)
-            raise ModelError(f"the engine was not ready within {limit:g} s") from None
+            advice = "Fetch it beforehand and pass its folder, or use a smaller --model"
+            raise ModelError(f"The model {self.name} was not ready within {limit:g} s. {advice}.") from None
         except (IncompleteReadError, OSError):
             raise ModelError(f"The model {self.name} cannot be loaded: its process {await _end(process)}") from None
         if isinstance(answer, EngineUnusable):
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
         self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
+        took = WarmUp(loop.time() - began, answer.short, answer.full)
+        self.limits = fitting(took, self.batch)
+        self.is_failing, self._failures = False, 0
         self._writer = writer
         self._up.set()
-        seconds = loop.time() - began
-        log.info("engine.ready", pid=process.pid, model=self.name, seconds=round(seconds, 2))
-        if self._first_start is None:
-            self._first_start = seconds
-        else:
+        seconds = {name: round(value, 2) for name, value in asdict(took).items()}
+        log.info("engine.ready", pid=process.pid, model=self.name, **seconds, hung_after=round(self.limits.call, 1))
+        if self._has_started:
             self._on_restart()
+        self._has_started = True
 
     async def _listen(self, process: Process, reader: StreamReader) -> str:
         """Takes answers until the engine hangs or ends; what happened."""
@@ -169,7 +180,10 @@ class EngineProcess:
         except TimeoutError:
             await _dump(process)
             advice = "If it was only slow: a smaller --model, more --threads, or --device cuda"
-            return f"no answer within {self._decode_timeout:g} s; where its threads were is above. {advice}"
+            return f"no answer within {self.limits.call:g} s; where its threads were is above. {advice}"
+        except _Failing as error:
+            self.is_failing = True
+            return f"every call fails, the last with {error}"
         except (IncompleteReadError, OSError):
             return f"its process {await _end(process)}"
 
@@ -181,16 +195,21 @@ class EngineProcess:
         finally:
             self._up.clear()
 
-    def _take(self, message: BatchResult | BatchFailure) -> None:
+    def _take(self, message: BatchResult | BatchFailure | EngineBroken) -> None:
+        if isinstance(message, EngineBroken):
+            raise _Failing(message.problem)
         call = self._calls.pop(message.number)
         self._slots.release()
         self._watch()
+        self._failures = 0 if isinstance(message, BatchResult) else self._failures + 1
         if call.answer.done():  # cancelled
-            return
-        if isinstance(message, BatchResult):
+            pass
+        elif isinstance(message, BatchResult):
             call.answer.set_result(message.hypotheses)
         else:
             call.answer.set_exception(EngineFailed(message.problem))
+        if isinstance(message, BatchFailure) and self._failures >= MAX_FAILURES:
+            raise _Failing(message.problem)
 
     def _watch(self) -> None:
         """The oldest call decides until when an answer must have come."""

@@ -20,10 +20,9 @@ from websockets.typing import Subprotocol
 from common.auth import BEARER, has_key, is_allowed
 from transcriber.metrics import Metrics
 
-MAX_WAITING_CONNECTIONS = 64
-"""Connections that have not said their first message yet."""
-MAX_WAITING_PER_ADDRESS = 16
-"""Of one address (IPv6: one /64)."""
+MIN_WAITING_PER_ADDRESS = 16
+"""Connections of one address (IPv6: one /64) that have not said their first message yet; as many as clients are served
+if that is more, for a fleet behind one address comes back at once. Twice as many in all: no address has every place."""
 HANDSHAKE_GRACE_S = 1.0
 """Seconds after which one of them has to make room for a newer one: a handshake takes milliseconds."""
 RETRY_AFTER_S = 1
@@ -53,14 +52,17 @@ class Admission:
     Args:
         key: What clients must have; None: nobody is asked.
         origins: Of browser pages that may connect, lower case; `*`: any.
+        max_clients: How many are served.
         metrics: Counts who is refused.
     """
 
-    def __init__(self, key: str | None, origins: Sequence[str], metrics: Metrics) -> None:
+    def __init__(self, key: str | None, origins: Sequence[str], max_clients: int, metrics: Metrics) -> None:
         self._key = key
         self._origins = frozenset(origins)
         self._metrics = metrics
-        # Connection → its address and when it came, oldest first; at most MAX_WAITING_CONNECTIONS.
+        self._most_per_address = max(MIN_WAITING_PER_ADDRESS, max_clients)
+        self._most = 2 * self._most_per_address
+        # Connection → its address and when it came, oldest first; at most `_most`.
         self._waiting: dict[ServerConnection, tuple[str, float]] = {}
         self._waiting_each: Counter[str] = Counter()
         self._is_over = False
@@ -102,10 +104,10 @@ class Admission:
         """A connection came. False: there is no room for it, nor anybody who has waited long enough to go."""
         if self._is_over:
             return False
-        if self._waiting_each[address] >= MAX_WAITING_PER_ADDRESS:
+        if self._waiting_each[address] >= self._most_per_address:
             room = self._make_room(now, address)
         else:
-            room = len(self._waiting) < MAX_WAITING_CONNECTIONS or self._make_room(now)
+            room = len(self._waiting) < self._most or self._make_room(now)
         if room:
             self._waiting[connection] = (address, now)
             self._waiting_each[address] += 1
@@ -164,9 +166,7 @@ class GuardedConnection(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the handshake, or sends the peer away before it has said anything."""
-        peer = transport.get_extra_info("peername")
-        address = network(peer[0]) if peer else ""  # none: it has gone already
-        if self._admission.enter(self, address, self.loop.time()):
+        if self._admission.enter(self, network_of(transport), self.loop.time()):
             # asyncio's own name for it; nothing happens where it has another.
             cast(Any, transport).max_size = MAX_READ_BYTES
             super().connection_made(transport)
@@ -204,6 +204,12 @@ class GuardedConnection(ServerConnection):
 def select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """`bearer` and never the key beside it: a browser wants one of those it offered."""
     return Subprotocol(BEARER) if BEARER in offered else None
+
+
+def network_of(transport: asyncio.BaseTransport) -> str:
+    """Where a connection comes from; empty for one that was gone before it was seen."""
+    peer = transport.get_extra_info("peername")
+    return network(peer[0]) if peer else ""
 
 
 def network(address: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections import deque
+from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -20,10 +21,13 @@ from common.whisperlive.protocol import (
     UtteranceEnd,
     WireSegment,
 )
+from transcriber.core.outbox import Outbox
 from transcriber.core.pace import Pace, overhead_samples
-from transcriber.core.session import StreamSession
+from transcriber.core.slots import Slot
+from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
-from transcriber.worker import Worker
+from transcriber.sessions import Session
+from transcriber.websocket.admission import network_of
 
 KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
@@ -35,15 +39,17 @@ TURN_SAMPLES = SAMPLE_RATE // 2
 """Samples after which other clients get their turn, if there was nothing to wait for."""
 ACK_STEP_SAMPLES = SAMPLE_RATE // 2
 """Silence is acknowledged in steps of this many samples; the end of an utterance at once."""
-MAX_UNSENT_MESSAGES = 1000
-"""Messages that may wait for a slow client; then it is closed. A partial replaces the partial before it."""
+WRITE_STALL_S = 10.0
+"""Seconds in which a client that has something to read must take some of it."""
+WRITE_CHECK_S = 1.0
+"""Seconds between looks whether it does."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds that a client which we give up may take to say goodbye."""
 PAUSE_S = 1.5
 """Seconds without a message after which what a client was saying is over: its file has ended, or it sends no silence.
 Clients that say where utterances end are not second-guessed."""
-FLUSH_TIMEOUT_S = 45.0
-"""Seconds that the last finals may take after END_OF_AUDIO: an engine that hangs is replaced within that time."""
+FLUSH_CHECK_S = 1.0
+"""Seconds between looks whether the engine still gives results while the last finals are waited for."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,30 +61,41 @@ class Connection:
         self,
         socket: ServerConnection,
         protocol: ServerProtocol,
-        session: StreamSession,
-        worker: Worker,
+        session: Session,
         metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._protocol = protocol
         self._session = session
-        self._worker = worker
         self._metrics = metrics
         self._now = asyncio.get_running_loop().time
-        self._outbox: deque[tuple[list[str], bool]] = deque()
+        self._outbox = Outbox()
         self._unsent = asyncio.Event()
         self._is_over = False
         self._progress = asyncio.Event()
         self._acked = protocol.clock_start
         self._told_language = bool(protocol.handshake and protocol.handshake.language)
         self._last_heard = self._now()
+        self._slot = Slot(network_of(socket.transport), self._now())
+        self._sounded_until = protocol.clock_start + SAMPLE_RATE
         self._pace = Pace(self._now())
         self._turn = 0
         self._reader: asyncio.Task[int] | None = None
+        self._pong: asyncio.Future[float] | None = None
 
     async def serve(self) -> None:
-        """Until the client is gone, or has ended its audio and got everything."""
-        self._worker.add(self._session, self)
+        """Until the client is gone, or has ended its audio and got everything; or until the engine is lost to it."""
+        try:
+            async with self._session.serve(self):
+                await self._converse()
+        except* EngineLost as lost:
+            error: BaseException = lost
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            log.error("client.engine_lost", uid=self._protocol.uid, problem=str(error))
+            await self._socket.close(1011, "the engine is lost")
+
+    async def _converse(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
@@ -99,7 +116,15 @@ class Connection:
             traceback.clear_frames(gone.__traceback__)  # in one of them the group is a local: such a cycle keeps us
         finally:
             self._reader = None  # its error knows its frames, and they us
-            self._worker.remove(self._session)
+
+    @property
+    def slot(self) -> Slot:
+        """Whose it is, and for how long it has not been used."""
+        return self._slot
+
+    async def give_way(self) -> None:
+        """Closes: somebody else needs the slot."""
+        await self._give_up("idle", 1013)
 
     def drain(self) -> None:
         """Reads no more; what was heard is decoded and sent, then the socket closes."""
@@ -132,15 +157,16 @@ class Connection:
     async def _take(self, event: ServerEvent) -> None:
         if isinstance(event, UtteranceEnd):
             self._session.end_utterance(event.sample, self._now())
-            self._worker.poke(self._session)
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
+            if self._protocol.received_until >= self._sounded_until:
+                self._sounded_until = self._protocol.received_until + SAMPLE_RATE
+                self._slot = replace(self._slot, sounded_at=self._now())
             for first in range(0, len(event.samples), PIECE_SAMPLES):
                 piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))
                 if self._session.hear(event.first_sample + first, piece, self._now()):
-                    self._worker.poke(self._session)
                     self._acknowledge()
 
     async def _room_for(self, samples: int) -> None:
@@ -174,7 +200,6 @@ class Connection:
             now = self._now()
             if now - self._last_heard >= PAUSE_S and not self._session.is_full:
                 self._session.end(now)
-                self._worker.poke(self._session)
                 self._acknowledge()
 
     # --- writing ---------------------------------------------------------------------------------------------------
@@ -203,33 +228,46 @@ class Connection:
     def _post(self, messages: list[str], *, replaceable: bool = False) -> None:
         if not messages:
             return
-        if replaceable and self._outbox and self._outbox[-1][1]:
-            self._outbox.pop()
-        self._outbox.append((messages, replaceable))
+        if not self._outbox.post(messages, replaceable=replaceable):
+            self._drop()
         self._unsent.set()
 
     async def _write(self) -> None:
         """Sends what is posted; returns once it is over and everything is sent."""
-        while self._outbox or not self._is_over:
-            if not self._outbox:
+        while True:
+            if (message := self._outbox.take()) is not None:
+                await self._send(message)
+            elif self._is_over:
+                return
+            else:
                 self._unsent.clear()
                 await self._unsent.wait()
-                continue
-            messages, _ = self._outbox.popleft()
-            for message in messages:
-                await self._socket.send(message)
+
+    async def _send(self, message: str) -> None:
+        """Returns once there is room for the next one; that may take long as long as the client takes anything."""
+        unread, since = self._socket.transport.get_write_buffer_size() + len(message), self._now()
+        sending = self._socket.send(message)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_CHECK_S):
+                    return await sending
+            if (left := self._socket.transport.get_write_buffer_size()) < unread:
+                unread, since = left, self._now()
+            elif self._now() - since >= WRITE_STALL_S:
+                self._drop()
+            sending = self._socket.drain()  # all of the message is in the buffer
 
     async def _flush(self) -> None:
-        """Decodes what is left."""
+        """Decodes what is left: a minute of audio at most, so it ends as long as anybody gets results."""
         self._session.end(self._now())
-        self._worker.poke(self._session)
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                while not self._session.is_settled:
-                    self._progress.clear()
+        while not self._session.is_settled:
+            if self._session.is_stalled(self._now()):
+                log.warning("client.flush_timeout", uid=self._protocol.uid)
+                break
+            self._progress.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_CHECK_S):
                     await self._progress.wait()
-        except TimeoutError:
-            log.warning("client.flush_timeout", uid=self._protocol.uid)
         self._acknowledge(at_once=True)
 
     async def _keep_alive(self) -> None:
@@ -239,8 +277,6 @@ class Connection:
         """
         while True:
             await asyncio.sleep(KEEPALIVE_INTERVAL_S)
-            if len(self._outbox) > MAX_UNSENT_MESSAGES:
-                await self._give_up("too slow", 1013)
             pinged_at = self._now()
             answered = await self._is_answering()
             if not answered and self._last_heard < pinged_at and not self._session.is_full:
@@ -248,12 +284,21 @@ class Connection:
 
     async def _is_answering(self) -> bool:
         try:
-            # Writing the ping already waits for a client that does not read.
+            # Writing the ping already waits for a client that does not read. One on its way is enough: each is kept.
             async with asyncio.timeout(KEEPALIVE_INTERVAL_S):
-                await (await self._socket.ping())
+                if self._pong is None or self._pong.done():
+                    self._pong = asyncio.ensure_future(await self._socket.ping())
+                await asyncio.wait([self._pong])
         except TimeoutError:
             return False
         return True
+
+    def _drop(self) -> None:
+        """Ends the connection with a client that does not read: nor would it read a goodbye."""
+        if not self._socket.transport.is_closing():
+            self._metrics.closed.labels("too slow").inc()
+            log.warning("client.given_up", uid=self._protocol.uid, reason="too slow")
+            self._socket.transport.abort()
 
     async def _give_up(self, reason: str, code: int) -> None:
         self._metrics.closed.labels(reason).inc()

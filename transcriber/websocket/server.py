@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import structlog
 from websockets.asyncio.server import Server as WebSocketServer
@@ -16,12 +15,11 @@ from websockets.exceptions import ConnectionClosed
 
 from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
-from transcriber.core.session import SpeechProbabilities, StreamSession
-from transcriber.engine.base import Decoder
+from transcriber.core.slots import giving_way
 from transcriber.metrics import Metrics
-from transcriber.websocket.admission import Admission
+from transcriber.sessions import Session, Sessions
+from transcriber.websocket.admission import Admission, network_of
 from transcriber.websocket.connection import Connection
-from transcriber.worker import Worker
 
 HANDSHAKE_TIMEOUT_S = 10.0
 """Seconds for the first message."""
@@ -37,25 +35,18 @@ class Server:
     """Admission and the set of connections.
 
     Args:
-        decoder: What it can be asked for.
-        worker: Decodes for every connection.
-        speech: Makes the speech detector of a new stream.
+        sessions: What can be asked for, and a session for each stream.
         max_clients: Beyond this, clients are told to wait.
         admission: Decides who gets as far as the first message.
         metrics: Counts clients.
     """
 
-    def __init__(
-        self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities], max_clients: int,
-        admission: Admission, metrics: Metrics,
-    ) -> None:  # fmt: skip
-        self._decoder = decoder
-        self._worker = worker
-        self._speech = speech
+    def __init__(self, sessions: Sessions, max_clients: int, admission: Admission, metrics: Metrics) -> None:
+        self._sessions = sessions
         self._max_clients = max_clients
         self._admission = admission
         self._metrics = metrics
-        self._connections: dict[Connection, tuple[ServerProtocol, StreamSession]] = {}
+        self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
         metrics.backlog.set_function(self._backlog)
         self._draining = False
         self._empty = asyncio.Event()
@@ -128,12 +119,22 @@ class Server:
         except ProtocolError as error:
             await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
             return None
-        is_full = self._draining or self.clients >= self._max_clients
-        if is_full or not self._worker.admits:
+        is_full = self._draining or (self.clients >= self._max_clients and not await self._make_room(socket))
+        if is_full or not self._sessions.admits:
             reason, problem = ("full", "full or draining") if is_full else ("load", "too late with the streams it has")
             await self._refuse(socket, protocol.wait(WAIT_MINUTES), 1000, reason, problem)
             return None
         return protocol.handshake
+
+    async def _make_room(self, newcomer: ServerConnection) -> bool:
+        """Takes the slot of a client that does not use it, if its address has more than its share."""
+        slots = {connection: connection.slot for connection in self._connections}
+        idle = giving_way(slots, network_of(newcomer.transport), asyncio.get_running_loop().time())
+        if idle is None:
+            return False
+        del self._connections[idle]
+        await idle.give_way()
+        return self.clients < self._max_clients  # somebody may have been quicker
 
     def _backlog(self) -> float:
         """Seconds of audio received and not decided, of the stream with most of it."""
@@ -141,9 +142,9 @@ class Server:
         return max(waiting, default=0) / SAMPLE_RATE
 
     def _check(self, handshake: Handshake | None) -> None:
-        known = self._decoder.languages
+        known = self._sessions.languages
         if handshake and handshake.language and len(known) > 1 and handshake.language not in known:
-            raise ProtocolError(f"language: the model {self._decoder.name} does not know {handshake.language!a}.")
+            raise ProtocolError(f"language: the model {self._sessions.name} does not know {handshake.language!a}.")
 
     async def _refuse(self, socket: ServerConnection, message: str, code: int, reason: str, problem: str) -> None:
         self._admission.note(reason, socket.remote_address, problem)
@@ -151,21 +152,19 @@ class Server:
         await socket.close(code)
 
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
-        if len(known := self._decoder.languages) == 1:
-            handshake = replace(handshake, allowed_languages=known)  # nothing to find: the client hears of it at once
-        session = StreamSession(handshake, self._speech(), protocol.granted, protocol.clock_start)
-        connection = Connection(socket, protocol, session, self._worker, self._metrics)
+        session = self._sessions.session(handshake, protocol.granted, protocol.clock_start)
+        connection = Connection(socket, protocol, session, self._metrics)
         self._connections[connection] = (protocol, session)
         self._metrics.clients.set(self.clients)
         log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))
-        if handshake.model != self._decoder.name:  # stock clients always name one; it is never loaded
-            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._decoder.name)
+        if handshake.model != self._sessions.name:  # stock clients always name one; it is never loaded
+            log.debug("client.model_ignored", uid=protocol.uid, asked=handshake.model, serving=self._sessions.name)
         try:
             for message in (*protocol.ready(), *map(protocol.warn, unavailable(handshake))):
                 await socket.send(message)
             await connection.serve()
         finally:
-            del self._connections[connection]
+            self._connections.pop(connection, None)  # it may have given way
             self._metrics.clients.set(self.clients)
             self._empty.set()
             log.info("client.left", uid=protocol.uid, heard_until=protocol.received_until, code=socket.close_code)

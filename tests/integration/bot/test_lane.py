@@ -234,11 +234,11 @@ async def test_a_private_certificate_is_trusted_when_it_is_named(
 
 async def test_a_server_without_room_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP 503 passes: unlike 401 it is no answer about us."""
-    monkeypatch.setattr("transcriber.websocket.admission.MAX_WAITING_PER_ADDRESS", 0)
     async with serving() as server:
+        monkeypatch.setattr(server.server._admission, "_most_per_address", 0)
         probing = asyncio.create_task(probe((server.url,), hello(0)))
         await asyncio.sleep(0.1)
-        monkeypatch.setattr("transcriber.websocket.admission.MAX_WAITING_PER_ADDRESS", 16)
+        monkeypatch.setattr(server.server._admission, "_most_per_address", 16)
         assert await probing == server.url
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from structlog.typing import EventDict
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +16,11 @@ def quiet() -> Iterator[None]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """Everything that is logged, whatever its level."""
+    structlog.reset_defaults()
+    with structlog.testing.capture_logs() as events:
+        yield events

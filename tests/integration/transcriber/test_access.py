@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.typing import EventDict
@@ -23,9 +23,9 @@ from common.tls import CertificateError, server_context
 from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.fakes.scripted_engine import ScriptedEngine, tone
 from tests.support.servers.certificates import write_pair
-from tests.support.transcribing import serving, talking
+from tests.support.transcribing import Serving, serving, talking
 from transcriber.metrics import Metrics
-from transcriber.websocket.admission import HANDSHAKE_GRACE_S, MAX_WAITING_PER_ADDRESS
+from transcriber.websocket.admission import HANDSHAKE_GRACE_S, MIN_WAITING_PER_ADDRESS
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -48,14 +48,6 @@ async def status_of(url: str, headers: Mapping[str, str], protocols: list[str] |
             return 101, str(socket.subprotocol)
     except InvalidStatus as error:
         return error.response.status_code, (error.response.body or b"").decode()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[EventDict]]:
-    """Everything that is logged, whatever its level."""
-    structlog.reset_defaults()
-    with structlog.testing.capture_logs() as events:
-        yield events
 
 
 async def test_the_key_is_asked_before_the_upgrade_and_never_logged(logged: list[EventDict]) -> None:
@@ -153,9 +145,27 @@ async def silent_connections(url: str, count: int) -> AsyncIterator[list[asyncio
                 await writer.wait_closed()
 
 
+def few_clients() -> contextlib.AbstractAsyncContextManager[Serving]:
+    """A server for so few that an address has the least share of connections."""
+    return serving(max_clients=MIN_WAITING_PER_ADDRESS)
+
+
+async def test_twenty_four_clients_of_one_address_come_at_once() -> None:
+    """All connect before the first says who it is, as a fleet does whose transcriber was restarted; all are served."""
+    async with serving(max_clients=24) as running, contextlib.AsyncExitStack() as stack:
+        opening = [connect(running.url, proxy=None, ping_interval=None, compression=None) for _ in range(24)]
+        sockets = await asyncio.gather(*(stack.enter_async_context(each) for each in opening))
+        assert running.server.waiting == 24
+        for number, each in enumerate(sockets):
+            await each.send(Handshake(f"stock-{number}", language="en").serialise())
+        for each in sockets:
+            assert json.loads(await each.recv())["status"] == "SERVER_READY"
+        assert (running.server.clients, running.server.waiting) == (24, 0)
+
+
 async def test_who_does_not_finish_its_handshake_makes_room_for_others() -> None:
     """Beyond the share of an address: 503 with Retry-After at once; after a second the oldest goes instead."""
-    async with serving() as running, silent_connections(running.url, MAX_WAITING_PER_ADDRESS) as silent:
+    async with few_clients() as running, silent_connections(running.url, MIN_WAITING_PER_ADDRESS) as silent:
         status, text = await status_of(running.url, {})
         assert (status, "no room" in text) == (503, True)
         assert refused(running.metrics, "connections") == 1
@@ -165,12 +175,12 @@ async def test_who_does_not_finish_its_handshake_makes_room_for_others() -> None
             await client.acked(await client.end_utterance())
             assert client.text == ["alpha"]
         assert await silent[0].read() == b""
-        assert running.server.waiting == MAX_WAITING_PER_ADDRESS - 1
+        assert running.server.waiting == MIN_WAITING_PER_ADDRESS - 1
 
 
 async def test_a_refusal_before_the_request_is_http() -> None:
     """With Retry-After, for whoever reads it."""
-    async with serving() as running, silent_connections(running.url, MAX_WAITING_PER_ADDRESS + 1) as silent:
+    async with few_clients() as running, silent_connections(running.url, MIN_WAITING_PER_ADDRESS + 1) as silent:
         answer = (await silent[-1].read()).decode()
     head, _, body = answer.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 503 ")
@@ -180,9 +190,9 @@ async def test_a_refusal_before_the_request_is_http() -> None:
 
 async def test_a_thousand_silent_connections_do_not_harm_a_stream() -> None:
     """It goes on, a new client still gets in, and next to nothing is kept of the flood."""
-    async with serving() as running, talking(running.url, OURS) as client:
+    async with few_clients() as running, talking(running.url, OURS) as client:
         async with silent_connections(running.url, 1000):
-            assert running.server.waiting <= MAX_WAITING_PER_ADDRESS
+            assert running.server.waiting <= MIN_WAITING_PER_ADDRESS
             await client.say(tone("alpha"))
             started = asyncio.get_running_loop().time()
             await client.acked(await client.end_utterance())
@@ -192,7 +202,7 @@ async def test_a_thousand_silent_connections_do_not_harm_a_stream() -> None:
                 await newcomer.say(tone("bravo"))
                 await newcomer.acked(await newcomer.end_utterance())
         assert (client.text, newcomer.text) == (["alpha"], ["bravo"])
-        assert refused(running.metrics, "connections") >= 1000 - MAX_WAITING_PER_ADDRESS
+        assert refused(running.metrics, "connections") >= 1000 - MIN_WAITING_PER_ADDRESS
 
 
 @pytest.mark.parametrize("slow", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: h\r\nX: "])

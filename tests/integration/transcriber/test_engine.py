@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,11 @@ def demo() -> FasterWhisper:
 
 
 @pytest.fixture(scope="module")
-def multilingual(tmp_path_factory: pytest.TempPathFactory) -> FasterWhisper:
-    """Knows 99 languages and says nonsense in each."""
-    return FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
+def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FasterWhisper]:
+    """Knows 99 languages and says nonsense in each, at times that are no reason to cut it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transcriber.engine.faster_whisper.END_CLEARANCE_S", -60.0)
+        yield FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
 
 
 class Counting:

@@ -20,9 +20,10 @@ from tests.support.fakes.scripted_engine import tone
 from tests.support.processes import ended, engines, is_gone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
+from transcriber.core.limits import CALL_FACTOR, DRAIN_PASSES
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
-from transcriber.engine.process import EngineProcess
+from transcriber.engine.process import MAX_FAILURES, EngineProcess
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 SCRIPTED = "tests.support.engines:scripted"
@@ -31,13 +32,13 @@ ROOT = Path(__file__).parents[3]
 
 @asynccontextmanager
 async def engine(
-    factory: str = SCRIPTED, *, model: str = "scripted", parallel: int = 1, decode_timeout: float = 30,
+    factory: str = SCRIPTED, *, model: str = "scripted", parallel: int = 1,
     on_restart: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[EngineProcess]:  # fmt: skip
     """An engine that is up; after the block no process, file or task of it is left."""
     before = open_files()
     settings = Settings(model=model, engine=factory, parallel=parallel, log_level="error")
-    decoder = EngineProcess(settings, decode_timeout=decode_timeout, on_restart=on_restart)
+    decoder = EngineProcess(settings, on_restart=on_restart)
     running = asyncio.create_task(decoder.run())
     starting = asyncio.create_task(decoder.started())
     try:
@@ -146,9 +147,12 @@ async def test_an_idle_engine_that_dies_is_replaced() -> None:
         assert where(await decoder.decode([said()]))[0] in engines()
 
 
-async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_an_engine_that_hangs_is_replaced(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After its time is up, with a note where its threads were; never two of them."""
-    async with engine(parallel=2, decode_timeout=0.5) as decoder:
+    monkeypatch.setattr("transcriber.core.limits.MIN_CALL_S", 0.5)
+    async with engine(parallel=2) as decoder:
         [first] = engines()
         quick = [asyncio.create_task(decoder.decode([said("bravo")])) for _ in range(3)]
         with pytest.raises(EngineLost, match=r"no answer within 0\.5 s"):
@@ -165,9 +169,10 @@ async def test_an_engine_that_hangs_is_replaced(capfd: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("how", ["stopped", "seized"])
-async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
+async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP, when it cannot even say where its threads are; native code that lets no Python thread run."""
-    async with engine(decode_timeout=0.3) as decoder:
+    monkeypatch.setattr("transcriber.core.limits.MIN_CALL_S", 0.3)
+    async with engine() as decoder:
         [first] = engines()
         if how == "stopped":
             os.kill(first, signal.SIGSTOP)
@@ -176,9 +181,10 @@ async def test_an_engine_that_can_do_nothing_counts_as_hung(how: str) -> None:
         assert where(await decoder.decode([said()]))[0] != first
 
 
-async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
+async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its caller has left; the thread is stuck all the same. One that comes back in time does no harm."""
-    async with engine(decode_timeout=0.5) as decoder:
+    monkeypatch.setattr("transcriber.core.limits.MIN_CALL_S", 0.5)
+    async with engine() as decoder:
         [first] = engines()
         for script in ("sleep 0.1", "sleep 60"):
             call = asyncio.create_task(decoder.decode([said("alpha", script)]))
@@ -187,6 +193,50 @@ async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it() -> None:
             await asyncio.gather(call, return_exceptions=True)
             await asyncio.sleep(0.1)
         assert where(await decoder.decode([said()]))[0] != first
+
+
+async def test_an_engine_whose_every_call_fails_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an error of a GPU, which stays: it cannot decode silence either, and the call is lost, not refused.
+
+    The next one is not taken either until it can: its warm-up fails.
+    """
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with engine("tests.support.engines:sick", model=str(model)) as decoder:
+        first, _ = where(await decoder.decode([said()]))
+        assert (decoder.is_up, decoder.is_failing) == (True, False)
+        model.write_text("sick", encoding="utf-8")
+        with pytest.raises(EngineLost, match=r"every call fails, the last with RuntimeError: CUDA error"):
+            await decoder.decode([said()])
+        waiting = asyncio.create_task(decoder.decode([said("bravo")]))
+        await eventually(lambda: tries(model) >= 3, 10)
+        assert (decoder.is_up, decoder.is_failing, waiting.done()) == (False, True, False)
+        model.write_text("ok", encoding="utf-8")
+        heard = await waiting
+        assert (heard[0].text, where(heard)[0] != first) == ("bravo", True)
+        assert (decoder.is_up, decoder.is_failing) == (True, False)
+
+
+async def test_an_engine_that_can_decode_only_silence_is_replaced_after_ten_failures() -> None:
+    """In a row: one result between them says that it was the windows' fault."""
+    restarts: list[None] = []
+    async with engine(on_restart=lambda: restarts.append(None)) as decoder:
+        for failures in (MAX_FAILURES - 1, MAX_FAILURES):
+            assert (await decoder.decode([said()]))[0].text == "alpha"
+            for _ in range(failures):
+                with pytest.raises(EngineFailed):
+                    await decoder.decode([said("alpha", "raise boom")])
+        assert (await decoder.decode([said()]))[0].text == "alpha"
+        assert (len(restarts), decoder.is_failing) == (1, False)
+
+
+async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
+    for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
+        monkeypatch.setattr(f"transcriber.core.limits.{name}", 0.0)
+    async with engine("tests.support.engines:deliberate") as decoder:
+        assert decoder.limits.call >= CALL_FACTOR * decoder.batch * 0.3
+        assert decoder.limits.drain >= DRAIN_PASSES * 2 * 0.3
 
 
 async def test_a_waiting_call_can_be_cancelled() -> None:
@@ -281,7 +331,7 @@ async def test_a_model_that_has_become_unusable_is_tried_for_again(
 
 async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one: the first may be fetching its model."""
-    monkeypatch.setattr("transcriber.engine.process.RESTART_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("transcriber.core.limits.MIN_START_S", 0.5)
     monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with engine("tests.support.engines:from_file", model=str(model)) as decoder:
@@ -291,6 +341,14 @@ async def test_an_engine_that_hangs_while_it_loads_is_ended(tmp_path: Path, monk
         model.write_text("ok", encoding="utf-8")  # too late for the one that hangs
         assert (await decoder.decode([said()]))[0].text == "alpha"
         assert tries(model) >= 3
+
+
+async def test_a_first_start_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows how long a model takes to come over the network; an hour is enough."""
+    monkeypatch.setattr("transcriber.engine.process.FIRST_START_S", 0.3)
+    with pytest.raises(ModelError, match=r"not ready within 0\.3 s.*smaller --model"):
+        async with engine("tests.support.engines:slow"):
+            pass
 
 
 async def test_stopping_while_it_loads_does_not_wait() -> None:

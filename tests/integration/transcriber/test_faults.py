@@ -16,6 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Refused, Wait, Warned
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import Serving, serving, talking
+from tests.support.waiting import eventually
+from transcriber.core.outbox import MAX_OUTBOX_BYTES
 
 pytestmark = pytest.mark.slow
 OURS = Handshake("u", language="en", extensions=EXTENSIONS)
@@ -149,25 +151,57 @@ async def test_a_client_that_neither_answers_nor_sends_is_closed(monkeypatch: py
         assert quiet.text == ["alpha"]
 
 
-async def test_a_client_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It keeps sending, so it is alive, but its texts must not pile up for ever."""
-    monkeypatch.setattr("transcriber.websocket.connection.KEEPALIVE_INTERVAL_S", 0.2)
+def unread(running: Serving) -> list[tuple[int, int]]:
+    """Bytes that wait for each client, in its outbox and in its socket's buffer in this process."""
+    return [
+        (connection._outbox.size, connection._socket.transport.get_write_buffer_size())
+        for connection in running.server._connections
+    ]
+
+
+async def test_a_client_that_does_not_read_costs_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps sending, so it is alive, and wants all its text again with each new one; then it is closed."""
     monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
-    monkeypatch.setattr("transcriber.websocket.connection.MAX_UNSENT_MESSAGES", 100)
-    long_name = Handshake("u" * 256, extensions=EXTENSIONS)
-    async with serving(buffer=4096) as running, talking(running.url, long_name, 4096) as client:
+    greedy = Handshake("u" * 256, language="en", extensions=frozenset({"utterance"}), send_last_n_segments=100)
+    most = (0, 0)
+    async with serving(buffer=4096) as running, talking(running.url, greedy, 4096) as client:
         client.socket.transport.pause_reading()
         with contextlib.suppress(ConnectionClosed):
             for _ in range(5_000):
-                if not running.server.clients:
-                    break
-                await client.say(tone("alpha", 0.01))
+                await client.say(tone("alpha", 0.3))
                 await client.end_utterance()
                 await asyncio.sleep(0.001)
+                most = max([most, *unread(running)])
+                if not running.server.clients:
+                    break
         client.socket.transport.abort()
         await left(running)
-        await still_works(running)
         assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
+        assert MAX_OUTBOX_BYTES / 2 < most[0] <= MAX_OUTBOX_BYTES
+        assert most[1] < 64 * 1024
+        await still_works(running)
+
+
+async def test_a_client_that_stops_reading_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though there is room for all that waits for it, and its sound says that it is alive."""
+    monkeypatch.setattr("transcriber.websocket.connection.WRITE_CHECK_S", 0.1)
+    monkeypatch.setattr("transcriber.websocket.connection.WRITE_STALL_S", 0.3)
+    monkeypatch.setattr("transcriber.core.pace.MAX_READ_SPEED", 10_000)
+    async with serving(buffer=4096) as running, talking(running.url, Handshake("u" * 256), 4096) as client:
+        client.socket.transport.pause_reading()
+        most = 0
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(5_000):
+                waits, _ = max(unread(running), default=(0, 0))
+                most = max(most, waits)
+                await client.say(*([silence(0.1)] if waits else [tone("alpha", 0.3), silence(0.7)]))
+                await asyncio.sleep(0.005)
+                if not running.server.clients:
+                    break
+        client.socket.transport.abort()
+        await left(running)
+        assert b'transcriber_closed_total{reason="too slow"} 1.0' in running.metrics.render()
+        assert most < MAX_OUTBOX_BYTES / 2
 
 
 async def test_an_engine_that_raises_is_asked_again() -> None:
@@ -190,7 +224,7 @@ async def test_an_engine_that_raises_is_asked_again() -> None:
 
 
 async def test_an_engine_that_hangs_is_noticed() -> None:
-    """Health is red until what was due is done."""
+    """By there being no result, until there is one."""
     engine = ScriptedEngine()
     engine.go.clear()
     async with serving(engine) as running, talking(running.url, OURS) as client:
@@ -198,10 +232,34 @@ async def test_an_engine_that_hangs_is_noticed() -> None:
         end = await client.end_utterance()
         await asyncio.sleep(0.1)
         now = asyncio.get_running_loop().time()
-        assert [running.worker.is_stalled(now), running.worker.is_stalled(now + 31)] == [False, True]
+        assert [running.worker.is_stalled(now), running.worker.is_stalled(now + 40)] == [False, True]
         engine.go.set()
         await client.acked(end)
         assert not running.worker.is_stalled(now + 1000)
+
+
+async def test_the_last_words_are_waited_for_as_long_as_results_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that have ended their audio get all of them, or the close when the engine gives none to anybody."""
+    monkeypatch.setattr("transcriber.websocket.connection.FLUSH_CHECK_S", 0.05)
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with serving(engine) as running, talking(running.url, OURS) as one, talking(running.url, OURS) as other:
+        for client in (one, other):
+            await client.say(tone("alpha"))
+            await client.socket.send(client.protocol.end_of_audio())
+        await asyncio.sleep(0.3)
+        assert running.server.clients == 2
+        engine.go.set()
+        assert [await client.rest() for client in (one, other)] == [1000] * 2
+        assert [client.text for client in (one, other)] == [["alpha"]] * 2
+        engine.go.clear()
+        monkeypatch.setattr(running.worker, "is_stalled", lambda now: True)
+        async with talking(running.url, OURS) as late:
+            await late.say(tone("alpha"))
+            await late.socket.send(late.protocol.end_of_audio())
+            assert await late.rest() == 1000
+            assert late.text == []
+        engine.go.set()
 
 
 async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
@@ -219,6 +277,24 @@ async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
             await client.acked(await client.end_utterance())
         assert client.text == ["bravo"]
         assert [window.full for window in engine.windows] == [False, True, False, True]
+
+
+async def test_a_partial_that_goes_astray_is_not_decoded_again() -> None:
+    """The next one comes soon; with a full window each would keep the model from finals."""
+
+    class Astray(ScriptedEngine):
+        def _hear(self, window):  # type: ignore[no-untyped-def]
+            result = super()._hear(window)
+            return result if window.careful else type(result)("you " * 9)
+
+    engine = Astray()
+    async with serving(engine) as running, talking(running.url, OURS) as client:
+        await client.say(tone("alpha", 0.6))
+        await eventually(lambda: engine.windows)
+        await client.acked(await client.end_utterance())
+        assert client.text == ["alpha"]
+        assert not any(window.full for window in engine.windows)
+        assert sum(not window.careful for window in engine.windows) == 1
 
 
 async def test_draining_sends_everybody_their_last_words() -> None:

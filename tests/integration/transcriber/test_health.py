@@ -19,7 +19,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
 from tests.support.transcribing import talking
-from transcriber.config import Settings
+from transcriber.config import RemoteSettings, Settings
 from transcriber.service import Service, listen
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -64,10 +64,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(factory: str = "scripted", model: str = "m", *, ready: bool = True) -> AsyncIterator[Running]:
-    """A transcriber until the block ends."""
+async def running(
+    factory: str = "scripted", model: str = "m", *, remote: RemoteSettings | None = None, ready: bool = True
+) -> AsyncIterator[Running]:
+    """A transcriber until the block ends; `remote` decodes in place of an engine of its own."""
     listener, http_listener = listen("127.0.0.1", 0, "--port"), listen("127.0.0.1", 0, "--http-port")
-    settings = Settings(model=model, engine=f"tests.support.engines:{factory}", max_clients=7, log_level="critical")
+    settings = Settings(
+        model=model, engine=f"tests.support.engines:{factory}", remote=remote, parallel=4 if remote else 1,
+        max_clients=7, log_level="critical",
+    )  # fmt: skip
     stop = asyncio.Event()
     serving = asyncio.create_task(Service(settings, listener, http_listener).run(stop))
     base = f"http://127.0.0.1:{http_listener.getsockname()[1]}"
@@ -95,6 +100,7 @@ async def test_health_says_that_results_came_or_that_there_was_nothing_to_do() -
         assert await at.says() == (200, {
             "status": "ok", "backend": "faster_whisper", "model": "m", "clients": 0, "max_clients": 7,
             "last_decode_s": None, "waiting": 0, "oldest_wait_s": 0.0, "engine": "up", "restarts": 0, "level": 0,
+            "unanswered_s": 0.0,
         })  # fmt: skip
         async with talking(at.url, OURS) as client:
             await client.say(tone("alpha"))
@@ -129,14 +135,14 @@ async def test_before_the_model_is_warm_it_is_healthy_and_not_ready() -> None:
 
 
 async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the time that the oldest pass has been due, not by the engine's own word."""
-    monkeypatch.setattr("transcriber.api.server.MAX_PASS_WAIT_S", 0.4)
+    """By the time that no result came, not by the engine's own word."""
+    monkeypatch.setattr("transcriber.core.limits.TimeLimits.answer", 0.4)
     hello = Handshake("u", language="en", extensions=EXTENSIONS, initial_prompt="sleep 1.5")
     async with running() as at, talking(at.url, hello) as client:
         await client.say(tone("alpha"))
         end = await client.end_utterance()
         body = await at.until(lambda status, _: status == 503)
-        assert (body["status"], body["oldest_wait_s"] > 0.3) == ("stalled", True)
+        assert (body["status"], body["unanswered_s"] > 0.3) == ("stalled", True)
         assert (await at.says("/ready"))[0] == 503
         await client.acked(end)
         assert client.text == ["alpha"]
@@ -145,7 +151,8 @@ async def test_a_stuck_engine_turns_health_red_until_results_come_again(monkeypa
 
 async def test_a_lost_engine_is_reported_until_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not ready at once, red when that takes long; then the count of replacements is one."""
-    monkeypatch.setattr("transcriber.api.server.MAX_ENGINE_DOWN_S", 0.3)
+    monkeypatch.setattr("transcriber.core.limits.MIN_REPLACEMENT_S", 0.3)
+    monkeypatch.setattr("transcriber.core.limits.REPLACEMENT_FACTOR", 0.0)
     monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
     (model := tmp_path / "model").write_text("ok", encoding="utf-8")
     async with running("from_file", str(model)) as at:

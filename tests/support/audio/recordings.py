@@ -30,6 +30,7 @@ from transcriber.metrics import Metrics
 from transcriber.service import listen
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
+from transcriber.windowed import WindowedSessions
 from transcriber.worker import Worker
 
 RATE = 16_000
@@ -102,7 +103,8 @@ async def web(
     hears = speech or (lambda: speech_probabilities)
     decoder = Threaded(engine or ScriptedEngine(timed=True))
     worker = Worker(decoder, metrics)
-    server = Server(decoder, worker, hears, 64, Admission(None, (), metrics), metrics)
+    sessions = WindowedSessions(decoder, worker, hears)
+    server = Server(sessions, 64, Admission(None, (), 64, metrics), metrics)
     jobs = Jobs(settings.max_requests, metrics)
     if working:
         jobs.start(decoder, worker, hears)

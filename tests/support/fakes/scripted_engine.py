@@ -75,7 +75,7 @@ class ScriptedEngine:
         return [self._hear(window) for window in windows]
 
     def _hear(self, window: Window) -> Hypothesis:
-        heard = [_word(block) for block in np.split(window.samples, range(BLOCK, len(window.samples), BLOCK))]
+        heard = [word_in(block) for block in np.split(window.samples, range(BLOCK, len(window.samples), BLOCK))]
         runs = [list(run) for _, run in groupby(enumerate(heard), key=lambda block: block[1])]
         times = [(run[0][1], run[0][0], run[-1][0] + 1) for run in runs if run[0][1] and len(run) >= 2]
         words = [word for word, *_ in times if word]
@@ -90,7 +90,8 @@ def _language(words: Sequence[str], window: Window) -> tuple[str, float]:
     return choose_language(shares, prior=window.prior, allowed=window.allowed, seconds=len(window.samples) / RATE)
 
 
-def _word(block: npt.NDArray[np.int16]) -> str | None:
+def word_in(block: npt.NDArray[np.int16]) -> str | None:
+    """The word of a tenth of a second, None for silence."""
     if len(block) < BLOCK or float(np.abs(block).max()) < 2000:
         return None
     spectrum = np.abs(np.fft.rfft(block))

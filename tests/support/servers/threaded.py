@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from transcriber.core.limits import TimeLimits
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Engine, EngineFailed
 
@@ -13,6 +14,8 @@ class Threaded:
     """A `Decoder` whose engine is always up; decodes in the loop's own threads."""
 
     is_up = True
+    is_failing = False
+    limits = TimeLimits()
 
     def __init__(self, engine: Engine, parallel: int = 1) -> None:
         self._engine = engine

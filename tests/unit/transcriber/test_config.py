@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transcriber.config import Settings, SettingsError, read_key, read_origins
+from transcriber.config import RemoteSettings, Settings, SettingsError, read_engine, read_key, read_origins
 
 
 def test_the_key_is_given_or_in_a_file(tmp_path: Path) -> None:
@@ -59,3 +59,63 @@ def test_an_origin_that_no_browser_sends_is_an_error(given: str) -> None:
     """Else it would look as if the page were allowed."""
     with pytest.raises(SettingsError, match="scheme://host"):
         read_origins([given])
+
+
+def test_the_engine_is_one_of_ours_or_of_ones_own() -> None:
+    """By name, or as the function that makes it."""
+    assert read("faster-whisper") == ("transcriber.engine.faster_whisper:load", None)
+    assert read("acme.engines:load") == ("acme.engines:load", None)
+    with pytest.raises(SettingsError, match="faster-whisper, openai, or module:function"):
+        read("faster_whisper")
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://gpu:9091", "http://gpu:9091/v1"),
+        ("http://gpu:9091/v1/", "http://gpu:9091/v1"),
+        ("https://[::1]:8000/openai/v1", "https://[::1]:8000/openai/v1"),
+        ("https://api.openai.com/v1/audio/transcriptions", "https://api.openai.com/v1"),
+    ],
+)
+def test_the_url_of_an_engine_elsewhere_is_what_stands_before_its_routes(given: str, url: str) -> None:
+    """Whether with the route, with a slash, or without `/v1`."""
+    assert read("openai", given) == ("openai", RemoteSettings(url, None, 10.0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "gpu:9091",
+        "ws://gpu:9091",
+        "http://",
+        "http://gpu:port/v1",
+        "http://gpu/v1?key=s3cret-1",
+        "http://me:s3cret-1@gpu",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_an_error(given: str) -> None:
+    """It says what is allowed, and shows no password and no key."""
+    with pytest.raises(SettingsError, match="--engine-url") as error:
+        read("openai", given)
+    assert "s3cret" not in str(error.value)
+
+
+def test_settings_of_an_engine_that_is_not_chosen_are_errors(tmp_path: Path) -> None:
+    """Who gives a URL does not want the demo model; who chooses a server must say which; its key is in a file."""
+    with pytest.raises(SettingsError, match="for --engine openai only"):
+        read("faster-whisper", "http://gpu:9091")
+    with pytest.raises(SettingsError, match="needs --engine-url"):
+        read("openai", "")
+    with pytest.raises(SettingsError, match="--engine-key-file: cannot read"):
+        read("openai", "http://gpu", str(tmp_path / "missing"))
+    (key := tmp_path / "key").write_text("s3cret-1\n", encoding="ascii")
+    _, remote = read("openai", "http://gpu", str(key))
+    assert remote
+    assert remote.key == "s3cret-1"
+    assert "s3cret" not in repr(remote)
+
+
+def read(engine: str, url: str | None = None, key_file: str | None = None) -> tuple[str, RemoteSettings | None]:
+    """The engine of these options."""
+    return read_engine(engine, url=url, key_file=key_file, timeout=10.0)

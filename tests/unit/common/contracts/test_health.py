@@ -55,6 +55,7 @@ def test_any_bot_reads_back(health: BotHealth) -> None:
         texts,
         COUNTS,
         COUNTS,
+        TENTHS,
     )
 )
 def test_any_transcriber_reads_back(health: TranscriberHealth) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,15 +51,23 @@ def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> 
         assert agreement.committed == []
 
 
-def test_words_that_ended_well_before_the_audio_are_committed_at_once() -> None:
-    """If the model believes them; none after one that is not certain."""
+def test_one_pass_commits_nothing() -> None:
+    """However sure the model is and however long ago the words ended; a second one has to say the same."""
     agreement = LocalAgreement()
-    agreement.hear(timed("one two three four"), 2.0)
-    assert text(agreement.committed) == " one two three"
-    doubtful = LocalAgreement()
-    doubtful.hear(timed("one two", probability=0.2), 9.0)
-    assert doubtful.committed == []
-    assert agreement.until == 1.5
+    agreement.hear(timed("one two three four", probability=1.0), 9.0)
+    assert (agreement.committed, agreement.until) == ([], 0.0)
+    agreement.hear(timed("one two tree"), 10.0)
+    assert (text(agreement.committed), agreement.until) == (" one two", 1.0)
+
+
+def test_a_later_pass_knows_better_when_a_committed_word_was_said() -> None:
+    """The word stays as it is written; one that is heard differently keeps its time."""
+    agreement = LocalAgreement()
+    for _ in range(2):
+        agreement.hear(timed("One two"), 1.0)
+    later = [replace(unit, start=unit.start + 0.1, end=unit.end + 0.1) for unit in timed("one, tree")]  # type: ignore[operator]
+    final = agreement.conclude(later)
+    assert [(unit.text, unit.start, unit.end) for unit in final] == [(" One", 0.1, 0.6), (" two", 0.5, 1.0)]
 
 
 def test_the_final_adds_to_what_is_committed() -> None:
@@ -96,8 +106,10 @@ def test_a_trimmed_window_begins_with_a_committed_word() -> None:
     """The last whose time is known; what the window gives is added after it."""
     agreement = LocalAgreement()
     assert agreement.trim == (0, 0.0)
-    agreement.hear(timed("one two three four"), 2.0)
+    for heard in (1.5, 2.0):
+        agreement.hear(timed("one two three"), heard)
     assert agreement.trim == (2, 1.0 - TRIM_OVERLAP_S)
+    agreement.hear(units("three four"), 2.0, base=2)
     assert text(agreement.hear(units("tree four five"), 3.0, base=2)) == " one two three four five"
     assert text(agreement.committed) == " one two three four"  # agreed, so without a time of its own
     assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_OVERLAP_S), 2.0)

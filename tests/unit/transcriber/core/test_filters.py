@@ -16,7 +16,7 @@ HINDI = (
 )
 BURMESE = "လူတိုင်းသည် တူညီ လွတ်လပ်သော ဂုဏ်သိက္ခာဖြင့် လည်းကောင်း၊ တူညီလွတ်လပ်သော အခွင့်အရေးများဖြင့် လည်းကောင်း၊ မွေးဖွားလာသူများ ဖြစ်သည်။"
 CHINESE = "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。"
-HUM = {"speech_seconds": 0.3, "avg_logprob": -0.9}
+HUM = {"speech_seconds": 0.3, "avg_logprob": -0.9, "no_speech": 0.5}
 
 
 def verdict(text: str, **other: float | str | None) -> Verdict:
@@ -36,6 +36,9 @@ def verdict(text: str, **other: float | str | None) -> Verdict:
         (" or or", HUM, Verdict.NO_SPEECH),
         (" no", {**HUM, "avg_logprob": -0.7}, Verdict.KEEP),
         (" no", {**HUM, "speech_seconds": 0.4}, Verdict.KEEP),
+        (" or", {**HUM, "no_speech": 0.14, "avg_logprob": -1.05}, Verdict.NO_SPEECH),
+        (" six", {**HUM, "no_speech": 0.02, "avg_logprob": -1.2}, Verdict.KEEP),
+        (" six", {**HUM, "no_speech": 0.3}, Verdict.KEEP),
         (ENGLISH, {"tokens": 41}, Verdict.TOO_FAST),
         (ENGLISH, {"tokens": 40}, Verdict.KEEP),
         (HINDI, {"tokens": 195, "seconds": 10.0}, Verdict.KEEP),

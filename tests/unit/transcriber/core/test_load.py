@@ -27,10 +27,11 @@ def wait(load: LoadShedder, seconds: float, now: float, passes: int = MIN_WAITS)
 
 
 def test_each_step_gives_up_more() -> None:
-    """Cadence, window, alignment, partials, then new clients; never finals."""
-    assert [effort.cadence for effort in LADDER[:5]] == sorted(effort.cadence for effort in LADDER[:5])
+    """Cadence, window, eager finals, partials, then new clients; never finals."""
+    assert [effort.cadence for effort in LADDER[:4]] == sorted(effort.cadence for effort in LADDER[:4])
     for before, after in pairwise(LADDER):
-        assert after.align <= before.align or not after.partials
+        assert after.trim >= before.trim or not after.partials
+        assert after.eager <= before.eager
         assert after.partials <= before.partials
         assert after.admit <= before.admit
     assert not LADDER[-1].admit

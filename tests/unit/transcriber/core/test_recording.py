@@ -73,7 +73,7 @@ def test_speech_is_packed_and_decoded_with_the_full_window_after_all_live_stream
     assert window.release() == []
     assert not window.is_live
     [asked] = decoded(window, text("Eins. Zwei.", 6.5))
-    assert (asked.language, asked.prompt, asked.careful, asked.words, asked.full) == ("de", "Ana", True, True, True)
+    assert (asked.language, asked.prompt, asked.careful, asked.words, asked.packed) == ("de", "Ana", True, True, True)
     assert len(asked.samples) / SECOND == pytest.approx(7, abs=0.1)
     assert (window.next_request(), window.is_done) == (None, True)
 
@@ -239,12 +239,10 @@ def test_a_translation_has_no_word_times() -> None:
 
 
 def test_a_model_that_knows_short_windows_only_gets_those() -> None:
-    """In the size that is enough for them."""
+    """The demo model hears one sentence at a time."""
     recording = RecordingChannel(HELLO, loud, longest=8 * SECOND)
     feed(recording, sound(*[(3, 8000), (0.5, 0)] * 4))
-    windows = list(recording.open_windows())
-    assert len(windows) == 4
-    assert not any(decoded(window, None)[0].full for window in windows)
+    assert [len(decoded(window, None)[0].samples) <= 8 * SECOND for window in recording.open_windows()] == [True] * 4
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 40), st.floats(0.1, 5)), max_size=3), st.integers(700, 40_000))

@@ -7,21 +7,21 @@ import pytest
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireWord
 from transcriber.core.languages import StreamLanguage
-from transcriber.core.policy import Pass, PassKind, Utterance
+from transcriber.core.policy import Pass, PassKind, PendingUtterance
 from transcriber.core.transcript import DecodeJob, Transcript
 from transcriber.core.windows import Hypothesis, Window, Word
 
 
-def job(utterance: Utterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> DecodeJob:
+def job(utterance: PendingUtterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> DecodeJob:
     """A pass over the first seconds of it, but for those skipped."""
     first, end = (utterance.start + round(part * SAMPLE_RATE) for part in (skipped, seconds))
     samples = np.full(end - first, 8192, np.int16)
     return DecodeJob(Pass(utterance, PassKind.PARTIAL, utterance.start, end), Window(samples), first, base)
 
 
-def speaking() -> tuple[Transcript, Utterance]:
+def speaking() -> tuple[Transcript, PendingUtterance]:
     """Somebody since second 1, with speech from second 1.5 on."""
-    utterance = Utterance(7, SAMPLE_RATE, 0.0, stretches=[(24_000, 40_000)], speech=16_000)
+    utterance = PendingUtterance(7, SAMPLE_RATE, 0.0, stretches=[(24_000, 40_000)], speech=16_000)
     return Transcript(Handshake("u"), StreamLanguage(None, locks=True)), utterance
 
 
@@ -30,6 +30,8 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     transcript, utterance = speaking()
     hypothesis = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
     assert (job(utterance).level, job(utterance).speech) == (0.25, 0)
+    [first] = transcript.show(job(utterance), Hypothesis("a c"))
+    assert (first.stable_len, first.words) == (0, None)
     [partial] = transcript.show(job(utterance), hypothesis)
     assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
     assert (partial.start, partial.end) == (1.468, 2.6)
@@ -47,8 +49,9 @@ def test_words_of_two_passes_do_not_overlap() -> None:
     """The end of a committed word gives way to the beginning of the next."""
     transcript, utterance = speaking()
     utterance.end = 48_000
-    transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
-    again = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 0.88, 1.2, 0.9)))
+    for _ in range(2):
+        transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
+    again = Hypothesis("the b", words=(Word(" the", 0.5, 0.8, 0.9), Word(" b", 0.88, 1.2, 0.9)))
     [final] = transcript.conclude(job(utterance), again)
     assert final.words == (WireWord(" a", 1.5, 1.88, 0.9), WireWord(" b", 1.88, 2.2, 0.9))
 
@@ -86,6 +89,7 @@ def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
     """And what was not certain is gone."""
     transcript, utterance = speaking()
     hypothesis = Hypothesis("a b", words=(Word(" a", 0.0, 0.4, 0.9), Word(" b", 1.6, 1.9, 0.9)))
+    transcript.show(job(utterance), Hypothesis("a c"))
     transcript.show(job(utterance), hypothesis)
     assert transcript.show(job(utterance), None, keep=True) == []
     [final] = transcript.settle(utterance)

@@ -11,8 +11,7 @@ from common.metrics import total
 from transcriber.metrics import Metrics
 from transcriber.websocket.admission import (
     HANDSHAKE_GRACE_S,
-    MAX_WAITING_CONNECTIONS,
-    MAX_WAITING_PER_ADDRESS,
+    MIN_WAITING_PER_ADDRESS,
     Admission,
     network,
     select,
@@ -53,9 +52,9 @@ class Visitor:
 class Door:
     """Admission, with visitors."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_clients: int = MIN_WAITING_PER_ADDRESS) -> None:
         self.metrics = Metrics()
-        self.access = Admission(None, (), self.metrics)
+        self.access = Admission(None, (), max_clients, self.metrics)
 
     def knock(self, address: str, now: float) -> tuple[Visitor, bool]:
         """Somebody comes; whether they got in."""
@@ -70,7 +69,7 @@ class Door:
 def test_one_address_has_its_share_of_the_waiting_room() -> None:
     """Beyond it nobody is let in, until somebody has finished; others are not affected."""
     door = Door()
-    first = [door.knock("192.0.2.1", 0.0) for _ in range(MAX_WAITING_PER_ADDRESS)]
+    first = [door.knock("192.0.2.1", 0.0) for _ in range(MIN_WAITING_PER_ADDRESS)]
     assert all(inside for _, inside in first)
     assert not door.knock("192.0.2.1", HANDSHAKE_GRACE_S / 2)[1]
     assert door.knock("192.0.2.2", HANDSHAKE_GRACE_S / 2)[1]
@@ -85,21 +84,30 @@ def test_who_is_slow_makes_room_for_who_is_new() -> None:
     """So a flood of connections that say nothing keeps nobody out; the oldest of that address goes first."""
     door = Door()
     other, _ = door.knock("192.0.2.9", 0.0)
-    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MAX_WAITING_PER_ADDRESS)]
+    slow = [door.knock("192.0.2.1", 0.1)[0] for _ in range(MIN_WAITING_PER_ADDRESS)]
     assert door.knock("192.0.2.1", 0.1 + HANDSHAKE_GRACE_S)[1]
-    assert [visitor.gone for visitor in slow] == [True] + [False] * (MAX_WAITING_PER_ADDRESS - 1)
+    assert [visitor.gone for visitor in slow] == [True] + [False] * (MIN_WAITING_PER_ADDRESS - 1)
     assert not other.gone
 
 
 def test_the_waiting_room_has_a_size() -> None:
     """Whatever the number of addresses; the oldest of all goes first."""
     door = Door()
-    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(MAX_WAITING_CONNECTIONS)]
+    crowd = [door.knock(f"192.0.2.{n}", n / 1000)[0] for n in range(2 * MIN_WAITING_PER_ADDRESS)]
     assert not door.knock("198.51.100.1", HANDSHAKE_GRACE_S - 0.1)[1]
     assert door.knock("198.51.100.1", HANDSHAKE_GRACE_S + 0.0005)[1]
     assert [visitor.gone for visitor in crowd[:2]] == [True, False]
     assert not door.knock("198.51.100.2", HANDSHAKE_GRACE_S + 0.0005)[1]
-    assert door.access.waiting == MAX_WAITING_CONNECTIONS
+    assert door.access.waiting == 2 * MIN_WAITING_PER_ADDRESS
+
+
+def test_all_clients_that_are_served_may_come_at_once_from_one_address() -> None:
+    """A fleet behind one address after a restart; as many again may come from elsewhere."""
+    door = Door(max_clients=200)
+    assert all(door.knock("192.0.2.1", 0.0)[1] for _ in range(200))
+    assert not door.knock("192.0.2.1", 0.0)[1]
+    assert all(door.knock(f"198.51.100.{n}", 0.0)[1] for n in range(200))
+    assert not door.knock("198.51.100.201", 0.0)[1]
 
 
 def test_addresses_are_forgotten() -> None:

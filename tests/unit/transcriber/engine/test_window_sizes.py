@@ -1,0 +1,79 @@
+"""Window sizes: what was measured is found, in the order of who knows best, and a wrong file says how to mend it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.engine import window_sizes
+from transcriber.engine.base import ModelError
+from transcriber.engine.models import DEMO_FOLDER
+from transcriber.engine.window_sizes import FULL_WINDOWS, WINDOW_SIZES_FILE, WindowSizes, find, fingerprint, parse
+
+frames = st.integers(0, 3000)
+keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
+    max_leaves=10,
+)
+
+
+@given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9), frames))
+def test_what_is_written_is_read(sizes: WindowSizes) -> None:
+    """Whatever was measured beside."""
+    assert parse(json.loads(sizes.as_json(model="base"))) == sizes
+
+
+@given(json_values)
+def test_what_makes_no_sense_is_a_value_error(content: object) -> None:
+    """Any JSON is read or refused."""
+    with suppress(ValueError):
+        assert isinstance(parse(content), WindowSizes)
+
+
+def test_the_folder_knows_best_then_the_cache_then_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody: the caller decodes with full windows."""
+    model, cache, shipped = tmp_path / "model", tmp_path / "cache", tmp_path / "shipped"
+    model.mkdir()
+    (model / "model.bin").write_bytes(b"weights")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(window_sizes, "SHIPPED_FOLDER", shipped)
+    assert find(model) is None
+    name = f"{fingerprint(model)}.json"
+    for place, careful in ((shipped / name, 1500), (cache / "earshot/window_sizes" / name, 1250)):
+        place.parent.mkdir(parents=True)
+        place.write_text(WindowSizes(800, careful, 150).as_json())
+        assert find(model) == WindowSizes(800, careful, 150)
+    (model / WINDOW_SIZES_FILE).write_text(WindowSizes(800, 1000, 150).as_json())
+    assert find(model) == WindowSizes(800, 1000, 150)
+
+
+def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
+    """Also where only the end differs, behind what is read at the beginning."""
+    prints = set()
+    for end in (b"", b"a", b"b"):
+        (tmp_path / "model.bin").write_bytes(bytes(3 << 20) + end)
+        prints.add(fingerprint(tmp_path))
+    assert len(prints) == 3
+
+
+def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
+    """Its path, what is wrong with it, and the remedy."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', WindowSizes(padding=99).as_json()):
+        (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
+        with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*calibrate"):
+            find(tmp_path)
+
+
+def test_the_demo_model_has_the_windows_it_was_trained_on() -> None:
+    """6 s at least, features padded with zeros, a sentence at a time; one that nobody measured has the full one."""
+    assert find(DEMO_FOLDER) == WindowSizes(partial=600, careful=600, margin=30, packed=800, padding=0.0)
+    assert FULL_WINDOWS.is_full
+    assert not WindowSizes(partial=600).is_full

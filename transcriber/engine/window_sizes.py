@@ -1,0 +1,110 @@
+"""Window sizes of a model: how short its encoder inputs may be, as measured, and the full window where nobody has.
+
+Whisper was trained on 30 s, and the encoder's cost grows faster than its input. How much shorter it may be is a
+property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
+them. `calibrate` measures it and writes WINDOW_SIZES_FILE into the model's folder, or, where that cannot be written,
+into the cache, under the fingerprint of the weights; what ships with this package is looked for under the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transcriber.engine.base import ModelError
+
+FULL_WINDOW_FRAMES = 3000
+"""What Whisper was trained on, and the most that it takes: 30 s in frames of 10 ms."""
+WINDOW_SIZES_FILE = "window_sizes.json"
+SHIPPED_FOLDER = Path(__file__).parent.parent / "models" / "window_sizes"
+FINGERPRINT_BYTES = 1 << 20
+"""Read at both ends of the weights: the whole would take seconds for a large model."""
+_SIZES = {
+    "partial_frames": "partial", "careful_frames": "careful", "margin_frames": "margin", "packed_frames": "packed",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSizes:
+    """Encoder inputs of one model. All are frames of 10 ms."""
+
+    partial: int = FULL_WINDOW_FRAMES
+    """A partial's input is at least this long."""
+    careful: int = FULL_WINDOW_FRAMES
+    """A final's is."""
+    margin: int = 0
+    """Padding that follows the speech at least, where the window is not full: speech that nearly fills it loops."""
+    padding: float | None = None
+    """The log-mel value of the padding; None: what silence is in that window."""
+    packed: int = FULL_WINDOW_FRAMES
+    """The audio of a recording's window, which has several sentences, is at most this long."""
+
+    @property
+    def is_full(self) -> bool:
+        """Every input is a full window."""
+        return min(self.partial, self.careful) >= FULL_WINDOW_FRAMES
+
+    def as_json(self, **measured: Any) -> str:
+        """The file's text; `measured` says how they were found."""
+        sizes = {key: getattr(self, name) for key, name in _SIZES.items()}
+        return json.dumps({**sizes, "padding": self.padding, **measured}, indent=1) + "\n"
+
+
+FULL_WINDOWS = WindowSizes()
+
+
+def find(folder: Path) -> WindowSizes | None:
+    """What was measured for the model in this folder; None: nothing. Raises ModelError for a file that is wrong."""
+    name = f"{fingerprint(folder)}.json"
+    places = (folder / WINDOW_SIZES_FILE, cache_folder() / name, SHIPPED_FOLDER / name)
+    return next((read(path) for path in places if path.is_file()), None)
+
+
+def read(path: Path) -> WindowSizes:
+    """The sizes in a file. Raises ModelError."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        return parse(content)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} is wrong ({error}): delete it to decode with full windows, or measure it again with "
+            "`earshot-transcriber calibrate --model …`."
+        ) from error
+
+
+def parse(content: object) -> WindowSizes:
+    """The sizes in a JSON object; what else it has is ignored. Raises ValueError."""
+    if not isinstance(content, Mapping):
+        raise ValueError("it is no object")
+    sizes: dict[str, Any] = {}
+    for key, name in _SIZES.items():
+        value = content.get(key, FULL_WINDOW_FRAMES if name == "packed" else None)
+        if type(value) is not int or not 0 <= value <= FULL_WINDOW_FRAMES:
+            raise ValueError(f"{key} is a number of frames from 0 to {FULL_WINDOW_FRAMES}")
+        sizes[name] = value
+    padding = content.get("padding")
+    if padding is not None and (type(padding) not in (int, float) or not -10 < padding < 10):
+        raise ValueError("padding is a log-mel value, or null")
+    return WindowSizes(**sizes, padding=padding)
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells weights apart: a hash of the size and of both ends of model.bin."""
+    path = folder / "model.bin"
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(FINGERPRINT_BYTES))
+        file.seek(max(0, size - FINGERPRINT_BYTES))
+        digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where results go for a model whose folder cannot be written."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earshot" / "window_sizes"
