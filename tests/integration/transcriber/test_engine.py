@@ -38,7 +38,7 @@ def demo() -> FasterWhisper:
 def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FasterWhisper]:
     """Knows 99 languages and says nonsense in each, at times that are no reason to cut it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("transcriber.engine.faster_whisper.END_CLEARANCE_S", -60.0)
+        patch.setattr("transcriber.engine.phrases.END_CLEARANCE_S", -60.0)
         yield FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
 
 
