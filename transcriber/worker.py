@@ -83,6 +83,7 @@ class Worker:
         self._listeners: dict[Decodable, SessionListener] = {}
         self._running: dict[Decodable, float] = {}
         """Since when the passes under way were due."""
+        self._background = 0  # calls for recordings under way
         self._unanswered = Unanswered()
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
@@ -142,9 +143,16 @@ class Worker:
         """Sessions with a pass due."""
         return self._scheduler.waiting
 
+    @property
+    def _background_limit(self) -> int:
+        """Windows of recordings that may begin. Where there are several calls at once, one is left for those who are
+        live: a full window takes seconds on a CPU."""
+        may_begin = self._background < max(1, self._decoder.parallel - 1)
+        return self._decoder.full_batch if may_begin else 0
+
     async def _serve(self) -> None:
         while True:
-            requests = self._scheduler.take(self._decoder.batch, self._decoder.full_batch)
+            requests = self._scheduler.take(self._decoder.batch, self._background_limit)
             self._metrics.waiting.set(self._scheduler.waiting)
             if requests:
                 await self._pass(requests)
@@ -161,10 +169,13 @@ class Worker:
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
         sessions = [session for session, _ in requests]
+        is_background = requests[0][1].kind is PassKind.BACKGROUND
+        self._background += is_background
         try:
             jobs = [session.begin() for session in sessions]
             results = await self._decode(jobs)
         finally:
+            self._background -= is_background
             for session in sessions:
                 self._running.pop(session, None)
                 self._scheduler.done(session)

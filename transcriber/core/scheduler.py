@@ -32,8 +32,12 @@ class Scheduler(Generic[Stream]):
 
     def take(self, limit: int = 1, background: int = 1) -> list[tuple[Stream, DecodeRequest]]:
         """Takes the most urgent requests of streams that have no pass under way: all of one kind, at most so many; of
-        background work at most that many, so that somebody live does not wait for long."""
-        waiting = ((request, stream) for stream, request in self._requests.items() if stream not in self._busy)
+        background work at most that many, so that somebody live does not wait for long, or none."""
+        waiting = (
+            (request, stream)
+            for stream, request in self._requests.items()
+            if stream not in self._busy and (background or request.kind is not PassKind.BACKGROUND)
+        )
         ranked = sorted(waiting, key=lambda entry: entry[0])
         if not ranked:
             return []

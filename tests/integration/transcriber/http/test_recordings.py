@@ -7,18 +7,22 @@ import errno
 import io
 import json
 import random
+import threading
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from common.whisperlive.protocol import Handshake, Segments
 from tests.support.audio.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.transcribing import talking
 from transcriber.api.audio import Recording
 from transcriber.config import Settings
+from transcriber.core.windows import Hypothesis, Window
 
 PATH = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
@@ -364,6 +368,39 @@ async def test_windows_go_together_where_the_engine_batches_and_alone_where_it_d
                 engine.go.set()
             assert (await asked).json() == {"text": " ".join(CHATTER)}
         assert (engine.asked == len(engine.windows)) is (batch == 1)
+
+
+class Deliberate(ScriptedEngine):
+    """Takes its time for recordings."""
+
+    def __init__(self) -> None:
+        super().__init__(timed=True)
+        self.goes_on = threading.Event()
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        if windows[0].packed:
+            self.asked += 1
+            self.goes_on.wait(30)
+        return super().transcribe(windows)
+
+
+async def test_where_two_calls_are_made_at_once_one_is_left_for_those_who_are_live() -> None:
+    """However many recordings there are; a window of 30 s takes seconds on a CPU."""
+    engine = Deliberate()
+    async with web(engine, parallel=2) as at, talking(at.ws_url, Handshake("live", language="en")) as client:
+        try:
+            data = encode("wav", spoken(*CHATTER[:20]))
+            asked = [asyncio.create_task(transcribe(at, data)) for _ in range(3)]
+            await until(lambda: at.worker.waiting == 2)
+            assert engine.asked == 1
+            await client.say(spoken("bravo"), silence(1))
+            final = await client.until(lambda event: isinstance(event, Segments) and event.segments[-1].completed)
+            assert isinstance(final, Segments)
+            assert final.segments[-1].text.strip() == "bravo"
+        finally:
+            engine.goes_on.set()
+        assert {(await answer).json()["text"] for answer in asked} == {" ".join(CHATTER[:20])}
 
 
 async def test_what_is_no_request_is_answered_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,13 +50,13 @@ def test_passes_of_one_kind_go_together() -> None:
 
 
 def test_background_work_has_a_limit_of_its_own() -> None:
-    """Somebody live waits for one call of it at most."""
+    """Somebody live waits for one call of it at most; for none where it is not to begin."""
     scheduler = Scheduler[int]()
     for stream in range(4):
         scheduler.submit(stream, DecodeRequest(PassKind.BACKGROUND, stream))
         scheduler.submit(10 + stream, DecodeRequest(PassKind.PARTIAL, stream))
-    taken = [[stream for stream, _ in scheduler.take(3, 2)] for _ in range(4)]
-    assert taken == [[10, 11, 12], [13], [0, 1], [2, 3]]
+    assert [[stream for stream, _ in scheduler.take(3, 0)] for _ in range(3)] == [[10, 11, 12], [13], []]
+    assert [[stream for stream, _ in scheduler.take(3, 2)] for _ in range(3)] == [[0, 1], [2, 3], []]
 
 
 def test_how_long_the_oldest_waits() -> None:
