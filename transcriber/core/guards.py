@@ -43,18 +43,22 @@ def is_stopped(heard: Hypothesis) -> bool:
     return heard.tokens > MAX_PHRASE_TOKENS and len(heard.phrases) == 1 and heard.phrases[0].end is None
 
 
-def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[Hypothesis, PackedWindow | None]:
-    """A result without what is to be decoded again, and that, if there is enough of it: from the last phrase on, if it
-    has no end; after it, if there is speech."""
+def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[PackedWindow, Hypothesis, PackedWindow | None]:
+    """What was decoded of a window, the result for that, and what is to be decoded again, if there is enough of it.
+
+    That is the last phrase, if it has no end, and the speech after it.
+    """
     if not heard.phrases:
-        return heard, None
+        return part, heard, None
     *complete, last = heard.phrases
     is_unfinished = last.end is None and bool(complete)
     until = last.start if is_unfinished else last.end
-    rest = part.after(until) if until is not None and until >= MIN_PROGRESS_S else None
-    if rest is None or rest.spoken < MIN_REST_SAMPLES:
-        return heard, None
-    return (replace(heard, phrases=tuple(complete)) if is_unfinished else heard), rest
+    if until is None or until < MIN_PROGRESS_S:
+        return part, heard, None
+    decoded, rest = part.split(until)
+    if rest.spoken < MIN_REST_SAMPLES:
+        return part, heard, None
+    return decoded, replace(heard, phrases=tuple(complete)) if is_unfinished else heard, rest
 
 
 def unlooped(heard: Hypothesis) -> Hypothesis:

@@ -59,10 +59,9 @@ class PackedWindow:
         begin, until = (self._sample(at) for at in (start, end))
         return self._spoken_part(begin, until)
 
-    def after(self, seconds: float) -> PackedWindow | None:
-        """What is left from a time in the window on; None: no speech."""
-        _, rest = self._cut(self._sample(seconds))
-        return rest if rest.speech else None
+    def split(self, seconds: float) -> tuple[PackedWindow, PackedWindow]:
+        """Its parts before and from a time in the window on; either may be empty."""
+        return self._cut(self._sample(seconds))
 
     def halves(self) -> tuple[PackedWindow, PackedWindow] | None:
         """Two windows, cut in the pause that is nearest to the middle; None: there is none."""

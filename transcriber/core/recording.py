@@ -259,7 +259,7 @@ class RecordingWindow:
         return self.is_lost, []
 
     def _keep(self, result: Hypothesis, is_doubtful: bool, temperature: float) -> None:
-        told, rest = left_out(self._part, result)
+        decoded, told, rest = left_out(self._part, result)
         self._languages.hear(told.language, told.language_probability, self._part.spoken / SAMPLE_RATE)
         line = replace(
             self._line,
@@ -269,7 +269,7 @@ class RecordingWindow:
             temperature=temperature,
             is_doubtful=is_doubtful,
         )
-        self.lines = lines(self._part, told, line)
+        self.lines = lines(decoded, told, line)
         if rest:
             self._follow([rest])
 

@@ -16,6 +16,7 @@ from transcriber.core.windows import Hypothesis, Phrase, Window
 
 SECOND = 16_000
 PART = PackedWindow(((SECOND, 5 * SECOND), (7 * SECOND, 9 * SECOND)), ((0, 10 * SECOND),))
+BEFORE, AFTER = PART.split(5.0)
 WINDOW = Window(np.zeros(10 * SECOND, np.int16), prompt="Ana Silva and Kubernetes")
 
 
@@ -43,21 +44,16 @@ def test_verdicts(result: Hypothesis | None, verdict: Verdict) -> None:
 
 
 def test_speech_after_the_last_time_token_is_left_out() -> None:
-    """It is decoded again; the result stays as it is."""
+    """It is decoded again; the result stays as it is, and is about what is before."""
     result = heard((" One.", 1.0, 3.0), (" Two.", 3.0, 5.0))
-    told, rest = left_out(PART, result)
-    assert told is result
-    assert rest == PART.after(5.0)
-    assert rest is not None
-    assert rest.speech == ((7 * SECOND, 9 * SECOND),)
+    assert left_out(PART, result) == (BEFORE, result, AFTER)
+    assert (BEFORE.pieces[-1][1], AFTER.speech) == (5 * SECOND, ((7 * SECOND, 9 * SECOND),))
 
 
 def test_a_last_phrase_without_an_end_is_decoded_again() -> None:
     """From its start on."""
-    result = heard((" One.", 1.0, 3.0), (" Two", 3.0, None))
-    told, rest = left_out(PART, result)
-    assert told == replace(result, phrases=result.phrases[:1])
-    assert rest == PART.after(3.0)
+    result = heard((" One.", 1.0, 5.0), (" Two", 5.0, None))
+    assert left_out(PART, result) == (BEFORE, replace(result, phrases=result.phrases[:1]), AFTER)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +69,7 @@ def test_a_last_phrase_without_an_end_is_decoded_again() -> None:
 )
 def test_nothing_is_left_out(result: Hypothesis) -> None:
     """Little speech follows; or nobody knows where; or the pass came no further than a second: it would never end."""
-    assert left_out(PART, result) == (result, None)
+    assert left_out(PART, result) == (PART, result, None)
 
 
 def test_a_decoder_that_was_stopped_in_its_first_phrase() -> None:

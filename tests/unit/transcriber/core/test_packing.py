@@ -136,14 +136,16 @@ def test_a_word_is_on_one_side_of_a_pause() -> None:
     assert PAUSED.word_times(3.8, 5.3) == (60.0, 60.3)
 
 
-def test_what_is_left_after_a_time() -> None:
-    """Is a window of its own, without what was heard."""
-    rest = PAUSED.after(2.0)
-    assert rest == PackedWindow(
-        ((2 * SECOND, 3 * SECOND), PAUSED.speech[1]), ((2 * SECOND, 4 * SECOND), PAUSED.pieces[1])
+def test_a_window_is_split_at_a_time() -> None:
+    """All of it is in one of both parts; either may be without speech, or without anything."""
+    assert PAUSED.split(2.0) == (
+        PackedWindow(((SECOND, 2 * SECOND),), ((0, 2 * SECOND),)),
+        PackedWindow(((2 * SECOND, 3 * SECOND), PAUSED.speech[1]), ((2 * SECOND, 4 * SECOND), PAUSED.pieces[1])),
     )
-    assert PAUSED.after(3.5) == PackedWindow(PAUSED.speech[1:], ((7 * SECOND // 2, 4 * SECOND), PAUSED.pieces[1]))
-    assert PAUSED.after(6.5) is None
+    before, rest = PAUSED.split(3.5)
+    assert (before.speech, rest.speech) == (PAUSED.speech[:1], PAUSED.speech[1:])
+    assert PAUSED.split(6.5)[1].speech == ()
+    assert PAUSED.split(9.0) == (PAUSED, PackedWindow((), ()))
 
 
 def test_halves() -> None:

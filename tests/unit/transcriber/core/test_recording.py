@@ -211,6 +211,17 @@ def test_what_the_model_leaves_out_is_decoded_again() -> None:
     assert plain(recording.take(2.0)) == "two three"
 
 
+def test_words_end_where_what_was_left_out_begins() -> None:
+    """Whatever their alignment says: the last one is given all the rest of the window."""
+    recording = channel()
+    feed(recording, sound((5, 8000), (1, 0), (6, 12000), (1, 0)))
+    [window] = recording.open_windows()
+    words = (Word(" one", 1.0, 2.0, 0.9), Word(" two", 2.0, 11.5, 0.9))
+    decoded(window, Hypothesis("one two", words=words, phrases=(Phrase("one two", 0.0, 5.5),)))
+    [line] = recording.take(2.0)
+    assert [(word.start, round(word.end, 1)) for word in line.words] == [(1.0, 2.0), (2.0, 5.0)]
+
+
 def test_a_window_over_which_the_engine_fails_twice_is_lost() -> None:
     """The second time it is alone."""
     recording = channel()
