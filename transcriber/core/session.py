@@ -137,8 +137,7 @@ class StreamSession:
         work = self._policy.begin(self._ring.end)
         careful, effort = work.kind.is_careful, self._policy.effort
         base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
-        if work.utterance.stretches:
-            first = max(first, work.utterance.stretches[0][0] - LEAD_IN_SAMPLES)
+        first = max(first, *(begin - LEAD_IN_SAMPLES for begin, _ in work.utterance.stretches[:1]), 0)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
         window = Window(
             self._ring.read(first, work.end),
@@ -227,8 +226,9 @@ class StreamSession:
                 self._policy.hear(first + FRAME_SAMPLES - self._settings.onset, first, now)
             else:
                 self._policy.close(edge.sample, now)
-        if probability >= (self._settings.release if self._gate.is_open else self._settings.threshold):
-            self._policy.hear(first, first + FRAME_SAMPLES, now)
+        certain = probability >= self._settings.threshold
+        if certain or (self._gate.is_open and probability >= self._settings.release):
+            self._policy.hear(first, first + FRAME_SAMPLES, now, certain=certain)
         else:
             self._policy.pause(first + FRAME_SAMPLES, now)
 
