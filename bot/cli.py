@@ -10,11 +10,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bot.config import ConfigError, find_config, json_schema, load_config
-from common.command_line import Commands, stderr
-from common.contracts.status import SubCode
-from common.errors import EarshotError
+from bot.config import find_config, json_schema, load_config
+from common.command_line import Commands, print_warnings
 from common.interpreter import module_command
+from common.problems import ConfigError, Problem, shown
 
 EXIT_CODES = (
     "Exit codes: 0 ended or asked to leave · 1 internal error · 2 configuration · "
@@ -23,25 +22,9 @@ EXIT_CODES = (
 )
 
 
-class _Commands(Commands):
-    """Errors of the configuration one below the other."""
-
-    def print_error(self, error: EarshotError) -> None:
-        """Every problem with path, value and what is allowed, and the warnings: a typo is often the cause."""
-        if not isinstance(error, ConfigError):
-            super().print_error(error)
-            return
-        stderr().print(str(error).splitlines()[0], style="bold red")
-        for problem in error.problems:
-            stderr().print(f"  {problem.path}", style="bold")
-            stderr().print(f"      is       {problem.value}")
-            stderr().print(f"      allowed  {problem.allowed}")
-        _print_warnings(error.warnings)
-
-
 app = typer.Typer(
     name="earshot",
-    cls=_Commands,
+    cls=Commands,
     help="A headless meeting participant: joins a call, hears every speaker, and writes who said what, when, to Redis.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -68,7 +51,7 @@ def run(config: ConfigOption = None) -> None:
 
     Example: earshot run --config configs/livekit.example.jsonc
     """
-    from common.logging import configure_logging
+    from common.logging import CONFIG_WARNING, configure_logging
 
     configure_logging()
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
@@ -76,7 +59,7 @@ def run(config: ConfigOption = None) -> None:
     import structlog
 
     for warning in warnings:
-        structlog.get_logger(__name__).warning("config_warning", warning=warning)
+        structlog.get_logger(__name__).warning(CONFIG_WARNING, warning=warning)
     from bot.process import run as run_bot
 
     raise typer.Exit(run_bot(settings))
@@ -89,7 +72,7 @@ def validate(config: ConfigOption = None) -> None:
     Example: earshot validate --config bot.json
     """
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
-    _print_warnings(warnings)
+    print_warnings(warnings)
     sys.stdout.write(json.dumps(settings.masked(), indent=2) + "\n")
 
 
@@ -115,13 +98,11 @@ def tail(
 
     Example: earshot tail --meeting 42 --redis redis://localhost:6379
     """
-    from bot.config.rules import is_redis_url
+    from bot.config.rules import REDIS_URL_FORM, is_redis_url
     from bot.tail import tail as show
 
     if not is_redis_url(redis):
-        raise EarshotError(
-            SubCode.CONFIG_INVALID, "--redis must be redis://[:password@]host:port[/db], rediss://… or unix:///path"
-        )
+        raise ConfigError([Problem("--redis", shown(redis), REDIS_URL_FORM)])
     asyncio.run(show(redis, meeting, since_start=since_start, follow=follow, plain=plain))
 
 
@@ -153,9 +134,3 @@ def _become(module: str, *arguments: str) -> NoReturn:
 def main() -> None:
     """Runs the command line and exits."""
     app(prog_name="earshot")
-
-
-def _print_warnings(warnings: list[str]) -> None:
-    for warning in warnings:
-        stderr().print("warning:", style="bold yellow", end=" ")
-        stderr().print(warning)

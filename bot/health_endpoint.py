@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from common.contracts.health import BotHealth, parse_bot_health
-from common.contracts.status import State, SubCode
-from common.errors import EarshotError
+from common.contracts.status import State
+from common.problems import ConfigError, Problem, reason, shown
 
 HOST = "127.0.0.1"
 PORT_VARIABLE = "EARSHOT_HEALTH_PORT"
@@ -34,10 +34,10 @@ log = structlog.get_logger(__name__)
 
 
 def health_port(environment: Mapping[str, str]) -> int:
-    """The port to serve on, from the environment; 0: none. Raises EarshotError (CONFIG_INVALID)."""
+    """The port to serve on, from the environment; 0: none. Raises ConfigError."""
     text = environment.get(PORT_VARIABLE, "0")
     if not text.isdecimal() or int(text) > 65_535:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"{PORT_VARIABLE}: {text!a}; allowed: a port, or 0 for none")
+        raise ConfigError([Problem(PORT_VARIABLE, shown(text), "a port, or 0 for none")])
     return int(text)
 
 
@@ -82,7 +82,7 @@ async def serve_health(port: int, report: Callable[[], BotHealth]) -> None:
         server = await asyncio.get_running_loop().create_server(lambda: _Connection(report), HOST, port)
     except OSError as error:
         advice = f"set {PORT_VARIABLE} to a free port, or to 0"
-        log.warning("health.no_port", port=port, error=error.strerror, advice=advice)
+        log.warning("health.no_port", port=port, error=reason(error), advice=advice)
         return
     async with server:
         await server.serve_forever()
@@ -90,7 +90,11 @@ async def serve_health(port: int, report: Callable[[], BotHealth]) -> None:
 
 def main() -> int:
     """The probe: 0 when the bot of this container is well, else 1 and the reason on standard output."""
-    connection = http.client.HTTPConnection(HOST, health_port(os.environ), timeout=ANSWER_TIMEOUT_S)
+    try:
+        connection = http.client.HTTPConnection(HOST, health_port(os.environ), timeout=ANSWER_TIMEOUT_S)
+    except ConfigError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()

@@ -88,8 +88,9 @@ class Bot:
             config.redis_url.get_secret_value(),
             config.connection_id,
             config.meeting_id,
-            about={"platform": config.platform, "container_name": config.container_name},
-            on_command=lambda action, arguments: self._receive(ev.CommandReceived(action, arguments)),
+            platform=config.platform,
+            container_name=config.container_name,
+            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
@@ -123,16 +124,15 @@ class Bot:
         try:
             self._start(self._open(), "start")
             return await self._end(await self._finish)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            if self._attending is not None:
-                self._attending.cancel()
+        except BaseException:
+            self._is_ending = True
+            self._start_deadline()
+            await self._close()
+            raise
 
     def stop(self, code: SubCode) -> None:
-        """SIGINT or SIGTERM: leave in order; before anything is joined, just end."""
-        joined = self._attending is not None
-        self._tell(ev.StopRequested(code) if joined else ev.PlatformEnded(code, "stopped before joining"))
+        """SIGINT or SIGTERM: leave in order."""
+        self._tell(ev.StopRequested(code))
 
     # --- tasks: none fails unheard ----------------------------------------------------------------------------------
 
@@ -149,20 +149,18 @@ class Bot:
         if task.cancelled():
             if not self._is_ending:
                 log.error("bot.task_cancelled", task=name)
-                self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name} was cancelled from within), see the log")
+                self.fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name} was cancelled from within), see the log")
             return
         match task.exception():
             case None:
                 pass
             case EarshotError() as error:
-                self._fail(error.code, str(error))
-            case ExceptionGroup() as group if known := _known(group):
-                self._fail(known.code, str(known))
+                self.fail(error.code, str(error))
             case BaseException() as error:
                 log.error("bot.bug", task=name, exc_info=error)
-                self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name}), see the log")
+                self.fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name}), see the log")
 
-    def _fail(self, code: SubCode, detail: str) -> None:
+    def fail(self, code: SubCode, detail: str) -> None:
         """Ends the meeting in order, even with an unusable state machine; an end under way becomes a failed one."""
         if self._finish.done():
             if self._late is None or code is SubCode.DUPLICATE_BOT:
@@ -182,7 +180,7 @@ class Bot:
             self._receive(event)
         except Exception:
             log.exception("bot.bug", task="callback")
-            self._fail(SubCode.INTERNAL_ERROR, "a bug in the bot, see the log")
+            self.fail(SubCode.INTERNAL_ERROR, "a bug in the bot, see the log")
 
     # --- start ------------------------------------------------------------------------------------------------------
 
@@ -197,6 +195,8 @@ class Bot:
         errors = [failure for failure in failures if isinstance(failure, EarshotError)]
         if errors:
             raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors))
+        if self._finish.done():  # told to leave meanwhile
+            return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
         self._start(self._watch_time(), "timers")
         self._start(serve_health(self._health_port, self._health), "health")
@@ -210,10 +210,8 @@ class Bot:
         self._storing = self._start(self._redis.run(), "redis")
 
     async def _attend_platform(self) -> SubCode:
-        try:
-            return await self._platform.attend(self._config.invitation(), self, self._orders)
-        except SystemExit as error:  # asyncio would end the loop with it, and nothing would be stored
-            raise RuntimeError("the platform adapter called sys.exit") from error
+        await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
+        return await self._platform.attend(self._config.invitation(), self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""
@@ -272,6 +270,8 @@ class Bot:
                 self._transcription.close_track(track_id, self._now())
             case ev.Reconfigure(language, task):
                 self._transcription.reconfigure(language, task)
+            case ev.RefuseCommand(action, why):
+                log.warning("bot.command_refused", action=action, why=why)
             case ev.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
             case ev.LogOddity(what):
@@ -333,10 +333,12 @@ class Bot:
         return max((self._deadline or self._now()) - reserve - self._now(), 0.0)
 
     def _leave(self) -> None:
-        """Orders the platform to leave; one that does not is cancelled."""
+        """Orders the platform to leave; one that does not is cancelled. Before anything is joined, that is the end."""
         self._start_deadline()
         self._orders.leave()
-        if self._attending is not None:
+        if self._attending is None:
+            self._tell(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND))
+        else:
             self._loop.call_later(min(LEAVE_S, self._left()), self._cut_off)
 
     def _cut_off(self) -> None:
@@ -382,11 +384,9 @@ class Bot:
         """Stores what is left, `session_end` and the terminal status; an end that could not says so."""
         left = missing = 0
         with self._step("store"):
-            if self._storing is not None and self._storing.done():  # it has crashed: what it had is still there
-                self._storing = self._start(self._redis.run(), "redis")
             if self._has_session:
                 self._reporting.session_end()
-            left = await self._reporting.flush(self._left(STORE_RESERVE_S))
+            left = await self._flush(STORE_RESERVE_S)
         finish = self._admit(self._with_late(finish), left)
         if finish.code in _HOPELESS:  # the lock was lost meanwhile
             return finish
@@ -394,8 +394,14 @@ class Bot:
             last = self._terminal or ev.ReportStatus(State.FAILED)
             state = State.COMPLETED if MEANINGS[finish.code].completed else State.FAILED
             self._reporting.status(replace(last, status=state, code=finish.code, detail=finish.detail), left)
-            missing = await self._reporting.flush(self._left(CLOSE_RESERVE_S))
+            missing = await self._flush(CLOSE_RESERVE_S)
         return self._admit(finish, missing)
+
+    async def _flush(self, reserve: float) -> int:
+        """Stores what waits, up to a reserve; returns how many entries are left."""
+        if self._storing is not None and self._storing.done():  # it has crashed: what it had is still there
+            self._storing = self._start(self._redis.run(), "redis")
+        return await self._reporting.flush(self._left(reserve))
 
     def _admit(self, finish: ev.Finish, left: int) -> ev.Finish:
         """The end as it is when so many entries are not stored."""
@@ -420,19 +426,10 @@ class Bot:
         """One step of the end: what goes wrong in it is logged and does not keep the next from being taken."""
         try:
             yield
-        except Exception:
+        except (Exception, SystemExit, KeyboardInterrupt):
             log.exception("bot.bug", step=name)
-            self._fail(SubCode.INTERNAL_ERROR, f"a bug in the bot (at the end: {name}), see the log")
+            self.fail(SubCode.INTERNAL_ERROR, f"a bug in the bot (at the end: {name}), see the log")
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _known(group: ExceptionGroup[Exception]) -> EarshotError | None:
-    """The failure for people in a group of exceptions, if there is one and nothing else."""
-    ours, others = group.split(EarshotError)
-    first: BaseException | None = ours
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first if others is None and isinstance(first, EarshotError) else None

@@ -99,7 +99,7 @@ class Transcription:
         """Takes a piece of a track; before `start` nobody listens."""
         if self._plane is None:
             return
-        self._order(self._plane.frame(frame.track_id, frame.pcm, frame.position, frame.source, frame.arrival))
+        self._order(self._plane.frame(frame))
         for report in self._plane.reports():
             level = round(report.level_dbfs, 1)
             log.debug("track.heard", track=report.track_id, level_dbfs=level, speech=report.speech)

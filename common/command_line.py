@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
+from common.problems import ConfigError
 
 
 class Commands(TyperGroup):
@@ -18,15 +21,31 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except EarshotError as error:
-            self.print_error(error)
+            print_error(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(MEANINGS[SubCode.INTERRUPTED].exit_code) from None
 
-    def print_error(self, error: EarshotError) -> None:
-        """Says what went wrong."""
-        stderr().print(f"earshot: {error.code}:", style="bold red", end=" ")
+
+def print_error(error: EarshotError) -> None:
+    """Says what went wrong; of a configuration every problem, and its warnings: a typo is often the cause."""
+    stderr().print(f"earshot: {error.code}:", style="bold red", end=" ")
+    if not isinstance(error, ConfigError):
         stderr().print(str(error))
+        return
+    stderr().print(error.count)
+    for problem in error.problems:
+        stderr().print(f"  {problem.path}", style="bold")
+        stderr().print(f"      is       {problem.value}")
+        stderr().print(f"      allowed  {problem.allowed}")
+    print_warnings(error.warnings)
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """One line each."""
+    for warning in warnings:
+        stderr().print("warning:", style="bold yellow", end=" ")
+        stderr().print(warning)
 
 
 def stderr() -> Console:

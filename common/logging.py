@@ -1,12 +1,23 @@
-"""Logs on stderr: JSON lines for machines, colours for a terminal; no secret, no spoken word, no flood."""
+"""Logs on stderr: JSON lines for machines, colours for a terminal; no secret, no spoken word, no flood.
+
+What becomes of standard error (its reader is gone, its disk full, its pipe stuck) costs lines, never the program.
+"""
 
 from __future__ import annotations
 
+import atexit
+import functools
+import json
 import logging
+import os
+import queue
+import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,6 +36,13 @@ MAX_ITEMS = 50
 MAX_DEPTH = 4
 BURST_LINES = 20
 """Warnings and errors of one kind that are logged at any speed; then one a second: a flood must not fill the disk."""
+CONFIG_WARNING = "config_warning"
+"""The event of a setting's warning: never left out, since there are as many as somebody wrote settings, once."""
+
+MAX_WAITING_LINES = 1_000
+"""Lines that wait for a slow standard error. Policy when full: new ones are lost, and how many is said."""
+DRAIN_TIMEOUT_S = 0.3
+"""For what waits when the process ends."""
 
 
 class Sanitizer:
@@ -78,7 +96,7 @@ class Sparing:
 
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Passes the event on. Raises DropEvent."""
-        if method in ("debug", "info"):
+        if method in ("debug", "info") or event["event"] == CONFIG_WARNING:
             return event
         now, kind = self._clock(), (event["event"], event.get("name", "") if event["event"] == LIBRARY else "")
         left, at, unsaid = self._budgets.get(kind, (float(BURST_LINES), now, 0))
@@ -104,6 +122,64 @@ class LibraryHandler(logging.Handler):
         )
 
 
+class Outlet:
+    """A file descriptor for lines, written by a thread of its own: whoever logs never waits for it and never fails.
+
+    Args:
+        descriptor: Of standard error; not through Python's own buffer, which would keep what could not be written.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(MAX_WAITING_LINES)
+        self._lost = 0
+        threading.Thread(target=self._serve, name="log", daemon=True).start()
+        atexit.register(self.drain)
+
+    def write(self, line: str) -> None:
+        """Takes a line, or loses it; the next one that is taken comes after how many were lost."""
+        if self._lost:
+            line = json.dumps({"level": "warning", "event": "log.lines_lost", "lines": self._lost}) + "\n" + line
+        try:
+            self._lines.put_nowait(line)
+            self._lost = 0
+        except queue.Full:
+            self._lost += 1
+
+    def flush(self) -> None:
+        """Nothing: whoever logs does not wait."""
+
+    def drain(self, timeout: float = DRAIN_TIMEOUT_S) -> None:
+        """Waits, `timeout` seconds at most, until everything is written."""
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, timeout)
+
+    def _serve(self) -> None:
+        while True:
+            line = self._lines.get()
+            with suppress(OSError):  # a full disk, a reader that is gone: the next line may have more luck
+                self._write(line.encode())
+            self._lines.task_done()
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody made it non-blocking, and it is full
+                select.select([], [self._descriptor], [])
+
+
+@functools.cache
+def _standard_error() -> Outlet:
+    """Nowhere, if it was closed before we began: another file may have its number by now."""
+    return Outlet(sys.__stderr__.fileno() if sys.__stderr__ else os.open(os.devnull, os.O_WRONLY))
+
+
+def drain_log() -> None:
+    """Writes what waits, for a process that ends without Python's own end."""
+    _standard_error().drain()
+
+
 def configure_logging(
     level: str = "info",
     secrets: Iterable[str] = (),
@@ -121,9 +197,10 @@ def configure_logging(
         pretty: Colours and columns instead of JSON; default: when `stream` is a terminal.
         silent: Libraries that are not heard at all.
     """
-    output = stream or sys.stderr
+    stream = stream or sys.stderr
     if pretty is None:
-        pretty = output.isatty()
+        pretty = stream is not None and stream.isatty()
+    output = _standard_error() if stream is sys.__stderr__ else stream
     renderer: list[Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if pretty
@@ -141,7 +218,7 @@ def configure_logging(
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -1,8 +1,10 @@
-"""A configuration error for people: which key, what stands there, what is allowed; secrets masked."""
+"""Problems of a configuration or an option: which key, what stands there, what is allowed; secrets masked."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ MAX_VALUE_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error of the configuration.
+    """One error of a configuration, an option or a variable of the environment.
 
     Args:
         path: Where, such as `automaticLeave.timeout` or `whisperLiveUrl[1]`.
@@ -35,9 +37,15 @@ class Problem:
 class ConfigError(EarshotError):
     """The configuration cannot be used; `problems` has every reason, `warnings` what else was odd about it."""
 
-    def __init__(self, code: SubCode, problems: Sequence[Problem], warnings: Sequence[str] = ()) -> None:
-        count = f"{len(problems)} error{'s' if len(problems) != 1 else ''} in the configuration"
-        super().__init__(code, "\n".join([count, *(f"  {problem}" for problem in problems)]))
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        warnings: Sequence[str] = (),
+        code: SubCode = SubCode.CONFIG_INVALID,
+        what: str = "the configuration",
+    ) -> None:
+        self.count = f"{len(problems)} error{'s' if len(problems) != 1 else ''} in {what}"
+        super().__init__(code, "\n".join([self.count, *(f"  {problem}" for problem in problems)]))
         self.problems = list(problems)
         self.warnings = list(warnings)
 
@@ -50,3 +58,18 @@ def shown(value: object, secret: bool = False) -> str:
         return MASK
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}…"
+
+
+def reason(error: Exception) -> str:
+    """Why a file or an address cannot be used, in the system's words, without its numbers."""
+    match error:
+        case UnicodeDecodeError():
+            return "not UTF-8 text"
+        case UnicodeError():
+            return "no host has such a name"
+        case socket.gaierror():
+            return error.strerror or "unknown name"
+        case OSError() if error.errno:
+            return os.strerror(error.errno)
+        case _:
+            return str(error)

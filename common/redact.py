@@ -27,6 +27,9 @@ may be `active`."""
 _AFTER_SLASHES = re.compile(r"(?<=//)[^\s\"'<>]+")
 """A URL in a text, from its authority on; a password may have any of the characters that are not allowed there."""
 _QUERY_VALUE = re.compile(r"([?&#])([^=&#?\s]+=)?([^&#\s]*)")
+_HOST = re.compile(r"(\[[\da-fA-F:.]+\]|localhost|[\w-]+(?:\.[\w-]+)+)(:\d{1,5})?")
+"""What before a slash is more likely a host than the beginning of a key: keys have no dots, or no slash."""
+_NAME_AND_PORT = re.compile(r"(?:\[[\da-fA-F:.]+\]|[\w.-]+)(?::\d{0,5})?")
 _JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\b")
 """Header and payload are JSON objects in base64, so that it begins with `ey`: other dotted names are no tokens."""
 _ASSIGNED = re.compile(
@@ -39,7 +42,9 @@ _ASSIGNED = re.compile(
 def redact_url(url: str) -> str:
     """The URL without user, password and the values of query and fragment; what is no URL at all is masked as a whole.
 
-    Whatever stands before the last `@` goes, be it a slash or a space: nobody writes a password as RFC 3986 wants it.
+    Nobody writes a password as RFC 3986 wants it: an `@` behind a slash may end a password or stand in a path. Only a
+    name with dots, and no port, before that slash is taken for the host. Wherever both readings are left, what is a
+    secret in one of them goes.
     """
     scheme, slashes, rest = url.partition("://")
     if not slashes:
@@ -48,8 +53,27 @@ def redact_url(url: str) -> str:
 
 
 def _redact_rest(rest: str) -> str:
-    _, at, host = rest.rpartition("@")
-    return _QUERY_VALUE.sub(_masked_value, f"{MASK}@{host}" if at else rest)
+    before, at, after = _credentials(rest)
+    if not at:
+        return _QUERY_VALUE.sub(_masked_value, rest)
+    authority = _authority(rest)
+    host = _HOST.fullmatch(authority)
+    shown = f"{host[1]}:{MASK}" if host else MASK
+    if _NAME_AND_PORT.fullmatch(authority.rpartition("@")[2]) and re.search("[?#]", before):
+        return shown  # the last `@` may stand in a query: what follows it is the end of a value then, not a host
+    return f"{shown}@{_QUERY_VALUE.sub(_masked_value, after)}"
+
+
+def _credentials(rest: str) -> tuple[str, str, str]:
+    """A URL from its authority on: what may be credentials, their `@` (both empty: there are none), and the rest."""
+    host = _HOST.fullmatch(_authority(rest))
+    if host and not host[2] and "//" not in rest:  # another URL may follow, with a password
+        return "", "", rest
+    return rest.rpartition("@")
+
+
+def _authority(rest: str) -> str:
+    return re.split("[/?#]", rest, maxsplit=1)[0]
 
 
 def _masked_value(match: re.Match[str]) -> str:
@@ -62,12 +86,14 @@ def _masked_value(match: re.Match[str]) -> str:
 def url_secrets(url: str) -> list[str]:
     """What of a URL must not be printed: its password or key, and the values of its query, also percent-decoded."""
     _, _, rest = url.partition("://")
-    credentials, _, _ = rest.rpartition("@")
-    user, colon, password = credentials.partition(":")
-    secret = password if colon else user
+    secrets = []
+    for credentials, _, _ in (_credentials(rest), _authority(rest).rpartition("@")):  # as people write it, as RFC 3986
+        user, colon, password = credentials.partition(":")
+        secret = password if colon else user
+        secrets += [secret, unquote(secret)]
     _, _, query = rest.partition("?")
-    values = [value for _, value in parse_qsl(query.partition("#")[0])]
-    return [found for found in dict.fromkeys((secret, unquote(secret), *values)) if found]
+    secrets += [value for _, value in parse_qsl(query.partition("#")[0])]
+    return [found for found in dict.fromkeys(secrets) if found]
 
 
 class Redactor:

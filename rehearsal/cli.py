@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from common.command_line import Commands
-from common.contracts.status import SubCode
-from common.errors import EarshotError
+from common.problems import ConfigError, Problem, shown
 
 app = typer.Typer(
     cls=Commands,
@@ -51,7 +50,7 @@ def demo(
     from rehearsal.demo import main as show
 
     if room not in ("rehearsal", "livekit"):
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--room: {room!a}; allowed: rehearsal or livekit")
+        raise ConfigError([Problem("--room", shown(room), "rehearsal or livekit")])
     raise typer.Exit(show(room))
 
 

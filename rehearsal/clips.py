@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.problems import Problem, shown
+from common.problems import Problem, reason, shown
 from rehearsal.script import Script, ScriptError, parse_script
 
 CLIP_RATE = 48_000
@@ -60,7 +60,7 @@ def load_clip(name: str, folder: Path) -> Clip:
         with wave.open(str(folder / name), "rb") as audio:
             pcm = _read(audio)
     except (OSError, wave.Error, EOFError) as error:
-        raise ValueError(f"a readable 16-bit PCM WAV file ({error})") from None
+        raise ValueError(f"a readable 16-bit PCM WAV file ({reason(error)})") from None
     return Clip(pcm, None, speech_bounds(pcm, CLIP_RATE))
 
 
@@ -73,8 +73,7 @@ def load_script(path: Path) -> tuple[Script, dict[str, Clip]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise ScriptError([Problem("script", shown(str(path)), f"a readable JSON file ({reason})")]) from None
+        raise ScriptError([Problem("script", shown(str(path)), f"a readable JSON file ({reason(error)})")]) from None
     script, problems = parse_script(text), list[Problem]()
     clips: dict[str, Clip] = {}
     speaking: dict[str, tuple[float, str]] = {}  # who → until when, and what

@@ -37,7 +37,7 @@ ROOM_TONE = np.random.default_rng(0).normal(0, 10, FRAME_SAMPLES).round().astype
 
 
 @dataclass(slots=True)
-class _Utterance:
+class _SpokenClip:
     clip: Clip
     first: int  # sample index of the clip's beginning, since script time zero
     text: str | None
@@ -61,12 +61,12 @@ class Microphone:
 
     def __init__(self, participant: str) -> None:
         self._participant = participant
-        self._now: _Utterance | None = None
+        self._now: _SpokenClip | None = None
 
     def speak(self, clip: Clip, first: int, text: str | None, name: str) -> list[Truth]:
         """Begins a clip at sample `first` (48 kHz, since script time zero); one that is not over yet stops."""
         interrupted = self.stop()
-        self._now = _Utterance(clip, first, text, name)
+        self._now = _SpokenClip(clip, first, text, name)
         return interrupted
 
     def stop(self) -> list[Truth]:
@@ -111,7 +111,7 @@ class Microphone:
         now.over = after >= last
         return self._row(now) if now.over else []
 
-    def _row(self, said: _Utterance) -> list[Truth]:
+    def _row(self, said: _SpokenClip) -> list[Truth]:
         if said.start is None:
             return []
         times = round(said.start, 3), round(said.end, 3), round(said.end_utc, 3)

@@ -14,9 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from common.contracts.status import SubCode
-from common.errors import EarshotError
-from common.problems import Problem, shown
+from common.problems import ConfigError, Problem, shown
 
 OPENING_S = 0.5
 """Seconds between joining and the first word: as long as a real track takes to be heard by everyone."""
@@ -92,13 +90,11 @@ class Script:
 _MICROPHONE = ("speak", "mute", "unmute")
 
 
-class ScriptError(EarshotError):
+class ScriptError(ConfigError):
     """The script cannot be played; `problems` has every reason."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        count = f"{len(problems)} error{'s' if len(problems) != 1 else ''} in the rehearsal script"
-        super().__init__(SubCode.CONFIG_INVALID, "\n".join([count, *(f"  {problem}" for problem in problems)]))
-        self.problems = list(problems)
+        super().__init__(problems, what="the rehearsal script")
 
 
 def parse_script(text: str) -> Script:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from common.problems import reason
 from common.redact import redact_url
 
 PORT = 9090
@@ -118,8 +119,7 @@ def read_key(key: str | None, file: str | None, option: str = "--api-key") -> st
         try:
             key = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise SettingsError(f"{option}-file: cannot read {file} ({reason}).") from error
+            raise SettingsError(f"{option}-file: cannot read {file} ({reason(error)}).") from error
     if (file or key) and not re.fullmatch(r"[!-~]+", key or ""):  # what fits into a header, on every client
         where = f"{option}-file {file}" if file else option
         raise SettingsError(f"{where}: the key must be one line of visible ASCII characters without spaces.")

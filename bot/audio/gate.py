@@ -24,30 +24,30 @@ SPLICE_SAMPLES = 32
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """How the gate hears. Times in seconds; they count in frames of 32 ms, rounded up."""
+    """How the gate hears. Times count in frames of 32 ms, rounded up."""
 
-    start: float = 0.5
+    threshold: float = 0.5
     """Speech probability from which a frame is speech."""
-    keep: float = 0.35
+    release: float = 0.35
     """Once there has been some: below this a frame is silence."""
-    floor: float = -60.0
-    """dBFS below which nothing is speech."""
-    onset: float = 0.09
+    floor_dbfs: float = -60.0
+    """Below it nothing is speech."""
+    onset_s: float = 0.09
     """Speech that it takes to open: clicks are shorter."""
-    pre_roll: float = 0.4
+    pre_roll_s: float = 0.4
     """Audio sent from before the onset."""
-    hangover: float = 0.45
+    hangover_s: float = 0.45
     """Silence after which an utterance is over."""
-    tail: float = 0.2
+    tail_s: float = 0.2
     """Audio sent after the last speech; the rest of the hangover is only sent if speech goes on."""
-    pad: float = 0.05
-    """From the last speech frame to the reported end. At most `tail`."""
-    bridge: float = 1.0
+    pad_s: float = 0.05
+    """From the last speech frame to the reported end. At most `tail_s`."""
+    max_gap_s: float = 1.0
     """A gap in the track up to this is silence; a longer one ends the utterance."""
-    patience: float = 0.25
-    """Time beyond the hangover after which a track that stopped sending in mid-speech is taken as silent."""
-    lull: float = 0.1
-    """The same for one that stopped after `tail` of silence, as senders with DTX do."""
+    stall_timeout_s: float = 0.25
+    """Beyond the hangover: after it a track that stopped sending in mid-speech is taken as silent."""
+    dtx_timeout_s: float = 0.1
+    """The same for one that stopped after `tail_s` of silence, as senders with DTX do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,14 @@ class SpeechGate:
         self._settings = settings = settings or GateSettings()
         onset, self._pre_roll, hangover, self._tail = (
             max(-int(-time * SAMPLE_RATE // FRAME_SAMPLES), 1)
-            for time in (settings.onset, settings.pre_roll, settings.hangover, settings.tail)
+            for time in (settings.onset_s, settings.pre_roll_s, settings.hangover_s, settings.tail_s)
         )
         self._partial = np.empty(0, np.int16)  # less than a frame
         self._next = 0  # meeting sample after all audio taken
         self._last = 0  # value of the sample before it
         self._is_fresh = True  # nothing taken since the start or a flush
         self._held: deque[NDArray[np.int16]] = deque()  # whole frames taken and not sent, the newest last
-        self._speech = SpeechHysteresis(Thresholds(onset, hangover, settings.start, settings.keep))
+        self._speech = SpeechHysteresis(Thresholds(onset, hangover, settings.threshold, settings.release))
         self._sent = 0  # meeting sample after the last one sent
 
     def push(self, start: int, pcm: NDArray[np.int16]) -> list[GateEvent]:
@@ -110,7 +110,7 @@ class SpeechGate:
         """
         events: list[GateEvent] = []
         gap = start - self._next
-        if gap > self._settings.bridge * SAMPLE_RATE:
+        if gap > self._settings.max_gap_s * SAMPLE_RATE:
             events += self.flush()
         if self._is_fresh:
             self._next = max(self._next, start)
@@ -126,8 +126,9 @@ class SpeechGate:
         stays in its utterance.
         """
         silent = now - self._next + len(self._partial) + self._speech.run * FRAME_SAMPLES
-        patience = self._settings.lull if self._speech.run >= self._tail else self._settings.patience
-        if self._speech.is_open and silent > (self._settings.hangover + patience) * SAMPLE_RATE:
+        settings = self._settings
+        timeout_s = settings.dtx_timeout_s if self._speech.run >= self._tail else settings.stall_timeout_s
+        if self._speech.is_open and silent > (settings.hangover_s + timeout_s) * SAMPLE_RATE:
             return self.flush()
         return []
 
@@ -170,7 +171,7 @@ class SpeechGate:
 
     def _hear(self, start: int, frame: NDArray[np.int16]) -> Iterator[GateEvent]:
         probability = self._probability(to_float(frame))
-        if dbfs(frame) < self._settings.floor:
+        if dbfs(frame) < self._settings.floor_dbfs:
             probability = 0.0
         self._held.append(frame)
         end = start + FRAME_SAMPLES
@@ -206,4 +207,4 @@ class SpeechGate:
         return Speech(end - len(pcm), pcm)
 
     def _close(self, last_speech: int) -> End:
-        return End(min(last_speech + round(self._settings.pad * SAMPLE_RATE), self._sent))
+        return End(min(last_speech + round(self._settings.pad_s * SAMPLE_RATE), self._sent))

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.audio.frame import AudioFrame
 from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate
 from bot.audio.lanes import Lanes
 from bot.audio.sample_map import SampleMap
@@ -100,21 +101,19 @@ class AudioPlane:
         self._utterances = 0
         self._reports: list[AudioHeard] = []
 
-    def frame(
-        self, track_id: str, pcm: NDArray[np.int16], position: int, source: int, arrival: float
-    ) -> list[LaneOrder]:
-        """Takes one piece of a track (fields of `AudioFrame`) and says what to send where."""
-        speaker = self._whose(track_id)
+    def frame(self, frame: AudioFrame) -> list[LaneOrder]:
+        """Takes one piece of a track and says what to send where."""
+        speaker = self._whose(frame.track_id)
         if speaker is None:
             return []
-        track = self._tracks.get(track_id)
+        track = self._tracks.get(frame.track_id)
         if track is None:
-            track = _Track(Timeline(self._zero), SpeechGate(self._new_probability(), self._gate), arrival, speaker)
-            self._tracks[track_id] = track
+            gate = SpeechGate(self._new_probability(), self._gate)
+            track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, frame.arrival, speaker)
         track.speaker = speaker
-        start = track.timeline.place(position, source, arrival, len(pcm))
-        orders = list(self._follow(track_id, track, track.gate.push(start, pcm), arrival))
-        self._measure(track_id, track, pcm, arrival)
+        start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
+        orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
+        self._measure(track, frame)
         return orders
 
     def idle(self, now: float) -> list[LaneOrder]:
@@ -213,13 +212,14 @@ class AudioPlane:
         self._ledgers.setdefault(track.lane, SampleMap())
         self._open.setdefault(track.lane, []).append(track.utterance)
 
-    def _measure(self, track_id: str, track: _Track, pcm: NDArray[np.int16], now: float) -> None:
+    def _measure(self, track: _Track, frame: AudioFrame) -> None:
         """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
-        track.samples += len(pcm)
-        track.energy += float(np.square(pcm, dtype=np.float64).sum())
+        track.samples += len(frame.pcm)
+        track.energy += float(np.square(frame.pcm, dtype=np.float64).sum())
+        now = frame.arrival
         if now - track.measured_at < REPORT_INTERVAL_S:
             return
         mean = track.energy / track.samples / 32768.0**2
         level = 10 * math.log10(mean) if mean > 0 else float("-inf")
-        self._reports.append(AudioHeard(track_id, track.samples, level, track.spoke))
+        self._reports.append(AudioHeard(frame.track_id, track.samples, level, track.spoke))
         track.samples, track.energy, track.spoke, track.measured_at = 0, 0.0, track.utterance is not None, now

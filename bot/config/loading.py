@@ -13,11 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.config.model import BotConfig, model_of
-from bot.config.sources import clean, parse, problem_of, with_environment
+from bot.config.sources import Findings, clean, parse, problem_of, with_environment
 from bot.config.warnings import config_warnings
 from bot.platforms import PLATFORMS, load
-from common.contracts.status import SubCode
-from common.problems import ConfigError, Problem
+from common.problems import ConfigError
 
 INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode")
 """What a platform gets to know beside its own settings."""
@@ -39,29 +38,29 @@ def load_config(
     Raises:
         ConfigError: CONFIG_UNREADABLE (not a JSON object) or CONFIG_INVALID with every problem.
     """
-    problems: list[Problem] = []
-    warnings: list[str] = []
+    findings = Findings()
     origins: dict[str, str] = {}
     raw = with_environment(parse(text), environment, origins)
     name = raw["platform"] if raw.get("platform") in tuple(PLATFORMS) else None
     model = model_of([name] if name else [])
-    cleaned = clean(model, _without_others(raw, name, warnings), environment, problems, warnings)
+    cleaned = clean(model, _without_others(raw, name, findings.warnings), environment, findings)
     config: BotConfig | None = None
     try:
         config = model.model_validate_json(json.dumps(cleaned), strict=True)
     except ValidationError as error:
-        details = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
-        problems += [problem_of(detail, model, cleaned, origins) for detail in details]
+        for detail in error.errors():
+            if detail["type"] != "default_factory_not_called":
+                findings.problem(problem_of(detail, model, cleaned, origins))
     platform = load(name) if name else None
     if platform is not None:
-        told = {problem.path for problem in problems}
         given = {key: cleaned[key] for key in (*INVITED_KEYS, name) if key in cleaned}
-        problems += [problem for problem in platform.problems(given) if problem.path not in told]
-    if problems or config is None:
-        raise ConfigError(SubCode.CONFIG_INVALID, problems, warnings)
+        for problem in platform.problems(given):
+            findings.problem(problem)
+    if findings.problems or config is None:
+        raise ConfigError(findings.problems, findings.warnings)
     if in_container is None:
         in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
-    warnings += config_warnings(config, in_container)
+    warnings = findings.warnings + config_warnings(config, in_container)
     return config, warnings + (platform.warnings(config.invitation()) if platform else [])
 
 

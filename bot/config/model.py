@@ -23,6 +23,7 @@ from bot.config.rules import check_header_value, check_platform_name, check_redi
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.settings import Id, Milliseconds, Settings, Text
+from common.contracts.languages import is_language
 
 HOUR_MS = 3_600_000
 
@@ -30,7 +31,7 @@ HOUR_MS = 3_600_000
 def _language(value: Any) -> Any:
     if value == "auto":
         return None
-    if isinstance(value, str) and not re.fullmatch(r"[a-z]{2,3}", value):
+    if isinstance(value, str) and not is_language(value):
         raise PydanticCustomError(
             "language", "a language code such as en, de or pt, or null to let the transcriber detect it"
         )

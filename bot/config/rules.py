@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from bot.platforms import PLANNED, PLATFORMS
 from bot.settings import is_url
 
+REDIS_URL_FORM = "redis://[:password@]host:port[/db], rediss://… or unix:///path"
+
 
 def check_platform_name(name: str) -> str:
     """The name, if it is built. Raises PydanticCustomError naming those that are."""
@@ -31,7 +33,7 @@ def check_transcriber_url(url: str) -> str:
 def check_redis_url(url: SecretStr) -> SecretStr:
     """The URL, if redis-py can use it. Raises PydanticCustomError."""
     if not is_redis_url(url.get_secret_value()):
-        raise PydanticCustomError("redis_url", "redis://[:password@]host:port[/db], rediss://… or unix:///path")
+        raise PydanticCustomError("redis_url", REDIS_URL_FORM)
     return url
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,23 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from common.contracts.status import SubCode
-from common.problems import ConfigError, Problem, shown
+from common.problems import ConfigError, Problem, reason, shown
+
+
+@dataclass(slots=True)
+class Findings:
+    """What reading a configuration brings to light: errors, one for each setting, and warnings."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _faulty: set[str] = field(default_factory=set)
+
+    def problem(self, problem: Problem, setting: str | None = None) -> None:
+        """Takes down what is wrong with a setting (default: the problem's path); only the first, the others follow."""
+        setting = setting or problem.path
+        if setting not in self._faulty:
+            self._faulty.add(setting)
+            self.problems.append(problem)
 
 
 def find_config(path: str | None, environment: Mapping[str, str]) -> str:
@@ -30,15 +47,12 @@ def find_config(path: str | None, environment: Mapping[str, str]) -> str:
         try:
             return Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise ConfigError(
-                SubCode.CONFIG_UNREADABLE, [Problem("--config", shown(path), f"a readable JSON file ({reason})")]
-            ) from None
+            raise _unreadable("--config", shown(path), f"a readable JSON file ({reason(error)})") from None
     for name in ("VEXA_BOT_CONFIG", "BOT_CONFIG"):
         if environment.get(name):
             return environment[name]
     allowed = "--config FILE, --config - for standard input, or the JSON itself in VEXA_BOT_CONFIG or BOT_CONFIG"
-    raise ConfigError(SubCode.CONFIG_UNREADABLE, [Problem("configuration", "(none given)", allowed)])
+    raise _unreadable("configuration", "(none given)", allowed)
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -51,14 +65,14 @@ def parse(text: str) -> dict[str, Any]:
             if isinstance(error, json.JSONDecodeError)
             else ""
         )
-        raise ConfigError(
-            SubCode.CONFIG_UNREADABLE, [Problem("configuration", "(not JSON)", f"one JSON object{where}")]
-        ) from None
+        raise _unreadable("configuration", "(not JSON)", f"one JSON object{where}") from None
     if not isinstance(value, dict):
-        raise ConfigError(
-            SubCode.CONFIG_UNREADABLE, [Problem("configuration", f"(a JSON {type(value).__name__})", "one JSON object")]
-        )
+        raise _unreadable("configuration", f"(a JSON {type(value).__name__})", "one JSON object")
     return value
+
+
+def _unreadable(path: str, value: str, allowed: str) -> ConfigError:
+    return ConfigError([Problem(path, value, allowed)], code=SubCode.CONFIG_UNREADABLE)
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -99,8 +113,7 @@ def clean(
     model: type[BaseModel],
     raw: Mapping[str, Any],
     environment: Mapping[str, str],
-    problems: list[Problem],
-    warnings: list[str],
+    findings: Findings,
     path: str = "",
 ) -> dict[str, Any]:
     """`raw` without nulls and unknown keys (a warning each), `…File` secrets read, nested objects likewise."""
@@ -110,16 +123,16 @@ def clean(
     cleaned: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:
-            warnings.append(_unknown(key, known, path))
+            findings.warnings.append(_unknown(key, known, path))
         elif value is not None and key in fields:
             inner = nested_model(fields[key])
             cleaned[key] = (
-                clean(inner, value, environment, problems, warnings, f"{path}{key}.")
+                clean(inner, value, environment, findings, f"{path}{key}.")
                 if inner is not None and isinstance(value, dict)
                 else value
             )
     for key in secrets:
-        _read_secret_file(key, raw, cleaned, environment, problems, path)
+        _read_secret_file(key, raw, cleaned, environment, findings, path)
     return cleaned
 
 
@@ -139,27 +152,28 @@ def _read_secret_file(
     raw: Mapping[str, Any],
     cleaned: dict[str, Any],
     environment: Mapping[str, str],
-    problems: list[Problem],
+    findings: Findings,
     path: str,
 ) -> None:
     """Fills `key` from `keyFile` of the JSON, else from the file that the environment's KEY_FILE names."""
     setting, variable = f"{path}{key}File", _variable(f"{path}{key}")
     file = raw.get(f"{key}File")
     if file is not None and key in cleaned:
-        problems.append(Problem(setting, shown(file), f"only one of {path}{key} and {setting}"))
+        findings.problem(Problem(setting, shown(file), f"only one of {path}{key} and {setting}"))
         return
     if file is None and key not in cleaned and environment.get(variable):
         setting, file = variable, environment[variable]
     if file is None:
         return
     try:
-        content = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError, TypeError, ValueError):
-        content = ""
+        content, why = Path(file).read_text(encoding="utf-8").strip(), "it is empty"
+    except (OSError, UnicodeDecodeError, TypeError, ValueError) as error:
+        content, why = "", reason(error)
     if content:
         cleaned[key] = content
     else:
-        problems.append(Problem(setting, shown(file), "path of a readable text file that holds the secret"))
+        allowed = f"path of a readable text file that holds the secret ({why})"
+        findings.problem(Problem(setting, shown(file), allowed), f"{path}{key}")
 
 
 def _variable(path: str) -> str:

@@ -259,6 +259,14 @@ class Reconfigure:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseCommand:
+    """A command that cannot be carried out changes nothing, and somebody has to be told."""
+
+    action: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FollowFloor:
     """These people hold the floor of the meeting's mixed tracks from now on."""
 
@@ -319,6 +327,7 @@ Effect: TypeAlias = (
     | StartSession
     | CloseTrack
     | Reconfigure
+    | RefuseCommand
     | FollowFloor
     | LogOddity
     | LeaveMeeting

@@ -37,6 +37,8 @@ class Facts:
     """Waiting for a person's help since."""
     lobby_since: float | None = None
     """Waiting for admission since."""
+    outside_since: float | None = None
+    """Waiting for help or for admission, in turns, since."""
     active_since: float | None = None
     alone_since: float | None = None
     """No person but us since (set at admission into an empty room)."""
@@ -51,10 +53,13 @@ def next_departure(settings: LeaveSettings, facts: Facts) -> tuple[float, SubCod
         if facts.had_company
         else (settings.no_one_joined, SubCode.STARTUP_ALONE)
     )
+    waits = None if settings.lobby is None or settings.needs_help is None else settings.lobby + settings.needs_help
+    waiting = SubCode.NEEDS_HELP_TIMEOUT if facts.lobby_since is None else SubCode.LOBBY_TIMEOUT
     rules = (
         (facts.joining_since, settings.joining, SubCode.JOIN_TIMEOUT),
         (facts.helpless_since, settings.needs_help, SubCode.NEEDS_HELP_TIMEOUT),
         (facts.lobby_since, settings.lobby, SubCode.LOBBY_TIMEOUT),
+        (facts.outside_since, waits, waiting),  # however often they take turns
         (facts.alone_since, *alone),
         (facts.active_since, settings.total, SubCode.LEAVE_TIMEOUT),
         (facts.active_since, settings.cap, SubCode.MAX_DURATION),

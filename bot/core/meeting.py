@@ -14,6 +14,7 @@ from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
 from bot.core.roster import Roster
+from common.contracts.languages import is_language
 from common.contracts.status import MEANINGS, State, SubCode
 
 
@@ -75,9 +76,9 @@ class MeetingCore:
     def _take(self, event: Event, now: float) -> None:
         match event:
             case ev.LobbyEntered():
-                self._await_admission(now)
+                self._wait(State.AWAITING_ADMISSION, now)
             case ev.HelpNeeded(reason):
-                self._need_help(reason, now)
+                self._wait(State.NEEDS_HELP, now, reason)
             case ev.Admitted():
                 self._admitted(now)
             case ev.ParticipantJoined(participant_id, name, kind):
@@ -127,21 +128,21 @@ class MeetingCore:
             case _:
                 ev.unhandled(event)
 
-    def _await_admission(self, now: float) -> None:
-        if self.lifecycle.state is State.AWAITING_ADMISSION:
+    def _wait(self, state: State, now: float, reason: str = "") -> None:
+        """We are outside: in the lobby, or until somebody helps."""
+        if self.lifecycle.state is state:
             return
         if self.lifecycle.state is State.ACTIVE:  # put back: nobody is heard there, and nobody can be counted
             self._forget_room()
-        self._facts = replace(self._facts, joining_since=None, helpless_since=None, lobby_since=now, alone_since=None)
-        self._move(State.AWAITING_ADMISSION)
-
-    def _need_help(self, reason: str, now: float) -> None:
-        if self.lifecycle.state is State.NEEDS_HELP:
-            return
-        if self.lifecycle.state is State.ACTIVE:
-            self._forget_room()
-        self._facts = replace(self._facts, joining_since=None, helpless_since=now, lobby_since=None, alone_since=None)
-        self._move(State.NEEDS_HELP, reason)
+        self._facts = replace(
+            self._facts,
+            joining_since=None,
+            helpless_since=now if state is State.NEEDS_HELP else None,
+            lobby_since=now if state is State.AWAITING_ADMISSION else None,
+            outside_since=now if self._facts.outside_since is None else self._facts.outside_since,
+            alone_since=None,
+        )
+        self._move(state, reason)
 
     def _admitted(self, now: float) -> None:
         if self.lifecycle.state is State.ACTIVE:  # a rejoin: the platform tells again who is here
@@ -149,9 +150,9 @@ class MeetingCore:
             self._count_people(now)
             return
         if self.lifecycle.state is State.JOINING:
-            self._await_admission(now)
+            self._wait(State.AWAITING_ADMISSION, now)
         is_first = self._facts.active_since is None
-        self._facts = replace(self._facts, lobby_since=None, helpless_since=None)
+        self._facts = replace(self._facts, lobby_since=None, helpless_since=None, outside_since=None)
         if is_first:
             self._facts = replace(self._facts, active_since=now)
             self._effects.append(ev.StartSession())
@@ -186,11 +187,14 @@ class MeetingCore:
 
     def _reconfigure(self, arguments: dict[str, object]) -> None:
         language, task = arguments.get("language"), arguments.get("task")
-        self._effects.append(
-            ev.Reconfigure(
-                language if isinstance(language, str) else None, task if task in ("transcribe", "translate") else None
-            )
-        )
+        if language not in (None, "auto") and not (isinstance(language, str) and is_language(language)):
+            why = "`language` must be a code such as en, de or pt, or auto"
+        elif task not in (None, "transcribe", "translate"):
+            why = "`task` must be transcribe or translate"
+        else:
+            self._effects.append(ev.Reconfigure(language, task))
+            return
+        self._effects.append(ev.RefuseCommand("reconfigure", why))
 
     def _depart(self, code: SubCode) -> None:
         if self._departing is None:  # the first reason counts

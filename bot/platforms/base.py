@@ -59,7 +59,7 @@ class Platform(ABC):
     """One kind of meeting. Takes no arguments; registered in `bot.platforms.PLATFORMS`.
 
     Made also to ask what it says about itself, for a configuration or its schema: so its module imports lightly, and
-    `attend` imports what joining needs.
+    `prepare` and `attend` import what joining needs.
     """
 
     settings_model: ClassVar[type[Settings] | None] = None
@@ -84,6 +84,9 @@ class Platform(ABC):
     def warnings(self, invitation: Invitation) -> list[str]:
         """What is valid and probably not what its author wants."""
         return []
+
+    def prepare(self) -> None:  # noqa: B027 (where attending imports nothing heavy, nothing is to be done)
+        """Imports what joining needs; called in a thread before `attend`, whose own import then holds up nobody."""
 
     @abstractmethod
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:

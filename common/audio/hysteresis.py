@@ -1,9 +1,9 @@
 """Speech hysteresis: the one decision under every speech gate, from a speech probability per frame to open or closed.
 
-A doubtful frame (below `start`, not below `keep`) opens nothing, and while the gate is open it counts as speech, also
-after a pause. Measured (bench/hysteresis.md): if it takes `start` to resume after a pause, 4 % more utterances come out
-of the same speech and 6 % more of it is lost, for 1 % less audio; if doubtful frames help an onset, distant talk opens
-the gate half as often again.
+A doubtful frame (below `threshold`, not below `release`) opens nothing, and while the gate is open it counts as speech,
+also after a pause. Measured (bench/hysteresis.md): if it takes `threshold` to resume after a pause, 4 % more utterances
+come out of the same speech and 6 % more of it is lost, for 1 % less audio; if doubtful frames help an onset, distant
+talk opens the gate half as often again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Thresholds:
     """Speech in a row that opens; a click is shorter."""
     hangover_frames: int
     """Silence in a row that closes."""
-    start: float = 0.5
+    threshold: float = 0.5
     """From here on a frame is speech."""
-    keep: float = 0.35
+    release: float = 0.35
     """While open, also in a pause, from here on a frame is speech."""
 
 
@@ -49,12 +49,12 @@ class SpeechHysteresis:
         """Takes the next frame's probability; returns the edge that it is, if it is one."""
         limits = self._thresholds
         if self.is_open:
-            self.run = 0 if probability >= limits.keep else self.run + 1
+            self.run = 0 if probability >= limits.release else self.run + 1
             if self.run >= limits.hangover_frames:
                 self.reset()
                 return Edge.CLOSED
             return None
-        self.run = self.run + 1 if probability >= limits.start else 0
+        self.run = self.run + 1 if probability >= limits.threshold else 0
         if self.run >= limits.onset_frames:
             self.is_open, self.run = True, 0
             return Edge.OPENED

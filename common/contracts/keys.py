@@ -11,6 +11,11 @@ def segment_sequence(connection_id: str) -> str:
     return f"{{{SEGMENT_STREAM}}}:seq:{connection_id}"
 
 
+def segment_fence(connection_id: str) -> str:
+    """Which bot of this `connectionId` may store in `SEGMENT_STREAM`: the last that began (same hash slot)."""
+    return f"{{{SEGMENT_STREAM}}}:fence:{connection_id}"
+
+
 def status_stream(connection_id: str) -> str:
     """Stream: what happens to a bot, field `payload`."""
     return f"earshot:status:{connection_id}"
@@ -19,6 +24,11 @@ def status_stream(connection_id: str) -> str:
 def status_sequence(connection_id: str) -> str:
     """The number of the last entry that a bot stored in its status stream (same hash slot)."""
     return f"{{{status_stream(connection_id)}}}:seq"
+
+
+def status_fence(connection_id: str) -> str:
+    """Which bot may store in the status stream, likewise (same hash slot)."""
+    return f"{{{status_stream(connection_id)}}}:fence"
 
 
 def lock(connection_id: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.audio.pcm import SAMPLE_RATE as SAMPLE_RATE
+from common.contracts.languages import is_language
 
 MAX_SAMPLE_INDEX = 1 << 53
 """Sample indexes stay exact in every JSON reader."""
@@ -293,7 +293,7 @@ def _language(value: object) -> str | None:
 
 def _code(value: object, expected: str = "a language code such as en") -> str:
     code = text(value).lower()
-    return code if re.fullmatch(r"[a-z]{2,3}", code) else _wrong(value, expected)
+    return code if is_language(code) else _wrong(value, expected)
 
 
 def _codes(value: object) -> frozenset[str]:

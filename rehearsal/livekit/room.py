@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
 import logging
 import math
 import os
 import signal
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 from livekit.rtc import ConnectError
 from livekit.rtc.participant import PublishTrackError
 
+from common.command_line import print_error
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import Redactor
@@ -36,6 +34,7 @@ from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
 from rehearsal.microphone import FRAME_SAMPLES, Microphone, Truth
 from rehearsal.script import Action, Participant, Script
+from rehearsal.truth import TruthFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,14 +51,14 @@ class LiveKitRoom:
     Args:
         script: Without cuts and refusal, which a LiveKit room cannot have at will; a lobby that admits is skipped.
         clips: Every clip of the script, by name.
-        truth: Where rows of what was really said go, one JSON object per line; None: nowhere.
+        truth: Where rows of what was really said go; None: nowhere.
 
     Raises:
         EarshotError: CONFIG_INVALID for a script that needs a refusal or a cut.
     """
 
     def __init__(
-        self, script: Script, clips: dict[str, Clip], server: LiveKitServer, room: str, truth: TextIO | None = None
+        self, script: Script, clips: dict[str, Clip], server: LiveKitServer, room: str, truth: TruthFile | None = None
     ) -> None:
         refuses = script.lobby is not None and script.lobby.then != "admit"
         if refuses or any(action.do == "cut" for action in script.timeline):
@@ -69,7 +68,7 @@ class LiveKitRoom:
         self._clips = clips
         self._server = server
         self._room = room
-        self._truth = truth
+        self._truth = truth or TruthFile()
         self.truth: list[Truth] = []
         """Rows so far."""
         self.ready = asyncio.Event()
@@ -99,10 +98,7 @@ class LiveKitRoom:
 
     def _tell_truth(self, rows: list[Truth]) -> None:
         self.truth += rows
-        if self._truth is not None:
-            for row in rows:
-                self._truth.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-                self._truth.flush()
+        self._truth.write(rows)
 
     async def _first_stranger(self) -> str:
         """The identity of the bot, once it is in."""
@@ -225,7 +221,7 @@ def main() -> int:
     parser.add_argument("script", type=Path)
     parser.add_argument("--url", required=True, help="ws:// or wss:// of the LiveKit server")
     parser.add_argument("--room", required=True, help="name of the room; joining creates it")
-    parser.add_argument("--truth", type=Path, help="file for rows of what was really said")
+    parser.add_argument("--truth", help="file for rows of what was really said")
     parser.add_argument("--owned", action="store_true", help="also end when standard input closes")
     given = parser.parse_args()
     missing = [name for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET") if not os.environ.get(name)]
@@ -235,10 +231,10 @@ def main() -> int:
     server = LiveKitServer(given.url, os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
     try:
         script, clips = load_script(given.script)
-        with given.truth.open("w", encoding="utf-8") if given.truth else contextlib.nullcontext() as truth:
+        with TruthFile(given.truth) as truth:
             return asyncio.run(_main(LiveKitRoom(script, clips, server, given.room, truth), given.owned))
     except EarshotError as error:
-        sys.stderr.write(f"{error}\n")
+        print_error(error)
         return error.exit_code
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ import jwt
 
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.problems import reason
 
 HERMETIC_ADDRESS = "198.51.100.1"
 """The address inside `tools/hermetic`; livekit-server and its clients ignore the loopback interface."""
 MISSING = "livekit-server is missing: run `make build/bin/livekit-server` (needs Go), or name one in LIVEKIT_SERVER"
 START_TIMEOUT_S = 15.0
+PORTS = range(10_000, 30_000)
+PORT_TRIES = 20
 _BUILT = Path(__file__).parents[2] / "build" / "bin" / "livekit-server"
 
 
@@ -49,10 +52,8 @@ def find_livekit_server() -> Path | None:
 
 
 @contextmanager
-def livekit_server(
-    address: str = HERMETIC_ADDRESS, port: int = 7880, auto_create: bool = True
-) -> Iterator[LiveKitServer]:
-    """Runs livekit-server on `address` until the block ends; signalling on `port`, media on the two ports above it.
+def livekit_server(address: str = HERMETIC_ADDRESS, auto_create: bool = True) -> Iterator[LiveKitServer]:
+    """Runs livekit-server on free ports of `address` until the block ends.
 
     With `auto_create` a room comes into being when somebody joins it, else only through the server's API.
 
@@ -62,6 +63,7 @@ def livekit_server(
     binary = find_livekit_server()
     if binary is None:
         raise EarshotError(SubCode.ROOM_UNREACHABLE, MISSING)
+    port = _free_port(address)
     server = LiveKitServer(f"ws://{address}:{port}", f"key-{secrets.token_hex(4)}", secrets.token_urlsafe(32))
     with tempfile.TemporaryDirectory(prefix="earshot-livekit-") as folder:
         settings, log = Path(folder) / "server.yaml", Path(folder) / "server.log"
@@ -88,6 +90,22 @@ async def as_host(server: LiveKitServer, call: str, **arguments: Any) -> dict[st
         answer = await client.post(url, json=arguments, headers={"Authorization": f"Bearer {token}"})
     answer.raise_for_status()
     return dict(answer.json())
+
+
+def _free_port(address: str) -> int:
+    """The first of three free ports in a row (signalling, media over TCP and over UDP), below those that the system
+    gives to connections on their way out. Raises EarshotError."""
+    for _ in range(PORT_TRIES):
+        first = PORTS.start + secrets.randbelow(len(PORTS))
+        try:
+            with ExitStack() as taken:
+                for number, kind in enumerate((socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+                    taken.enter_context(socket.socket(socket.AF_INET, kind)).bind((address, first + number))
+        except OSError as error:
+            why = reason(error)
+        else:
+            return first
+    raise EarshotError(SubCode.ROOM_UNREACHABLE, f"no free ports for a livekit-server on {address}: {why}")
 
 
 def _settings(server: LiveKitServer, address: str, port: int, auto_create: bool) -> str:

@@ -17,9 +17,8 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen_on
@@ -27,11 +26,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from common.audio.opus import OpusEncoder
-from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.problems import ConfigError, Problem, reason, shown
 from rehearsal.clips import CLIP_RATE, Clip, load_script
 from rehearsal.microphone import FRAME_SAMPLES, Microphone, Truth
 from rehearsal.script import Action, Participant, Script
+from rehearsal.truth import TruthFile
 from rehearsal.webrtc.peer import BotPeer
 
 TICK_S = FRAME_SAMPLES / CLIP_RATE
@@ -63,11 +63,11 @@ class Room:
     Args:
         script: Who, and what happens when.
         clips: The clips that the script names.
-        truth: Where rows of what was really said go, one JSON object per line; None: nowhere.
+        truth: Where rows of what was really said go; None: nowhere.
     """
 
-    def __init__(self, script: Script, clips: dict[str, Clip], truth: TextIO | None = None) -> None:
-        self._script, self._clips, self._truth = script, clips, truth
+    def __init__(self, script: Script, clips: dict[str, Clip], truth: TruthFile | None = None) -> None:
+        self._script, self._clips, self._truth = script, clips, truth or TruthFile()
         self._people = {p.id: Person(p.id, p.name) for p in script.participants}
         self._peers: dict[str, BotPeer] = {}
         self._known: set[str] = set()  # identities admitted once: they come back without a lobby
@@ -179,10 +179,7 @@ class Room:
 
     def _tell_truth(self, rows: list[Truth]) -> None:
         self.truth += rows
-        if self._truth is not None:
-            for row in rows:
-                self._truth.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-                self._truth.flush()
+        self._truth.write(rows)
 
     async def emptied(self, within: float = 2.0) -> None:
         """Waits until the last bot has gone, but not for long."""
@@ -268,12 +265,12 @@ class Room:
 
 @asynccontextmanager
 async def serve(
-    script: Script, clips: dict[str, Clip], host: str = "127.0.0.1", port: int = 0, truth: TextIO | None = None
+    script: Script, clips: dict[str, Clip], host: str = "127.0.0.1", port: int = 0, truth: TruthFile | None = None
 ) -> AsyncIterator[Room]:
     """A room that listens; port 0 takes a free one. Closes every connection at the end.
 
     Raises:
-        EarshotError: CONFIG_INVALID when it cannot listen there.
+        ConfigError: When it cannot listen there.
     """
     room = Room(script, clips, truth)
     try:
@@ -288,8 +285,9 @@ async def serve(
             ping_timeout=5,
             close_timeout=1,
         )
-    except OSError as error:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen: no room at {host}:{port}: {error}") from None
+    except (OSError, UnicodeError) as error:
+        allowed = f"an address of this machine and a free port, such as 127.0.0.1:0 ({reason(error)})"
+        raise ConfigError([Problem("--listen", shown(f"{host}:{port}"), allowed)]) from None
     address = server.sockets[0].getsockname()
     room.url = f"rehearsal+ws://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     playing = asyncio.create_task(room.play())
@@ -316,16 +314,18 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
 
     Returns:
         The process exit status.
+
+    Raises:
+        EarshotError: Unless `owned`.
     """
     try:
         return asyncio.run(_main(Path(script), listen, truth, owned))
     except EarshotError as error:
-        if owned:
-            failure = {"code": error.code, "message": str(error)[:MAX_MESSAGE_CHARACTERS]}
-            sys.stdout.write(json.dumps(failure) + "\n")
-            sys.stdout.flush()
-        else:
-            sys.stderr.write(f"{error}\n")
+        if not owned:
+            raise
+        failure = {"code": error.code, "message": str(error)[:MAX_MESSAGE_CHARACTERS]}
+        sys.stdout.write(json.dumps(failure) + "\n")
+        sys.stdout.flush()
         return error.exit_code
 
 
@@ -333,7 +333,7 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
     script, clips = load_script(path)
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--listen {listen}: allowed: HOST:PORT, such as 127.0.0.1:8090")
+        raise ConfigError([Problem("--listen", shown(listen), "HOST:PORT, such as 127.0.0.1:8090")])
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     received: list[int] = []
 
@@ -351,24 +351,19 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
     if owned:
         loop.add_reader(0, owner_gone)
     try:
-        rows = open(truth, "w", encoding="utf-8") if truth else None  # noqa: ASYNC230, SIM115 (once, before it opens)
-    except OSError as error:
-        raise EarshotError(SubCode.CONFIG_INVALID, f"--truth: {error}") from None
-    try:
-        async with serve(script, clips, host.strip("[]") or "127.0.0.1", int(port), rows) as room:
-            sys.stdout.write(f"{room.url}\n")
-            sys.stdout.flush()
-            async with asyncio.TaskGroup() as group:
-                waits = [group.create_task(event.wait()) for event in (stopped, room.ended)]
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for wait in waits:
-                    wait.cancel()
-            if room.ended.is_set():
-                await room.emptied()
+        with TruthFile(truth) as rows:
+            async with serve(script, clips, host.strip("[]") or "127.0.0.1", int(port), rows) as room:
+                sys.stdout.write(f"{room.url}\n")
+                sys.stdout.flush()
+                async with asyncio.TaskGroup() as group:
+                    waits = [group.create_task(event.wait()) for event in (stopped, room.ended)]
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                    for wait in waits:
+                        wait.cancel()
+                if room.ended.is_set():
+                    await room.emptied()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # we are on our way out: a late one must not find a closed loop
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
-        if rows is not None:
-            rows.close()
     return received[0] if received else 0

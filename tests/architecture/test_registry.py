@@ -12,7 +12,8 @@ import pytest
 
 from bot.config import BotConfig, load_config
 from bot.platforms import PLANNED, PLATFORMS, load
-from tests.support.source import ROOT
+from tests.architecture.test_arrows import is_inside
+from tests.support.source import ROOT, functions, imports, modules
 
 HEAVY = ("aiortc", "av", "httpx", "jwt", "livekit", "numpy", "playwright", "websockets")
 """What only attending needs: a description must be had without."""
@@ -74,3 +75,14 @@ def test_a_description_is_light(name: str) -> None:
     program = f"import sys; from bot.platforms import load; load({name!r}); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(HEAVY) & set(ran.stdout.split())
+
+
+@pytest.mark.parametrize("name", list(PLATFORMS))
+def test_what_a_platform_imports_late_is_prepared(name: str) -> None:
+    """Whatever its functions import is there after `prepare`, which has a thread: no import holds up the event loop."""
+    own = [tree for module, tree in modules().items() if is_inside(module, f"bot.platforms.{name}")]
+    late = {imported for tree in own for function in functions(tree) for imported in imports(function)}
+    program = f"import sys; from bot.platforms import load; load({name!r}).prepare(); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert late
+    assert late <= set(ran.stdout.split())

@@ -66,6 +66,7 @@ def _is_bare_event(item: ast.AST) -> bool:
 
 
 BROAD_EXCEPT_ALLOWED: dict[str, str] = {
+    "bot.process": "whatever stops the event loop, the bot ends in order",
     "bot.runner": "turns any bug into a terminal status and exit code 1",
     "transcriber.engine.child": "one failing window must not end the engine, nor a failing engine the server",
     "transcriber.websocket.server": "one failing connection must not end the server",

@@ -10,6 +10,7 @@ import pytest
 from jiwer import wer
 from numpy.typing import NDArray
 
+from bot.audio.frame import AudioFrame
 from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
 from bot.core.segments import SegmentTracker, Utterance
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
@@ -76,7 +77,7 @@ class Ears:
                 for track, pcm in tracks.items():
                     piece = pcm[first : first + FRAME]
                     if len(piece):
-                        self._order(self._hearing.frame(track, piece, first, 1, self._clock()), group)
+                        self._order(self._hearing.frame(AudioFrame(track, piece, first, 1, self._clock())), group)
                 self._order(self._hearing.idle(self._clock()), group)
             self._order(self._hearing.close_all(self._clock()), group)
             for lane in self._lanes.values():

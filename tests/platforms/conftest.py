@@ -8,10 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
-from tests.support.tools import require, worker_number
-
-FIRST_PORT = 7080
-"""Below that of the demo; every worker's server has some of its own."""
+from tests.support.tools import require
 
 pytest.register_assert_rewrite("tests.platforms.contract", "tests.support.fakes.listener")
 
@@ -21,5 +18,5 @@ def livekit() -> Iterator[LiveKitServer]:
     """A real livekit-server on the tests' own network, with keys of its own."""
     require(os.environ.get("EARSHOT_HERMETIC"), "LiveKit tests need a network of their own: tools/hermetic pytest …")
     require(find_livekit_server(), MISSING)
-    with livekit_server(port=FIRST_PORT + 10 * worker_number()) as server:
+    with livekit_server() as server:
         yield server

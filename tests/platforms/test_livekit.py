@@ -38,7 +38,6 @@ from rehearsal.livekit.room import LiveKitRoom
 from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
 from tests.support.servers.livekit import DirectedRoom, directed_room, invited, tone
-from tests.support.tools import worker_number
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 
@@ -276,7 +275,7 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
 
 async def test_no_such_room() -> None:
     """A server that creates no rooms by itself says so, and so do we."""
-    with livekit_server(port=7980 + 10 * worker_number(), auto_create=False) as strict:
+    with livekit_server(auto_create=False) as strict:
         async with attending(LiveKit(), invited(strict, "nowhere")) as bot:
             with pytest.raises(EarshotError, match="room") as failure:
                 await bot.ends(20)

@@ -30,6 +30,7 @@ from bot.platforms.rehearsal import attendance
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
+from common.problems import ConfigError
 from rehearsal.clips import load_clip, load_script, to_rate
 from rehearsal.microphone import Truth
 from rehearsal.script import ScriptError, parse_script
@@ -347,23 +348,24 @@ async def test_the_command_plays_a_script_to_its_end(tmp_path: Path) -> None:
     assert time.time() - 10 < row.end_utc < time.time()
 
 
-def test_the_command_says_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A bad script, a port that is taken, no address, a truth file that cannot be written: exit 2 and the reason."""
+def test_the_command_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad script, a port that is taken, no address, a truth file that cannot be written: which option, and why."""
     monkeypatch.chdir(tmp_path)  # a long path would be shown shortened
     script = tmp_path / "meeting.json"
     script.write_text('{"version": 1}')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, said in (
-            (("none.json", "127.0.0.1:0"), "none.json"),
-            ((str(script), f"127.0.0.1:{port}"), str(port)),
-            ((str(script), "9300:"), "HOST:PORT"),
-            ((str(script), "127.0.0.1:0", str(tmp_path)), "--truth"),
+            (("none.json", "127.0.0.1:0"), 'script: "none.json"; allowed: .*No such file'),
+            ((str(script), f"127.0.0.1:{port}"), f'--listen: "127.0.0.1:{port}"; allowed: .*Address already in use'),
+            ((str(script), "a..b:1"), '--listen: "a..b:1"; allowed: .*no host'),
+            ((str(script), "9300:"), '--listen: "9300:"; allowed: HOST:PORT'),
+            ((str(script), "127.0.0.1:0", "."), '--truth: "."; allowed: .*Is a directory'),
         ):
-            assert main(*arguments) == 2
-            assert said in capsys.readouterr().err
+            with pytest.raises(ConfigError, match=said) as failure:
+                main(*arguments)
+            assert failure.value.exit_code == 2
+            assert "Errno" not in str(failure.value)
 
 
 @pytest.mark.processes

@@ -22,7 +22,7 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
+def imports(tree: ast.AST) -> Iterator[str]:
     """Every module that a tree imports anywhere, type-checking blocks included. The project imports absolutely."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

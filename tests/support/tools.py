@@ -1,4 +1,4 @@
-"""What a test run has to do with around it: programs that some tests need, and other workers."""
+"""What a test run finds around it: programs that some tests need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,3 @@ def require(tool: object, reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI must provide it: {reason}")
     pytest.skip(reason)
-
-
-def worker_number() -> int:
-    """Which of the processes is this that share the tests (pytest-xdist), from 0; for numbers that must not meet."""
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

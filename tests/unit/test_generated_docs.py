@@ -1,18 +1,22 @@
-"""What is generated is current, and every example configuration is one."""
+"""What is generated is current, every example configuration is one, and the deployment guide is complete."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from typer.main import get_command
 
 from bot.config import json_schema, load_config
 from bot.config.sources import parse
 from bot.platforms import PLATFORMS
+from transcriber.cli import app as transcriber
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "configs").glob("*.example.json*"))
@@ -47,12 +51,28 @@ def test_examples_are_valid(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("/run/secrets/livekit-api-secret", str(tmp_path / "secret"))
     _, warnings = load_config(text, {}, in_container=False)
     assert warnings == []
-    jsonschema.validate(parse(text), json_schema())
+    jsonschema.Draft202012Validator(json_schema()).validate(parse(text))
+
+
+def test_the_deployment_guide_is_complete() -> None:
+    """Every variable that the transcriber reads is in its table, and every profile of the Compose file is explained."""
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    variables = {name for option in get_command(transcriber).params for name in as_list(option.envvar)}
+    _, _, table = guide.partition("| Transcriber |")
+    assert variables <= set(re.findall(r"`(\w+)`", table.partition("\n\n")[0]))
+    profiles = re.findall(r"profiles: \[(\w+)\]", (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))
+    assert {"cpu", "browser"} <= set(profiles) <= set(re.findall(r"`(\w+)`", guide))
+
+
+def as_list(envvar: str | Sequence[str] | None) -> Sequence[str]:
+    """The environment variables of an option."""
+    return [envvar] if isinstance(envvar, str) else envvar or []
 
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:
     """Editors that know the schema see the commonest mistakes."""
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    schema = jsonschema.Draft202012Validator(json_schema())
+    schema.check_schema(json_schema())
     good = {"platform": "rehearsal", "meetingUrl": "rehearsal:x"}
     mistakes: tuple[dict[str, Any], ...] = (
         {"platform": "zoom"},
@@ -62,4 +82,4 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
     )
     for bad in mistakes:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(json.loads(json.dumps(good | bad)), json_schema())
+            schema.validate(json.loads(json.dumps(good | bad)))

@@ -67,8 +67,9 @@ class DecodeRequest:
 
 
 @dataclass(slots=True)
-class Utterance:
-    """One stretch of speech. Positions and lengths are samples; times, named `…_at`, are seconds."""
+class PendingUtterance:
+    """A stretch of speech that has no final yet, and the passes it had. Positions and lengths are samples; times, named
+    `…_at`, are seconds."""
 
     number: int
     start: int
@@ -115,7 +116,7 @@ class Utterance:
 class Pass:
     """One decoding of an utterance: samples start…end-1."""
 
-    utterance: Utterance
+    utterance: PendingUtterance
     kind: PassKind
     start: int
     end: int
@@ -140,13 +141,13 @@ class Policy:
         self.effort = effort
         """What is worth doing."""
         self._count = 0
-        self._open: Utterance | None = None
-        self._closed: deque[Utterance] = deque()  # ended, not yet decided; bounded by the audio ring
+        self._open: PendingUtterance | None = None
+        self._closed: deque[PendingUtterance] = deque()  # ended, not yet decided; bounded by the audio ring
         self._pass: Pass | None = None
         self._ended_at = start
 
     @property
-    def current(self) -> Utterance | None:
+    def current(self) -> PendingUtterance | None:
         """The open utterance, None while nobody speaks."""
         return self._open
 
@@ -173,7 +174,7 @@ class Policy:
     def open(self, start: int, now: float) -> None:
         """An utterance begins."""
         self._count += 1
-        self._open = Utterance(self._count, max(start, self._ended_at), now)
+        self._open = PendingUtterance(self._count, max(start, self._ended_at), now)
 
     def hear(self, first: int, last: int, now: float) -> None:
         """Samples first…last-1 of the open utterance are speech."""
@@ -208,7 +209,7 @@ class Policy:
             self._open = None
         self._ended_at = max(end, self._ended_at)
 
-    def overlong(self, heard_until: int) -> Utterance | None:
+    def overlong(self, heard_until: int) -> PendingUtterance | None:
         """The open utterance, if it must be cut in its last `CUT_SEARCH_SAMPLES`; None while it is short enough."""
         return self._open if self._open and heard_until - self._open.start >= MAX_UTTERANCE_SAMPLES else None
 
@@ -277,7 +278,7 @@ class Policy:
         utterance.closed_at = now
         return False
 
-    def settle(self) -> Utterance | None:
+    def settle(self) -> PendingUtterance | None:
         """Takes the next ended utterance whose final is there already."""
         return self._closed.popleft() if self._closed and self._closed[0].settled else None
 
@@ -287,5 +288,5 @@ class Policy:
             raise RuntimeError("no pass is under way")
         return done
 
-    def _due(self, kind: PassKind, since: float, utterance: Utterance) -> DecodeRequest:
+    def _due(self, kind: PassKind, since: float, utterance: PendingUtterance) -> DecodeRequest:
         return DecodeRequest(kind, since + RESULT_DELAYS_S[kind], utterance.failures > 0)

@@ -21,8 +21,8 @@ from transcriber.core.policy import (
     MAX_UTTERANCE_SAMPLES,
     DecodeRequest,
     PassOutcome,
+    PendingUtterance,
     Policy,
-    Utterance,
 )
 from transcriber.core.ring import CAPACITY_SAMPLES, AudioRing, quiet_point
 from transcriber.core.transcript import DecodeJob, Transcript
@@ -199,7 +199,7 @@ class StreamSession:
         while overlong := self._policy.overlong(self._ring.end):
             self._cut(overlong, now)
 
-    def _cut(self, utterance: Utterance, now: float) -> None:
+    def _cut(self, utterance: PendingUtterance, now: float) -> None:
         """Between two words, and after those that are committed: they belong to what ends here."""
         last = utterance.start + MAX_UTTERANCE_SAMPLES
         first = max(last - CUT_SEARCH_SAMPLES, self._transcript.committed_until(utterance) + CUT_CLEARANCE_SAMPLES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import LocalAgreement, Unit, units
 from transcriber.core.languages import StreamLanguage
-from transcriber.core.policy import Pass, Utterance
+from transcriber.core.policy import Pass, PendingUtterance
 from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
 
@@ -64,16 +64,16 @@ class Transcript:
         self.ended_at = 0.0
         """When the last utterance that has a final had ended, in seconds on the policy's clock."""
 
-    def trim(self, utterance: Utterance) -> tuple[int, int]:
+    def trim(self, utterance: PendingUtterance) -> tuple[int, int]:
         """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
         base, seconds = self._of(utterance).agreement.trim
         return base, utterance.start + round(seconds * SAMPLE_RATE)
 
-    def committed_until(self, utterance: Utterance) -> int:
+    def committed_until(self, utterance: PendingUtterance) -> int:
         """The sample that the committed words reach at most."""
         return utterance.start + round(self._of(utterance).agreement.until * SAMPLE_RATE)
 
-    def forget(self, utterance: Utterance) -> None:
+    def forget(self, utterance: PendingUtterance) -> None:
         """Nothing of it holds: it was cut where words were committed."""
         self._spoken.pop(utterance.number, None)
 
@@ -100,7 +100,7 @@ class Transcript:
         spoken.kept = spoken.agreement.conclude(_units(job, result) if result else [])
         return self.settle(job.work.utterance)
 
-    def settle(self, utterance: Utterance) -> list[WireSegment]:
+    def settle(self, utterance: PendingUtterance) -> list[WireSegment]:
         """The final that was kept, or what was committed until the engine failed."""
         spoken = self._of(utterance)
         self.forget(utterance)
@@ -113,11 +113,16 @@ class Transcript:
         self.detected = self.detected or decided
         return [self._segment(utterance, utterance.end or utterance.start, text, latest.language)]
 
-    def _of(self, utterance: Utterance) -> _UtteranceText:
+    def _of(self, utterance: PendingUtterance) -> _UtteranceText:
         return self._spoken.setdefault(utterance.number, _UtteranceText())
 
     def _segment(
-        self, utterance: Utterance, until: int, said: Sequence[Unit], language: str, stable_len: int | None = None
+        self,
+        utterance: PendingUtterance,
+        until: int,
+        said: Sequence[Unit],
+        language: str,
+        stable_len: int | None = None,
     ) -> WireSegment:
         first, last = utterance.bounds(until)
         start, end = first / SAMPLE_RATE, last / SAMPLE_RATE

@@ -25,7 +25,7 @@ import numpy as np
 import structlog
 
 from common.audio.pcm import SAMPLE_RATE
-from common.logging import configure_logging
+from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
 from transcriber.core.windows import Window
 from transcriber.engine.base import Engine, ModelError
@@ -71,6 +71,7 @@ class Child:
             threading.Thread(target=self._work, args=(settings,), name="load", daemon=True).start()
             while (request := read(frames)) is not None:
                 self._requests.put(request)
+        drain_log()
         os._exit(0)  # what is being decoded is of no use to anybody
 
     def _work(self, settings: Settings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,27 +11,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from common.contracts.command import Command, parse_command
 from common.redis import FAILURES, SOCKET_TIMEOUT_S, backoff, checkpoint
 
 log = structlog.get_logger(__name__)
 
 IDLE_TIMEOUT_S = 2.0
 """After so much silence the connection is tested; a broken one is noticed within twice that."""
-MAX_COMMAND_CHARACTERS = 64 * 1024
-"""Characters of one command; longer ones are ignored."""
-
-
-def parse_command(message: object) -> tuple[str, dict[str, Any]] | str:
-    """`(action, arguments)` of a `{"action": …, …}` message, or why it is none."""
-    if not isinstance(message, str) or len(message) > MAX_COMMAND_CHARACTERS:
-        return "not a text of reasonable length"
-    try:
-        value = json.loads(message)
-    except (ValueError, RecursionError):
-        return "not JSON"
-    if not isinstance(value, dict) or not isinstance(value.get("action"), str) or not value["action"]:
-        return "no `action`"
-    return value["action"], {key: item for key, item in value.items() if key != "action"}
 
 
 class CommandListener:
@@ -41,7 +26,7 @@ class CommandListener:
     Commands that are published while the connection is down are lost: that is how pub/sub works.
     """
 
-    def __init__(self, channels: tuple[str, ...], on_command: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(self, channels: tuple[str, ...], on_command: Callable[[Command], None]) -> None:
         self._channels = channels
         self._on_command = on_command
         self._pubsub: PubSub | None = None
@@ -95,13 +80,14 @@ class CommandListener:
     def _handle(self, message: dict[str, Any]) -> None:
         if message["type"] != "message":
             return
-        command = parse_command(message["data"])
-        if isinstance(command, str):
-            if command not in self._complained:
-                self._complained.add(command)
-                log.warning("command_ignored", why=command)
-            return
-        self._on_command(*command)
+        try:
+            command = parse_command(message["data"])
+        except ValueError as error:
+            if (why := str(error)) not in self._complained:
+                self._complained.add(why)
+                log.warning("command_ignored", why=why)
+        else:
+            self._on_command(command)
 
     async def close(self) -> None:
         """Ends the subscription."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,6 +19,8 @@ from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis.commands import CommandListener
 from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from common.contracts import keys
+from common.contracts.command import Command
+from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -36,6 +38,12 @@ STATUS_STREAM_ENTRIES = 1_000
 BATCH_ENTRIES, BATCH_BYTES = 100, 256_000
 """What one call of the script carries at most."""
 
+_TAKE_OVER = """
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+return redis.call('GET', KEYS[1]) or '0'
+"""
+"""Puts up our fence at a stream and reads, in one step, after which number we go on: the bot before us, should it still
+be alive, stores nothing from here on. Our token and no counter: tried again after a lost reply, it changes nothing."""
 _PUBLISH = Path(__file__).with_name("publish.lua").read_text(encoding="utf-8")
 T = TypeVar("T")
 
@@ -43,9 +51,10 @@ T = TypeVar("T")
 class _Stream:
     """One stream that we fill: its keys, its outbox, and events that say `something waits` and `nothing waits`."""
 
-    def __init__(self, key: str, sequence_key: str, maxlen: int) -> None:
+    def __init__(self, key: str, sequence_key: str, fence_key: str, maxlen: int) -> None:
         self.key = key
         self.sequence_key = sequence_key
+        self.fence_key = fence_key
         self.maxlen = maxlen
         self.outbox = Outbox()
         self.waiting = asyncio.Event()
@@ -78,8 +87,8 @@ class RedisLink:
         url: redis://, rediss:// or unix://.
         connection_id: Names the lock, the heartbeat, the status stream and one command channel.
         meeting_id: Names the live channel and the other command channel.
-        about: What the heartbeat says beside the ids.
-        on_command: Called with action and arguments of every command.
+        platform, container_name: What the heartbeat says beside the ids.
+        on_command: Called with every command.
         on_change: Called with (up, detail) when Redis is lost and when it is back.
         random: Numbers in [0, 1), for the jitter between tries.
     """
@@ -90,25 +99,32 @@ class RedisLink:
         connection_id: str,
         meeting_id: int | str,
         *,
-        about: Mapping[str, Any] | None = None,
-        on_command: Callable[[str, dict[str, Any]], None] = lambda action, arguments: None,
+        platform: str = "",
+        container_name: str | None = None,
+        on_command: Callable[[Command], None] = lambda command: None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self._address = address(url)
         self._client = connect(url)
-        self._about = {"connection_id": connection_id, "meeting_id": meeting_id, **(about or {})}
+        self._heartbeat = Heartbeat(connection_id, meeting_id, platform, container_name, at=0.0)
         self._on_change = on_change
         self._random = random
         self._up = True
         self._live_channel = keys.live_channel(meeting_id)
         self._heartbeat_key = keys.heartbeat(connection_id)
-        self._lock = Lock(connection_id, uuid4().hex)
+        self._token = uuid4().hex
+        self._lock = Lock(connection_id, self._token)
         channels = keys.command_channels(connection_id, meeting_id)
         self._listener = CommandListener(channels, on_command)
-        self._segments = _Stream(keys.SEGMENT_STREAM, keys.segment_sequence(connection_id), 0)
+        self._segments = _Stream(
+            keys.SEGMENT_STREAM, keys.segment_sequence(connection_id), keys.segment_fence(connection_id), 0
+        )
         self._status = _Stream(
-            keys.status_stream(connection_id), keys.status_sequence(connection_id), STATUS_STREAM_ENTRIES
+            keys.status_stream(connection_id),
+            keys.status_sequence(connection_id),
+            keys.status_fence(connection_id),
+            STATUS_STREAM_ENTRIES,
         )
         self._live = LiveQueue()
         self._live_waiting = asyncio.Event()
@@ -143,7 +159,8 @@ class RedisLink:
 
     async def _prepare(self) -> None:
         for stream in (self._segments, self._status):
-            stream.outbox = Outbox(after=int(await self._client.get(stream.sequence_key) or 0))
+            own = stream.sequence_key, stream.fence_key
+            stream.outbox = Outbox(after=int(await self._client.eval(_TAKE_OVER, 2, *own, self._token, KEEP_S)))
         await self._listener.subscribe(self._client)
         try:
             self.durable = bool((await self._client.info("persistence")).get("aof_enabled"))
@@ -234,15 +251,28 @@ class RedisLink:
         """Serves the link until cancelled; no failure of Redis ends it.
 
         Raises:
-            EarshotError: (in a group) DUPLICATE_BOT when another bot took over after Redis had lost our lock.
+            EarshotError: DUPLICATE_BOT when another bot took over.
+            RuntimeError: One of its tasks ended, or was cancelled by somebody else: a bug.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._drain(self._segments), name="redis-segments")
-            group.create_task(self._drain(self._status), name="redis-status")
-            group.create_task(self._send_live(), name="redis-live")
-            group.create_task(self._repeat(RENEW_INTERVAL_S, self._renew), name="redis-lock")
-            group.create_task(self._repeat(HEARTBEAT_INTERVAL_S, self._beat), name="redis-heartbeat")
-            group.create_task(self._listener.run(self._client, self._random), name="redis-commands")
+        work = {
+            "segments": self._drain(self._segments),
+            "status": self._drain(self._status),
+            "live": self._send_live(),
+            "lock": self._repeat(RENEW_INTERVAL_S, self._renew),
+            "heartbeat": self._repeat(HEARTBEAT_INTERVAL_S, self._beat),
+            "commands": self._listener.run(self._client, self._random),
+        }
+        tasks = [asyncio.create_task(coroutine, name=f"redis-{name}") for name, coroutine in work.items()]
+        try:  # no TaskGroup: it says nothing of a task that was cancelled from within
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended = done.pop()
+            if not ended.cancelled() and (failure := ended.exception()):
+                raise failure
+            raise RuntimeError(f"{ended.get_name()} came to an end, or was cancelled from within")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drain(self, stream: _Stream) -> None:
         tries = 0
@@ -259,16 +289,15 @@ class RedisLink:
                 continue
             tries = 0
             self._changed(True, "")
-            if stored > batch[-1].sequence:  # numbers that we never gave: somebody else publishes as us
+            if stored != batch[-1].sequence:  # refused by another's fence, or numbers that we never gave
                 raise self._lock.taken()
             stream.stored(stored)
 
     async def _store(self, stream: _Stream, batch: tuple[Entry, ...]) -> int:
-        """Sends a batch; returns the sequence number up to which Redis has everything."""
+        """Sends a batch; returns the sequence number up to which Redis has everything, or -1: another took over."""
         entries = [part for entry in batch for part in (entry.sequence, entry.payload)]
-        return int(
-            await self._client.eval(_PUBLISH, 2, stream.key, stream.sequence_key, KEEP_S, stream.maxlen, *entries)
-        )
+        own = stream.key, stream.sequence_key, stream.fence_key
+        return int(await self._client.eval(_PUBLISH, 3, *own, self._token, KEEP_S, stream.maxlen, *entries))
 
     async def _send_live(self) -> None:
         tries = 0
@@ -307,9 +336,12 @@ class RedisLink:
     async def _beat(self) -> None:
         """Says that we live, and keeps what expires after our end from expiring before it."""
         async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._heartbeat_key, json.dumps({**self._about, "at": time.time()}), ex=HEARTBEAT_TTL_S)
-            for key in (self._segments.sequence_key, self._status.sequence_key, self._status.key):
-                pipeline.expire(key, KEEP_S)
+            beat = replace(self._heartbeat, at=time.time())
+            pipeline.set(self._heartbeat_key, write(beat.as_json()), ex=HEARTBEAT_TTL_S)
+            for stream in (self._segments, self._status):
+                pipeline.expire(stream.sequence_key, KEEP_S)
+                pipeline.expire(stream.fence_key, KEEP_S)
+            pipeline.expire(self._status.key, KEEP_S)
             await pipeline.execute()
 
     def _changed(self, up: bool, detail: str) -> None:

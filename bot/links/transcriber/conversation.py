@@ -23,6 +23,7 @@ from common.whisperlive.protocol import (
     ClientProtocol,
     Disconnected,
     Handshake,
+    ProtocolError,
     Ready,
     Refused,
     Segments,
@@ -35,6 +36,8 @@ EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "se
 """With `segment_id` a server sends each segment once; the id itself is not needed here: ours is made at the onset."""
 MESSAGE_SAMPLES = SAMPLE_RATE // 10
 """Samples in one message: 100 ms."""
+MAX_LEAD_S = 30.0
+"""A model pads its window with silence to this length (seconds): so far may a segment end beyond what was sent."""
 STOCK_SILENCE_SAMPLES = 3 * SAMPLE_RATE
 """Samples of silence after which a stock server has made up its mind about an utterance."""
 STOCK_TAIL_SAMPLES = SAMPLE_RATE // 2
@@ -129,6 +132,7 @@ class Conversation:
                     self._clock = SampleMap(self._protocol.clock_start)
                     yield event
                 case Segments(segments):
+                    self._check_times(segments)
                     yield from self._texts(segments) if "ack" in self._protocol.granted else self._stock(segments)
                 case Acked(sample):
                     yield from self._decide(self._lane(sample))
@@ -153,6 +157,13 @@ class Conversation:
             return self._protocol.end_utterance(self._protocol.sent_until), 0
         self._silence = STOCK_SILENCE_SAMPLES
         return self.next_message(now)
+
+    def _check_times(self, segments: Sequence[WireSegment]) -> None:
+        """A time that has not come yet is nonsense, and would make repetitions of all that follows."""
+        sent = self._protocol.sent_until / SAMPLE_RATE
+        for segment in segments:
+            if segment.end > sent + MAX_LEAD_S:
+                raise ProtocolError(f"a segment ends at {segment.end:g} s, and {sent:g} s of audio were sent")
 
     def _texts(self, segments: Sequence[WireSegment]) -> Iterator[LaneText]:
         for wire in segments:

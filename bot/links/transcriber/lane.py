@@ -283,6 +283,8 @@ class Lane:
                         await self._serve(socket, session)
                         return
             except (*FAILURES, EarshotError) as error:
+                if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
+                    log.warning("transcriber.malformed", lane=self.number, server=redact_url(url), error=str(error))
                 self._listener.link(False, f"{redact_url(url)}: {_why(error)}")
                 attempt += 1
                 if attempt % len(self._urls) == 0:  # each of them failed: wait before the next round, with full jitter

@@ -49,10 +49,14 @@ class LiveKit(Platform):
             return [f"{words}: whoever guesses it can enter every room of the server"]
         return []
 
+    def prepare(self) -> None:
+        """See `bot.platforms.base.Platform`: LiveKit's SDK."""
+        import bot.platforms.livekit.attendance  # noqa: F401
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         if not self.claims(invitation.meeting_url or ""):
             raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
-        from bot.platforms.livekit.attendance import attend  # with LiveKit's SDK
+        from bot.platforms.livekit.attendance import attend
 
         return await attend(invitation, listener, orders.leaving)

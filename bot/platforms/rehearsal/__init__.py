@@ -32,6 +32,10 @@ class Rehearsal(Platform):
         allowed = "for rehearsal: rehearsal+ws://host:port of a running room, or rehearsal:path/to/script.json"
         return [Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed)]
 
+    def prepare(self) -> None:
+        """See `bot.platforms.base.Platform`: aiortc."""
+        import bot.platforms.rehearsal.attendance  # noqa: F401
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         from bot.platforms.rehearsal.attendance import attend

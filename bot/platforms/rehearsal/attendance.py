@@ -17,13 +17,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from bot.core import events as ev
+from bot.drivers.webrtc import TrackReceiver
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
+from common.webrtc import is_loopback
 
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
-    from bot.drivers.webrtc import TrackReceiver
     from bot.platforms.base import Invitation, Listener
 
 REACH_TIMEOUT_S = 5.0
@@ -305,9 +306,6 @@ class _Attendance:
     # --- media
 
     def _take_offer(self, track: str, sdp: str) -> None:
-        from bot.drivers.webrtc import TrackReceiver
-        from common.webrtc import is_loopback
-
         known, websocket = self._tracks.get(track), self._websocket
         if known is None or websocket is None or self._group is None:
             return

@@ -74,11 +74,41 @@ def test_all_errors_at_once_and_exit_code_2(command: str) -> None:
     assert "Traceback" not in result.output
 
 
-def test_no_configuration_at_all() -> None:
-    """The ways to give one are named."""
-    result = RUNNER.invoke(app, ["run"], env=CLEAN)
+@pytest.mark.parametrize(
+    ("program", "arguments", "code", "path", "value", "allowed"),
+    [
+        (app, ["run"], "config_unreadable", "configuration", "(none given)", "BOT_CONFIG"),
+        (app, ["validate", "-c", "."], "config_unreadable", "--config", '"."', "(Is a directory)"),
+        (app, ["validate", "-c", "-"], "config_unreadable", "configuration", "(not JSON)", "one JSON object"),
+        (app, ["run", "-c", "good.json"], "config_invalid", "EARSHOT_HEALTH_PORT", '"no"', "a port, or 0"),
+        (app, ["tail", "-m", "1", "--redis", "http://u:p@h"], "config_invalid", "--redis", '"http://***@h"', "redis:"),
+        (rehearsals, ["room", "none.json"], "config_invalid", "script", '"none.json"', "(No such file or directory)"),
+        (rehearsals, ["room", "script.json", "--listen", "x"], "config_invalid", "--listen", '"x"', "HOST:PORT"),
+        (rehearsals, ["demo", "--room", "zoom"], "config_invalid", "--room", '"zoom"', "rehearsal or livekit"),
+    ],
+)
+def test_every_wrong_setting_is_said_in_one_way(
+    program: Typer,
+    arguments: list[str],
+    code: str,
+    path: str,
+    value: str,
+    allowed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sub-code and count, then where, what stands there, what is allowed: configuration, option or variable."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.json").write_text(json.dumps(GOOD | {"textToSpeech": None}))
+    (tmp_path / "script.json").write_text('{"version": 1}')
+    result = RUNNER.invoke(program, arguments, env=CLEAN | {"EARSHOT_HEALTH_PORT": "no"})
     assert result.exit_code == 2
-    assert "BOT_CONFIG" in result.stderr
+    assert result.stdout == ""
+    first, where, given, wanted = result.stderr.splitlines()
+    assert first.startswith(f"earshot: {code}: 1 error in the ")
+    assert (where, given) == (f"  {path}", f"      is       {value}")
+    assert wanted.startswith("      allowed  ")
+    assert allowed in wanted
 
 
 def test_schema_is_json() -> None:

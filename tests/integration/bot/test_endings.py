@@ -7,13 +7,18 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import structlog
 
 from bot.core import events as ev
+from bot.core.segments import SegmentTracker
+from bot.links.redis.link import RedisLink
 from bot.platforms.base import Listener
+from bot.reporting import Reporting
 from bot.runner import Bot
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -40,8 +45,13 @@ def thawed_at_the_end(pids: list[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-async def test_a_crash_of_a_lane_still_flushes_and_says_why() -> None:
-    """A server segment that ends at 1e305 s breaks our arithmetic: finals, session_end, `failed`, exit code 1."""
+def broken(*_: object) -> None:
+    """A bug of ours."""
+    raise ZeroDivisionError
+
+
+async def test_a_crash_of_a_lane_still_flushes_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug where text comes back: finals, session_end, `failed`, exit code 1."""
     async with world() as here:
 
         async def speak_twice(stage: Stage, listener: Listener) -> SubCode:
@@ -49,7 +59,7 @@ async def test_a_crash_of_a_lane_still_flushes_and_says_why() -> None:
             await speak(listener)
             while len(await here.stream()) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-            here.transcriber.end_of_next = "1e305"
+            monkeypatch.setattr(SegmentTracker, "update", broken)
             await speak(listener)
             await stage.leave.wait()
             return SubCode.LEFT_BY_COMMAND
@@ -78,6 +88,26 @@ async def test_losing_the_lock_ends_as_a_duplicate_bot() -> None:
         assert stage.left.is_set()
         assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
         assert "session_end" not in [payload["type"] for payload in await here.stream()]
+
+
+async def test_a_bot_that_was_taken_over_between_two_looks_at_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its successor has the numbers that it would give: what it heard is refused, not lost in silence; exit code 4."""
+    monkeypatch.setattr("bot.links.redis.link.RENEW_INTERVAL_S", 60.0)
+    async with world() as here:
+        successor = RedisLink(here.redis_url, "bot-1", "m1")
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await asyncio.sleep(0.2)  # `session_start` is stored
+            await here.redis.delete("earshot:lock:bot-1")
+            await successor.open()
+            await speak(listener)
+            return SubCode.MEETING_ENDED
+
+        assert (await here.attend(act)).code is SubCode.DUPLICATE_BOT
+        assert [payload["type"] for payload in await here.stream()] == ["session_start"]
+        assert "completed" not in [status for status, _ in await here.statuses()]
+        await successor.close()
 
 
 async def test_a_timeout_of_a_platforms_library_is_no_order_to_leave() -> None:
@@ -251,12 +281,12 @@ async def test_a_lock_that_is_lost_at_the_end_is_the_end() -> None:
         assert await here.redis.get("earshot:lock:bot-1") == "somebody else"
 
 
-async def test_a_crash_while_utterances_settle_is_no_clean_end() -> None:
+async def test_a_crash_while_utterances_settle_is_no_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The meeting was over already, and a final is lost: exit code 1, not 0."""
     async with world() as here:
 
         async def act(stage: Stage, listener: Listener) -> SubCode:
-            here.transcriber.end_of_next = "1e305"
+            monkeypatch.setattr(SegmentTracker, "update", broken)
             enter(listener)
             await speak(listener)
             return SubCode.MEETING_ENDED
@@ -293,14 +323,125 @@ async def test_a_stop_while_the_transcriber_is_looked_for_is_on_the_status_strea
         assert await here.redis.keys("earshot:lock:*") == []
 
 
-async def test_a_platform_that_calls_sys_exit_does_not_end_the_process() -> None:
-    """It is a bug of the adapter: what was heard is stored, and the exit code is ours."""
+async def test_a_reconfiguration_with_half_a_character_breaks_nothing() -> None:
+    """It is refused: the next utterance is spoken to the transcriber in the language that was set."""
 
-    async def exits(stage: Stage, listener: Listener) -> SubCode:
+    async def act(stage: Stage, listener: Listener) -> SubCode:
         enter(listener)
-        raise SystemExit(0)
+        await speak(listener)
+        await here.redis.publish("bot_commands:bot-1", '{"action": "reconfigure", "language": "d\\ud83d"}')
+        await asyncio.sleep(0.2)
+        await speak(listener)
+        return SubCode.MEETING_ENDED
 
     async with world() as here:
-        assert (await here.attend(exits)).code is SubCode.INTERNAL_ERROR
+        assert (await here.attend(act, language="en")).code is SubCode.MEETING_ENDED
+        assert [payload["type"] for payload in await here.stream()].count("transcription") == 2
+        assert {opened.handshake.language for opened in here.transcriber.handshakes} == {"en"}
+
+
+@pytest.mark.parametrize("end", ["1e305", '"1e305"', "NaN", "null"])
+async def test_a_segment_with_an_absurd_end_is_asked_for_again(end: str) -> None:
+    """The final is not lost, the meeting goes on, and the log says what the transcriber did."""
+
+    async def act(stage: Stage, listener: Listener) -> SubCode:
+        here.transcriber.end_of_next = end
+        enter(listener)
+        await speak(listener)
+        await eventually(lambda: malformed(lines))
+        here.transcriber.end_of_next = ""
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        with structlog.testing.capture_logs() as lines:
+            assert (await here.attend(act)).code is SubCode.MEETING_ENDED
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "transcription", "session_end"]
+        assert malformed(lines)[0]["server"] == here.transcriber.url
+
+
+def malformed(lines: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """The log's lines about messages of a transcriber that break the wire format."""
+    return [line for line in lines if line["event"] == "transcriber.malformed"]
+
+
+def task(name: str) -> asyncio.Task[object]:
+    """The running task of this name."""
+    return next(task for task in asyncio.all_tasks() if task.get_name() == name)
+
+
+@pytest.mark.parametrize("name", ["redis-segments", "redis-lock", "redis-commands"])
+async def test_a_cancellation_inside_the_link_to_redis_ends_the_bot(name: str) -> None:
+    """Whichever of its tasks it hits: nobody would store, renew or hear commands any more, and nobody would say so."""
+
+    async def cancels(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        await asyncio.sleep(0.05)
+        task(name).cancel()
+        await stage.leave.wait()
+        return SubCode.LEFT_BY_COMMAND
+
+    async with world() as here, asyncio.timeout(10):
+        assert (await here.attend(cancels)).code is SubCode.INTERNAL_ERROR
         assert (await here.statuses())[-1] == ("failed", "internal_error")
         assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
+
+
+async def test_a_link_that_breaks_before_the_last_words_says_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It had stored everything up to `session_end`: the terminal status is stored by the one that takes its place."""
+    flush = Reporting.flush
+
+    async def flush_and_break(reporting: Reporting, timeout: float) -> int:
+        monkeypatch.undo()
+        left = await flush(reporting, timeout)
+        task("redis-status").cancel()
+        await asyncio.sleep(0.05)
+        return left
+
+    async with world() as here:
+        monkeypatch.setattr(Reporting, "flush", flush_and_break)
+        assert (await here.attend(one_utterance)).code is SubCode.INTERNAL_ERROR
+        assert (await here.statuses())[-1] == ("failed", "internal_error")
+
+
+@pytest.mark.parametrize("moment", ["opening", "attending"])
+async def test_a_cancelled_bot_frees_its_lock(moment: str) -> None:
+    """Whoever runs it inside a program of theirs may cancel it: the lock, the heartbeat and every task are gone."""
+    async with world() as here:
+        stage = Stage(until_leave)
+        here.transcriber.full = moment == "opening"
+        running = asyncio.create_task(Bot(config(here.redis_url, here.transcriber.url), stage).attend())
+        async with asyncio.timeout(5):
+            while not await here.redis.exists("earshot:bot:bot-1"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        if moment == "attending":
+            await eventually(lambda: stage.attended)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert await here.redis.keys("earshot:lock:*") + await here.redis.keys("earshot:bot:*") == []
+
+
+async def test_a_leave_command_before_joining_is_the_end() -> None:
+    """While a transcriber is looked for: nothing is joined any more, and the status says that somebody asked for it."""
+    async with world() as here, asyncio.timeout(5):
+        stage = Stage(until_leave)
+        here.transcriber.full = True
+        running = asyncio.create_task(Bot(config(here.redis_url, here.transcriber.url), stage).attend())
+        while not await here.redis.publish("bot_commands:bot-1", '{"action": "leave"}'):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert (await running).code is SubCode.LEFT_BY_COMMAND
+        assert not stage.attended
+        assert await here.statuses() == [("completed", "left_by_command")]
+
+
+async def test_a_platform_that_cannot_be_prepared_is_a_failure_of_its_own() -> None:
+    """A library that is missing: nothing is joined, and the end is said."""
+
+    class Broken(Stage):
+        def prepare(self) -> None:
+            raise ImportError("no module named acme")
+
+    async with world() as here:
+        assert (await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))).code is SubCode.INTERNAL_ERROR
+        assert not stage.attended
+        assert (await here.statuses())[-1] == ("failed", "internal_error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -389,3 +390,20 @@ async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.Mon
     assert 0 <= said[0]["seconds_since_audio"] < 5
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_platform_is_prepared_in_a_thread_before_it_attends() -> None:
+    """What it imports may take half a second, in which heartbeat, signals and health go on."""
+
+    class Prepared(Stage):
+        by: threading.Thread | None = None
+
+        def prepare(self) -> None:
+            assert not self.attended
+            self.by = threading.current_thread()
+
+    stage = Prepared(one_utterance)
+    async with world() as here:
+        await here.attend(one_utterance, stage=stage)
+    assert stage.attended
+    assert stage.by not in (None, threading.main_thread())

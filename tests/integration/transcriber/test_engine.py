@@ -17,12 +17,7 @@ from tests.support.random_whisper import random_whisper
 from transcriber.core.languages import MIN_SPEECH_S
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import (
-    MAX_OUTPUT_TOKENS_PER_S,
-    OUTPUT_TOKEN_ALLOWANCE,
-    FasterWhisper,
-    heard_tokens,
-)
+from transcriber.engine.faster_whisper import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE, FasterWhisper
 from transcriber.engine.models import DEMO_FOLDER, resolve
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -223,16 +218,6 @@ def test_words_have_times(demo: FasterWhisper) -> None:
     assert all(0.5 < word.probability <= 1 for word in short.words)
     assert (short.text, full.text) == (text, text)
     assert demo.languages == {"en"}
-
-
-def test_text_that_begins_where_the_audio_has_ended_is_cut() -> None:
-    """By the model's time tokens; never the first piece, however short the audio is."""
-    eot, begin = 50, 100
-    first, second = [begin, 1, 2, begin + 350], [begin + 350, 3, begin + 500, eot]
-    assert heard_tokens([*first, *second], eot, begin, 7.2) == [1, 2]
-    assert heard_tokens([*first, *second], eot, begin, 7.4) == [1, 2, 3]
-    assert heard_tokens(second, eot, begin, 7.2) == [3]
-    assert heard_tokens([1, 2, eot], eot, begin, 0.02) == [1, 2]
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:

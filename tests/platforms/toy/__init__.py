@@ -45,6 +45,10 @@ class Toy(Platform):
         settings: ToySettings = invitation.settings
         return ["toy.roomKey is short"] if len(settings.room_key.get_secret_value()) < 8 else []
 
+    def prepare(self) -> None:
+        """See `bot.platforms.base.Platform`."""
+        import tests.platforms.toy.attendance  # noqa: F401
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         from tests.platforms.toy.attendance import attend

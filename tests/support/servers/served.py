@@ -9,18 +9,20 @@ import numpy.typing as npt
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from transcriber.core.gate import ONSET_SAMPLES
-from transcriber.core.policy import LAG_SAMPLES, Utterance
+from transcriber.core.policy import LAG_SAMPLES, PendingUtterance
 from transcriber.core.session import StreamSession
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Word
 
 SECOND = 16_000
+PIECE = 2_500
+"""Samples of a message: no multiple of a frame."""
 HELLO = Handshake("u", language="en")
 
 
 def loud(frames: npt.NDArray[np.float32]) -> list[float]:
     """Speech is what is loud."""
-    return [1.0 if float(np.abs(frame).max()) > 0.1 else 0.0 for frame in frames]
+    return [float(peak > 0.1) for peak in np.abs(frames).max(axis=1)]
 
 
 def speech(seconds: float) -> npt.NDArray[np.int16]:
@@ -44,7 +46,8 @@ class Served:
         self.shown: list[WireSegment] = []
         self.job: DecodeJob | None = None
         self.due = False
-        self.decoded: dict[int, tuple[Utterance, int]] = {}  # what each utterance's last careful pass heard, if any
+        # What each utterance's last careful pass heard, if any.
+        self.decoded: dict[int, tuple[PendingUtterance, int]] = {}
         self.lost: set[int] = set()
 
     def poke(self) -> None:
@@ -54,8 +57,8 @@ class Served:
     def hear(self, samples: npt.NDArray[np.int16]) -> None:
         if samples.any():
             self.said.append((self.at, self.at + len(samples)))
-        for first in range(0, len(samples), 1000):
-            piece = samples[first : first + 1000]
+        for first in range(0, len(samples), PIECE):
+            piece = samples[first : first + PIECE]
             while self.session.is_full:
                 self.begin()
                 self.over("x")

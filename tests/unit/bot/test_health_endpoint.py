@@ -137,6 +137,15 @@ def test_the_probe_says_when_nobody_answers(
     assert "no answer from the bot" in capsys.readouterr().out
 
 
+def test_the_probe_says_what_is_wrong_with_its_port(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1, and no traceback."""
+    monkeypatch.setenv(PORT_VARIABLE, "http")
+    assert main() == 1
+    assert f'{PORT_VARIABLE}: "http"; allowed: a port' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("over", "status"), [(False, 0), (True, 1)])
 async def test_the_probe_follows_the_answer(over: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 for a bot that is well, 1 for one that is over."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from common.logging import BURST_LINES, MAX_VALUE_CHARACTERS, LibraryHandler, Sparing, configure_logging
+from common.logging import (
+    BURST_LINES,
+    CONFIG_WARNING,
+    MAX_VALUE_CHARACTERS,
+    MAX_WAITING_LINES,
+    LibraryHandler,
+    Outlet,
+    Sparing,
+    configure_logging,
+)
 
 CANARY = "canary-secret-1234"
 SPOKEN = "spoken-canary-words"
@@ -134,17 +146,19 @@ def test_a_flood_of_warnings_becomes_one_a_second() -> None:
     assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * (BURST_LINES - 1) + [None]
 
 
-@pytest.mark.parametrize("method", ["debug", "info"])
-def test_what_was_asked_for_is_not_left_out(method: str) -> None:
-    """A line per pass, however many passes there are."""
+@pytest.mark.parametrize(
+    ("method", "event"), [("debug", "decoding.done"), ("info", "decoding.done"), ("warning", CONFIG_WARNING)]
+)
+def test_what_was_asked_for_is_not_left_out(method: str, event: str) -> None:
+    """A line per pass, however many passes there are; each warning of a configuration, however many keys it has."""
     sparing = Sparing(lambda: 0.0)
     for _ in range(1000):
-        assert sparing(None, method, {"event": "decoding.done"}) == {"event": "decoding.done"}
+        assert sparing(None, method, {"event": event}) == {"event": event}
 
 
 def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> None:
     """Each has a budget of its own, although all their lines have one event."""
-    for _ in range(1000):
+    for _ in range(10 * BURST_LINES):
         logging.getLogger("noisy").warning("again")
     logging.getLogger("quiet").warning("once")
     assert BURST_LINES < len(events(output)) < BURST_LINES + 3
@@ -153,7 +167,7 @@ def test_a_flood_of_one_library_does_not_hide_another(output: io.StringIO) -> No
 
 def test_lines_of_libraries_are_lines_like_ours(output: io.StringIO) -> None:
     """JSON, with the traceback in it, and not more of them than of ours."""
-    for _ in range(1000):
+    for _ in range(10 * BURST_LINES):
         try:
             raise OSError("Too many open files")
         except OSError:
@@ -171,3 +185,50 @@ def test_a_library_can_be_silenced(output: io.StringIO) -> None:
     logging.getLogger("noisy").error("invalid handshake")
     assert events(output) == []
     logging.getLogger("noisy").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that nobody reads yet, and that is full: its two ends."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(write, b"." * 4096):
+            pass
+    yield read, write
+    for end in (read, write):
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_stuck_outlet_costs_lines_and_no_time(pipe: tuple[int, int], blocking: bool) -> None:
+    """So many wait, and whoever logs does not; a reader that goes on gets them in order, and how many are missing."""
+    read, write = pipe
+    os.set_blocking(write, blocking)
+    outlet = Outlet(write)
+    given = 2 * MAX_WAITING_LINES
+    for number in range(given):
+        outlet.write(f"{number}\n")
+    with os.fdopen(os.dup(read)) as reader, ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(lambda: [line.strip(".\n") for line in iter(reader.readline, "at last\n")])
+        outlet.drain(5)
+        outlet.write("at last\n")
+        lines = reading.result()
+    numbers = [int(line) for line in lines if line.isdecimal()]
+    lost = [json.loads(line) for line in lines if not line.isdecimal()]
+    assert numbers == sorted(numbers)
+    assert MAX_WAITING_LINES <= len(numbers) <= MAX_WAITING_LINES + 1  # one is in the thread's hands
+    assert {notice["event"] for notice in lost} == {"log.lines_lost"}
+    assert len(numbers) + sum(notice["lines"] for notice in lost) == given
+
+
+def test_an_outlet_whose_reader_is_gone_is_written_to_in_vain(pipe: tuple[int, int]) -> None:
+    """No error and no wait: every line is let go of."""
+    read, write = pipe
+    os.close(read)
+    outlet = Outlet(write)
+    for number in range(3 * MAX_WAITING_LINES):
+        outlet.write(f"{number}\n")
+    outlet.drain(5)
+    assert outlet._lines.empty()

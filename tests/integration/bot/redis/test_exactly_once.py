@@ -11,6 +11,8 @@ import time
 import pytest
 
 from bot.links.redis.link import RedisLink
+from common.contracts.status import SubCode
+from common.errors import EarshotError
 from tests.support.servers.proxies import TcpProxy
 from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
@@ -115,6 +117,39 @@ async def test_a_restarted_bot_continues_the_numbering() -> None:
         assert await consumer.get("{transcription_segments}:seq:bot") == "9"
         assert 86_000 < await consumer.ttl("{transcription_segments}:seq:bot") <= 86_400
         assert await consumer.ttl("transcription_segments") == -1, "the stream itself never expires"
+
+
+async def test_a_bot_that_was_taken_over_stores_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the seconds until it looks at its lock it would use its successor's numbers, and one of both would vanish."""
+    monkeypatch.setattr("bot.links.redis.link.RENEW_INTERVAL_S", 60.0)
+    async with server() as redis, client(redis.url) as consumer:
+        old = RedisLink(redis.url, "bot", 1)
+        await old.open()
+        running_old = asyncio.create_task(old.run())
+        old.publish_final("old")
+        assert await old.flush(2) == 0
+        await consumer.delete("earshot:lock:bot")  # as if it had been frozen for longer than its lock lasts
+        async with running(RedisLink(redis.url, "bot", 1)) as new:
+            old.publish_final("too late")
+            with pytest.raises(EarshotError) as caught:
+                await asyncio.wait_for(running_old, 3)
+            assert caught.value.code is SubCode.DUPLICATE_BOT
+            new.publish_final("new")
+            assert await new.flush(2) == 0
+        await old.close()
+        assert await payloads(consumer) == ["old", "new"]
+        assert 86_000 < await consumer.ttl("{transcription_segments}:fence:bot") <= 86_400
+
+
+async def test_a_redis_that_forgot_everything_knows_the_bot_again() -> None:
+    """FLUSHALL in mid-meeting takes lock, numbers and fence: nobody else is there, and the bot goes on."""
+    async with server() as redis, client(redis.url) as consumer, running(RedisLink(redis.url, "bot", 1)) as link:
+        link.publish_final("forgotten")
+        assert await link.flush(2) == 0
+        await consumer.flushall()
+        link.publish_final("stored")
+        assert await link.flush(2) == 0
+        assert await payloads(consumer) == ["stored"]
 
 
 async def test_two_bots_share_the_stream() -> None:

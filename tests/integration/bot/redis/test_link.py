@@ -14,6 +14,8 @@ from redis.asyncio import Redis
 from bot.links.redis import link as redis_module
 from bot.links.redis import lock as redis_lock
 from bot.links.redis.link import RedisLink
+from common.contracts.command import Command
+from common.contracts.heartbeat import parse_heartbeat
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from rehearsal.embedded_redis import _free_port
@@ -143,12 +145,10 @@ async def test_a_bot_whose_lock_was_taken_over_stops(monkeypatch: pytest.MonkeyP
         link = RedisLink(redis.url, "bot", 1)
         await link.open()
         await consumer.set("earshot:lock:bot", "somebody else")
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(EarshotError) as caught:
             await asyncio.wait_for(link.run(), 3)
         await link.close()
-        error = caught.value.exceptions[0]
-        assert isinstance(error, EarshotError)
-        assert error.code is SubCode.DUPLICATE_BOT
+        assert caught.value.code is SubCode.DUPLICATE_BOT
         assert await consumer.get("earshot:lock:bot") == "somebody else", "another's lock is not released"
 
 
@@ -157,13 +157,14 @@ async def test_heartbeat_says_who_lives_and_expires() -> None:
     async with (
         server() as redis,
         client(redis.url) as consumer,
-        running(RedisLink(redis.url, "bot", 7, about={"platform": "rehearsal"})),
+        running(RedisLink(redis.url, "bot", 7, platform="rehearsal")),
     ):
         value = None
         while value is None:
             value = await consumer.get("earshot:bot:bot")
-        beat = json.loads(value)
-        assert (beat["connection_id"], beat["meeting_id"], beat["platform"]) == ("bot", 7, "rehearsal")
+        beat = parse_heartbeat(value)
+        assert (beat.connection_id, beat.meeting_id, beat.platform) == ("bot", 7, "rehearsal")
+        assert abs(time.time() - beat.at) < 5
         assert 25 <= await consumer.ttl("earshot:bot:bot") <= 30
 
 
@@ -209,9 +210,9 @@ async def publish(consumer: Redis, channel: str, *messages: object) -> None:
 
 async def test_commands_of_both_channels_are_heard_right_after_open() -> None:
     """A leave sent before the bot has joined is not missed; odd messages are ignored."""
-    heard: list[tuple[str, dict[str, Any]]] = []
+    heard: list[Command] = []
     async with server() as redis, client(redis.url) as consumer:
-        link = RedisLink(redis.url, "bot", 7, on_command=lambda action, arguments: heard.append((action, arguments)))
+        link = RedisLink(redis.url, "bot", 7, on_command=heard.append)
         await link.open()
         await publish(consumer, "bot_commands:bot", "{not json", "[]", {"no": "action"}, {"action": 3}, "x" * 70_000)
         await publish(consumer, "bot_commands:bot", {"action": "leave"})
@@ -221,7 +222,7 @@ async def test_commands_of_both_channels_are_heard_right_after_open() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await link.close()
-    assert heard == [("leave", {}), ("reconfigure", {"language": "de"})]
+    assert heard == [Command("leave"), Command("reconfigure", {"language": "de"})]
 
 
 async def test_commands_are_heard_again_after_redis_was_away() -> None:
@@ -229,7 +230,7 @@ async def test_commands_are_heard_again_after_redis_was_away() -> None:
     heard: list[str] = []
     async with server() as redis:
         link = RedisLink(
-            redis.url, "bot", 7, on_command=lambda action, arguments: heard.append(action), random=lambda: 0.1
+            redis.url, "bot", 7, on_command=lambda command: heard.append(command.action), random=lambda: 0.1
         )
         async with running(link):
             await redis.stop(kill=True)

@@ -24,7 +24,7 @@ def test_a_track_says_what_it_claims() -> None:
 
 def test_the_share_of_talk_is_kept() -> None:
     """A quarter of the time, over a long track."""
-    made = track(1, 600.0, 0.25)
+    made = track(1, 300.0, 0.25)
     spoken = sum(utterance.end - utterance.start for utterance in made.spoken)
     assert spoken / (len(made.samples) / RATE) == pytest.approx(0.25, abs=0.02)
 

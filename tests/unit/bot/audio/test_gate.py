@@ -31,7 +31,7 @@ def track(*parts: tuple[int, int]) -> NDArray[np.int16]:
 
 def gate(settings: GateSettings | None = None) -> SpeechGate:
     """With the scripted detector."""
-    return SpeechGate(by_value, settings or GateSettings(floor=-80))
+    return SpeechGate(by_value, settings or GateSettings(floor_dbfs=-80))
 
 
 def frames_of(seconds: float) -> int:

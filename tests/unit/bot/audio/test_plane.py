@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bot.audio.frame import AudioFrame
 from bot.audio.lanes import IDLE_TIMEOUT_S
 from bot.audio.plane import AudioPlane, LaneAudio, LaneEnd, LaneOrder
 from bot.core.events import AudioHeard
@@ -35,7 +36,7 @@ class Room:
         for piece in range(round(seconds * 50)):
             at = start + piece * 0.02
             pcm = np.full(PIECE, amplitude, np.int16)
-            self.orders += self.hearing.frame(track, pcm, round(at * SAMPLE_RATE), source, ZERO + at)
+            self.orders += self.hearing.frame(AudioFrame(track, pcm, round(at * SAMPLE_RATE), source, ZERO + at))
 
     def utter(self, track: str, start: float, seconds: float) -> None:
         """An utterance with quiet around it."""

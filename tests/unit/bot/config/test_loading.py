@@ -285,6 +285,22 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     assert set(found) == {"tokenFile", "passcodeFile", "internalSecretFile"}
 
 
+def test_a_secret_file_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    """With the reason; that the secret is missing then follows from it, whoever asks for it."""
+    nope = str(tmp_path / "nope")
+    (tmp_path / "empty").write_text(" \n")
+    found = problems(
+        USERS_EXAMPLE | {"redisUrl": None},
+        LIVEKIT | {"token": None, "livekit": {"room": "r", "apiKey": "k"}},
+        {"redisUrlFile": nope},
+        environment={"LIVEKIT_API_SECRET_FILE": str(tmp_path / "empty")},
+    )
+    assert set(found) == {"redisUrlFile", "LIVEKIT_API_SECRET_FILE"}
+    assert "(No such file or directory)" in found["redisUrlFile"][1]
+    assert "(it is empty)" in found["LIVEKIT_API_SECRET_FILE"][1]
+    assert set(problems(USERS_EXAMPLE, LIVEKIT | {"token": None, "tokenFile": nope})) == {"tokenFile"}
+
+
 def test_the_transcribers_key_comes_from_four_places(tmp_path: Path) -> None:
     """JSON, a file that it names, the environment, a file that that names; a key that fits into no header is none."""
 

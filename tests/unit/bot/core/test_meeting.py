@@ -194,14 +194,36 @@ def test_links_and_commands() -> None:
     """Link changes become health; reconfigure keeps what it does not name; unknown actions do nothing."""
     meeting = core(IN, (1, ANA))
     meeting.receive(ev.LinkChanged("redis", False, "gone"), 2)
-    meeting.receive(ev.CommandReceived("reconfigure", {"language": "de", "task": "sing"}), 2)
-    meeting.receive(ev.CommandReceived("reconfigure", {"language": 7, "task": "translate"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": "de"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"task": "translate"}), 2)
+    meeting.receive(ev.CommandReceived("reconfigure", {"language": "auto", "task": None}), 2)
     meeting.receive(ev.CommandReceived("dance"), 2)
     assert meeting.effects() == [
         ev.ReportHealth("redis", False, "gone"),
         ev.Reconfigure("de", None),
         ev.Reconfigure(None, "translate"),
+        ev.Reconfigure("auto", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"language": "d\ud83d"}, "`language`"),
+        ({"language": "English"}, "`language`"),
+        ({"language": 7}, "`language`"),
+        ({"language": ["de"]}, "`language`"),
+        ({"language": "de", "task": "sing"}, "`task`"),
+        ({"task": ["translate"]}, "`task`"),
+    ],
+)
+def test_a_reconfiguration_that_no_transcriber_takes_is_refused(arguments: dict[str, object], named: str) -> None:
+    """Handed on, every later lane would be turned away by the transcriber; nothing changes, and the reason is said."""
+    meeting = core(IN, (1, ANA))
+    meeting.receive(ev.CommandReceived("reconfigure", arguments), 2)
+    (refusal,) = meeting.effects()
+    assert isinstance(refusal, ev.RefuseCommand)
+    assert refusal.why.startswith(named)
 
 
 def test_renames_reach_the_roster() -> None:
@@ -292,6 +314,25 @@ def test_help_that_came_lets_the_bot_in() -> None:
     meeting = core((0, ev.LobbyEntered()), (1, ev.HelpNeeded("consent")))
     meeting.receive(ev.Admitted(), 2)
     assert statuses(meeting.effects()) == [State.ACTIVE]
+
+
+@pytest.mark.parametrize("before", [(), (IN, (1.0, ANA))])
+def test_lobby_and_help_in_turns_end_all_the_same(before: tuple[tuple[float, ev.Event], ...]) -> None:
+    """A page that flickers between both begins neither wait anew for ever: together they last as long as both may."""
+    meeting = core(*before)
+    for now in range(10, 610, 10):
+        meeting.receive(ev.LobbyEntered() if now % 20 else ev.HelpNeeded("a captcha"), now)
+    assert meeting.next_timer() == 610
+    meeting.tick(610)
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 611)
+    assert meeting.effects()[-1] == ev.Finish(SubCode.NEEDS_HELP_TIMEOUT)
+
+
+def test_admission_ends_the_wait_for_good() -> None:
+    """Later put back into the lobby the bot waits as long as the first time."""
+    meeting = core((0, ev.HelpNeeded("a captcha")), (290, ev.LobbyEntered()), (500, ev.Admitted()))
+    meeting.receive(ev.LobbyEntered(), 700)
+    assert meeting.next_timer() == 1000
 
 
 @pytest.mark.parametrize(

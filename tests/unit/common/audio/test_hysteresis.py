@@ -16,7 +16,7 @@ def edges(values: list[float]) -> list[tuple[int, Edge]]:
     return [(at, edge) for at, value in enumerate(values) if (edge := speech.feed(value)) is not None]
 
 
-def test_speech_begins_at_start_and_goes_on_down_to_keep() -> None:
+def test_speech_begins_at_one_threshold_and_goes_on_down_to_the_other() -> None:
     """A doubtful frame opens nothing, and keeps open what is."""
     assert edges([0.4, 0.4, 0.4]) == []
     assert edges([0.5, 0.35, 0.5]) == []
@@ -24,7 +24,7 @@ def test_speech_begins_at_start_and_goes_on_down_to_keep() -> None:
 
 
 def test_it_closes_after_the_hangover_and_not_before() -> None:
-    """A pause that is shorter ends with any frame of at least `keep`: the next word may begin softly."""
+    """A pause that is shorter ends with any frame of at least `release`: the next word may begin softly."""
     assert edges([0.9, 0.9, 0, 0, 0.35, 0, 0, 0]) == [(1, Edge.OPENED), (7, Edge.CLOSED)]
 
 

@@ -6,11 +6,13 @@ from common.contracts import keys
 
 
 def test_every_name_is_as_documented() -> None:
-    """docs/redis.md promises these; a sequence key lies in its stream's hash slot."""
+    """docs/redis.md promises these; sequence and fence lie in their stream's hash slot."""
     assert keys.SEGMENT_STREAM == "transcription_segments"
     assert keys.segment_sequence("c") == "{transcription_segments}:seq:c"
+    assert keys.segment_fence("c") == "{transcription_segments}:fence:c"
     assert keys.status_stream("c") == "earshot:status:c"
     assert keys.status_sequence("c") == "{earshot:status:c}:seq"
+    assert keys.status_fence("c") == "{earshot:status:c}:fence"
     assert (keys.lock("c"), keys.heartbeat("c")) == ("earshot:lock:c", "earshot:bot:c")
     assert keys.live_channel(7) == "tc:meeting:7:mutable"
     assert keys.command_channels("c", 7) == ("bot_commands:c", "bot_commands:meeting:7")

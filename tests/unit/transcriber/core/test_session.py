@@ -354,7 +354,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(["speech", "speech", "silence", "end", "load", "begin", "finish", "fail"]),
         st.sampled_from([2, 5, 9, 20, 60, 160]),
-        st.lists(st.sampled_from("abc"), max_size=4).map(" ".join),
+        st.text("abc", max_size=4).map(" ".join),
     ),
     min_size=12,
     max_size=40,

@@ -7,21 +7,21 @@ import pytest
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireWord
 from transcriber.core.languages import StreamLanguage
-from transcriber.core.policy import Pass, PassKind, Utterance
+from transcriber.core.policy import Pass, PassKind, PendingUtterance
 from transcriber.core.transcript import DecodeJob, Transcript
 from transcriber.core.windows import Hypothesis, Window, Word
 
 
-def job(utterance: Utterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> DecodeJob:
+def job(utterance: PendingUtterance, seconds: float = 2.0, *, base: int = 0, skipped: float = 0.0) -> DecodeJob:
     """A pass over the first seconds of it, but for those skipped."""
     first, end = (utterance.start + round(part * SAMPLE_RATE) for part in (skipped, seconds))
     samples = np.full(end - first, 8192, np.int16)
     return DecodeJob(Pass(utterance, PassKind.PARTIAL, utterance.start, end), Window(samples), first, base)
 
 
-def speaking() -> tuple[Transcript, Utterance]:
+def speaking() -> tuple[Transcript, PendingUtterance]:
     """Somebody since second 1, with speech from second 1.5 on."""
-    utterance = Utterance(7, SAMPLE_RATE, 0.0, stretches=[(24_000, 40_000)], speech=16_000)
+    utterance = PendingUtterance(7, SAMPLE_RATE, 0.0, stretches=[(24_000, 40_000)], speech=16_000)
     return Transcript(Handshake("u"), StreamLanguage(None, locks=True)), utterance
 
 

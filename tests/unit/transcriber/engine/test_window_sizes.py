@@ -20,6 +20,7 @@ keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "pa
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
+    max_leaves=10,
 )
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.drivers.browser.sandbox import Confinement, confinement, is_sandboxed
+from bot.drivers.browser.sandbox import (
+    ADVICE,
+    NO_CHROMIUM,
+    NO_PLAYWRIGHT,
+    NO_START,
+    Confinement,
+    SandboxError,
+    confinement,
+    is_sandboxed,
+    main,
+    not_started,
+)
 
 OURS = Confinement(pid=7, pid_namespaces=1, seccomp_filters=1, capabilities=0)
 RENDERER = Confinement(pid=69, pid_namespaces=3, seccomp_filters=2, capabilities=0)
@@ -22,6 +34,51 @@ def test_it_reads_a_status_file() -> None:
 def test_it_reads_the_file_of_this_kernel() -> None:
     """A real one."""
     assert confinement(Path("/proc/self/status").read_text()).pid_namespaces >= 1
+
+
+def test_a_kernel_that_says_too_little() -> None:
+    """Before Linux 5.9 the filters are not counted: said, since the check cannot be made there."""
+    with pytest.raises(SandboxError, match=r"does not say 'Seccomp_filters'.*Linux 5\.9") as caught:
+        confinement("Pid:\t69\nNSpid:\t69\nCapEff:\t00\n")
+    assert caught.value.exit_code == 2
+
+
+ENDED = (
+    "BrowserType.launch: Target page, context or browser has been closed\nBrowser logs:\n<launching> x --no-sandbox\n"
+)
+FATAL = "[1:1:FATAL:zygote_host_impl_linux.cc(126)] No usable sandbox!"
+LIBRARY = "chrome: error while loading shared libraries: libnss3.so"
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed", "code", "advice", "why"),
+    [
+        (f"{ENDED}[pid=7][err] DBus is missing\n[pid=7][err] {FATAL}\n", False, 1, ADVICE, FATAL),
+        (f"{ENDED}[pid=7][err] {LIBRARY}\n", False, 2, NO_START, LIBRARY),
+        (f"{ENDED}[pid=7][err] {FATAL}\n", True, 2, NO_START, FATAL),
+        (ENDED, False, 1, ADVICE, "Target page, context or browser has been closed"),
+        (
+            "BrowserType.launch: Executable doesn't exist at /x\n╔═",
+            False,
+            2,
+            NO_CHROMIUM,
+            "Executable doesn't exist at /x",
+        ),
+        ("BrowserType.launch: Error: spawn /x EACCES\n", False, 2, NO_CHROMIUM, "Error: spawn /x EACCES"),
+    ],
+)
+def test_a_browser_that_does_not_start(said: str, allowed: bool, code: int, advice: str, why: str) -> None:
+    """What to do, and the one line that matters of all that Playwright says (1.65, shortened)."""
+    error = not_started(said, allowed)
+    assert (str(error), error.exit_code) == (f"{advice}\n{why}", code)
+
+
+def test_without_playwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is an extra: how to get it, instead of a traceback."""
+    monkeypatch.setitem(sys.modules, "playwright.async_api", None)
+    monkeypatch.setattr(sys, "argv", ["sandbox"])
+    assert main() == 2
+    assert capsys.readouterr().err == f"{NO_PLAYWRIGHT}\n"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import (
     EXTENSIONS,
+    MAX_LEAD_S,
     MESSAGE_SAMPLES,
     STOCK_DECISION_TIMEOUT_S,
     STOCK_SILENCE_SAMPLES,
@@ -220,6 +221,19 @@ def test_other_news_pass_through_and_nonsense_raises() -> None:
     assert len(wire.news) == 3
     with pytest.raises(ProtocolError):
         wire.say("{")
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_a_segment_of_the_future_is_malformed(offered: frozenset[str]) -> None:
+    """A window padded with silence is what models know; beyond it nothing a server says of times can be believed."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.0 + MAX_LEAD_S).to_wire()]}))
+    assert any(isinstance(news, LaneText) for news in wire.news)
+    with pytest.raises(ProtocolError, match="1 s of audio"):
+        wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.1 + MAX_LEAD_S).to_wire()]}))
 
 
 def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:

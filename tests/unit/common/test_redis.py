@@ -1,4 +1,4 @@
-"""Parsing of commands, and the words for what goes wrong with Redis."""
+"""Waiting for Redis, and the words for what goes wrong with it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,8 @@ import asyncio
 
 import pytest
 import redis.exceptions as errors
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bot.links.redis.commands import MAX_COMMAND_CHARACTERS, parse_command
 from common.redis import address, backoff, checkpoint, explain, refused
-
-
-def test_a_command_is_its_action_and_the_rest() -> None:
-    """The discriminator is `action`; everything else are arguments."""
-    assert parse_command('{"action": "reconfigure", "language": "de"}') == ("reconfigure", {"language": "de"})
-
-
-@pytest.mark.parametrize(
-    ("message", "why"),
-    [
-        (None, "not a text of reasonable length"),
-        ("x" * (MAX_COMMAND_CHARACTERS + 1), "not a text of reasonable length"),
-        ("{", "not JSON"),
-        ("[" * 50_000, "not JSON"),
-        ("[]", "no `action`"),
-        ('{"action": 1}', "no `action`"),
-        ('{"action": ""}', "no `action`"),
-    ],
-)
-def test_odd_messages_are_named(message: object, why: str) -> None:
-    """Whoever may write to the channel cannot break the bot."""
-    assert parse_command(message) == why
-
-
-@given(st.text())
-def test_parsing_never_raises(message: str) -> None:
-    """Any text is a command or a reason."""
-    assert parse_command(message)
 
 
 def test_backoff_doubles_up_to_two_seconds_with_full_jitter() -> None:
