@@ -24,10 +24,10 @@ DOUBT_LOGPROB = -1.0
 """Not speech where the model says so and does not believe its text either; each alone drops real speech."""
 SHORT_SPEECH_S, SHORT_SPEECH_DOUBT_LOGPROB, SHORT_SPEECH_MAX_NO_SPEECH = 0.4, -0.8, 0.4
 """The same for text from less speech than this, in seconds: a hum that sets in fools the detector so long."""
-SHORT_SPEECH_SURE_NO_SPEECH = 0.05
-"""Such text passes the doubt above only where the model is surer of speech than this. A single word is never likely,
-for the model must also believe that nothing follows: "no" and "six" have -0.8 to -1.0 (Whisper base), -0.9 to -1.2 and
-0.02 (demo model, which has -1.05 to -1.3 and 0.09 to 0.19 for its word in a hum)."""
+SHORT_SPEECH_SURE_NO_SPEECH, SHORT_SPEECH_MIN_LOGPROB = 0.05, -1.3
+"""Such text passes the doubt above only where the model is surer of speech than this, and never below this likelihood.
+A single word is never likely, for the model must also believe that nothing follows: "no" and "six" have -0.8 to -1.0
+(Whisper base), -0.9 to -1.24 and 0.02 (demo model, which has -1.05 to -1.5 and 0.03 to 0.19 for its word in a hum)."""
 MIN_LOGPROB = -1.6
 """Of what the model believes less, one word in seven is right (speech in loud noise, demo model)."""
 LOOP_WORD_REPEATS = 8
@@ -76,6 +76,8 @@ def judge(
     if avg_logprob < DOUBT_LOGPROB and no_speech > (
         SHORT_SPEECH_SURE_NO_SPEECH if little else MAX_NO_SPEECH_PROBABILITY
     ):
+        return Verdict.NO_SPEECH
+    if little and avg_logprob < SHORT_SPEECH_MIN_LOGPROB:
         return Verdict.NO_SPEECH
     if little and avg_logprob < SHORT_SPEECH_DOUBT_LOGPROB and no_speech > SHORT_SPEECH_MAX_NO_SPEECH:
         return Verdict.NO_SPEECH

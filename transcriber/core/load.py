@@ -31,7 +31,7 @@ RESTORE_HOLD_S = 1.5
 class Effort:
     """What is done for a stream on one level."""
 
-    cadence: int = 8000
+    cadence: int = 12_800
     """New speech that the next partial needs, in samples."""
     eager: bool = True
     """A pause is decoded at once as if it were the end: if it is, the final is ready."""

@@ -82,7 +82,9 @@ class PendingUtterance:
     pause_at: float | None = None
     """When the pause it is in became worth decoding."""
     speech: int = 0
-    """Samples of speech heard in it."""
+    """Samples of speech heard in it, the doubtful too: all of it is decoded before the utterance is decided."""
+    certain: int = 0
+    """How many of them were speech beyond doubt."""
     shown: int = 0
     """How many of them the last pass had."""
     careful: int = 0
@@ -120,6 +122,8 @@ class Pass:
     kind: PassKind
     start: int
     end: int
+    certain: int = 0
+    """Samples that were speech beyond doubt when it began."""
 
 
 class PassOutcome(Enum):
@@ -176,12 +180,13 @@ class Policy:
         self._count += 1
         self._open = PendingUtterance(self._count, max(start, self._ended_at), now)
 
-    def hear(self, first: int, last: int, now: float) -> None:
-        """Samples first…last-1 of the open utterance are speech."""
+    def hear(self, first: int, last: int, now: float, *, certain: bool = True) -> None:
+        """Samples first…last-1 of the open utterance are speech, or may be."""
         utterance = self._open
         if utterance is None:
             return
         utterance.speech += last - first
+        utterance.certain += (last - first) * certain
         first = max(first, utterance.start)
         if utterance.speech_end == first:
             first, _ = utterance.stretches.pop()
@@ -223,6 +228,7 @@ class Policy:
             self.hear(first, last, now)
         if before and after:
             before.speech -= sum(last - first for first, last in after)
+            before.certain = min(before.certain, before.speech)
             before.stretches = [(first, min(last, at)) for first, last in before.stretches if first < at]
             before.settled = before.is_empty
 
@@ -249,7 +255,7 @@ class Policy:
         if request is None or utterance is None:
             raise RuntimeError("no pass is due")
         end = heard_until if utterance.end is None else utterance.end
-        self._pass = Pass(utterance, request.kind, utterance.start, end)
+        self._pass = Pass(utterance, request.kind, utterance.start, end, utterance.certain)
         utterance.shown, utterance.due_at, utterance.pause_at = utterance.speech, None, None
         if request.kind.is_careful:
             utterance.careful = utterance.speech

@@ -38,6 +38,8 @@ MAX_UNDECIDED_SAMPLES = CAPACITY_SAMPLES - 10 * SAMPLE_RATE
 """From more undecided audio than this a client must wait: room for what is on its way remains."""
 VAD_BATCH_FRAMES = 4
 """Listened to at once, for half the cost; one by one in a silence that may be the end."""
+LEAD_IN_SAMPLES = SAMPLE_RATE // 2
+"""Audio before the first speech of an utterance that is decoded with it: a client may have begun it long before."""
 CUT_CLEARANCE_SAMPLES = SAMPLE_RATE // 5
 """Audio after the last committed word before an overlong utterance is cut: word times are not exact."""
 
@@ -135,6 +137,7 @@ class StreamSession:
         work = self._policy.begin(self._ring.end)
         careful, effort = work.kind.is_careful, self._policy.effort
         base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
+        first = max(first, *(begin - LEAD_IN_SAMPLES for begin, _ in work.utterance.stretches[:1]), 0)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
         window = Window(
             self._ring.read(first, work.end),
@@ -223,8 +226,9 @@ class StreamSession:
                 self._policy.hear(first + FRAME_SAMPLES - self._settings.onset, first, now)
             else:
                 self._policy.close(edge.sample, now)
-        if probability >= self._settings.threshold:
-            self._policy.hear(first, first + FRAME_SAMPLES, now)
+        certain = probability >= self._settings.threshold
+        if certain or (self._gate.is_open and probability >= self._settings.release):
+            self._policy.hear(first, first + FRAME_SAMPLES, now, certain=certain)
         else:
             self._policy.pause(first + FRAME_SAMPLES, now)
 

@@ -33,8 +33,8 @@ class DecodeJob:
 
     @property
     def speech(self) -> int:
-        """Samples of speech that the utterance had when the pass began."""
-        return self.work.utterance.shown
+        """Samples of certain speech that the utterance had when the pass began."""
+        return self.work.certain
 
 
 @dataclass(slots=True)

@@ -21,13 +21,18 @@ HELLO = Handshake("u", language="en")
 
 
 def loud(frames: npt.NDArray[np.float32]) -> list[float]:
-    """Speech is what is loud."""
-    return [float(peak > 0.1) for peak in np.abs(frames).max(axis=1)]
+    """Speech is what is loud; what is half as loud is doubtful."""
+    return [1.0 if peak > 0.1 else 0.4 if peak > 0.05 else 0.0 for peak in np.abs(frames).max(axis=1)]
 
 
 def speech(seconds: float) -> npt.NDArray[np.int16]:
     """Something loud."""
     return np.full(int(seconds * SECOND), 8000, np.int16)
+
+
+def murmur(seconds: float) -> npt.NDArray[np.int16]:
+    """Something between: it begins no utterance, but may go on with one."""
+    return np.full(int(seconds * SECOND), 2400, np.int16)
 
 
 def silence(seconds: float) -> npt.NDArray[np.int16]:
@@ -47,7 +52,7 @@ class Served:
         self.job: DecodeJob | None = None
         self.due = False
         # What each utterance's last careful pass heard, if any.
-        self.decoded: dict[int, tuple[PendingUtterance, int]] = {}
+        self.decoded: dict[int, tuple[PendingUtterance, int, int]] = {}
         self.lost: set[int] = set()
 
     def poke(self) -> None:
@@ -55,7 +60,8 @@ class Served:
         self.due = self.session.next_request() is not None
 
     def hear(self, samples: npt.NDArray[np.int16]) -> None:
-        if samples.any():
+        goes_on = bool(self.said) and self.said[-1][1] == self.at
+        if samples.any() and (samples[0] > 3276 or goes_on):
             self.said.append((self.at, self.at + len(samples)))
         for first in range(0, len(samples), PIECE):
             piece = samples[first : first + PIECE]
@@ -84,7 +90,7 @@ class Served:
             words = tuple(Word(f" {word}", *time, 0.9) for word, time in zip((said or "").split(), times, strict=False))
             segments = self.session.finish(job, Hypothesis(said, words=words) if said else None)
             if work.kind.is_careful:
-                self.decoded[work.utterance.number] = work.utterance, work.end
+                self.decoded[work.utterance.number] = work.utterance, job.first, work.end
         self.shown += segments
         self.poke()
 
@@ -99,13 +105,13 @@ class Served:
 
 def check_audio(served: Served) -> None:
     """Utterances follow each other, and nothing is said outside them but less than opens the gate."""
-    utterances = [utterance for _, (utterance, _) in sorted(served.decoded.items())]
+    utterances = [utterance for _, (utterance, _, _) in sorted(served.decoded.items())]
     assert all((a.end or 0) <= b.start for a, b in pairwise(utterances))
     heard = np.zeros(served.at, bool)
-    for number, (utterance, until) in served.decoded.items():
+    for number, (utterance, first, until) in served.decoded.items():
         assert utterance.end is not None
         assert number in served.lost or utterance.bounds(utterance.end)[1] <= until + LAG_SAMPLES
-        heard[utterance.start : utterance.end] = True
+        heard[first : utterance.end if number in served.lost else until] = True
     if served.lost - served.decoded.keys():
         return  # lost without a pass that would say where
     missed = np.zeros(served.at, bool)

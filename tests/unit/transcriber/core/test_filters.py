@@ -37,6 +37,7 @@ def verdict(text: str, **other: float | str | None) -> Verdict:
         (" no", {**HUM, "avg_logprob": -0.7}, Verdict.KEEP),
         (" no", {**HUM, "speech_seconds": 0.4}, Verdict.KEEP),
         (" or", {**HUM, "no_speech": 0.14, "avg_logprob": -1.05}, Verdict.NO_SPEECH),
+        (" or", {**HUM, "no_speech": 0.02, "avg_logprob": -1.4}, Verdict.NO_SPEECH),
         (" six", {**HUM, "no_speech": 0.02, "avg_logprob": -1.2}, Verdict.KEEP),
         (" six", {**HUM, "no_speech": 0.3}, Verdict.KEEP),
         (ENGLISH, {"tokens": 41}, Verdict.TOO_FAST),

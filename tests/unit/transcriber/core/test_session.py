@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
-from tests.support.servers.served import HELLO, SECOND, Served, check_audio, check_segments, loud, silence, speech
+from tests.support.servers.served import (
+    HELLO,
+    SECOND,
+    Served,
+    check_audio,
+    check_segments,
+    loud,
+    murmur,
+    silence,
+    speech,
+)
 from transcriber.core.gate import GateSettings
 from transcriber.core.load import LADDER
 from transcriber.core.policy import PassKind
@@ -185,14 +195,14 @@ def test_committed_words_are_in_the_final_whatever_it_says() -> None:
     session = StreamSession(HELLO, loud, EXTENSIONS)
     at, shown = 0, []
     for said in ("we meat", "we meet to", "we meet to"):
-        at = say(session, speech(0.6), at=at)
+        at = say(session, speech(0.9), at=at)
         shown.append(session.finish(session.begin(), Hypothesis(said)))
     assert [[(s.text, s.stable_len) for s in segments] for segments in shown] == [
         [(" we meat", 0)],
         [(" we meet to", 3)],
         [(" we meet to", 11)],
     ]
-    at = say(session, speech(0.6), at=at)
+    at = say(session, speech(0.9), at=at)
     assert session.finish(session.begin(), Hypothesis("we meet to")) == []
     session.end_utterance(at, now=2)
     [final] = session.finish(session.begin(), Hypothesis("she meets two day"))
@@ -205,7 +215,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         session = StreamSession(HELLO, loud, EXTENSIONS)
         at = 0
         for _ in range(2):
-            at = say(session, speech(0.6), at=at)
+            at = say(session, speech(0.9), at=at)
             session.finish(session.begin(), Hypothesis("we meet", language="de"))
         session.end_utterance(at, now=2)
         if fails:
@@ -350,9 +360,35 @@ def test_vad_parameters_are_honoured_within_limits() -> None:
     assert (old.threshold, old.release) == (0.95, 0.2)
 
 
+def test_a_doubtful_end_is_decoded_before_it_is_decided() -> None:
+    """A pause was decoded as the final; then somebody murmurs on, too softly to begin anything: that is heard, too."""
+    for extensions in (frozenset(), EXTENSIONS):
+        session = StreamSession(HELLO, loud, extensions)
+        at = say(session, speech(1), silence(0.25))
+        eager = session.begin()
+        session.finish(eager, Hypothesis("and yes"))
+        at = say(session, murmur(1.5), silence(1), at=at)
+        session.end_utterance(at, now=4) if extensions else None
+        final = session.begin()
+        assert final.work.end > eager.work.end + 1.5 * SECOND
+        assert session.finish(final, Hypothesis("and yes i do"))[-1].text == " and yes i do"
+
+
+def test_silence_before_the_speech_is_not_decoded() -> None:
+    """A client may begin an utterance long before; the model hears the half second before the first word."""
+    session = StreamSession(HELLO, loud, EXTENSIONS)
+    at = say(session, silence(5), speech(1))
+    job = session.begin()
+    assert abs(len(job.window.samples) - 1.5 * SECOND) < 1000
+    session.end_utterance(at, now=6)
+    assert session.finish(job, Hypothesis("a")) == []
+    [final] = finals(session)
+    assert abs(final.start - 5) < 0.1
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["speech", "speech", "silence", "end", "load", "begin", "finish", "fail"]),
+        st.sampled_from(["speech", "speech", "murmur", "silence", "end", "load", "begin", "finish", "fail"]),
         st.sampled_from([2, 5, 9, 20, 60, 160]),
         st.text("abc", max_size=4).map(" ".join),
     ),
@@ -381,7 +417,7 @@ def test_whatever_happens_everything_is_decided_once_and_in_order(
             served.session.end_utterance(max(decided, served.at - amount % 20 * 1000), now=served.at)
             served.poke()
         elif what != "end":
-            served.hear(speech(amount / 20) if what == "speech" else silence(amount / 20))
+            served.hear({"speech": speech, "murmur": murmur, "silence": silence}[what](amount / 20))
         assert decided <= served.session.decided <= served.at
         decided = served.session.decided
     served.drain()
