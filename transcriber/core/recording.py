@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +42,8 @@ THRESHOLDS = Thresholds(onset_frames=2, hangover_frames=5)
 LOOKBACK_SAMPLES = PAD_SAMPLES + SAMPLE_RATE // 2
 """Kept of what no window needs yet: speech may begin, and it is noticed late."""
 RETRY_TEMPERATURE = 0.4
-MIN_HALVED_SAMPLES = 10 * SAMPLE_RATE
-"""Shorter windows are not halved."""
+MIN_HALVED_SAMPLES = 16 * SAMPLE_RATE
+"""Shorter windows that go astray are not halved: halves of full ones are not worth more passes."""
 FULL_WINDOW_SAMPLES = 30 * SAMPLE_RATE
 """What Whisper was trained on."""
 MAX_CHANNEL_DIFFERENCE_SHARE = 0.02
@@ -77,7 +76,6 @@ class RecordingChannel:
         self._packer = SpeechPacker(longest, self._quiet, clock_start)
         self._languages = StreamLanguage(handshake.language, handshake.allowed_languages, locks=False)
         self._windows: deque[RecordingWindow] = deque()  # those that are not taken, in order
-        self._lines: list[Line] = []
         self.decoded = 0
         """Windows that are done, whatever came of them."""
 
@@ -109,7 +107,7 @@ class RecordingChannel:
             window = self._windows.popleft()
             self.decoded += 1
             found += window.lines
-            self._windows.extendleft(self._window(*part, now) for part in reversed(window.parts))
+            self._windows.extendleft(self._window(part, samples, now) for part, samples in reversed(window.parts))
         return found
 
     @property
@@ -150,8 +148,7 @@ class RecordingChannel:
             self._windows.append(self._window(part, samples, now))
 
     def _window(self, part: PackedWindow, samples: Samples, now: float) -> RecordingWindow:
-        line = Line(0.0, 0.0, "", channel=self._channel)
-        return RecordingWindow(self._handshake, self._languages, part, samples, line, now)
+        return RecordingWindow(self._handshake, self._languages, self._channel, part, samples, now)
 
     def _quiet(self, first: int, last: int) -> int:
         return first + quiet_point(self._audio.read(first, last))
@@ -163,9 +160,9 @@ class RecordingWindow:
     Args:
         handshake: What is wanted of the recording.
         languages: Of its channel.
+        channel: The index of that.
         part: What the window holds.
         samples: Its audio, shape (n,).
-        line: What all its lines have in common.
         now: Seconds on the worker's clock.
     """
 
@@ -173,14 +170,14 @@ class RecordingWindow:
     ended_at = 0.0
 
     def __init__(
-        self, handshake: Handshake, languages: StreamLanguage, part: PackedWindow, samples: Samples, line: Line,
+        self, handshake: Handshake, languages: StreamLanguage, channel: int, part: PackedWindow, samples: Samples,
         now: float,
     ) -> None:  # fmt: skip
         self._handshake = handshake
         self._languages = languages
         self._part = part
         self._samples = samples
-        self._line = line
+        self._channel = channel
         self._due_at = now
         self._failures = 0
         self._is_under_way = False
@@ -239,16 +236,19 @@ class RecordingWindow:
         self.is_done = True
         if result is None or verdict in (Verdict.EMPTY, Verdict.NO_SPEECH):
             return []
-        is_doubtful = is_stopped(result) or (verdict.is_anomaly and not self._says_again(result))
-        if is_doubtful and self._part.length >= MIN_HALVED_SAMPLES and (halves := self._part.halves()):
+        is_doubtful = is_stopped(result) or (verdict.is_anomaly and not self._says_again(verdict, result))
+        is_worth_halving = is_stopped(result) or self._part.length >= MIN_HALVED_SAMPLES
+        if is_doubtful and is_worth_halving and (halves := self._part.halves()):
             self._follow(halves)
         else:
             self._keep(unlooped(result) if is_doubtful else result, is_doubtful, job.window.temperature)
         return []
 
-    def _says_again(self, result: Hypothesis) -> bool:
-        """It is what the first pass gave: somebody does say it so often. A decoder in a loop ends it elsewhere."""
-        return self._astray is not None and letters(self._astray.text) == letters(result.text)
+    def _says_again(self, verdict: Verdict, result: Hypothesis) -> bool:
+        """It repeats itself as in the first pass: somebody says it so often. A decoder that loops ends elsewhere."""
+        return (
+            verdict is Verdict.LOOP and self._astray is not None and letters(self._astray.text) == letters(result.text)
+        )
 
     def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
         """Ends the pass: the engine failed. True: nothing comes of the window."""
@@ -261,13 +261,16 @@ class RecordingWindow:
     def _keep(self, result: Hypothesis, is_doubtful: bool, temperature: float) -> None:
         decoded, told, rest = left_out(self._part, result)
         self._languages.hear(told.language, told.language_probability, self._part.spoken / SAMPLE_RATE)
-        line = replace(
-            self._line,
+        line = Line(
+            start=0.0,
+            end=0.0,
+            text="",
             language=told.language,
             avg_logprob=told.avg_logprob,
             no_speech=told.no_speech,
             temperature=temperature,
             is_doubtful=is_doubtful,
+            channel=self._channel,
         )
         self.lines = lines(decoded, told, line)
         if rest:

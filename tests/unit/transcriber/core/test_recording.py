@@ -151,7 +151,7 @@ def test_what_goes_astray_is_asked_once_more_less_strictly_and_without_the_promp
 def test_a_long_window_that_goes_astray_twice_is_halved() -> None:
     """Its halves are decoded before what follows, each with its own audio."""
     recording = channel()
-    feed(recording, sound((6, 8000), (1, 0), (6, 12000), (20, 0), (17, 8000)))
+    feed(recording, sound((8, 8000), (1, 0), (8, 12000), (20, 0), (17, 8000)))
     first, last = recording.open_windows()
     decoded(first, LOOP, LONGER_LOOP)
     decoded(last, text("three"))
@@ -165,8 +165,8 @@ def test_a_long_window_that_goes_astray_twice_is_halved() -> None:
 
 
 def test_of_a_short_loop_one_repeat_is_kept_and_marked() -> None:
-    """Nothing is dropped because it is doubtful; nor in a long window without a pause."""
-    for seconds in (5, 12):
+    """Nothing is dropped because it is doubtful; nor in a long window without a pause to halve it in."""
+    for seconds in (5, 20):
         recording = channel()
         feed(recording, sound((seconds, 8000), (1, 0)))
         [window] = recording.open_windows()
