@@ -100,6 +100,9 @@ EngineTimeout = Annotated[
         help="For openai: seconds that a call may take; with its retries a final may take three times as long.",
     ),
 ]  # fmt: skip
+DeviceIndex = Annotated[
+    int, typer.Option(min=0, envvar="TRANSCRIBER_DEVICE_INDEX", help="Which GPU, where there are several.")
+]
 Parallel = Annotated[
     int | None,
     typer.Option(
@@ -133,6 +136,7 @@ def transcribe(
     device: Annotated[
         Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
     ] = Device.AUTO,
+    device_index: DeviceIndex = 0,
     compute_type: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
     ] = "default",
@@ -184,10 +188,11 @@ def transcribe(
     configure_logging(log_level, secrets, silent=["websockets"])  # port scanners are not our errors
     settings = Settings(
         model=engine_model if remote else model, engine=made_by, remote=remote, device=device,
-        compute_type=compute_type, threads=threads, parallel=parallel or (REMOTE_CALLS if remote else 1),
-        host=host, port=port, http_port=http_port, max_clients=max_clients, api_key=key, allow_origins=origins,
-        tls_certificate=tls_cert, tls_key=tls_key, max_requests=max_requests,
-        max_upload_mb=max_upload_mb, longest_recording=longest_recording, log_level=log_level,
+        device_index=device_index, compute_type=compute_type, threads=threads,
+        parallel=parallel or (REMOTE_CALLS if remote else 1), host=host, port=port, http_port=http_port,
+        max_clients=max_clients, api_key=key, allow_origins=origins, tls_certificate=tls_cert, tls_key=tls_key,
+        max_requests=max_requests, max_upload_mb=max_upload_mb, longest_recording=longest_recording,
+        log_level=log_level,
     )  # fmt: skip
     try:
         asyncio.run(run(settings))

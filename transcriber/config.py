@@ -46,6 +46,8 @@ class Settings:
     model: str = "demo"
     """`demo`, a folder, or a name that faster-whisper knows."""
     device: str = "auto"
+    device_index: int = 0
+    """Which of several GPUs."""
     compute_type: str = "default"
     threads: int = 1
     """Threads per decoding on a CPU; one is fastest for short windows."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict, judge
 from transcriber.core.limits import Unanswered
-from transcriber.core.load import LoadShedder
+from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
 from transcriber.core.scheduler import Scheduler
-from transcriber.core.session import SPEECH_FLOOR_RMS, StreamSession
+from transcriber.core.session import SPEECH_FLOOR_RMS
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import Decoder, EngineFailed, EngineLost
@@ -25,6 +26,36 @@ LOAD_TICK_S = 0.5
 """Time between looks at the load."""
 
 log = structlog.get_logger(__name__)
+
+
+class Decodable(Protocol):
+    """What wants to be decoded, pass after pass: a stream, or a window of a recording."""
+
+    @property
+    def is_live(self) -> bool:
+        """Somebody is waiting for each result."""
+
+    @property
+    def ended_at(self) -> float:
+        """When the last utterance that has a final had ended, in seconds on the loop's clock."""
+
+    def adapt(self, effort: Effort) -> None:
+        """Does more or less beside the finals from now on."""
+
+    def next_request(self) -> DecodeRequest | None:
+        """The most urgent pass."""
+
+    def begin(self) -> DecodeJob:
+        """Starts the pass that `next_request` asked for."""
+
+    def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
+        """Ends the pass with its result, None where nothing was said; returns the segments to show."""
+
+    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
+        """Ends the pass: the engine failed. True: what it was over is given up, but for what these segments say."""
+
+    def release(self) -> list[WireSegment]:
+        """The finals that were ready before their utterances ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +78,29 @@ class Worker:
     def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
         self._decoder = decoder
         self._metrics = metrics
-        self._scheduler: Scheduler[StreamSession] = Scheduler()
+        self._scheduler: Scheduler[Decodable] = Scheduler()
         self._load = LoadShedder()
-        self._listeners: dict[StreamSession, SessionListener] = {}
-        self._running: dict[StreamSession, float] = {}
+        self._listeners: dict[Decodable, SessionListener] = {}
+        self._running: dict[Decodable, float] = {}
         """Since when the passes under way were due."""
+        self._background = 0  # calls for recordings under way
         self._unanswered = Unanswered()
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
         self.last_done: float | None = None
         """When the engine last gave a result, on the loop's clock."""
 
-    def add(self, session: StreamSession, listener: SessionListener) -> None:
+    def add(self, session: Decodable, listener: SessionListener) -> None:
         """Serves a session until `remove`."""
         self._listeners[session] = listener
         session.adapt(self._load.effort)
 
-    def remove(self, session: StreamSession) -> None:
+    def remove(self, session: Decodable) -> None:
         """Forgets a session; what is under way for it is thrown away."""
         del self._listeners[session]
         self._scheduler.submit(session, None)
 
-    def poke(self, session: StreamSession) -> None:
+    def poke(self, session: Decodable) -> None:
         """The session has heard something: perhaps a final is ready, perhaps it wants a pass."""
         if segments := session.release():
             self._show(session, segments, self._now())
@@ -111,9 +143,16 @@ class Worker:
         """Sessions with a pass due."""
         return self._scheduler.waiting
 
+    @property
+    def _background_limit(self) -> int:
+        """Windows of recordings that may begin. Where there are several calls at once, one is left for those who are
+        live: a full window takes seconds on a CPU."""
+        may_begin = self._background < max(1, self._decoder.parallel - 1)
+        return self._decoder.full_batch if may_begin else 0
+
     async def _serve(self) -> None:
         while True:
-            requests = self._scheduler.take(self._decoder.batch)
+            requests = self._scheduler.take(self._decoder.batch, self._background_limit)
             self._metrics.waiting.set(self._scheduler.waiting)
             if requests:
                 await self._pass(requests)
@@ -121,7 +160,7 @@ class Worker:
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _pass(self, requests: Sequence[tuple[StreamSession, DecodeRequest]]) -> None:
+    async def _pass(self, requests: Sequence[tuple[Decodable, DecodeRequest]]) -> None:
         """Decodes the passes of several sessions together."""
         began = self._now()
         for session, request in requests:
@@ -130,10 +169,13 @@ class Worker:
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
         sessions = [session for session, _ in requests]
+        is_background = requests[0][1].kind is PassKind.BACKGROUND
+        self._background += is_background
         try:
             jobs = [session.begin() for session in sessions]
             results = await self._decode(jobs)
         finally:
+            self._background -= is_background
             for session in sessions:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
@@ -143,7 +185,7 @@ class Worker:
             self._finish(session, job, result, now)
             self._note(job, result, now - began)
 
-    def _finish(self, session: StreamSession, job: DecodeJob, result: PassResult, now: float) -> None:
+    def _finish(self, session: Decodable, job: DecodeJob, result: PassResult, now: float) -> None:
         if session not in self._listeners:
             return
         if result.failed:
@@ -159,7 +201,7 @@ class Worker:
         self._show(session, segments, now)
         self.poke(session)
 
-    def _show(self, session: StreamSession, segments: list[WireSegment], now: float) -> None:
+    def _show(self, session: Decodable, segments: list[WireSegment], now: float) -> None:
         if session.is_live and any(segment.completed for segment in segments):
             self._metrics.final_latency.observe(now - session.ended_at)
         self._listeners[session].show(segments)
@@ -254,6 +296,8 @@ ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_a
 def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
     if hypothesis is None:
         return PassResult("failed", failed=True)
+    if job.raw:
+        return PassResult("decoded", hypothesis)
     verdict = judge(
         hypothesis.text,
         seconds=len(job.window.samples) / SAMPLE_RATE,

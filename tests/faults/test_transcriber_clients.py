@@ -266,7 +266,7 @@ async def test_a_thousand_clients_that_come_and_die_leave_nothing_behind() -> No
     async with serving() as running, beside_honest(running):
         add = running.worker.add
 
-        def note(session: StreamSession, listener: Any) -> None:
+        def note(session: Any, listener: Any) -> None:
             sessions.add(session)
             add(session, listener)
 

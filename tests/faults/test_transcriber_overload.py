@@ -36,6 +36,7 @@ class Costly:
 
     name, languages, batch, parallel = "scripted", frozenset({"en"}), 1, 1
     is_up, is_failing = True, False
+    full_batch, longest_window = 1, 30.0
 
     def __init__(self, cost: float = COST) -> None:
         self._engine = ScriptedEngine()

@@ -1,4 +1,4 @@
-"""Recordings as streams that are not paced, decoded by the same worker as the live ones, after them."""
+"""Recordings over HTTP: their windows are decoded by the worker of the live streams, after those."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.api.audio import Piece, Recording
-from transcriber.core.recording import RecordingSession, are_alike
+from transcriber.core.recording import RecordingChannel, RecordingWindow, are_alike
 from transcriber.core.session import SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.uploads import ApiError
@@ -62,7 +62,7 @@ class Jobs:
         decoder, worker, speech = self._served
         self.admitted += 1
         try:
-            yield decoder, lambda recording, hello: Run(self, worker, speech, recording, hello)
+            yield decoder, lambda recording, hello: Run(self, decoder, worker, speech, recording, hello)
         finally:
             self.admitted -= 1
             self._idle.set()
@@ -83,17 +83,19 @@ class Jobs:
 
 
 class Run:
-    """One recording on its way: a session per channel, at most a minute of each in memory."""
+    """One recording on its way: per channel the window that is being filled, and few that wait."""
 
     def __init__(
-        self, jobs: Jobs, worker: Worker, speech: Callable[[], SpeechProbabilities], recording: Recording,
-        hello: Handshake,
+        self, jobs: Jobs, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities],
+        recording: Recording, hello: Handshake,
     ) -> None:  # fmt: skip
         self._jobs = jobs
+        self._decoder = decoder
         self._worker = worker
         self._speech = speech
         self._hello = hello
-        self._sessions: dict[int, RecordingSession] = {}
+        self._channels: dict[int, RecordingChannel] = {}
+        self._windows: set[RecordingWindow] = set()  # those that the worker has
         self.recording = recording
         self.progress = asyncio.Event()
         self.channels = 0
@@ -102,14 +104,14 @@ class Run:
         """All channels carry the same sound: only the first is decoded."""
 
     @property
-    def utterances(self) -> int:
-        """Stretches of sound that were decoded."""
-        return sum(session.utterances for session in self._sessions.values())
+    def decoded(self) -> int:
+        """Windows with sound in them."""
+        return sum(channel.decoded for channel in self._channels.values())
 
     @property
     def detected(self) -> str | None:
         """The language that was found."""
-        return next((found.detected[0] for found in self._sessions.values() if found.detected), None)
+        return next((channel.detected for channel in self._channels.values() if channel.detected), None)
 
     async def lines(self, only: int | None = None) -> AsyncGenerator[Line]:
         """What is said, as it is decoded; close it to give up. `only`: this channel, where there are several.
@@ -126,21 +128,22 @@ class Run:
                 position += piece.shape[1]
                 for line in self._new():
                     yield line
-                while any(session.is_full for session in self._sessions.values()):
+                while self._waiting > self._decoder.full_batch:
                     await self._wait()
-            for session in self._sessions.values():
-                session.end(_now())
-                self._worker.poke(session)
-            while not all(session.is_settled for session in self._sessions.values()):
+                    for line in self._new():
+                        yield line
+            for channel in self._channels.values():
+                channel.end(_now())
+            for line in self._new():
+                yield line
+            while self._waiting:
                 await self._wait()
                 for line in self._new():
                     yield line
-            for line in self._new():
-                yield line
         finally:
             self._jobs.leave(self)
-            for session in self._sessions.values():
-                self._worker.remove(session)
+            for window in self._windows:
+                self._worker.remove(window)
             await asyncio.to_thread(self.recording.close)
 
     def _hear(self, position: int, piece: Piece, only: int | None) -> None:
@@ -150,28 +153,35 @@ class Run:
             wanted = wanted[:1]
         else:
             self.alike = False
-        for channel in wanted:
-            session = self._sessions.get(channel) or self._open(channel, position)
-            session.hear(position, piece[channel], _now())
-            self._worker.poke(session)
+        for number in wanted:
+            (self._channels.get(number) or self._open(number, position)).hear(piece[number], _now())
 
-    def _open(self, channel: int, position: int) -> RecordingSession:
-        session = RecordingSession(self._hello, self._speech(), channel=channel, clock_start=position)
-        self._sessions[channel] = session
-        self._worker.add(session, self)
-        return session
+    def _open(self, number: int, position: int) -> RecordingChannel:
+        channel = self._channels[number] = RecordingChannel(
+            self._hello,
+            self._speech(),
+            channel=number,
+            clock_start=position,
+            longest=round(self._decoder.longest_window * SAMPLE_RATE),
+        )
+        return channel
 
     def show(self, segments: list[WireSegment]) -> None:
-        """The sessions keep them as lines."""
+        """A pass is over; the windows keep what came of it."""
         self.progress.set()
 
     def lose(self, start: float, end: float) -> None:
-        """The session counts the failure."""
+        """The window says so."""
+
+    @property
+    def _waiting(self) -> int:
+        """Windows that are not done, of all channels."""
+        return sum(channel.waiting for channel in self._channels.values())
 
     async def _wait(self) -> None:
-        """Until a pass is over."""
-        self.progress.clear()
+        """Until a pass is over, or was while nobody waited."""
         await self.progress.wait()
+        self.progress.clear()
         self._check_aborted()
 
     def _check_aborted(self) -> None:
@@ -179,10 +189,18 @@ class Run:
             raise ApiError(503, "The transcriber is stopping: send it again.", code="not_ready")
 
     def _new(self) -> Iterator[Line]:
-        for session in self._sessions.values():
-            if session.lost:
+        """The lines of windows that are done; others go to the worker in their place."""
+        for window in [window for window in self._windows if window.is_done]:
+            self._windows.remove(window)
+            self._worker.remove(window)
+        for channel in self._channels.values():
+            if channel.is_lost:
                 raise ApiError(500, "The speech model failed on this recording: send it again.", code="engine_failed")
-            yield from session.take()
+            yield from channel.take(_now())
+            for window in channel.open_windows():
+                self._windows.add(window)
+                self._worker.add(window, self)
+                self._worker.poke(window)
 
 
 def _now() -> float:

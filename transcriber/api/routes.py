@@ -1,8 +1,10 @@
-"""`POST /v1/audio/transcriptions`, as OpenAI has it, and `POST /process`: one chunk of a room's audio."""
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`, as OpenAI has them, and `POST /process`: one chunk of a
+room's audio."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -40,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Api:
-    """The two routes.
+    """The routes.
 
     Args:
         settings: Key and limits.
@@ -53,15 +55,16 @@ class Api:
         self._jobs = jobs
         self._metrics = metrics
         self._answers = AnswerCache()
-        self._under_way: dict[object, asyncio.Event] = {}
+        self._under_way: dict[tuple[str, ...], asyncio.Event] = {}
 
     def routes(self) -> list[Route]:
         """For the application."""
-        transcriptions, process = partial(self._answer, self._transcribe), partial(self._answer, self._process)
-        return [
-            Route("/v1/audio/transcriptions", transcriptions, methods=["POST"]),
-            Route("/process", process, methods=["POST"]),
-        ]
+        serve: dict[str, Serve] = {
+            "/v1/audio/transcriptions": partial(self._transcribe, "transcribe"),
+            "/v1/audio/translations": partial(self._transcribe, "translate"),
+            "/process": self._process,
+        }
+        return [Route(path, partial(self._answer, route), methods=["POST"]) for path, route in serve.items()]
 
     async def _answer(self, serve: Serve, request: Request) -> Response:
         """Runs a route; whatever goes wrong is an answer in JSON."""
@@ -87,12 +90,12 @@ class Api:
 
     # --- OpenAI's --------------------------------------------------------------------------------------------------
 
-    async def _transcribe(self, request: Request, stack: AsyncExitStack) -> Response:
+    async def _transcribe(self, task: str, request: Request, stack: AsyncExitStack) -> Response:
         decoder, start = stack.enter_context(self._jobs.admission())
         upload = await read(request, stack, file="file", largest=self._largest)
         models = {decoder.name, PurePath(decoder.name).name, "whisper-1"}
         form = TranscriptionForm.parse(upload.fields, upload.granularities, models, decoder.languages)
-        hello = Handshake("http", language=form.language, initial_prompt=form.prompt, word_timestamps=form.words)
+        hello = Handshake("http", language=form.language, task=task, initial_prompt=form.prompt)
         run = start(self._recording(upload, split=False), hello)
         lines = run.lines()
         stack.push_async_callback(lines.aclose)
@@ -101,7 +104,7 @@ class Api:
             first = await _unless_gone(request, anext(lines, None))
             return EventStream(_events(first, lines), media_type="text/event-stream")
         said = await _unless_gone(request, _all(lines))
-        return _written(form, said, run, form.language or _language(run, said))
+        return _written(form, said, run, task, form.language or _language(run, said))
 
     # --- chunks of rooms -------------------------------------------------------------------------------------------
 
@@ -110,21 +113,21 @@ class Api:
         upload = await read(request, stack, file="audio", largest=self._largest)
         form = ChunkForm.parse(upload.fields)
         spoken = requested_language(upload.fields, decoder.languages)
-        while waiting := self._under_way.get(form.key):  # if that one fails, this one is not in vain
+        key = form.key(await asyncio.to_thread(_hash, upload))
+        while waiting := self._under_way.get(key):  # if that one fails, this one is not in vain
             await waiting.wait()
-        if answer := self._answers.find(form):
+        if answer := self._answers.find(key):
             return JSONResponse({**answer, "gate": "duplicate", "memory_state": self._answers.state(form.room)})
-        done = self._under_way[form.key] = asyncio.Event()
+        done = self._under_way[key] = asyncio.Event()
         try:
-            hello = Handshake("http", language=spoken, initial_prompt=form.hint)
-            run = start(self._recording(upload, split=not form.mixed), hello)
+            run = start(self._recording(upload, split=not form.mixed), Handshake("http", language=spoken))
             lines = run.lines(form.channel)
             stack.push_async_callback(lines.aclose)
             said = await _unless_gone(request, _all(lines))
             answer = _chunk(form, said, run, spoken or _language(run, said))
-            self._answers.keep(form, answer)
+            self._answers.keep(key, form, answer)
         finally:
-            del self._under_way[form.key]
+            del self._under_way[key]
             done.set()
         return JSONResponse({**answer, "memory_state": self._answers.state(form.room)})
 
@@ -197,15 +200,17 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _written(form: TranscriptionForm, said: list[Line], run: Run, spoken: str) -> Response:
+def _written(form: TranscriptionForm, said: list[Line], run: Run, task: str, spoken: str) -> Response:
     if known := subtitles.TEXT_FORMATS.get(form.format):
         write, media_type = known
         return Response(write(said), media_type=f"{media_type}; charset=utf-8")
     if form.format == "json":
         return JSONResponse({"text": subtitles.plain(said)})
-    duration = run.recording.samples / SAMPLE_RATE
+    duration, language = run.recording.samples / SAMPLE_RATE, "en" if task == "translate" else spoken
     return JSONResponse(
-        subtitles.verbose(said, duration=duration, language=spoken, segments=form.segments, words=form.words)
+        subtitles.verbose(
+            said, duration=duration, language=language, task=task, segments=form.segments, words=form.words
+        )
     )
 
 
@@ -222,11 +227,12 @@ def _chunk(form: ChunkForm, said: list[Line], run: Run, spoken: str) -> dict[str
             "channel": channel,
             "role": form.role_of(channel),
             "language": line.language,
+            "doubtful": line.is_doubtful,
         }
 
     return {
         "chunk_id": form.chunk_id,
-        "gate": "pass" if said else "rejected" if run.utterances else "silence",
+        "gate": "pass" if said else "rejected" if run.decoded else "silence",
         "new_insights": [],
         "meta": {
             **form.meta,
@@ -239,6 +245,15 @@ def _chunk(form: ChunkForm, said: list[Line], run: Run, spoken: str) -> dict[str
         },
         "segments": [shown(line) for line in said],
     }
+
+
+def _hash(upload: Upload) -> bytes:
+    """SHA-256 of the file, which is rewound."""
+    found, file = hashlib.sha256(), upload.file.file
+    while block := file.read(MEGABYTE):
+        found.update(block)
+    file.seek(0)
+    return found.digest()
 
 
 def _language(run: Run, said: list[Line]) -> str:

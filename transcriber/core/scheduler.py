@@ -30,16 +30,22 @@ class Scheduler(Generic[Stream]):
             self._requests[stream] = request
             self.shed += before is not None and request.kind is PassKind.FINAL and not before.kind.is_careful
 
-    def take(self, limit: int = 1) -> list[tuple[Stream, DecodeRequest]]:
-        """Takes the most urgent requests of streams that have no pass under way: all of one kind, at most so many."""
-        waiting = ((request, stream) for stream, request in self._requests.items() if stream not in self._busy)
+    def take(self, limit: int = 1, background: int = 1) -> list[tuple[Stream, DecodeRequest]]:
+        """Takes the most urgent requests of streams that have no pass under way: all of one kind, at most so many; of
+        background work at most that many, so that somebody live does not wait for long, or none."""
+        waiting = (
+            (request, stream)
+            for stream, request in self._requests.items()
+            if stream not in self._busy and (background or request.kind is not PassKind.BACKGROUND)
+        )
         ranked = sorted(waiting, key=lambda entry: entry[0])
         if not ranked:
             return []
         first = ranked[0][0]
+        most = background if first.kind is PassKind.BACKGROUND else limit
         together = [
             (stream, request) for request, stream in ranked if request.kind is first.kind and not request.alone
-        ][:limit]
+        ][:most]
         if first.alone:
             together = [(ranked[0][1], first)]
         for stream, _ in together:

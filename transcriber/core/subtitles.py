@@ -22,6 +22,9 @@ class Line:
     language: str = "en"
     avg_logprob: float = 0.0
     no_speech: float = 0.0
+    temperature: float = 0.0
+    is_doubtful: bool = False
+    """The model went astray in it, each time it was asked."""
     channel: int = 0
 
 
@@ -60,11 +63,12 @@ TEXT_FORMATS: dict[str, tuple[Callable[[Sequence[Line]], str], str]] = {
 
 
 def verbose(
-    lines: Sequence[Line], *, duration: float, language: str, segments: bool = True, words: bool = False
-) -> dict[str, Any]:
+    lines: Sequence[Line], *, duration: float, language: str, task: str = "transcribe", segments: bool = True,
+    words: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """OpenAI's `verbose_json`; the language is a code, token ids are not known."""
     body: dict[str, Any] = {
-        "task": "transcribe",
+        "task": task,
         "language": language,
         "duration": round(duration, 3),
         "text": plain(lines),
@@ -86,7 +90,7 @@ def segment(number: int, line: Line) -> dict[str, Any]:
         "end": round(line.end, 3),
         "text": line.text,
         "tokens": [],
-        "temperature": 0.0,
+        "temperature": line.temperature,
         "avg_logprob": round(line.avg_logprob, 4),
         "compression_ratio": round(len(encoded) / len(zlib.compress(encoded)), 3),
         "no_speech_prob": round(line.no_speech, 4),

@@ -23,6 +23,8 @@ class DecodeJob:
     """The window's first sample."""
     base: int = 0
     """The committed word that the window begins with."""
+    raw: bool = False
+    """Its session judges what comes of it."""
 
     @property
     def level(self) -> float:

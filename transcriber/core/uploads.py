@@ -1,8 +1,10 @@
-"""Upload requests over HTTP: the form fields of both routes, checked, and the answers to chunks that come twice."""
+"""Upload requests over HTTP: the form fields of the routes, checked, and the answers to chunks that come twice."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +16,13 @@ CHANNEL_INDEXES = {"0": 0, "left": 0, "1": 1, "right": 1}
 """What a single channel is called, and its index."""
 MIXED_CHANNEL = "mixed"
 MAX_PROMPT_CHARACTERS = 4000
-"""Of a prompt; the engine keeps what its context holds."""
+"""Of a prompt, of which the engine keeps the end, and of a hint."""
 MAX_FIELD_CHARACTERS = 200
 """Of any other field."""
 MAX_SEQ = 2**63 - 1
+HINTED_NAMES = ("role", "source", "peer")
+"""What `context_hint` may say about a chunk."""
+_HINT_PATTERN = re.compile(r"(\w+) *[=:] *([^,;&|\n]*?) *(?=[,;&|\n]|$| \w+ *[=:])")
 
 
 class ApiError(Exception):
@@ -38,7 +43,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """`POST /v1/audio/transcriptions`, without the file."""
+    """`POST /v1/audio/transcriptions` and `/v1/audio/translations`, without the file."""
 
     language: str | None = None
     prompt: str | None = field(default=None, repr=False)
@@ -51,14 +56,14 @@ class TranscriptionForm:
     def parse(
         cls, fields: Mapping[str, str], granularities: Sequence[str], models: Container[str], languages: frozenset[str]
     ) -> TranscriptionForm:
-        """Checks the fields. Raises ApiError (400)."""
+        """Checks the fields. Raises ApiError (400, 404)."""
         model = fields.get("model")
         if not model:
             raise ApiError(400, "model is missing: the name of the served model, or whisper-1.", param="model")
         if model not in models:
             raise ApiError(
-                400,
-                f"The model {model[:MAX_FIELD_CHARACTERS]!a} is not served here: use whisper-1 for the one that is.",
+                404,
+                f"The model {model[:MAX_FIELD_CHARACTERS]!a} does not exist here: use whisper-1 for the one that does.",
                 param="model",
                 code="model_not_found",
             )
@@ -91,8 +96,6 @@ class ChunkForm:
     room: str
     seq: int
     timestamp: str
-    source: str | None = None
-    hint: str | None = field(default=None, repr=False)
     role: str | None = None
     channel: int | None = None
     """The one channel that is wanted of a file with two; for a file with one, what it is."""
@@ -113,8 +116,9 @@ class ChunkForm:
             raise ApiError(
                 400, "timestamp must be a number (Unix time) or an ISO 8601 date and time.", param="timestamp"
             )
-        names = ("clientId", "role", "source", "producerId", "trackId", "channel")
-        meta = {name: value for name in names if (value := _short(fields, name))}
+        hinted = _hinted(_short(fields, "context_hint", MAX_PROMPT_CHARACTERS) or "")
+        names = ("clientId", "role", "source", "peer", "producerId", "trackId", "channel")
+        meta = {name: value for name in names if (value := _short(fields, name) or hinted.get(name))}
         channel = meta.get("channel", "").lower()
         if channel and channel != MIXED_CHANNEL and channel not in CHANNEL_INDEXES:
             raise ApiError(400, f"channel must be {', '.join(CHANNEL_INDEXES)} or {MIXED_CHANNEL}.", param="channel")
@@ -122,8 +126,6 @@ class ChunkForm:
             room=room,
             seq=int(seq),
             timestamp=stamp,
-            source=meta.get("source"),
-            hint=_short(fields, "context_hint", MAX_PROMPT_CHARACTERS),
             role=meta.get("role"),
             channel=CHANNEL_INDEXES.get(channel),
             mixed=channel == MIXED_CHANNEL,
@@ -135,10 +137,10 @@ class ChunkForm:
         """How the answer names it."""
         return f"{self.room}_{self.seq}"
 
-    @property
-    def key(self) -> tuple[str, int, str | None]:
-        """The same for a chunk that is sent again."""
-        return self.room, self.seq, self.source
+    def key(self, audio: bytes) -> tuple[str, ...]:
+        """The same for a chunk that is sent again, and for no other. `audio`: a hash of the file."""
+        names = ("source", "clientId", "producerId", "trackId", "channel")
+        return (self.room, str(self.seq), audio.hex(), *(self.meta.get(name, "") for name in names))
 
     def role_of(self, channel: int) -> str | None:
         """Who speaks on a channel: `role` names one speaker, or with commas one per channel."""
@@ -155,21 +157,22 @@ class AnswerCache:
 
     def __init__(self, max_answers: int = 4096) -> None:
         self._max_answers = max_answers
-        self._answers: OrderedDict[tuple[str, int, str | None], dict[str, Any]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, ...], tuple[ChunkForm, dict[str, Any]]] = OrderedDict()
 
-    def find(self, form: ChunkForm) -> dict[str, Any] | None:
+    def find(self, key: tuple[str, ...]) -> dict[str, Any] | None:
         """The answer that this chunk had."""
-        return self._answers.get(form.key)
+        known = self._answers.get(key)
+        return known and known[1]
 
-    def keep(self, form: ChunkForm, answer: dict[str, Any]) -> None:
+    def keep(self, key: tuple[str, ...], form: ChunkForm, answer: dict[str, Any]) -> None:
         """Remembers it."""
-        self._answers[form.key] = answer
+        self._answers[key] = form, answer
         if len(self._answers) > self._max_answers:
             self._answers.popitem(last=False)
 
     def state(self, room: str) -> dict[str, int | None]:
         """How many chunks of a room are remembered, and the highest number among them."""
-        numbers = [seq for at, seq, _ in self._answers if at == room]
+        numbers = [form.seq for form, _ in self._answers.values() if form.room == room]
         return {"chunks": len(numbers), "last_seq": max(numbers, default=None)}
 
 
@@ -191,6 +194,18 @@ def _short(fields: Mapping[str, str], name: str, longest: int = MAX_FIELD_CHARAC
     if value and len(value) > longest:
         raise ApiError(400, f"{name} is longer than {longest} characters.", param=name)
     return value
+
+
+def _hinted(hint: str) -> dict[str, str]:
+    """What a hint says: a JSON object, or `name=value` and `name: value`, one after another."""
+    try:
+        given = json.loads(hint)
+    except (ValueError, RecursionError):
+        given = dict(_HINT_PATTERN.findall(hint))
+    if not isinstance(given, dict):
+        return {}
+    said = {name: given[name].strip() for name in HINTED_NAMES if isinstance(given.get(name), str)}
+    return {name: value for name, value in said.items() if len(value) <= MAX_FIELD_CHARACTERS}
 
 
 def _flag(fields: Mapping[str, str], name: str) -> bool:

@@ -15,7 +15,7 @@ class Window:
     """One piece of speech to decode, without regard to anything before it."""
 
     samples: Samples
-    """16 kHz mono, shape (n,), n up to 15 s."""
+    """16 kHz mono, shape (n,), n up to 30 s."""
     language: str | None = None
     """None: to be detected, from `prior` and among `allowed`."""
     prior: str | None = None
@@ -31,6 +31,10 @@ class Window:
     """Word times are wanted."""
     full: bool = False
     """Decode with the full 30 s window, as the model was trained: slow, for results that went astray."""
+    packed: bool = False
+    """A piece of a recording with as many sentences as the model takes at once: decoded as it was trained."""
+    temperature: float = 0.0
+    """0: the likeliest text. Above: one of several that are drawn, for what went astray without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,16 @@ class Word:
     start: float
     end: float
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """What the model said between two of its time tokens, in seconds since the start of the window."""
+
+    text: str
+    start: float
+    end: float | None
+    """None: the model stopped before it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +71,5 @@ class Hypothesis:
     no_speech: float = 0.0
     """Probability that nobody speaks."""
     words: tuple[Word, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    """The text again, cut where the model put time tokens; empty: it puts none."""

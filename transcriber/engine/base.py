@@ -24,6 +24,14 @@ class Model(Protocol):
     def batch(self) -> int:
         """How many windows are worth decoding in one call, at most."""
 
+    @property
+    def full_batch(self) -> int:
+        """The same for windows of recordings."""
+
+    @property
+    def longest_window(self) -> float:
+        """Seconds of a window with several sentences, at most: what the model was trained on."""
+
 
 class Engine(Model, Protocol):
     """Decodes windows. Synchronous, without state between calls, callable from several threads."""

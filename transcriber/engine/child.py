@@ -85,7 +85,8 @@ class Child:
             log.exception("engine.unusable", engine=settings.engine)
             self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
-            self._send(EngineReady(engine.name, engine.languages, engine.batch, *took))
+            windows = engine.batch, engine.full_batch, engine.longest_window
+            self._send(EngineReady(engine.name, engine.languages, *windows, *took))
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 

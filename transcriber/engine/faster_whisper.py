@@ -25,7 +25,7 @@ import structlog
 
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
-from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.base import ModelError
 from transcriber.engine.features import (
     BUCKET_FRAMES,
@@ -36,6 +36,7 @@ from transcriber.engine.features import (
     bucket,
 )
 from transcriber.engine.models import resolve
+from transcriber.engine.phrases import TokenPhrase, before_end, token_phrases
 from transcriber.engine.window_sizes import FULL_WINDOWS, WindowSizes, find
 
 BEAM_SIZE = 5
@@ -52,11 +53,11 @@ MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
 ENCODER_POSITIONS_PER_S = 50
 """Encoder outputs per second of audio."""
-TIME_TOKENS_PER_S = 50
-END_CLEARANCE_S = 0.3
-"""No word begins so close to the end of what is decoded: silence follows the speech there."""
+FRAMES_PER_S = 100
 MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
+MAX_GPU_BATCH_FULL_WINDOWS = 8
+"""The same for windows of recordings, of 30 s each, for which what is live may have to wait: faster-whisper's own."""
 MAX_BATCH_ENCODE_S = 0.2
 """What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
@@ -77,26 +78,30 @@ class BatchItem:
     language: str = ""
     probability: float = 1.0
     tokenizer: Any = None
-    tokens: list[int] = field(default_factory=list)
-    """Of its text."""
+    phrases: list[TokenPhrase] = field(default_factory=list)
     words: tuple[Word, ...] = ()
 
     @property
-    def group(self) -> tuple[int, int, int]:
-        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, and length of
-        prompt (before the task tokens, whose number is the same for all)."""
-        return self.features.shape[1], self.beam, len(self.prompt)
+    def tokens(self) -> list[int]:
+        """Of its text."""
+        return [token for phrase in self.phrases for token in phrase.tokens]
+
+    @property
+    def group(self) -> tuple[int, int, int, float]:
+        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, temperature, and
+        length of prompt (before the task tokens, whose number is the same for all)."""
+        return self.features.shape[1], self.beam, len(self.prompt), self.window.temperature
 
     @property
     def beam(self) -> int:
-        """1 is greedy."""
-        return BEAM_SIZE if self.window.careful else 1
+        """1 is greedy, or drawn."""
+        return BEAM_SIZE if self.window.careful and not self.window.temperature else 1
 
     @property
     def most(self) -> int:
         """Tokens that its text has at most, once the language is known."""
         rate = MAX_SPELLED_TOKENS_PER_S if self.language in SPELLED_LANGUAGES else MAX_OUTPUT_TOKENS_PER_S
-        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / 100)
+        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / FRAMES_PER_S)
 
 
 class FasterWhisper:
@@ -106,6 +111,7 @@ class FasterWhisper:
         folder: A CTranslate2 Whisper model.
         name: What to call it.
         device: auto, cpu or cuda.
+        device_index: Which GPU.
         compute_type: CTranslate2's; `default` means int8 on CPUs and float16 on GPUs.
         threads: Threads per pass (CPU).
         parallel: Passes at once.
@@ -116,27 +122,32 @@ class FasterWhisper:
     """
 
     def __init__(
-        self, folder: Path, name: str, *, device: str = "auto", compute_type: str = "default", threads: int = 1,
-        parallel: int = 1, sizes: WindowSizes | None = None,
+        self, folder: Path, name: str, *, device: str = "auto", device_index: int = 0, compute_type: str = "default",
+        threads: int = 1, parallel: int = 1, sizes: WindowSizes | None = None,
     ) -> None:  # fmt: skip
         import ctranslate2
         from faster_whisper import WhisperModel
 
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        if device == "cuda" and device_index >= (count := ctranslate2.get_cuda_device_count()):
+            raise ModelError(f"There is no GPU {device_index} here, but {count}, counted from 0: see --device-index.")
         if compute_type == "default":
             compute_type = "int8" if device == "cpu" else "float16"
         try:
             self._whisper: Any = WhisperModel(
-                str(folder), device=device, compute_type=compute_type, cpu_threads=threads, num_workers=parallel,
-                local_files_only=True,
+                str(folder), device=device, device_index=device_index if device == "cuda" else 0,
+                compute_type=compute_type, cpu_threads=threads, num_workers=parallel, local_files_only=True,
             )  # fmt: skip
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
-        self._extract = Extractor(self._whisper.feature_extractor, sizes or find(folder) or FULL_WINDOWS)
+        self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
+        sizes = sizes or find(folder) or FULL_WINDOWS
+        self.longest_window = sizes.packed / FRAMES_PER_S
+        self._extract = Extractor(self._whisper.feature_extractor, sizes)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
@@ -151,7 +162,7 @@ class FasterWhisper:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int], list[BatchItem]] = {}
+        groups: dict[tuple[int, int, int, float], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
                 features, frames = self._extract(window)
@@ -185,7 +196,7 @@ class FasterWhisper:
         decoded = self._whisper.model.generate(
             encoded,
             prompts,
-            beam_size=group[0].beam,
+            **_search(group[0]),
             # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
             max_length=min(MAX_DECODER_TOKENS, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
@@ -193,7 +204,8 @@ class FasterWhisper:
         )
         for item, result in zip(group, decoded, strict=True):
             found = result.sequences_ids[0][: item.most]
-            item.tokens = heard_tokens(found, item.tokenizer.eot, item.tokenizer.timestamp_begin, item.frames / 100)
+            told = token_phrases(found, item.tokenizer.timestamp_begin, item.tokenizer.eot)
+            item.phrases = before_end(told, item.frames / FRAMES_PER_S)
         self._align(group, encoded)
         return [
             Hypothesis(
@@ -204,6 +216,9 @@ class FasterWhisper:
                 avg_logprob=float(result.scores[0]),
                 no_speech=float(result.no_speech_prob),
                 words=item.words,
+                phrases=tuple(
+                    Phrase(item.tokenizer.decode([*phrase.tokens]), phrase.start, phrase.end) for phrase in item.phrases
+                ),
             )
             for item, result in zip(group, decoded, strict=True)
         ]
@@ -226,7 +241,7 @@ class FasterWhisper:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
                 item.language, item.probability = choose_language(
-                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / 100
+                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / FRAMES_PER_S
                 )
             item.tokenizer = self._tokenizer(item.language, window.task)
 
@@ -250,7 +265,7 @@ class FasterWhisper:
             return []
         tokenizer = self._tokenizer("en", "transcribe")  # text has the same tokens in every language
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
-        return [tokenizer.sot_prev, *text[:MAX_PROMPT_TOKENS]]
+        return [tokenizer.sot_prev, *text[-MAX_PROMPT_TOKENS:]]
 
     def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
@@ -276,18 +291,11 @@ class FasterWhisper:
         return self._storage(np.array(encoded.to_device(self._host))[list(places)])
 
 
-def heard_tokens(tokens: Sequence[int], eot: int, timestamp_begin: int, seconds: float) -> list[int]:
-    """The text without what, by the model's own time tokens, follows it where the audio has ended: that is made up."""
-    text: list[int] = []
-    begins = 0.0
-    for token in tokens:
-        if token >= timestamp_begin:
-            begins = (token - timestamp_begin) / TIME_TOKENS_PER_S
-        elif token < eot:
-            if begins and begins >= seconds - END_CLEARANCE_S and text:
-                break
-            text.append(token)
-    return text
+def _search(item: BatchItem) -> dict[str, Any]:
+    """How to look for the text: a beam; or, with a temperature, the best of several that are drawn."""
+    if temperature := item.window.temperature:
+        return {"beam_size": 1, "num_hypotheses": BEAM_SIZE, "sampling_topk": 0, "sampling_temperature": temperature}
+    return {"beam_size": item.beam}
 
 
 def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]:
@@ -314,8 +322,8 @@ def load(settings: Settings) -> FasterWhisper:
             remedy=f"earshot-transcriber calibrate --model {settings.model}",
         )
     engine = FasterWhisper(
-        folder, settings.model, device=settings.device, compute_type=settings.compute_type, threads=settings.threads,
-        parallel=settings.parallel,
+        folder, settings.model, device=settings.device, device_index=settings.device_index,
+        compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
     )  # fmt: skip
     engine.warm_up()
     return engine

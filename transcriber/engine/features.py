@@ -54,7 +54,8 @@ class Extractor:
         speech = self._log_mel(to_float(window.samples))[:, :-1]
         frames = speech.shape[1]
         least = self.sizes.careful if window.careful else self.sizes.partial
-        size = FULL_WINDOW_FRAMES if window.full else bucket(max(least, frames + self.sizes.margin))
+        is_full = window.full or (window.packed and self.sizes.packed >= FULL_WINDOW_FRAMES)
+        size = FULL_WINDOW_FRAMES if is_full else bucket(max(least, frames + self.sizes.margin))
         padding = silence(speech) if self.sizes.padding is None else self.sizes.padding
         return pad(speech, size, padding), frames
 

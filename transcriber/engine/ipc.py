@@ -30,6 +30,8 @@ class EngineReady:
     name: str
     languages: frozenset[str]
     batch: int
+    full_batch: int
+    longest_window: float
     short: float
     """Seconds that the warm-up's call with a second of audio took."""
     full: float

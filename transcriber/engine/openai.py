@@ -66,7 +66,8 @@ class OpenAIDecoder:
         on_restart: Called each time that a lost server can be used again.
     """
 
-    batch = 1
+    batch = full_batch = 1
+    longest_window = 30.0
     languages = frozenset(LANGUAGE_NAMES)
 
     def __init__(

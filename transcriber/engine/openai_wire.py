@@ -20,7 +20,7 @@ from typing import Any
 
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
-from transcriber.core.windows import Hypothesis, Samples, Window, Word
+from transcriber.core.windows import Hypothesis, Phrase, Samples, Window, Word
 from transcriber.core.words import letters, pieces
 from transcriber.engine.whisper_languages import code_of
 
@@ -72,7 +72,7 @@ def form(window: Window, model: str, language: str | None, detail: Detail) -> di
     translates = window.task == "translate"
     fields: dict[str, str | list[str]] = {
         "model": model,
-        "temperature": RETRY_TEMPERATURE if window.full else "0",
+        "temperature": RETRY_TEMPERATURE if window.full or window.temperature else "0",
         "response_format": "json" if detail is Detail.TEXT else "verbose_json",
     }
     if window.words and detail is Detail.WORDS and not translates:
@@ -153,8 +153,19 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
         tokens=sum(len(_list(s.get("tokens"))) for s in segments) or len(text),  # unknown: more than there can be
         avg_logprob=logprob or 0.0,
         no_speech=_mean(segments, "no_speech_prob") or 0.0,
+        phrases=phrases(text, segments),
         words=timed(text, _objects(answer.get("words")), usual, len(window.samples) / SAMPLE_RATE),
     )
+
+
+def phrases(text: str, segments: Sequence[Mapping[str, Any]]) -> tuple[Phrase, ...]:
+    """The server's segments; none if times are missing or the letters are others than the text's."""
+    found = [
+        Phrase(str(item.get("text", "")), start, end)
+        for item in segments
+        if (start := _number(item.get("start"))) is not None and (end := _number(item.get("end"))) is not None
+    ]
+    return tuple(found) if letters("".join(phrase.text for phrase in found)) == letters(text) else ()
 
 
 def timed(text: str, told: Sequence[Mapping[str, Any]], usual: float, seconds: float) -> tuple[Word, ...]:

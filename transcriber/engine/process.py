@@ -66,7 +66,8 @@ class EngineProcess:
         self.parallel = settings.parallel
         self.name = settings.model
         self.languages: frozenset[str] = frozenset()
-        self.batch = 1
+        self.batch = self.full_batch = 1
+        self.longest_window = 30.0
         self.limits = TimeLimits()
         self.is_failing = False
         self._settings = settings
@@ -160,6 +161,7 @@ class EngineProcess:
         if isinstance(answer, EngineUnusable):
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
+        self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
         took = WarmUp(loop.time() - began, answer.short, answer.full)
         self.limits = fitting(took, self.batch)
         self.is_failing, self._failures = False, 0

@@ -24,7 +24,9 @@ WINDOW_SIZES_FILE = "window_sizes.json"
 SHIPPED_FOLDER = Path(__file__).parent.parent / "models" / "window_sizes"
 FINGERPRINT_BYTES = 1 << 20
 """Read at both ends of the weights: the whole would take seconds for a large model."""
-_SIZES = {"partial_frames": "partial", "careful_frames": "careful", "margin_frames": "margin"}
+_SIZES = {
+    "partial_frames": "partial", "careful_frames": "careful", "margin_frames": "margin", "packed_frames": "packed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class WindowSizes:
     """Padding that follows the speech at least, where the window is not full: speech that nearly fills it loops."""
     padding: float | None = None
     """The log-mel value of the padding; None: what silence is in that window."""
+    packed: int = FULL_WINDOW_FRAMES
+    """The audio of a recording's window, which has several sentences, is at most this long."""
 
     @property
     def is_full(self) -> bool:
@@ -79,7 +83,7 @@ def parse(content: object) -> WindowSizes:
         raise ValueError("it is no object")
     sizes: dict[str, Any] = {}
     for key, name in _SIZES.items():
-        value = content.get(key)
+        value = content.get(key, FULL_WINDOW_FRAMES if name == "packed" else None)
         if type(value) is not int or not 0 <= value <= FULL_WINDOW_FRAMES:
             raise ValueError(f"{key} is a number of frames from 0 to {FULL_WINDOW_FRAMES}")
         sizes[name] = value

@@ -17,7 +17,12 @@ from tests.support.random_whisper import random_whisper
 from transcriber.core.languages import MIN_SPEECH_S
 from transcriber.core.windows import Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE, FasterWhisper
+from transcriber.engine.faster_whisper import (
+    MAX_OUTPUT_TOKENS_PER_S,
+    MAX_PROMPT_TOKENS,
+    OUTPUT_TOKEN_ALLOWANCE,
+    FasterWhisper,
+)
 from transcriber.engine.models import DEMO_FOLDER, resolve
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -33,7 +38,7 @@ def demo() -> FasterWhisper:
 def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FasterWhisper]:
     """Knows 99 languages and says nonsense in each, at times that are no reason to cut it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("transcriber.engine.faster_whisper.END_CLEARANCE_S", -60.0)
+        patch.setattr("transcriber.engine.phrases.END_CLEARANCE_S", -60.0)
         yield FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
 
 
@@ -205,6 +210,37 @@ def test_a_prompt_does_not_become_text(demo: FasterWhisper) -> None:
     """On silence least of all."""
     [result] = demo.transcribe([Window(np.zeros(16_000, np.int16), prompt="hello everyone", careful=True)])
     assert result.text == ""
+
+
+def test_of_a_long_prompt_the_end_is_kept(demo: FasterWhisper) -> None:
+    """As Whisper does: what was said last is the nearest to what comes."""
+    long = demo._prompt(Window(noise(1), prompt="anna " * 500 + "ben and carlos"))
+    short = demo._prompt(Window(noise(1), prompt="ben and carlos"))
+    assert len(long) == MAX_PROMPT_TOKENS + 1
+    assert (long[0], long[1 - len(short) :]) == (short[0], short[1:])
+
+
+def test_a_text_is_cut_where_the_model_puts_time_tokens(demo: FasterWhisper) -> None:
+    """All of it, with times in the audio."""
+    for text, samples in clips()[:3]:
+        [result] = demo.transcribe([Window(samples, careful=True)])
+        assert "".join(phrase.text for phrase in result.phrases).strip() == text
+        end = result.phrases[-1].end
+        assert end is not None
+        assert 0.5 < end <= len(samples) / 16_000 + 0.1
+
+
+def test_what_is_drawn_at_a_temperature_is_decoded_apart(demo: FasterWhisper) -> None:
+    """And as good as the likeliest text, if the model is sure."""
+    text, samples = clips()[0]
+    windows = [Window(samples, careful=True, temperature=temperature) for temperature in (0.4, 0.0, 0.4)]
+    assert [result.text for result in demo.transcribe(windows)] == [text] * 3
+
+
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    """Instead of an error of CUDA's when the first window is decoded."""
+    with pytest.raises(ModelError, match=r"no GPU 99 here.*--device-index"):
+        FasterWhisper(DEMO_FOLDER, "demo", device="cuda", device_index=99)
 
 
 def test_words_have_times(demo: FasterWhisper) -> None:

@@ -97,11 +97,12 @@ async def web(
     speech: Callable[[], SpeechProbabilities] | None = None,
     settings: Settings | None = None,
     working: bool = True,
+    parallel: int = 1,
 ) -> AsyncIterator[Web]:
     """Websocket and HTTP on free ports until the block ends; `working`: with an engine that takes jobs."""
     settings, metrics = settings or Settings(), Metrics()
     hears = speech or (lambda: speech_probabilities)
-    decoder = Threaded(engine or ScriptedEngine())
+    decoder = Threaded(engine or ScriptedEngine(timed=True), parallel)
     worker = Worker(decoder, metrics)
     sessions = WindowedSessions(decoder, worker, hears)
     server = Server(sessions, 64, Admission(None, (), 64, metrics), metrics)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transcriber.core.languages import choose_language
-from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.windows import Hypothesis, Window, Word
 
 RATE = 16_000
 BLOCK = 1600
@@ -47,15 +47,17 @@ class ScriptedDetector:
 class ScriptedEngine:
     """Hears each tone of at least 200 ms as its word; each word is evidence for its language.
 
-    `fail` makes the next passes raise; clearing `go` makes passes hang until it is set.
+    `fail` makes the next passes raise; clearing `go` makes passes hang until it is set; `timed`: words have times.
     """
 
     name = "scripted"
     languages = frozenset({"en", "de"})
-    batch = 1
+    batch = full_batch = 1
+    longest_window = 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool = False) -> None:
         self.fail = 0
+        self._timed = timed
         self.go = threading.Event()
         self.go.set()
         self.windows: list[Window] = []
@@ -74,9 +76,12 @@ class ScriptedEngine:
 
     def _hear(self, window: Window) -> Hypothesis:
         heard = [word_in(block) for block in np.split(window.samples, range(BLOCK, len(window.samples), BLOCK))]
-        words = [word for word, run in groupby(heard) if word and len(list(run)) >= 2]
+        runs = [list(run) for _, run in groupby(enumerate(heard), key=lambda block: block[1])]
+        times = [(run[0][1], run[0][0], run[-1][0] + 1) for run in runs if run[0][1] and len(run) >= 2]
+        words = [word for word, *_ in times if word]
         language, probability = (window.language, 1.0) if window.language else _language(words, window)
-        return Hypothesis(" ".join(words), language, probability, tokens=len(words))
+        timed = tuple(Word(f" {word}", first / 10, last / 10, 1.0) for word, first, last in times)
+        return Hypothesis(" ".join(words), language, probability, tokens=len(words), words=timed if self._timed else ())
 
 
 def _language(words: Sequence[str], window: Window) -> tuple[str, float]:

@@ -22,6 +22,8 @@ class Threaded:
         self.name = engine.name
         self.languages = engine.languages
         self.batch = engine.batch
+        self.full_batch = engine.full_batch
+        self.longest_window = engine.longest_window
         self.parallel = parallel
 
     async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:

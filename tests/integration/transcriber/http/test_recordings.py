@@ -6,20 +6,28 @@ import asyncio
 import errno
 import io
 import json
+import random
+import threading
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from common.whisperlive.protocol import Handshake, Segments
 from tests.support.audio.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
+from tests.support.transcribing import talking
 from transcriber.api.audio import Recording
 from transcriber.config import Settings
+from transcriber.core.windows import Hypothesis, Window
 
 PATH = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+CHATTER = ["alpha", *random.Random(1).choices(["alpha", "bravo", "charlie", "delta", "echo"], k=119)]
+"""Two minutes of it do not repeat themselves."""
 
 
 def spoken(*words: str) -> Samples:
@@ -84,10 +92,10 @@ async def test_every_response_format() -> None:
 
 
 async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
-    """The first segment is there although the engine has not decoded the second."""
-    engine = ScriptedEngine()
+    """The first segments are there although the engine has not decoded the last; each word is one, for it is alone."""
+    engine = ScriptedEngine(timed=True)
     async with web(engine) as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha", "bravo"] * 60)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -97,10 +105,12 @@ async def test_a_stream_of_events_comes_while_it_is_decoded() -> None:
             rest = [line.removeprefix("data: ") async for line in lines]
     assert delta == {"type": "transcript.text.delta", "delta": "alpha", "segment_id": "0"}
     assert (first["type"], first["id"], first["text"]) == ("transcript.text.segment", "0", "alpha")
-    assert decoded < len(engine.windows) == 120
+    assert decoded < len(engine.windows)
+    assert all(len(window.samples) <= 30 * RATE for window in engine.windows)
+    assert len(engine.windows) < 120 * 1.6 / 18
     assert rest[-1] == "[DONE]"
     events = [delta, *map(json.loads, rest[:-1])]
-    text = " ".join(["alpha", "bravo"] * 60)
+    text = " ".join(CHATTER)
     assert (events[-1]["type"], events[-1]["text"]) == ("transcript.text.done", text)
     assert "".join(event.get("delta", "") for event in events) == text
 
@@ -122,7 +132,6 @@ async def test_a_failed_decoding_is_an_error_not_a_gap() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"model": "whisper-9"}, "model"),
         ({"response_format": "xml"}, "response_format"),
         ({"temperature": "hot"}, "temperature"),
         ({"temperature": "nan"}, "temperature"),
@@ -139,6 +148,29 @@ async def test_wrong_fields_are_named(fields: dict[str, str], param: str) -> Non
     assert answer.status_code == 400
     assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
     assert answer.json()["error"]["param"] == param
+
+
+async def test_a_model_that_is_not_served_is_not_found() -> None:
+    """404 in OpenAI's shape, on both of its routes."""
+    files = {"file": ("a.wav", encode("wav", tone("alpha")))}
+    async with web() as at:
+        for path in (PATH, TRANSLATIONS):
+            answer = await at.http.post(path, files=files, data={"model": "whisper-9"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+            assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
+async def test_a_translation() -> None:
+    """The engine is asked for one; the language of the answer is English, whatever was spoken."""
+    engine = ScriptedEngine(timed=True)
+    data = encode("wav", spoken("anton", "berta"))
+    fields = {"model": "whisper-1", "response_format": "verbose_json"}
+    async with web(engine) as at:
+        body = (await at.http.post(TRANSLATIONS, files={"file": data}, data=fields)).json()
+        srt = await at.http.post(TRANSLATIONS, files={"file": data}, data=fields | {"response_format": "srt"})
+    assert (body["task"], body["language"], body["text"]) == ("translate", "en", "anton berta")
+    assert srt.text.startswith("1\n00:00:00,")
+    assert {(window.task, window.words) for window in engine.windows} == {("translate", False)}
 
 
 async def test_bad_files_are_refused_with_a_reason() -> None:
@@ -260,7 +292,7 @@ async def test_no_more_than_allowed_at_once_and_a_client_that_leaves_makes_room(
 async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
     """Its place is free again, and the worker has forgotten it."""
     async with web() as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 600)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER * 5)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             await anext(answer.aiter_lines())
@@ -269,9 +301,9 @@ async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
 
 async def test_a_stream_that_fails_late_ends_with_an_error_event() -> None:
     """What was understood before stays; no text is called complete."""
-    engine = ScriptedEngine()
+    engine = ScriptedEngine(timed=True)
     async with web(engine) as at:
-        files = {"file": ("a.wav", encode("wav", spoken(*["alpha"] * 120)))}
+        files = {"file": ("a.wav", encode("wav", spoken(*CHATTER)))}
         fields = {"model": "whisper-1", "stream": "true"}
         async with at.http.stream("POST", PATH, files=files, data=fields) as answer:
             lines = (line.removeprefix("data: ") async for line in answer.aiter_lines() if line)
@@ -322,100 +354,53 @@ async def test_before_the_model_is_there_clients_are_told_to_come_back() -> None
         assert (await transcribe(at, b"x")).status_code == 503
 
 
-async def test_a_chunk_with_its_names_and_the_same_chunk_again() -> None:
-    """The retry gets the same segments, marked; another source with the same number is another chunk."""
-    engine = ScriptedEngine()
-    data = encode("webm", spoken("alpha"))
-    names = {"clientId": "c", "role": "host", "source": "mic", "producerId": "p", "trackId": "t", "context_hint": "h"}
-    async with web(engine) as at:
-        first = (await process(at, data, **names)).json()
-        decoded = len(engine.windows)
-        again = (await process(at, data, **names)).json()
-        assert len(engine.windows) == decoded
-        other = (await process(at, data, **{**names, "source": "tab", "seq": "2"})).json()
-    assert first.keys() == {"chunk_id", "gate", "new_insights", "memory_state", "meta", "segments"}
-    assert (first["chunk_id"], first["gate"], first["new_insights"]) == ("r_1", "pass", [])
-    [segment] = first["segments"]
-    assert (segment["text"], segment["role"], segment["channel"]) == ("alpha", "host", 0)
-    assert first["meta"] | {"duration": 1.6} == first["meta"] | {
-        "duration": 1.6, "timestamp": "1700000000", "clientId": "c", "role": "host", "source": "mic",
-        "producerId": "p", "trackId": "t", "channels": 1, "damaged_packets": 0,
-    }  # fmt: skip
-    assert (again["gate"], again["segments"]) == ("duplicate", first["segments"])
-    assert other["gate"] == "pass"
-    assert other["memory_state"] == {"chunks": 2, "last_seq": 2}
-    assert engine.windows[0].prompt == "h"
+async def test_windows_go_together_where_the_engine_batches_and_alone_where_it_does_not() -> None:
+    """Those of one recording, too."""
+    for batch in (1, 3):
+        engine = ScriptedEngine(timed=True)
+        engine.full_batch = batch
+        engine.go.clear()
+        async with web(engine) as at:
+            try:
+                asked = asyncio.create_task(transcribe(at, encode("wav", spoken(*CHATTER)), {"language": "en"}))
+                await until(lambda at=at, batch=batch: at.worker.waiting == batch)  # type: ignore[misc]
+            finally:
+                engine.go.set()
+            assert (await asked).json() == {"text": " ".join(CHATTER)}
+        assert (engine.asked == len(engine.windows)) is (batch == 1)
 
 
-async def test_the_same_chunk_twice_at_once_is_decoded_once_unless_the_first_fails() -> None:
-    """The second waits for the first."""
-    engine = ScriptedEngine()
-    data = encode("wav", spoken("alpha"))
-    async with web(engine) as at:
-        both = await asyncio.gather(process(at, data), process(at, data))
-        assert sorted(answer.json()["gate"] for answer in both) == ["duplicate", "pass"]
-        engine.fail = 2
-        both = await asyncio.gather(process(at, data, seq="2"), process(at, data, seq="2"))
-        assert sorted(answer.status_code for answer in both) == [200, 500]
-        assert (await process(at, data, seq="2")).json()["gate"] == "duplicate"
+class Deliberate(ScriptedEngine):
+    """Takes its time for recordings."""
+
+    def __init__(self) -> None:
+        super().__init__(timed=True)
+        self.goes_on = threading.Event()
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        if windows[0].packed:
+            self.asked += 1
+            self.goes_on.wait(30)
+        return super().transcribe(windows)
 
 
-async def test_silence_and_sound_without_words() -> None:
-    """`silence` where nobody speaks, `rejected` where the model finds no words in what sounded like speech."""
-    hum = (8000 * np.sin(2 * np.pi * 120 * np.arange(2 * RATE) / RATE)).astype(np.int16)
-    async with web() as at:
-        quiet = (await process(at, encode("ogg", silence(2)))).json()
-        loud = (await process(at, encode("wav", np.concatenate((hum, silence(1)))), seq="2")).json()
-    assert (quiet["gate"], quiet["segments"]) == ("silence", [])
-    assert (loud["gate"], loud["segments"]) == ("rejected", [])
-
-
-async def test_two_channels_are_two_speakers() -> None:
-    """Each with its role; one alone or both mixed on request; the same sound twice is one speaker."""
-    left, right = spoken("alpha", "bravo"), np.roll(spoken("charlie", "delta"), RATE // 2)
-    stereo, twice = (encode("wav", np.stack(pair)) for pair in ((left, right), (left, left)))
-    async with web() as at:
-        both = (await process(at, stereo, role="host,guest")).json()
-        one = (await process(at, stereo, channel="right", role="guest", seq="2")).json()
-        mono = (await process(at, twice, role="room", seq="3")).json()
-        mixed = (await process(at, stereo, channel="mixed", seq="4")).json()
-        labelled = (await process(at, encode("wav", right), channel="1", seq="5")).json()
-    heard = [(segment["channel"], segment["role"], segment["text"]) for segment in both["segments"]]
-    assert heard == [(0, "host", "alpha"), (1, "guest", "charlie"), (0, "host", "bravo"), (1, "guest", "delta")]
-    assert both["meta"]["channels"] == 2
-    assert [(segment["channel"], segment["text"]) for segment in one["segments"]] == [(1, "charlie"), (1, "delta")]
-    assert [(segment["role"], segment["text"]) for segment in mono["segments"]] == [
-        ("room", "alpha"),
-        ("room", "bravo"),
-    ]
-    assert mono["meta"]["identical_channels"]
-    assert mixed["meta"]["channels"] == 1
-    assert {segment["channel"] for segment in labelled["segments"]} == {1}
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"roomId": ""}, "roomId"),
-        ({"roomId": "x" * 201}, "roomId"),
-        ({"seq": "-1"}, "seq"),
-        ({"seq": "9" * 30}, "seq"),
-        ({"timestamp": "yesterday"}, "timestamp"),
-        ({"timestamp": "inf"}, "timestamp"),
-        ({"channel": "middle"}, "channel"),
-        ({"language": "xx"}, "language"),
-    ],
-)
-async def test_wrong_chunk_fields_are_named_and_the_right_chunk_passes_after(
-    fields: dict[str, str], param: str
-) -> None:
-    """A refused chunk is not remembered as one that was taken."""
-    data = encode("wav", spoken("alpha"))
-    async with web() as at:
-        answer = await process(at, data, **fields)
-        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-        assert (await process(at, b"garbage" * 100)).status_code == 415
-        assert (await process(at, data, timestamp="2026-01-02T03:04:05Z")).json()["gate"] == "pass"
+async def test_where_two_calls_are_made_at_once_one_is_left_for_those_who_are_live() -> None:
+    """However many recordings there are; a window of 30 s takes seconds on a CPU."""
+    engine = Deliberate()
+    async with web(engine, parallel=2) as at, talking(at.ws_url, Handshake("live", language="en")) as client:
+        try:
+            data = encode("wav", spoken(*CHATTER[:20]))
+            asked = [asyncio.create_task(transcribe(at, data)) for _ in range(3)]
+            await until(lambda: at.worker.waiting == 2)
+            assert engine.asked == 1
+            await client.say(spoken("bravo"), silence(1))
+            final = await client.until(lambda event: isinstance(event, Segments) and event.segments[-1].completed)
+            assert isinstance(final, Segments)
+            assert final.segments[-1].text.strip() == "bravo"
+        finally:
+            engine.goes_on.set()
+        assert {(await answer).json()["text"] for answer in asked} == {" ".join(CHATTER[:20])}
 
 
 async def test_what_is_no_request_is_answered_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:

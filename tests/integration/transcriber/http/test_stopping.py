@@ -34,7 +34,7 @@ async def test_a_recording_under_way_is_answered_and_half_an_upload_does_not_hol
             key = {"Authorization": "Bearer k"}
             under_way = asyncio.create_task(client.post(PATH, headers=key, **form))  # type: ignore[arg-type]
             for _ in range(500):
-                if 'kind="final",verdict="keep"' in (await client.get("/metrics")).text:
+                if 'kind="background",verdict="decoded"' in (await client.get("/metrics")).text:
                     break
                 await asyncio.sleep(0.02)
             assert not under_way.done()

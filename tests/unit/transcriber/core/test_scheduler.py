@@ -49,6 +49,16 @@ def test_passes_of_one_kind_go_together() -> None:
     assert taken == [[0, 2, 3], [1], [4], [9], []]
 
 
+def test_background_work_has_a_limit_of_its_own() -> None:
+    """Somebody live waits for one call of it at most; for none where it is not to begin."""
+    scheduler = Scheduler[int]()
+    for stream in range(4):
+        scheduler.submit(stream, DecodeRequest(PassKind.BACKGROUND, stream))
+        scheduler.submit(10 + stream, DecodeRequest(PassKind.PARTIAL, stream))
+    assert [[stream for stream, _ in scheduler.take(3, 0)] for _ in range(3)] == [[10, 11, 12], [13], []]
+    assert [[stream for stream, _ in scheduler.take(3, 2)] for _ in range(3)] == [[0, 1], [2, 3], []]
+
+
 def test_how_long_the_oldest_waits() -> None:
     """Recordings may wait for ever."""
     scheduler = Scheduler[str]()

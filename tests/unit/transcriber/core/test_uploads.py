@@ -20,11 +20,11 @@ def transcription(fields: dict[str, str], *granularities: str, known: frozenset[
     return TranscriptionForm.parse({"model": "demo", **fields}, granularities, MODELS, known)
 
 
-def refused(fields: dict[str, str], *granularities: str) -> object:
+def refused(fields: dict[str, str], *granularities: str, status: int = 400) -> object:
     """The parameter that a refusal names."""
     with pytest.raises(ApiError) as caught:
         transcription(fields, *granularities)
-    assert caught.value.status == 400
+    assert caught.value.status == status
     return caught.value.body["error"]["param"]
 
 
@@ -54,7 +54,7 @@ def test_a_form_with_everything() -> None:
 
 def test_wrong_fields_are_named() -> None:
     """One by one."""
-    assert refused({"model": ""}) == refused({"model": "large"}) == "model"
+    assert refused({"model": ""}) == "model"
     assert refused({"response_format": "xml"}) == "response_format"
     assert refused({"response_format": "verbose_json"}, "letter") == "timestamp_granularities[]"
     assert refused({}, "word") == "timestamp_granularities[]"
@@ -63,6 +63,14 @@ def test_wrong_fields_are_named() -> None:
     assert refused({"language": "xx"}) == "language"
     assert refused({"prompt": "x" * 4001}) == "prompt"
     assert refused({"stream": "perhaps"}) == "stream"
+
+
+def test_a_model_that_is_not_here_is_not_found() -> None:
+    """As OpenAI says it."""
+    assert refused({"model": "large"}, status=404) == "model"
+    with pytest.raises(ApiError, match="'large' does not exist here") as caught:
+        transcription({"model": "large"})
+    assert caught.value.body["error"].items() >= {"type": "invalid_request_error", "code": "model_not_found"}.items()
 
 
 def test_errors_have_openais_shape() -> None:
@@ -79,20 +87,51 @@ def test_a_model_with_one_language_takes_any_as_the_socket_does() -> None:
 
 
 def test_a_chunk() -> None:
-    """With its names, its id, and what makes two the same."""
-    names = {"clientId": "c", "role": "host", "source": "mic", "channel": "Left", "context_hint": "Ursula"}
+    """With its names and its id."""
+    names = {"clientId": "c", "role": "host", "source": "mic", "channel": "Left", "trackId": "t"}
     form = ChunkForm.parse({**CHUNK, **names, "other": "x"})
-    assert (form.chunk_id, form.key, form.channel, form.mixed, form.hint) == (
-        "r_7",
-        ("r", 7, "mic"),
-        0,
-        False,
-        "Ursula",
-    )
-    assert form.meta == {"clientId": "c", "role": "host", "source": "mic", "channel": "Left"}
-    assert "Ursula" not in repr(form)
+    assert (form.chunk_id, form.role, form.channel, form.mixed, form.meta) == ("r_7", "host", 0, False, names)
     bare = ChunkForm.parse(CHUNK | {"timestamp": "2026-01-02T03:04:05+01:00", "channel": "mixed"})
-    assert (bare.source, bare.channel, bare.mixed) == (None, None, True)
+    assert (bare.role, bare.channel, bare.mixed) == (None, None, True)
+
+
+def test_a_chunk_is_the_same_only_with_all_its_names_and_its_audio() -> None:
+    """Two clients of a room count from the same number, and so do today's meeting and tomorrow's."""
+    names = ("roomId", "seq", "source", "clientId", "producerId", "trackId", "channel")
+    one = CHUNK | dict.fromkeys(names, "1")
+    key = ChunkForm.parse(one).key(b"audio")
+    assert ChunkForm.parse(one | {"timestamp": "5", "role": "host"}).key(b"audio") == key
+    assert ChunkForm.parse(one).key(b"other audio") != key
+    for name in names:
+        assert ChunkForm.parse(one | {name: "0"}).key(b"audio") != key, name
+
+
+@pytest.mark.parametrize(
+    ("hint", "meta"),
+    [
+        ("role=host;source=mic;peer=anna b", {"role": "host", "source": "mic", "peer": "anna b"}),
+        ("source: tab, peer: 7f3a", {"source": "tab", "peer": "7f3a"}),
+        ("role=host source=mic", {"role": "host", "source": "mic"}),
+        ('{"role": "host", "source": 7, "peer": " p ", "names": ["Ana"]}', {"role": "host", "peer": "p"}),
+        ("room about Kubernetes; names=Ana", {}),
+        ("peer=" + "x" * 201, {}),
+        ("[1]", {}),
+        ("", {}),
+    ],
+)
+def test_a_hint_says_whose_sound_it_is(hint: str, meta: dict[str, str]) -> None:
+    """In what comes without a field of its own; it is nothing to be said."""
+    form = ChunkForm.parse(CHUNK | {"context_hint": hint, "clientId": "c"})
+    assert form.meta == {"clientId": "c", **meta}
+    assert form.role == meta.get("role")
+    told = ChunkForm.parse(CHUNK | {"context_hint": hint, "role": "guest", "source": ""})
+    assert told.meta == {**meta, "role": "guest"}
+
+
+@given(st.text())
+def test_any_hint_is_understood_or_ignored(hint: str) -> None:
+    """Up to its length."""
+    assert ChunkForm.parse(CHUNK | {"context_hint": hint}).meta.keys() <= {"role", "source", "peer"}
 
 
 @pytest.mark.parametrize("param", ["roomId", "timestamp", "seq"])
@@ -148,13 +187,14 @@ def test_answers_are_remembered_up_to_a_number() -> None:
     forms = [
         ChunkForm.parse(CHUNK | {"roomId": room, "seq": seq}) for room, seq in (("r", "9"), ("r", "2"), ("s", "5"))
     ]
-    assert answers.find(forms[0]) is None
-    for form in forms[:2]:
-        answers.keep(form, {"id": form.chunk_id})
-    assert answers.find(forms[0]) == {"id": "r_9"}
+    keys = [form.key(b"") for form in forms]
+    assert answers.find(keys[0]) is None
+    for key, form in zip(keys[:2], forms, strict=False):
+        answers.keep(key, form, {"id": form.chunk_id})
+    assert answers.find(keys[0]) == {"id": "r_9"}
     assert answers.state("r") == {"chunks": 2, "last_seq": 9}
-    answers.keep(forms[2], {})
-    assert answers.find(forms[0]) is None
+    answers.keep(keys[2], forms[2], {})
+    assert answers.find(keys[0]) is None
     assert (answers.state("r"), answers.state("none")) == (
         {"chunks": 1, "last_seq": 2},
         {"chunks": 0, "last_seq": None},

@@ -56,6 +56,14 @@ def test_a_model_may_ask_for_another_padding() -> None:
     assert features[:, -1].tolist() == [0.25] * 80
 
 
+def test_a_window_of_a_recording_is_full_unless_the_model_knows_short_ones_only() -> None:
+    """As it was trained; the demo model was on single sentences."""
+    window = Window(loud(3), careful=True, packed=True)
+    short = {"partial": 600, "careful": 600, "margin": 30}
+    assert Extractor(MEL, WindowSizes(**short))(window)[0].shape[1] == FULL_WINDOW_FRAMES
+    assert Extractor(MEL, WindowSizes(**short, packed=800))(window)[0].shape[1] == 600
+
+
 def test_the_shortest_and_the_longest_window_fit() -> None:
     """More is refused with its length, less has too few frames to be aligned."""
     extract = Extractor(MEL, WindowSizes())

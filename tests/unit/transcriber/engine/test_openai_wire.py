@@ -6,6 +6,7 @@ import io
 import json
 import math
 import wave
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcriber.core.agreement import LocalAgreement, units
-from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.openai_wire import (
     Detail,
     PassingError,
@@ -88,6 +89,23 @@ def test_a_server_that_tells_nothing_but_text_is_believed() -> None:
     assert answered("pt", text="sim").language == "pt"
     assert answered(text="sim", window=Window(WINDOW.samples, prior="pt")).language == "pt"
     assert answered(text="sim", window=Window(WINDOW.samples, allowed=frozenset({"pt", "ru"}))).language == "pt"
+
+
+def test_segments_are_phrases_if_they_are_the_text() -> None:
+    """Windows of recordings are cut there; whatever is without times, or another text, is none."""
+    one, two = {"text": " One.", "start": 0.0, "end": 1.5}, {"text": " Two?", "start": 1.5, "end": 2}
+    assert answered(text="One. Two?", segments=[one, two]).phrases == (
+        Phrase(" One.", 0.0, 1.5), Phrase(" Two?", 1.5, 2.0),
+    )  # fmt: skip
+    for segments in ([one], [one, {**two, "end": None}], [one, {**two, "text": "Too"}], []):
+        assert answered(text="One. Two?", segments=segments).phrases == ()
+
+
+def test_what_went_astray_is_asked_anew_at_a_temperature() -> None:
+    """A window of a recording, too."""
+    packed = Window(WINDOW.samples, packed=True)
+    asked = [form(window, "m", None, Detail.TEXT)["data"] for window in (packed, replace(packed, temperature=0.3))]
+    assert [fields["temperature"] for fields in asked] == ["0", "0.4"]
 
 
 def test_words_are_spelled_as_the_text_has_them() -> None:

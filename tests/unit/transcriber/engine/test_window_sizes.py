@@ -16,7 +16,7 @@ from transcriber.engine.models import DEMO_FOLDER
 from transcriber.engine.window_sizes import FULL_WINDOWS, WINDOW_SIZES_FILE, WindowSizes, find, fingerprint, parse
 
 frames = st.integers(0, 3000)
-keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "padding"]) | st.text()
+keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
@@ -24,7 +24,7 @@ json_values = st.recursive(
 )
 
 
-@given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9)))
+@given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9), frames))
 def test_what_is_written_is_read(sizes: WindowSizes) -> None:
     """Whatever was measured beside."""
     assert parse(json.loads(sizes.as_json(model="base"))) == sizes
@@ -73,7 +73,7 @@ def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_demo_model_has_the_windows_it_was_trained_on() -> None:
-    """6 s at least, features padded with zeros; a model that nobody measured has the full one."""
-    assert find(DEMO_FOLDER) == WindowSizes(partial=600, careful=600, margin=30, padding=0.0)
+    """6 s at least, features padded with zeros, a sentence at a time; one that nobody measured has the full one."""
+    assert find(DEMO_FOLDER) == WindowSizes(partial=600, careful=600, margin=30, packed=800, padding=0.0)
     assert FULL_WINDOWS.is_full
     assert not WindowSizes(partial=600).is_full

@@ -1,0 +1,97 @@
+"""Whether to believe what a model said about a window, and what it left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.core.filters import Verdict
+from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.packing import PackedWindow
+from transcriber.core.windows import Hypothesis, Phrase, Window
+
+SECOND = 16_000
+PART = PackedWindow(((SECOND, 5 * SECOND), (7 * SECOND, 9 * SECOND)), ((0, 10 * SECOND),))
+BEFORE, AFTER = PART.split(5.0)
+WINDOW = Window(np.zeros(10 * SECOND, np.int16), prompt="Ana Silva and Kubernetes")
+
+
+def heard(*phrases: tuple[str, float, float | None], tokens: int = 8, **more: float) -> Hypothesis:
+    """A result with these phrases."""
+    text = "".join(text for text, *_ in phrases)
+    return Hypothesis(text, tokens=tokens, phrases=tuple(Phrase(*phrase) for phrase in phrases), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        (heard((" We are here.", 0.0, 9.0)), Verdict.KEEP),
+        (heard((" No.", 0.0, 9.0), avg_logprob=-1.2), Verdict.KEEP),
+        (heard((" No.", 0.0, 9.0), avg_logprob=-1.2, no_speech=0.9), Verdict.NO_SPEECH),
+        (heard((" hm" * 20, 0.0, None), tokens=60), Verdict.LOOP),
+        (heard((" Ana Silva and Kubernetes.", 0.0, 9.0)), Verdict.PROMPT),
+        (heard(), Verdict.EMPTY),
+        (None, Verdict.EMPTY),
+    ],
+)
+def test_verdicts(result: Hypothesis | None, verdict: Verdict) -> None:
+    """A short answer that is a little improbable is one; there is no floor of speech for it."""
+    assert verdict_of(WINDOW, result) is verdict
+
+
+def test_speech_after_the_last_time_token_is_left_out() -> None:
+    """It is decoded again; the result stays as it is, and is about what is before."""
+    result = heard((" One.", 1.0, 3.0), (" Two.", 3.0, 5.0))
+    assert left_out(PART, result) == (BEFORE, result, AFTER)
+    assert (BEFORE.pieces[-1][1], AFTER.speech) == (5 * SECOND, ((7 * SECOND, 9 * SECOND),))
+
+
+def test_a_last_phrase_without_an_end_is_decoded_again() -> None:
+    """From its start on."""
+    result = heard((" One.", 1.0, 5.0), (" Two", 5.0, None))
+    assert left_out(PART, result) == (BEFORE, replace(result, phrases=result.phrases[:1]), AFTER)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        heard((" One.", 1.0, 8.5)),
+        heard((" One", 1.0, None)),
+        heard((" One.", 0.0, 0.4)),
+        heard((" One.", 0.0, 0.5), (" Two", 0.5, None)),
+        heard((" One.", 0.0, 8.2), (" Two", 8.2, None)),
+        Hypothesis("One."),
+    ],
+)
+def test_nothing_is_left_out(result: Hypothesis) -> None:
+    """Little speech follows; or nobody knows where; or the pass came no further than a second: it would never end."""
+    assert left_out(PART, result) == (PART, result, None)
+
+
+def test_a_decoder_that_was_stopped_in_its_first_phrase() -> None:
+    """Said nothing about where it was."""
+    assert is_stopped(heard((" la" * 210, 0.0, None), tokens=210))
+    assert not is_stopped(heard((" la", 0.0, None), tokens=20))
+    assert not is_stopped(heard((" la", 0.0, 9.0), tokens=210))
+    assert not is_stopped(heard((" la", 0.0, 2.0), (" la", 2.0, None), tokens=210))
+
+
+def test_of_a_loop_one_repeat_is_kept() -> None:
+    """Whatever its period; what is said twice stays."""
+    result = unlooped(
+        heard((" Well, yes, yes, yes, yes.", 0.0, None), (" I am. I am. So it is. So it is. So it is.", 2.0, None))
+    )
+    assert [phrase.text for phrase in result.phrases] == ["Well, yes,", "I am. I am. So it is."]
+    assert result.text == "Well, yes, I am. I am. So it is."
+    assert unlooped(heard((" 好好好好吧", 0.0, None))).text == "好吧"
+
+
+@given(st.lists(st.text("abc", min_size=1), min_size=1, max_size=16, unique=True), st.integers(3, 6))
+def test_whatever_repeats_itself_is_there_once(words: list[str], times: int) -> None:
+    """Up to sixteen words."""
+    text = " ".join(words)
+    assert unlooped(Hypothesis(" ".join(["so", *[text] * times, "it", "is"]))).text == f"so {text} it is"

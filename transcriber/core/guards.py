@@ -1,0 +1,82 @@
+"""Guards of a packed window: whether to believe what a model said about it, what it left out, what to keep of a loop.
+
+As Whisper's own decoding has them: what repeats itself or is improbable is decoded once more, less strictly; what ends
+long before the speech does is taken up where it ends. Nothing is dropped because it is doubtful.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from common.audio.pcm import SAMPLE_RATE
+from transcriber.core.filters import Verdict, judge
+from transcriber.core.packing import PackedWindow
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.words import letters, pieces
+
+MIN_PROGRESS_S = 1.0
+"""What a pass must have heard, so that the rest is worth another one."""
+MIN_REST_SAMPLES = SAMPLE_RATE
+"""Speech after the last time token that is worth another pass: the token is not exact."""
+MAX_PHRASE_TOKENS = 200
+"""More without an end: the decoder was stopped."""
+MIN_REPEATS, MAX_PERIOD_WORDS = 3, 16
+"""What comes so often in a row is a loop, if it is at most this long."""
+
+
+def verdict_of(window: Window, heard: Hypothesis | None) -> Verdict:
+    """What a result is worth; None: nothing was heard. How little is spoken is no evidence: it is a recording."""
+    if heard is None:
+        return Verdict.EMPTY
+    return judge(
+        heard.text,
+        seconds=len(window.samples) / SAMPLE_RATE,
+        tokens=heard.tokens,
+        avg_logprob=heard.avg_logprob,
+        no_speech=heard.no_speech,
+        prompt=window.prompt,
+    )
+
+
+def is_stopped(heard: Hypothesis) -> bool:
+    """The decoder was stopped in the middle of its first phrase: nobody knows how far it came."""
+    return heard.tokens > MAX_PHRASE_TOKENS and len(heard.phrases) == 1 and heard.phrases[0].end is None
+
+
+def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[PackedWindow, Hypothesis, PackedWindow | None]:
+    """What was decoded of a window, the result for that, and what is to be decoded again, if there is enough of it.
+
+    That is the last phrase, if it has no end, and the speech after it.
+    """
+    if not heard.phrases:
+        return part, heard, None
+    *complete, last = heard.phrases
+    is_unfinished = last.end is None and bool(complete)
+    until = last.start if is_unfinished else last.end
+    if until is None or until < MIN_PROGRESS_S:
+        return part, heard, None
+    decoded, rest = part.split(until)
+    if rest.spoken < MIN_REST_SAMPLES:
+        return part, heard, None
+    return decoded, replace(heard, phrases=tuple(complete)) if is_unfinished else heard, rest
+
+
+def unlooped(heard: Hypothesis) -> Hypothesis:
+    """The same result with each repeat of a loop once."""
+    phrases = tuple(replace(phrase, text=_unrepeated(phrase.text)) for phrase in heard.phrases)
+    return replace(heard, text=_unrepeated(heard.text), phrases=phrases)
+
+
+def _unrepeated(text: str) -> str:
+    found = pieces(text)
+    keys = [letters(piece) for piece in found]
+    for period in range(1, MAX_PERIOD_WORDS + 1):
+        first = 0
+        while first + MIN_REPEATS * period <= len(found):
+            last = second = first + period
+            while keys[last : last + period] == keys[first:second]:
+                last += period
+            if last - first >= MIN_REPEATS * period:
+                del found[second:last], keys[second:last]
+            first += 1
+    return "".join(found)
