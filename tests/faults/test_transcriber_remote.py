@@ -106,7 +106,7 @@ async def test_a_server_without_word_times_commits_what_two_passes_agree_on() ->
         server.formats = {"json"}
         async with running(remote=RemoteSettings(server.url)) as at, talking(at.url, hello("u")) as client:
             for word in WORDS:
-                await client.say(tone(word))
+                await client.say(tone(word, 0.9))
                 await client.until(lambda event, word=word: _ends(event, word))  # type: ignore[misc]
             await client.acked(await client.end_utterance())
     assert client.text == [" ".join(WORDS)]

@@ -408,7 +408,7 @@ async def child_of(process: asyncio.subprocess.Process) -> int:
 async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
     """kill -9, also while the engine is being loaded: the child is gone as well."""
     async with parent(factory) as process:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             if factory == SCRIPTED:
                 assert process.stdout
                 assert (await process.stdout.readline()).startswith(b"ws://")
@@ -421,7 +421,7 @@ async def test_the_engine_ends_with_its_transcriber(factory: str) -> None:
 async def test_a_signal_while_the_model_is_loading_ends_the_transcriber(number: signal.Signals) -> None:
     """At once, exit 0, and its engine with it."""
     async with parent("tests.support.engines:slow") as process:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             child = await child_of(process)
         process.send_signal(number)
         async with asyncio.timeout(5):  # loading takes ten minutes

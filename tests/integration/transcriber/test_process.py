@@ -138,7 +138,7 @@ async def test_killing_the_engine_costs_no_word() -> None:
                 os.kill(engine, signal.SIGKILL)
                 killed.append(engine)
                 await client.say(samples[len(samples) // 2 :])
-                await client.acked(await client.end_utterance())
+                await client.acked(await client.end_utterance(), timeout=30)  # a new engine starts in between
             assert client.text == [text for text, _ in clips()[:3]]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as web:
             assert "transcriber_engine_restarts_total 3.0" in (await web.get("/metrics")).text

@@ -162,7 +162,8 @@ def test_a_segment_is_written_as_stock_servers_do() -> None:
 def test_a_segment_is_read_from_any_stock_server() -> None:
     """Times as numbers, no `completed`, keys we do not know."""
     assert WireSegment.parse({"start": 1, "end": 2.5, "text": "a", "speaker": 3}) == WireSegment(1, 2.5, "a", False)
-    for wrong in ({"start": 2, "end": 1, "text": ""}, {"start": -1, "end": 1, "text": ""}, {"start": 0, "end": 1}, 7):
+    assert WireSegment.parse({"start": 2, "end": 1.93, "text": "a"}).end == 2  # seen from a starved one
+    for wrong in ({"start": -1, "end": 1, "text": ""}, {"start": 0, "end": 1}, 7):
         with pytest.raises(ProtocolError):
             WireSegment.parse(wrong)
 
