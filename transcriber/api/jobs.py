@@ -175,7 +175,7 @@ class Run:
 
     @property
     def _waiting(self) -> int:
-        """Windows that are not done, of all channels."""
+        """Windows whose lines are not taken, of all channels."""
         return sum(channel.waiting for channel in self._channels.values())
 
     async def _wait(self) -> None:

@@ -166,7 +166,7 @@ async def _events(first: Line | None, lines: AsyncGenerator[Line]) -> AsyncGener
 
 def _spoken(said: list[Line], line: Line) -> str:
     """The events of one more utterance: its text for clients that only put texts together, then all of it."""
-    name, space = str(len(said)), " " if said else ""
+    name, space = str(len(said)), subtitles.separator(len(said), line)
     delta = {"type": "transcript.text.delta", "delta": space + line.text, "segment_id": name}
     segment = {**subtitles.segment(len(said), line), "type": "transcript.text.segment", "id": name}
     said.append(line)

@@ -265,7 +265,7 @@ class RecordingWindow:
             start=0.0,
             end=0.0,
             text="",
-            language=told.language,
+            language="en" if self._handshake.task == "translate" else told.language,
             avg_logprob=told.avg_logprob,
             no_speech=told.no_speech,
             temperature=temperature,

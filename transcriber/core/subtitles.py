@@ -10,6 +10,8 @@ from typing import Any
 
 from transcriber.core.windows import Word
 
+SPACELESS_LANGUAGES = frozenset(("ja", "yue", "zh"))
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -20,6 +22,7 @@ class Line:
     text: str
     words: tuple[Word, ...] = ()
     language: str = "en"
+    """Of the text."""
     avg_logprob: float = 0.0
     no_speech: float = 0.0
     temperature: float = 0.0
@@ -30,7 +33,12 @@ class Line:
 
 def plain(lines: Sequence[Line]) -> str:
     """The text alone."""
-    return " ".join(line.text for line in lines)
+    return "".join(separator(number, line) + line.text for number, line in enumerate(lines))
+
+
+def separator(number: int, line: Line) -> str:
+    """What stands before a line in running text, if it is not the first: a space, where the language has any."""
+    return " " if number and line.language not in SPACELESS_LANGUAGES else ""
 
 
 def text(lines: Sequence[Line]) -> str:

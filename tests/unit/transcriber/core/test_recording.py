@@ -241,12 +241,13 @@ def test_a_window_over_which_the_engine_fails_twice_is_lost() -> None:
 
 
 def test_a_translation_has_no_word_times() -> None:
-    """Its words are not said anywhere."""
+    """Its words are not said anywhere; it is in English."""
     recording = channel(Handshake("u", language="de", task="translate"))
     feed(recording, sound((3, 8000)))
     [window] = recording.open_windows()
-    [asked] = decoded(window, text("One."))
+    [asked] = decoded(window, Hypothesis("One.", "de"))
     assert (asked.task, asked.words) == ("translate", False)
+    assert [(line.text, line.language) for line in recording.take(2.0)] == [("One.", "en")]
 
 
 def test_a_model_that_knows_short_windows_only_gets_those() -> None:

@@ -23,6 +23,16 @@ def test_text_has_a_line_per_utterance() -> None:
     assert text([]) == plain([]) == srt([]) == ""
 
 
+def test_running_text_has_spaces_where_its_language_has() -> None:
+    """None between two sentences of Japanese."""
+    lines = [
+        Line(0, 1, "はい。", language="ja"),
+        Line(1, 2, "いいえ。", language="ja"),
+        Line(2, 3, "OK", language="en"),
+    ]
+    assert plain(lines) == "はい。いいえ。 OK"
+
+
 def test_srt() -> None:
     """Numbered from 1, comma before the milliseconds."""
     assert srt(LINES) == (
