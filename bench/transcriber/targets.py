@@ -41,8 +41,8 @@ def targets(results: Results) -> list[Target]:
         _at_most("demo, 1 stream: final p50 ≤ 0.45 s", one("final_p50"), 0.45),
         _at_most("demo, 1 stream: final p95 ≤ 0.7 s", one("final_p95"), 0.7),
         _at_most("demo, 1 stream: first text p95 ≤ 0.7 s", one("first_p95"), 0.7),
-        _at_most("base, 1 stream: final p95 ≤ 1.5 s", base("final_p95"), 1.5),
-        _at_most("base, 1 stream: first text p95 ≤ 1.2 s", base("first_p95"), 1.2),
+        _at_most("base-shaped stand-in, 1 stream: final p95 ≤ 1.5 s", base("final_p95"), 1.5),
+        _at_most("base-shaped stand-in, 1 stream: first text p95 ≤ 1.2 s", base("first_p95"), 1.2),
     ]
     return [*rows, _cpu(results), *_qualities(results), *_quiet(results), *_memory(results)]
 
@@ -78,7 +78,7 @@ def _qualities(results: Results) -> list[Target]:
         Target("every word before END_OF_AUDIO heard, all loads that hold", f"{tails:.1%}", tails > 0.99),
     ]
     if offline is not None:
-        text = "WER within 1 point of offline decoding, all loads that hold"
+        text = "demo model: WER within 1 point of offline decoding of its 24 synthetic clips, all loads that hold"
         rows.append(Target(text, f"{wer:.2%} : {offline:.2%}", wer <= offline + 0.01))
     if ratios := _ratios(results, "upwr"):
         least = min(ratios.values())

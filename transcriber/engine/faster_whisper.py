@@ -147,6 +147,7 @@ class FasterWhisper:
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
         sizes = sizes or find(folder) or FULL_WINDOWS
         self.longest_window = sizes.packed / FRAMES_PER_S
+        self.sizes = sizes
         self._extract = Extractor(self._whisper.feature_extractor, sizes)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
@@ -176,7 +177,7 @@ class FasterWhisper:
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
         windows this machine encodes in good time."""
-        sizes = self._extract.sizes
+        sizes = self.sizes
         least = bucket(min(sizes.partial, sizes.careful))
         for frames in BUCKET_FRAMES:
             if frames >= least:

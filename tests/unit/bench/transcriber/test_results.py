@@ -66,7 +66,7 @@ def test_targets_say_what_holds_what_does_not_and_what_was_not_measured() -> Non
     assert "16 : 1 = 16×" in found["≥ 10× the streams at p95 final < 2 s, demo model, 100% talk"].measured
     assert found["demo, 1 stream: final p95 ≤ 0.7 s"].holds is False
     assert found["demo, 1 stream: final p50 ≤ 0.45 s"].holds is True
-    assert found["base, 1 stream: final p95 ≤ 1.5 s"].holds is None
+    assert found["base-shaped stand-in, 1 stream: final p95 ≤ 1.5 s"].holds is None
     assert found["≥ 5× the streams at p95 final < 2 s, base-shaped model, 100% talk"].holds is None
     assert found["CPU per second of speech ≥ 10× lower, demo, 1 stream"].holds is False
 

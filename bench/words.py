@@ -1,0 +1,343 @@
+"""Live words on real speech beside Whisper offline: `python -m bench.words SPEECH_FOLDER --model FOLDER`.
+
+Writes words.md and words.json. The folder of speech holds NAME.flac (16 kHz mono), NAME.txt, and SOURCES.md with a
+table row `| NAME | seconds | language | official … |` for each; the model is a CTranslate2 Whisper.
+
+The transcriber's own session, worker and engine hear each track as a stock client sends it, in frames of 20 ms, on a
+virtual clock: a call takes the CPU time that it took here, which is only true on an idle machine. Nothing goes over a
+socket, and there is one stream at a time: this measures words, not load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from faster_whisper import WhisperModel
+from jiwer import process_characters, process_words
+
+from bench.hysteresis import Sound, clips
+from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
+from common.audio.silero import SileroModel
+from common.whisperlive.protocol import Handshake, WireSegment
+from tests.support.audio import noises
+from tests.support.virtual_time import VirtualTimeLoop
+from transcriber.core.limits import WarmUp, fitting
+from transcriber.core.session import StreamSession
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.faster_whisper import FasterWhisper
+from transcriber.metrics import Metrics
+from transcriber.worker import Worker
+
+HERE = Path(__file__).parent
+FRAME_SAMPLES = SAMPLE_RATE // 50
+LEAD_S, TRAIL_S = 1.0, 3.0
+ROOM_DBFS = -75.0
+TURN_PAUSES_S = (0.8, 2.0)
+MONOLOGUE_PAUSE_S = 0.1
+NOISE_SNR_DB = 12.0
+OFFLINE_LEAD_S, OFFLINE_TRAIL_S = 0.3, 0.5
+"""Of silence around a clip that is decoded offline."""
+SPEECH_RANGE_DB = 30.0
+"""The end of a clip's speech is its last 10 ms at most this much below its loud ones."""
+ANSWERS = ("cv_no", "cv_six", "cv_firefox")
+"""Clips of one word: left out of the monologue."""
+BY_CHARACTER = ("ja", "zh")
+SPELLINGS = {"6": "six", "6th": "sixth", "mister": "mr"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A clip in a track; seconds from its start."""
+
+    start: float
+    end: float
+    speech_end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """One participant."""
+
+    name: str
+    language: str
+    sound: Sound
+    turns: tuple[Turn, ...]
+
+
+@dataclass
+class Heard:
+    """What a listener got of one track, and what it cost."""
+
+    finals: list[tuple[float, WireSegment]] = field(default_factory=list)
+    committed: dict[str | None, str] = field(default_factory=dict)
+    changed: int = 0
+    lost: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    cpu_s: float = 0.0
+
+    def show(self, segments: list[WireSegment]) -> None:
+        """Listens."""
+        for segment in segments:
+            before = self.committed.get(segment.segment_id, "")
+            self.changed += not segment.text.startswith(before)
+            self.committed[segment.segment_id] = segment.text[: segment.stable_len]
+            if segment.completed:
+                self.finals.append((asyncio.get_running_loop().time(), segment))
+
+    def lose(self, start: float, end: float) -> None:
+        """An utterance was given up."""
+        self.lost += 1
+
+
+class VirtualDecoder:
+    """The engine, in this process; the clock goes on by the CPU time of each call."""
+
+    parallel = full_batch = 1
+    longest_window = 30.0
+    is_up, is_failing = True, False
+    limits = fitting(WarmUp(start=10, short=0.1, full=1.0))
+
+    def __init__(self, engine: FasterWhisper) -> None:
+        self._engine = engine
+        self.name, self.languages, self.batch = engine.name, engine.languages, 1
+        self.heard = Heard()
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """One hypothesis per window."""
+        began = time.process_time()
+        results = self._engine.transcribe(windows)
+        seconds = time.process_time() - began
+        self.heard.cpu_s += seconds
+        for window in windows:
+            self.heard.calls["full" if window.full else "careful" if window.careful else "partial"] += 1
+        await asyncio.sleep(seconds)
+        return results
+
+
+def tracks(folder: Path) -> Iterator[Track]:
+    """Turns with pauses, the same 20 dB quieter, in noise, without pauses, clips with noise of their own, languages."""
+    by_language: dict[str, dict[str, tuple[str, Sound]]] = {}
+    for name, language, text, sound in clips(folder):
+        if text:
+            by_language.setdefault(language, {})[name] = text, sound
+    english = by_language.pop("en")
+    own = {name: clip for name, clip in english.items() if name.startswith("n5_")}
+    rehearsal = {path.stem for path in (HERE.parent / "rehearsal" / "clips").glob("*.wav")}
+    real = {name: clip for name, clip in english.items() if name not in own and name not in rehearsal}
+    yield track("turns", "en", real, TURN_PAUSES_S)
+    yield track("turns, 20 dB quieter", "en", real, TURN_PAUSES_S, gain=0.1)
+    yield track(f"turns, pink noise at {NOISE_SNR_DB:g} dB", "en", real, TURN_PAUSES_S, snr=NOISE_SNR_DB)
+    yield track("turns, noise of their own at 5 dB", "en", own, TURN_PAUSES_S)
+    talk = {name: clip for name, clip in real.items() if name not in ANSWERS}
+    yield track("monologue without pauses", "en", talk, (MONOLOGUE_PAUSE_S, MONOLOGUE_PAUSE_S))
+    for language, spoken in by_language.items():
+        yield track(f"language {language}", language, spoken, (1.0, 1.0))
+
+
+def track(
+    name: str, language: str, spoken: Mapping[str, tuple[str, Sound]], pauses: tuple[float, float], *,
+    gain: float = 1.0, snr: float | None = None,
+) -> Track:  # fmt: skip
+    """Clips one after the other, in a quiet room or in pink noise so many dB below their speech."""
+    draw = np.random.default_rng(1)
+    pieces, turns, at = [np.zeros(round(LEAD_S * SAMPLE_RATE), np.int32)], [], LEAD_S
+    for text, sound in spoken.values():
+        end = at + len(sound) / SAMPLE_RATE
+        turns.append(Turn(at, end, at + _speech_end(sound), text))
+        pause = np.zeros(round(draw.uniform(*pauses) * SAMPLE_RATE), np.int32)
+        pieces += [sound.astype(np.int32), pause]
+        at = end + len(pause) / SAMPLE_RATE
+    heard = np.concatenate([*pieces, np.zeros(round(TRAIL_S * SAMPLE_RATE), np.int32)])
+    level = ROOM_DBFS
+    if snr is not None:
+        loud = heard[np.abs(heard) > 200] / 32768
+        level = float(10 * np.log10(np.mean(loud**2))) - snr
+    noise = noises.coloured(len(heard) / SAMPLE_RATE + 0.1, level, 1.0, seed=2)[: len(heard)]
+    mixed = np.clip(np.round(heard * gain) + noise, -32768, 32767).astype(np.int16)
+    return Track(name, language, mixed, tuple(turns))
+
+
+async def live(spoken: Track, engine: FasterWhisper, silero: SileroModel) -> Heard:
+    """The track in real time, by a virtual clock."""
+    loop = asyncio.get_running_loop()
+    decoder = VirtualDecoder(engine)
+    worker = Worker(decoder, Metrics())
+    session = StreamSession(Handshake("u", language=spoken.language), silero.batched())
+    worker.add(session, decoder.heard)
+    working = asyncio.create_task(worker.run())
+    began = loop.time()
+    for first in range(0, len(spoken.sound) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        await asyncio.sleep(max(0.0, began + (first + FRAME_SAMPLES) / SAMPLE_RATE - loop.time()))
+        if session.hear(first, spoken.sound[first : first + FRAME_SAMPLES], loop.time()):
+            worker.poke(session)
+    session.end(loop.time())
+    worker.poke(session)
+    while not session.is_settled:  # noqa: ASYNC110 - on a virtual clock that costs nothing
+        await asyncio.sleep(0.1)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    heard = decoder.heard
+    heard.finals = [(at - began, segment) for at, segment in heard.finals]
+    return heard
+
+
+def offline(spoken: Track, model: WhisperModel, beam: int) -> list[int]:
+    """Errors and words of each clip by itself with all the time: faster-whisper's own transcribe, fallbacks and all."""
+    total = np.zeros(4, int)
+    for turn in spoken.turns:
+        first, last = (
+            round(seconds * SAMPLE_RATE) for seconds in (turn.start - OFFLINE_LEAD_S, turn.end + OFFLINE_TRAIL_S)
+        )
+        segments, _ = model.transcribe(
+            to_float(spoken.sound[first:last]), language=spoken.language, beam_size=beam,
+            condition_on_previous_text=False,
+        )  # fmt: skip
+        total += errors(turn.text, " ".join(segment.text for segment in segments), spoken.language)
+    return [int(value) for value in total]
+
+
+def errors(wanted: str, heard: str, language: str) -> tuple[int, int, int, int]:
+    """Substituted, deleted and inserted words (signs, where there are no spaces), and words wanted."""
+    left, right = _plain(wanted), _plain(heard)
+    if language in BY_CHARACTER:
+        scored: Any = process_characters(left.replace(" ", ""), right.replace(" ", ""))
+    else:
+        scored = process_words(left, right)
+    words = scored.hits + scored.substitutions + scored.deletions
+    return scored.substitutions, scored.deletions, scored.insertions, words
+
+
+def _plain(text: str) -> str:
+    said = re.findall(r"[\w']+", text.lower().replace("’", "'"))
+    return " ".join(SPELLINGS.get(word, word) for word in said)
+
+
+def _speech_end(sound: Sound) -> float:
+    step = SAMPLE_RATE // 100
+    levels = np.array([max(dbfs(piece), -100.0) for piece in sound[: len(sound) // step * step].reshape(-1, step)])
+    return float(np.flatnonzero(levels > np.percentile(levels, 95) - SPEECH_RANGE_DB)[-1] + 1) / 100
+
+
+def delays(spoken: Track, heard: Heard) -> list[float]:
+    """From the end of each clip's speech to the last final that has some of it; where clips have pauses between."""
+    found = []
+    for turn in spoken.turns:
+        at = [at for at, segment in heard.finals if segment.start < turn.end and segment.end > turn.start]
+        if at:
+            found.append(max(at) - turn.speech_end)
+    return found
+
+
+def measure(spoken: Track, engine: FasterWhisper, model: WhisperModel, silero: SileroModel) -> dict[str, Any]:
+    """One row."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        heard = runner.run(live(spoken, engine, silero))
+    text = " ".join(segment.text.strip() for _, segment in heard.finals)
+    row: dict[str, Any] = {
+        "track": spoken.name, "language": spoken.language, "clips": len(spoken.turns),
+        "speech_s": round(sum(turn.end - turn.start for turn in spoken.turns), 1),
+        "live": errors(" ".join(turn.text for turn in spoken.turns), text, spoken.language),
+        "offline_beam_1": offline(spoken, model, 1), "offline_beam_5": offline(spoken, model, 5),
+        "finals": len(heard.finals), "lost": heard.lost, "changed": heard.changed, "calls": dict(heard.calls),
+        "cpu_s": round(heard.cpu_s, 2), "delays_s": [round(delay, 2) for delay in delays(spoken, heard)],
+        "text": [segment.text for _, segment in heard.finals],
+    }  # fmt: skip
+    return row
+
+
+def report(rows: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any]) -> str:
+    """The page."""
+    lines = [
+        "# Live words on real speech",
+        "",
+        "Generated by `python -m bench.words SPEECH_FOLDER --model FOLDER`; raw numbers and texts in `words.json`.",
+        "Do not edit.",
+        "",
+        "Workload: real clips with the transcripts of their sources, one after the other on one track each:",
+        f"{LEAD_S:g} s before them, pauses of {TURN_PAUSES_S[0]:g} to {TURN_PAUSES_S[1]:g} s, or of",
+        f"{MONOLOGUE_PAUSE_S:g} s in the monologue, in pink room noise of {ROOM_DBFS:g} dBFS or as named. One stream,",
+        "a virtual clock that goes on by the CPU seconds of each call (one thread), no socket. Offline:",
+        "`WhisperModel.transcribe` of faster-whisper over each clip by itself, with its usual fallbacks, the same",
+        "weights. The rehearsal's synthetic clips are not in it.",
+        "",
+        f"Windows: {json.dumps(dict(sizes))}.",
+        "",
+        "* Live errors: words in finals against the transcripts: substituted, deleted, inserted. Signs in ja and zh.",
+        "* CPU: seconds of all calls per second of clips. Calls: partials, careful, full-window retries.",
+        "* Delay: from a clip's last sound within 30 dB of its loud ones to the last final with some of it, p50 / p95.",
+        "  Clips without pauses have none of their own.",
+        "* Changed: partials or finals that took back a committed word.",
+        "",
+        "| Track | words | live | sub, del, ins | offline, beam 1 | beam 5 | CPU | calls | delay, s | lost | changed |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    english = [row for row in rows if row["language"] == "en"]
+    for row in (*rows, _sum("English", english), _sum("all", rows)):
+        calls = row["calls"]
+        delay = "–"
+        if row["delays_s"] and "monologue" not in row["track"]:
+            delay = f"{np.percentile(row['delays_s'], 50):.2f} / {np.percentile(row['delays_s'], 95):.2f}"
+        lines.append(
+            f"| {row['track']} | {row['live'][3]} | {_rate(row['live'])} | {', '.join(map(str, row['live'][:3]))} "
+            f"| {_rate(row['offline_beam_1'])} | {_rate(row['offline_beam_5'])} | {row['cpu_s'] / row['speech_s']:.2f} "
+            f"| {calls.get('partial', 0)}, {calls.get('careful', 0)}, {calls.get('full', 0)} | {delay} "
+            f"| {row['lost']} | {row['changed']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _sum(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    calls: Counter[str] = Counter()
+    for row in rows:
+        calls.update(row["calls"])
+    return {
+        "track": name, "calls": calls, "delays_s": [],
+        **{key: round(sum(row[key] for row in rows), 2) for key in ("speech_s", "cpu_s", "lost", "changed")},
+        **{
+            key: [sum(values) for values in zip(*(row[key] for row in rows), strict=True)]
+            for key in ("live", "offline_beam_1", "offline_beam_5")
+        },
+    }  # fmt: skip
+
+
+def _rate(counts: Sequence[int]) -> str:
+    return f"{sum(counts[:3]) / counts[3]:.1%}"
+
+
+def main() -> None:
+    """Measures and writes both files."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("speech", type=Path)
+    parser.add_argument("--model", type=Path, required=True)
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    engine = FasterWhisper(asked.model, "whisper", device="cpu")
+    model = WhisperModel(str(asked.model), device="cpu", compute_type="int8", cpu_threads=1)
+    silero = SileroModel()
+    rows = []
+    for spoken in tracks(asked.speech):
+        rows.append(measure(spoken, engine, model, silero))
+        sys.stderr.write(
+            f"{spoken.name}: live {_rate(rows[-1]['live'])}, offline {_rate(rows[-1]['offline_beam_1'])}\n"
+        )
+    sizes = asdict(engine.sizes)
+    (HERE / "words.json").write_text(json.dumps({"windows": sizes, "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+    (HERE / "words.md").write_text(report(rows, sizes))
+
+
+if __name__ == "__main__":
+    main()
