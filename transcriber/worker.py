@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
-from transcriber.core.filters import Verdict, judge
+from transcriber.core.filters import Verdict, judge, without_repeats
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
@@ -290,6 +290,8 @@ class Worker:
         )
 
 
+MIN_CUT_SPEECH_SAMPLES = SAMPLE_RATE
+"""Somebody surely spoke: a text that loops at the second try, too, is shown without its repeats."""
 ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
 
 
@@ -307,4 +309,6 @@ def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
         no_speech=hypothesis.no_speech,
         prompt=job.window.prompt,
     )
+    if verdict is Verdict.LOOP and job.window.full and job.speech >= MIN_CUT_SPEECH_SAMPLES:
+        return PassResult("loop cut", replace(hypothesis, text=without_repeats(hypothesis.text), words=()))
     return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None)

@@ -109,13 +109,13 @@ async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(
 ) -> None:
     """Two speakers at once: nothing lost, doubled, taken back or mixed, and every lane settles by itself."""
     # That server may be more than our usual six seconds behind when others have the cores: what it says then is lost.
-    monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 12.0)
+    monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 25.0)
     tracks = {name: speech(clips, 0.7) for name, clips in TALKS.items()}
     ears = Ears(f"ws://127.0.0.1:{stock_port}")
     await ears.attend(tracks)
     assert ears.links == []
     assert (
-        ears.now - max(map(len, tracks.values())) / SAMPLE_RATE < 30
+        ears.now - max(map(len, tracks.values())) / SAMPLE_RATE < 60
     )  # on a busy machine that server is seconds behind
     for name, clips in TALKS.items():
         finals = [(utterance, segment) for utterance, segment in ears.finals if segment.speaker == name]

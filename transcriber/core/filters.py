@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from enum import Enum
 
-from transcriber.core.words import syllables, words
+from transcriber.core.words import letters, pieces, syllables, words
 
 MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""
@@ -34,6 +34,9 @@ LOOP_WORD_REPEATS = 8
 """The same word this often in a row is a loop."""
 LOOP_SHARE, LOOP_MIN_WORDS = 0.55, 12
 """A phrase said three times or more is a loop where it makes up this share of the text, and this many words."""
+DOUBLE_MIN_WORDS, DOUBLE_MIN_SYLLABLES_PER_S = 4, 8.0
+"""A phrase of at least so many words that the text ends with twice was said once if all of the text would have to be
+spoken this fast. Who says a thing twice takes the time for it: 4 to 6 a second are usual, in these generous units."""
 ECHO_SHARE = 0.8
 """A text of which this share stands in the prompt in the same order is an echo of it."""
 ECHO_MIN_WORDS = 4
@@ -85,9 +88,29 @@ def judge(
         return Verdict.PROMPT
     if _loops(said) or _compression(text) > MAX_COMPRESSION_RATIO:
         return Verdict.LOOP
+    if speech_seconds and _doubles(said) and syllables(text) > DOUBLE_MIN_SYLLABLES_PER_S * speech_seconds:
+        return Verdict.LOOP
     if min(tokens, syllables(text)) > MAX_SPOKEN_TOKENS_PER_S * seconds + SPOKEN_TOKEN_ALLOWANCE:
         return Verdict.TOO_FAST
     return Verdict.UNLIKELY if avg_logprob < MIN_LOGPROB else Verdict.KEEP
+
+
+def without_repeats(text: str) -> str:
+    """A looping text with each phrase said once: what is left where no try gives anything better."""
+    kept: list[str] = []
+    for piece in pieces(text):
+        kept.append(piece)
+        keys = [letters(each) for each in kept]
+        for n in range(len(kept) // 2, 0, -1):
+            if keys[-n:] == keys[-2 * n : -n]:
+                del kept[-n:]
+                break
+    return "".join(kept).strip()
+
+
+def _doubles(words: Sequence[str]) -> bool:
+    """The end of the text is a phrase said twice."""
+    return any(words[-n:] == words[-2 * n : -n] for n in range(DOUBLE_MIN_WORDS, len(words) // 2 + 1))
 
 
 def _compression(text: str) -> float:

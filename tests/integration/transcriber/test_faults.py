@@ -297,6 +297,22 @@ async def test_a_partial_that_goes_astray_is_not_decoded_again() -> None:
         assert sum(not window.careful for window in engine.windows) == 1
 
 
+async def test_a_final_that_loops_twice_is_shown_without_its_repeats() -> None:
+    """After a try with the full window; where too little was said for any text to be likely, there is none."""
+
+    class Looping(ScriptedEngine):
+        def _hear(self, window):  # type: ignore[no-untyped-def]
+            return type(super()._hear(window))(" ask what you can do" * 9)
+
+    for seconds, shown in ((2.0, ["ask what you can do"]), (0.7, [])):
+        engine = Looping()
+        async with serving(engine) as running, talking(running.url, OURS) as client:
+            await client.say(tone("alpha", seconds))
+            await client.acked(await client.end_utterance())
+            assert client.text == shown
+            assert [window.full for window in engine.windows if window.careful][-2:] == [False, True]
+
+
 async def test_draining_sends_everybody_their_last_words() -> None:
     """Finals of what was heard, then close 1001; newcomers are sent away before they have said a word."""
     async with serving() as running, talking(running.url, OURS) as ours:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.filters import Verdict, judge
+from transcriber.core.filters import Verdict, judge, without_repeats
 
 NAMES = "Ana Silva, Kubernetes, Earshot, quarterly budget"
 ENGLISH = " All human beings are born free, and are equal in dignity and rights. They have reason and a conscience."
@@ -23,6 +23,30 @@ def verdict(text: str, **other: float | str | None) -> Verdict:
     """Judges a text of ordinary speed and likelihood."""
     usual = {"seconds": 3.0, "tokens": 8, "avg_logprob": -0.3, "no_speech": 0.1, "prompt": None}
     return judge(text, **{**usual, **other})  # type: ignore[arg-type]
+
+
+def test_what_is_said_twice_takes_twice_the_time() -> None:
+    """The same text is a loop over 3 s of speech and somebody who says a thing twice over 5 s; unknown: kept."""
+    twice = " This is not a normal situation. This is not a normal situation."
+    assert verdict(twice, speech_seconds=3.0) is Verdict.LOOP
+    assert verdict(twice, speech_seconds=5.0) is verdict(twice) is Verdict.KEEP
+    assert verdict(" no no, no no", speech_seconds=0.5) is Verdict.KEEP
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        (" and yes, and yes, and yes, I do", "and yes, I do"),
+        (" no no no no no no no no", "no"),
+        (" one two three. One two three", "one two three."),
+        (" 今日は今日は今日は", "今日は"),
+        (" nothing twice", "nothing twice"),
+        ("", ""),
+    ],
+)
+def test_a_loop_is_said_once(text: str, once: str) -> None:
+    """Whatever its period."""
+    assert without_repeats(text) == once
 
 
 @pytest.mark.parametrize(
