@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from common.audio.pcm import SAMPLE_RATE
-from transcriber.core.filters import Verdict, judge
+from transcriber.core.filters import Verdict, judge, without_repeats
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.core.words import letters, pieces
 
 MIN_PROGRESS_S = 1.0
 """What a pass must have heard, so that the rest is worth another one."""
@@ -20,8 +19,6 @@ MIN_REST_SAMPLES = SAMPLE_RATE
 """Speech after the last time token that is worth another pass: the token is not exact."""
 MAX_PHRASE_TOKENS = 200
 """More without an end: the decoder was stopped."""
-MIN_REPEATS, MAX_PERIOD_WORDS = 3, 16
-"""What comes so often in a row is a loop, if it is at most this long."""
 
 
 def verdict_of(window: Window, heard: Hypothesis | None) -> Verdict:
@@ -63,20 +60,5 @@ def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[PackedWindow, Hypot
 
 def unlooped(heard: Hypothesis) -> Hypothesis:
     """The same result with each repeat of a loop once."""
-    phrases = tuple(replace(phrase, text=_unrepeated(phrase.text)) for phrase in heard.phrases)
-    return replace(heard, text=_unrepeated(heard.text), phrases=phrases)
-
-
-def _unrepeated(text: str) -> str:
-    found = pieces(text)
-    keys = [letters(piece) for piece in found]
-    for period in range(1, MAX_PERIOD_WORDS + 1):
-        first = 0
-        while first + MIN_REPEATS * period <= len(found):
-            last = second = first + period
-            while keys[last : last + period] == keys[first:second]:
-                last += period
-            if last - first >= MIN_REPEATS * period:
-                del found[second:last], keys[second:last]
-            first += 1
-    return "".join(found)
+    phrases = tuple(replace(phrase, text=without_repeats(phrase.text)) for phrase in heard.phrases)
+    return replace(heard, text=without_repeats(heard.text), phrases=phrases)

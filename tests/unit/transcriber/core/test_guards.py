@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from transcriber.core.filters import Verdict
 from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
@@ -81,17 +79,7 @@ def test_a_decoder_that_was_stopped_in_its_first_phrase() -> None:
 
 
 def test_of_a_loop_one_repeat_is_kept() -> None:
-    """Whatever its period; what is said twice stays."""
-    result = unlooped(
-        heard((" Well, yes, yes, yes, yes.", 0.0, None), (" I am. I am. So it is. So it is. So it is.", 2.0, None))
-    )
-    assert [phrase.text for phrase in result.phrases] == ["Well, yes,", "I am. I am. So it is."]
-    assert result.text == "Well, yes, I am. I am. So it is."
-    assert unlooped(heard((" 好好好好吧", 0.0, None))).text == "好吧"
-
-
-@given(st.lists(st.text("abc", min_size=1), min_size=1, max_size=16, unique=True), st.integers(3, 6))
-def test_whatever_repeats_itself_is_there_once(words: list[str], times: int) -> None:
-    """Up to sixteen words."""
-    text = " ".join(words)
-    assert unlooped(Hypothesis(" ".join(["so", *[text] * times, "it", "is"]))).text == f"so {text} it is"
+    """In each phrase."""
+    result = unlooped(heard((" Well, yes, yes, yes.", 0.0, 2.0), (" So it is. So it is. So it is.", 2.0, None)))
+    assert [phrase.text for phrase in result.phrases] == ["Well, yes,", "So it is."]
+    assert result.text == "Well, yes, So it is."
