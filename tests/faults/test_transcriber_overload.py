@@ -190,7 +190,7 @@ async def converse(client: Client, number: int) -> list[str]:
 async def test_twice_the_load_over_real_sockets() -> None:
     """All finals; less is done meanwhile, and everything again less than ten seconds after."""
     async with serving(Slow()) as at, AsyncExitStack() as stack:
-        hellos = [Handshake(f"s{number}", language="en", extensions=EXTENSIONS) for number in range(8)]
+        hellos = [Handshake(f"s{number}", language="en", extensions=EXTENSIONS) for number in range(10)]
         clients = [await stack.enter_async_context(talking(at.url, hello)) for hello in hellos]
         speaking = asyncio.gather(*(converse(client, number) for number, client in enumerate(clients)))
         await eventually(lambda: at.worker.level > 0, 15)

@@ -320,7 +320,7 @@ def load(settings: Settings) -> FasterWhisper:
             "model.not_calibrated",
             model=settings.model,
             consequence="every pass has a full 30 s window, which costs about four times as much as a measured one",
-            remedy=f"earshot-transcriber calibrate --model {settings.model}",
+            remedy="measure it, and put window_sizes.json into the model's folder: docs/transcriber.md, Windows",
         )
     engine = FasterWhisper(
         folder, settings.model, device=settings.device, device_index=settings.device_index,

@@ -2,8 +2,8 @@
 
 Whisper was trained on 30 s, and the encoder's cost grows faster than its input. How much shorter it may be is a
 property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
-them. `calibrate` measures it and writes WINDOW_SIZES_FILE into the model's folder, or, where that cannot be written,
-into the cache, under the fingerprint of the weights; what ships with this package is looked for under the same.
+them. What was measured is in WINDOW_SIZES_FILE in the model's folder, or, where that cannot be written, in the cache,
+under the fingerprint of the weights; what ships with this package is looked for under the same.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ def read(path: Path) -> WindowSizes:
         return parse(content)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path} is wrong ({error}): delete it to decode with full windows, or measure it again with "
-            "`earshot-transcriber calibrate --model …`."
+            f"{path} is wrong ({error}): mend it (docs/transcriber.md, Windows), or delete it to decode with full windows."
         ) from error
 
 

@@ -192,7 +192,7 @@ async def test_stopping_does_not_wait_for_who_says_nothing(said: bytes | None) -
 @pytest.mark.parametrize("served", [0, 1, 3])
 async def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch, served: int) -> None:
     """The HTTP port too has only so many; whatever the connection asked before, and if it goes on slowly."""
-    monkeypatch.setattr("common.http.REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("common.http.REQUEST_TIMEOUT_S", 1.0)
     request = b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
     async with running() as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.web.base_url.port)

@@ -68,7 +68,7 @@ def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"weights")
     for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', WindowSizes(padding=99).as_json()):
         (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
-        with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*calibrate"):
+        with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*delete it"):
             find(tmp_path)
 
 
