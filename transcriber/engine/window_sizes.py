@@ -72,7 +72,8 @@ def read(path: Path) -> WindowSizes:
         return parse(content)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{path} is wrong ({error}): mend it (docs/transcriber.md, Windows), or delete it to decode with full windows."
+            f"{path} is wrong ({error}): mend it (docs/transcriber.md, Windows), or delete it: full windows are always "
+            "right."
         ) from error
 
 
