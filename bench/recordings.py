@@ -15,7 +15,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -107,9 +107,11 @@ def words(text: str) -> str:
     return " ".join(re.findall(r"[\w']+", text.lower().replace("mr.", "mister").replace("-", "")))
 
 
-def errors(said: str, heard: str, language: str) -> tuple[int, int, int, int]:
-    """Substitutions, deletions, insertions, and the number of words that were said."""
-    wanted, found = words(said), words(heard)
+def errors(
+    said: str, heard: str, language: str, plain: Callable[[str], str] = words
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Substitutions, deletions, insertions, and the number of words that were said; `plain` makes texts comparable."""
+    wanted, found = plain(said), plain(heard)
     if language in BY_CHARACTER:
         wanted, found = wanted.replace(" ", ""), found.replace(" ", "")
     measured: Any = (jiwer.process_characters if language in BY_CHARACTER else jiwer.process_words)(wanted, found)

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import structlog
 from faster_whisper import WhisperModel
-from jiwer import process_characters, process_words
 
 from bench.hysteresis import Sound, clips
+from bench.recordings import errors
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import Handshake, WireSegment
@@ -54,7 +54,6 @@ SPEECH_RANGE_DB = 30.0
 """The end of a clip's speech is its last 10 ms at most this much below its loud ones."""
 ANSWERS = ("cv_no", "cv_six", "cv_firefox")
 """Clips of one word: left out of the monologue."""
-BY_CHARACTER = ("ja", "zh")
 SPELLINGS = {"6": "six", "6th": "sixth", "mister": "mr"}
 
 
@@ -206,22 +205,12 @@ def offline(spoken: Track, model: WhisperModel, beam: int) -> list[int]:
             to_float(spoken.sound[first:last]), language=spoken.language, beam_size=beam,
             condition_on_previous_text=False,
         )  # fmt: skip
-        total += errors(turn.text, " ".join(segment.text for segment in segments), spoken.language)
+        total += errors(turn.text, " ".join(segment.text for segment in segments), spoken.language, _plain)
     return [int(value) for value in total]
 
 
-def errors(wanted: str, heard: str, language: str) -> tuple[int, int, int, int]:
-    """Substituted, deleted and inserted words (signs, where there are no spaces), and words wanted."""
-    left, right = _plain(wanted), _plain(heard)
-    if language in BY_CHARACTER:
-        scored: Any = process_characters(left.replace(" ", ""), right.replace(" ", ""))
-    else:
-        scored = process_words(left, right)
-    words = scored.hits + scored.substitutions + scored.deletions
-    return scored.substitutions, scored.deletions, scored.insertions, words
-
-
 def _plain(text: str) -> str:
+    """Lower case, no punctuation, hyphens as spaces: half of the transcripts have none."""
     said = re.findall(r"[\w']+", text.lower().replace("’", "'"))
     return " ".join(SPELLINGS.get(word, word) for word in said)
 
@@ -250,7 +239,7 @@ def measure(spoken: Track, engine: FasterWhisper, model: WhisperModel, silero: S
     row: dict[str, Any] = {
         "track": spoken.name, "language": spoken.language, "clips": len(spoken.turns),
         "speech_s": round(sum(turn.end - turn.start for turn in spoken.turns), 1),
-        "live": errors(" ".join(turn.text for turn in spoken.turns), text, spoken.language),
+        "live": errors(" ".join(turn.text for turn in spoken.turns), text, spoken.language, _plain),
         "offline_beam_1": offline(spoken, model, 1), "offline_beam_5": offline(spoken, model, 5),
         "finals": len(heard.finals), "lost": heard.lost, "changed": heard.changed, "calls": dict(heard.calls),
         "cpu_s": round(heard.cpu_s, 2), "delays_s": [round(delay, 2) for delay in delays(spoken, heard)],

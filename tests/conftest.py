@@ -40,8 +40,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     async def body() -> list[str]:
         await pyfuncitem.obj(**arguments)
-        for _ in range(5):  # what a library is about to end may take some turns of the loop
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
 
     virtual = "virtual_time" in pyfuncitem.fixturenames

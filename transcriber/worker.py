@@ -10,7 +10,8 @@ from typing import Protocol
 import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
-from transcriber.core.filters import Verdict, judge, without_repeats
+from transcriber.core.filters import Verdict
+from transcriber.core.guards import unlooped, verdict_of
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
@@ -24,6 +25,8 @@ from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
+MIN_CUT_SPEECH_SAMPLES = SAMPLE_RATE
+"""Certain speech in an utterance whose text loops at the second try, too, so that it is shown without its repeats."""
 
 log = structlog.get_logger(__name__)
 
@@ -290,8 +293,6 @@ class Worker:
         )
 
 
-MIN_CUT_SPEECH_SAMPLES = SAMPLE_RATE
-"""Somebody surely spoke: a text that loops at the second try, too, is shown without its repeats."""
 ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
 
 
@@ -300,15 +301,7 @@ def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
         return PassResult("failed", failed=True)
     if job.raw:
         return PassResult("decoded", hypothesis)
-    verdict = judge(
-        hypothesis.text,
-        seconds=len(job.window.samples) / SAMPLE_RATE,
-        speech_seconds=job.speech / SAMPLE_RATE,
-        tokens=hypothesis.tokens,
-        avg_logprob=hypothesis.avg_logprob,
-        no_speech=hypothesis.no_speech,
-        prompt=job.window.prompt,
-    )
+    verdict = verdict_of(job.window, hypothesis, job.speech / SAMPLE_RATE)
     if verdict is Verdict.LOOP and job.window.full and job.speech >= MIN_CUT_SPEECH_SAMPLES:
-        return PassResult("loop cut", replace(hypothesis, text=without_repeats(hypothesis.text), words=()))
+        return PassResult("loop cut", replace(unlooped(hypothesis), words=()))
     return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None)

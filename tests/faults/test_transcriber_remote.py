@@ -34,11 +34,7 @@ def hello(uid: str) -> Handshake:
 
 async def speak(client: Client, words: list[str]) -> None:
     """Each word as an utterance of its own, until all are decided."""
-    for word in words:
-        await client.say(tone(word))
-        end = await client.end_utterance()
-        await asyncio.sleep(0.05)
-    await client.acked(end, timeout=15)
+    await client.say_each(tone(word) for word in words)
 
 
 async def heard(at: Running, uid: str) -> list[str]:

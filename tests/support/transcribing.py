@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +130,14 @@ class Client:
     async def acked(self, sample: int, timeout: float = 5) -> None:
         """Reads until everything before `sample` is decided."""
         await self.until(lambda event: isinstance(event, Acked) and event.sample >= sample, timeout)
+
+    async def say_each(self, sounds: Iterable[npt.NDArray[np.int16]], pause_s: float = 0.05) -> None:
+        """Each sound as an utterance of its own, until all are decided."""
+        for sound in sounds:
+            await self.say(sound)
+            end = await self.end_utterance()
+            await asyncio.sleep(pause_s)
+        await self.acked(end, timeout=15)
 
     @property
     def segments(self) -> list[WireSegment]:

@@ -1,4 +1,4 @@
-"""Guards of a packed window: whether to believe what a model said about it, what it left out, what to keep of a loop.
+"""Guards of a window: whether to believe what a model said about it, what it left out, what to keep of a loop.
 
 As Whisper's own decoding has them: what repeats itself or is improbable is decoded once more, less strictly; what ends
 long before the speech does is taken up where it ends. Nothing is dropped because it is doubtful.
@@ -21,8 +21,8 @@ MAX_PHRASE_TOKENS = 200
 """More without an end: the decoder was stopped."""
 
 
-def verdict_of(window: Window, heard: Hypothesis | None) -> Verdict:
-    """What a result is worth; None: nothing was heard. How little is spoken is no evidence: it is a recording."""
+def verdict_of(window: Window, heard: Hypothesis | None, speech_seconds: float | None = None) -> Verdict:
+    """What a result is worth; None: nothing was heard. In a recording how little is spoken is no evidence: None."""
     if heard is None:
         return Verdict.EMPTY
     return judge(
@@ -32,6 +32,7 @@ def verdict_of(window: Window, heard: Hypothesis | None) -> Verdict:
         avg_logprob=heard.avg_logprob,
         no_speech=heard.no_speech,
         prompt=window.prompt,
+        speech_seconds=speech_seconds,
     )
 
 

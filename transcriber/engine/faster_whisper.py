@@ -319,7 +319,7 @@ def load(settings: Settings) -> FasterWhisper:
         log.warning(
             "model.not_calibrated",
             model=settings.model,
-            consequence="every pass has a full 30 s window, which costs about four times as much as a measured one",
+            consequence="every pass has a full 30 s window: right, and two to five times as dear as a measured one",
             remedy="measure it, and put window_sizes.json into the model's folder: docs/transcriber.md, Windows",
         )
     engine = FasterWhisper(

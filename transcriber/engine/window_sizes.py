@@ -2,15 +2,14 @@
 
 Whisper was trained on 30 s, and the encoder's cost grows faster than its input. How much shorter it may be is a
 property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
-them. What was measured is in WINDOW_SIZES_FILE in the model's folder, or, where that cannot be written, in the cache,
-under the fingerprint of the weights; what ships with this package is looked for under the same.
+them. What was measured is in WINDOW_SIZES_FILE in the model's folder, or ships with this package under the fingerprint
+of the weights.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +43,6 @@ class WindowSizes:
     packed: int = FULL_WINDOW_FRAMES
     """The audio of a recording's window, which has several sentences, is at most this long."""
 
-    @property
-    def is_full(self) -> bool:
-        """Every input is a full window."""
-        return min(self.partial, self.careful) >= FULL_WINDOW_FRAMES
-
-    def as_json(self, **measured: Any) -> str:
-        """The file's text; `measured` says how they were found."""
-        sizes = {key: getattr(self, name) for key, name in _SIZES.items()}
-        return json.dumps({**sizes, "padding": self.padding, **measured}, indent=1) + "\n"
-
 
 FULL_WINDOWS = WindowSizes()
 
@@ -61,7 +50,7 @@ FULL_WINDOWS = WindowSizes()
 def find(folder: Path) -> WindowSizes | None:
     """What was measured for the model in this folder; None: nothing. Raises ModelError for a file that is wrong."""
     name = f"{fingerprint(folder)}.json"
-    places = (folder / WINDOW_SIZES_FILE, cache_folder() / name, SHIPPED_FOLDER / name)
+    places = (folder / WINDOW_SIZES_FILE, SHIPPED_FOLDER / name)
     return next((read(path) for path in places if path.is_file()), None)
 
 
@@ -103,8 +92,3 @@ def fingerprint(folder: Path) -> str:
         file.seek(max(0, size - FINGERPRINT_BYTES))
         digest.update(file.read())
     return digest.hexdigest()[:16]
-
-
-def cache_folder() -> Path:
-    """Where results go for a model whose folder cannot be written."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earshot" / "window_sizes"

@@ -28,7 +28,7 @@ from common.redis import FAILURES, address, backoff, checkpoint, connect, explai
 
 log = structlog.get_logger(__name__)
 
-OPEN_TIMEOUT_S = 8.0
+OPEN_TIMEOUT_S = 7.0
 """Redis must be reachable within so long at the start."""
 CLOSE_TIMEOUT_S = 2.0
 HEARTBEAT_INTERVAL_S, HEARTBEAT_TTL_S = 10.0, 30

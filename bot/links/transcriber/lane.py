@@ -38,7 +38,7 @@ READY_TIMEOUT_S = 5.0  # seconds from the handshake to ready
 PING_INTERVAL_S = 5.0  # seconds between pings, and until a missing pong counts as a break
 CATCH_UP_RATIO = 4  # × real time, the most a server reads
 BURST_S = 1.0  # seconds of audio that go out at once
-PROBE_TIMEOUT_S, PROBE_PAUSE_S = 8.0, 0.25
+PROBE_TIMEOUT_S, PROBE_PAUSE_S = 7.0, 0.25
 MIN_BACKOFF_S, MAX_BACKOFF_S = 0.1, 2.0  # seconds
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,7 @@ from bot.platforms.livekit.settings import LiveKitSettings
 from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
+from tests.support.waiting import eventually
 
 
 def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:
@@ -169,3 +170,5 @@ async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
         finally:
             for who in list(room.guests):
                 await room.leave(who)
+            # where the server ended the room, the SDK still hears of it when it has let us go
+            await eventually(lambda: not any("Room._listen_task" in repr(task) for task in asyncio.all_tasks()))

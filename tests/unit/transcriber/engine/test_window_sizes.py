@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transcriber.engine import window_sizes
 from transcriber.engine.base import ModelError
 from transcriber.engine.models import DEMO_FOLDER
-from transcriber.engine.window_sizes import FULL_WINDOWS, WINDOW_SIZES_FILE, WindowSizes, find, fingerprint, parse
+from transcriber.engine.window_sizes import WINDOW_SIZES_FILE, WindowSizes, find, fingerprint, parse
 
 frames = st.integers(0, 3000)
 keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
@@ -24,10 +24,16 @@ json_values = st.recursive(
 )
 
 
+def written(sizes: WindowSizes, **beside: str) -> str:
+    """The file's text."""
+    names = {"partial_frames": sizes.partial, "careful_frames": sizes.careful, "margin_frames": sizes.margin}
+    return json.dumps({**names, "packed_frames": sizes.packed, "padding": sizes.padding, **beside})
+
+
 @given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9), frames))
 def test_what_is_written_is_read(sizes: WindowSizes) -> None:
     """Whatever was measured beside."""
-    assert parse(json.loads(sizes.as_json(model="base"))) == sizes
+    assert parse(json.loads(written(sizes, model="base"))) == sizes
 
 
 @given(json_values)
@@ -37,21 +43,17 @@ def test_what_makes_no_sense_is_a_value_error(content: object) -> None:
         assert isinstance(parse(content), WindowSizes)
 
 
-def test_the_folder_knows_best_then_the_cache_then_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_knows_best_then_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody: the caller decodes with full windows."""
-    model, cache, shipped = tmp_path / "model", tmp_path / "cache", tmp_path / "shipped"
-    model.mkdir()
+    model, shipped = tmp_path / "model", tmp_path / "shipped"
+    for folder in (model, shipped):
+        folder.mkdir()
     (model / "model.bin").write_bytes(b"weights")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr(window_sizes, "SHIPPED_FOLDER", shipped)
     assert find(model) is None
-    name = f"{fingerprint(model)}.json"
-    for place, careful in ((shipped / name, 1500), (cache / "earshot/window_sizes" / name, 1250)):
-        place.parent.mkdir(parents=True)
-        place.write_text(WindowSizes(800, careful, 150).as_json())
+    for place, careful in ((shipped / f"{fingerprint(model)}.json", 1500), (model / WINDOW_SIZES_FILE, 1000)):
+        place.write_text(written(WindowSizes(800, careful, 150)))
         assert find(model) == WindowSizes(800, careful, 150)
-    (model / WINDOW_SIZES_FILE).write_text(WindowSizes(800, 1000, 150).as_json())
-    assert find(model) == WindowSizes(800, 1000, 150)
 
 
 def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
 def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
     """Its path, what is wrong with it, and the remedy."""
     (tmp_path / "model.bin").write_bytes(b"weights")
-    for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', WindowSizes(padding=99).as_json()):
+    for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', written(WindowSizes(padding=99))):
         (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
         with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*delete it"):
             find(tmp_path)
@@ -75,5 +77,3 @@ def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
 def test_the_demo_model_has_the_windows_it_was_trained_on() -> None:
     """6 s at least, features padded with zeros, a sentence at a time; one that nobody measured has the full one."""
     assert find(DEMO_FOLDER) == WindowSizes(partial=600, careful=600, margin=30, packed=800, padding=0.0)
-    assert FULL_WINDOWS.is_full
-    assert not WindowSizes(partial=600).is_full
