@@ -7,7 +7,9 @@ wants that, and what has no place in the manager's table (back in the lobby) is 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from common.contracts.events import StatusEvent
 from common.contracts.generations import Generation, ending, way
@@ -21,7 +23,7 @@ class Step:
     Args:
         state: In our word.
         event: Because of which.
-        was_active: Whether the manager was told before that the bot is in the meeting.
+        was_active: Whether the bot was in the meeting before, as far as the manager is told.
     """
 
     state: State
@@ -62,7 +64,8 @@ class CallbackPlan:
         if self._end is not None:
             return
         self._end = event if event.code is not None else None
-        self._plan(event, self._steps[-1].state if self._steps else self._told)
+        told = self._steps[-1].state if self._steps else self._told
+        self._plan(event, told, told is State.ACTIVE)
 
     def settled(self) -> None:
         """The next step was taken, or is hopeless: on to the one after it."""
@@ -70,13 +73,20 @@ class CallbackPlan:
 
     def hurry(self) -> None:
         """There is little time: from what the manager was told to the end by the shortest way."""
-        if self._end is not None and self._steps:
-            self._steps.clear()
-            self._plan(self._end, self._told)
+        if self._end is None or not self._steps:
+            return
+        left_out = {step.state: step.event for step in self._steps}
+        self._steps.clear()
+        self._plan(self._end, self._told, State.ACTIVE in (self._told, *left_out), left_out)
 
-    def _plan(self, event: StatusEvent, told: State | None) -> None:
-        was_active = told is State.ACTIVE
+    def _plan(
+        self,
+        event: StatusEvent,
+        told: State | None,
+        was_active: bool,
+        events: Mapping[State, StatusEvent] = MappingProxyType({}),
+    ) -> None:
+        """Appends the way to what `event` says; `events`: those of states on the way, which have times of their own."""
         to = event.status if event.code is None else ending(self._generation, event.code, was_active)[0]
         for state in way(self._generation, told, to):
-            self._steps.append(Step(state, event, was_active))
-            was_active = was_active or state is State.ACTIVE
+            self._steps.append(Step(state, event if state is to else events.get(state, event), was_active))

@@ -91,8 +91,8 @@ def parse_callback(generation: Generation, body: str | bytes) -> Callback:
     """Reads a body as strictly as a manager of the generation does; unknown keys are ignored. Raises ValueError."""
     value = read_object(body)
     is_v12 = generation is Generation.V12
-    if is_v12:  # it has no null
-        value = {key: field(value, key, object) for key in value}
+    if is_v12 and None in value.values():
+        raise ValueError("a value for each key expected, null is none")
     status = field(value, "status", str)
     known = {spelled(generation, state) for state in State if generation is not Generation.V6 or state != "needs_help"}
     if status not in known:
@@ -151,7 +151,7 @@ def is_signed(headers: Mapping[str, str], body: bytes, secret: str, now: float) 
         return False
     right = f"v1,{_signature(message, body, int(at), secret)}".encode()
     given = headers.get("webhook-signature", "").split()
-    return any([hmac.compare_digest(right, signature.encode("utf-8", "replace")) for signature in given])
+    return any(hmac.compare_digest(right, signature.encode("utf-8", "replace")) for signature in given)
 
 
 def _signature(message: str, body: bytes, at: int, secret: str) -> str:
