@@ -15,6 +15,7 @@ from bot.health_endpoint import health_port
 from bot.platforms import load
 from bot.runner import Bot
 from common.contracts.status import MEANINGS, SubCode
+from common.destinations.guard import GuardedLoop
 from common.logging import drain_log
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ def run(config: BotConfig) -> int:
         ConfigError: The environment is wrong; nothing has begun.
     """
     health_port(os.environ)
-    loop = asyncio.new_event_loop()
+    loop = GuardedLoop()
     code = _outlive(loop, loop.run_until_complete(_bot(config)))
     exit_code = MEANINGS[code].exit_code
     if asyncio.all_tasks(loop) or any(not thread.daemon for thread in threading.enumerate()[1:]):

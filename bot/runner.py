@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 
 from bot.audio.frame import AudioFrame
+from bot.audio.level import LevelMeter
 from bot.config import BotConfig
 from bot.core import events as ev
 from bot.core.leave import LeaveSettings
@@ -29,10 +30,10 @@ from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
-from bot.reporting import Reporting
+from bot.sinks import Sinks
 from bot.transcription import Transcription
 from common.contracts.health import BotHealth
-from common.contracts.segments import Segment, SessionIdentity
+from common.contracts.segments import Segment
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
@@ -49,9 +50,9 @@ STORE_RESERVE_S = 0.8
 CLOSE_RESERVE_S = 0.4
 """... closing connections."""
 
-_HOPELESS = frozenset({SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE})
-"""Ends after which we may not, or cannot, store anything."""
-_MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+_MISSING_IS_KNOWN = frozenset(
+    {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+)
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
@@ -94,16 +95,14 @@ class Bot:
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
-        identity = SessionIdentity(
-            config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
+        self._sinks = Sinks(
+            config, token, self._redis, lambda up, detail: self._receive(ev.LinkChanged("callback", up, detail))
         )
-        secrets = [secret for secret in config.secrets() if secret != token]
-        self._reporting = Reporting(
-            identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
-        )
+        self._reporting = self._sinks.reporting
         self._transcription = Transcription(
             config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start
         )
+        self._meter = None if config.transcribe_enabled else LevelMeter()
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None
@@ -185,8 +184,10 @@ class Bot:
     # --- start ------------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
-        asked = self._open_redis(), self._transcription.probe()
+        """Redis, a transcriber and the manager must answer before anything is joined; all that do not are named."""
+        asked = [self._open_redis(), self._sinks.open()]
+        if self._meter is None:
+            asked.append(self._transcription.probe())
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -198,6 +199,8 @@ class Bot:
         if self._finish.done():  # told to leave meanwhile
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
+        for sink in self._sinks.served:
+            self._start(sink.run(), type(sink).__name__)
         self._start(self._watch_time(), "timers")
         self._start(serve_health(self._health_port, self._health), "health")
         self._core.begin(self._now())
@@ -303,8 +306,12 @@ class Bot:
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
         self._audio_at = self._now()
-        if not self._is_ending:
+        if self._is_ending:
+            return
+        if self._meter is None:
             self._transcription.frame(frame)
+        elif report := self._meter.frame(frame):
+            self.heard(report)
 
     def heard(self, report: ev.AudioHeard) -> None:
         """A track has sounded like this."""
@@ -364,11 +371,14 @@ class Bot:
             self._leave()
             await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
         with self._step("settle"):
-            undecided = await self._transcription.finish(self._now(), self._left(SETTLE_RESERVE_S))
+            left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
+            undecided = await self._transcription.finish(self._now(), left)
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
         finish = self._with_late(finish)
-        if self._storing is not None and finish.code not in _HOPELESS:
+        if self._storing is None:
+            self._sinks.without_redis()
+        if finish.code is not SubCode.DUPLICATE_BOT:  # whose name is that of a bot which lives
             finish = await self._say_the_end(finish)
         with self._step("close"):
             await self._close()
@@ -386,9 +396,9 @@ class Bot:
         with self._step("store"):
             if self._has_session:
                 self._reporting.session_end()
-            left = await self._flush(STORE_RESERVE_S)
+            left = await self._flush(STORE_RESERVE_S + self._sinks.reserve)
         finish = self._admit(self._with_late(finish), left)
-        if finish.code in _HOPELESS:  # the lock was lost meanwhile
+        if finish.code is SubCode.DUPLICATE_BOT:  # the lock was lost meanwhile
             return finish
         with self._step("say"):
             last = self._terminal or ev.ReportStatus(State.FAILED)
@@ -419,6 +429,7 @@ class Bot:
             _, stuck = await asyncio.wait(tasks, timeout=self._left(CLOSE_RESERVE_S / 2))
             if stuck:
                 log.error("bot.stuck", tasks=[task.get_name() for task in stuck])
+        await self._sinks.close(self._left(CLOSE_RESERVE_S / 2))
         await self._redis.close(self._left())
 
     @contextlib.contextmanager

@@ -1,10 +1,11 @@
-"""Language codes: their form, not which ones there are."""
+"""Language codes: their form, and Whisper's."""
 
 from __future__ import annotations
 
 import pytest
 
-from common.contracts.languages import is_language
+from common.contracts.languages import WHISPER, is_language, whisper_language
+from transcriber.engine.whisper_languages import LANGUAGE_NAMES
 
 
 @pytest.mark.parametrize(
@@ -14,3 +15,9 @@ from common.contracts.languages import is_language
 def test_two_or_three_small_letters(text: str, expected: bool) -> None:
     """Nothing else reaches a transcriber."""
     assert is_language(text) is expected
+
+
+def test_whispers_codes_are_those_that_the_transcriber_knows() -> None:
+    """One list on both sides of the wire; anything else becomes none."""
+    assert set(LANGUAGE_NAMES) == WHISPER
+    assert [whisper_language(code) for code in ("en", "tlh", None)] == ["en", None, None]
