@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from bot.config import BotConfig
+from bot.links.redis.collector import warn_of_collector
 from bot.links.redis.link import RedisLink
 from bot.links.redis.speaker_events import SpeakerEventLink
 from bot.reporting import Reporting, Sink
@@ -48,7 +49,7 @@ class Sinks:
     ) -> None:
         target = callback_target(config.bot_manager_callback_url, config.meeting_api_callback_url)
         generation = target.generation if target else None
-        self._redis = redis
+        self._config = config
         identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
@@ -82,9 +83,15 @@ class Sinks:
         return TELL_RESERVE_S if self.manager else 0.0
 
     async def open(self) -> None:
-        """Looks whether the manager, if there is one, can be reached. Raises EarshotError."""
+        """Looks whether the manager can be reached; without one, whether somebody else's collector is fooled by us.
+
+        Raises:
+            EarshotError: CALLBACK_UNREACHABLE.
+        """
         if self.manager is not None:
             await self.manager.open()
+        else:
+            await warn_of_collector(self._config.redis_url.get_secret_value(), self._config.meeting_id)
 
     def without_redis(self) -> None:
         """Redis was never ours: only the manager is still told."""

@@ -73,6 +73,14 @@ def test_its_commands_run_on_a_read_only_root_without_any_capability(image: str)
 
 
 @pytest.mark.usefixtures("images")
+def test_a_manager_that_starts_every_image_by_one_path_starts_ours() -> None:
+    """As the container's command, and as its entrypoint: it is `run`, which asks for a configuration."""
+    path = "/app/vexa-bot/entrypoint.sh"
+    for options in ([SDK, path], ["--entrypoint", path, SDK]):
+        assert "BOT_CONFIG" in docker("run", "--rm", "--network", "none", *options, check=False)
+
+
+@pytest.mark.usefixtures("images")
 def test_the_bot_does_not_carry_the_transcriber_and_the_reverse() -> None:
     """Each image has its own half: no model in the bot's, no bot in the transcriber's."""
     site = "cd /opt/earshot/lib/python3*/site-packages && ls -d"
