@@ -29,6 +29,7 @@ from bot.core.meeting import MeetingCore
 from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
 from bot.platforms.base import Platform
+from bot.platforms.destination import checked
 from bot.platforms.orders import Orders
 from bot.sinks import Sinks
 from bot.transcription import Transcription
@@ -214,7 +215,8 @@ class Bot:
 
     async def _attend_platform(self) -> SubCode:
         await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        return await self._platform.attend(self._config.invitation(), self, self._orders)
+        invitation = await checked(self._platform, self._config.invitation())
+        return await self._platform.attend(invitation, self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""

@@ -81,5 +81,8 @@ def forbidden(url: str) -> str | None:
 
     Names are checked by address, when they are connected to (`common.destinations.guard`).
     """
-    address = literal(urlsplit(url).hostname or "")
+    try:
+        address = literal(urlsplit(url).hostname or "")
+    except ValueError:  # no URL, which somebody else says
+        return None
     return None if address is None else refusal(address)

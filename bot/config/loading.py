@@ -16,6 +16,7 @@ from bot.config.model import BotConfig, model_of
 from bot.config.sources import Findings, clean, parse, problem_of, with_environment
 from bot.config.warnings import config_warnings, unmet
 from bot.platforms import PLATFORMS, load
+from bot.platforms.destination import destination_problem
 from common.problems import ConfigError, Problem
 
 INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode")
@@ -56,8 +57,9 @@ def load_config(
     platform = load(name) if name else None
     if platform is not None:
         given = {key: cleaned[key] for key in (*INVITED_KEYS, name) if key in cleaned}
-        for problem in platform.problems(given):
-            findings.problem(problem)
+        for problem in (*platform.problems(given), destination_problem(platform, given.get("meetingUrl"))):
+            if problem is not None:
+                findings.problem(problem)
     if findings.problems or config is None:
         raise ConfigError(findings.problems, findings.warnings)
     if in_container is None:

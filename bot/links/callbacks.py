@@ -18,7 +18,7 @@ import structlog
 
 from bot.core.callback_plan import CallbackPlan, Step
 from common.contracts.callbacks import callback, message_id, signed_headers
-from common.contracts.events import StatusEvent, parse_event
+from common.contracts.events import HealthEvent, StatusEvent, parse_event
 from common.contracts.generations import CallbackTarget, Generation, Verdict, spelled, verdict
 from common.contracts.json_values import write
 from common.contracts.status import State, SubCode
@@ -42,6 +42,8 @@ SETTLE_S = 0.6
 """Before the end of a meeting is told, for collectors that poll: the manager counts the transcript at that moment."""
 MIN_TRY_S = 0.5
 """... if so much is left for the telling."""
+MAX_UNHEALTHY = 20
+"""Subjects that are told as not working."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Of an answer that are read."""
 MAX_WORDS_CHARACTERS = 300
@@ -79,6 +81,7 @@ class CallbackLink:
         self._on_change = on_change
         self._random = random
         self._plan = CallbackPlan(target.generation)
+        self._unhealthy: dict[str, None] = {}  # in the order in which it broke
         self._waiting = asyncio.Event()
         self._serving: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
@@ -131,9 +134,13 @@ class CallbackLink:
     # --- what the bot says --------------------------------------------------------------------------------------------
 
     def status(self, event: Mapping[str, Any]) -> bool:
-        """Takes a status event; health is not the manager's business."""
+        """Takes a status event; of health what does not work is told with the next status."""
         parsed = parse_event(write(event))
-        if isinstance(parsed, StatusEvent):
+        if isinstance(parsed, HealthEvent):
+            self._unhealthy.pop(parsed.subject, None)
+            if not parsed.healthy and len(self._unhealthy) < MAX_UNHEALTHY:
+                self._unhealthy[parsed.subject] = None
+        elif isinstance(parsed, StatusEvent):
             self._plan.report(parsed)
             if parsed.stage is State.ACTIVE:
                 self._end_at = time.monotonic()
@@ -189,7 +196,7 @@ class CallbackLink:
     async def _tell(self, step: Step, deadline: float | None) -> None:
         """Posts one status until it is taken or hopeless."""
         generation, event = self._target.generation, step.event
-        body = callback(generation, event, step.state, step.was_active).encode()
+        body = callback(generation, event, step.state, step.was_active, [*self._unhealthy]).encode()
         message = message_id(event, step.state)
         status = spelled(generation, step.state)
         failures = unknown = 0

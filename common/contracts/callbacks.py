@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,9 @@ class Callback:
     timestamp: str | None = None
 
 
-def callback(generation: Generation, event: StatusEvent, state: State, was_active: bool) -> str:
+def callback(
+    generation: Generation, event: StatusEvent, state: State, was_active: bool, unhealthy: Sequence[str] = ()
+) -> str:
     """The body, JSON.
 
     Args:
@@ -59,6 +61,7 @@ def callback(generation: Generation, event: StatusEvent, state: State, was_activ
         event: What happened, redacted.
         state: What the manager is told because of it: the event's, or one that has to come before in its order.
         was_active: Whether it was told that the bot is in the meeting.
+        unhealthy: What does not work now: `transcriber`, `room` and so on. A key that older managers ignore.
     """
     value: dict[str, Any] = {"connection_id": event.connection_id, "status": spelled(generation, state)}
     if event.container_name is not None:  # null is an error in the newest, and left out empties no row in older ones
@@ -78,6 +81,8 @@ def callback(generation: Generation, event: StatusEvent, state: State, was_activ
         )
     elif detail and state is event.status:
         value["reason"] = detail
+    if unhealthy:
+        value["unhealthy"] = list(unhealthy)
     return write(value | {"timestamp": event.timestamp})
 
 

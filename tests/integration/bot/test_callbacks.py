@@ -95,6 +95,7 @@ async def test_a_meeting_as_the_manager_writes_it_down(generation: Generation) -
         assert manager.row.moves == ["joining", "awaiting_admission", "active", "completed"]
         assert manager.row.completion_reason == "stopped"
         assert [request.answered for request in manager.received] == [200] * 4
+        assert [request.value.get("unhealthy") for request in manager.received] == [None, None, None, ["transcriber"]]
         assert {request.value["container_id"] for request in manager.received} == {"vexa-bot-42"}
         if generation == "v0.6":
             assert manager.row.container_id == "vexa-bot-42"

@@ -90,6 +90,11 @@ def test_a_failure_says_where_it_came(stage: State | None, expected: str) -> Non
     assert json.loads(callback(V12, event, State.FAILED, True))["error_details"] == "internal_error"
 
 
+def test_what_does_not_work_is_told() -> None:
+    """An active bot that is deaf is no riddle to its manager."""
+    assert json.loads(callback(V12, ACTIVE, State.ACTIVE, True, ["transcriber"]))["unhealthy"] == ["transcriber"]
+
+
 def test_a_long_detail_is_cut() -> None:
     """A manager keeps it in a row."""
     assert len(callback(V12, replace(REMOVED, detail="x" * 1_000_000), State.FAILED, True)) < 3_000
