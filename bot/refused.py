@@ -9,8 +9,6 @@ import asyncio
 import time
 from typing import Any
 
-import structlog
-
 from bot.config.sources import parse
 from bot.settings import forbidden, is_url
 from common.contracts.events import StatusEvent
@@ -23,8 +21,6 @@ from common.redact import SECRET_KEYS, Redactor
 
 TELL_TIMEOUT_S = 4.0
 """For telling it; then the process ends all the same."""
-
-log = structlog.get_logger(__name__)
 
 
 def tell_manager(text: str, error: ConfigError) -> None:

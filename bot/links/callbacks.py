@@ -6,6 +6,7 @@ A sink of `bot.reporting`. It stores nothing: what a manager cannot be told is i
 from __future__ import annotations
 
 import asyncio
+import math
 import random as random_module
 import ssl
 import time
@@ -32,6 +33,9 @@ TRY_TIMEOUT_S = 5.0
 """For one POST and its answer."""
 PAUSES_S = (1.0, 5.0, 25.0)
 """Between tries while the meeting lasts; the last one again and again, since a manager that is restarted comes back."""
+FAILING_BUDGET_S = 300.0
+"""For a status that a manager answers with an error of its own, which may be about this status alone: then the next one
+has its turn. Where nobody answers there is no such limit."""
 HURRIED_PAUSES_S = (0.1, 0.2, 0.4)
 """At the end, within what the shutdown gives us."""
 UNKNOWN_TRIES = 5
@@ -200,14 +204,17 @@ class CallbackLink:
         message = message_id(event, step.state)
         status = spelled(generation, step.state)
         failures = unknown = 0
+        give_up_at = math.inf  # from the first error of the manager's own on
         while True:
             found, words = await self._post(message, body, status, deadline)
+            if found is Verdict.LATER:
+                give_up_at = min(give_up_at, time.monotonic() + FAILING_BUDGET_S)
             if found is Verdict.UNKNOWN and failures:  # an answer was lost: it may have been taken then
                 found = Verdict.TAKEN
             if found is Verdict.UNKNOWN and unknown < UNKNOWN_TRIES - 1:
                 pause = UNKNOWN_PAUSE_S * 2.0**unknown
                 unknown += 1
-            elif found is Verdict.LATER:
+            elif found is None or (found is Verdict.LATER and time.monotonic() < give_up_at):
                 pauses = PAUSES_S if deadline is None else HURRIED_PAUSES_S
                 pause = pauses[min(failures, len(pauses) - 1)] * (0.5 + self._random() / 2)
                 failures += 1
@@ -222,8 +229,8 @@ class CallbackLink:
         else:
             log.warning("callback.refused", status=status, answer=words, manager=generation)
 
-    async def _post(self, message: str, body: bytes, status: str, deadline: float | None) -> tuple[Verdict, str]:
-        """One try: what became of it, and the answer or the failure in words."""
+    async def _post(self, message: str, body: bytes, status: str, deadline: float | None) -> tuple[Verdict | None, str]:
+        """One try: what became of it (None: no answer), and the answer or the failure in words."""
         limit = TRY_TIMEOUT_S if deadline is None else max(min(TRY_TIMEOUT_S, deadline - time.monotonic()), 0.0)
         headers = signed_headers(message, body, int(time.time()), self._secret)
         if self._secret is not None and self._target.generation is Generation.V12:
@@ -235,9 +242,9 @@ class CallbackLink:
             ):
                 code, read = answer.status_code, await _bounded(answer)
         except TimeoutError:
-            return Verdict.LATER, f"no answer within {limit:.1f} s"
+            return None, f"no answer within {limit:.1f} s"
         except (httpx.HTTPError, OSError, UnicodeError) as error:
-            return Verdict.LATER, printable(self._redact(str(error)), MAX_WORDS_CHARACTERS) or type(error).__name__
+            return None, printable(self._redact(str(error)), MAX_WORDS_CHARACTERS) or type(error).__name__
         words = f"{code} {read[: 8 * MAX_WORDS_CHARACTERS].decode('utf-8', 'replace').strip()}"
         if 300 <= code < 400:
             words = f"{code}: a redirect, which is not followed; give the URL that it leads to"

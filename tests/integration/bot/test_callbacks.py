@@ -160,9 +160,12 @@ async def test_a_manager_that_is_restarted_learns_everything(
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-@pytest.mark.parametrize("fault", ["500", "429", "lost"])
-async def test_a_try_that_failed_is_made_again_under_the_same_id(generation: Generation, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", ["500", "429", "lost", "silent", "drip"])
+async def test_a_try_that_failed_is_made_again_under_the_same_id(
+    generation: Generation, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Errors that pass, and a reply that was lost: the manager did what it was told, and is told once more."""
+    monkeypatch.setattr(callbacks, "TRY_TIMEOUT_S", 0.3)
     async with served(StandInManager(generation)) as manager, telling(manager) as link:
         manager.faults.extend([fault, None, fault, None, fault, None])
         await meet(link, manager)
@@ -194,6 +197,21 @@ async def test_a_row_that_never_comes_is_not_waited_for(
         await eventually(lambda: len(manager.received) == 2 * callbacks.UNKNOWN_TRIES)
         await eventually(lambda: len(lines) == 2)
         assert {line["event"] for line in lines} == {"callback.refused"}
+
+
+async def test_a_status_that_a_manager_fails_at_does_not_keep_it_from_the_others(
+    monkeypatch: pytest.MonkeyPatch, lines: list[MutableMapping[str, Any]]
+) -> None:
+    """After a while the next one has its turn: the error may be about this one alone."""
+    monkeypatch.setattr(callbacks, "FAILING_BUDGET_S", 0.2)
+    async with served(StandInManager("v0.10")) as manager, telling(manager) as link:
+        manager.always = "500"
+        link.status(event(State.JOINING))
+        await eventually(lambda: any(line["event"] == "callback.refused" for line in lines))
+        manager.always = None
+        link.status(end(stage=State.JOINING))
+        await link.flush(2.0)
+        assert manager.row.moves == ["completed"]
 
 
 @pytest.mark.parametrize("fault", ["redirect", "gone"])
