@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.transcriber import gpu, real, report
-from bench.transcriber.cells import LOGS, Plan, rescore, revision, run_all
+from bench.transcriber.cells import LOGS, Plan, go_first, rescore, revision, run_all
 from bench.transcriber.offline import offline
 from bench.transcriber.results import FOLDER, Raw, read
 from bench.transcriber.score import summary
@@ -54,6 +54,7 @@ def main() -> None:
     commands.add_parser("report", help="write bench/transcriber.md and its figures")
     given = parser.parse_args()
     if given.command == "run":
+        go_first()
         until = time.monotonic() + 60 * given.minutes
         store("machine", machine(given.driver_core))
         store("offline", {"wer": summary(offline())["wer"]})
@@ -86,7 +87,10 @@ def measure(given: argparse.Namespace) -> None:
     folder = LOGS / "quick" if given.quick else FOLDER
     if given.quick:
         shutil.rmtree(folder, ignore_errors=True)
+    else:
+        go_first()
     about = machine(given.driver_core) | real.describe(material)
+    plan: real.Plan | gpu.Plan
     if device:
         plan = gpu.Plan(folder, len(cores))
         store("gpu", about | {"gpu": device}, folder)

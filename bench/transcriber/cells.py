@@ -87,7 +87,7 @@ def run_all(
     folder: Path = FOLDER, material: Material | None = None,
 ) -> None:  # fmt: skip
     """Runs what has no results in this folder yet, until this time (`time.monotonic`)."""
-    prefer(driver_core)
+    os.sched_setaffinity(0, {driver_core})
     for cell in cells:
         if cell.path(folder).exists():
             continue
@@ -114,9 +114,8 @@ def revision() -> str:
     return git.stdout.strip() or "unknown"
 
 
-def prefer(core: int) -> None:
+def go_first() -> None:
     """This process and the servers that it starts go before whatever else runs on their cores, if it may."""
-    os.sched_setaffinity(0, {core})
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
 

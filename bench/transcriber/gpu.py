@@ -1,5 +1,5 @@
-"""Our transcriber on a GPU: batches, compute types, streams. The cells are those of real weights; only ours is there, as
-whisper-live asks PyTorch for its GPU, which it does not get here."""
+"""Our transcriber on a GPU: batches, compute types, streams. The cells are those of real weights; whisper-live is not in
+them, as it finds a GPU through PyTorch, which it does not get here."""
 
 from __future__ import annotations
 
