@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.transcriber import gpu, real, report
-from bench.transcriber.cells import LOGS, Plan, go_first, rescore, revision, run_all
+from bench.transcriber.cells import LOGS, Plan, prefer, rescore, revision, run_all
 from bench.transcriber.offline import offline
 from bench.transcriber.results import FOLDER, Raw, read
 from bench.transcriber.score import summary
@@ -54,12 +54,12 @@ def main() -> None:
     commands.add_parser("report", help="write bench/transcriber.md and its figures")
     given = parser.parse_args()
     if given.command == "run":
-        go_first()
+        prefer(given.driver_core)
         until = time.monotonic() + 60 * given.minutes
         store("machine", machine(given.driver_core))
         store("offline", {"wer": summary(offline())["wer"]})
         cells = (cell for cell in Plan().everything() if cell.key.startswith(given.only))
-        run_all(cells, [int(core) for core in given.server_cores.split(",")], given.driver_core, until)
+        run_all(cells, [int(core) for core in given.server_cores.split(",")], until)
     elif given.command in ("real", "gpu"):
         measure(given)
     elif given.command == "soak":
@@ -87,8 +87,9 @@ def measure(given: argparse.Namespace) -> None:
     folder = LOGS / "quick" if given.quick else FOLDER
     if given.quick:
         shutil.rmtree(folder, ignore_errors=True)
+        os.sched_setaffinity(0, {given.driver_core})
     else:
-        go_first()
+        prefer(given.driver_core)
     about = machine(given.driver_core) | real.describe(material)
     plan: real.Plan | gpu.Plan
     if device:
@@ -98,7 +99,7 @@ def measure(given: argparse.Namespace) -> None:
         plan = real.Plan(folder, len(cores))
         store("real", about | {"offline": [real.offline(material, beam) for beam in real.OFFLINE_BEAMS]}, folder)
     cells = plan.quick() if given.quick else plan.everything()
-    run_all(cells, cores, given.driver_core, until, folder, material)
+    run_all(cells, cores, until, folder, material)
     if given.quick:
         print(report.render(read(folder)))
 

@@ -83,11 +83,10 @@ class Plan:
 
 
 def run_all(
-    cells: Iterator[Cell], server_cores: Sequence[int], driver_core: int, until: float,
-    folder: Path = FOLDER, material: Material | None = None,
+    cells: Iterator[Cell], server_cores: Sequence[int], until: float, folder: Path = FOLDER,
+    material: Material | None = None,
 ) -> None:  # fmt: skip
     """Runs what has no results in this folder yet, until this time (`time.monotonic`)."""
-    os.sched_setaffinity(0, {driver_core})
     for cell in cells:
         if cell.path(folder).exists():
             continue
@@ -114,8 +113,9 @@ def revision() -> str:
     return git.stdout.strip() or "unknown"
 
 
-def go_first() -> None:
+def prefer(core: int) -> None:
     """This process and the servers that it starts go before whatever else runs on their cores, if it may."""
+    os.sched_setaffinity(0, {core})
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
 

@@ -1,5 +1,5 @@
-"""Our transcriber on a GPU: batches, compute types, streams. The cells are those of real weights; whisper-live is not in
-them, as it finds a GPU through PyTorch, which it does not get here."""
+"""Our transcriber on a GPU: batches, compute types, streams; its cells are like those of real weights. whisper-live is
+not in them: it finds a GPU through PyTorch, which it does not get here."""
 
 from __future__ import annotations
 
