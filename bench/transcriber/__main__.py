@@ -14,12 +14,11 @@ from pathlib import Path
 
 from bench.transcriber import gpu, real, report
 from bench.transcriber.cells import LOGS, Plan, prefer, rescore, revision, run_all
+from bench.transcriber.headline import PACKAGES
 from bench.transcriber.offline import offline
 from bench.transcriber.results import FOLDER, Raw, read
 from bench.transcriber.score import summary
 from bench.transcriber.soak import soak
-
-PACKAGES = ("whisper-live", "faster-whisper", "ctranslate2", "onnxruntime", "websockets", "numpy")
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ def run_all(
             return
         begin = time.monotonic()
         result = run(cell, server_cores[: cell.cores], material)
-        if is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
+        if folder == FOLDER and is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
             print(f"{cell.key}: disturbed, once more", flush=True)
             result = run(cell, server_cores[: cell.cores], material)
         write(cell, result, folder)
