@@ -53,6 +53,7 @@ OFFLINE_LEAD_S, OFFLINE_TRAIL_S = 0.3, 0.5
 """Of silence around a clip that is decoded offline."""
 SPEECH_RANGE_DB = 30.0
 """What is at most this much below a clip's loud 10 ms is its speech."""
+ONSET_STEPS = 5
 ANSWERS = ("cv_no", "cv_six", "cv_firefox")
 """Clips of one word: left out of the monologue."""
 OWN_NOISE = "n5_"
@@ -232,11 +233,13 @@ def _plain(text: str) -> str:
 
 
 def speech_bounds(sound: Sound) -> tuple[float, float]:
-    """Seconds of its first and its last 10 ms that are at most `SPEECH_RANGE_DB` below its loud ones."""
+    """Seconds where its speech begins, the first `ONSET_STEPS` of 10 ms in a row that are loud (a click is none), and
+    where it ends, the last 10 ms that are."""
     step = SAMPLE_RATE // 100
     levels = np.array([max(dbfs(piece), -100.0) for piece in sound[: len(sound) // step * step].reshape(-1, step)])
-    loud = np.flatnonzero(levels > np.percentile(levels, 95) - SPEECH_RANGE_DB)
-    return float(loud[0]) / 100, float(loud[-1] + 1) / 100
+    loud = levels > np.percentile(levels, 95) - SPEECH_RANGE_DB
+    onsets = np.convolve(loud, np.ones(ONSET_STEPS), "valid") == ONSET_STEPS
+    return float(np.argmax(onsets)) / 100, float(np.flatnonzero(loud)[-1] + 1) / 100
 
 
 def delays(spoken: Track, heard: Heard) -> list[float]:

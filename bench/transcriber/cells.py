@@ -31,7 +31,7 @@ DISTURBED = 0.3
 """Share of a core of the server that others may use: whisper-live at one stream leaves that much to anybody."""
 LATE = 0.5
 """Seconds that a frame may be late where the server is not to blame."""
-AROUND_S = {REAL: 45.0}
+AROUND_S = {REAL: 35.0}
 """Seconds that a cell takes beside its audio: start, warm-up, last finals, tail."""
 
 

@@ -25,7 +25,8 @@ What the numbers are; `transcriber/score.py` does the counting, the same for all
 * **Workloads.** Turns: clips of real speech in random order, pauses of 0.8 to 2 s between them. Monologue: the same
   clips without their quiet edges, one right after the other for at least 30 s, then such a pause; clips of one word are
   left out. Under all a noise floor of -70 dBFS. Several streams begin within 3 s, each with an order of its own.
-* **End of speech**: the last 10 ms of a clip that are at most 30 dB below its loud ones (the 95th percentile).
+* **End of speech**: the last 10 ms of a clip that are at most 30 dB below its loud ones (the 95th percentile); its
+  onset: the first 50 ms that all are.
 * **Final latency**: from the end of speech until the clip's last word is in a segment with `completed`; where that word
   was not understood, until such a segment covers its end. Only where a pause follows: in a monologue at the ends of its
   stretches. Percentiles are over all utterances of all runs of a row.
@@ -267,7 +268,7 @@ Conditions:
   {about["clip_words"]} words: {", ".join(about["clips"])}. More streams and longer cells hear them again in another
   order; they are no more words than that.
 * Each server has {cores} cores. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread each.
-  whisper-live: `OMP_NUM_THREADS={cores}`, as it decodes one at a time. The load generator has a core of its own, or where
+  whisper-live: `OMP_NUM_THREADS={cores}`: it decodes one at a time. The load generator has a core of its own, or where
   there is none runs on one of them. A fresh process per cell; where a row has two runs, the servers took turns.
 * Commit of Earshot: {", ".join(sorted({raw["commit"] for raw in runs}))}.
 """ + "\n".join(f"* {line}" for line in circumstances(runs))

@@ -151,7 +151,7 @@ def score(spoken: Sequence[Spoken], shown: Sequence[Shown], tail: Spoken | None 
     said = [(word, index) for index, utterance in enumerate(everything) for word in words(utterance.text)]
     found = [(word, commit) for commit in committed for word in words(commit.segment.text)]
     pairs = align(said, found, everything)
-    _count(result, said, found, pairs, len(spoken))
+    _count(result, said, found, pairs, everything, len(spoken))
     last_word = {utterance: index for index, (_, utterance) in enumerate(said)}
     for index, heard in enumerate(result.utterances):
         pair = pairs[last_word[index]]
@@ -278,11 +278,14 @@ def summary(total: Score) -> dict[str, Any]:
 
 def _count(
     result: Score, said: Sequence[tuple[str, int]], found: Sequence[tuple[str, Committed]],
-    pairs: Sequence[int | None], tail: int,
+    pairs: Sequence[int | None], spoken: Sequence[Spoken], tail: int,
 ) -> None:  # fmt: skip
-    """Errors; words beyond those of the tail that stand for nothing are insertions wherever they are."""
+    """Errors; words that stand for nothing are insertions, unless their segment has only to do with the tail."""
     result.committed_words = len(found)
-    result.insertions = len(found) - sum(pair is not None for pair in pairs)
+    used = {pair for pair in pairs if pair is not None}
+    result.insertions = sum(
+        index not in used and not _is_alone(commit.segment, spoken, tail) for index, (_, commit) in enumerate(found)
+    )
     for (word, utterance), pair in zip(said, pairs, strict=True):
         if utterance == tail:
             result.tail_words += 1
@@ -295,6 +298,11 @@ def _count(
 
 def _is_near(utterance: Spoken, segment: Seg) -> bool:
     return segment.start - SLACK <= utterance.end and segment.end + SLACK >= utterance.start
+
+
+def _is_alone(segment: Seg, spoken: Sequence[Spoken], tail: int) -> bool:
+    """It overlaps with the tail, and with nothing before it."""
+    return tail < len(spoken) and [_is_near(utterance, segment) for utterance in spoken] == [False] * tail + [True]
 
 
 def _reaches(segment: Seg, utterance: Spoken) -> bool:
