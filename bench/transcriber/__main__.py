@@ -79,7 +79,11 @@ def measure(given: argparse.Namespace) -> None:
     if given.command == "gpu" and device is None:
         print(gpu.NONE)
         return
-    material = real.read_material(given.model, given.speech)
+    try:
+        material = real.read_material(given.model, given.speech)
+        played = real.describe(material)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--model must be a CTranslate2 Whisper, --speech as bench/words.py says: {error}") from error
     every = range(os.cpu_count() or 1)
     usual = [core for core in every if not device or core != given.driver_core] or [*every]
     cores = [int(core) for core in given.server_cores.split(",")] if given.server_cores else usual
@@ -89,16 +93,19 @@ def measure(given: argparse.Namespace) -> None:
         os.sched_setaffinity(0, {given.driver_core})
     else:
         prefer(given.driver_core)
-    about = machine(given.driver_core) | real.describe(material)
+    before = read(folder).extra.get(given.command, {})
+    if before and any(before.get(key) != value for key, value in played.items()):
+        raise SystemExit(f"{folder} has cells of other weights, windows or clips: move {given.command}* away first.")
+    about = machine(given.driver_core) | played
     plan: real.Plan | gpu.Plan
     if device:
         plan = gpu.Plan(folder, len(cores))
         store("gpu", about | {"gpu": device}, folder)
     else:
         plan = real.Plan(folder, len(cores))
-        store("real", about | {"offline": [real.offline(material, beam) for beam in real.OFFLINE_BEAMS]}, folder)
-    cells = plan.quick() if given.quick else plan.everything()
-    run_all(cells, cores, until, folder, material)
+        best = before.get("offline") or [real.offline(material, beam) for beam in real.OFFLINE_BEAMS]
+        store("real", about | {"offline": best}, folder)
+    run_all(plan.quick() if given.quick else plan.everything(), cores, until, folder, material)
     if given.quick:
         print(report.render(read(folder)))
 

@@ -16,8 +16,8 @@ from transcriber.engine.faster_whisper import FasterWhisper
 COMPUTE_TYPES = ("float16", "int8_float16")
 BATCHES = (1, 2, 4, 8, 16)
 """Windows per call at most."""
-STREAMS = (32, 64, 96, 128, 192)
-SECONDS = 30.0
+STREAMS = (32, 64, 128, 192)
+SECONDS = 20.0
 NONE = "There is no GPU here that CTranslate2 can use: nothing was measured."
 
 

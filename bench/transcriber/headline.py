@@ -192,11 +192,17 @@ def capacities(found: Sequence[Row]) -> str:
     """One sentence per server."""
     said = []
     for key, variant in REAL_VARIANTS.items():
-        most = {load: held(found, load, key) for load in LOADS}
-        parts = [f"{count} of {load}" for load, count in most.items() if count is not None]
+        parts = [f"{held_text(found, load, key)} of {load}" for load in LOADS if held(found, load, key) is not None]
         if parts:
             said.append(f"{variant.title} {' and '.join(parts)}")
     return f"Streams held with p95 final < {LIMIT:g} s: {'; '.join(said)}."
+
+
+def held_text(found: Sequence[Row], load: str, variant: str) -> str:
+    """The same in words: at least so many, where no more were tried."""
+    tried = [row.cell.streams for row in found if (row.cell.load, row.cell.variant) == (load, variant)]
+    count = held(found, load, variant)
+    return f"≥ {count}" if count == max(tried) else str(count)
 
 
 def targets(found: Sequence[Row], offline: Sequence[Raw]) -> list[Target]:
@@ -245,11 +251,11 @@ def _within(row: Row, percent: float, limit: float) -> Target:
     return Target(f"final p{percent:g} ≤ {limit:g} s, {streams}", shown, value is not None and value <= limit)
 
 
-def targets_table(listed: Iterable[Target]) -> str:
-    """Promised, measured, kept or not."""
+def targets_table(listed: Iterable[Target], how: str = "") -> str:
+    """Promised, measured (how), kept or not."""
     verdict = {True: "yes", False: "**no**", None: "—"}
     lines = [f"| {target.text} | {target.measured} | {verdict[target.holds]} |" for target in listed]
-    return "\n".join(["| Target | measured | holds |", "|---|---|---|", *lines])
+    return "\n".join([f"| Target | measured{how} | holds |", "|---|---|---|", *lines])
 
 
 def conditions(about: Raw, found: Sequence[Row]) -> str:

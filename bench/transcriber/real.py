@@ -93,7 +93,8 @@ def read_material(model: Path, speech: Path) -> Material:
     """English speech in a quiet room, from a folder as `bench.words` reads it.
 
     Raises:
-        ValueError: There is none in it.
+        OSError: A folder lacks what should be in it.
+        ValueError: There is no such speech.
     """
     from bench.words import quiet_room, speech_bounds, transcribed
     from common.audio.pcm import to_float

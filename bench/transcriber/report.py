@@ -74,7 +74,7 @@ def render(results: Results) -> str:
         headline.render(results),
         headline.render_gpu(results),
         DEMO,
-        headline.targets_table(targets(results)),
+        headline.targets_table(targets(results), " (median of repetitions)"),
         _capacities(results),
         _figure("latency", "Final latency p95; hollow: utterances lost or more than 10 s late"),
     ]

@@ -126,9 +126,9 @@ def test_the_gpu_plan_climbs_and_then_tries_smaller_batches(tmp_path: Path) -> N
     cells = []
     for each in gpu.Plan(tmp_path, 15).everything():
         cells.append((each.streams, variant_of(each.variant).title))
-        write(each, real(each, [400 if each.streams < 96 else 11_000]), tmp_path)
+        write(each, real(each, [400 if each.streams < 128 else 11_000]), tmp_path)
     titles = [f"Earshot, float16, batch ≤ {batch}" for batch in (1, 2, 4, 8, 16)]
-    assert cells[:7] == [(32, titles[4]), (64, titles[4]), (96, titles[4]), *((64, title) for title in titles[:4])]
+    assert cells[:7] == [(32, titles[4]), (64, titles[4]), (128, titles[4]), *((64, title) for title in titles[:4])]
     assert len(cells) == 14
     about = ABOUT | {"gpu": "a GPU"}
     assert "| 64 | Earshot, int8_float16, batch ≤ 8 |" in render_gpu(Results({}, {"gpu": about}, read(tmp_path).real))
