@@ -59,8 +59,9 @@ class Variant:
         ports = ["--port", str(port), "--http-port", str(http_port)]
         more = ["--parallel", str(cores)] if cores > 1 and self.key == "ours" else []
         real = [] if model == "demo" else ["--model", model]
+        device = [] if self.key.startswith(GPU) else ["--device", "cpu"]
         command = [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS)]
-        return [*command, *more, *real, *self.options]
+        return [*command, *device, *more, *real, *self.options]
 
 
 VARIANTS = {
@@ -90,14 +91,8 @@ def variant_of(key: str) -> Variant:
     """By its key; `gpu-COMPUTE_TYPE-bBATCH` is ours on a GPU."""
     if key.startswith(GPU):
         compute_type, _, batch = key.removeprefix(GPU).rpartition("-b")
-        options = (
-            "--device",
-            "cuda",
-            "--compute-type",
-            compute_type,
-            "--engine",
-            f"bench.transcriber.gpu:up_to_{batch}",
-        )
+        engine = f"bench.transcriber.gpu:up_to_{batch}"
+        options = ("--device", "cuda", "--compute-type", compute_type, "--engine", engine)
         return Variant(key, f"Earshot, {compute_type}, batch ≤ {batch}", options=options)
     return (VARIANTS | REAL_VARIANTS)[key]
 
