@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.transcriber.results import REAL, Cell, holds, is_hopeless
+from bench.transcriber.headline import Row
+from bench.transcriber.results import REAL, Cell
 from bench.transcriber.servers import GPU
 from transcriber.config import Settings
 from transcriber.engine.faster_whisper import FasterWhisper
@@ -29,16 +30,16 @@ class Plan:
     cores: int
 
     def everything(self) -> Iterator[Cell]:
-        """The largest batch at ever more streams until it is hopeless; then the others at the most that it held."""
+        """The largest batch at ever more streams until they are too many; then the others at the most that it held."""
         for compute_type in COMPUTE_TYPES:
             most = STREAMS[0]
             for streams in STREAMS:
                 cell = self._cell(compute_type, BATCHES[-1], streams)
                 yield cell
                 result = cell.read(self.folder)
-                if result is None or is_hopeless(result):
+                if result is None or not Row(cell, [result]).holds:
                     break
-                most = streams if holds(result) else most
+                most = streams
             for batch in BATCHES[:-1]:
                 yield self._cell(compute_type, batch, most)
 

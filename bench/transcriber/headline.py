@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
-from bench.transcriber.results import LIMIT, Cell, Raw, Results, holds, is_hopeless
+from bench.transcriber.results import LIMIT, Cell, Raw, Results, is_hopeless
 from bench.transcriber.score import percentile
 from bench.transcriber.servers import GPU, REAL_VARIANTS, variant_of
 from bench.transcriber.targets import Target
@@ -29,11 +30,11 @@ What the numbers are; `transcriber/score.py` does the counting, the same for all
   onset: the first 50 ms that all are.
 * **Final latency**: from the end of speech until the clip's last word is in a segment with `completed`; where that word
   was not understood, until such a segment covers its end. Only where a pause follows: in a monologue at the ends of its
-  stretches. Percentiles are over all utterances of all runs of a row.
+  stretches. Percentiles are over all utterances of all runs of a row; what is lost counts as later than all others.
 * **Wait in monologue**: the same for the clips inside a stretch, where no server can know an end.
 * **Lost**: utterances that were never final, though each stream goes on with noise for up to 15 s after its last one:
   whisper-live completes a segment when its text repeats often enough or another follows, and what it never completes is
-  never final. They are not in the latencies; their words are deletions.
+  never final. Their words are deletions.
 * **Last words**: share of the words of one more clip, right before END_OF_AUDIO, that were committed. Not in the WER.
 * **First text**: from the onset of a clip to the first message with a segment, completed or not, that reaches into it.
 * **Changed**: committed segments whose text was another later, or that vanished.
@@ -42,7 +43,8 @@ What the numbers are; `transcriber/score.py` does the counting, the same for all
   `WhisperModel.transcribe` of faster-whisper over each clip by itself, no time limit, its usual fallbacks.
 * **CPU**: seconds of all processes of the server per second of speech, from the first sample to the last message.
   Offline: of the whole process, one thread.
-* **Streams held**: the most with p95 final < 2 s and nothing lost or refused in the longest cell of that size.
+* **Streams held**: the most with p95 final < 2 s, lost ones included, and every stream served to its end, in the
+  longest cell of that size.
 * Servers: T is `same_output_threshold` of whisper-live's protocol; its client sends 10, the default. One shared model,
   `use_vad`, language `en`, float32 frames of 20 ms in real time, none of our extensions for anybody.
 """
@@ -57,8 +59,10 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """In each run."""
-        return all(map(holds, self.runs))
+        """All streams are served, 95 % of all utterances are final, and where a pause follows in time."""
+        served = all(raw["survived"] and not raw["unserved"] for raw in self.runs)
+        final, wait = self.seconds("final", 95), self.seconds("wait", 95)
+        return served and final is not None and final < LIMIT and wait != inf
 
     @property
     def errors(self) -> list[int]:
@@ -86,8 +90,8 @@ class Row:
         return sum(raw["metrics"][metric] for raw in self.runs)
 
     def seconds(self, key: str, percent: float) -> float | None:
-        """Percentile over all utterances of first, final or wait; None without any."""
-        found = percentile((value for raw in self.runs for value in raw[key] if value is not None), percent)
+        """Percentile over all utterances of first, final or wait; infinite if that one never was, None without any."""
+        found = percentile((inf if value is None else value for raw in self.runs for value in raw[key]), percent)
         return None if found is None else found / 1000
 
 
@@ -131,7 +135,7 @@ def render(results: Results) -> str:
     if about is None or not found:
         return "## Real weights on real speech\n\nNot measured: `make bench-real MODEL=FOLDER SPEECH=FOLDER`.\n"
     parts = [
-        f"## {about['weights']} on real speech, {found[0].cell.cores} cores",
+        f"## {about['weights']} on real speech, {_cores(found)}",
         table(found, about["offline"]),
         capacities(found),
         targets_table(targets(found, about["offline"])),
@@ -149,8 +153,8 @@ def render_gpu(results: Results) -> str:
         return (
             "## On a GPU\n\nNot measured: none was at hand. `make bench-gpu MODEL=FOLDER SPEECH=FOLDER` where one is.\n"
         )
-    cpu = f"{found[0].cell.cores} cores of {about['cpu']}"
-    return f"## On a GPU\n\n{about['gpu']}; {about['weights']}; turns; beside it {cpu}.\n\n{table(found, [])}\n"
+    beside = f"{_cores(found)} of {about['cpu']}"
+    return f"## On a GPU\n\n{about['gpu']}; {about['weights']}; turns; beside it {beside}.\n\n{table(found, [])}\n"
 
 
 def table(found: Iterable[Row], offline: Sequence[Raw]) -> str:
@@ -247,7 +251,7 @@ def targets(found: Sequence[Row], offline: Sequence[Raw]) -> list[Target]:
 def _within(row: Row, percent: float, limit: float) -> Target:
     value = row.seconds("final", percent)
     streams = f"{row.cell.streams} stream{'s' * (row.cell.streams > 1)} of {row.cell.load}"
-    shown = "no final" if value is None else f"{value:.2f} s"
+    shown = "no final" if value is None else "never" if value == inf else f"{value:.2f} s"
     return Target(f"final p{percent:g} ≤ {limit:g} s, {streams}", shown, value is not None and value <= limit)
 
 
@@ -264,20 +268,24 @@ def conditions(about: Raw, found: Sequence[Row]) -> str:
     cores = found[0].cell.cores
     partial, careful, margin = about["windows_s"]
     who = ", ".join(f"{name} {value}" for name, value in about.items() if name in PACKAGES)
-    return f"""\
-Conditions:
-
-* {about["date"]}, {about["cpu"]}, {about["system"]}; {who}.
-* Weights: {about["weights"]} (fingerprint {about["fingerprint"]}), int8 for all; ours with windows of {partial:g} s for
-  partials and {careful:g} s for finals, margin {margin:g} s: `transcriber/models/window_sizes/`.
-* Speech: {len(about["clips"])} English clips with the transcripts of their sources, {about["clip_s"]:g} s,
-  {about["clip_words"]} words: {", ".join(about["clips"])}. More streams and longer cells hear them again in another
-  order; they are no more words than that.
-* Each server has {cores} cores. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread each.
-  whisper-live: `OMP_NUM_THREADS={cores}`: it decodes one at a time. The load generator has a core of its own, or where
-  there is none runs on one of them. A fresh process per cell; where a row has two runs, the servers took turns.
-* Commit of Earshot: {", ".join(sorted({raw["commit"] for raw in runs}))}.
-""" + "\n".join(f"* {line}" for line in circumstances(runs))
+    weights = (
+        f"Weights: {about['weights']} (fingerprint {about['fingerprint']}), int8 for all. Ours has windows of {partial:g} s "
+        f"for partials and {careful:g} s for finals, margin {margin:g} s."
+    )
+    speech = (
+        f"Speech: {len(about['clips'])} English clips with the transcripts of their sources, {about['clip_s']:g} s, "
+        f"{about['clip_words']} words: {', '.join(about['clips'])}. More streams and longer cells hear them again in "
+        "another order; they are no more words than that."
+    )
+    servers = (
+        f"Each server has {_cores(found)}. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread each. "
+        f"whisper-live: `OMP_NUM_THREADS={cores}`, one decoding at a time. A fresh process per cell; of two runs, the "
+        "servers took turns. The load generator has a core of its own, or where there is none shares one of them."
+    )
+    commits = ", ".join(sorted({raw["commit"] for raw in runs}))
+    lines = [f"{about['date']}, {about['cpu']}, {about['system']}; {who}.", weights, speech, servers]
+    lines += [f"Commit of Earshot: {commits}.", *circumstances(runs)]
+    return "Conditions:\n\n" + "\n".join(f"* {line}" for line in lines)
 
 
 def circumstances(runs: Sequence[Raw]) -> list[str]:
@@ -296,6 +304,11 @@ PACKAGES = ("whisper-live", "faster-whisper", "ctranslate2", "onnxruntime", "web
 """Whose versions are told."""
 
 
+def _cores(found: Sequence[Row]) -> str:
+    count = found[0].cell.cores
+    return f"{count} core{'s' * (count > 1)}"
+
+
 def _wer(counts: Sequence[int]) -> str:
     *errors, words = counts
     return f"{sum(errors) / words:.1%} ({', '.join(map(str, errors))} of {words})" if words else "–"
@@ -303,4 +316,4 @@ def _wer(counts: Sequence[int]) -> str:
 
 def _percentiles(row: Row, key: str, *percents: float) -> str:
     found = [row.seconds(key, percent) for percent in percents]
-    return " / ".join("–" if value is None else f"{value:.2f}" for value in found) if found[0] is not None else "–"
+    return " / ".join("never" if value == inf else f"{value:.2f}" for value in found if value is not None) or "–"

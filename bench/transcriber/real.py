@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.transcriber.audio import RATE, Clips, Track, monologue, noise, turns
-from bench.transcriber.results import REAL, Cell, Raw, holds
+from bench.transcriber.headline import Row
+from bench.transcriber.results import REAL, Cell, Raw
 from bench.transcriber.score import Spoken, words
 
 WORKLOADS = {"turns": turns, "monologue": monologue}
@@ -72,11 +73,10 @@ class Plan:
         """Five minutes with the most streams that a short cell held, and with fewer until such a cell is held too."""
         for streams in reversed(sizes):
             short = self._cell(load, streams, "ours", ONCE_S if streams == 1 else SHORT_S).read(self.folder)
-            if short is None or not holds(short):
+            if short is None or not Row(long := self._cell(load, streams, "ours", LONG_S), [short]).holds:
                 continue
-            long = self._cell(load, streams, "ours", LONG_S)
             yield long
-            if (result := long.read(self.folder)) is None or holds(result):
+            if (result := long.read(self.folder)) is None or Row(long, [result]).holds:
                 return
 
     def quick(self) -> Iterator[Cell]:

@@ -235,13 +235,14 @@ def revisions(shown: Iterable[Shown]) -> tuple[int, int]:
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
-    """Linear between the nearest ranks; None of nothing."""
+    """Linear between the nearest ranks; None of nothing. Values may be infinite."""
     ordered = sorted(values)
     if not ordered:
         return None
     place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
+    low, high = math.floor(place), math.ceil(place)
+    if ordered[low] == ordered[high]:
+        return ordered[low]
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 

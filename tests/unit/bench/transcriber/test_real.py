@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bench.transcriber import gpu
 from bench.transcriber.cells import AROUND_S, write
-from bench.transcriber.headline import held, render, render_gpu, rows, targets
+from bench.transcriber.headline import Row, held, render, render_gpu, rows, targets
 from bench.transcriber.real import LONG_S, ONCE_S, SHORT_S, Plan
 from bench.transcriber.results import REAL, Cell, Raw, Results, read
 from bench.transcriber.servers import variant_of
@@ -79,14 +79,14 @@ def test_results_with_real_weights_are_read_apart(tmp_path: Path) -> None:
 
 
 def test_runs_of_a_row_are_pooled_and_the_page_says_what_was_lost() -> None:
-    """Errors and utterances of both runs; percentiles over the finals that came."""
-    cells = {cell("turns", 1, "tuned", ONCE_S, run): [400 + 1000 * run, None] for run in (0, 1)}
+    """Errors and utterances of both runs; what was lost is later than all that came."""
+    cells = {cell("turns", 1, "tuned", ONCE_S, run): [400 + 1000 * run, 400, None] for run in (0, 1)}
     results = Results({}, {"real": ABOUT}, {each: real(each, final) for each, final in cells.items()})
     page = render(results)
     line = next(line for line in page.splitlines() if "| whisper-live, T=2 |" in line)
     assert line == (
-        "| turns | 1 | whisper-live, T=2 | 2.0% (2, 0, 0 of 100) | 0.90 / 1.35 / 1.39 | – | 0.50 / 0.50 | 0.25 "
-        "| 2 of 4 | 0 | 100% | 160 | 95 × 2 |"
+        "| turns | 1 | whisper-live, T=2 | 2.0% (2, 0, 0 of 100) | 0.90 / never / never | – | 0.50 / 0.50 | 0.25 "
+        "| 2 of 6 | 0 | 100% | 160 | 95 × 2 |"
     )
     assert "| each clip | – | offline, beam 1 | 4.0% (3, 1, 0 of 100) |" in page
     assert "whisper-live, T=2 0 of turns" in page
@@ -99,6 +99,16 @@ def test_a_size_counts_by_its_longest_cell() -> None:
     found = rows({each: real(each, [last]) for each, last in cells.items()})
     assert held(found, "turns", "ours") == 12
     assert held(found, "monologue", "ours") is None
+
+
+def test_a_few_lost_utterances_do_not_decide_and_a_refused_stream_does() -> None:
+    """One of forty is within the 95 %, three are not, also inside a monologue; nor is a stream that was not served."""
+    mine = cell("monologue", 4, "ours")
+    good = real(mine, [400] * 39 + [None])
+    assert Row(mine, [good]).holds
+    assert not Row(mine, [real(mine, [400] * 37 + [None] * 3)]).holds
+    assert not Row(mine, [good | {"wait": [5000] * 37 + [None] * 3}]).holds
+    assert not Row(mine, [good | {"unserved": 1}]).holds
 
 
 @pytest.mark.parametrize(("errors", "holds"), [((2, 0, 0), True), ((3, 0, 0), False)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -163,3 +164,4 @@ def test_percentiles_lie_between_the_nearest_ranks() -> None:
     assert percentile([3.0], 99) == 3.0
     assert percentile([1.0, 3.0, 2.0], 50) == 2.0
     assert percentile([0.0, 1.0], 95) == pytest.approx(0.95)
+    assert [percentile([1.0, 2.0, inf, inf, inf], percent) for percent in (25, 26, 75)] == [2.0, inf, inf]
