@@ -269,8 +269,8 @@ def conditions(about: Raw, found: Sequence[Row]) -> str:
     partial, careful, margin = about["windows_s"]
     who = ", ".join(f"{name} {value}" for name, value in about.items() if name in PACKAGES)
     weights = (
-        f"Weights: {about['weights']} (fingerprint {about['fingerprint']}), int8 for all. Ours has windows of {partial:g} s "
-        f"for partials and {careful:g} s for finals, margin {margin:g} s."
+        f"Weights: {about['weights']} (fingerprint {about['fingerprint']}), int8 for all. Ours has windows of "
+        f"{partial:g} s for partials and {careful:g} s for finals, margin {margin:g} s."
     )
     speech = (
         f"Speech: {len(about['clips'])} English clips with the transcripts of their sources, {about['clip_s']:g} s, "
@@ -278,9 +278,9 @@ def conditions(about: Raw, found: Sequence[Row]) -> str:
         "another order; they are no more words than that."
     )
     servers = (
-        f"Each server has {_cores(found)}. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread each. "
-        f"whisper-live: `OMP_NUM_THREADS={cores}`, one decoding at a time. A fresh process per cell; of two runs, the "
-        "servers took turns. The load generator has a core of its own, or where there is none shares one of them."
+        f"Each server has {_cores(found)}. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread "
+        f"each. whisper-live: `OMP_NUM_THREADS={cores}`, one decoding at a time. A fresh process per cell; of two "
+        "runs, the servers took turns. The load generator has a core of its own, or where there is none shares one of them."
     )
     commits = ", ".join(sorted({raw["commit"] for raw in runs}))
     lines = [f"{about['date']}, {about['cpu']}, {about['system']}; {who}.", weights, speech, servers]
