@@ -279,8 +279,8 @@ def conditions(about: Raw, found: Sequence[Row]) -> str:
     )
     servers = (
         f"Each server has {_cores(found)}. Ours: `--parallel {cores}`, as docs/transcriber.md recommends, one thread "
-        f"each. whisper-live: `OMP_NUM_THREADS={cores}`, one decoding at a time. A fresh process per cell; "
-        "of two runs, the servers took turns. The load generator has a core of its own, or where there is none shares one."
+        f"each. whisper-live: `OMP_NUM_THREADS={cores}`, one decoding at a time. The load generator has a core of "
+        "its own, or where there is none shares one. A fresh process per cell; of two runs, the servers took turns."
     )
     commits = ", ".join(sorted({raw["commit"] for raw in runs}))
     lines = [f"{about['date']}, {about['cpu']}, {about['system']}; {who}.", weights, speech, servers]
