@@ -40,5 +40,5 @@ async def checked(platform: Platform, invitation: Invitation) -> Invitation:
             raise OSError(f"only {' or '.join(platform.hosts)} is allowed")
         return replace(invitation, addresses=tuple(await public_addresses(host, 443)))
     except OSError as error:
-        why = error.strerror or reason(error)
-        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"`meetingUrl` leads nowhere that is allowed: {why}") from None
+        why = f"`meetingUrl` leads nowhere that is allowed: {reason(error)}"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, why) from None

@@ -7,7 +7,6 @@ answer a second look-up differently. Clients that open sockets of their own (Liv
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from typing import Any
 
@@ -27,7 +26,7 @@ class GuardedLoop(asyncio.SelectorEventLoop):
             where = literal(str(address[0]))
             why = refusal(where) if where is not None else None
             if why:
-                raise ForbiddenAddress(errno.EACCES, why)
+                raise ForbiddenAddress(why)
         await super().sock_connect(sock, address)
 
 
@@ -43,5 +42,5 @@ async def public_addresses(host: str, port: int) -> list[str]:
     for text in addresses:
         where = literal(text)
         if where is not None and (why := refusal(where, public_only=True)):
-            raise ForbiddenAddress(errno.EACCES, f"{host}: {why}")
+            raise ForbiddenAddress(f"{host}: {why}")
     return addresses
