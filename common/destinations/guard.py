@@ -14,7 +14,11 @@ from common.destinations.policy import literal, refusal
 
 
 class ForbiddenAddress(OSError):
-    """Nobody is sent to this address."""
+    """Nobody is sent to this address. Why stands where libraries look for the system's words."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.strerror = why
 
 
 class GuardedLoop(asyncio.SelectorEventLoop):
