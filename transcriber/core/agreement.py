@@ -8,6 +8,7 @@ whatever later passes say: they only add to it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -50,8 +51,8 @@ def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Un
         if last > len(times):  # no alignment, or one of another text
             result.append(Unit(shown))
         else:
-            begin, end = times[first], times[last - 1]
-            result.append(Unit(shown, offset + begin.start, offset + end.end, min(begin.probability, end.probability)))
+            (begin, _, one), (_, end, other) = times[first], times[last - 1]
+            result.append(Unit(shown, offset + begin, offset + end, min(one, other)))
     return result
 
 
@@ -135,6 +136,14 @@ def _common(left: Sequence[str], right: Sequence[str]) -> int:
     return count
 
 
-def _times(words: Sequence[Word]) -> list[Word]:
-    """For each letter of the words, spaces left out, the word it is in."""
-    return [word for word in words for _ in "".join(word.text.split())]
+def _times(words: Sequence[Word]) -> list[tuple[float, float, float]]:
+    """Of each letter of the words, spaces left out: start, end, and the probability of its word.
+
+    The letters of a word share its time: what a model takes for one may be several signs.
+    """
+    times = []
+    for word in words:
+        count = len("".join(word.text.split()))
+        edges = [word.start + (word.end - word.start) * n / count for n in range(count)] + [word.end]
+        times += [(*edge, word.probability) for edge in itertools.pairwise(edges)]
+    return times

@@ -133,10 +133,11 @@ def test_scripts_without_spaces_are_cut_into_signs() -> None:
 
 
 def test_units_get_the_times_of_their_letters() -> None:
-    """Whatever the model takes for a word; none if there are not enough of them."""
+    """Whatever the model takes for a word, whose signs share its time; none if there are not enough of them."""
     words = [Word(" to", 0.0, 0.2, 0.9), Word("day", 0.2, 0.5, 0.5), Word(" ok", 0.6, 0.9, 0.7)]
     assert units("today ok", words, offset=10) == [Unit(" today", 10, 10.5, 0.5), Unit(" ok", 10.6, 10.9, 0.7)]
     assert units("today okay", words)[1] == Unit(" okay")
+    assert units("今日", [Word("今日", 0.5, 0.9, 0.8)]) == [Unit(" 今", 0.5, 0.7, 0.8), Unit("日", 0.7, 0.9, 0.8)]
 
 
 SAID = st.lists(st.sampled_from(["a", "b", "c", "日", "d,"]), max_size=8).map(" ".join)

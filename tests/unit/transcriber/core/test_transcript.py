@@ -35,7 +35,7 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     [partial] = transcript.show(job(utterance), hypothesis)
     assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
     assert (partial.start, partial.end) == (1.468, 2.6)
-    assert partial.words == (WireWord(" a", 1.5, 1.8, 0.9), WireWord(" b", 2.6, 2.6, 0.9))
+    assert partial.words == (WireWord(" a", 1.5, 1.8, 0.9), WireWord(" b", 2.58, 2.6, 0.9))
     assert transcript.show(job(utterance), hypothesis) != []  # both agree on the second word now
     assert transcript.show(job(utterance), hypothesis) == []
     assert transcript.show(job(utterance), None) == []
