@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
 from transcriber.core.windows import Word
-from transcriber.core.words import letters, pieces
+from transcriber.core.words import is_sign, letters, pieces
 
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
@@ -125,7 +125,10 @@ class LocalAgreement:
             for k, other in enumerate(heard, 1):
                 diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (other != key))
         cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
-        return list(said[cut:])
+        rest = list(said[cut:])
+        if not cut and rest and self.committed and is_sign(sign := rest[0].text.strip()):
+            rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence
+        return rest
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:

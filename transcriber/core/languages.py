@@ -12,6 +12,8 @@ MIN_SPEECH_S = 2.5
 """Speech from which a detection counts: on less it is often wrong."""
 MIN_LANGUAGE_SHARE = 0.5
 """Share of the probability that the language found must have; WhisperLive's threshold."""
+MIN_LOCK_SPEECH_S = 5.0
+"""The same where the language stays for good and is less than sure."""
 SURE_LANGUAGE_SHARE = 0.9
 """Share that needs no amount of speech: nothing that got it was wrong, from 0.7 s on (`bench/languages.md`)."""
 SWITCH_ODDS = 4.0
@@ -78,10 +80,11 @@ class StreamLanguage:
         self._seconds += seconds
         self._evidence[language] = self._evidence.get(language, 0.0) + probability * seconds
         best, weight = max(self._evidence.items(), key=lambda item: item[1])
-        is_only_one = self.allowed == {best}
-        if not is_only_one and (self._seconds < MIN_SPEECH_S or weight <= MIN_LANGUAGE_SHARE * self._seconds):
+        is_only_one, share = self.allowed == {best}, weight / self._seconds if self._seconds else 0.0
+        needed = MIN_LOCK_SPEECH_S if self._locks and share <= SURE_LANGUAGE_SHARE else MIN_SPEECH_S
+        if not is_only_one and (self._seconds < needed or share <= MIN_LANGUAGE_SHARE):
             return None
         self.prior = best
         if self._locks:
             self.fixed = best
-        return best, 1.0 if is_only_one else min(1.0, weight / self._seconds)
+        return best, 1.0 if is_only_one else min(1.0, share)

@@ -132,6 +132,16 @@ def test_scripts_without_spaces_are_cut_into_signs() -> None:
     assert [unit.text for unit in units("今日 ok")] == [" 今", "日", " ok"]
 
 
+def test_a_window_that_begins_after_the_committed_signs_puts_no_space_there() -> None:
+    """Its first sign goes on where they end; a word has its space."""
+    for committed, more, expected in (("今日", "は", " 今日は"), ("สวัส", "ดี", " สวัสดี"), ("today", "it", " today it")):
+        agreement = LocalAgreement()
+        hear(agreement, committed)
+        hear(agreement, committed)
+        base = len(agreement.committed)
+        assert text(agreement.hear(units(more), 2.0, base)) == expected
+
+
 def test_units_get_the_times_of_their_letters() -> None:
     """Whatever the model takes for a word, whose signs share its time; none if there are not enough of them."""
     words = [Word(" to", 0.0, 0.2, 0.9), Word("day", 0.2, 0.5, 0.5), Word(" ok", 0.6, 0.9, 0.7)]

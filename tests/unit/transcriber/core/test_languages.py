@@ -99,7 +99,11 @@ def test_doubt_is_not_a_decision() -> None:
 
 
 def test_for_stock_clients_the_decision_stays() -> None:
-    """They are told one language once."""
+    """They are told one language once: on more speech, where it is less than sure."""
+    doubtful = StreamLanguage(None, locks=True)
+    assert doubtful.hear("el", 0.8, MIN_SPEECH_S) is None
+    assert doubtful.hear("es", 0.7, 2 * MIN_SPEECH_S) is None
+    assert doubtful.hear("es", 0.8, 2 * MIN_SPEECH_S) == ("es", pytest.approx(0.6))
     languages = StreamLanguage(None, locks=True)
     assert languages.hear("de", 1.0, 3.0) == ("de", 1.0)
     assert languages.hear("en", 1.0, 30.0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -316,18 +317,30 @@ def test_a_client_waits_while_too_much_is_undecided() -> None:
 
 def test_windows_carry_what_the_client_asked_for() -> None:
     """Prompt, task, words; finals are decoded carefully."""
-    hello = Handshake("u", task="translate", initial_prompt="Ana", hotwords="Ben", word_timestamps=True)
+    hello = Handshake("u", initial_prompt="Ana", hotwords="Ben", word_timestamps=True)
     session = StreamSession(hello, loud, EXTENSIONS)
     at = say(session, speech(1))
     first = session.begin()
     partial = first.window
-    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "translate", False, True)
+    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "transcribe", False, True)
     session.finish(first, None)
     session.end_utterance(at, now=1)
     job = session.begin()
     assert (job.window.careful, job.window.words, job.window.language) == (True, True, None)
     [final] = session.finish(job, Hypothesis("a b", words=(Word(" a", -1, 0.5, 0.9), Word(" b", 0.5, 99, 0.8))))
     assert final.words == (WireWord(" a", final.start, 0.5, 0.9), WireWord(" b", 0.5, final.end, 0.8))
+
+
+def test_a_translation_has_no_word_times_and_begins_with_its_utterance() -> None:
+    """Its words are not said when its alignment puts them, and come in another order: also under load."""
+    session = StreamSession(replace(HELLO, task="translate", word_timestamps=True), loud, EXTENSIONS)
+    session.adapt(next(effort for effort in LADDER if effort.trim))
+    at = 0
+    for _ in range(3):
+        at = say(session, speech(2.5), at=at)
+        job = session.begin()
+        assert (job.window.task, job.window.words, job.first) == ("translate", False, 0)
+        session.finish(job, Hypothesis("a b", words=(Word(" a", 0.5, 0.9, 0.9), Word(" b", 1.5, 1.9, 0.9))))
 
 
 def test_a_language_is_kept_once_it_is_sure() -> None:
@@ -341,8 +354,8 @@ def test_a_language_is_kept_once_it_is_sure() -> None:
             job = session.begin()
             assert job.window.language is job.window.prior is None
             assert job.window.allowed == {"de", "en"}
-            session.finish(job, Hypothesis("ja", language="de", language_probability=0.8))
-        assert session.detected == ("de", 0.8)
+            session.finish(job, Hypothesis("ja", language="de", language_probability=0.95))
+        assert session.detected == ("de", pytest.approx(0.95))
         say(session, speech(0.5), silence(1), at=at)
         session.end_utterance(at + SECOND, now=9)
         window = session.begin().window
