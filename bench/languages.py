@@ -39,11 +39,11 @@ from transcriber.core.words import letters
 from transcriber.engine.faster_whisper import FasterWhisper
 
 HERE = Path(__file__).parent
-PREFIXES_S = (0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+PREFIXES_S = (0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 PAUSES_S = (0.8, 1.2)
 SHORT_S = 2.1
 """Utterances up to this length are short."""
-MAX_PIECES, MAX_SHORT_PIECES = 7, 4
+MAX_PIECES, MAX_SHORT_PIECES = 5, 3
 """Utterances of each language."""
 AROUND_S = 0.5
 PER_UTTERANCE = frozenset({"segment_language"})
@@ -187,7 +187,8 @@ def stream_rows(said: Sequence[Piece], runs: Streams) -> Iterator[dict[str, Any]
     known = frozenset(piece.language for piece in said)
     ways = {"found once": ((), ()), "per utterance": ((), PER_UTTERANCE), "and allowed": (known, PER_UTTERANCE)}
     for name, its in streams(said).items():
-        yield {"stream": name, "language": TOLD, **runs.told(its)}
+        if name != IN_TURN:  # the same utterances as before, a stream each
+            yield {"stream": name, "language": TOLD, **runs.told(its)}
         for way, (allowed, granted) in ways.items():
             asked = Handshake("u", allowed_languages=frozenset(allowed))
             yield {"stream": name, "language": way, **runs.score(its, asked, frozenset(granted))}

@@ -1,7 +1,8 @@
 """Languages of a stream: what one window's probabilities say, and what the stream remembers.
 
-Whisper is often sure and wrong about a second of speech, so a language is decided, and left again, only on enough of
-it. Audio never waits for that: an undecided utterance is decoded in the likeliest language.
+Whisper is often wrong about a second of speech, so a language is decided, and left again, only on enough of it. Audio
+never waits for that: an undecided utterance is decoded in the likeliest language, and its words are committed once that
+is sure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def choose_language(
 
     Args:
         probabilities: What the model finds, at least one language.
-        prior: What the stream has spoken so far; it stays unless another is clearly likelier on enough speech.
+        prior: What the stream has spoken so far; it stays unless another is sure, or clearly likelier on enough speech.
         allowed: The only ones that may be found; empty, or none that the model knows: any.
         seconds: Length of the window.
     """
@@ -37,7 +38,8 @@ def choose_language(
     best = max(shares, key=lambda code: (shares[code], code == prior))
     if prior in shares:
         is_clear = shares[best] > MIN_LANGUAGE_SHARE and shares[best] >= SWITCH_ODDS * shares[prior]
-        best = best if is_clear and seconds >= MIN_SPEECH_S else prior
+        is_sure = shares[best] > SURE_LANGUAGE_SHARE
+        best = best if is_sure or (is_clear and seconds >= MIN_SPEECH_S) else prior
     return best, shares[best]
 
 
@@ -75,7 +77,8 @@ class StreamLanguage:
         if self.fixed is not None:
             return None
         if self.prior is not None:
-            self.prior = language
+            if seconds >= MIN_SPEECH_S:  # a word is not a switch, whatever it was decoded in
+                self.prior = language
             return None
         self._seconds += seconds
         self._evidence[language] = self._evidence.get(language, 0.0) + probability * seconds
