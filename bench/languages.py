@@ -207,28 +207,32 @@ def translation_rows(said: Sequence[Piece], runs: Streams) -> Iterator[dict[str,
 
 
 def word_rows(said: Sequence[Piece], runs: Streams, model: WhisperModel) -> Iterator[dict[str, Any]]:
+    """A row for each language."""
+    for name, its in streams(said).items():
+        if name not in (IN_TURN, SHORT_IN_TURN):
+            yield word_row(name, its, runs, model)
+
+
+def word_row(language: str, said: Sequence[Piece], runs: Streams, model: WhisperModel) -> dict[str, Any]:
     """How far the words of finals begin from where an alignment of the same text to its utterance in a full window has
     them, clamped to the segment as ours are."""
-    for name, its in streams(said).items():
-        if name in (IN_TURN, SHORT_IN_TURN):
+    spoken, heard = runs.hear(said, Handshake("u", language=language, word_timestamps=True))
+    apart, faults, untimed = list[float](), 0, 0
+    for _, segment in heard.finals:
+        if segment.words is None:
+            untimed += 1
             continue
-        spoken, heard = runs.hear(its, Handshake("u", language=name, word_timestamps=True))
-        apart, faults, untimed = [], 0, 0
-        for _, segment in heard.finals:
-            if segment.words is None:
-                untimed += 1
-                continue
-            first = max(0.0, segment.start - AROUND_S)
-            audio = spoken.sound[round(first * SAMPLE_RATE) : round((segment.end + AROUND_S) * SAMPLE_RATE)]
-            wanted = units(segment.text, aligned(model, audio, name, segment.text), first)
-            ours = [word.start for word in segment.words]
-            for start, unit in zip(ours, wanted, strict=True):
-                if unit.start is not None:
-                    apart.append(start - min(max(unit.start, segment.start), segment.end))
-            edges = [segment.start, *(time for word in segment.words for time in (word.start, word.end)), segment.end]
-            faults += edges != sorted(edges) or any(word.start == word.end for word in segment.words)
-        yield {"stream": name, "finals": len(heard.finals), "untimed": untimed, "faults": faults,
-               "apart_ms": [round(1000 * seconds) for seconds in apart]}  # fmt: skip
+        first = max(0.0, segment.start - AROUND_S)
+        audio = spoken.sound[round(first * SAMPLE_RATE) : round((segment.end + AROUND_S) * SAMPLE_RATE)]
+        wanted = units(segment.text, aligned(model, audio, language, segment.text), first)
+        for word, unit in zip(segment.words, wanted, strict=True):
+            if unit.start is not None:
+                apart.append(word.start - min(max(unit.start, segment.start), segment.end))
+        edges = [segment.start, *(time for word in segment.words for time in (word.start, word.end)), segment.end]
+        faults += edges != sorted(edges) or any(word.start == word.end for word in segment.words)
+    milliseconds = [round(1000 * seconds) for seconds in apart]
+    finals = len(heard.finals)
+    return {"stream": language, "finals": finals, "untimed": untimed, "faults": faults, "apart_ms": milliseconds}
 
 
 def aligned(model: Any, audio: Sound, language: str, text: str) -> list[Word]:
