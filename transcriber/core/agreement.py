@@ -78,7 +78,6 @@ class LocalAgreement:
         """
         if language != self._language:
             self._language, self._before = language, []
-        self._retime(said, base)
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
         count = 0
@@ -93,8 +92,8 @@ class LocalAgreement:
 
     def conclude(self, said: Sequence[Unit]) -> list[Unit]:
         """The final text: the committed words, then what this pass over the whole utterance adds."""
-        self._retime(said, 0)
-        return [*self.committed, *self._after_committed(said, 0)]
+        rest = self._after_committed(said, 0)
+        return [*self.committed, *rest]
 
     @property
     def trim(self) -> tuple[int, float]:
@@ -105,30 +104,43 @@ class LocalAgreement:
                 return index, max(0.0, start - TRIM_OVERLAP_S)
         return 0, 0.0
 
-    def _retime(self, said: Sequence[Unit], base: int) -> None:
-        """Committed words that a later pass hears again get its times: it has heard what comes after them."""
-        committed = self.committed[base:]
-        for n in range(_common([unit.key for unit in said], [unit.key for unit in committed])):
-            if said[n].end is not None:
-                self.committed[base + n] = replace(said[n], text=committed[n].text)
-
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
         """What a pass says after the committed words: it may spell some of them differently, or skip one.
 
-        The cut is where the part before it is closest to the committed words (edit distance over words).
+        Those that it hears get its times: it has heard what comes after them.
         """
-        wanted = [unit.key for unit in self.committed[base:]]
-        heard = [unit.key for unit in said]
-        row = list(range(len(said) + 1))
-        for n, key in enumerate(wanted, 1):
-            diagonal, row[0] = row[0], n
-            for k, other in enumerate(heard, 1):
-                diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (other != key))
-        cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
+        pairs, cut = _matched([unit.key for unit in self.committed[base:]], [unit.key for unit in said])
+        for n, k in pairs:
+            if said[k].end is not None:
+                self.committed[base + n] = replace(said[k], text=self.committed[base + n].text)
         rest = list(said[cut:])
         if not cut and rest and self.committed and is_sign(sign := rest[0].text.strip()):
             rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence
         return rest
+
+
+def _matched(wanted: Sequence[str], heard: Sequence[str]) -> tuple[list[tuple[int, int]], int]:
+    """Which key is heard where, spelled the same or not; and how many of the heard ones are about the wanted.
+
+    That is where they are closest to them (edit distance over keys).
+    """
+    rows = [list(range(len(heard) + 1))]
+    for n, key in enumerate(wanted, 1):
+        above, row = rows[-1], [n]
+        for k, other in enumerate(heard, 1):
+            row.append(min(above[k] + 1, row[k - 1] + 1, above[k - 1] + (other != key)))
+        rows.append(row)
+    cut = min(range(len(heard) + 1), key=lambda k: (rows[-1][k], abs(k - len(wanted))))
+    pairs, n, k = [], len(wanted), cut
+    while n and k:
+        if rows[n][k] == rows[n - 1][k - 1] + (wanted[n - 1] != heard[k - 1]):
+            n, k = n - 1, k - 1
+            pairs.append((n, k))
+        elif rows[n][k] == rows[n - 1][k] + 1:
+            n -= 1
+        else:
+            k -= 1
+    return pairs, cut
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:

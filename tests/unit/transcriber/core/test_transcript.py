@@ -51,7 +51,7 @@ def test_words_of_two_passes_do_not_overlap() -> None:
     utterance.end = 48_000
     for _ in range(2):
         transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
-    again = Hypothesis("the b", words=(Word(" the", 0.5, 0.8, 0.9), Word(" b", 0.88, 1.2, 0.9)))
+    again = Hypothesis("the b", words=(Word(" the", 0.5, 0.9, 0.9), Word(" b", 0.88, 1.2, 0.9)))
     [final] = transcript.conclude(job(utterance), again)
     assert final.words == (WireWord(" a", 1.5, 1.88, 0.9), WireWord(" b", 1.88, 2.2, 0.9))
 
