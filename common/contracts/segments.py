@@ -8,7 +8,7 @@ from typing import Any
 
 from common.contracts.generations import Generation
 from common.contracts.json_values import field, identity, items, moment, optional, read_object, write
-from common.contracts.languages import whisper_language
+from common.contracts.languages import LANGUAGE_NAMES
 from common.contracts.times import iso_utc
 
 
@@ -107,7 +107,7 @@ class Segment:
             "speaker": self.speaker,
             "speaker_id": self.speaker_id,
             "speaker_key": self.speaker_id,
-            "language": whisper_language(self.language),
+            "language": self.language if self.language in LANGUAGE_NAMES else None,
             "completed": self.completed,
             "absolute_start_time": self.absolute_start_time,
             "absolute_end_time": self.absolute_end_time,

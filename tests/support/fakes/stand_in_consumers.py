@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.contracts.languages import LANGUAGE_NAMES
 from tests.support.servers.stand_in_manager import Generation
-from transcriber.engine.whisper_languages import LANGUAGE_NAMES
 
 ROW_ID = 42
 NATIVE_ID = "abc-defg-hij"
