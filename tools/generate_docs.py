@@ -49,8 +49,8 @@ Sub-codes may be added, never removed or renamed. (Generated from `common/contra
 ENDINGS_HEAD = """
 ## What a manager is told
 
-Terminal status and `completion_reason` of the [status callback](managers.md), by the manager's generation; `reason` is the
-sub-code itself. (From `common/contracts/generations.py`.)
+Terminal status and `completion_reason` of the [status callback](managers.md), by the manager's generation; `reason` is
+the sub-code itself. (From `common/contracts/generations.py`.)
 
 | Sub-code | v0.6, v0.9 | v0.10 | v0.12 | v0.12, before `active` |
 |---|---|---|---|---|
