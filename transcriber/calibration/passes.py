@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from transcriber.calibration.speech import Clip
 from transcriber.core.session import SpeechProbabilities, StreamSession
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Window
+from transcriber.engine.features import HOP_SAMPLES
 
 CHUNK_SAMPLES = SAMPLE_RATE // 50
 """As clients send it."""
@@ -34,18 +35,23 @@ class LivePass:
     speech_s: float
     """How much of it is speech for certain."""
 
+    @property
+    def frames(self) -> int:
+        """Of 10 ms."""
+        return len(self.window.samples) // HOP_SAMPLES
 
-def live_passes(clips: Sequence[Clip], probabilities: Iterator[SpeechProbabilities]) -> list[LivePass]:
+
+def live_passes(clips: Sequence[Clip], detector: Callable[[], SpeechProbabilities]) -> list[LivePass]:
     """The last careful pass of every utterance, in order, and partials of each clip's first one, whose words are the
-    beginning of the transcript. `probabilities` makes a speech detector for each clip."""
-    found = []
-    for number, (clip, speech) in enumerate(zip(clips, probabilities, strict=False)):
-        jobs = _heard(clip, speech)
+    beginning of the transcript. `detector` makes a speech detector, one for each clip."""
+    found: list[LivePass] = []
+    for number, clip in enumerate(clips):
+        jobs = _heard(clip, detector())
         finals = {job.work.utterance.number: job for job in jobs if job.window.careful}
         partials = [job for job in jobs if not job.window.careful and job.work.utterance.number in list(finals)[:1]]
         partials = [job for job in partials if MIN_PARTIAL_SAMPLES <= len(job.window.samples) <= MAX_PARTIAL_SAMPLES]
-        for job in (*finals.values(), *partials[::PARTIAL_STEP]):
-            found.append(LivePass(number, job.window, job.speech / SAMPLE_RATE))
+        chosen = (*finals.values(), *partials[::PARTIAL_STEP])
+        found += [LivePass(number, job.window, job.speech / SAMPLE_RATE) for job in chosen]
     return found
 
 

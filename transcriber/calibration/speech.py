@@ -52,13 +52,15 @@ def read_folder(folder: Path, language: str | None) -> list[Clip]:
         names = sorted(folder.iterdir())
         texts = {path.stem: path.read_text(encoding="utf-8").strip() for path in names if path.suffix == ".txt"}
         audio = {path.stem: path for path in names if path.stem in texts and path.suffix != ".txt"}
-        clips = [Clip(name, language, texts[name], _samples(path)) for name, path in audio.items() if words(texts[name])]
+        clips = [
+            Clip(name, language, texts[name], _samples(path)) for name, path in audio.items() if words(texts[name])
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise SpeechError(f"The speech in {folder} cannot be read: {reason(error)}.") from error
     if not clips:
         raise SpeechError(
-            f"{folder} holds no speech with transcripts: it needs NAME.wav (or .flac, .ogg, .mp3, …) and NAME.txt, which "
-            "has what is said in it, for at least one recording."
+            f"{folder} holds no speech with transcripts: it needs recordings, NAME.wav (or .flac, .ogg, .mp3, …), and "
+            "beside each NAME.txt, what is said in it."
         )
     return clips
 

@@ -2,19 +2,21 @@
 
 Whisper was trained on 30 s, and the encoder's cost grows faster than its input. How much shorter it may be is a
 property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
-them. What was measured is in WINDOW_SIZES_FILE in the model's folder, or ships with this package under the fingerprint
-of the weights.
+them. What was measured is in WINDOW_SIZES_FILE in the model's folder; or, under the fingerprint of the weights, in the
+cache of the user who measured it where that folder is not writable, or among what ships with this package.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.problems import reason
 from transcriber.engine.base import ModelError
 
 FULL_WINDOW_FRAMES = 3000
@@ -50,8 +52,41 @@ FULL_WINDOWS = WindowSizes()
 def find(folder: Path) -> WindowSizes | None:
     """What was measured for the model in this folder; None: nothing. Raises ModelError for a file that is wrong."""
     name = f"{fingerprint(folder)}.json"
-    places = (folder / WINDOW_SIZES_FILE, SHIPPED_FOLDER / name)
-    return next((read(path) for path in places if path.is_file()), None)
+    places = (folder / WINDOW_SIZES_FILE, cache_folder() / name, SHIPPED_FOLDER / name)
+    return next((read(path) for path in places if os.path.isfile(path)), None)  # false also where one may not look
+
+
+def keep(folder: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> Path:
+    """Writes what was measured for the model in this folder where `find` looks first; returns the file. Raises
+    ModelError where neither the model's folder nor the cache can be written."""
+    beside = folder / WINDOW_SIZES_FILE
+    if os.access(folder, os.W_OK) or beside.is_file():  # one that is there would be found before that in the cache
+        return write(beside, text(sizes, measured))
+    return write(cache_folder() / f"{fingerprint(folder)}.json", text(sizes, measured))
+
+
+def cache_folder() -> Path:
+    """Where results are kept for this user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache) / "earshot" / "window_sizes"
+
+
+def text(sizes: WindowSizes, measured: Mapping[str, Any]) -> str:
+    """The content of a file: the sizes, and beside them what they were chosen by."""
+    content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
+    return json.dumps({**content, "padding": sizes.padding, "measured": measured}, indent=1) + "\n"
+
+
+def write(path: Path, content: str) -> Path:
+    """Writes a file, all of it or nothing. Raises ModelError."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(content, encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {reason(error)}. Name a file with --output.") from error
+    return path
 
 
 def read(path: Path) -> WindowSizes:
