@@ -240,8 +240,8 @@ def calibrate(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and write nothing.")] = False,
 ) -> None:  # fmt: skip
-    """Measures how short a model's windows may be: decodes real speech in several sizes, and keeps the cheapest that are
-    hardly worse than the full window. Once for each model; it takes minutes."""
+    """Measures how short a model's windows may be, once for each model, in minutes: decodes real speech in several
+    sizes, and keeps the cheapest that are hardly worse than the full window."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from transcriber.calibration.command import Asked, run
     from transcriber.calibration.speech import SpeechError

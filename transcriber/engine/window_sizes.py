@@ -85,7 +85,7 @@ def write(path: Path, content: str) -> Path:
         half.write_text(content, encoding="utf-8")
         half.replace(path)
     except OSError as error:
-        raise ModelError(f"{path} cannot be written: {reason(error)}. Name a file with --output.") from error
+        raise ModelError(f"{path} cannot be written: {reason(error)}. Name another place with --output.") from error
     return path
 
 
