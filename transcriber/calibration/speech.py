@@ -15,7 +15,7 @@ from transcriber.core.uploads import ApiError
 from transcriber.core.windows import Samples
 from transcriber.core.words import words
 
-BUNDLED_FOLDER = Path(__file__).parent / "speech"
+BUNDLED_FOLDER = Path(__file__).parent / "recordings"
 """A folder for each language; SOURCES.md says whose recordings they are."""
 MAX_CLIP_S = 600.0
 PAUSE_SAMPLES = 1600
