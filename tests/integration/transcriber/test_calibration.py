@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.typing import EventDict
 
 from rehearsal.clips import manifest
+from tests.support.random_whisper import random_whisper
 from tests.support.source import ROOT
 from transcriber.calibration.speech import BUNDLED_FOLDER
+from transcriber.config import Settings
+from transcriber.engine.faster_whisper import load
 from transcriber.engine.window_sizes import WindowSizes, parse
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(300)]
@@ -78,6 +82,14 @@ def test_what_cannot_be_measured_is_said_at_once(
     assert ran.returncode == code
     assert problem in " ".join(ran.stderr.replace("│", " ").split())
     assert "Traceback" not in ran.stderr
+
+
+def test_a_model_that_nobody_has_measured_is_named_with_the_command(tmp_path: Path, logged: list[EventDict]) -> None:
+    """At the start of a transcriber: measuring takes minutes, so it is not done then."""
+    folder = str(random_whisper(tmp_path))
+    load(Settings(model=folder, device="cpu"))
+    [warning] = [event for event in logged if event["event"] == "model.not_calibrated"]
+    assert f"calibrate --model {folder}" in warning["remedy"]
 
 
 @pytest.mark.skipif(not REAL_MODEL, reason="EARSHOT_REAL_MODEL does not name the folder of Whisper base")
