@@ -17,19 +17,18 @@ FRAMES_PER_S = 100
 def table(choice: Choice, paddings: Sequence[Score], unit: str) -> Table:
     """Both paddings in the full window, then every floor with the margin that was chosen, and the other margins with
     the floor that was."""
-    shown = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
-    shown.add_column("pass")
-    for title in ("window at least", "margin", "padding", "words wrong", "astray", unit):
-        shown.add_column(title, justify="right")
-    shown.add_column("")
+    shown = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
+    for title in ("", "at least", "margin", "padding", "errors", "", "astray", unit, ""):
+        shown.add_column(title, justify="right" if title else "left", no_wrap=True)
     for score in paddings:
-        shown.add_row(*_cells(score), "← padding" if score.padding == choice.padding else "")
+        shown.add_row(*_cells(score), "←" if score.padding == choice.padding else "")
     for careful, floor in ((True, choice.careful), (False, choice.partial)):
         shown.add_section()
-        scores = [score for score in choice.scores if score.careful is careful]
-        for score in scores:
-            if score.floor == floor or score.margin == choice.margin:
-                shown.add_row(*_cells(score), "← chosen" if choice.is_chosen(score) else "")
+        for score in choice.scores:
+            is_full = score.floor == FULL_WINDOW_FRAMES
+            is_shown = score.margin == choice.margin or (score.floor == floor and not is_full)
+            if score.careful is careful and is_shown:
+                shown.add_row(*_cells(score), "←" if choice.is_chosen(score) else "")
     return shown
 
 
@@ -73,7 +72,8 @@ def _cells(score: Score) -> tuple[str, ...]:
         _seconds(score.floor),
         "–" if score.floor == FULL_WINDOW_FRAMES else _seconds(score.margin),
         _padding(score.padding),
-        f"{score.errors} of {score.words}, {score.errors / max(1, score.words):.1%}",
+        f"{score.errors} of {score.words}",
+        f"{score.errors / max(1, score.words):.1%}",
         f"{score.astray} of {score.passes}",
         f"{score.cost:.0f}",
     )
@@ -84,4 +84,4 @@ def _seconds(frames: int) -> str:
 
 
 def _padding(value: float | None) -> str:
-    return "silence" if value is None else f"{value:g}"
+    return "silence" if value is None else "zeros" if value == 0 else f"{value:g}"

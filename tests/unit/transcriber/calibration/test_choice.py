@@ -57,11 +57,17 @@ def test_the_padding_with_fewer_errors_is_taken() -> None:
         assert {score.padding: score.errors for score in scores} == {better: 0, 0.0 if better is None else None: 10}
 
 
-def test_of_paddings_that_do_as_well_the_surer_is_taken() -> None:
-    """One word in a hundred is chance."""
-    comparison = Comparison([SAID], SIZES)
-    assert comparison.padding([padded(result(logprob=-0.6), result(SAID[1:], logprob=-0.5))])[0] == 0.0
-    assert comparison.padding([padded(result(SAID[1:], logprob=-0.5), result(logprob=-0.6))])[0] is None
+def test_of_paddings_that_do_as_well_it_is_silence_unless_the_model_is_surer_with_zeros_nearly_always() -> None:
+    """One word in a hundred is chance, and so is it to be surer now and then, be it by far."""
+    comparison = Comparison([SAID] * 4, SIZES)
+    for surer, padding in ((4, 0.0), (3, 0.0), (2, None), (0, None)):
+        for missing in (0, 1, 2):
+            logprobs = [(-0.5, -0.49)] * surer + [(-0.5, -0.51)] * (4 - surer)
+            trials = [
+                Trial(clip, True, 300, padded(result(logprob=one), result(SAID[missing:], logprob=other)).heard)
+                for clip, (one, other) in enumerate(logprobs)
+            ]
+            assert comparison.padding(trials)[0] == (padding if missing < 2 else None)
 
 
 def test_a_model_that_does_not_know_the_speech_is_not_measured_with_it() -> None:
