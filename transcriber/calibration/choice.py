@@ -25,8 +25,8 @@ MARGINS_FRAMES = (30, 100, 150, 200, 250)
 PADDINGS: tuple[float | None, ...] = (None, 0.0)
 """Silence, and what faster-whisper pads with."""
 MAX_MORE_ERRORS = 0.005
-"""Of the words, in careful passes. Whisper base gets 10.9 % of the 440 words that ship wrong with a floor of 8 s, 10.7 %
-with 10 s, 9.8 % with 15 s, 9.5 % with the full window."""
+"""Of the words, in careful passes. Of the 440 that ship Whisper base gets 10.9 % wrong with a floor of 8 s, 10.7 % with
+10 s, 9.8 % with 15 s, 9.5 % with the full window."""
 MAX_MORE_PARTIAL_ERRORS = 0.02
 """The same for partials, which the next pass mends."""
 MAX_MORE_ASTRAY = 0.02

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,10 +44,12 @@ class Asked:
 
 
 def run(settings: Settings, asked: Asked) -> None:
-    """Measures and keeps the result. Blocks for minutes. Raises ModelError, SpeechError."""
-    said, progress = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
+    """Measures and keeps the result. Blocks for minutes. Raises ModelError, SpeechError, and OSError if the result cannot be
+    written although it could when this began."""
+    said, progress = (Console(stderr=err, markup=False, emoji=False, highlight=False) for err in (False, True))
     folder = resolve(settings.model)
     known = window_sizes.find(folder) or FULL_WINDOWS
+    path = None if asked.dry_run else window_sizes.prepare(asked.output or window_sizes.place(folder))
     engine = FasterWhisper(
         folder, settings.model, device=settings.device, device_index=settings.device_index,
         compute_type=settings.compute_type, threads=settings.threads, sizes=FULL_WINDOWS,
@@ -62,7 +63,8 @@ def run(settings: Settings, asked: Asked) -> None:
     seconds = round(sum(len(clip.samples) for clip in clips) / SAMPLE_RATE)
     progress.print(
         f"{seconds} s of speech, {len(passes)} passes, {len(calls)} calls of the model {settings.model} on "
-        f"{engine.device}: about {minutes} min."
+        f"{engine.device}: about {minutes} min.",
+        soft_wrap=True,
     )
     clock, unit = (time.process_time, "CPU ms") if engine.device == "cpu" else (time.perf_counter, "ms")
     with Progress(TextColumn("measuring"), BarColumn(), TimeRemainingColumn(), console=progress, transient=True) as bar:
@@ -70,9 +72,11 @@ def run(settings: Settings, asked: Asked) -> None:
         measuring = Measuring(engine, passes, clock, lambda frames: bar.advance(task, _weight(frames)))
         choice, paddings = _compare(settings.model, clips, measuring)
     said.print(report.table(choice, paddings, unit))
-    said.print(report.sentence(choice))
-    sizes = WindowSizes(choice.partial, choice.careful, choice.margin, choice.padding, known.packed)
-    said.print(_keep(folder, asked, sizes, report.measured(choice, settings.model, engine.device, seconds)))
+    said.print(report.sentence(choice), soft_wrap=True)
+    if path:
+        sizes = WindowSizes(choice.partial, choice.careful, choice.margin, choice.padding, known.packed)
+        window_sizes.write(path, sizes, report.measured(choice, settings.model, engine.device, seconds))
+    said.print(_written(path, folder, asked), soft_wrap=True)
 
 
 def _clips(asked: Asked, languages: frozenset[str]) -> list[Clip]:
@@ -116,13 +120,11 @@ def _compare(model: str, clips: Sequence[Clip], measuring: Measuring) -> tuple[C
     return comparison.choose(measuring.all_windows(padding), padding), scores
 
 
-def _keep(folder: Path, asked: Asked, sizes: WindowSizes, measured: Mapping[str, Any]) -> str:
-    """Where the result is now, and what follows. Raises ModelError."""
-    if asked.dry_run:
+def _written(path: Path | None, folder: Path, asked: Asked) -> str:
+    """Where the result is now, and what follows."""
+    if not path:
         return "Nothing was written (--dry-run)."
     if asked.output:
-        path = window_sizes.write(asked.output, window_sizes.text(sizes, measured))
-        return f"Written to {path}: in the model's folder as {WINDOW_SIZES_FILE} it counts."
-    path = window_sizes.keep(folder, sizes, measured)
-    where = "" if path.parent == folder else f" ({folder} is not writable: it counts for this user, with this cache)"
+        return f"Written to {path}: it counts as {WINDOW_SIZES_FILE} in the model's folder."
+    where = "" if path.parent == folder else f" ({folder} is not writable): it counts for whoever has this cache"
     return f"Written to {path}{where}. Transcribers that are started from now on use it."

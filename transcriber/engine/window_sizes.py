@@ -8,6 +8,7 @@ cache of the user who measured it where that folder is not writable, or among wh
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -56,13 +57,12 @@ def find(folder: Path) -> WindowSizes | None:
     return next((read(path) for path in places if os.path.isfile(path)), None)  # false also where one may not look
 
 
-def keep(folder: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> Path:
-    """Writes what was measured for the model in this folder where `find` looks first; returns the file. Raises
-    ModelError where neither the model's folder nor the cache can be written."""
+def place(folder: Path) -> Path:
+    """Where what is measured for the model in this folder is kept: there, or where one may not write, in the cache."""
     beside = folder / WINDOW_SIZES_FILE
     if os.access(folder, os.W_OK) or beside.is_file():  # one that is there would be found before that in the cache
-        return write(beside, text(sizes, measured))
-    return write(cache_folder() / f"{fingerprint(folder)}.json", text(sizes, measured))
+        return beside
+    return cache_folder() / f"{fingerprint(folder)}.json"
 
 
 def cache_folder() -> Path:
@@ -71,22 +71,24 @@ def cache_folder() -> Path:
     return Path(cache) / "earshot" / "window_sizes"
 
 
-def text(sizes: WindowSizes, measured: Mapping[str, Any]) -> str:
-    """The content of a file: the sizes, and beside them what they were chosen by."""
-    content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
-    return json.dumps({**content, "padding": sizes.padding, "measured": measured}, indent=1) + "\n"
-
-
-def write(path: Path, content: str) -> Path:
-    """Writes a file, all of it or nothing. Raises ModelError."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+def prepare(path: Path) -> Path:
+    """Sees to it that a file can be written there later. Raises ModelError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(content, encoding="utf-8")
-        half.replace(path)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "")
     except OSError as error:
         raise ModelError(f"{path} cannot be written: {reason(error)}. Name another place with --output.") from error
     return path
+
+
+def write(path: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> None:
+    """Writes a file, all of it or nothing: the sizes, and beside them what they were chosen by. Raises OSError."""
+    content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
+    content |= {"padding": sizes.padding, "measured": measured}
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)
 
 
 def read(path: Path) -> WindowSizes:
