@@ -44,8 +44,13 @@ class Asked:
 
 
 def run(settings: Settings, asked: Asked) -> None:
-    """Measures and keeps the result. Blocks for minutes. Raises ModelError, SpeechError, and OSError if the result cannot be
-    written although it could when this began."""
+    """Measures and keeps the result. Blocks for minutes.
+
+    Raises:
+        ModelError: No usable model, or the result could not be kept.
+        SpeechError: The speech will not do for it.
+        OSError: The result cannot be written although it could when this began.
+    """
     said, progress = (Console(stderr=err, markup=False, emoji=False, highlight=False) for err in (False, True))
     folder = resolve(settings.model)
     known = window_sizes.find(folder) or FULL_WINDOWS
