@@ -3,8 +3,8 @@
 1. *Padding*: silence, which Whisper was trained on, unless zeros make fewer errors in the full window, which is mostly
    padding: more than `MAX_MORE_ERRORS` of the words fewer; or hardly more, and the model is surer of its words in
    `MIN_SURER_SHARE` of the passes.
-2. A *floor* (the least window) with a *margin* (the least padding after the speech) will do if it is hardly worse than the
-   full window: at most `MAX_MORE_ERRORS` more of the words wrong (of partials `MAX_MORE_PARTIAL_ERRORS`), at most
+2. A *floor* (the least window) with a *margin* (the least padding after the speech) will do if it is hardly worse than
+   the full window: at most `MAX_MORE_ERRORS` more of the words wrong (of partials `MAX_MORE_PARTIAL_ERRORS`), at most
    `MAX_MORE_ASTRAY` more of the passes astray; and if all longer floors and margins will do, too: what is right by luck
    between two that are wrong is not taken.
 3. Of those that will do, with one margin for partials and careful passes, the cheapest by the time that it took; of
