@@ -8,7 +8,7 @@
    `MAX_MORE_ASTRAY` more of the passes astray; and if all longer floors and margins will do, too: what is right by luck
    between two that are wrong is not taken.
 3. Of those that will do, with one margin for partials and careful passes, the cheapest by the time that it took; of
-   equal ones the longest margin.
+   margins that cost the same within `MAX_MORE_COST` the longest.
 
 A careful pass that goes astray is decoded again in the full window, as it is live: its words are those, its cost both.
 """
@@ -33,6 +33,8 @@ MAX_MORE_ASTRAY = 0.02
 """Of the passes."""
 MIN_SURER_SHARE = 0.75
 """Of the passes. The demo model, trained with zeros, is surer with them in nine of ten, Whisper base in 12 of 27."""
+MAX_MORE_COST = 0.02
+"""Of the time: what is measured twice differs by as much."""
 MAX_FULL_WINDOW_ERRORS = 0.5
 """Of the words, in the full window: a model that gets more of them wrong does not know this speech, and what it makes
 of it in other windows says nothing."""
@@ -142,10 +144,11 @@ class Comparison:
             fit = [scores[careful, floor, margin] for floor in self._sizes if _will_do(scores, careful, floor, margin)]
             return min(fit, key=lambda score: score.cost)
 
-        def cost(margin: int) -> int:
-            return round(sum(each.cost * each.passes for each in (cheapest(False, margin), cheapest(True, margin))))
+        def cost(margin: int) -> float:
+            return sum(each.cost * each.passes for each in (cheapest(False, margin), cheapest(True, margin)))
 
-        margin = min(reversed(MARGINS_FRAMES), key=cost)
+        enough = (1 + MAX_MORE_COST) * min(map(cost, MARGINS_FRAMES))
+        margin = max(margin for margin in MARGINS_FRAMES if cost(margin) <= enough)
         partial, final = cheapest(False, margin), cheapest(True, margin)
         return Choice(partial.floor, final.floor, margin, padding, tuple(scores.values()))
 

@@ -79,7 +79,7 @@ def test_a_model_that_does_not_know_the_speech_is_not_measured_with_it() -> None
 
 
 def test_where_all_windows_are_right_the_shortest_are_taken() -> None:
-    """With the longest margin that costs nothing."""
+    """With the longest margin that costs next to nothing."""
     choice = Comparison([SAID], SIZES).choose([trial(right), trial(right, careful=False)], None)
     assert (choice.partial, choice.careful, choice.margin, choice.padding) == (600, 600, 250, None)
     assert sum(map(choice.is_chosen, choice.scores)) == 2
