@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,3 +217,16 @@ def test_a_message_is_named_by_what_it_says() -> None:
     assert len(set(names)) == 4
     assert names[0] == message_id(replace(ACTIVE, detail="other"), State.ACTIVE)
     assert all(name.isascii() and len(name) == 36 for name in names)
+
+
+def test_the_receiver_in_the_guide_works() -> None:
+    """As it stands in docs/managers.md: the right secret, the same bytes, not long ago."""
+    guide = (Path(__file__).parents[4] / "docs" / "managers.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {}
+    exec(guide.partition("```python\n")[2].partition("```")[0], scope)
+    check, now = scope["is_from_the_bot"], time.time()
+    headers = signed_headers("m", BODY, int(now), "plain words")
+    assert check(headers, BODY, "plain words")
+    assert not check(headers, BODY, "other words")
+    assert not check(headers, BODY + b"x", "plain words")
+    assert not check(signed_headers("m", BODY, int(now) - 302, "plain words"), BODY, "plain words")
