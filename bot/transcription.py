@@ -89,6 +89,8 @@ class Transcription:
             self,
             key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
             last_backoff=config.reconnection_interval_ms / 1000,
+            longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            sources=config.transcriber_sources,
         )
 
     async def open(self) -> None:

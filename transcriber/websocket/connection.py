@@ -100,7 +100,7 @@ class Connection:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
-                watchers = [tasks.create_task(self._keep_alive())]
+                watchers = [tasks.create_task(self._keep_alive()), tasks.create_task(self._show_life())]
                 if "utterance" not in self._protocol.granted:
                     watchers.append(tasks.create_task(self._notice_pauses()))
                 await asyncio.wait([self._reader])
@@ -281,6 +281,12 @@ class Connection:
             answered = await self._is_answering()
             if not answered and self._last_heard < pinged_at and not self._session.is_full:
                 await self._give_up("silent", 1011)
+
+    async def _show_life(self) -> None:
+        """Pongs that nobody asked for: while we do not read, the client's pings stay unanswered, and ours pile up."""
+        while True:
+            await asyncio.sleep(KEEPALIVE_INTERVAL_S)
+            await self._socket.pong()
 
     async def _is_answering(self) -> bool:
         try:
