@@ -40,8 +40,8 @@ def load_config(
     """
     findings = Findings()
     origins: dict[str, str] = {}
-    given = parse(text)
-    raw = with_environment(given, environment, origins)
+    written = parse(text)
+    raw = with_environment(written, environment, origins)
     name = raw["platform"] if raw.get("platform") in tuple(PLATFORMS) else None
     model = model_of([name] if name else [])
     cleaned = clean(model, _without_others(raw, name, findings.warnings), environment, findings)
@@ -59,7 +59,7 @@ def load_config(
             findings.problem(problem)
     if findings.problems or config is None:
         raise ConfigError(findings.problems, findings.warnings)
-    config.found_at(transcriber_sources(config.transcriber_urls, given, environment))
+    config.found_at(transcriber_sources(config.transcriber_urls, written, environment))
     if in_container is None:
         in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     warnings = findings.warnings + config_warnings(config, in_container)
