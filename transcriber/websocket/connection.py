@@ -31,6 +31,8 @@ from transcriber.websocket.admission import network_of
 
 KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
+LIFE_SIGN_INTERVAL_S = 5.0
+"""Seconds between pongs that nobody asked for."""
 PIECE_SAMPLES = SAMPLE_RATE
 """Samples taken at once, however large the message."""
 GATHERING_S = 0.06
@@ -283,9 +285,9 @@ class Connection:
                 await self._give_up("silent", 1011)
 
     async def _show_life(self) -> None:
-        """Pongs that nobody asked for: while we do not read, the client's pings stay unanswered, and ours pile up."""
+        """While we do not read, the client's pings stay unanswered, and ours must not pile up."""
         while True:
-            await asyncio.sleep(KEEPALIVE_INTERVAL_S)
+            await asyncio.sleep(LIFE_SIGN_INTERVAL_S)
             await self._socket.pong()
 
     async def _is_answering(self) -> bool:
