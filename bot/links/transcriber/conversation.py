@@ -52,7 +52,7 @@ STOCK_TAIL_SAMPLES = SAMPLE_RATE // 2
 STOCK_OVERLAP_S = 0.1
 """Seconds by which a partial may reach back into the one before that the server has left behind."""
 
-ANSWER_TIMEOUT_S = 8.0
+ANSWER_TIMEOUT_S = 7.0
 """Seconds after an utterance until a quick server that acknowledges must have answered."""
 STOCK_DECISION_TIMEOUT_S = 7.0
 """Seconds after an utterance, or after the last text, until a quick stock server has nothing more to say."""

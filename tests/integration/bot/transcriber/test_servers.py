@@ -122,6 +122,19 @@ async def test_a_limit_that_is_configured_needs_not_be_met() -> None:
     assert notes.finals == ["16000 samples"] * 3
 
 
+async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_speaks() -> None:
+    """Nobody spoke on the lane: that is no trouble, and no reason to take somebody else's place in turn."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await server.close(1013)
+        await asyncio.sleep(0.3)
+        assert server.connections == 1
+        await say(lane)
+        assert server.connections == 2
+    assert notes.links == []
+
+
 FULL = ({"status": "WAIT", "message": 2.0},)
 BROKEN = ({"status": "ERROR", "message": "Failed to load model: no memory"},)
 
