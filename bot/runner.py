@@ -314,6 +314,10 @@ class Bot:
         """A partial or a final goes out."""
         self._reporting.segment(segment)
 
+    def hearing(self, report: ev.ReportHealth) -> None:
+        """Speech waits for a lane, or was lost."""
+        self._reporting.health(report)
+
     def transcriber(self, up: bool, detail: str) -> None:
         """A lane's connection was made or lost."""
         if up != self._links_up["transcriber"]:

@@ -78,6 +78,15 @@ class Lanes:
             seat.is_shared = {"utterance", "segment_language"} <= extensions
             seat.owner = seat.holder
 
+    def holder(self, lane: int) -> str | None:
+        """The track whose audio on it is undecided."""
+        seat = self._lanes.get(lane)
+        return seat.holder if seat else None
+
+    def held_by(self, track_id: str) -> list[int]:
+        """The lanes on which this track has undecided audio, the oldest first: one, or another that was renewed."""
+        return [number for number, lane in self._lanes.items() if lane.holder == track_id]
+
     def free(self, lane: int, now: float) -> None:
         """The server has decided everything sent on it."""
         seat = self._lanes[lane]

@@ -9,6 +9,7 @@ A sample that was never noted, or is forgotten, is nobody's: it is not given to 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,6 +23,10 @@ class _Run(Generic[Tag]):
     length: int
     tag: Tag
     is_moment: bool
+
+    @property
+    def goes_on_at(self) -> int:
+        return self.origin + (0 if self.is_moment else self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +72,27 @@ class SampleMap(Generic[Tag]):
         return bool(self._runs) and start < self.end and max(end, start + 1) > self._runs[0].at
 
     def forget(self, before: int) -> None:
-        """Drops runs whose origins lie wholly before a sample over there, if origins ascend; the last one stays, for
-        text that comes late."""
-        origins = (run.origin + (1 if run.is_moment else run.length) for run in self._runs)
-        keep = next((index for index, last in enumerate(origins) if last > before), len(self._runs) - 1)
-        del self._runs[: max(keep, 0)]
+        """Drops runs that lie wholly before a sample; the last one stays, for text that comes late."""
+        self._keep_from(run.at + run.length > before for run in self._runs)
+
+    def forget_origins(self, before: int) -> None:
+        """The same by the samples over there, where these ascend, too."""
+        self._keep_from(run.origin + (1 if run.is_moment else run.length) > before for run in self._runs)
 
     def __len__(self) -> int:
         """Runs kept."""
         return len(self._runs)
 
+    def _keep_from(self, is_kept: Iterable[bool]) -> None:
+        keep = next((index for index, kept in enumerate(is_kept) if kept), len(self._runs) - 1)
+        del self._runs[: max(keep, 0)]
+
     def _note(self, length: int, origin: int, tag: Tag, *, is_moment: bool) -> None:
         if not length:
             return
         last = self._runs[-1] if self._runs else None
-        if last and last.tag == tag and last.is_moment == is_moment:
-            if origin == last.origin + (0 if is_moment else last.length):
-                last.length += length
-                self.end += length
-                return
-        self._runs.append(_Run(self.end, origin, length, tag, is_moment))
         self.end += length
+        if last and (last.tag, last.is_moment, last.goes_on_at) == (tag, is_moment, origin):
+            last.length += length
+        else:
+            self._runs.append(_Run(self.end - length, origin, length, tag, is_moment))

@@ -49,6 +49,9 @@ class Finals:
     def decided(self, lane: int, sample: int) -> None:
         """Nothing to note."""
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A greeting."""
+
     def link(self, up: bool, detail: str) -> None:
         """A connection was made or lost."""
         self.links.append(up)

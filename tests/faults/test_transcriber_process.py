@@ -95,6 +95,9 @@ class Finals:
     def decided(self, lane: int, sample: int) -> None:
         """Nothing to note."""
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """Nothing to note."""
+
     def link(self, up: bool, detail: str) -> None:
         """A connection was made or lost."""
         self.links.append((up, asyncio.get_running_loop().time()))

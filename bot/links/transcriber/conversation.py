@@ -104,6 +104,11 @@ class Conversation:
         """The server takes audio."""
         return self._protocol.ready
 
+    @property
+    def granted(self) -> frozenset[str]:
+        """The extensions that the server grants, known once ready."""
+        return self._protocol.granted
+
     def hello(self) -> str:
         """The first message."""
         return self._protocol.hello()
@@ -228,7 +233,7 @@ class Conversation:
             return
         while self._ends and self._ends[0] <= sample:
             self._ends.popleft()
-        self._clock.forget(self._decided)  # text about the audio since the last decision may still come
+        self._clock.forget_origins(self._decided)  # text about the audio since the last decision may still come
         self._decided = sample
         self._replay.decided(min(sample, self._cursor))
         yield LaneDecided(sample)

@@ -53,6 +53,9 @@ class LaneListener(Protocol):
     def decided(self, lane: int, sample: int) -> None:
         """Everything on the lane before `sample` is decided."""
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A server has greeted a connection of the lane and grants these; from now on audio is sent on it."""
+
     def link(self, up: bool, detail: str) -> None:
         """A connection to a transcriber was made or lost."""
 
@@ -238,12 +241,14 @@ class Lane:
         self._closing = False
 
     def append(self, pcm: NDArray[np.int16]) -> None:
-        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped and logged."""
-        before = self._replay.dropped
+        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped."""
         self._replay.append(pcm)
-        if self._replay.dropped > before:
-            log.warning("lane.audio_dropped", lane=self.number, seconds=round(self._replay.dropped / SAMPLE_RATE, 1))
         self._settled.clear()
+        self._fresh.set()
+
+    def drop(self, sample: int) -> None:
+        """Gives up what is kept from before this lane sample."""
+        self._replay.drop(sample)
         self._fresh.set()
 
     def end_utterance(self) -> None:
@@ -278,6 +283,7 @@ class Lane:
                     with _aborting(socket):
                         session = Conversation(self._replay, self._handshake(self._replay.start))
                         await greet(socket, session)
+                        self._listener.granted(self.number, session.granted)
                         self._listener.link(True, redact_url(url))
                         attempt = 0
                         await self._serve(socket, session)

@@ -59,6 +59,9 @@ class Notes:
         """A decision."""
         self.until = sample
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A greeting."""
+
     def link(self, up: bool, detail: str) -> None:
         """A connection made or lost."""
         self.links.append(up)

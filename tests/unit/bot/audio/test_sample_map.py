@@ -21,10 +21,14 @@ def test_every_sample_is_found_where_it_came_from_or_is_nobodys(runs: list[tuple
         origin += 0 if is_silence else length
     assert samples.end == 7 + len(truth)
     assert [samples.locate(7 + sample) for sample in range(-7, len(truth) + 5)] == [None] * 7 + truth + [None] * 5
-    samples.forget(origin // 2)
+    samples.forget(7 + len(truth) // 3)
     for sample, place in enumerate(truth):
         found = samples.locate(7 + sample)
-        assert found == place if place.origin >= origin // 2 else found in (place, None)
+        assert found == place if sample >= len(truth) // 3 else found in (place, None)
+    samples.forget_origins(origin // 2)
+    for sample, place in enumerate(truth):
+        found = samples.locate(7 + sample)
+        assert found == place if sample >= len(truth) // 3 and place.origin >= origin // 2 else found in (place, None)
 
 
 def test_contiguous_runs_are_one_entry() -> None:
@@ -45,6 +49,7 @@ def test_the_last_run_outlives_what_was_forgotten() -> None:
     samples.forget(10)
     samples.note(50, 1000, "ana")
     samples.note(50, 2000, "ben")
+    samples.forget_origins(1050)
     samples.forget(10**6)
     assert len(samples) == 1
     assert samples.locate(49) is None

@@ -174,9 +174,10 @@ def test_words_that_are_final_are_not_said_again_with_more() -> None:
     """After a break a server may hear a piece again and join it with the next: only the new words come."""
     book, ana = SegmentTracker("b", ZERO), utterance()
     say(book, ana, 10, 12, " We meet at noon.", True)
+    text = "we meet at noon in the hall"
     more = book.update(
         ana, 10 * SAMPLE_RATE, 15 * SAMPLE_RATE, " we meet at noon, in the hall", True, None,
-        [Word(word, 10 + i / 2, 10.5 + i / 2, 1) for i, word in enumerate("we meet at noon in the hall".split())],
+        [Word(word, 10 + i / 2, 10.5 + i / 2, 1) for i, word in enumerate(text.split(" "))],
     )  # fmt: skip
     assert more is not None
     assert (more.text, more.start) == ("in the hall", 12.0)
