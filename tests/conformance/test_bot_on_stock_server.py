@@ -31,7 +31,11 @@ class Ears:
     """The bot's transcription of tracks that are named after who speaks on them, and what it says of them."""
 
     def __init__(self, url: str, lanes_max: int, **settings: Any) -> None:
-        config = {"platform": "rehearsal", "meetingUrl": "rehearsal+ws://127.0.0.1:1", "redisUrl": "redis://127.0.0.1"}
+        config: dict[str, Any] = {
+            "platform": "rehearsal",
+            "meetingUrl": "rehearsal+ws://127.0.0.1:1",
+            "redisUrl": "redis://127.0.0.1",
+        }
         config |= {"whisperLiveUrl": url, "language": "en", "audio": {"lanesMax": lanes_max, **settings}}
         self._clock = asyncio.get_running_loop().time
         self._tasks: list[asyncio.Task[None]] = []

@@ -97,7 +97,7 @@ def test_idle_lanes_are_closed_and_not_reused() -> None:
 
 
 def test_renewed_lanes_finish_what_is_said() -> None:
-    """After a change of language the next utterance gets a new lane, whatever the bound; the old one closes when free."""
+    """After a change of language the next utterance gets a new lane, beyond the bound, too; the old one closes."""
     lanes = Lanes(most=1)
     lanes.seat("a")
     lanes.renew()
