@@ -58,6 +58,8 @@ class Server:
     random: Random
     outbox: deque[tuple[float, str]] = field(default_factory=deque)
     """(when it is sent, message)."""
+    late: list[tuple[float, str]] = field(default_factory=list)
+    """The same, about what is decided; it may be overtaken."""
 
     def __post_init__(self) -> None:
         self.protocol = ServerProtocol(self.offered)
@@ -100,14 +102,14 @@ class Server:
 
     def _complete(self, sample: int, now: float) -> None:
         """The end of an utterance: what was said in it, then that it is decided, and perhaps more about it later."""
-        finals = [self._segment(first, last, f" u{number}") for first, last, number in said(self._heard)]
-        again = [WireSegment(final.start, final.end, f"{final.text} again", True) for final in finals]
-        self._send(now, 2.0, *self.protocol.segments(finals))
-        if self.random.random() < 0.3:
-            self._send(now, 0.0, *self.protocol.segments(again))
-        self._send(now, 0.0, *self.protocol.acked(sample))
-        if self.random.random() < 0.5:
-            self._send(now, 4.0, *self.protocol.segments(again))
+        finals, rests = [], []
+        for first, last, number in said(self._heard):
+            middle = self.random.choice([last, last, (first + last) // 2])
+            finals.append(self._segment(first, middle, f" u{number}"))
+            rests.append(self._segment(self.random.choice([first, middle]), last, f" rest{number}"))
+        self._send(now, 2.0, *self.protocol.segments(finals), *self.protocol.acked(sample))
+        for message in self.protocol.segments(rests):
+            self.late.append((self.outbox[-1][0] + self.random.uniform(0, 20), message))
         self._first, self._heard = sample, np.zeros(0, np.int16)
 
     def _segment(self, first: int, last: int, text: str, *, completed: bool = True) -> WireSegment:
@@ -145,16 +147,19 @@ class VirtualLane:
             self.server.hear(message[0], now)
         while self.server.outbox and self.server.outbox[0][0] <= now:
             news += self.session.receive(self.server.outbox.popleft()[1])
+        for late in [late for late in self.server.late if late[0] <= now]:
+            self.server.late.remove(late)
+            news += self.session.receive(late[1])
         return news + list(self.session.due(now))
 
 
 class Meeting:
     """The bot's audio plane and tracker between people and servers, as `bot.transcription` wires them."""
 
-    def __init__(self, offered: frozenset[str], random: Random, most: int | None = 3) -> None:
-        self._offered, self._random = offered, random
+    def __init__(self, offered: frozenset[str], random: Random, breaks: float = 0.01) -> None:
+        self._offered, self._random, self._breaks = offered, random, breaks
         self.names: dict[str, str] = {}
-        self.plane = AudioPlane(0.0, lambda: loud, lambda track: (track, self.names[track]), Lanes(most))
+        self.plane = AudioPlane(0.0, lambda: loud, lambda track: (track, self.names[track]), Lanes(most=3))
         self.tracker = SegmentTracker("bot", 0.0)
         self.lanes: dict[int, VirtualLane] = {}
         self.opened = self.at_once = 0
@@ -193,7 +198,7 @@ class Meeting:
                         self.order(self.plane.decided(number, sample, now))
             if lane.session.ready and not was_ready:
                 self.plane.granted(number, lane.session.granted)
-            elif self._random.random() < 0.01:
+            elif self._random.random() < self._breaks:
                 lane.connect()
 
     def _text(self, number: int, text: LaneText) -> None:
@@ -263,9 +268,9 @@ def check(meeting: Meeting, truth: dict[int, tuple[str, str]]) -> None:
     for segment in meeting.published:
         if not segment.text:
             continue
-        number = int(segment.text.split()[0][1:])
+        kind, number = segment.text[0], int(segment.text.strip("rest u"))
         assert (segment.speaker_id, segment.speaker) == truth[number]
-        finals[number] += segment.completed and "again" not in segment.text
+        finals[number] += segment.completed and kind == "u"
     assert finals == Counter(truth.keys())
     closed: set[str] = set()
     for segment in meeting.published:
@@ -306,6 +311,6 @@ def test_a_hundred_who_take_turns_need_one_lane() -> None:
     """And three, where some speak at once."""
     for overlap, most in ((0.0, 1), (4.0, 3)):
         script = [Turn(number, 5.0 - overlap * (number % 3 == 1), 1.0, False) for number in range(100)]
-        meeting = Meeting(EXTENSIONS, Random(1))
+        meeting = Meeting(EXTENSIONS, Random(1), breaks=0.0)
         check(meeting, hold(meeting, script))
         assert meeting.at_once <= most
