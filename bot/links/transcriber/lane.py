@@ -131,12 +131,14 @@ class Lane:
         self._has_progressed = False
 
     def append(self, pcm: NDArray[np.int16]) -> None:
-        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped and logged."""
-        before = self._replay.dropped
+        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped."""
         self._replay.append(pcm)
-        if self._replay.dropped > before:
-            log.warning("lane.audio_dropped", lane=self.number, seconds=round(self._replay.dropped / SAMPLE_RATE, 1))
         self._settled.clear()
+        self._fresh.set()
+
+    def drop(self, sample: int) -> None:
+        """Gives up what is kept from before this lane sample."""
+        self._replay.drop(sample)
         self._fresh.set()
 
     def end_utterance(self) -> None:
