@@ -48,7 +48,8 @@ BURST_S = 1.0
 WATCH_INTERVAL_S = 0.5
 """Seconds between looks at what the server owes us."""
 STEADY_S = 5.0
-"""Seconds after which a connection with nothing to do has proved itself after trouble, and one that is ended worked."""
+"""Seconds after which a connection with nothing to do has proved itself after trouble, and one that the server ends has
+met a time limit."""
 NAP_S = 1.0
 """Longest sleep between tries, seconds: meanwhile another server may have come back."""
 
@@ -128,7 +129,6 @@ class Lane:
         # of the connection:
         self._url = ""
         self._since = 0.0  # when it was ready
-        self._has_progressed = False
 
     def append(self, pcm: NDArray[np.int16]) -> None:
         """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped."""
@@ -184,7 +184,7 @@ class Lane:
 
     async def _attempt(self, url: str) -> None:
         """One connection, from dialling to whatever ends it."""
-        self._url, self._since, self._has_progressed = url, self._clock(), False
+        self._url, self._since = url, self._clock()
         self._eager = True  # until all is said, there should be a connection
         try:
             line = await dial(url, self._key)
@@ -203,6 +203,7 @@ class Lane:
 
     def _greeted(self, session: Conversation) -> None:
         self._since = self._clock()
+        log.info("transcriber.connected", lane=self.number, server=redact_url(self._url))
         self._listener.granted(self.number, session.granted)
         if self._state is None:
             self._change(LinkState.UP, "")
@@ -210,7 +211,7 @@ class Lane:
     def _lost(self, error: BaseException) -> None:
         """What the end of a connection says of its server, and of our state."""
         lasted = self._clock() - self._since
-        if isinstance(error, Dismissed) and (self._has_progressed or lasted >= STEADY_S):
+        if isinstance(error, Dismissed) and lasted >= STEADY_S:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
             self._servers.dismissed(self._url, lasted)
             return
@@ -289,7 +290,6 @@ class Lane:
                 self._listener.text(self.number, news)
             case LaneDecided(sample):
                 if not news.assumed:
-                    self._has_progressed = True
                     self._servers.progressed(self._url, news.lag)
                     self._change(LinkState.UP, "")
                 if not len(self._replay):

@@ -24,6 +24,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks more often, sends faster, and probes after tenths of seconds; jitter takes half of each pause."""
     monkeypatch.setattr("bot.links.transcriber.lane.WATCH_INTERVAL_S", 0.05)
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
+    monkeypatch.setattr("bot.links.transcriber.lane.STEADY_S", 0.5)
     monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.1)
     monkeypatch.setattr("bot.links.transcriber.link.PROBE_POLL_S", 0.05)
     monkeypatch.setattr("random.random", lambda: 0.5)

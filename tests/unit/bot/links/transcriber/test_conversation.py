@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -42,6 +42,7 @@ from common.whisperlive.protocol import (
     Wait,
     Warned,
     WireSegment,
+    WireWord,
 )
 
 THRESHOLD = 2
@@ -360,6 +361,16 @@ def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
         assert wire.due(float(now)) == []
     assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
+
+
+def test_words_have_their_times_on_the_lanes_clock() -> None:
+    """Without the silence that a stock server was sent between utterances, and never before their own start."""
+    wire = stock(1, 1)
+    hears(wire, segment(0.0, 0.9))
+    words = (WireWord(" a", 4.25, 4.5, 0.9), WireWord(" b", 4.5, 4.5))
+    [text, _] = hears(wire, replace(segment(4.2, 4.6, " a b"), words=words))
+    assert isinstance(text, LaneText)
+    assert text.words == (WireWord(" a", 1.25, 1.5, 0.9), WireWord(" b", 1.5, 1.5))
 
 
 # --- silence is not trusted ----------------------------------------------------------------------------------------
