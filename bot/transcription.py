@@ -35,7 +35,8 @@ from bot.config import BotConfig
 from bot.core.events import AudioHeard, ReportHealth
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
-from bot.links.transcriber.lane import Lane, probe
+from bot.links.transcriber.lane import Lane
+from bot.links.transcriber.link import TranscriberLink
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SileroModel
 from common.contracts.segments import Segment, Word
@@ -68,11 +69,11 @@ class TranscriptionListener(Protocol):
         """Speech waits for a lane, or not any more; or some was lost."""
 
     def transcriber(self, up: bool, detail: str) -> None:
-        """A connection to a transcriber was made or lost."""
+        """All lanes together have a transcriber that answers again, or not any more."""
 
 
 class Transcription:
-    """The speech of one meeting. Implements `bot.links.transcriber.lane.LaneListener`.
+    """The speech of one meeting. Implements `bot.links.transcriber.link.LinkListener`.
 
     Args:
         config: Transcribers, languages, ids.
@@ -108,10 +109,20 @@ class Transcription:
         self._served = asyncio.Event()  # a lane may have become free
         self.strays = 0
         """Texts about audio that is nobody's."""
+        self._link = TranscriberLink(
+            config.transcriber_urls,
+            self._handshake,
+            self,
+            key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
+            last_backoff=config.reconnection_interval_ms / 1000,
+            longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            sources=config.transcriber_sources,
+        )
 
-    async def probe(self) -> None:
+    async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""
-        await probe(self._config.transcriber_urls, self._handshake(0), self._api_key)
+        await self._link.open()
+        self._spawn(self._link.run(), "transcriber-probe")
 
     def start(self, now: float, wall: float) -> None:
         """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds.
@@ -223,15 +234,9 @@ class Transcription:
 
     def _lane(self, number: int) -> Lane:
         if number not in self._lanes:
-            backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff, self._api_key)
+            lane = self._link.lane(number)
             self._lanes[number] = lane, self._spawn(lane.run(), f"lane-{number}")
         return self._lanes[number][0]
-
-    @property
-    def _api_key(self) -> str | None:
-        key = self._config.transcriber_api_key
-        return key.get_secret_value() if key else None
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config
@@ -251,6 +256,11 @@ class Transcription:
         )
 
     # --- text on its way back ---------------------------------------------------------------------------------------
+
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A lane has a server, which grants these extensions."""
+        if self._plane is not None:
+            self._plane.granted(lane, extensions)
 
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""
@@ -291,11 +301,6 @@ class Transcription:
             self._order(self._plane.decided(lane, sample, asyncio.get_running_loop().time()))
             self._served.set()
 
-    def granted(self, lane: int, extensions: frozenset[str]) -> None:
-        """A server has greeted a lane."""
-        if self._plane is not None:
-            self._plane.granted(lane, extensions)
-
-    def link(self, up: bool, detail: str) -> None:
-        """A lane's connection was made or lost."""
-        self._listener.transcriber(up, detail)
+    def transcriber(self, healthy: bool, detail: str) -> None:
+        """The state of all lanes together has changed."""
+        self._listener.transcriber(healthy, detail)
