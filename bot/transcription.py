@@ -104,11 +104,6 @@ class Transcription:
         self._plane: AudioPlane | None = None  # from the first admission on
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
-        self._is_waiting = False  # as reported
-        self._longest_wait = 0.0  # seconds, while it is
-        self._served = asyncio.Event()  # a lane may have become free
-        self.strays = 0
-        """Texts about audio that is nobody's."""
         self._link = TranscriberLink(
             config.transcriber_urls,
             self._handshake,
@@ -118,6 +113,11 @@ class Transcription:
             longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
             sources=config.transcriber_sources,
         )
+        self._is_waiting = False  # as reported
+        self._longest_wait = 0.0  # seconds, while it is
+        self._served = asyncio.Event()  # a lane may have become free
+        self.strays = 0
+        """Texts about audio that is nobody's."""
 
     async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""

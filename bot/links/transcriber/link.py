@@ -11,7 +11,7 @@ import structlog
 
 from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import Conversation
-from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hang_up, is_final, why
+from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hanging_up, is_final, why
 from bot.links.transcriber.lane import Lane, LaneListener
 from bot.links.transcriber.servers import Servers
 from bot.links.transcriber.states import LinkState, LinkStates
@@ -82,7 +82,7 @@ class TranscriberLink:
     async def run(self) -> None:
         """Looks after servers that failed, so that lanes go back to the preferred one. Until cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
+        while len(self._servers.urls) > 1:
             choice = self._servers.probe(loop.time())
             if choice is None or choice.wait > 0:
                 await asyncio.sleep(min(choice.wait if choice else PROBE_POLL_S, PROBE_POLL_S))
@@ -159,12 +159,8 @@ async def _visit(
     """Connects, waits for ready and hangs up; raises what went wrong. `until`: the loop's time until it is open."""
     async with asyncio.timeout_at(until):
         line = await dial(url, key)
-    try:
+    async with hanging_up(line):
         await greet(line, Conversation(Replay(), handshake), timeout)
-    except BaseException:
-        line.transport.abort()
-        raise
-    await hang_up(line)
 
 
 def _nobody(errors: Mapping[str, BaseException | None]) -> EarshotError:

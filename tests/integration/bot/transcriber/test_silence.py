@@ -27,7 +27,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for seconds waits for tenths of them, and is looked after as often."""
     monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 0.6)
     monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 0.6)
-    monkeypatch.setattr("bot.links.transcriber.conversation.LONE_UTTERANCE_GRACE_S", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.answers.LONE_UTTERANCE_GRACE_S", 1.0)
     monkeypatch.setattr("bot.links.transcriber.lane.WATCH_INTERVAL_S", 0.05)
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
 
@@ -85,7 +85,7 @@ async def test_a_stock_transcriber_that_is_mute_has_decided_nothing() -> None:
 
 async def test_one_long_utterance_is_enough_to_find_a_stock_transcriber_mute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody says nothing for so long."""
-    monkeypatch.setattr("bot.links.transcriber.conversation.MUTE_SPEECH_SAMPLES", len(CLEAR))
+    monkeypatch.setattr("bot.links.transcriber.answers.MUTE_SPEECH_SAMPLES", len(CLEAR))
     mute, works = StockTranscriber(is_mute=True), StockTranscriber()
     async with stock_transcriber(mute), stock_transcriber(works), running_lane(mute.url, works.url) as (lane, notes):
         say(lane, CLEAR)
@@ -122,6 +122,27 @@ async def test_a_transcriber_that_holds_back_is_not_dead(monkeypatch: pytest.Mon
         assert len(notes.granted_sets) == 1
     assert notes.finals == ["alpha", "bravo", "charlie", "delta"]
     assert notes.links == []
+
+
+async def test_a_model_that_hangs_is_left_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our transcriber answers pings all the while: the second one takes over, and the first is back with its model."""
+    monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.5)
+    hung, works = ScriptedEngine(), ScriptedEngine()
+    async with serving(hung) as gpu, serving(works) as cpu, running_lane(gpu.url, cpu.url) as (lane, notes):
+        say(lane, tone("alpha"))
+        await lane.settled()
+        hung.go.clear()
+        say(lane, tone("bravo"))
+        await lane.settled()
+        assert notes.links == [False, True]
+        assert [len(engine.windows) > 0 for engine in (hung, works)] == [True, True]
+        hung.go.set()
+        await eventually(lambda: len(notes.granted_sets) == 3)
+        works.go.clear()
+        say(lane, tone("charlie"))
+        await lane.settled()
+        works.go.set()
+    assert notes.finals == ["alpha", "bravo", "charlie"]
 
 
 async def test_a_line_on_which_nothing_comes_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
