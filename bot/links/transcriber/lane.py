@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ from bot.links.transcriber.dialing import (
     dial,
     greet,
     hanging_up,
-    last_words,
     raise_if_over,
     why,
 )
@@ -74,10 +72,6 @@ class LaneListener(Protocol):
 
 class _Mute(Broken):
     """It took speech and did not answer."""
-
-
-class _Yielded(Broken):
-    """A full server gave the place of a lane on which nobody speaks to somebody else."""
 
 
 @dataclass(slots=True)
@@ -211,7 +205,7 @@ class Lane:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
             self._servers.dismissed(self._url, lasted)
             return
-        if isinstance(error, _Yielded) and not len(self._replay):
+        if _is_displaced(error) and not len(self._replay):
             self._eager = False
             return
         if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
@@ -240,15 +234,10 @@ class Lane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, line: Line, session: Conversation) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for message in line:
-                for news in session.receive(message, self._clock()):
-                    self._hear(news)
-                if self._is_done:
-                    return
-        if line.close_code == CloseCode.TRY_AGAIN_LATER:
-            raise _Yielded("the transcriber is full and needed the place")
-        raise Broken("the transcriber closed the connection" + last_words(line))
+        while not self._is_done:
+            message = await line.recv()
+            for news in session.receive(message, self._clock()):
+                self._hear(news)
 
     async def _write(self, line: Line, session: Conversation) -> None:
         pace = _Pace()
@@ -283,10 +272,11 @@ class Lane:
         raise_if_over(news)
         match news:
             case LaneText():
+                self._change(LinkState.UP, "")
                 self._listener.text(self.number, news)
             case LaneDecided(sample):
                 if not news.assumed:
-                    self._servers.progressed(self._url, news.lag)
+                    self._servers.progressed(self._url, self._since, news.lag)
                     self._change(LinkState.UP, "")
                 if not len(self._replay):
                     self._settled.set()
@@ -296,3 +286,10 @@ class Lane:
                 raise _Mute("speech but no text: what was said got no answer, though the connection is open")
             case Warned(message):
                 log.warning("transcriber.warned", lane=self.number, message=message)
+
+
+def _is_displaced(error: BaseException) -> bool:
+    """A full server gave the place of a lane on which nobody speaks to somebody else."""
+    return (
+        isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == CloseCode.TRY_AGAIN_LATER
+    )
