@@ -74,9 +74,9 @@ class Answers:
         return len(self._sent)
 
     @property
-    def last_end(self) -> int | None:
-        """The lane sample of the last end told and not decided."""
-        return self._sent[-1].end if self._sent else None
+    def is_open(self) -> bool:
+        """Something was sent whose end was not told."""
+        return self._open_since is not None
 
     @property
     def ends(self) -> tuple[int, ...]:

@@ -144,9 +144,10 @@ class Conversation:
         """The next message and the samples it holds (an end of utterance holds none); None: nothing for now."""
         if self._silence:
             return self._send_silence()
-        self._cursor = max(self._cursor, self._replay.start)  # what was dropped meanwhile is not there to be sent
-        if self._replay.ends_at(self._cursor) and self._answers.last_end != self._cursor:
+        begin = self._replay.start
+        if self._replay.ends_at(max(self._cursor, begin)) and self._answers.is_open:
             return self._tell_end(now)
+        self._cursor = max(self._cursor, begin)  # what was dropped meanwhile is not there to be sent
         pcm = self._replay.read(self._cursor, MESSAGE_SAMPLES)
         if not len(pcm) or self._is_ahead:
             return None

@@ -28,13 +28,13 @@ def test_an_utterance_is_owed_an_answer_from_its_end_on() -> None:
     assert answers.are_owed
     assert answers.overdue(100, 5) == []
     answers.told(SAMPLE_RATE, 1.0)
-    assert (len(answers), answers.last_end, answers.ends) == (1, SAMPLE_RATE, (SAMPLE_RATE,))
+    assert (len(answers), answers.is_open, answers.ends) == (1, False, (SAMPLE_RATE,))
     assert answers.overdue(5.9, 5) == []
     [late] = answers.overdue(6.0, 5)
     assert (late.start, late.end, late.length) == (0, SAMPLE_RATE, SAMPLE_RATE)
     assert answers.decided(SAMPLE_RATE, 7.0) == 6.0
     assert answers.decided(SAMPLE_RATE, 8.0) is None
-    assert (len(answers), answers.last_end) == (0, None)
+    assert (len(answers), answers.is_open) == (0, False)
     assert not Answers(0).are_owed
 
 

@@ -20,7 +20,6 @@ from bot.links.transcriber.conversation import (
     STOCK_MAX_UNDECIDED_SAMPLES,
     STOCK_SILENCE_SAMPLES,
     LaneDecided,
-    LaneNews,
     LaneText,
     Unanswered,
 )
@@ -33,10 +32,9 @@ from common.whisperlive.protocol import (
     UtteranceEnd,
     Wait,
     Warned,
-    WireSegment,
     WireWord,
 )
-from tests.support.wire import THRESHOLD, Wire, ramp, segment, stock
+from tests.support.wire import THRESHOLD, Wire, finals, hears, ramp, segment, stock
 
 
 def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
@@ -115,6 +113,66 @@ def test_dropped_audio_is_not_sent() -> None:
     assert text.start == SAMPLE_RATE
 
 
+def test_the_end_of_an_utterance_whose_audio_was_dropped_is_still_told() -> None:
+    """What the server has heard of it must not be taken for the beginning of the next; where it heard none, no end."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(4000))
+    wire.pump()
+    replay.append(ramp(4000))
+    replay.mark_end()
+    replay.append(ramp(4000))
+    replay.drop(9000)
+    replay.mark_end()
+    wire.pump()
+    told = [event.sample if isinstance(event, UtteranceEnd) else len(event.samples) for event in wire.heard]
+    assert told == [1600, 1600, 800, 4000, 1600, 1400, 7000]
+    wire.say(*wire.server.acked(4000), *wire.server.acked(7000))
+    assert [news for news in wire.news if isinstance(news, LaneDecided)][-1].sample == 12000
+    assert not wire.session._answers.are_owed
+    afresh = Wire(replay)
+    replay.append(ramp(1000))
+    replay.mark_end()
+    replay.drop(13000)
+    afresh.pump()
+    assert afresh.heard == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_a_connection_remembers_a_bounded_number_of_runs(offered: frozenset[str]) -> None:
+    """However many utterances it has carried: those that are undecided and the last decided one."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    for number in range(100):
+        replay.append(ramp(8000))
+        replay.mark_end()
+        wire.pump(float(number))
+        end = wire.session._protocol.sent_until / SAMPLE_RATE - (0 if offered else 3)
+        if offered:
+            wire.say(*wire.server.acked(round(end * SAMPLE_RATE)))
+        else:
+            wire.say(json.dumps({"uid": "u", "segments": [segment(end - 0.4, end, f" {number}").to_wire()]}))
+        assert len(replay) == 0
+        assert len(wire.session._clock) <= 4
+
+
+def test_text_about_what_is_long_decided_is_dropped_and_counted() -> None:
+    """Never clamped into what is said now; what reaches beyond the audio that was sent is clamped on a stock server."""
+    wire = stock(1.0)
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.0).to_wire()]}))
+    for length in (1.0, 1.0):
+        wire.replay.append(ramp(int(length * SAMPLE_RATE)))
+        wire.replay.mark_end()
+        wire.pump()
+        end = wire.session._protocol.sent_until / SAMPLE_RATE - 3
+        wire.say(json.dumps({"uid": "u", "segments": [segment(end - 0.9, end).to_wire()]}))
+    assert len(wire.replay) == 0
+    texts = sum(isinstance(news, LaneText) for news in wire.news)
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 0.9, " late", completed=False).to_wire()]}))
+    assert isinstance(wire.news[-1], Warned)
+    assert sum(isinstance(news, LaneText) for news in wire.news) == texts
+
+
 def test_a_server_without_extensions_hears_silence_after_an_utterance() -> None:
     """Float frames, three seconds of zeros instead of control messages, and times that skip them."""
     replay = Replay()
@@ -189,18 +247,6 @@ def test_a_segment_of_the_future_is_malformed(offered: frozenset[str]) -> None:
         wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.1 + MAX_LEAD_S).to_wire()]}))
 
 
-def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
-    """What a stock server's message means."""
-    before = len(wire.news)
-    wire.say(json.dumps({"uid": "u", "segments": [one.to_wire() for one in segments]}))
-    return wire.news[before:]
-
-
-def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
-    """The completed texts in it."""
-    return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
-
-
 def test_what_a_stock_server_says_again_is_no_news() -> None:
     """Its last completed segments come with every message."""
     wire = stock(1)
@@ -230,20 +276,6 @@ def test_a_segment_at_the_end_does_not_decide_what_a_partial_still_holds() -> No
     assert news[-1] == LaneDecided(2 * SAMPLE_RATE)
 
 
-def test_a_partial_of_the_next_utterance_leaves_the_first_decided() -> None:
-    """It lies behind the end, so nothing of the first is left."""
-    wire = stock(1, 1)
-    news = hears(wire, segment(0.0, 0.9), segment(4.1, 4.9, " more", completed=False))
-    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(SAMPLE_RATE)]
-
-
-def test_each_end_is_decided_by_a_segment_near_it() -> None:
-    """Also when later ends have been told meanwhile."""
-    wire = stock(1, 1)
-    assert hears(wire, segment(0.0, 0.9))[-1] == LaneDecided(SAMPLE_RATE)
-    assert hears(wire, segment(4.0, 4.9))[-1] == LaneDecided(2 * SAMPLE_RATE)
-
-
 @pytest.mark.parametrize("how", ["gone", "next", "quiet"])
 def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
     """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
@@ -263,29 +295,6 @@ def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(ho
             news = wire.due(10.0 + STOCK_DECISION_TIMEOUT_S)
     assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
     assert LaneDecided(2 * SAMPLE_RATE) in news
-
-
-def test_a_partial_that_came_and_went_is_not_completed() -> None:
-    """Nor one whose text kept changing: the server had not made up its mind."""
-    wire = stock(1, 1)
-    done = segment(0.0, 0.9)
-    hears(wire, done)
-    for count in range(THRESHOLD + 1):
-        hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
-    assert hears(wire, done) == []
-    assert wire.due(0.0) == []
-    assert wire.due(2.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(2 * SAMPLE_RATE, assumed=True)]
-
-
-def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
-    """Patience begins again with each; a final after it is still told."""
-    wire = stock(1)
-    for now in range(0, 30, 5):
-        wire.now = now
-        hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
-        assert wire.due(float(now)) == []
-    assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
-    assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
 
 
 def test_words_have_their_times_on_the_lanes_clock() -> None:
