@@ -60,6 +60,7 @@ class Transcription:
         name: Looks up the display name of a participant.
         listener: Called from the event loop.
         spawn: Starts a lane's task and owns it.
+        holds_back: Whether audio is to wait in its replay buffer: there is no room for what would come of it.
     """
 
     def __init__(
@@ -70,12 +71,14 @@ class Transcription:
         name: Callable[[str], str],
         listener: TranscriptionListener,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        holds_back: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config = config
         self._token = token
         self._whose, self._name = whose, name
         self._listener = listener
         self._spawn = spawn
+        self._holds_back = holds_back
         self._language, self._task = config.language, config.task
         self._vad = SileroModel()
         self._floor: Floor | None = None
@@ -154,7 +157,9 @@ class Transcription:
     def _lane(self, number: int) -> Lane:
         if number not in self._lanes:
             backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff, self._api_key)
+            lane = Lane(
+                number, self._config.transcriber_urls, self._handshake, self, backoff, self._api_key, self._holds_back
+            )
             self._lanes[number] = lane, self._spawn(lane.run(), f"lane-{number}")
         return self._lanes[number][0]
 

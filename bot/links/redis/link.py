@@ -260,7 +260,7 @@ class RedisLink:
             "heartbeat": self._repeat("heartbeat", HEARTBEAT_INTERVAL_S, self._beat),
             "commands": self._listener.run(self._client, self._random),
         }
-        if self._retention is not None:
+        if self._retention is not None and self._retention.is_wanted:
             retention = self._retention
             work["retention"] = self._repeat("retention", TRIM_INTERVAL_S, lambda: retention.trim(self._client))
         tasks = [asyncio.create_task(coroutine, name=f"redis-{name}") for name, coroutine in work.items()]

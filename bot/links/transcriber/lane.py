@@ -214,6 +214,7 @@ class Lane:
         listener: Called from this lane's task.
         last_backoff: Longest pause between tries, seconds.
         key: API key of the transcribers.
+        holds_back: Whether nothing is to be sent for now: what would be answered has no room.
     """
 
     def __init__(
@@ -224,6 +225,7 @@ class Lane:
         listener: LaneListener,
         last_backoff: float = MAX_BACKOFF_S,
         key: str | None = None,
+        holds_back: Callable[[], bool] = lambda: False,
     ) -> None:
         self.number = number
         self._urls = urls
@@ -231,6 +233,7 @@ class Lane:
         self._listener = listener
         self._last_backoff = last_backoff
         self._key = key
+        self._holds_back = holds_back
         self._replay = Replay()
         self._fresh = asyncio.Event()  # audio or an end was appended, or we are to close
         self._settled = asyncio.Event()
@@ -324,7 +327,7 @@ class Lane:
             self._fresh.clear()
             for news in session.due(clock()):
                 self._hear(news)
-            message = session.next_message(clock())
+            message = None if self._holds_back() else session.next_message(clock())
             if message is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1.0):
