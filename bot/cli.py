@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -53,6 +54,7 @@ def run(config: ConfigOption = None) -> None:
     """
     from common.logging import CONFIG_WARNING, configure_logging
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
     configure_logging()
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
     configure_logging(settings.log_level, settings.secrets())
