@@ -196,7 +196,7 @@ class Bot:
 
     async def _open(self) -> None:
         """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
-        asked = self._open_redis(), self._transcription.probe()
+        asked = self._open_redis(), self._transcription.open()
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -334,9 +334,8 @@ class Bot:
         self._reporting.segment(segment)
 
     def transcriber(self, up: bool, detail: str) -> None:
-        """A lane's connection was made or lost."""
-        if up != self._vitals.links_up["transcriber"]:
-            self._receive(ev.LinkChanged("transcriber", up, detail))
+        """The links to transcribers changed: all of them answer again, or what is wrong with the worst."""
+        self._receive(ev.LinkChanged("transcriber", up, detail))
 
     # --- end: one way, whatever happened ----------------------------------------------------------------------------
 

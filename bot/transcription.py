@@ -21,7 +21,8 @@ from bot.config import BotConfig
 from bot.core.events import AudioHeard
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
-from bot.links.transcriber.lane import Lane, probe
+from bot.links.transcriber.lane import Lane
+from bot.links.transcriber.link import TranscriberLink
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SileroModel
 from common.contracts.segments import Segment, Word
@@ -47,11 +48,11 @@ class TranscriptionListener(Protocol):
         """What a track sounded like."""
 
     def transcriber(self, up: bool, detail: str) -> None:
-        """A connection to a transcriber was made or lost."""
+        """All lanes together have a transcriber that answers again, or not any more."""
 
 
 class Transcription:
-    """The speech of one meeting. Implements `bot.links.transcriber.lane.LaneListener`.
+    """The speech of one meeting. Implements `bot.links.transcriber.link.LinkListener`.
 
     Args:
         config: Transcribers, languages, ids.
@@ -78,17 +79,27 @@ class Transcription:
         self._whose, self._name = whose, name
         self._listener = listener
         self._spawn = spawn
-        self._holds_back = holds_back
         self._language, self._task = config.language, config.task
         self._vad = SileroModel()
         self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._link = TranscriberLink(
+            config.transcriber_urls,
+            self._handshake,
+            self,
+            key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
+            last_backoff=config.reconnection_interval_ms / 1000,
+            longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            holds_back=holds_back,
+            sources=config.transcriber_sources,
+        )
 
-    async def probe(self) -> None:
+    async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""
-        await probe(self._config.transcriber_urls, self._handshake(0), self._api_key)
+        await self._link.open()
+        self._spawn(self._link.run(), "transcriber-probe")
 
     def start(self, now: float, wall: float) -> None:
         """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds."""
@@ -156,17 +167,9 @@ class Transcription:
 
     def _lane(self, number: int) -> Lane:
         if number not in self._lanes:
-            backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(
-                number, self._config.transcriber_urls, self._handshake, self, backoff, self._api_key, self._holds_back
-            )
+            lane = self._link.lane(number)
             self._lanes[number] = lane, self._spawn(lane.run(), f"lane-{number}")
         return self._lanes[number][0]
-
-    @property
-    def _api_key(self) -> str | None:
-        key = self._config.transcriber_api_key
-        return key.get_secret_value() if key else None
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config
@@ -185,6 +188,9 @@ class Transcription:
         )
 
     # --- text on its way back ---------------------------------------------------------------------------------------
+
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A lane has a server, which grants these extensions; speakers do not share lanes yet."""
 
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""
@@ -217,6 +223,6 @@ class Transcription:
             if taken_back is not None:
                 self._listener.segment(taken_back)
 
-    def link(self, up: bool, detail: str) -> None:
-        """A lane's connection was made or lost."""
-        self._listener.transcriber(up, detail)
+    def transcriber(self, healthy: bool, detail: str) -> None:
+        """The state of all lanes together has changed."""
+        self._listener.transcriber(healthy, detail)

@@ -15,6 +15,7 @@ from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder
 from bot.core.segments import SegmentTracker, Utterance
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane
+from bot.links.transcriber.link import TranscriberLink
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SileroModel
 from common.contracts.segments import Segment
@@ -31,7 +32,7 @@ class Ears:
     """What `bot.runner` wires for the audio plane: gate → lanes → real server → book."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._link = TranscriberLink((url,), hello, self)
         self._clock = asyncio.get_running_loop().time
         self._zero = self._clock()
         self._hearing = AudioPlane(self._zero, SileroModel().stream, lambda track: (track, track))
@@ -64,10 +65,13 @@ class Ears:
             if taken_back := self._book.decided(utterance):
                 self.published.append(taken_back)
 
-    def link(self, up: bool, detail: str) -> None:
-        """Connections lost."""
-        if not up:
-            self.links.append(detail)
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """Nothing."""
+        assert not extensions
+
+    def transcriber(self, healthy: bool, detail: str) -> None:
+        """Connections lost, or speech without text."""
+        self.links.append(detail)
 
     async def attend(self, tracks: dict[str, NDArray[np.int16]]) -> None:
         """Hears the tracks in real time and returns when everything is decided."""
@@ -86,7 +90,7 @@ class Ears:
     def _order(self, orders: list[LaneOrder], group: asyncio.TaskGroup) -> None:
         for order in orders:
             if order.lane not in self._lanes:
-                self._lanes[order.lane] = Lane(order.lane, (self._url,), hello, self)
+                self._lanes[order.lane] = self._link.lane(order.lane)
                 group.create_task(self._lanes[order.lane].run())
             lane = self._lanes[order.lane]
             if isinstance(order, LaneAudio):

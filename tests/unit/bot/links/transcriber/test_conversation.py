@@ -13,6 +13,7 @@ from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import (
     EXTENSIONS,
     MAX_LEAD_S,
+    MAX_UNDECIDED_SAMPLES,
     MESSAGE_SAMPLES,
     STOCK_DECISION_TIMEOUT_S,
     STOCK_SILENCE_SAMPLES,
@@ -53,6 +54,7 @@ class Wire:
     resume: int = 0
     heard: list[Audio | UtteranceEnd] = field(default_factory=list)
     news: list[LaneNews] = field(default_factory=list)
+    now: float = 0.0
 
     def __post_init__(self) -> None:
         resume = Resume("before", self.resume) if self.resume else None
@@ -66,10 +68,16 @@ class Wire:
     def say(self, *messages: str) -> None:
         """The server sends."""
         for message in messages:
-            self.news += self.session.receive(message)
+            self.news += self.session.receive(message, self.now)
+
+    def due(self, now: float) -> list[LaneNews]:
+        """What silence means by then, to a server that is quick otherwise."""
+        self.now = now
+        return list(self.session.due(now, self.session.least_patience))
 
     def pump(self, now: float = 0.0) -> None:
         """The session sends all it has."""
+        self.now = now
         while (message := self.session.next_message(now)) is not None:
             for event in self.server.receive(message[0]):
                 assert isinstance(event, Audio | UtteranceEnd)
@@ -155,7 +163,7 @@ def test_dropped_audio_is_not_sent() -> None:
     for _ in range(61):
         replay.append(ramp(SAMPLE_RATE))
     wire.pump()
-    assert len(wire.samples) == 60 * SAMPLE_RATE
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES
     wire.say(*wire.server.segments([segment(0.0, 1.0)]))
     text = wire.news[-1]
     assert isinstance(text, LaneText)
@@ -193,9 +201,9 @@ def test_a_stock_server_that_finds_no_words_has_its_time() -> None:
     replay.append(ramp(1600))
     replay.mark_end()
     wire.pump(now=10.0)
-    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S - 0.1)) == []
-    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(1600)]
-    assert list(wire.session.due(100.0)) == []
+    assert wire.due(10.0 + STOCK_DECISION_TIMEOUT_S) == []
+    assert wire.due(10.1 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(1600, assumed=True)]
+    assert wire.due(100.0) == []
 
 
 def test_an_early_segment_of_a_stock_server_decides_only_its_own_part() -> None:
@@ -306,6 +314,7 @@ def test_each_end_is_decided_by_a_segment_near_it() -> None:
 def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
     """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
     wire = stock(1, 1, 1)
+    wire.now = 10.0
     done, again = segment(0.0, 0.9), segment(4.0, 4.9, completed=False)
     hears(wire, done)
     for _ in range(THRESHOLD + 1):
@@ -316,8 +325,8 @@ def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(ho
         case "next":
             news = hears(wire, done, segment(4.85, 8.5, " more", completed=False))
         case _:
-            assert list(wire.session.due(10.0)) == []
-            news = list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S))
+            assert wire.due(10.0) == []
+            news = wire.due(10.0 + STOCK_DECISION_TIMEOUT_S)
     assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
     assert LaneDecided(2 * SAMPLE_RATE) in news
 
@@ -330,15 +339,16 @@ def test_a_partial_that_came_and_went_is_not_completed() -> None:
     for count in range(THRESHOLD + 1):
         hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
     assert hears(wire, done) == []
-    assert list(wire.session.due(0.0)) == []
-    assert list(wire.session.due(STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(2 * SAMPLE_RATE)]
+    assert wire.due(0.0) == []
+    assert wire.due(2.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(2 * SAMPLE_RATE, assumed=True)]
 
 
 def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
     """Patience begins again with each; a final after it is still told."""
     wire = stock(1)
     for now in range(0, 30, 5):
+        wire.now = now
         hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
-        assert list(wire.session.due(float(now))) == []
-    assert list(wire.session.due(25.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(SAMPLE_RATE)]
+        assert wire.due(float(now)) == []
+    assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
