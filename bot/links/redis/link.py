@@ -184,6 +184,11 @@ class RedisLink:
             "Check `redisUrl` (or REDIS_URL), that Redis is running, and that both are on the same network",
         )
 
+    async def store_now(self) -> None:
+        """Stores a batch of each stream without `run`. Raises what `run` would try again after."""
+        for stream in (self._segments, self._status):
+            await stream.store(self._client)
+
     async def flush(self, timeout: float) -> int:
         """Waits until everything is stored, at most `timeout` seconds (`run` must be running); returns what is left."""
         streams = (self._segments, self._status)
