@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 MIN_BACKOFF_S = 0.1
 """Longest pause after a first failure, seconds; it doubles with each one more, up to the limit that is set."""
@@ -107,12 +108,8 @@ class Servers:
 
     def is_outdone(self, url: str) -> bool:
         """A server that is preferred to this one can be tried again."""
-        for server in self._servers.values():
-            if server.url == url:
-                return False
-            if not server.is_doubtful:
-                return True
-        return False
+        preferred = takewhile(lambda server: server.url != url, self._servers.values())
+        return any(not server.is_doubtful for server in preferred)
 
     def time_limit(self, url: str) -> float | None:
         """Seconds from the start of a connection after which its next pause should be used for a new one."""

@@ -6,6 +6,7 @@ Scripted: it says of each utterance how long it was instead of what, and keeps e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +43,10 @@ class StockTranscriber:
     """HTTP answer instead of a websocket."""
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
+    """HTTP requests."""
     connections: int = 0
+    """Those that became websockets."""
     disconnects: int = 0
     heard: list[int] = field(default_factory=list)
     """Samples of each utterance that it answered."""
@@ -60,6 +64,7 @@ class StockTranscriber:
 
     def answer(self, socket: ServerConnection, request: Request) -> Response | None:
         """The HTTP answer that is no websocket, if that is what the script says."""
+        self.asked += 1
         if self.status is None:
             return None
         response = socket.respond(self.status, self.body)
@@ -74,7 +79,8 @@ class StockTranscriber:
             return False
         if self.ready_after:
             await socket.send(json.dumps({"uid": uid, "status": "WARNING", "message": "loading the model"}))
-            await asyncio.sleep(self.ready_after)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(socket.wait_closed(), self.ready_after)
         await socket.send(json.dumps({"uid": uid, "message": "SERVER_READY", "backend": "faster_whisper"}))
         return not self.hangs_up
 

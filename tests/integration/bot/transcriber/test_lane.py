@@ -193,20 +193,3 @@ async def test_a_server_without_room_is_asked_again(monkeypatch: pytest.MonkeyPa
         await asyncio.sleep(0.1)
         monkeypatch.setattr(server.server._admission, "_most_per_address", 16)
         assert await probing == server.url
-
-
-async def test_something_else_is_listening() -> None:
-    """An HTTP server, or a server that never answers, is named for what it is."""
-
-    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(http, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(EarshotError, match="HTTP 404"):
-        await probe(Servers((f"ws://127.0.0.1:{port}",)), hello(0))
-    server.close()
-    await server.wait_closed()

@@ -10,17 +10,24 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.audio.replay import Replay
+from bot.links.transcriber.answers import OPEN_ALLOWANCE_S
 from bot.links.transcriber.conversation import (
+    ANSWER_TIMEOUT_S,
+    CLEAR_SPEECH_SAMPLES,
     EXTENSIONS,
+    LONE_UTTERANCE_GRACE_S,
     MAX_LEAD_S,
     MAX_UNDECIDED_SAMPLES,
     MESSAGE_SAMPLES,
+    MUTE_SPEECH_SAMPLES,
     STOCK_DECISION_TIMEOUT_S,
+    STOCK_MAX_UNDECIDED_SAMPLES,
     STOCK_SILENCE_SAMPLES,
     Conversation,
     LaneDecided,
     LaneNews,
     LaneText,
+    Unanswered,
 )
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
@@ -352,3 +359,137 @@ def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
         assert wire.due(float(now)) == []
     assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
+
+
+# --- silence is not trusted ----------------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_is_due_after_each_utterance() -> None:
+    """Silence decides nothing, and is told within ten seconds; text gives more time, an acknowledgement ends it."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump(now=1.0)
+    assert ANSWER_TIMEOUT_S < 9
+    assert wire.due(1.9 + ANSWER_TIMEOUT_S) == []
+    assert wire.due(2.1 + ANSWER_TIMEOUT_S) == [Unanswered()]
+    assert len(replay) == SAMPLE_RATE
+    wire.say(*wire.server.segments([segment(0.1, 0.9, completed=False)]))
+    assert wire.due(2.2 + ANSWER_TIMEOUT_S) == []
+    wire.say(*wire.server.acked(SAMPLE_RATE))
+    assert wire.news[-1] == LaneDecided(SAMPLE_RATE)
+    assert isinstance(wire.news[-1], LaneDecided)
+    assert wire.news[-1].lag == pytest.approx(1.2 + ANSWER_TIMEOUT_S)
+    assert wire.due(1000) == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_speech_that_goes_on_and_on_is_owed_an_answer(offered: frozenset[str]) -> None:
+    """A monologue without any text or acknowledgement is as bad as an end without one."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    patience = wire.session.least_patience
+    assert wire.due(OPEN_ALLOWANCE_S + patience - 0.1) == []
+    assert wire.due(OPEN_ALLOWANCE_S + patience) == [Unanswered()]
+
+
+CLEAR_S = CLEAR_SPEECH_SAMPLES / SAMPLE_RATE
+
+
+@pytest.mark.parametrize("lengths", [(CLEAR_S, CLEAR_S), (CLEAR_S, 0.5, CLEAR_S), (MUTE_SPEECH_SAMPLES / SAMPLE_RATE,)])
+def test_a_stock_server_that_says_nothing_to_clear_speech_is_mute(lengths: tuple[float, ...]) -> None:
+    """Several utterances, or a long one: the founding failure. Nothing of them is decided."""
+    wire = stock(*lengths)
+    said = sum(lengths) + 0.1
+    assert wire.due(STOCK_DECISION_TIMEOUT_S) == []
+    assert wire.due(said + STOCK_DECISION_TIMEOUT_S) == [Unanswered()]
+    assert wire.replay.start == 0
+
+
+def test_one_clear_utterance_without_text_is_decided_if_the_server_has_answered_others() -> None:
+    """After some time more: it may have been a laugh."""
+    wire = stock(1, CLEAR_S)
+    hears(wire, segment(0.0, 0.9))
+    late = 1.1 + CLEAR_S + STOCK_DECISION_TIMEOUT_S
+    assert wire.due(late) == []
+    assert wire.due(late + LONE_UTTERANCE_GRACE_S) == [LaneDecided(round((1 + CLEAR_S) * SAMPLE_RATE), assumed=True)]
+
+
+def test_one_clear_utterance_is_enough_if_the_server_has_never_said_anything() -> None:
+    """After that time nothing speaks for it."""
+    wire = stock(CLEAR_S)
+    late = CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S
+    assert wire.due(late) == []
+    assert wire.due(late + LONE_UTTERANCE_GRACE_S) == [Unanswered()]
+    assert wire.replay.start == 0
+
+
+def test_later_text_clears_what_came_before() -> None:
+    """A clear utterance without text is decided with the next one that has some: the server was listening."""
+    wire = stock(CLEAR_S, 1)
+    assert wire.due(CLEAR_S + STOCK_DECISION_TIMEOUT_S) == []
+    end = CLEAR_S + 3 + 1
+    assert hears(wire, segment(end - 0.9, end - 0.1))[-1] == LaneDecided(round((CLEAR_S + 1) * SAMPLE_RATE))
+
+
+# --- how much is out at once, and the moment between utterances ----------------------------------------------------
+
+
+def test_no_more_is_sent_than_the_server_holds() -> None:
+    """The rest waits here, where nothing is lost, and goes out as decisions come; what is queued there delays pongs."""
+    replay = Replay()
+    wire = Wire(replay)
+    for _ in range(50):
+        replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES
+    wire.say(*wire.server.acked(SAMPLE_RATE))
+    wire.pump()
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES + SAMPLE_RATE
+
+
+def test_a_stock_server_gets_less_and_silence_counts() -> None:
+    """It throws away what is behind by more than 45 s."""
+    wire = stock(*[1.0] * 10)
+    assert len(wire.samples) <= STOCK_MAX_UNDECIDED_SAMPLES + 4 * SAMPLE_RATE
+    sent = len(wire.samples)
+    hears(wire, segment(0.0, 0.9))
+    wire.pump()
+    assert len(wire.samples) == sent + SAMPLE_RATE + STOCK_SILENCE_SAMPLES
+
+
+def test_between_utterances_nothing_is_said_undecided_or_to_be_sent() -> None:
+    """Only then another connection may take over."""
+    replay = Replay()
+    wire = Wire(replay)
+    assert wire.session.is_between_utterances
+    assert wire.session.granted == EXTENSIONS
+    replay.append(ramp(1600))
+    assert not wire.session.is_between_utterances
+    wire.pump()
+    wire.say(*wire.server.acked(1600))
+    assert not wire.session.is_between_utterances, "somebody is speaking"
+    replay.append(ramp(1600))
+    replay.mark_end()
+    wire.pump()
+    assert not wire.session.is_between_utterances
+    wire.say(*wire.server.acked(3200))
+    assert wire.session.is_between_utterances
+
+
+def test_a_decision_about_what_was_dropped_is_an_answer_and_no_news() -> None:
+    """The server works; there is nothing left to give up."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump()
+    for _ in range(60):
+        replay.append(ramp(SAMPLE_RATE))
+    before = len(wire.news)
+    wire.say(*wire.server.acked(SAMPLE_RATE), wire.server.language("en", 0.9))
+    assert len(wire.news) == before
+    assert wire.due(1000) == []
