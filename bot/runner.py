@@ -106,14 +106,9 @@ class Bot:
             identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
         )
         self._transcription = Transcription(
-            config,
-            token,
-            self._core.roster.speaks_for,
-            self._core.roster.name,
-            self,
-            self._start,
-            lambda: self._redis.is_full,
-        )
+            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
+            holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
+        )  # fmt: skip
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None

@@ -232,7 +232,13 @@ class RedisLink:
         self._live_waiting.set()
 
     def status(self, event: Mapping[str, Any]) -> bool:
-        """Queues an event for the status stream (JSON, field `payload`); False when the outbox is full."""
+        """Queues an event for the status stream (JSON, field `payload`); False when there is no room: it is lost.
+
+        The last of the room is for the lifecycle: in a long outage other events go first, and are not counted as lost.
+        """
+        if self._status.is_full and event.get("event") != "status":
+            log.warning("status_event_left_out", waiting=len(self._status), kind=event.get("event"))
+            return True
         if self._status.put(write(event)):
             return True
         log.error("status_lost", waiting=len(self._status))

@@ -103,6 +103,7 @@ async def test_the_stages_of_a_word_are_counted(monkeypatch: pytest.MonkeyPatch)
         counted = {
             sample.labels["stage"]: sample.value for sample in samples if sample.name == "bot_stage_seconds_count"
         }
+        assert counted["sent"] > 50  # 2 s in pieces of 32 ms
         assert counted["decided"] == 1
         assert counted["published"] == 2  # session_start and the final
         audio = next(sample.value for sample in samples if sample.name == "bot_audio_seconds_total")

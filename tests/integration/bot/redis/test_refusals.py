@@ -109,6 +109,21 @@ async def test_flapping_health_pushes_no_lifecycle_event_out() -> None:
         assert events[-1]["number"] == 3 * STATUS_STREAM_ENTRIES - 1
 
 
+async def test_health_that_flaps_through_an_outage_leaves_room_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is away for long: what is left of the room for status events is for the lifecycle's."""
+    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 20, "max_bytes": 10_000})
+    async with server(append_only=True) as redis:
+        async with running(RedisLink(redis.url, "bot", 1, random=lambda: 0.1)) as link:
+            await redis.stop(kill=True)
+            assert all(link.status({"event": "health", "number": number}) for number in range(100))
+            assert link.status({"event": "status", "status": "failed"})
+            await redis.start()
+            assert await link.flush(5) == 0
+        async with client(redis.url) as consumer:
+            events = [json.loads(payload) for payload in await payloads(consumer, "earshot:status:bot")]
+    assert (len(events), events[-1]["event"]) == (19, "status")
+
+
 async def test_a_full_outbox_asks_to_hold_back_before_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Full is said once, while there is still room for what is on its way; then that there is room again."""
     monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 20, "max_bytes": 10_000})
