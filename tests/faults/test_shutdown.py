@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
@@ -21,7 +22,7 @@ from rehearsal.embedded_redis import find_redis_server
 from tests.integration.bot.test_endings import frozen_redis, thawed_at_the_end
 from tests.integration.bot.test_process import acting_bot
 from tests.integration.bot.test_runner import World, world
-from tests.support.processes import children
+from tests.support import processes
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
@@ -56,6 +57,13 @@ async def reached(here: World, status: str) -> None:
     async with asyncio.timeout(20):
         while status not in [seen for seen, _ in await here.statuses()]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+def is_caught(status: str, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, by its /proc/PID/status."""
+    with open(status, encoding="utf-8") as file:
+        mask = next(line.split()[1] for line in file if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 async def ended(process: Process, since: float) -> int | None:
@@ -159,6 +167,17 @@ async def test_a_loop_that_is_stuck_for_good_is_noticed(round_: int) -> None:
         assert b"in _spin" in log
 
 
+async def test_sigterm_before_the_configuration_is_read(round_: int) -> None:
+    """Nothing has begun, and nothing is waited for."""
+    program = (sys.executable, "-m", "bot", "run", "--config", "-")
+    process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stderr=PIPE)
+    caught = f"/proc/{process.pid}/status"
+    async with processes.ended(process):
+        await eventually(lambda: is_caught(caught, signal.SIGTERM), 20)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process, time.monotonic()) == 143
+
+
 async def test_sigterm_as_pid_1(round_: int) -> None:
     """Where nobody else handles signals, as in a container without an init: the same clean end."""
     unshare = shutil.which("unshare")
@@ -167,7 +186,7 @@ async def test_sigterm_as_pid_1(round_: int) -> None:
     require(allowed, "no PID namespace here: run under tools/hermetic")
     async with world() as here, acting_bot(here, "active", DEVNULL, *command) as process:
         await reached(here, "active")
-        (inside,) = children(process.pid)
+        (inside,) = processes.children(process.pid)
         os.kill(inside, signal.SIGTERM)
         assert await ended(process, time.monotonic()) == 143
         assert (await here.statuses())[-1] == ("completed", "terminated")
