@@ -328,6 +328,10 @@ class Bot:
         self._vitals.segment(segment, self._zero)
         self._reporting.segment(segment)
 
+    def hearing(self, report: ev.ReportHealth) -> None:
+        """Speech waits for a lane, or was lost."""
+        self._reporting.health(report)
+
     def transcriber(self, up: bool, detail: str) -> None:
         """The links to transcribers changed: all of them answer again, or what is wrong with the worst."""
         self._receive(ev.LinkChanged("transcriber", up, detail))

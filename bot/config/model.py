@@ -116,6 +116,7 @@ class AudioSettings(Settings):
 
     mode: Literal["lanes", "perParticipant", "mixed"] = "lanes"
     lanes_max: int = Field(default=3, ge=1, le=64, description="Streams open at once in mode `lanes`.")
+    words: bool = Field(default=False, description="Segments carry their words, with times and probabilities.")
 
 
 class BotConfig(Settings):

@@ -33,9 +33,10 @@ from common.whisperlive.protocol import (
     Wait,
     Warned,
     WireSegment,
+    WireWord,
 )
 
-EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language"})
+EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len"})
 """With `segment_id` a server sends each segment once; the id itself is not needed here: ours is made at the onset."""
 MESSAGE_SAMPLES = SAMPLE_RATE // 10
 """Samples in one message: 100 ms."""
@@ -52,7 +53,7 @@ STOCK_TAIL_SAMPLES = SAMPLE_RATE // 2
 STOCK_OVERLAP_S = 0.1
 """Seconds by which a partial may reach back into the one before that the server has left behind."""
 
-ANSWER_TIMEOUT_S = 8.0
+ANSWER_TIMEOUT_S = 7.0
 """Seconds after an utterance until a quick server that acknowledges must have answered."""
 STOCK_DECISION_TIMEOUT_S = 7.0
 """Seconds after an utterance, or after the last text, until a quick stock server has nothing more to say."""
@@ -74,6 +75,8 @@ class LaneText:
     start: int
     end: int
     wire: WireSegment
+    words: tuple[WireWord, ...] = ()
+    """Its words, their times in seconds on the lane's clock."""
 
     @property
     def middle(self) -> int:
@@ -112,11 +115,11 @@ class Conversation:
         self._replay = replay
         self._protocol = ClientProtocol(handshake)
         self._cursor = replay.start  # next lane sample to send
-        # server samples → lane samples; the tag of silence is its utterance's end
-        self._clock: SampleMap[int | None] = SampleMap()
+        self._clock: SampleMap[None] = SampleMap()  # server samples → lane samples
         self._silence = 0  # samples of silence still to send
         self._answers = Answers(replay.start)
         self._decided = replay.start
+        self._strays = 0  # segments about audio that is forgotten or was never sent
         # of a stock server:
         self._completed_until = 0.0  # server seconds: completed segments that end before are repetitions
         self._partial: LaneText | None = None  # its last one, not completed since
@@ -176,9 +179,12 @@ class Conversation:
                     yield event
                 case Segments(segments):
                     self._check_times(segments)
+                    strays = self._strays
                     yield from self._texts(segments, now) if self.acknowledges else self._stock(segments, now)
+                    if self._strays > strays:
+                        yield Warned("text about audio that it was not sent, or has decided: dropped")
                 case Acked(sample):
-                    yield from self._decide(self._lane(sample), now)
+                    yield from self._decide(self._lane(sample - 1) + 1 if len(self._clock) else None, now)
                 case Wait() | Refused() | Warned() | Disconnected():
                     yield event
 
@@ -222,7 +228,7 @@ class Conversation:
     def _send_silence(self) -> tuple[bytes, int]:
         count = min(self._silence, MESSAGE_SAMPLES)
         self._silence -= count
-        self._clock.note(count, self._cursor, self._cursor)
+        self._clock.note_silence(count, self._cursor - 1, None)
         return self._protocol.audio(np.zeros(count, np.int16)), count
 
     # --- what a stock server's silence means ------------------------------------------------------------------------
@@ -262,13 +268,19 @@ class Conversation:
 
     def _texts(self, segments: Sequence[WireSegment], now: float) -> Iterator[LaneText]:
         for wire in segments:
-            start, end = self._lane(round(wire.start * SAMPLE_RATE)), self._lane(round(wire.end * SAMPLE_RATE))
-            if start is None or end is None:
-                continue  # text before any audio
+            first, last = round(wire.start * SAMPLE_RATE), round(wire.end * SAMPLE_RATE)
+            # Times of ours are exact, and others may have spoken before. A stock server's reach beyond what there is.
+            middle = (first + min(last, self._protocol.sent_until)) // 2
+            known = self._clock.locate(middle) if self.acknowledges else self._clock.covers(first, last)
+            if not known:
+                self._strays += 1
+                continue
+            start, end = self._lane(first), self._lane(last - 1) + 1
+            if not self.acknowledges and end > self._decided:
+                start = max(start, self._decided)  # its segment begins where the one before ended, decided or not
             self._answers.answered(now)
             self._heard_until = max(self._heard_until or 0, end)
-            # A stock server's segment begins where the one before ended: in speech that is decided.
-            yield LaneText(max(start, self._decided) if end > self._decided else start, max(end, start), wire)
+            yield LaneText(start, max(end, start), wire, tuple(self._on_lane(word) for word in wire.words or ()))
 
     def _stock(self, segments: Sequence[WireSegment], now: float) -> Iterator[LaneNews]:
         """The last completed segments again, new ones, and at most one partial."""
@@ -310,14 +322,20 @@ class Conversation:
     def _decide(self, sample: int | None, now: float, *, assumed: bool = False) -> Iterator[LaneDecided]:
         if sample is None or sample <= self._decided:
             return
+        self._clock.forget_origins(self._decided)  # text about the audio since the last decision may still come
         self._decided = sample
         lag = self._answers.decided(sample, now)
         if sample > self._replay.start:  # else what was decided has been dropped meanwhile
             self._replay.decided(min(sample, self._cursor))
             yield LaneDecided(sample, assumed, None if assumed else lag)
 
-    def _lane(self, server_sample: int) -> int | None:
-        place = self._clock.locate(server_sample)
-        if place is None:
-            return None
-        return place.origin if place.tag is None else place.tag
+    def _lane(self, server_sample: int) -> int:
+        """The lane sample of the nearest one known; there must be one."""
+        place = self._clock.locate(self._clock.clamp(server_sample))
+        assert place is not None
+        return place.origin
+
+    def _on_lane(self, word: WireWord) -> WireWord:
+        start, end = (round(time * SAMPLE_RATE) for time in (word.start, word.end))
+        start, end = self._lane(start), self._lane(end - 1) + 1
+        return replace(word, start=start / SAMPLE_RATE, end=max(end, start) / SAMPLE_RATE)

@@ -9,6 +9,7 @@ import ssl
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.frames import CloseCode
 
 from bot.links.transcriber.conversation import Conversation
 from common.contracts.status import SubCode
@@ -138,8 +139,8 @@ async def greet(line: Line, session: Conversation, timeout: float) -> None:
                 message = await line.recv()
         except TimeoutError:
             continue
-        except ConnectionClosed as closed:
-            raise Broken("it closed before it was ready" + _last_words(closed)) from None
+        except ConnectionClosed:
+            raise Broken("it closed before it was ready" + last_words(line)) from None
         for news in session.receive(message, clock()):
             raise_if_over(news)
         last = _shown(message)
@@ -152,6 +153,13 @@ async def hang_up(line: Line) -> None:
             await line.close()
             return
     line.transport.abort()
+
+
+def last_words(line: Line) -> str:
+    """How a connection that is over was closed, to be put behind what happened."""
+    if line.close_code in (None, CloseCode.ABNORMAL_CLOSURE):
+        return " without a goodbye"
+    return f" ({', '.join(filter(None, (f'code {line.close_code:d}', (line.close_reason or '')[:80])))})"
 
 
 def raise_if_over(news: object) -> None:
@@ -204,8 +212,6 @@ def why(error: BaseException) -> str:
             return "answered, but not as a websocket server"
         case ProtocolError():
             return f"it does not speak the WhisperLive protocol: {error}"
-        case ConnectionClosed():
-            return "the connection was closed" + _last_words(error)
         case ssl.SSLCertVerificationError():
             return (
                 f"its certificate is not trusted ({error.verify_message}): SSL_CERT_FILE may name a private authority's"
@@ -234,12 +240,6 @@ def _why_status(status: int, body: bytes) -> str:
         f"HTTP {status} instead of a websocket{said}: an HTTP server or a bridge answers there; "
         "`whisperLiveUrl` must name the transcriber itself (ws://host:9090)"
     )
-
-
-def _last_words(closed: ConnectionClosed) -> str:
-    if closed.rcvd is None:
-        return " without a goodbye"
-    return f" (code {closed.rcvd.code}{', ' if closed.rcvd.reason else ''}{closed.rcvd.reason[:80]})"
 
 
 def _shown(message: str | bytes) -> str:

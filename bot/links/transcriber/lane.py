@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
@@ -12,10 +13,23 @@ from typing import Protocol
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import Conversation, LaneDecided, LaneNews, LaneText, Unanswered
-from bot.links.transcriber.dialing import FAILURES, Broken, Dismissed, Line, dial, greet, hang_up, raise_if_over, why
+from bot.links.transcriber.dialing import (
+    FAILURES,
+    Broken,
+    Dismissed,
+    Line,
+    dial,
+    greet,
+    hang_up,
+    last_words,
+    raise_if_over,
+    why,
+)
 from bot.links.transcriber.servers import Servers
 from bot.links.transcriber.states import LinkState
 from common.audio.pcm import SAMPLE_RATE
@@ -23,8 +37,11 @@ from common.errors import EarshotError
 from common.redact import redact_url
 from common.whisperlive.protocol import Handshake, ProtocolError, Warned
 
-READY_TIMEOUT_S = 30.0
-"""Seconds from the handshake to ready while the server shows that it lives: half of what the replay buffer holds."""
+READY_TIMEOUT_S = 60.0
+"""Seconds from the handshake to ready while the server shows that it lives: stock servers load a model for each client,
+and begin anew with each connection. As long as the replay buffer holds."""
+READY_TIMEOUT_WITH_OTHERS_S = 20.0
+"""The same where another server could be used meanwhile."""
 CATCH_UP_RATIO = 4
 """× real time, the most a server reads."""
 BURST_S = 1.0
@@ -32,7 +49,8 @@ BURST_S = 1.0
 WATCH_INTERVAL_S = 0.5
 """Seconds between looks at what the server owes us."""
 STEADY_S = 5.0
-"""Seconds after which a connection with nothing to do has proved itself after trouble, and one that is ended worked."""
+"""Seconds after which a connection with nothing to do has proved itself after trouble, and one that the server ends has
+met a time limit."""
 MAX_ARRIVALS = 4096
 HELD_POLL_S = 0.2
 """Seconds between looks whether we may go on sending."""
@@ -60,6 +78,10 @@ class LaneListener(Protocol):
 
 class _Mute(Broken):
     """It took speech and did not answer."""
+
+
+class _Yielded(Broken):
+    """A full server gave the place of a lane on which nobody speaks to somebody else."""
 
 
 @dataclass(slots=True)
@@ -120,16 +142,17 @@ class Lane:
         # of the connection:
         self._url = ""
         self._since = 0.0  # when it was ready
-        self._has_progressed = False
 
     def append(self, pcm: NDArray[np.int16]) -> None:
-        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped and logged."""
-        before = self._replay.dropped
+        """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped."""
         self._replay.append(pcm)
-        if self._replay.dropped > before:
-            log.warning("lane.audio_dropped", lane=self.number, seconds=round(self._replay.dropped / SAMPLE_RATE, 1))
         self._arrivals.append((self._replay.start + len(self._replay), self._clock()))
         self._settled.clear()
+        self._fresh.set()
+
+    def drop(self, sample: int) -> None:
+        """Gives up what is kept from before this lane sample."""
+        self._replay.drop(sample)
         self._fresh.set()
 
     def end_utterance(self) -> None:
@@ -175,13 +198,14 @@ class Lane:
 
     async def _attempt(self, url: str) -> None:
         """One connection, from dialling to whatever ends it."""
-        self._url, self._since, self._has_progressed = url, self._clock(), False
+        self._url, self._since = url, self._clock()
         self._eager = True  # until all is said, there should be a connection
         try:
             line = await dial(url, self._key)
             try:
                 session = Conversation(self._replay, self._handshake(self._replay.start))
-                await greet(line, session, READY_TIMEOUT_S)
+                is_alone = self._servers.is_alone(url)
+                await greet(line, session, READY_TIMEOUT_S if is_alone else READY_TIMEOUT_WITH_OTHERS_S)
                 self._greeted(session)
                 await self._serve(line, session)
                 await hang_up(line)
@@ -193,6 +217,7 @@ class Lane:
 
     def _greeted(self, session: Conversation) -> None:
         self._since = self._clock()
+        log.info("transcriber.connected", lane=self.number, server=redact_url(self._url))
         self._listener.granted(self.number, session.granted)
         if self._state is None:
             self._change(LinkState.UP, "")
@@ -200,9 +225,12 @@ class Lane:
     def _lost(self, error: BaseException) -> None:
         """What the end of a connection says of its server, and of our state."""
         lasted = self._clock() - self._since
-        if isinstance(error, Dismissed) and (self._has_progressed or lasted >= STEADY_S):
+        if isinstance(error, Dismissed) and lasted >= STEADY_S:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
             self._servers.dismissed(self._url, lasted)
+            return
+        if isinstance(error, _Yielded) and not len(self._replay):
+            self._eager = False
             return
         if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
             log.warning("transcriber.malformed", lane=self.number, server=redact_url(self._url), error=str(error))
@@ -230,12 +258,15 @@ class Lane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, line: Line, session: Conversation) -> None:
-        async for message in line:
-            for news in session.receive(message, self._clock()):
-                self._hear(news)
-            if self._is_done:
-                return
-        raise Broken("the transcriber closed the connection")
+        with contextlib.suppress(ConnectionClosed):
+            async for message in line:
+                for news in session.receive(message, self._clock()):
+                    self._hear(news)
+                if self._is_done:
+                    return
+        if line.close_code == CloseCode.TRY_AGAIN_LATER:
+            raise _Yielded("the transcriber is full and needed the place")
+        raise Broken("the transcriber closed the connection" + last_words(line))
 
     async def _write(self, line: Line, session: Conversation) -> None:
         pace = _Pace()
@@ -278,7 +309,6 @@ class Lane:
                 self._listener.text(self.number, news)
             case LaneDecided(sample):
                 if not news.assumed:
-                    self._has_progressed = True
                     self._servers.progressed(self._url, news.lag)
                     self._change(LinkState.UP, "")
                 if not len(self._replay):

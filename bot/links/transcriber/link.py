@@ -96,7 +96,7 @@ class TranscriberLink:
     async def run(self) -> None:
         """Looks after servers that failed, so that lanes go back to the preferred one. Until cancelled."""
         loop = asyncio.get_running_loop()
-        while True:
+        while len(self._servers.urls) > 1:
             choice = self._servers.probe(loop.time())
             if choice is None or choice.wait > 0:
                 await asyncio.sleep(min(choice.wait if choice else PROBE_POLL_S, PROBE_POLL_S))

@@ -111,6 +111,10 @@ class Servers:
         preferred = takewhile(lambda server: server.url != url, self._servers.values())
         return any(not server.is_doubtful for server in preferred)
 
+    def is_alone(self, url: str) -> bool:
+        """There is no other server that is not doubtful."""
+        return all(server.is_doubtful or server.url == url for server in self._servers.values())
+
     def time_limit(self, url: str) -> float | None:
         """Seconds from the start of a connection after which its next pause should be used for a new one."""
         longest = self._servers[url].longest

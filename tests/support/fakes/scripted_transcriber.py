@@ -44,6 +44,11 @@ class ScriptedTranscriber:
         for socket in list(self._sockets):
             socket.transport.abort()
 
+    async def close(self, code: int) -> None:
+        """Says goodbye on every connection."""
+        for socket in list(self._sockets):
+            await socket.close(code)
+
     def freeze(self) -> None:
         """Reads and says nothing more, pings included, as a stopped process would."""
         for socket in self._sockets:

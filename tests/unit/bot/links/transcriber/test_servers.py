@@ -59,7 +59,9 @@ def test_pauses_grow_with_failures_and_are_reset_by_progress_alone() -> None:
 def test_a_server_that_is_back_outdoes_those_after_it() -> None:
     """Lanes on a later one may go back; lanes on the first have nowhere better to go."""
     servers = Servers((GPU, CPU))
+    assert not servers.is_alone(GPU)
     servers.failed(GPU, 0, 1)
+    assert servers.is_alone(CPU)
     assert not servers.is_outdone(CPU)
     servers.greeted(GPU)
     assert servers.is_outdone(CPU)
