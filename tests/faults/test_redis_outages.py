@@ -76,7 +76,7 @@ async def test_no_outage_of_redis_loses_a_word(seed: int) -> None:
             while True:
                 sent.append(f"{len(sent)} " + "word " * 40)
                 assert link.publish_final(sent[-1])
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)  # of ten people, who all talk at once
 
         talking = asyncio.create_task(talk())
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
