@@ -263,6 +263,11 @@ class Transcription:
 
     # --- text on its way back ---------------------------------------------------------------------------------------
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A lane has a server, which grants these extensions."""
+        if self._plane is not None:
+            self._plane.granted(lane, extensions)
+
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""
         found = self._plane.find(lane, text.start, text.end) if self._plane else None
@@ -301,11 +306,6 @@ class Transcription:
         if self._plane is not None:
             self._order(self._plane.decided(lane, sample, asyncio.get_running_loop().time()))
             self._served.set()
-
-    def granted(self, lane: int, extensions: frozenset[str]) -> None:
-        """A server has greeted a lane."""
-        if self._plane is not None:
-            self._plane.granted(lane, extensions)
 
     def transcriber(self, healthy: bool, detail: str) -> None:
         """The state of all lanes together has changed."""

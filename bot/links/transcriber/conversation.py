@@ -6,7 +6,7 @@ completed segments, from what it leaves behind, or from the time it has had. It 
 again, and never completes one whose text equals that of the one before: such a text is completed here.
 
 Silence is not trusted (`due`): a server that could acknowledge and does not, or a stock one that says nothing at all to
-clear speech, leaves us `Unanswered`, and nothing counts as decided. One short sound without text may be a cough.
+clear speech, leaves us `Unanswered`, and nothing counts as decided.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from bot.audio.replay import Replay
 from bot.audio.sample_map import SampleMap
-from bot.links.transcriber.answers import Answers
+from bot.links.transcriber.answers import Answers, Verdict
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
     Acked,
@@ -57,15 +57,6 @@ ANSWER_TIMEOUT_S = 7.0
 """Seconds after an utterance until a quick server that acknowledges must have answered."""
 STOCK_DECISION_TIMEOUT_S = 7.0
 """Seconds after an utterance, or after the last text, until a quick stock server has nothing more to say."""
-CLEAR_SPEECH_SAMPLES = 3 * SAMPLE_RATE // 2
-"""From this length on, margins included, an utterance is speech that text is expected of; a cough is shorter."""
-MUTE_UTTERANCES = 2
-"""So many clear utterances without any text after them, and a stock server counts as mute; ..."""
-MUTE_SPEECH_SAMPLES = 5 * SAMPLE_RATE
-"""... or so many samples of clear speech."""
-LONE_UTTERANCE_GRACE_S = 10.0
-"""Seconds more for one clear utterance alone: then a server that has answered others heard no words in it, and one that
-never said anything is mute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +115,6 @@ class Conversation:
         self._completed_until = 0.0  # server seconds: completed segments that end before are repetitions
         self._partial: LaneText | None = None  # its last one, not completed since
         self._seen = 0  # times in a row with the same text
-        self._heard_until: int | None = None  # lane sample up to which any text came
 
     @property
     def ready(self) -> bool:
@@ -159,9 +149,10 @@ class Conversation:
         """The next message and the samples it holds (an end of utterance holds none); None: nothing for now."""
         if self._silence:
             return self._send_silence()
-        self._cursor = max(self._cursor, self._replay.start)  # what was dropped meanwhile is not there to be sent
-        if self._replay.ends_at(self._cursor) and self._answers.last_end != self._cursor:
+        begin = self._replay.start
+        if self._replay.ends_at(max(self._cursor, begin)) and self._answers.is_open:
             return self._tell_end(now)
+        self._cursor = max(self._cursor, begin)  # what was dropped meanwhile is not there to be sent
         pcm = self._replay.read(self._cursor, MESSAGE_SAMPLES)
         if not len(pcm) or self._is_ahead:
             return None
@@ -197,11 +188,12 @@ class Conversation:
                 yield Unanswered()
                 return
             yield from self._complete_partial(now)
-            late = self._answers.overdue(now, patience)  # less, if that decided something
-            if late and self._are_wordless(now, patience):
-                yield from self._decide(late[-1].end, now, assumed=True)
-            elif late and self._is_mute(now, patience):
-                yield Unanswered()
+            late = self._answers.overdue(now, patience) or late  # less, if that decided something
+            match self._answers.verdict(now, patience):
+                case Verdict.WORDLESS:
+                    yield from self._decide(late[-1].end, now, assumed=True)
+                case Verdict.MUTE:
+                    yield Unanswered()
 
     @property
     def least_patience(self) -> float:
@@ -231,32 +223,6 @@ class Conversation:
         self._clock.note_silence(count, self._cursor - 1, None)
         return self._protocol.audio(np.zeros(count, np.int16)), count
 
-    # --- what a stock server's silence means ------------------------------------------------------------------------
-
-    def _are_wordless(self, now: float, patience: float) -> bool:
-        """Nothing more will come of the utterances that are late, and that is no reason to worry."""
-        unheard = self._unheard(now, patience)
-        if not unheard:
-            return True
-        if self._is_mute(now, patience):
-            return False
-        return self._heard_until is not None and bool(self._answers.overdue(now, patience + LONE_UTTERANCE_GRACE_S))
-
-    def _is_mute(self, now: float, patience: float) -> bool:
-        unheard = self._unheard(now, patience)
-        if len(unheard) >= MUTE_UTTERANCES or sum(unheard) >= MUTE_SPEECH_SAMPLES:
-            return True
-        return self._heard_until is None and bool(self._unheard(now, patience + LONE_UTTERANCE_GRACE_S))
-
-    def _unheard(self, now: float, patience: float) -> list[int]:
-        """Lengths of the clear utterances that are late and of which no text came."""
-        heard = self._heard_until
-        return [
-            sent.length
-            for sent in self._answers.overdue(now, patience)
-            if sent.length >= CLEAR_SPEECH_SAMPLES and (heard is None or heard <= sent.start)
-        ]
-
     # --- text and decisions -----------------------------------------------------------------------------------------
 
     def _check_times(self, segments: Sequence[WireSegment]) -> None:
@@ -278,8 +244,7 @@ class Conversation:
             start, end = self._lane(first), self._lane(last - 1) + 1
             if not self.acknowledges and end > self._decided:
                 start = max(start, self._decided)  # its segment begins where the one before ended, decided or not
-            self._answers.answered(now)
-            self._heard_until = max(self._heard_until or 0, end)
+            self._answers.answered(now, end)
             yield LaneText(start, max(end, start), wire, tuple(self._on_lane(word) for word in wire.words or ()))
 
     def _stock(self, segments: Sequence[WireSegment], now: float) -> Iterator[LaneNews]:

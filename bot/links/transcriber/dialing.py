@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
@@ -146,13 +147,17 @@ async def greet(line: Line, session: Conversation, timeout: float) -> None:
         last = _shown(message)
 
 
-async def hang_up(line: Line) -> None:
-    """Closes in order, but does not wait long for it: the library's own close can hang on a full queue."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await line.close()
-            return
-    line.transport.abort()
+@contextlib.asynccontextmanager
+async def hanging_up(line: Line) -> AsyncIterator[None]:
+    """Closes in order after the block, within 2 s: the library's own close can hang on a full queue. After an exception
+    there is no farewell: a frozen peer would be waited for."""
+    try:
+        yield
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await line.close()
+    finally:
+        line.transport.abort()
 
 
 def last_words(line: Line) -> str:

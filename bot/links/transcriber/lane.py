@@ -25,7 +25,7 @@ from bot.links.transcriber.dialing import (
     Line,
     dial,
     greet,
-    hang_up,
+    hanging_up,
     last_words,
     raise_if_over,
     why,
@@ -202,16 +202,12 @@ class Lane:
         self._eager = True  # until all is said, there should be a connection
         try:
             line = await dial(url, self._key)
-            try:
+            async with hanging_up(line):
                 session = Conversation(self._replay, self._handshake(self._replay.start))
                 is_alone = self._servers.is_alone(url)
                 await greet(line, session, READY_TIMEOUT_S if is_alone else READY_TIMEOUT_WITH_OTHERS_S)
                 self._greeted(session)
                 await self._serve(line, session)
-                await hang_up(line)
-            except BaseException:  # no farewell: a frozen peer would be waited for
-                line.transport.abort()
-                raise
         except (*FAILURES, EarshotError) as error:
             self._lost(error)
 

@@ -11,7 +11,7 @@ import structlog
 
 from bot.audio.replay import Replay
 from bot.links.transcriber.conversation import Conversation
-from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hang_up, is_final, why
+from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hanging_up, is_final, why
 from bot.links.transcriber.lane import Lane, LaneListener
 from bot.links.transcriber.servers import Servers
 from bot.links.transcriber.states import LinkState, LinkStates
@@ -173,12 +173,8 @@ async def _visit(
     """Connects, waits for ready and hangs up; raises what went wrong. `until`: the loop's time until it is open."""
     async with asyncio.timeout_at(until):
         line = await dial(url, key)
-    try:
+    async with hanging_up(line):
         await greet(line, Conversation(Replay(), handshake), timeout)
-    except BaseException:
-        line.transport.abort()
-        raise
-    await hang_up(line)
 
 
 def _nobody(errors: Mapping[str, BaseException | None]) -> EarshotError:

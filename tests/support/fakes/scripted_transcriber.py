@@ -33,6 +33,8 @@ class ScriptedTranscriber:
     refuse: str = ""
     full: bool = False
     connections: int = 0
+    most_open: int = 0
+    """The most connections at once."""
     handshakes: list[Opened] = field(default_factory=list)
     heard: dict[int, NDArray[np.int16]] = field(default_factory=dict)
     """First sample on the connection's clock → samples of each finished or broken utterance."""
@@ -64,6 +66,7 @@ class ScriptedTranscriber:
         """Serves one connection."""
         self.connections += 1
         self._sockets.add(socket)
+        self.most_open = max(self.most_open, len(self._sockets))
         try:
             await self._converse(socket, ServerProtocol(self.offered))
         except ConnectionClosed:

@@ -27,7 +27,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for seconds waits for tenths of them, and is looked after as often."""
     monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 0.6)
     monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 0.6)
-    monkeypatch.setattr("bot.links.transcriber.conversation.LONE_UTTERANCE_GRACE_S", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.answers.LONE_UTTERANCE_GRACE_S", 1.0)
     monkeypatch.setattr("bot.links.transcriber.lane.WATCH_INTERVAL_S", 0.05)
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
 
@@ -85,7 +85,7 @@ async def test_a_stock_transcriber_that_is_mute_has_decided_nothing() -> None:
 
 async def test_one_long_utterance_is_enough_to_find_a_stock_transcriber_mute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody says nothing for so long."""
-    monkeypatch.setattr("bot.links.transcriber.conversation.MUTE_SPEECH_SAMPLES", len(CLEAR))
+    monkeypatch.setattr("bot.links.transcriber.answers.MUTE_SPEECH_SAMPLES", len(CLEAR))
     mute, works = StockTranscriber(is_mute=True), StockTranscriber()
     async with stock_transcriber(mute), stock_transcriber(works), running_lane(mute.url, works.url) as (lane, notes):
         say(lane, CLEAR)

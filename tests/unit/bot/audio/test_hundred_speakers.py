@@ -22,7 +22,7 @@ from bot.audio.lanes import Lanes
 from bot.audio.plane import AudioPlane, Completed, LaneAudio, LaneClose, LaneDrop, LaneEnd, PlaneOrder
 from bot.audio.replay import Replay
 from bot.core.segments import SegmentTracker
-from bot.links.transcriber.conversation import EXTENSIONS, Conversation, LaneDecided, LaneText
+from bot.links.transcriber.conversation import EXTENSIONS, Conversation, LaneDecided, LaneText, Unanswered
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
 from common.whisperlive.protocol import Audio, Handshake, Opened, Resume, ServerProtocol, UtteranceEnd, WireSegment
@@ -196,6 +196,8 @@ class Meeting:
                         self._text(number, news)
                     case LaneDecided(sample):
                         self.order(self.plane.decided(number, sample, now))
+                    case Unanswered():
+                        lane.connect()
             if lane.session.ready and not was_ready:
                 self.plane.granted(number, lane.session.granted)
             elif self._random.random() < self._breaks:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bot.audio.replay import Replay
-from bot.links.transcriber.answers import OPEN_ALLOWANCE_S
+from bot.links.transcriber.answers import CLEAR_SPEECH_SAMPLES, OPEN_ALLOWANCE_S
 from bot.links.transcriber.conversation import (
     ANSWER_TIMEOUT_S,
-    CLEAR_SPEECH_SAMPLES,
     EXTENSIONS,
-    LONE_UTTERANCE_GRACE_S,
     MAX_LEAD_S,
     MAX_UNDECIDED_SAMPLES,
     MESSAGE_SAMPLES,
-    MUTE_SPEECH_SAMPLES,
     STOCK_DECISION_TIMEOUT_S,
     STOCK_MAX_UNDECIDED_SAMPLES,
     STOCK_SILENCE_SAMPLES,
-    Conversation,
     LaneDecided,
     LaneNews,
     LaneText,
@@ -32,75 +27,16 @@ from bot.links.transcriber.conversation import (
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
     Audio,
-    Handshake,
     ProtocolError,
     Ready,
     Refused,
-    Resume,
-    ServerProtocol,
     UtteranceEnd,
     Wait,
     Warned,
     WireSegment,
     WireWord,
 )
-
-THRESHOLD = 2
-"""Identical partials after which a stock server is asked to complete them."""
-
-
-def ramp(length: int) -> NDArray[np.int16]:
-    """Samples that say their own position."""
-    return (np.arange(length) % 30000).astype(np.int16)
-
-
-@dataclass
-class Wire:
-    """A session and the server's side, message by message."""
-
-    replay: Replay
-    offered: frozenset[str] = EXTENSIONS
-    resume: int = 0
-    heard: list[Audio | UtteranceEnd] = field(default_factory=list)
-    news: list[LaneNews] = field(default_factory=list)
-    now: float = 0.0
-
-    def __post_init__(self) -> None:
-        resume = Resume("before", self.resume) if self.resume else None
-        self.session = Conversation(
-            self.replay, Handshake("u", same_output_threshold=THRESHOLD, extensions=EXTENSIONS, resume=resume)
-        )
-        self.server = ServerProtocol(self.offered)
-        self.server.receive(self.session.hello())
-        self.say(*self.server.ready())
-
-    def say(self, *messages: str) -> None:
-        """The server sends."""
-        for message in messages:
-            self.news += self.session.receive(message, self.now)
-
-    def due(self, now: float) -> list[LaneNews]:
-        """What silence means by then, to a server that is quick otherwise."""
-        self.now = now
-        return list(self.session.due(now, self.session.least_patience))
-
-    def pump(self, now: float = 0.0) -> None:
-        """The session sends all it has."""
-        self.now = now
-        while (message := self.session.next_message(now)) is not None:
-            for event in self.server.receive(message[0]):
-                assert isinstance(event, Audio | UtteranceEnd)
-                self.heard.append(event)
-
-    @property
-    def samples(self) -> NDArray[np.int16]:
-        """All audio that the server heard."""
-        return np.concatenate([event.samples for event in self.heard if isinstance(event, Audio)] or [ramp(0)])
-
-
-def segment(start: float, end: float, text: str = " hi", completed: bool = True) -> WireSegment:
-    """One segment in seconds."""
-    return WireSegment(start, end, text, completed)
+from tests.support.wire import THRESHOLD, Wire, ramp, segment, stock
 
 
 def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
@@ -265,17 +201,6 @@ def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
     return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
 
 
-def stock(*seconds: float) -> Wire:
-    """A stock server that has heard utterances of these lengths, each with its silence."""
-    replay = Replay()
-    wire = Wire(replay, offered=frozenset())
-    for length in seconds:
-        replay.append(ramp(int(length * SAMPLE_RATE)))
-        replay.mark_end()
-    wire.pump()
-    return wire
-
-
 def test_what_a_stock_server_says_again_is_no_news() -> None:
     """Its last completed segments come with every message."""
     wire = stock(1)
@@ -411,31 +336,11 @@ def test_speech_that_goes_on_and_on_is_owed_an_answer(offered: frozenset[str]) -
 CLEAR_S = CLEAR_SPEECH_SAMPLES / SAMPLE_RATE
 
 
-@pytest.mark.parametrize("lengths", [(CLEAR_S, CLEAR_S), (CLEAR_S, 0.5, CLEAR_S), (MUTE_SPEECH_SAMPLES / SAMPLE_RATE,)])
-def test_a_stock_server_that_says_nothing_to_clear_speech_is_mute(lengths: tuple[float, ...]) -> None:
-    """Several utterances, or a long one: the founding failure. Nothing of them is decided."""
-    wire = stock(*lengths)
-    said = sum(lengths) + 0.1
-    assert wire.due(STOCK_DECISION_TIMEOUT_S) == []
-    assert wire.due(said + STOCK_DECISION_TIMEOUT_S) == [Unanswered()]
-    assert wire.replay.start == 0
-
-
-def test_one_clear_utterance_without_text_is_decided_if_the_server_has_answered_others() -> None:
-    """After some time more: it may have been a laugh."""
-    wire = stock(1, CLEAR_S)
-    hears(wire, segment(0.0, 0.9))
-    late = 1.1 + CLEAR_S + STOCK_DECISION_TIMEOUT_S
-    assert wire.due(late) == []
-    assert wire.due(late + LONE_UTTERANCE_GRACE_S) == [LaneDecided(round((1 + CLEAR_S) * SAMPLE_RATE), assumed=True)]
-
-
-def test_one_clear_utterance_is_enough_if_the_server_has_never_said_anything() -> None:
-    """After that time nothing speaks for it."""
-    wire = stock(CLEAR_S)
-    late = CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S
-    assert wire.due(late) == []
-    assert wire.due(late + LONE_UTTERANCE_GRACE_S) == [Unanswered()]
+def test_a_stock_server_that_says_nothing_to_clear_speech_has_decided_nothing() -> None:
+    """The founding failure: silence is not an answer to several utterances."""
+    wire = stock(CLEAR_S, CLEAR_S)
+    assert wire.due(CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S) == []
+    assert wire.due(2 * CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S) == [Unanswered()]
     assert wire.replay.start == 0
 
 
