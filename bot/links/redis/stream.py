@@ -83,7 +83,7 @@ class Stream:
         """Whether the producer has to hold back."""
         if self.spill is None:
             return self._outbox.is_full
-        return bool(self.spill.problem)
+        return bool(self.spill.problem) and (len(self.spill) > 0 or self._outbox.is_full)
 
     @property
     def oldest_age(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from bot.core import outbox
 from bot.links.redis.link import STATUS_STREAM_ENTRIES, RedisLink
+from bot.links.redis.spill import Spill
 from rehearsal.embedded_redis import _free_port
 from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
@@ -141,6 +142,28 @@ async def test_a_full_outbox_asks_to_hold_back_before_it_refuses(monkeypatch: py
             assert await payloads(consumer) == [str(number) for number in range(20)]
     assert [full for full, _ in said] == [True, False]
     assert "redis.spillDir" in said[0][1]
+
+
+async def test_a_spill_file_that_is_full_holds_back_until_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither memory nor the file has room: said once, and over as soon as Redis has taken it all."""
+    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 20, "max_bytes": 10_000})
+    monkeypatch.setattr(Spill.__init__, "__defaults__", (100,))
+    said: list[bool] = []
+    async with server(append_only=True) as redis:
+        link = RedisLink(
+            redis.url, "bot", 1, spill_dir=str(tmp_path), on_full=lambda full, _: said.append(full), random=lambda: 0.1
+        )
+        async with running(link):
+            await redis.stop(kill=True)
+            taken = [link.publish_final(str(number)) for number in range(40)]
+            assert 18 < sum(taken) < 30
+            assert link.is_full
+            await redis.start()
+            assert await link.flush(5) == 0
+            await eventually(lambda: not link.is_full)
+    assert said == [True, False]
 
 
 async def test_what_memory_has_no_room_for_goes_to_the_spill_file(
