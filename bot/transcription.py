@@ -21,6 +21,7 @@ import structlog
 from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.lanes import Lanes
+from bot.audio.mixer import MIX_TRACK, Mixer
 from bot.audio.plane import (
     AudioPlane,
     Completed,
@@ -106,6 +107,7 @@ class Transcription:
         self._vad = SileroModel()
         self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
+        self._mixer: Mixer | None = None  # where all tracks are one
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._link = TranscriberLink(
@@ -137,8 +139,10 @@ class Transcription:
         """
         audio = self._config.audio
         self._floor = Floor(now)
+        self._mixer = Mixer(now) if audio.mode == "mixed" else None
+        whose = self._whose if self._mixer is None else lambda track_id: (MIX_TRACK, "")
         self._plane = AudioPlane(
-            now, self._vad.stream, self._whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
+            now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
         )
         self._tracker = SegmentTracker(self._config.connection_id, wall)
 
@@ -148,15 +152,23 @@ class Transcription:
         """Takes a piece of a track; before `start` nobody listens."""
         if self._plane is None:
             return
-        self._order(self._plane.frame(frame))
-        for report in self._plane.reports():
+        if self._mixer is None:
+            self._order(self._plane.frame(frame))
+            reports = self._plane.reports()
+        else:
+            for mixed in self._mixer.frame(frame) if self._whose(frame.track_id) else ():
+                self._order(self._plane.frame(mixed))
+            reports = self._mixer.reports()
+        for report in reports:
             level = round(report.level_dbfs, 1)
             log.debug("track.heard", track=report.track_id, level_dbfs=level, speech=report.speech)
             self._listener.heard(report)
 
     def close_track(self, track_id: str, now: float) -> None:
         """No more audio on this track for now: ends what is being said."""
-        if self._plane is not None:
+        if self._mixer is not None:
+            self._mixer.close(track_id)
+        elif self._plane is not None:
             self._order(self._plane.close(track_id, now))
 
     def tick(self, now: float) -> float:

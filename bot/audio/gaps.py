@@ -31,15 +31,11 @@ class Gaps:
     def __init__(self) -> None:
         self._losing: dict[str, _Losing] = {}  # one for each track; bounded as tracks are
 
-    def lost(self, track_id: str, start: int, samples: int, now: float) -> bool:
-        """Samples from meeting sample `start` on were given up; True: a gap begins."""
-        losing = self._losing.get(track_id)
-        if losing is None:
-            self._losing[track_id] = _Losing(start, samples, now)
-            return True
+    def lost(self, track_id: str, start: int, samples: int, now: float) -> None:
+        """Samples from meeting sample `start` on were given up."""
+        losing = self._losing.setdefault(track_id, _Losing(start, 0, now))
         losing.samples += samples
         losing.at, losing.is_answered = now, False
-        return False
 
     def answered(self, track_id: str) -> None:
         """The transcriber has decided about audio of this track."""

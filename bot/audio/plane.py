@@ -9,7 +9,6 @@ back: what a server grants, and what it has decided. That frees lanes, for which
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -22,6 +21,7 @@ from bot.audio.gaps import Gap, Gaps
 from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate
 from bot.audio.lanes import Lanes
 from bot.audio.ledger import Found, Ledger
+from bot.audio.meter import Meter
 from bot.audio.replay import CAPACITY_SAMPLES
 from bot.audio.timeline import Timeline
 from bot.audio.waiting import Said, WaitingLine
@@ -30,8 +30,6 @@ from bot.core.segments import Utterance
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SpeechProbability
 
-REPORT_INTERVAL_S = 1.0
-"""Seconds between reports of what a track sounds like."""
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -80,14 +78,12 @@ PlaneOrder: TypeAlias = LaneAudio | LaneEnd | LaneDrop | LaneClose | Completed
 class _Track:
     timeline: Timeline
     gate: SpeechGate
-    measured_at: float
+    meter: Meter
     speaker: tuple[str, str]
     """Id and name, as of the last frame."""
     said: Said | None = None
     """The open utterance."""
-    samples: int = 0  # since the last report
-    energy: float = 0.0
-    spoke: bool = False
+    spoke: bool = False  # since the last frame
 
 
 class AudioPlane:
@@ -132,11 +128,13 @@ class AudioPlane:
         track = self._tracks.get(frame.track_id)
         if track is None:
             gate = SpeechGate(self._new_probability(), self._gate)
-            track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, frame.arrival, speaker)
+            track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, Meter(frame.arrival), speaker)
         track.speaker = speaker
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
-        self._measure(track, frame)
+        is_speech, track.spoke = track.spoke or track.said is not None, False
+        if report := track.meter.measure(frame, speech=is_speech):
+            self._reports.append(report)
         return orders
 
     def idle(self, now: float) -> list[PlaneOrder]:
@@ -291,15 +289,3 @@ class AudioPlane:
     def _close_lane(self, lane: int) -> LaneClose:
         del self._ledgers[lane]
         return LaneClose(lane)
-
-    def _measure(self, track: _Track, frame: AudioFrame) -> None:
-        """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
-        track.samples += len(frame.pcm)
-        track.energy += float(np.square(frame.pcm, dtype=np.float64).sum())
-        now = frame.arrival
-        if now - track.measured_at < REPORT_INTERVAL_S:
-            return
-        mean = track.energy / track.samples / 32768.0**2
-        level = 10 * math.log10(mean) if mean > 0 else float("-inf")
-        self._reports.append(AudioHeard(frame.track_id, track.samples, level, track.spoke))
-        track.samples, track.energy, track.spoke, track.measured_at = 0, 0.0, track.said is not None, now

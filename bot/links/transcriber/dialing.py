@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
-from websockets.frames import CloseCode
+from websockets.frames import Close
 
 from bot.links.transcriber.conversation import Conversation
 from common.contracts.status import SubCode
@@ -140,8 +140,8 @@ async def greet(line: Line, session: Conversation, timeout: float) -> None:
                 message = await line.recv()
         except TimeoutError:
             continue
-        except ConnectionClosed:
-            raise Broken("it closed before it was ready" + last_words(line)) from None
+        except ConnectionClosed as closed:
+            raise Broken("it closed before it was ready" + _goodbye(closed.rcvd)) from None
         for news in session.receive(message, clock()):
             raise_if_over(news)
         last = _shown(message)
@@ -158,13 +158,6 @@ async def hanging_up(line: Line) -> AsyncIterator[None]:
                 await line.close()
     finally:
         line.transport.abort()
-
-
-def last_words(line: Line) -> str:
-    """How a connection that is over was closed, to be put behind what happened."""
-    if line.close_code in (None, CloseCode.ABNORMAL_CLOSURE):
-        return " without a goodbye"
-    return f" ({', '.join(filter(None, (f'code {line.close_code:d}', (line.close_reason or '')[:80])))})"
 
 
 def raise_if_over(news: object) -> None:
@@ -217,6 +210,8 @@ def why(error: BaseException) -> str:
             return "answered, but not as a websocket server"
         case ProtocolError():
             return f"it does not speak the WhisperLive protocol: {error}"
+        case ConnectionClosed():
+            return "the transcriber closed the connection" + _goodbye(error.rcvd)
         case ssl.SSLCertVerificationError():
             return (
                 f"its certificate is not trusted ({error.verify_message}): SSL_CERT_FILE may name a private authority's"
@@ -245,6 +240,12 @@ def _why_status(status: int, body: bytes) -> str:
         f"HTTP {status} instead of a websocket{said}: an HTTP server or a bridge answers there; "
         "`whisperLiveUrl` must name the transcriber itself (ws://host:9090)"
     )
+
+
+def _goodbye(close: Close | None) -> str:
+    if close is None:
+        return " without a goodbye"
+    return f" (code {close.code:d}{', ' if close.reason else ''}{close.reason[:80]})"
 
 
 def _shown(message: str | bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from bot.links.transcriber.dialing import (
     dial,
     greet,
     hanging_up,
-    last_words,
     raise_if_over,
     why,
 )
@@ -78,10 +76,6 @@ class LaneListener(Protocol):
 
 class _Mute(Broken):
     """It took speech and did not answer."""
-
-
-class _Yielded(Broken):
-    """A full server gave the place of a lane on which nobody speaks to somebody else."""
 
 
 @dataclass(slots=True)
@@ -225,7 +219,7 @@ class Lane:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
             self._servers.dismissed(self._url, lasted)
             return
-        if isinstance(error, _Yielded) and not len(self._replay):
+        if _is_displaced(error) and not len(self._replay):
             self._eager = False
             return
         if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
@@ -254,15 +248,10 @@ class Lane:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, line: Line, session: Conversation) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for message in line:
-                for news in session.receive(message, self._clock()):
-                    self._hear(news)
-                if self._is_done:
-                    return
-        if line.close_code == CloseCode.TRY_AGAIN_LATER:
-            raise _Yielded("the transcriber is full and needed the place")
-        raise Broken("the transcriber closed the connection" + last_words(line))
+        while not self._is_done:
+            message = await line.recv()
+            for news in session.receive(message, self._clock()):
+                self._hear(news)
 
     async def _write(self, line: Line, session: Conversation) -> None:
         pace = _Pace()
@@ -305,7 +294,7 @@ class Lane:
                 self._listener.text(self.number, news)
             case LaneDecided(sample):
                 if not news.assumed:
-                    self._servers.progressed(self._url, news.lag)
+                    self._servers.progressed(self._url, self._since, news.lag)
                     self._change(LinkState.UP, "")
                 if not len(self._replay):
                     self._settled.set()
@@ -315,3 +304,10 @@ class Lane:
                 raise _Mute("speech but no text: what was said got no answer, though the connection is open")
             case Warned(message):
                 log.warning("transcriber.warned", lane=self.number, message=message)
+
+
+def _is_displaced(error: BaseException) -> bool:
+    """A full server gave the place of a lane on which nobody speaks to somebody else."""
+    return (
+        isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == CloseCode.TRY_AGAIN_LATER
+    )

@@ -34,6 +34,7 @@ class _Server:
     """Seconds after which it ends a connection."""
     failures: int = 0
     """In a row, with no decision between."""
+    failed_at: float = float("-inf")
     retry_at: float = 0.0
     probe_at: float = 0.0
     is_doubtful: bool = False
@@ -85,15 +86,19 @@ class Servers:
         server.failures += 1
         server.mutes += mute
         server.is_doubtful = True
+        server.failed_at = now
         exponent = min(server.failures - 1, 30)
         server.retry_at = now + chance * min(MIN_BACKOFF_S * 2**exponent, self._last_backoff)
         server.probe_at = now + (1 + chance) / 2 * min(MIN_PROBE_S * 2**exponent, MAX_PROBE_S)
 
-    def progressed(self, url: str, lag: float | None) -> None:
-        """It decided about something; `lag`: seconds after it was told the end of it, if it was."""
+    def progressed(self, url: str, since: float, lag: float | None) -> None:
+        """It decided about something on a connection that began at `since`; `lag`: seconds after it was told the end of
+        it, if it was. A connection that is older than the last failure does not disprove it: the server may be full.
+        """
         server = self._servers[url]
-        server.failures = server.mutes = 0
-        server.is_doubtful = False
+        if since >= server.failed_at:
+            server.failures = server.mutes = 0
+            server.is_doubtful = False
         if lag is not None:
             server.lag = lag if lag > server.lag else server.lag + LAG_SMOOTHING * (lag - server.lag)
 

@@ -10,9 +10,11 @@ import pytest
 
 from bot.links.transcriber.lane import Lane
 from bot.links.transcriber.link import TranscriberLink
+from tests.support.fakes.scripted_engine import tone
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.fakes.stock_transcriber import StockTranscriber, stock_transcriber
 from tests.support.lanes import LaneNotes, free_port, hello, running_lane
+from tests.support.transcribing import serving
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -74,6 +76,27 @@ async def test_one_probe_looks_after_a_transcriber_for_all_lanes() -> None:
     assert before <= len(lanes) + 2
     assert away.asked - before <= 5  # after 0.075, 0.15, 0.3, 0.6 s; one probe, not three
     assert works.connections == len(lanes)
+
+
+async def test_a_lane_for_which_there_is_no_room_stays_where_it_was_taken() -> None:
+    """Our transcriber is full with the first lane, whose progress draws the second one back only when there is room."""
+    notes = LaneNotes()
+    async with serving(max_clients=1) as full, serving() as other:
+        link = TranscriberLink((full.url, other.url), hello, notes, last_backoff=0.1)
+        lanes = [link.lane(number) for number in (1, 2)]
+        running = [asyncio.create_task(work) for work in (link.run(), *(lane.run() for lane in lanes))]
+        for word in ("alpha", "bravo", "charlie", "delta"):
+            for lane in lanes:
+                lane.append(tone(word))
+                lane.end_utterance()
+                await lane.settled()
+        assert len(notes.granted_sets) == 2
+        lanes[0].close()
+        await eventually(lambda: len(notes.granted_sets) == 3)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    assert notes.finals == [word for word in ("alpha", "bravo", "charlie", "delta") for _ in lanes]
 
 
 async def test_a_transcriber_that_greets_and_closes_is_not_asked_all_the_time() -> None:

@@ -199,6 +199,7 @@ def test_an_utterance_decided_before_its_end_frees_its_lane_at_the_end() -> None
     room.hearing.granted(1, OURS)
     room.play("t1", 11.3, 0.3, 10)
     assert completed(room.orders) == [1]
+    assert room.decide(1) == []
     room.utter("t2", 12, 1)
     assert {order.lane for order in room.orders if isinstance(order, LaneAudio)} == {1}
 
@@ -285,6 +286,18 @@ def test_a_track_keeps_sixty_seconds_on_its_lane_and_the_loss_is_one_gap() -> No
     assert gap == Gap("t1", gap.start, room.sent(1) - kept)
     assert gap.start / SAMPLE_RATE == pytest.approx(9.6, abs=0.6)
     assert room.hearing.gaps(ZERO + 99, at_the_end=True) == []
+
+
+def test_a_new_lane_after_a_change_of_language_has_no_room_of_its_own() -> None:
+    """What the track has undecided on the old one counts, and goes first."""
+    room = Room()
+    room.play("t1", 10, 60)
+    room.play("t1", 70, 1, 10)
+    room.hearing.renew_lanes()
+    room.utter("t1", 72, 2)
+    assert {order.lane for order in room.orders if isinstance(order, LaneDrop)} == {1}
+    assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES, abs=512)
+    assert room.sent(2) > 2 * SAMPLE_RATE
 
 
 def test_a_track_keeps_sixty_seconds_while_it_waits_and_others_lose_nothing() -> None:

@@ -51,9 +51,21 @@ def test_pauses_grow_with_failures_and_are_reset_by_progress_alone() -> None:
         servers.greeted(GPU)
         assert servers.choose(0).wait == 0
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    servers.progressed(GPU, None)
+    servers.progressed(GPU, 1, None)
     servers.failed(GPU, 0, 1)
     assert servers.choose(0).wait == MIN_BACKOFF_S
+
+
+def test_progress_of_older_connections_does_not_disprove_a_failure() -> None:
+    """A full server goes on with those that it has: the lane that it turned away must not come back all the time."""
+    servers = Servers((GPU, CPU))
+    servers.failed(GPU, 10, 1)
+    servers.progressed(GPU, 9.9, 0.5)
+    assert servers.choose(100).url == CPU
+    assert not servers.is_outdone(CPU)
+    assert servers.patience(GPU, 8) > 8
+    servers.progressed(GPU, 10, 0.5)
+    assert servers.choose(100).url == GPU
 
 
 def test_a_server_that_is_back_outdoes_those_after_it() -> None:
@@ -92,15 +104,15 @@ def test_patience_grows_with_a_servers_lag_and_with_waits_in_vain() -> None:
     """A lag that rises is believed at once, one that falls by and by; an answer ends the doubling; all is bounded."""
     servers = Servers((GPU, CPU))
     assert servers.patience(GPU, 8) == 8
-    servers.progressed(GPU, 5)
+    servers.progressed(GPU, 1, 5)
     assert servers.patience(GPU, 8) == 8 + 5 * LAG_FACTOR
-    servers.progressed(GPU, None)
-    servers.progressed(GPU, 0)
+    servers.progressed(GPU, 1, None)
+    servers.progressed(GPU, 1, 0)
     assert servers.patience(GPU, 8) == 8 + 4 * LAG_FACTOR
     assert servers.patience(CPU, 8) == 8
     servers.failed(GPU, 0, 1, mute=True)
     assert servers.patience(GPU, 8) == 2 * (8 + 4 * LAG_FACTOR)
-    servers.progressed(GPU, 4)
+    servers.progressed(GPU, 1, 4)
     assert servers.patience(GPU, 8) == 8 + 4 * LAG_FACTOR
     for _ in range(100):
         servers.failed(GPU, 0, 1, mute=True)
@@ -137,7 +149,7 @@ def test_whatever_happens_there_is_a_server_to_try_soon(events: list[tuple[str, 
                 servers.greeted(url)
                 doubtful.discard(url)
             case "p":
-                servers.progressed(url, chance)
+                servers.progressed(url, now, chance)
                 doubtful.discard(url)
             case _:
                 servers.dismissed(url, chance)
