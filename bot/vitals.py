@@ -55,7 +55,7 @@ class Vitals:
 
     def _health(self) -> BotHealth:
         age = None if self._audio_at is None else asyncio.get_running_loop().time() - self._audio_at
-        return BotHealth(self._state(), self.links_up, age, self.ready, self._loop_lag())
+        return BotHealth(self._state(), self.links_up, age, ready=self.ready, loop_lag=self._loop_lag())
 
     def _scraped(self, health: BotHealth) -> bytes:
         return self.metrics.render(health, self._backlog())

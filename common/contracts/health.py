@@ -47,8 +47,8 @@ def parse_bot_health(body: str | bytes) -> BotHealth:
         field(value, "status", str),
         {str(name): field(links, name, bool) for name in links},
         optional(value, "seconds_since_audio", float),
-        optional(value, "ready", bool) is not False,
-        optional(value, "loop_lag_s", float) or 0.0,
+        ready=optional(value, "ready", bool) is not False,
+        loop_lag=optional(value, "loop_lag_s", float) or 0.0,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -120,7 +121,8 @@ class RedisLink:
         """Reaches Redis, takes the lock, subscribes to commands and continues the stored numbering.
 
         Raises:
-            EarshotError: REDIS_UNREACHABLE within `OPEN_TIMEOUT_S`; DUPLICATE_BOT when another bot holds the lock.
+            EarshotError: REDIS_UNREACHABLE within `OPEN_TIMEOUT_S`; DUPLICATE_BOT when another bot holds the lock;
+                CONFIG_INVALID when there can be no spill file.
         """
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
@@ -153,7 +155,8 @@ class RedisLink:
         for stream in (self._segments, self._status):
             await stream.take_over(self._client)
         zero = await self._client.get(self._zero_key)
-        self.zero = None if zero is None else float(zero)
+        with contextlib.suppress(ValueError):  # none, or something that is none of a bot's
+            self.zero = at if math.isfinite(at := float(zero or "")) else None
         await self._listener.subscribe(self._client)
         try:
             self.durable = bool((await self._client.info("persistence")).get("aof_enabled"))

@@ -69,10 +69,11 @@ async def test_a_bot_that_is_started_again_goes_on_in_meeting_time() -> None:
         assert starts[1] < starts[0]
 
 
-async def test_a_clock_that_was_set_back_makes_no_negative_times() -> None:
-    """Meeting time zero in the future: it is now."""
+@pytest.mark.parametrize("zero", [str(time.time() + 3600), "nan", "yesterday"])
+async def test_a_zero_that_cannot_be_is_now(zero: str) -> None:
+    """In the future, since the clock was set back, or no time at all: no times below zero, and no end of the bot."""
     async with world() as here:
-        await here.redis.set(meeting_zero("bot-1"), time.time() + 3600)
+        await here.redis.set(meeting_zero("bot-1"), zero)
         await here.attend(one_utterance)
         final = next(payload for payload in await here.stream() if payload["type"] == "transcription")
         assert 0 <= final["segments"][0]["start"] < 60
