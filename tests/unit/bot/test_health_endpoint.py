@@ -49,12 +49,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def listening(port: int) -> None:
+    """Waits until somebody takes connections there."""
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                return writer.close()
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def serving(port: int, health: BotHealth = WELL) -> AsyncIterator[None]:
     """An endpoint for one test."""
     task = asyncio.create_task(serve_health(port, lambda: health, metrics))
-    await asyncio.sleep(0.02)
     try:
+        await listening(port)
         yield
     finally:
         task.cancel()
