@@ -200,8 +200,10 @@ class Transcription:
             self._listener.hearing(ReportHealth(f"gap:{gap.track_id}", False, detail))
 
     def reconfigure(self, language: str | None, task: str | None) -> None:
-        """Later utterances use this language and task; None keeps what is set."""
-        self._language, self._task = language or self._language, task or self._task  # type: ignore[assignment]
+        """Later utterances use this language (`auto`: found by the transcriber) and task; None keeps what is set."""
+        if language is not None:
+            self._language = None if language == "auto" else language
+        self._task = task or self._task  # type: ignore[assignment]
         if self._plane is not None:
             self._plane.renew_lanes()
         log.info("bot.reconfigured", language=self._language, task=self._task)
