@@ -33,16 +33,8 @@ class Broken(Exception):
     """This connection is over and another one may be tried."""
 
 
-class Full(Broken):
-    """The server has no room now, and says so."""
-
-
 class Dismissed(Broken):
     """The server ended the connection with a word, as those do that limit its time."""
-
-
-class Dead(Broken):
-    """Nothing comes any more, not even an answer to pings."""
 
 
 FAILURES = (OSError, EOFError, UnicodeError, WebSocketException, ProtocolError, Broken)
@@ -63,15 +55,10 @@ class Line(ClientConnection):
         self.heard_at = self.loop.time()
         super().data_received(data)
 
-    @property
-    def silent_for(self) -> float:
-        """Seconds since anything came."""
-        return self.loop.time() - self.heard_at
-
     def check(self) -> None:
-        """Raises Dead when nothing has come for too long."""
-        if self.silent_for >= SILENT_LINE_S:
-            raise Dead(f"no sign of life for {SILENT_LINE_S:g} s")
+        """Raises Broken when nothing has come for too long, not even an answer to pings."""
+        if self.loop.time() - self.heard_at >= SILENT_LINE_S:
+            raise Broken(f"no sign of life for {SILENT_LINE_S:g} s")
 
 
 class _Direct(connect):
@@ -124,27 +111,24 @@ async def greet(line: Line, session: Conversation, timeout: float) -> None:
         ProtocolError: the server does not speak the protocol.
     """
     clock = asyncio.get_running_loop().time
-    last, until = "", clock() + timeout
+    said, is_strange, until = "", False, clock() + timeout
     await line.send(session.hello())
     while not session.ready:
         line.check()
         if (left := until - clock()) <= 0:
-            said = f"; the last it said was {last}" if last else ""
-            raise EarshotError(
-                SubCode.NOT_A_TRANSCRIBER,
-                f"a websocket answers, but never says that it is ready ({timeout:g} s){said}. Is it a bridge, "
-                "or another service? `whisperLiveUrl` must name the transcriber itself",
-            )
+            raise _stranger(f"a websocket answers, but never says that it is ready ({timeout:g} s)", said)
         try:
             async with asyncio.timeout(min(left, 1.0)):
                 message = await line.recv()
         except TimeoutError:
             continue
         except ConnectionClosed as closed:
-            raise Broken("it closed before it was ready" + _goodbye(closed.rcvd)) from None
-        for news in session.receive(message, clock()):
-            raise_if_over(news)
-        last = _shown(message)
+            problem = "it closed before it was ready" + _goodbye(closed.rcvd)
+            raise (_stranger(problem, said) if is_strange else Broken(problem)) from None
+        news = list(session.receive(message, clock()))
+        for one in news:
+            raise_if_over(one)
+        said, is_strange = _shown(message), not news
 
 
 @contextlib.asynccontextmanager
@@ -164,7 +148,7 @@ def raise_if_over(news: object) -> None:
     """Raises what a server's last word means."""
     match news:
         case Wait(minutes):
-            raise Full(f"the transcriber is full and says to wait {minutes:g} min")
+            raise Broken(f"the transcriber is full and says to wait {minutes:g} min")
         case Refused(message):
             raise EarshotError(SubCode.TRANSCRIBER_REFUSED, f"the transcriber refused us: {message}")
         case Disconnected():
@@ -223,6 +207,13 @@ def why(error: BaseException) -> str:
         case OSError():
             return error.strerror or "connection failed"
     return str(error) or type(error).__name__
+
+
+def _stranger(problem: str, said: str) -> EarshotError:
+    """It is a websocket, and no transcriber as it seems."""
+    last = f"; the last it said was {said}" if said else ""
+    advice = "Is it a bridge, or another service? `whisperLiveUrl` must name the transcriber itself"
+    return EarshotError(SubCode.NOT_A_TRANSCRIBER, f"{problem}{last}. {advice}")
 
 
 def _why_status(status: int, body: bytes) -> str:

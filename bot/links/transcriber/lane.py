@@ -291,6 +291,7 @@ class Lane:
         raise_if_over(news)
         match news:
             case LaneText():
+                self._change(LinkState.UP, "")
                 self._listener.text(self.number, news)
             case LaneDecided(sample):
                 if not news.assumed:

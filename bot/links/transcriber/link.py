@@ -130,12 +130,14 @@ async def probe(servers: Servers, handshake: Handshake, key: str | None = None) 
     try:
         await _first_success(list(asking.values()))
         ready = [url for url, task in asking.items() if task.done() and task.exception() is None]
-        now = asyncio.get_running_loop().time()
+        if not ready:
+            raise _nobody({url: task.exception() for url, task in asking.items()})
         for url in [url for url in servers.urls if url not in ready]:
-            servers.failed(url, now, random.random())
-        if ready:
-            return ready[0]
-        raise _nobody({url: task.exception() for url, task in asking.items()})
+            servers.failed(url, asyncio.get_running_loop().time(), random.random())
+            problem = asking[url].exception() if asking[url].done() else None
+            said = why(problem) if problem else "it takes longer than another one"
+            log.warning("transcriber.not_ready", server=redact_url(url), problem=said)
+        return ready[0]
     finally:
         for task in asking.values():
             task.cancel()

@@ -38,6 +38,15 @@ async def test_a_ready_that_never_comes_is_no_transcriber(monkeypatch: pytest.Mo
     assert "`whisperLiveUrl` must name the transcriber itself" in str(caught.value)
 
 
+async def test_a_bridge_that_knows_no_such_session_is_no_transcriber() -> None:
+    """It takes the websocket, says so in its own way and closes: not asked again."""
+    async with stock_transcriber(StockTranscriber(instead=({"error": "session not found"},))) as bridge:
+        with pytest.raises(EarshotError, match="session not found") as caught:
+            await probe(Servers((bridge.url,)), hello(0))
+        assert bridge.connections == 1
+    assert caught.value.code is SubCode.NOT_A_TRANSCRIBER
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
