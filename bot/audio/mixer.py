@@ -1,4 +1,4 @@
-"""A mixer: all tracks as one (`audio.mode: mixed`), for one stream whoever speaks at once. Names come from the floor."""
+"""A mixer: all tracks as one (`audio.mode: mixed`), one stream whoever speaks at once. Names come from the floor."""
 
 from __future__ import annotations
 

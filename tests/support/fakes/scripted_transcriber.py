@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from common.whisperlive.protocol import EXTENSIONS, Audio, EndOfAudio, Opened, ServerProtocol, UtteranceEnd, WireSegment
+from common.whisperlive.protocol import (
+    EXTENSIONS,
+    Audio,
+    EndOfAudio,
+    Opened,
+    ServerProtocol,
+    UtteranceEnd,
+    WireSegment,
+    WireWord,
+)
 
 RATE = 16_000
 
@@ -28,6 +37,8 @@ class ScriptedTranscriber:
     offered: frozenset[str] = EXTENSIONS
     answers: bool = True
     """False: takes audio and never says anything (a frozen server that still answers pings)."""
+    guesses: bool = False
+    """A partial comes with each frame."""
     end_of_next: str = ""
     """The end of the next segments, as JSON spells it, instead of the right one."""
     refuse: str = ""
@@ -99,9 +110,15 @@ class ScriptedTranscriber:
                     case Audio(_, samples):
                         pcm = np.concatenate([pcm, samples])
                         self.heard[first] = pcm
+                        if self.guesses:
+                            guess = WireSegment(first / RATE, (first + len(pcm)) / RATE, f" {len(pcm)} so far", False)
+                            for reply in protocol.segments([guess]):
+                                await socket.send(reply)
                     case UtteranceEnd(sample) if self.answers:
                         text = f" {len(pcm)} samples"
-                        segment = WireSegment(first / RATE, sample / RATE, text, True, f"{protocol.uid}:{first}", "en")
+                        start, end = first / RATE, sample / RATE
+                        words = (WireWord("samples", start, end, 0.9),)
+                        segment = WireSegment(start, end, text, True, f"{protocol.uid}:{first}", "en", words)
                         for reply in (*protocol.segments([segment]), *protocol.acked(sample)):
                             await socket.send(self._spoilt(reply))
                         pcm, first = np.zeros(0, np.int16), sample
