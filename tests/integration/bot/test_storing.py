@@ -69,7 +69,7 @@ async def test_a_bot_that_is_started_again_goes_on_in_meeting_time() -> None:
         assert starts[1] < starts[0]
 
 
-@pytest.mark.parametrize("zero", [str(time.time() + 3600), "nan", "yesterday"])
+@pytest.mark.parametrize("zero", ["99999999999", "nan", "yesterday"])
 async def test_a_zero_that_cannot_be_is_now(zero: str) -> None:
     """In the future, since the clock was set back, or no time at all: no times below zero, and no end of the bot."""
     async with world() as here:
