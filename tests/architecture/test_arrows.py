@@ -15,6 +15,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
+    *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
     "asyncio", "concurrent", "http", "io", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",
@@ -83,7 +84,6 @@ WAITING_FOR_A_SECOND_PART = {
     "common.destinations.guard": "the manager sends nothing where a bot is not sent",
     "common.destinations.policy": "the manager takes meeting URLs from users as the bot does",
     "common.http": "the gateway and the manager serve HTTP as the transcriber does",
-    "common.metrics": "the gateway and the manager count as the transcriber does",
     "common.tls": "the gateway and the manager serve TLS as the transcriber does",
 }
 """What is in `common` for parts that come next."""
