@@ -23,8 +23,8 @@ from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
 from bot.config import BotConfig
 from bot.core import events as ev
-from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
+from bot.leaving import leave_settings
 from bot.links.redis.link import RedisLink
 from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
@@ -56,25 +56,6 @@ _MISSING_IS_KNOWN = frozenset(
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
-
-
-def leave_settings(config: BotConfig) -> LeaveSettings:
-    """The leave rules that the configuration asks for, in seconds."""
-    rules = config.automatic_leave
-    always = LeaveSettings(
-        lobby=rules.waiting_room_timeout / 1000,
-        no_one_joined=None,
-        everyone_left=None,
-        cap=config.max_duration_ms / 1000,
-    )
-    if not rules.enabled:
-        return always
-    return replace(
-        always,
-        no_one_joined=rules.no_one_joined_timeout / 1000,
-        everyone_left=rules.everyone_left_timeout / 1000,
-        total=None if rules.timeout is None else rules.timeout / 1000,
-    )
 
 
 class Bot:

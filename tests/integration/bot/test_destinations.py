@@ -11,7 +11,8 @@ import pytest
 
 from bot.links.callbacks import CallbackLink
 from bot.links.redis.link import RedisLink
-from bot.links.transcriber.lane import probe
+from bot.links.transcriber.link import probe
+from bot.links.transcriber.servers import Servers
 from bot.platforms.livekit.access import ask_server
 from common.contracts.generations import callback_target
 from common.destinations.guard import ForbiddenAddress, GuardedLoop
@@ -40,7 +41,7 @@ async def redis() -> None:
 
 async def transcriber() -> None:
     """A transcriber is looked for."""
-    await probe(("ws://transcriber:9090",), Handshake(uid="u"))
+    await probe(Servers(("ws://transcriber:9090",)), Handshake(uid="u"))
 
 
 async def manager() -> None:

@@ -20,9 +20,10 @@ from redis.asyncio import Redis
 from bot.audio.frame import AudioFrame
 from bot.config import BotConfig, load_config
 from bot.core import events as ev
+from bot.leaving import leave_settings
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
-from bot.runner import Bot, leave_settings
+from bot.runner import Bot
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.whisperlive.protocol import Handshake
