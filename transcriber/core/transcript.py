@@ -97,6 +97,7 @@ class Transcript:
         heard = (job.work.end - job.work.utterance.start) / SAMPLE_RATE
         found = result.language, result.language_probability
         sure = job.window.language is not None or self._languages.is_sure(*found, len(job.window.samples) / SAMPLE_RATE)
+        sure = sure and job.window.task == "transcribe"  # a translation of more begins with other words
         text = spoken.agreement.hear(_units(job, result), heard, job.base, language=result.language, sure=sure)
         if spoken.agreement.committed:
             spoken.language = spoken.language or found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,19 @@ def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
     transcript.settle(utterance)
     assert transcript.detected is not None
     assert transcript.detected[1] == pytest.approx(0.7, abs=0.03)  # not 1.0, that of passes told the language
+
+
+def test_a_translation_is_its_last_pass() -> None:
+    """Two passes may begin alike and a third not: the rest of a sentence decides how it begins in English."""
+    transcript, utterance = speaking()
+    for said in ("where we take", "where we take the", "where we are going to"):
+        work = job(utterance)
+        work = replace(work, window=replace(work.window, language="es", task="translate"))
+        [partial] = transcript.show(work, Hypothesis(said, language="es"))
+        assert (partial.text, partial.stable_len) == (f" {said}", 0)
+    utterance.end = 48_000
+    [final] = transcript.conclude(work, Hypothesis("where are we going", language="es"))
+    assert (final.text, final.language) == (" where are we going", "es")
 
 
 def test_an_utterance_can_be_forgotten() -> None:
