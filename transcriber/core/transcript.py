@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import LocalAgreement, Unit, units
 from transcriber.core.joining import Said
-from transcriber.core.languages import StreamLanguage
+from transcriber.core.languages import MIN_LANGUAGE_SHARE, StreamLanguage
 from transcriber.core.policy import Pass, PendingUtterance
 from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
@@ -85,6 +85,13 @@ class Transcript:
         """What its passes are in; None: to be detected."""
         found = self._of(utterance).language
         return found[0] if found else self._languages.fixed
+
+    def likely_language(self, utterance: PendingUtterance) -> str | None:
+        """What it is spoken in, as far as is known: what was said before it cannot be heard with it in another."""
+        known, heard = self.language(utterance), self._of(utterance).latest
+        if known or heard is None:
+            return known or self._languages.prior
+        return heard.language if heard.language_probability > MIN_LANGUAGE_SHARE else None
 
     def forget(self, utterance: PendingUtterance) -> None:
         """Nothing of it holds: it was cut where words were committed."""

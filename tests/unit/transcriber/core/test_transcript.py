@@ -133,6 +133,19 @@ def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
     assert (language, round(probability, 1)) == ("ja", 0.7)  # not 1.0, that of passes told the language
 
 
+def test_the_language_of_an_utterance_is_likely_by_its_own_passes_or_what_was_spoken_before() -> None:
+    """The stream's where nothing was heard yet; none where its passes are in doubt."""
+    _, utterance = speaking()
+    transcript = Transcript(Handshake("u"), StreamLanguage(None, locks=False))
+    assert transcript.likely_language(utterance) is None
+    utterance.speech *= 9
+    transcript.conclude(job(utterance), Hypothesis("ja", language="de"))
+    assert transcript.likely_language(utterance) == "de"
+    for language, probability, likely in (("de", 0.3, None), ("ru", 0.8, "ru")):
+        transcript.show(job(utterance, 1.0), Hypothesis("a", language=language, language_probability=probability))
+        assert transcript.likely_language(utterance) == likely
+
+
 def test_a_translation_is_its_last_pass() -> None:
     """Passes may begin alike and the last one not: the rest of a sentence decides how it begins in English."""
     transcript, utterance = speaking()
