@@ -232,21 +232,6 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         assert session.is_settled
 
 
-def test_only_a_final_is_heard_with_the_utterance_before() -> None:
-    """If it is very short (core/joining); a partial would only take longer."""
-    session = StreamSession(Handshake("u", language="en"), loud)
-    at = say(session, speech(2), silence(1))
-    finals(session, "so it is")
-    at = say(session, speech(0.6), at=at)
-    job = session.begin()
-    assert (job.window.careful, job.window.before) == (False, None)
-    session.finish(job, None)
-    say(session, silence(0.3), at=at)
-    before = session.begin().window.before
-    assert before
-    assert (before.text, round(len(before.samples) / SECOND, 1)) == ("so it is", 2.4)
-
-
 def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
