@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     WithJsonSchema,
@@ -90,11 +91,30 @@ class TextToSpeech(Settings):
     announce_recording: bool = False
 
 
+class RedisSettings(Settings):
+    """What becomes of segments that wait for Redis, and of those that are in it."""
+
+    spill_dir: Text | None = Field(
+        default=None,
+        description="Folder of a file for finals that memory (10,000 or 20 MB) has no room for; null: none.",
+    )
+    keep_entries: int | None = Field(
+        default=None,
+        ge=1_000,
+        description="Entries that stay in `transcription_segments`, about, but for what a consumer group needs; null: "
+        "all.",
+    )
+    keep_hours: float | None = Field(
+        default=None, gt=0, description="Hours for which they stay at most, likewise; null: for ever."
+    )
+
+
 class AudioSettings(Settings):
     """How speakers share transcriber streams."""
 
     mode: Literal["lanes", "perParticipant", "mixed"] = "lanes"
     lanes_max: int = Field(default=3, ge=1, le=64, description="Streams open at once in mode `lanes`.")
+    words: bool = Field(default=False, description="Segments carry their words, with times and probabilities.")
 
 
 class BotConfig(Settings):
@@ -132,6 +152,7 @@ class BotConfig(Settings):
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
+    redis: RedisSettings = RedisSettings()
     transcriber_urls: TranscriberUrls = Field(
         alias="whisperLiveUrl",
         description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",
@@ -140,6 +161,12 @@ class BotConfig(Settings):
         default=None,
         alias="whisperLiveApiKey",
         description="Sent to each transcriber as `Authorization: Bearer`; else env WHISPER_LIVE_API_KEY.",
+    )
+    transcriber_max_connection_ms: Milliseconds | None = Field(
+        default=None,
+        alias="whisperLiveMaxConnectionMs",
+        description="Connections are renewed, in a pause, before they are as old: a stock server's "
+        "`max_connection_time`. null: learnt when a server ends one.",
     )
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."
@@ -155,6 +182,16 @@ class BotConfig(Settings):
     meeting_api_callback_url: Text | None = Field(default=None, description="Status callback, newer wire.")
     internal_secret: SecretStr | None = Field(default=None, description="Shared secret of the status callbacks.")
     log_level: LogLevel = Field(default="info", description="Else environment LOG_LEVEL.")
+    _transcriber_sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def transcriber_sources(self) -> Mapping[str, str]:
+        """Where each transcriber's URL came from: the configuration's key, or an environment variable."""
+        return self._transcriber_sources
+
+    def found_at(self, transcriber_sources: Mapping[str, str]) -> None:
+        """Notes where the transcribers' URLs came from."""
+        self._transcriber_sources = transcriber_sources
 
     @property
     def platform_settings(self) -> Settings | None:
