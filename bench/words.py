@@ -184,12 +184,14 @@ def track(
     return Track(name, language, mixed, tuple(turns))
 
 
-async def live(spoken: Track, engine: FasterWhisper, silero: SileroModel) -> Heard:
-    """The track in real time, by a virtual clock."""
+async def live(
+    spoken: Track, engine: FasterWhisper, silero: SileroModel, asked: Handshake, granted: frozenset[str] = frozenset()
+) -> Heard:
+    """The track in real time, by a virtual clock, for a client that asked for this and was granted these extensions."""
     loop = asyncio.get_running_loop()
     decoder = VirtualDecoder(engine)
     worker = Worker(decoder, Metrics())
-    session = StreamSession(Handshake("u", language=spoken.language), silero.batched())
+    session = StreamSession(asked, silero.batched(), granted)
     worker.add(session, decoder.heard)
     working = asyncio.create_task(worker.run())
     began = loop.time()
@@ -255,7 +257,7 @@ def delays(spoken: Track, heard: Heard) -> list[float]:
 def measure(spoken: Track, engine: FasterWhisper, model: WhisperModel, silero: SileroModel) -> dict[str, Any]:
     """One row."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        heard = runner.run(live(spoken, engine, silero))
+        heard = runner.run(live(spoken, engine, silero, Handshake("u", language=spoken.language)))
     text = " ".join(segment.text.strip() for _, segment in heard.finals)
     row: dict[str, Any] = {
         "track": spoken.name, "language": spoken.language, "clips": len(spoken.turns),

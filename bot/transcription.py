@@ -83,6 +83,8 @@ class Transcription:
         name: Looks up the display name of a participant.
         listener: Called from the event loop.
         spawn: Starts a lane's task and owns it.
+        holds_back: Whether audio is to wait in its replay buffer: there is no room for what would come of it.
+        on_sent: Told for how many seconds each piece of speech has waited to be sent.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Transcription:
         name: Callable[[str], str],
         listener: TranscriptionListener,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        holds_back: Callable[[], bool] = lambda: False,
+        on_sent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._config = config
         self._token = token
@@ -113,6 +117,8 @@ class Transcription:
             key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
             last_backoff=config.reconnection_interval_ms / 1000,
             longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            holds_back=holds_back,
+            on_sent=on_sent,
             sources=config.transcriber_sources,
         )
         self._is_waiting = False  # as reported
@@ -194,8 +200,10 @@ class Transcription:
             self._listener.hearing(ReportHealth(f"gap:{gap.track_id}", False, detail))
 
     def reconfigure(self, language: str | None, task: str | None) -> None:
-        """Later utterances use this language and task; None keeps what is set."""
-        self._language, self._task = language or self._language, task or self._task  # type: ignore[assignment]
+        """Later utterances use this language (`auto`: found by the transcriber) and task; None keeps what is set."""
+        if language is not None:
+            self._language = None if language == "auto" else language
+        self._task = task or self._task  # type: ignore[assignment]
         if self._plane is not None:
             self._plane.renew_lanes()
         log.info("bot.reconfigured", language=self._language, task=self._task)

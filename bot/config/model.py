@@ -24,19 +24,17 @@ from bot.config.rules import check_header_value, check_platform_name, check_redi
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.settings import Id, Milliseconds, Settings, Text
-from common.contracts.languages import is_language
+from common.contracts.languages import LANGUAGE_FORMS, language_code
 
 HOUR_MS = 3_600_000
 
 
 def _language(value: Any) -> Any:
-    if value == "auto":
-        return None
-    if isinstance(value, str) and not is_language(value):
-        raise PydanticCustomError(
-            "language", "a language code such as en, de or pt, or null to let the transcriber detect it"
-        )
-    return value
+    if value == "auto" or not isinstance(value, str):
+        return None if value == "auto" else value
+    if (code := language_code(value)) is None:
+        raise PydanticCustomError("language", LANGUAGE_FORMS + ", or null to let the transcriber detect it")
+    return code
 
 
 def _meeting_id(value: Any) -> Any:
@@ -50,7 +48,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Language = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^(auto|[a-z]{2,3})$"})]
+Language = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "en", "pt-BR", "german"]})]
 OptionalLanguage = Annotated[Language | None, BeforeValidator(_language)]
 MeetingId = Annotated[
     Any,
@@ -91,6 +89,24 @@ class TextToSpeech(Settings):
     announce_join: bool = False
     announce_leave: bool = False
     announce_recording: bool = False
+
+
+class RedisSettings(Settings):
+    """What becomes of segments that wait for Redis, and of those that are in it."""
+
+    spill_dir: Text | None = Field(
+        default=None,
+        description="Folder of a file for finals that memory (10,000 or 20 MB) has no room for; null: none.",
+    )
+    keep_entries: int | None = Field(
+        default=None,
+        ge=1_000,
+        description="Entries that stay in `transcription_segments`, about, but for what a consumer group needs; null: "
+        "all.",
+    )
+    keep_hours: float | None = Field(
+        default=None, gt=0, description="Hours for which they stay at most, likewise; null: for ever."
+    )
 
 
 class AudioSettings(Settings):
@@ -136,6 +152,7 @@ class BotConfig(Settings):
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
+    redis: RedisSettings = RedisSettings()
     transcriber_urls: TranscriberUrls = Field(
         alias="whisperLiveUrl",
         description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",

@@ -252,7 +252,7 @@ class CloseTrack:
 
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Later utterances use this language and task; `None` keeps what is set."""
+    """Later utterances use this language (`auto`: found by the transcriber) and task; `None` keeps what is set."""
 
     language: str | None = None
     task: str | None = None

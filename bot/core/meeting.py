@@ -14,7 +14,7 @@ from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
 from bot.core.roster import Roster
-from common.contracts.languages import is_language
+from common.contracts.languages import LANGUAGE_FORMS, language_code
 from common.contracts.status import MEANINGS, State, SubCode
 
 
@@ -186,9 +186,10 @@ class MeetingCore:
         self._effects.append(ev.ReportHealth("meeting", back, detail))
 
     def _reconfigure(self, arguments: dict[str, object]) -> None:
-        language, task = arguments.get("language"), arguments.get("task")
-        if language not in (None, "auto") and not (isinstance(language, str) and is_language(language)):
-            why = "`language` must be a code such as en, de or pt, or auto"
+        asked, task = arguments.get("language"), arguments.get("task")
+        language = asked if asked in (None, "auto") else language_code(asked) if isinstance(asked, str) else None
+        if language is None and asked is not None:
+            why = f"`language` must be {LANGUAGE_FORMS}, or auto"
         elif task not in (None, "transcribe", "translate"):
             why = "`task` must be transcribe or translate"
         else:

@@ -17,16 +17,26 @@ class BotHealth:
         status: The lifecycle's state.
         links: Whether each neighbour is connected.
         audio_age: Seconds since the last audio of any track; None before the first.
+        ready: Whether Redis and a transcriber have answered, so that it joins or has joined.
+        loop_lag: By how many seconds the event loop was late, last time it was measured.
     """
 
     status: str
     links: Mapping[str, bool]
     audio_age: float | None
+    ready: bool = True
+    loop_lag: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The body."""
         age = None if self.audio_age is None else round(self.audio_age, 1)
-        return {"status": self.status, "links": dict(self.links), "seconds_since_audio": age}
+        return {
+            "status": self.status,
+            "ready": self.ready,
+            "links": dict(self.links),
+            "seconds_since_audio": age,
+            "loop_lag_s": round(self.loop_lag, 3),
+        }
 
 
 def parse_bot_health(body: str | bytes) -> BotHealth:
@@ -37,6 +47,8 @@ def parse_bot_health(body: str | bytes) -> BotHealth:
         field(value, "status", str),
         {str(name): field(links, name, bool) for name in links},
         optional(value, "seconds_since_audio", float),
+        ready=optional(value, "ready", bool) is not False,
+        loop_lag=optional(value, "loop_lag_s", float) or 0.0,
     )
 
 

@@ -14,7 +14,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 """Programs of their own: none imports another. What two of them need is in `common`, which imports none."""
 PURE = (
     *("common.contracts", "common.errors", "common.whisperlive", "common.audio"),
-    *("bot.core", "bot.codecs", "bot.audio", "transcriber.core"),
+    *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
@@ -37,7 +37,7 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
     "bot.config": ("common", "bot.settings", "bot.platforms", "bot.config"),
-    "transcriber.core": ("common.whisperlive", "common.audio", "transcriber.core"),
+    "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }
 
@@ -82,7 +82,6 @@ def test_only_transcription_wires_the_audio_plane_to_its_links() -> None:
 WAITING_FOR_A_SECOND_PART = {
     "common.auth": "the gateway asks for keys as the transcriber does",
     "common.http": "the gateway and the manager serve HTTP as the transcriber does",
-    "common.metrics": "the gateway and the manager count as the transcriber does",
     "common.tls": "the gateway and the manager serve TLS as the transcriber does",
 }
 """What is in `common` for parts that come next."""

@@ -166,13 +166,18 @@ class FasterWhisper:
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
         sizes = sizes or find(folder) or FULL_WINDOWS
         self.longest_window = sizes.packed / FRAMES_PER_S
-        self.sizes = sizes
-        self._extract = Extractor(self._whisper.feature_extractor, sizes)
+        self.use(sizes)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
+        self._aligns = True
         self._multilingual: bool = self._whisper.model.is_multilingual
         self.languages = frozenset(self._whisper.supported_languages) if self._multilingual else frozenset({"en"})
+
+    def use(self, sizes: WindowSizes) -> None:
+        """Encoder inputs are of these sizes from now on."""
+        self.sizes = sizes
+        self._extract = Extractor(self._whisper.feature_extractor, sizes)
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order, as if each were decoded alone. Nothing is heard in less than
@@ -197,19 +202,36 @@ class FasterWhisper:
         return results
 
     def warm_up(self) -> None:
-        """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
-        windows this machine encodes in good time."""
+        """One pass per window size, so that the first client does not pay for lazy allocations; then sees whether the
+        model can tell when words are said, and how many windows this machine encodes in good time."""
         sizes = self.sizes
         least = bucket(min(sizes.partial, sizes.careful))
         for frames in BUCKET_FRAMES:
             if frames >= least:
                 silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
                 self.transcribe([Window(silence, careful=frames >= sizes.careful)])
+        short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
+        self._aligns = self._can_align(short)
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
+
+    def _can_align(self, features: Any) -> bool:
+        """Tries it: not every conversion of a model says which of its heads know when a word is heard."""
+        tokenizer = self._tokenizer("en", "transcribe")
+        encoded = self._whisper.model.encode(features)
+        try:
+            self._whisper.model.align(encoded, tokenizer.sot_sequence, [tokenizer.encode(" a")], features.shape[2])
+        except (RuntimeError, ValueError) as error:
+            log.warning(
+                "model.no_word_times",
+                problem=str(error),
+                consequence="words have no times, and passes under load begin at the start of each utterance",
+                remedy="convert the model anew with its generation_config.json, which has the alignment_heads",
+            )
+            return False
+        return True
 
     def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
@@ -310,7 +332,7 @@ class FasterWhisper:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
         for place, item in enumerate(group):
-            if item.window.words and item.tokens:
+            if self._aligns and item.window.words and item.tokens:
                 starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
             items = [group[place] for place in places]
@@ -359,7 +381,7 @@ def load(settings: Settings) -> FasterWhisper:
             "model.not_calibrated",
             model=settings.model,
             consequence="every pass has a full 30 s window: right, and two to five times as dear as a measured one",
-            remedy="measure it, and put window_sizes.json into the model's folder: docs/transcriber.md, Windows",
+            remedy=f"measure it once, in minutes: earshot-transcriber calibrate --model {settings.model}",
         )
     engine = FasterWhisper(
         folder, settings.model, device=settings.device, device_index=settings.device_index,

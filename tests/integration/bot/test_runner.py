@@ -25,6 +25,7 @@ from bot.platforms.orders import Orders
 from bot.runner import Bot, leave_settings
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
+from common.whisperlive.protocol import Handshake
 from rehearsal.clips import load_clip
 from rehearsal.embedded_redis import EmbeddedRedis
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
@@ -259,21 +260,30 @@ async def test_a_leave_command_on_either_channel(channel: str) -> None:
         assert (await here.statuses())[-1] == ("completed", "left_by_command")
 
 
-async def test_reconfigure_reaches_the_next_lane() -> None:
-    """A new language is in the handshake of the lane that the next utterance opens."""
+async def test_reconfigure_reaches_the_next_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new language is in the handshake of the lane that the next utterance opens; `auto` is none, as stock servers
+    spell it."""
+    sent: list[str | None] = []
+    serialise = Handshake.serialise
 
-    async def twice(stage: Stage, listener: Listener) -> SubCode:
+    def noted(hello: Handshake) -> str:
+        sent.append(hello.language)
+        return serialise(hello)
+
+    monkeypatch.setattr(Handshake, "serialise", noted)
+
+    async def thrice(stage: Stage, listener: Listener) -> SubCode:
         enter(listener)
         await speak(listener)
-        await here.redis.publish("bot_commands:bot-1", '{"action": "reconfigure", "language": "de"}')
-        await asyncio.sleep(0.2)
-        await speak(listener, "t1")
+        for language in ("de-CH", "auto"):
+            await here.redis.publish("bot_commands:bot-1", f'{{"action": "reconfigure", "language": "{language}"}}')
+            await asyncio.sleep(0.2)
+            await speak(listener, "t1")
         return SubCode.MEETING_ENDED
 
     async with world() as here:
-        await here.attend(twice, language="en")
-        languages = [opened.handshake.language for opened in here.transcriber.handshakes]
-        assert languages == ["en", "en", "de"]  # the first is the probe
+        await here.attend(thrice, language="en")
+        assert sent == ["en", "en", "de", None]  # the first is the probe
         assert here.transcriber.handshakes[1].handshake.token == "opaque"
 
 

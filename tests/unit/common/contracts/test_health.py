@@ -20,7 +20,7 @@ TRANSCRIBER = TranscriberHealth("ok", "faster_whisper", "demo", 3, 64, 1.2, 0, 0
 @pytest.mark.parametrize("age", [None, 1.5])
 def test_the_bots_body_reads_back(age: float | None) -> None:
     """Builder and parser are each other's inverse."""
-    health = BotHealth("active", {"redis": True}, age)
+    health = BotHealth("active", {"redis": True}, age, ready=age is not None, loop_lag=0.25)
     assert parse_bot_health(json.dumps(health.as_json())) == health
 
 
