@@ -32,6 +32,11 @@ class BotMetrics:
         self.since_audio = new(Gauge, "since_audio_seconds", "Since the last audio of any track; -1 before the first")
         self.outbox = new(Gauge, "outbox_entries", "Finals and session marks that wait for Redis")
         self.outbox_age = new(Gauge, "outbox_age_seconds", "How long the oldest of them has waited")
+        self.lanes = new(Gauge, "lanes", "Transcriber streams open")
+        self.waiting = new(Gauge, "waiting_utterances", "Utterances that wait for one of them")
+        self.lost = new(
+            Gauge, "lost_speech_seconds", "Speech given up so far: more than 60 s of a track were undecided"
+        )
         self.loop_lag = new(Gauge, "loop_lag_seconds", "By how much the event loop was late, last time it was measured")
         for stage in STAGES:
             self.stage.labels(stage)  # at 0 from the start, for `rate` does not see a series come
@@ -42,6 +47,12 @@ class BotMetrics:
     def series(self) -> list[Series]:
         """All of them, for the manual."""
         return self._registry.series
+
+    def follow(self, lanes: Callable[[], tuple[int, int, float]]) -> None:
+        """Asks for streams open, utterances that wait and seconds of speech lost whenever somebody scrapes."""
+        self.lanes.set_function(lambda: lanes()[0])
+        self.waiting.set_function(lambda: lanes()[1])
+        self.lost.set_function(lambda: lanes()[2])
 
     def observer(self, stage: str) -> Callable[[float], None]:
         """What is to be called with the seconds that something spent in a stage."""

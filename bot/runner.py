@@ -109,6 +109,7 @@ class Bot:
             config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
         )  # fmt: skip
+        self._vitals.metrics.follow(self._transcription.lanes)
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None

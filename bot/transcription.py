@@ -126,6 +126,7 @@ class Transcription:
         self._served = asyncio.Event()  # a lane may have become free
         self.strays = 0
         """Texts about audio that is nobody's."""
+        self._lost_s = 0.0  # in the gaps that were reported
 
     async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""
@@ -145,6 +146,10 @@ class Transcription:
             now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
         )
         self._tracker = SegmentTracker(self._config.connection_id, wall)
+
+    def lanes(self) -> tuple[int, int, float]:
+        """Lanes open, utterances that wait for one, and seconds of speech that were lost."""
+        return len(self._lanes), self._plane.waiting(0.0)[0] if self._plane else 0, self._lost_s
 
     # --- audio on its way out ---------------------------------------------------------------------------------------
 
@@ -196,6 +201,7 @@ class Transcription:
             self._is_waiting, self._longest_wait = False, 0.0
         for gap in plane.gaps(now, at_the_end=at_the_end):
             begin, length = gap.start / SAMPLE_RATE, gap.samples / SAMPLE_RATE
+            self._lost_s += length
             detail = f"{length:.1f} s of speech lost, from {begin:.1f} s of the meeting on: it waited over 60 s"
             self._listener.hearing(ReportHealth(f"gap:{gap.track_id}", False, detail))
 

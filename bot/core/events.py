@@ -233,7 +233,7 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `redis` or `transcriber`."""
+    """`track:<id>`, `room`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: speech that is lost, not a state."""
     healthy: bool
     detail: str
 

@@ -39,7 +39,9 @@ WELL = BotHealth("active", {"redis": True, "transcriber": False}, 1.234)
 
 def metrics(health: BotHealth) -> bytes:
     """What Prometheus would read."""
-    return BotMetrics().render(health, (3, 0.5))
+    counted = BotMetrics()
+    counted.follow(lambda: (2, 1, 4.5))
+    return counted.render(health, (3, 0.5))
 
 
 def free_port() -> int:
@@ -130,6 +132,7 @@ def test_the_counters_are_as_prometheus_reads_them() -> None:
     assert (values["bot_stateactive"], values["bot_statejoining"]) == (1, 0)
     assert (values["bot_link_upredis"], values["bot_link_uptranscriber"]) == (1, 0)
     assert (values["bot_outbox_entries"], values["bot_outbox_age_seconds"]) == (3, 0.5)
+    assert [values[f"bot_{name}"] for name in ("lanes", "waiting_utterances", "lost_speech_seconds")] == [2, 1, 4.5]
     assert {values[f"bot_stage_seconds_count{stage}"] for stage in STAGES} == {0}
 
 
