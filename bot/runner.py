@@ -35,7 +35,7 @@ from common.contracts.segments import Segment, SessionIdentity
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
-SHUTDOWN_S = 4.4
+SHUTDOWN_S = 4.2
 """For everything between the decision to end and the end: the last reserves, in seconds before that, are for ..."""
 LEAVE_S = 2.0
 """... leaving, from the decision on; then the platform is cancelled, and has ..."""
