@@ -21,10 +21,10 @@ from typing import Any
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.config import BotConfig
+from bot.config import BotConfig, read_command
 from bot.core import events as ev
-from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
+from bot.core.roster import Roster
 from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
 from bot.platforms.base import Platform
@@ -57,32 +57,16 @@ _MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
 log = structlog.get_logger(__name__)
 
 
-def leave_settings(config: BotConfig) -> LeaveSettings:
-    """The leave rules that the configuration asks for, in seconds."""
-    rules = config.automatic_leave
-    always = LeaveSettings(
-        lobby=rules.waiting_room_timeout / 1000,
-        no_one_joined=None,
-        everyone_left=None,
-        cap=config.max_duration_ms / 1000,
-    )
-    if not rules.enabled:
-        return always
-    return replace(
-        always,
-        no_one_joined=rules.no_one_joined_timeout / 1000,
-        everyone_left=rules.everyone_left_timeout / 1000,
-        total=None if rules.timeout is None else rules.timeout / 1000,
-    )
-
-
 class Bot:
     """One bot in one meeting. Implements the platforms' `Listener` and the `TranscriptionListener`."""
 
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
         self._platform = platform
-        self._core = MeetingCore(leave_settings(config))
+        rules = config.automatic_leave
+        self._core = MeetingCore(
+            rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
+        )
         self._loop = asyncio.get_running_loop()
         self._redis = RedisLink(
             config.redis_url.get_secret_value(),
@@ -90,7 +74,7 @@ class Bot:
             config.meeting_id,
             platform=config.platform,
             container_name=config.container_name,
-            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
+            on_command=lambda message: self._receive(read_command(message)),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
@@ -268,10 +252,18 @@ class Bot:
                 self._has_session = True
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
-            case ev.Reconfigure(language, task):
-                self._transcription.reconfigure(language, task)
-            case ev.RefuseCommand(action, why):
-                log.warning("bot.command_refused", action=action, why=why)
+            case ev.Reconfigure(speech):
+                self._transcription.reconfigure(speech)
+            case ev.PauseHearing(paused):
+                self._transcription.pause(paused, self._now())
+            case ev.AnswerCommand():
+                self._reporting.command(effect)
+            case ev.GiveOrder(order, answer):
+                given = self._orders.give(order)
+                log.info("bot.order", order=order, given=given)
+                if answer is not None:
+                    full = "too many orders wait for the platform"
+                    self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
             case ev.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
             case ev.LogOddity(what):
@@ -313,6 +305,12 @@ class Bot:
     def segment(self, segment: Segment) -> None:
         """A partial or a final goes out."""
         self._reporting.segment(segment)
+        if segment.text:  # none: a partial is taken back
+            self._receive(ev.TextHeard(segment.speaker_id, segment.completed))
+
+    def decided(self, utterance: ev.UtteranceDecided) -> None:
+        """An utterance is settled."""
+        self._receive(utterance)
 
     def transcriber(self, up: bool, detail: str) -> None:
         """A lane's connection was made or lost."""
@@ -321,7 +319,8 @@ class Bot:
 
     def _health(self) -> BotHealth:
         age = None if self._audio_at is None else self._now() - self._audio_at
-        return BotHealth(self._core.lifecycle.state, self._links_up, age)
+        hearing = self._core.health.room(self._now())
+        return BotHealth(self._core.lifecycle.state, self._links_up, age, hearing, self._core.health.counters)
 
     # --- end: one way, whatever happened ----------------------------------------------------------------------------
 

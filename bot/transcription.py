@@ -7,6 +7,7 @@ segment ◀── SegmentTracker ◀── AudioPlane (whose, when) ◀── te
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,7 +19,8 @@ from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder, Whose
 from bot.config import BotConfig
-from bot.core.events import AudioHeard
+from bot.core.events import AudioHeard, UtteranceDecided
+from bot.core.requests import SpeechSettings
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane, probe
@@ -45,6 +47,9 @@ class TranscriptionListener(Protocol):
 
     def heard(self, report: AudioHeard) -> None:
         """What a track sounded like."""
+
+    def decided(self, utterance: UtteranceDecided) -> None:
+        """The transcriber has no open question about an utterance any more."""
 
     def transcriber(self, up: bool, detail: str) -> None:
         """A connection to a transcriber was made or lost."""
@@ -76,7 +81,8 @@ class Transcription:
         self._whose, self._name = whose, name
         self._listener = listener
         self._spawn = spawn
-        self._language, self._task = config.language, config.task
+        self._speech = config.speech()
+        self._paused = False
         self._vad = SileroModel()
         self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
@@ -96,8 +102,8 @@ class Transcription:
     # --- audio on its way out ---------------------------------------------------------------------------------------
 
     def frame(self, frame: AudioFrame) -> None:
-        """Takes a piece of a track; before `start` nobody listens."""
-        if self._plane is None:
+        """Takes a piece of a track; before `start`, and while paused, nobody listens."""
+        if self._plane is None or self._paused:
             return
         self._order(self._plane.frame(frame))
         for report in self._plane.reports():
@@ -120,12 +126,18 @@ class Transcription:
             lane.close()
         return STALLED_TRACK_POLL_S if self._plane.speaking else HOUSEKEEPING_S
 
-    def reconfigure(self, language: str | None, task: str | None) -> None:
-        """Later utterances use this language and task; None keeps what is set."""
-        self._language, self._task = language or self._language, task or self._task  # type: ignore[assignment]
+    def reconfigure(self, speech: SpeechSettings) -> None:
+        """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
+        self._speech = speech
         if self._plane is not None:
             self._plane.renew_lanes()
-        log.info("bot.reconfigured", language=self._language, task=self._task)
+        log.info("bot.reconfigured", **dataclasses.asdict(speech))
+
+    def pause(self, paused: bool, now: float) -> None:
+        """Ends what is being said and takes no more audio, or takes it again."""
+        self._paused = paused
+        if paused and self._plane is not None:
+            self._order(self._plane.close_all(now))
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
         """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
@@ -167,11 +179,11 @@ class Transcription:
         config = self._config
         return Handshake(
             uid=str(uuid4()),
-            language=self._language,
-            task=self._task,
+            language=self._speech.language,
+            task=self._speech.task,
             same_output_threshold=2,
             extensions=EXTENSIONS,
-            allowed_languages=frozenset(config.allowed_languages),
+            allowed_languages=frozenset(self._speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
             platform=config.platform,
             meeting_url=config.meeting_url or config.platform,
@@ -208,6 +220,8 @@ class Transcription:
         if self._plane is None or self._tracker is None:
             return
         for utterance in self._plane.decided(lane, sample):
+            length = (utterance.end or utterance.onset) - utterance.onset
+            self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
             taken_back = self._tracker.decided(utterance)
             if taken_back is not None:
                 self._listener.segment(taken_back)

@@ -58,8 +58,11 @@ class _Track:
     """Id and name, as of the last frame."""
     lane: int = 0
     utterance: Utterance | None = None
-    samples: int = 0  # since the last report
+    frames: int = 0  # since the last report, as what follows
+    samples: int = 0
     energy: float = 0.0
+    gated: int = 0
+    sent: int = 0
     spoke: bool = False
 
 
@@ -198,11 +201,14 @@ class AudioPlane:
             if isinstance(event, Speech):
                 track.spoke = True
                 self._ledgers[track.lane].note(len(event.pcm), event.start, said)
+                track.gated += len(event.pcm)
+                track.sent += len(event.pcm)
                 yield LaneAudio(track.lane, event.pcm)
             else:
                 said.end = max(event.end, said.onset + 1)
                 track.utterance = None
                 self._lanes.rest(track.lane, now)
+                self._report(track_id, track, now)  # a later report would be about speech that is answered by then
                 yield LaneEnd(track.lane)
 
     def _begin(self, track_id: str, track: _Track, onset: Onset, now: float) -> None:
@@ -214,12 +220,18 @@ class AudioPlane:
 
     def _measure(self, track: _Track, frame: AudioFrame) -> None:
         """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
+        track.frames += 1
         track.samples += len(frame.pcm)
         track.energy += float(np.square(frame.pcm, dtype=np.float64).sum())
-        now = frame.arrival
-        if now - track.measured_at < REPORT_INTERVAL_S:
-            return
-        mean = track.energy / track.samples / 32768.0**2
-        level = 10 * math.log10(mean) if mean > 0 else float("-inf")
-        self._reports.append(AudioHeard(frame.track_id, track.samples, level, track.spoke))
-        track.samples, track.energy, track.spoke, track.measured_at = 0, 0.0, track.utterance is not None, now
+        if frame.arrival - track.measured_at >= REPORT_INTERVAL_S:
+            self._report(frame.track_id, track, frame.arrival)
+
+    def _report(self, track_id: str, track: _Track, now: float) -> None:
+        if track.samples:
+            mean = track.energy / track.samples / 32768.0**2
+            level = 10 * math.log10(mean) if mean > 0 else float("-inf")
+            self._reports.append(
+                AudioHeard(track_id, track.samples, level, track.spoke, track.frames, track.gated, track.sent)
+            )
+        track.frames = track.samples = track.gated = track.sent = 0
+        track.energy, track.spoke, track.measured_at = 0.0, track.utterance is not None, now

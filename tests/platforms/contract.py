@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 from bot.core import events as ev
+from bot.core.orders import SendChat, Speak
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation, Platform
 from bot.platforms.orders import Orders
@@ -395,8 +396,8 @@ class PlatformContract:
             await room.tone("ana", 440)
             async with self.start(room) as bot:
                 await bot.hears("ana", 440)
-                assert bot.orders.give(ev.Speak("hello"))
-                while bot.orders.give(ev.SendChat("hello")):
+                assert bot.orders.give(Speak("hello"))
+                while bot.orders.give(SendChat("hello")):
                     pass
                 await bot.hears("ana", 440)
                 assert await bot.leaves() < LEAVE_WITHIN

@@ -19,7 +19,6 @@ from bot.core.outbox import Entry, LiveQueue, Outbox
 from bot.links.redis.commands import CommandListener
 from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from common.contracts import keys
-from common.contracts.command import Command
 from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
 from common.contracts.status import SubCode
@@ -88,7 +87,7 @@ class RedisLink:
         connection_id: Names the lock, the heartbeat, the status stream and one command channel.
         meeting_id: Names the live channel and the other command channel.
         platform, container_name: What the heartbeat says beside the ids.
-        on_command: Called with every command.
+        on_command: Called with every message on the bot's command channels.
         on_change: Called with (up, detail) when Redis is lost and when it is back.
         random: Numbers in [0, 1), for the jitter between tries.
     """
@@ -101,7 +100,7 @@ class RedisLink:
         *,
         platform: str = "",
         container_name: str | None = None,
-        on_command: Callable[[Command], None] = lambda command: None,
+        on_command: Callable[[bytes], None] = lambda message: None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:

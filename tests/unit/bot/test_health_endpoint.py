@@ -67,7 +67,7 @@ def test_a_running_bot_is_well_and_says_what_it_knows() -> None:
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     expected = {"status": "active", "links": {"redis": True, "transcriber": False}, "seconds_since_audio": 1.2}
-    assert json.loads(body) == expected
+    assert json.loads(body) == expected | {"hearing": "no_tracks", "tracks": {}}
 
 
 def test_a_bot_whose_lifecycle_is_over_is_not_well() -> None:

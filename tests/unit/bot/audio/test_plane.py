@@ -169,7 +169,21 @@ def test_reports_say_what_a_track_sounds_like() -> None:
     room.play("t2", 10, 2, 10)
     reports = room.hearing.reports()
     assert room.hearing.reports() == []
-    assert reports[0] == AudioHeard("t1", reports[0].samples, -math.inf, False)
+    frames = reports[0].samples // PIECE
+    assert reports[0] == AudioHeard("t1", reports[0].samples, -math.inf, False, frames)
     assert reports[0].samples == pytest.approx(SAMPLE_RATE, abs=2 * PIECE)
     assert any(r.track_id == "t1" and r.speech and r.level_dbfs > -20 for r in reports)
     assert any(r.track_id == "t2" and not r.speech and -90 < r.level_dbfs < -60 for r in reports)
+    gated, sent = (sum(getattr(r, stage) for r in reports if r.track_id == "t1") for stage in ("gated", "sent"))
+    assert gated == sent >= SAMPLE_RATE
+
+
+def test_speech_is_reported_when_it_ends() -> None:
+    """A report that came after the transcriber's answer would look as if it were owed another; a stall brings one."""
+    room = Room()
+    room.play("t1", 10, 1.3)
+    room.play("t1", 11.3, 0.7, 0)
+    reports = room.hearing.reports()
+    assert [report.speech for report in reports] == [True, True]
+    room.play("t1", 12, 1, 0)
+    assert [report.speech for report in room.hearing.reports()] == [False]
