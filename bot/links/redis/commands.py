@@ -25,7 +25,7 @@ class CommandListener:
     Commands that are published while the connection is down are lost: that is how pub/sub works.
     """
 
-    def __init__(self, channels: tuple[str, ...], on_command: Callable[[bytes], None]) -> None:
+    def __init__(self, channels: tuple[str, ...], on_command: Callable[[str], None]) -> None:
         self._channels = channels
         self._on_command = on_command
         self._pubsub: PubSub | None = None

@@ -100,7 +100,7 @@ class RedisLink:
         *,
         platform: str = "",
         container_name: str | None = None,
-        on_command: Callable[[bytes], None] = lambda message: None,
+        on_command: Callable[[str], None] = lambda message: None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:

@@ -209,7 +209,7 @@ async def publish(consumer: Redis, channel: str, *messages: object) -> None:
 
 async def test_commands_of_both_channels_are_heard_right_after_open() -> None:
     """A leave sent before the bot has joined is not missed; what a message says is for others to judge."""
-    heard: list[bytes] = []
+    heard: list[str] = []
     async with server() as redis, client(redis.url) as consumer:
         link = RedisLink(redis.url, "bot", 7, on_command=heard.append)
         await link.open()
@@ -220,12 +220,12 @@ async def test_commands_of_both_channels_are_heard_right_after_open() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await link.close()
-    assert heard == [b"{not json", b'{"action": "leave"}', b'{"action": "reconfigure", "language": "de"}']
+    assert heard == ["{not json", '{"action": "leave"}', '{"action": "reconfigure", "language": "de"}']
 
 
 async def test_commands_are_heard_again_after_redis_was_away() -> None:
     """The subscription comes back by itself."""
-    heard: list[bytes] = []
+    heard: list[str] = []
     async with server() as redis:
         link = RedisLink(redis.url, "bot", 7, on_command=heard.append, random=lambda: 0.1)
         async with running(link):
@@ -235,7 +235,7 @@ async def test_commands_are_heard_again_after_redis_was_away() -> None:
             async with client(redis.url) as consumer:
                 while await consumer.publish("bot_commands:bot", '{"action": "leave"}') == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            await eventually(lambda: heard == [b'{"action": "leave"}'])
+            await eventually(lambda: heard == ['{"action": "leave"}'])
 
 
 async def test_closing_without_redis_is_quick() -> None:
