@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from bot.core import events as ev
-from bot.core.orders import SendChat, Speak
+from bot.core.orders import Order, Reconnect, Rejoin, Resubscribe, SendChat, Speak
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation, Platform
 from bot.platforms.orders import Orders
@@ -401,6 +401,29 @@ class PlatformContract:
                     pass
                 await bot.hears("ana", 440)
                 assert await bot.leaves() < LEAVE_WITHIN
+
+    @pytest.mark.parametrize("order", [Resubscribe("?"), Reconnect(), Rejoin()], ids=lambda order: type(order).__name__)
+    async def test_is_heard_again_after_an_order_of_the_recovery_ladder(self, order: Order) -> None:
+        """Carried out, the same people are heard again, nobody was said to come or go; an unknown track is no crash."""
+        if type(order) not in load(self.platform).carries_out:
+            pytest.skip(f"{self.platform} does not carry out {type(order).__name__}")
+        async with self.room() as room:
+            await room.join("ana", "Ana")
+            await room.tone("ana", 440)
+            async with self.start(room) as bot:
+                await bot.hears("ana", 440)
+                (track,) = bot.listener.owner
+                signs: type[ev.PlatformEvent] = ev.TransportBack
+                if isinstance(order, Resubscribe):
+                    assert bot.orders.give(order)
+                    order, signs = Resubscribe(track), ev.TrackClosed
+                assert bot.orders.give(order)
+                await bot.listener.until(lambda: bot.listener.count(signs), "carried out", 15)
+                await bot.hears("ana", 440, 15)
+                assert bot.listener.count(signs) == 1
+                assert bot.listener.names == {"ana": "Ana"}
+                assert list(bot.listener.owner.values()) == ["ana"]
+                assert bot.listener.count(ev.ParticipantLeft) == 0
 
     @pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.06, 0.12, 0.25, 0.6, "audio"])
     async def test_cancelled(self, after: float | str) -> None:
