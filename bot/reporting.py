@@ -21,6 +21,9 @@ from common.contracts.segments import Segment, SessionIdentity, session_end, ses
 from common.contracts.times import iso_utc
 from common.redact import Redactor
 
+MAX_REFUSALS_KEPT = 100
+"""Refusals of commands that are remembered, so that the log says each once; more are not logged."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -68,6 +71,7 @@ class Reporting:
         self._redact = Redactor(secrets)
         self._publishes = publishes
         self._wall = wall
+        self._refused: set[tuple[str, str]] = set()
         self.lost = 0
         """Entries that no sink had room for."""
 
@@ -100,8 +104,12 @@ class Reporting:
         self._tell(event)
 
     def command(self, answer: ev.AnswerCommand) -> None:
-        """Says what became of a command."""
-        level = log.info if answer.accepted else log.warning
+        """Says what became of a command; the log says each refusal once."""
+        refusal = answer.action, answer.detail
+        is_old = refusal in self._refused or len(self._refused) >= MAX_REFUSALS_KEPT
+        level = log.info if answer.accepted else log.debug if is_old else log.warning
+        if not answer.accepted and not is_old:
+            self._refused.add(refusal)
         level("bot.command", action=answer.action, accepted=answer.accepted, detail=answer.detail)
         self._tell(
             CommandEvent(

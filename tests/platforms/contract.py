@@ -412,15 +412,13 @@ class PlatformContract:
             await room.tone("ana", 440)
             async with self.start(room) as bot:
                 await bot.hears("ana", 440)
-                (track,) = bot.listener.owner
-                signs: type[ev.PlatformEvent] = ev.TransportBack
-                if isinstance(order, Resubscribe):
-                    assert bot.orders.give(order)
-                    order, signs = Resubscribe(track), ev.TrackClosed
+                (track,), sign = bot.listener.owner, ev.TransportBack
                 assert bot.orders.give(order)
-                await bot.listener.until(lambda: bot.listener.count(signs), "carried out", 15)
+                if isinstance(order, Resubscribe):
+                    sign = ev.TrackClosed  # type: ignore[assignment]
+                    assert bot.orders.give(Resubscribe(track))
+                await bot.listener.until(lambda: bot.listener.count(sign) == 1, "carried out", 15)
                 await bot.hears("ana", 440, 15)
-                assert bot.listener.count(signs) == 1
                 assert bot.listener.names == {"ana": "Ana"}
                 assert list(bot.listener.owner.values()) == ["ana"]
                 assert bot.listener.count(ev.ParticipantLeft) == 0
