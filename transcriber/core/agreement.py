@@ -62,19 +62,26 @@ class LocalAgreement:
         self.committed: list[Unit] = []
         self.until = 0.0
         """Seconds from the start of the utterance that the committed words reach at most."""
-        self._before: list[str] = []  # keys of what the last pass said after the committed words
+        self._language = ""  # of the last pass
+        self._before: list[str] = []  # keys of what it said after the committed words
         self._before_heard = 0.0
 
-    def hear(self, said: Sequence[Unit], heard: float, base: int = 0) -> list[Unit]:
+    def hear(
+        self, said: Sequence[Unit], heard: float, base: int = 0, *, language: str = "", sure: bool = True
+    ) -> list[Unit]:
         """Takes a pass over the first `heard` seconds, whose window began with committed word `base`; commits.
+
+        Words of two languages have nothing in common, and of one that is not `sure` none is certain.
 
         Returns the whole text: the committed words, then what is not certain yet.
         """
+        if language != self._language:
+            self._language, self._before = language, []
         self._retime(said, base)
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
         count = 0
-        for unit in rest[: _common(keys, self._before)]:
+        for unit in rest[: _common(keys, self._before) if sure else 0]:
             end = self._before_heard if unit.end is None else unit.end
             if end > MAX_COMMIT_END_S:
                 break

@@ -12,6 +12,8 @@ MIN_SPEECH_S = 2.5
 """Speech from which a detection counts: on less it is often wrong."""
 MIN_LANGUAGE_SHARE = 0.5
 """Share of the probability that the language found must have; WhisperLive's threshold."""
+SURE_LANGUAGE_SHARE = 0.9
+"""Share that needs no amount of speech: nothing that got it was wrong, from 0.7 s on (`bench/languages.md`)."""
 SWITCH_ODDS = 4.0
 """How many times likelier than the stream's language another one must be: a borrowed word or a name is not a switch."""
 
@@ -57,6 +59,11 @@ class StreamLanguage:
         self._locks = locks
         self._seconds = 0.0
         self._evidence: dict[str, float] = {}  # seconds, weighted by probability; one entry per language
+
+    def is_sure(self, language: str, probability: float, seconds: float) -> bool:
+        """Whether words that were heard in this language may be committed, by what so many seconds of audio say."""
+        least = MIN_LANGUAGE_SHARE if seconds >= MIN_SPEECH_S or language == self.prior else SURE_LANGUAGE_SHARE
+        return self.allowed == {language} or probability > least
 
     def hear(self, language: str, probability: float, seconds: float) -> tuple[str, float] | None:
         """Takes what was detected in an utterance, and how many seconds of speech that was.

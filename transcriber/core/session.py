@@ -141,7 +141,7 @@ class StreamSession:
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
         window = Window(
             self._ring.read(first, work.end),
-            language=self._languages.fixed,
+            language=self._transcript.language(work.utterance),
             prior=self._languages.prior,
             allowed=self._languages.allowed,
             task=self._handshake.task,

@@ -45,6 +45,8 @@ class _UtteranceText:
     partial: tuple[str, int] = ("", 0)
     """The last one shown: text, and how much of it is committed."""
     latest: Hypothesis | None = None
+    language: tuple[str, float] | None = None
+    """That of the committed words, if there are any, and its probability: all later passes are in it."""
     kept: list[Unit] | None = None
     """The final, if nothing more is said."""
 
@@ -75,6 +77,11 @@ class Transcript:
         """The sample that the committed words reach at most."""
         return utterance.start + round(self._of(utterance).agreement.until * SAMPLE_RATE)
 
+    def language(self, utterance: PendingUtterance) -> str | None:
+        """What its passes are in; None: to be detected."""
+        found = self._of(utterance).language
+        return found[0] if found else self._languages.fixed
+
     def forget(self, utterance: PendingUtterance) -> None:
         """Nothing of it holds: it was cut where words were committed."""
         self._spoken.pop(utterance.number, None)
@@ -87,7 +94,11 @@ class Transcript:
                 spoken.kept = list(spoken.agreement.committed)
             return []
         heard = (job.work.end - job.work.utterance.start) / SAMPLE_RATE
-        text = spoken.agreement.hear(_units(job, result), heard, job.base)
+        found = result.language, result.language_probability
+        sure = job.window.language is not None or self._languages.is_sure(*found, len(job.window.samples) / SAMPLE_RATE)
+        text = spoken.agreement.hear(_units(job, result), heard, job.base, language=result.language, sure=sure)
+        if spoken.agreement.committed:
+            spoken.language = spoken.language or found
         spoken.latest, spoken.kept = result, text if keep else None  # an older one may lack what is committed now
         partial = _text(text), len(_text(spoken.agreement.committed))
         if not partial[0] or partial == spoken.partial:
@@ -111,9 +122,10 @@ class Transcript:
         if not text or spoken.latest is None:
             return []
         latest = spoken.latest
-        decided = self._languages.hear(latest.language, latest.language_probability, utterance.speech / SAMPLE_RATE)
+        found = spoken.language or (latest.language, latest.language_probability)
+        decided = self._languages.hear(*found, utterance.speech / SAMPLE_RATE)
         self.detected = self.detected or decided
-        return [self._segment(utterance, utterance.end or utterance.start, text, latest.language)]
+        return [self._segment(utterance, utterance.end or utterance.start, text, found[0])]
 
     def _of(self, utterance: PendingUtterance) -> _UtteranceText:
         return self._spoken.setdefault(utterance.number, _UtteranceText())

@@ -51,6 +51,16 @@ def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> 
         assert agreement.committed == []
 
 
+def test_words_of_two_languages_have_nothing_in_common() -> None:
+    """The next pass in the new one begins anew; and of a language that is not sure nothing is committed."""
+    agreement = LocalAgreement()
+    for language, sure, committed in (
+        ("ko", False, ""), ("ja", False, ""), ("ja", False, ""), ("ko", True, ""), ("ja", True, ""), ("ja", True, " a b"),
+    ):  # fmt: skip
+        agreement.hear(units("a b"), 1.0, language=language, sure=sure)
+        assert text(agreement.committed) == committed
+
+
 def test_one_pass_commits_nothing() -> None:
     """However sure the model is and however long ago the words ended; a second one has to say the same."""
     agreement = LocalAgreement()

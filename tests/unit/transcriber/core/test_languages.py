@@ -106,6 +106,19 @@ def test_for_stock_clients_the_decision_stays() -> None:
     assert languages.fixed == "de"
 
 
+def test_a_language_is_sure_on_enough_speech_or_by_much() -> None:
+    """Or when it is the stream's and likely, or the only one."""
+    languages = StreamLanguage(None, locks=False)
+    assert languages.is_sure("de", 0.95, 0.7)
+    assert not languages.is_sure("de", 0.8, 2.0)
+    assert languages.is_sure("de", 0.6, MIN_SPEECH_S)
+    assert not languages.is_sure("de", 0.5, 9.0)
+    languages.hear("de", 1.0, MIN_SPEECH_S)
+    assert languages.is_sure("de", 0.6, 0.7)
+    assert not languages.is_sure("en", 0.6, 0.7)
+    assert StreamLanguage(None, frozenset({"de"}), locks=False).is_sure("de", 0.1, 0.3)
+
+
 def test_one_allowed_language_needs_no_evidence() -> None:
     """The first utterance decides."""
     languages = StreamLanguage(None, frozenset({"de"}), locks=True)

@@ -106,6 +106,27 @@ def test_what_a_pause_gave_is_no_final_any_more_once_more_was_said() -> None:
     assert final.text == " hello world how"
 
 
+def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
+    """Partials in it are shown; once words are committed, the rest of the utterance is in their language."""
+    transcript, utterance = speaking()
+    utterance.end = 48_000
+    wrong = Hypothesis("a b", language="ko", language_probability=0.6)
+    for _ in range(2):
+        transcript.show(job(utterance), wrong)
+    assert (transcript.committed_until(utterance), transcript.language(utterance)) == (utterance.start, None)
+    for _ in range(2):
+        transcript.show(job(utterance, 3.0), Hypothesis("c d", language="ja", language_probability=0.7))
+    assert transcript.language(utterance) == "ja"
+    [final] = transcript.conclude(job(utterance, 4.0), Hypothesis("c d e", language="ja"))
+    assert (final.text, final.language) == (" c d e", "ja")
+    assert transcript.language(utterance) is None
+    utterance.speech *= 9
+    for _ in range(2):
+        transcript.show(job(utterance, 3.0), Hypothesis("c d", language="ja", language_probability=0.7))
+    transcript.settle(utterance)
+    assert transcript.detected == ("ja", pytest.approx(0.7, abs=0.03))  # not 1.0, that of passes told the language
+
+
 def test_an_utterance_can_be_forgotten() -> None:
     """Cut where words were committed."""
     transcript, utterance = speaking()
