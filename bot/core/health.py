@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bot.core.events import AudioHeard, ReportHealth
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 DEAF_TIMEOUT_S = 8.0
@@ -22,12 +23,12 @@ SIGNAL_DBFS = -90.0
 """RMS level from which audio counts as signal. A microphone in the quietest room is above it; digital zeros that went
 through Opus come out at about -112, one wrong bit in a hundred samples."""
 
-WORDLESS_SPEECH_S = 20.0
-"""Reports (one a second) of speech about which the transcriber decided again and again that there was none, until that
-is said: noise may pass for speech, but not for so long without one word."""
+WORDLESS_SAMPLES = 20 * SAMPLE_RATE
+"""Samples of speech about which the transcriber decided again and again that there was none, until that is said: noise
+may pass for speech, but not for so long without one word."""
 
 ANSWERED_S = 1.5
-"""A report of speech so soon after an answer is about speech that was answered already: it looks back one second."""
+"""A report so soon after an answer is about speech that was answered already: it looks back one second."""
 
 WORDS = {
     Hearing.NO_TRACKS: "nobody has an audio track",
@@ -50,7 +51,7 @@ class _Track:
     muted: bool = False
     answered_at: float = -math.inf
     unanswered_since: float | None = None  # the transcriber owes an answer to speech
-    wordless_s: float = 0.0  # speech since the last word
+    wordless: int = 0  # samples sent since the last word
     reported: Hearing = Hearing.OK
     counters: TrackCounters = field(default_factory=TrackCounters)
 
@@ -82,7 +83,7 @@ class _Track:
             return Hearing.ZEROS
         if self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S:
             return Hearing.NO_TEXT
-        if self.wordless_s >= WORDLESS_SPEECH_S:
+        if self.wordless >= WORDLESS_SAMPLES:
             return Hearing.NO_TEXT
         return Hearing.OK
 
@@ -132,7 +133,8 @@ class HearingHealth:
         track.signal_at = now
         if report.speech:
             self._spoke_at = now
-            track.wordless_s += 1.0
+        if report.sent:  # speech that waits for a lane is not owed an answer yet
+            track.wordless += report.sent
             if track.unanswered_since is None and now - track.answered_at >= ANSWERED_S:
                 track.unanswered_since = now - 1.0
         return True
@@ -141,7 +143,7 @@ class HearingHealth:
         """The transcriber has words for what was said on one of these tracks."""
         for track in self._known(track_ids):
             track.answer(now)
-            track.wordless_s = 0.0
+            track.wordless = 0
             track.counters.segments += is_final
 
     def decided(self, track_ids: Iterable[str], samples: int, now: float) -> None:

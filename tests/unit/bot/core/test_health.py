@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import AudioHeard
-from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SPEECH_S, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 ZEROS = float("-inf")
@@ -74,7 +74,7 @@ def test_muted_and_closed_tracks_owe_nothing() -> None:
 def spoke(health: HearingHealth, first: int, last: int, track: str = "t") -> None:
     """Speech on a track, with its reports."""
     for second in range(first, last + 1):
-        health.heard(AudioHeard(track, 16_000, -30.0, True, 50, 15_000, 14_000), second)
+        health.heard(AudioHeard(track, 16_000, -30.0, True, 50, 16_000, 16_000), second)
         health.check(second)
 
 
@@ -100,18 +100,22 @@ def test_an_answer_is_owed_once() -> None:
     health.opened("t", 0)
     spoke(health, 1, 3)
     health.decided(["t", "gone"], 20_000, 3.5)
-    health.heard(AudioHeard("t", 16_000, -30.0, True), 4)
+    spoke(health, 4, 4)
     health.heard(AudioHeard("t", 16_000, -60.0, False), 10)
     assert subjects(health, 14) == {}
-    health.heard(AudioHeard("t", 16_000, -30.0, True), 15)
-    assert health.next_timer() == 22
+    health.heard(AudioHeard("t", 16_000, -30.0, True, 50, 16_000, 0), 15)
+    assert health.next_timer() == 23  # of the signal: what waits for a lane is not owed an answer
+    spoke(health, 16, 16)
+    assert health.next_timer() == 23
+    health.heard(AudioHeard("t", 16_000, -60.0, False), 17)
+    assert subjects(health, 23) == {"track:t": False, "room": False}
 
 
 def test_speech_that_is_always_taken_for_none_is_said() -> None:
     """A server that decides again and again that there were no words is mute, too; a word makes up for it."""
     health = HearingHealth()
     health.opened("t", 0)
-    last = int(WORDLESS_SPEECH_S)
+    last = WORDLESS_SAMPLES // 16_000
     for second in range(1, last):
         spoke(health, second, second)
         health.decided(["t"], 9_000, second)
@@ -131,7 +135,7 @@ def test_text_for_one_speaker_excuses_no_other() -> None:
     reports = []
     for second in range(1, 10):
         for track in ("t", "u"):
-            health.heard(AudioHeard(track, 16_000, -30.0, True), second)
+            health.heard(AudioHeard(track, 16_000, -30.0, True, sent=16_000), second)
         health.text(["t"], False, second)
         reports += health.check(second)
     assert [(report.subject, report.healthy) for report in reports] == [("track:u", False), ("room", False)]
@@ -235,6 +239,6 @@ def test_each_stage_is_counted() -> None:
     health.decided(["t"], 25_000, 3)
     health.text(["t"], True, 3)
     health.text(["t"], False, 3)
-    assert health.counters == {"t": TrackCounters(100, 32_000, -30.0, 30_000, 28_000, 25_000, 1)}
+    assert health.counters == {"t": TrackCounters(100, 32_000, -30.0, 32_000, 32_000, 25_000, 1)}
     health.heard(AudioHeard("t", 1, ZEROS, False), 4)
     assert health.counters["t"].level_dbfs == ZEROS_DBFS
