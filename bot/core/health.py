@@ -24,8 +24,9 @@ SIGNAL_DBFS = -90.0
 through Opus come out at about -112, one wrong bit in a hundred samples."""
 
 WORDLESS_SAMPLES = 20 * SAMPLE_RATE
-"""Samples of speech about which the transcriber decided again and again that there was none, until that is said: noise
-may pass for speech, but not for so long without one word."""
+WORDLESS_WINDOW_S = 60.0
+"""Samples of speech, sent within so many seconds, about which the transcriber decided again and again that there was
+none, until that is said: noise may pass for speech, but not so much of it without one word."""
 
 ANSWERED_S = 1.5
 """A report so soon after an answer is about speech that was answered already: it looks back one second."""
@@ -51,7 +52,8 @@ class _Track:
     muted: bool = False
     answered_at: float = -math.inf
     unanswered_since: float | None = None  # the transcriber owes an answer to speech
-    wordless: int = 0  # samples sent since the last word
+    wordless: int = 0  # samples sent since the last word, or since ...
+    wordless_since: float = -math.inf
     reported: Hearing = Hearing.OK
     counters: TrackCounters = field(default_factory=TrackCounters)
 
@@ -69,23 +71,28 @@ class _Track:
         self.counters.gated += report.gated
         self.counters.sent += report.sent
 
+    def owe(self, samples: int, now: float) -> None:
+        """So much speech went to the transcriber."""
+        if now - self.wordless_since > WORDLESS_WINDOW_S:
+            self.wordless, self.wordless_since = 0, now
+        self.wordless += samples
+        if self.unanswered_since is None and now - self.answered_at >= ANSWERED_S:
+            self.unanswered_since = now - 1.0
+
     def answer(self, now: float) -> None:
         """The transcriber has answered what was said so far."""
         self.answered_at, self.unanswered_since = now, None
 
     def hearing(self, now: float) -> Hearing:
-        """What it is like."""
-        if self.muted:
-            return Hearing.MUTED
-        if now - self.packets_at >= DEAF_TIMEOUT_S:
+        """What it is like. Muting it pays no debt of the transcriber's."""
+        if not self.muted and now - self.packets_at >= DEAF_TIMEOUT_S:
             return Hearing.NO_PACKETS
-        if now - self.signal_at >= DEAF_TIMEOUT_S:
+        if not self.muted and now - self.signal_at >= DEAF_TIMEOUT_S:
             return Hearing.ZEROS
-        if self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S:
+        is_late = self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S
+        if is_late or self.wordless >= WORDLESS_SAMPLES:
             return Hearing.NO_TEXT
-        if self.wordless >= WORDLESS_SAMPLES:
-            return Hearing.NO_TEXT
-        return Hearing.OK
+        return Hearing.MUTED if self.muted else Hearing.OK
 
 
 class HearingHealth:
@@ -134,9 +141,7 @@ class HearingHealth:
         if report.speech:
             self._spoke_at = now
         if report.sent:  # speech that waits for a lane is not owed an answer yet
-            track.wordless += report.sent
-            if track.unanswered_since is None and now - track.answered_at >= ANSWERED_S:
-                track.unanswered_since = now - 1.0
+            track.owe(report.sent, now)
         return True
 
     def text(self, track_ids: Iterable[str], is_final: bool, now: float) -> None:
@@ -214,7 +219,7 @@ class HearingHealth:
             return Hearing.NO_PACKETS
         if not self._tracks:
             return Hearing.NO_TRACKS
-        states = {track.reported for track in self._tracks.values() if not track.muted}
+        states = {track.reported for track in self._tracks.values()} - {Hearing.MUTED}
         if not states:
             return Hearing.MUTED
         if states <= {Hearing.NO_PACKETS, Hearing.ZEROS}:
@@ -275,7 +280,7 @@ class HearingHealth:
         yield self._trackless_since
         yield self._unlinked_since
         for track in self._owing.values():
+            yield track.unanswered_since
             if not track.muted:
                 yield track.packets_at
                 yield track.signal_at
-                yield track.unanswered_since

@@ -242,3 +242,28 @@ def test_each_stage_is_counted() -> None:
     assert health.counters == {"t": TrackCounters(100, 32_000, -30.0, 32_000, 32_000, 25_000, 1)}
     health.heard(AudioHeard("t", 1, ZEROS, False), 4)
     assert health.counters["t"].level_dbfs == ZEROS_DBFS
+
+
+def test_noise_now_and_then_is_no_mute_transcriber() -> None:
+    """What passes for speech a second in five minutes, and is decided to be none, is not held against it."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    for second in range(0, 12_000, 5):
+        if second % 300 == 0:
+            spoke(health, second, second)
+            health.decided(["t"], 16_000, second)
+        health.heard(AudioHeard("t", 16_000, -60.0, False), second)
+        assert subjects(health, second) == {}
+
+
+def test_muting_pays_no_debt() -> None:
+    """Who speaks and mutes before the answer was due would hide a mute transcriber for ever."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    spoke(health, 1, 3)
+    health.muted("t", True, 4)
+    assert subjects(health, 4) == {}
+    assert health.next_timer() == 8
+    assert subjects(health, 8) == {"track:t": False, "room": False}
+    health.text(["t"], True, 9)
+    assert [report.detail for report in health.check(9)] == ["muted", "every track is muted"]
