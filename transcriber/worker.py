@@ -220,7 +220,7 @@ class Worker:
         results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         again = {
-            n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None))
+            n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None, before=None))
             for n, result in results.items()
             if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful
         }

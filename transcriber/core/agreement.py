@@ -1,13 +1,14 @@
-"""Local agreement: an utterance's certain words are those that two passes share (Macháček et al. 2023, arXiv
-2307.14743).
+"""Local agreement: an utterance's certain words are those that three passes in a row share (Macháček et al. 2023, arXiv
+2307.14743, with two).
 
-One pass is no proof, however sure it is of a word and however long ago that ended: of 169 s of TV news (Whisper base)
-the live text differed from the offline one by 23 % with such words, by 15 % without. What is committed never changes,
-whatever later passes say: they only add to it.
+Partials err together, and what is committed never changes, whatever the final would say: of 788 English words (Whisper
+base, the tracks of bench/words) 6.1 % were wrong with two passes, 5.2 % with three, 4.9 % with nothing committed. One
+pass is no proof at all, however sure it is of a word and however long ago that ended.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,8 @@ from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
 from transcriber.core.windows import Word
 from transcriber.core.words import letters, pieces
 
+PASSES_TO_COMMIT = 3
+"""In a row, that must say the same."""
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
 TRIM_OVERLAP_S = 0.1
@@ -34,7 +37,7 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """What two passes must have in common."""
+        """What passes must have in common."""
         return letters(self.text)
 
 
@@ -56,15 +59,15 @@ def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Un
 
 
 class LocalAgreement:
-    """The committed words of one utterance, and the last pass."""
+    """The committed words of one utterance, and the last passes."""
 
     def __init__(self) -> None:
         self.committed: list[Unit] = []
         self.until = 0.0
         """Seconds from the start of the utterance that the committed words reach at most."""
         self._language = ""  # of the last pass
-        self._before: list[str] = []  # keys of what it said after the committed words
-        self._before_heard = 0.0
+        self._earlier: deque[tuple[list[str], float]] = deque(maxlen=PASSES_TO_COMMIT - 1)
+        # what the last passes said after the committed words, as keys, and how many seconds they heard
 
     def hear(
         self, said: Sequence[Unit], heard: float, base: int = 0, *, language: str = "", sure: bool = True
@@ -76,18 +79,23 @@ class LocalAgreement:
         Returns the whole text: the committed words, then what is not certain yet.
         """
         if language != self._language:
-            self._language, self._before = language, []
+            self._language = language
+            self._earlier.clear()
         self._retime(said, base)
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
-        count = 0
-        for unit in rest[: _common(keys, self._before) if sure else 0]:
-            end = self._before_heard if unit.end is None else unit.end
+        agreed = count = 0
+        if sure and len(self._earlier) == PASSES_TO_COMMIT - 1:
+            agreed = min(_common(keys, before) for before, _ in self._earlier)
+        for unit in rest[:agreed]:
+            end = self._earlier[0][1] if unit.end is None else unit.end
             if end > MAX_COMMIT_END_S:
                 break
             count, self.until = count + 1, max(self.until, end)
         self.committed += rest[:count]
-        self._before, self._before_heard = keys[count:], heard
+        for before, _ in self._earlier:
+            del before[:count]
+        self._earlier.append((keys[count:], heard))
         return [*self.committed, *rest[count:]]
 
     def conclude(self, said: Sequence[Unit]) -> list[Unit]:

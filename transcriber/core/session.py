@@ -14,6 +14,7 @@ from common.audio.hysteresis import FRAME_SAMPLES
 from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.core.gate import GateSettings, SpeechGate
+from transcriber.core.joining import joined
 from transcriber.core.languages import StreamLanguage
 from transcriber.core.load import LADDER, Effort
 from transcriber.core.policy import (
@@ -139,13 +140,17 @@ class StreamSession:
         base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
         first = max(first, *(begin - LEAD_IN_SAMPLES for begin, _ in work.utterance.stretches[:1]), 0)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
+        language = self._transcript.language(work.utterance)
         window = Window(
             self._ring.read(first, work.end),
-            language=self._transcript.language(work.utterance),
+            language=language,
             prior=self._languages.prior,
             allowed=self._languages.allowed,
             task=self._handshake.task,
             prompt=prompt or None,
+            before=joined(self._transcript.before, work.utterance, language or self._languages.prior, self._ring)
+            if careful
+            else None,
             careful=careful,
             words=self._handshake.word_timestamps or (effort.trim and not careful),
         )

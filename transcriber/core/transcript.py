@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import LocalAgreement, Unit, units
+from transcriber.core.joining import Said
 from transcriber.core.languages import StreamLanguage
 from transcriber.core.policy import Pass, PendingUtterance
 from transcriber.core.ring import loudest
@@ -67,6 +68,8 @@ class Transcript:
         """The language found and its probability, once sure."""
         self.ended_at = 0.0
         """When the last utterance that has a final had ended, in seconds on the policy's clock."""
+        self.before: Said | None = None
+        """What was said in that utterance; None: nothing."""
 
     def trim(self, utterance: PendingUtterance) -> tuple[int, int]:
         """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
@@ -117,7 +120,7 @@ class Transcript:
         """The final that was kept, or what was committed until the engine failed."""
         spoken = self._of(utterance)
         self.forget(utterance)
-        self.ended_at = utterance.closed_at
+        self.ended_at, self.before = utterance.closed_at, None
         text = spoken.agreement.committed if spoken.kept is None else spoken.kept
         if not text or spoken.latest is None:
             return []
@@ -125,6 +128,7 @@ class Transcript:
         found = spoken.language or (latest.language, latest.language_probability)
         decided = self._languages.hear(*found, utterance.speech / SAMPLE_RATE)
         self.detected = self.detected or decided
+        self.before = Said(*utterance.bounds(utterance.end or utterance.start), _text(text), found[0])
         return [self._segment(utterance, utterance.end or utterance.start, text, found[0])]
 
     def _of(self, utterance: PendingUtterance) -> _UtteranceText:

@@ -11,6 +11,15 @@ Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What was said just before a window, decoded already: the model hears it again and is told what it was."""
+
+    samples: Samples
+    """16 kHz mono, shape (n,)."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """One piece of speech to decode, without regard to anything before it."""
 
@@ -25,6 +34,8 @@ class Window:
     task: str = "transcribe"
     prompt: str | None = None
     """Names and terms to expect."""
+    before: Before | None = None
+    """Heard with the window and no part of its result: a word by itself is often misheard."""
     careful: bool = False
     """A final: beam search instead of the likeliest word each time."""
     words: bool = False

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 
+from common.audio.pcm import SAMPLE_RATE
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
 from transcriber.core.windows import Hypothesis, Phrase, Window, Word
@@ -36,8 +37,8 @@ from transcriber.engine.features import (
     bucket,
 )
 from transcriber.engine.models import resolve
-from transcriber.engine.phrases import TokenPhrase, before_end, token_phrases
-from transcriber.engine.window_sizes import FULL_WINDOWS, WindowSizes, find
+from transcriber.engine.phrases import SECONDS_PER_TIME_TOKEN, TokenPhrase, before_end, token_phrases
+from transcriber.engine.window_sizes import FULL_WINDOW_FRAMES, FULL_WINDOWS, WindowSizes, find
 
 BEAM_SIZE = 5
 MAX_PROMPT_TOKENS = 100
@@ -75,9 +76,13 @@ class BatchItem:
     frames: int
     """How many of the features' are not padding."""
     prompt: list[int]
+    told: list[int]
+    """Tokens of what was said before the window."""
     language: str = ""
     probability: float = 1.0
     tokenizer: Any = None
+    logprob: float = 0.0
+    """Mean of what it says; CTranslate2 divides by what it was told, too."""
     phrases: list[TokenPhrase] = field(default_factory=list)
     words: tuple[Word, ...] = ()
 
@@ -87,10 +92,24 @@ class BatchItem:
         return [token for phrase in self.phrases for token in phrase.tokens]
 
     @property
-    def group(self) -> tuple[int, int, int, float]:
+    def offset(self) -> float:
+        """Seconds of audio before its window."""
+        return len(self.window.before.samples) / SAMPLE_RATE if self.window.before else 0.0
+
+    @property
+    def forced(self) -> list[int]:
+        """What the decoder's text begins with: what was said before, between time tokens. The model must then say when
+        it goes on, or that it does not."""
+        if not self.told:
+            return []
+        zero: int = self.tokenizer.timestamp_begin
+        return [zero, *self.told, zero + round(self.offset / SECONDS_PER_TIME_TOKEN)]
+
+    @property
+    def group(self) -> tuple[int, int, int, int, float]:
         """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, temperature, and
-        length of prompt (before the task tokens, whose number is the same for all)."""
-        return self.features.shape[1], self.beam, len(self.prompt), self.window.temperature
+        length of what it is told before and after the task tokens, whose number is the same for all."""
+        return self.features.shape[1], self.beam, len(self.prompt), len(self.told), self.window.temperature
 
     @property
     def beam(self) -> int:
@@ -163,11 +182,14 @@ class FasterWhisper:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
         results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int, float], list[BatchItem]] = {}
+        groups: dict[tuple[int, int, int, int, float], list[BatchItem]] = {}
         for place, window in enumerate(windows):
             if len(window.samples) >= MIN_WINDOW_SAMPLES:
+                told = self._told(window)
+                if not told:
+                    window = replace(window, before=None)
                 features, frames = self._extract(window)
-                item = BatchItem(window, place, features, frames, self._prompt(window))
+                item = BatchItem(window, place, features, frames, self._prompt(window), told)
                 groups.setdefault(item.group, []).append(item)
         for group in groups.values():
             for item, result in zip(group, self._decode(group), strict=True):
@@ -192,7 +214,7 @@ class FasterWhisper:
     def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
         self._detect(group, encoded)
-        prompts = [item.prompt + item.tokenizer.sot_sequence for item in group]
+        prompts = [item.prompt + item.tokenizer.sot_sequence + item.forced for item in group]
         most = max(item.most for item in group)
         decoded = self._whisper.model.generate(
             encoded,
@@ -204,9 +226,11 @@ class FasterWhisper:
             return_no_speech_prob=True,
         )
         for item, result in zip(group, decoded, strict=True):
-            found = result.sequences_ids[0][: item.most]
+            found = result.sequences_ids[0]
+            item.logprob = float(result.scores[0]) * len(found) / max(1, len(found) - len(item.forced))
+            found = found[: item.most + len(item.forced)]
             told = token_phrases(found, item.tokenizer.timestamp_begin, item.tokenizer.eot)
-            item.phrases = before_end(told, item.frames / FRAMES_PER_S)
+            item.phrases = before_end(told[bool(item.forced) :], item.frames / FRAMES_PER_S)
         self._align(group, encoded)
         return [
             Hypothesis(
@@ -214,11 +238,16 @@ class FasterWhisper:
                 language=item.language,
                 language_probability=item.probability,
                 tokens=len(item.tokens),
-                avg_logprob=float(result.scores[0]),
+                avg_logprob=item.logprob,
                 no_speech=float(result.no_speech_prob),
                 words=item.words,
                 phrases=tuple(
-                    Phrase(item.tokenizer.decode([*phrase.tokens]), phrase.start, phrase.end) for phrase in item.phrases
+                    Phrase(
+                        item.tokenizer.decode([*phrase.tokens]),
+                        max(0.0, phrase.start - item.offset),
+                        None if phrase.end is None else max(0.0, phrase.end - item.offset),
+                    )
+                    for phrase in item.phrases
                 ),
             )
             for item, result in zip(group, decoded, strict=True)
@@ -268,6 +297,15 @@ class FasterWhisper:
         text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
         return [tokenizer.sot_prev, *text[-MAX_PROMPT_TOKENS:]]
 
+    def _told(self, window: Window) -> list[int]:
+        """The text of what was said before the window; nothing for a model that knows single sentences only, nor where
+        it is spelled in more tokens than are worth reading."""
+        if window.before is None or self.sizes.packed < FULL_WINDOW_FRAMES:
+            return []
+        tokenizer = self._tokenizer("en", "transcribe")
+        text = [token for token in tokenizer.encode(" " + window.before.text) if token < tokenizer.eot]
+        return text if len(text) <= MAX_PROMPT_TOKENS else []
+
     def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
@@ -279,11 +317,11 @@ class FasterWhisper:
             aligned = self._whisper.model.align(
                 self._rows(encoded, places),
                 list(start),
-                [item.tokens for item in items],
+                [item.told + item.tokens for item in items],
                 [item.frames for item in items],
             )
             for item, alignment in zip(items, aligned, strict=True):
-                item.words = timed(item.tokenizer, item.tokens, alignment)
+                item.words = timed(item.tokenizer, item.tokens, alignment, len(item.told), item.offset)
 
     def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
         """The encoder outputs of some items; all of them are not copied."""
@@ -299,12 +337,13 @@ def _search(item: BatchItem) -> dict[str, Any]:
     return {"beam_size": item.beam}
 
 
-def timed(tokenizer: Any, tokens: list[int], alignment: Any) -> tuple[Word, ...]:
-    """The words that tokens make, each from where its first token is heard to where the next word's is."""
+def timed(tokenizer: Any, tokens: list[int], alignment: Any, told: int = 0, offset: float = 0.0) -> tuple[Word, ...]:
+    """The words that tokens make, each from where its first token is heard to where the next word's is; `told` tokens
+    and `offset` seconds before them do not count."""
     texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
     rows, positions = np.array(alignment.alignments).T
-    heard = positions[np.diff(rows, prepend=-1) > 0] / ENCODER_POSITIONS_PER_S
-    edges = np.cumsum([0, *map(len, parts[:-1])])
+    heard = np.maximum(0.0, positions[np.diff(rows, prepend=-1) > 0] / ENCODER_POSITIONS_PER_S - offset)
+    edges = told + np.cumsum([0, *map(len, parts[:-1])])
     return tuple(
         Word(text, float(heard[first]), float(heard[last]), float(np.mean(alignment.text_token_probs[first:last])))
         for text, first, last in zip(texts, edges, edges[1:], strict=False)

@@ -48,10 +48,13 @@ class Extractor:
     def __call__(self, window: Window) -> tuple[Features, int]:
         """The features of `MIN_WINDOW_SAMPLES` to `MAX_WINDOW_SAMPLES` in the smallest bucket that they may have, and
         how many of the frames are not padding. Raises ValueError for more samples."""
-        if len(window.samples) > MAX_WINDOW_SAMPLES:
+        samples = window.samples
+        if window.before:
+            samples = np.concatenate((window.before.samples, samples))
+        if len(samples) > MAX_WINDOW_SAMPLES:
             most = MAX_WINDOW_SAMPLES // SAMPLE_RATE
-            raise ValueError(f"a window of {len(window.samples) / SAMPLE_RATE:.1f} s: the model takes {most} s at most")
-        speech = self._log_mel(to_float(window.samples))[:, :-1]
+            raise ValueError(f"a window of {len(samples) / SAMPLE_RATE:.1f} s: the model takes {most} s at most")
+        speech = self._log_mel(to_float(samples))[:, :-1]
         frames = speech.shape[1]
         least = self.sizes.careful if window.careful else self.sizes.partial
         is_full = window.full or (window.packed and self.sizes.packed >= FULL_WINDOW_FRAMES)

@@ -2,7 +2,7 @@
 
 Servers differ in what they tell beside the text. Words often come without their punctuation, and seldom with a
 probability: they are spelled as the text has them, and are as probable as their sentence. Where words and text do not
-fit together, and where there are none, the words have no times: then only what two passes agree on is committed.
+fit together, and where there are none, the words have no times.
 """
 
 from __future__ import annotations

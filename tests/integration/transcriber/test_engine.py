@@ -15,7 +15,7 @@ import pytest
 from tests.support.audio.recordings import clips
 from tests.support.random_whisper import random_whisper
 from transcriber.core.languages import MIN_SPEECH_S
-from transcriber.core.windows import Samples, Window
+from transcriber.core.windows import Before, Samples, Window
 from transcriber.engine.base import ModelError
 from transcriber.engine.faster_whisper import (
     MAX_OUTPUT_TOKENS_PER_S,
@@ -90,6 +90,36 @@ def test_windows_decoded_together_say_what_each_says_alone(demo: FasterWhisper) 
         assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=0.01)
         assert one.no_speech == pytest.approx(other.no_speech, abs=0.01)
     assert sum(result.text == text for result, (text, _) in zip(together[:8], clips(), strict=False)) == 8
+
+
+def test_what_was_said_before_is_heard_and_not_said_again(multilingual: FasterWhisper) -> None:
+    """The result is the window's alone, with times in it; mixed with others it is the same."""
+    sounds = [tone(seconds, hertz) for seconds, hertz in ((0.8, 300), (1.2, 500), (0.6, 800))]
+    windows = [
+        Window(sound, language="en", careful=True, words=True, before=Before(tone(2, 200), text))
+        for sound, text in zip(sounds, ("so it is", "and so it was", "<|endoftext|>"), strict=True)
+    ]
+    others = [Window(sound, language="en", careful=True, words=True) for sound in sounds]
+    alone = [multilingual.transcribe([window])[0] for window in (*windows, *others)]
+    together = multilingual.transcribe([*windows, *others])
+    for one, other, window in zip(together, alone, (*windows, *others), strict=True):
+        assert (one.text, one.words, one.tokens) == (other.text, other.words, other.tokens)
+        seconds = len(window.samples) / 16_000
+        assert all(0 <= word.start <= word.end <= seconds + 0.1 for word in one.words)
+        assert "".join(word.text for word in one.words).strip() == one.text
+        assert not one.text.startswith("so it is")
+
+
+def test_what_was_said_before_is_left_out_where_it_would_not_help(
+    demo: FasterWhisper, multilingual: FasterWhisper
+) -> None:
+    """The demo model knows single sentences; and nobody waits for a text that is spelled in very many tokens."""
+    samples = clips()[0][1]
+    before = Before(clips()[1][1], clips()[1][0])
+    assert demo.transcribe([Window(samples, before=before)]) == demo.transcribe([Window(samples)])
+    long = Before(tone(2, 200), "word " * (MAX_PROMPT_TOKENS + 1))
+    window = Window(tone(1, 400), language="en")
+    assert multilingual.transcribe([replace(window, before=long)]) == multilingual.transcribe([window])
 
 
 @pytest.mark.parametrize(("device", "encodings"), [("cpu", {("encode", 1): 8}), ("cuda", {("encode", 8): 1})])

@@ -191,17 +191,20 @@ def test_a_pause_in_which_nothing_was_understood_ends_without_a_segment() -> Non
 
 
 def test_committed_words_are_in_the_final_whatever_it_says() -> None:
-    """What two passes agreed on; an unchanged partial is not sent again."""
+    """What three passes agreed on; an unchanged partial is not sent again."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
     at, shown = 0, []
-    for said in ("we meat", "we meet to", "we meet to"):
+    for said in ("we meat", "we meet", "we meet to", "we meet to"):
         at = say(session, speech(0.9), at=at)
         shown.append(session.finish(session.begin(), Hypothesis(said)))
     assert [[(s.text, s.stable_len) for s in segments] for segments in shown] == [
         [(" we meat", 0)],
+        [(" we meet", 0)],
         [(" we meet to", 3)],
-        [(" we meet to", 11)],
+        [(" we meet to", 8)],
     ]
+    at = say(session, speech(0.9), at=at)
+    assert session.finish(session.begin(), Hypothesis("we meet to")) != []
     at = say(session, speech(0.9), at=at)
     assert session.finish(session.begin(), Hypothesis("we meet to")) == []
     session.end_utterance(at, now=2)
@@ -214,7 +217,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
     for fails in (True, False):
         session = StreamSession(HELLO, loud, EXTENSIONS)
         at = 0
-        for _ in range(2):
+        for _ in range(3):
             at = say(session, speech(0.9), at=at)
             session.finish(session.begin(), Hypothesis("we meet", language="de"))
         session.end_utterance(at, now=2)
@@ -228,17 +231,33 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         assert session.is_settled
 
 
+def test_only_a_final_is_heard_with_the_utterance_before() -> None:
+    """If it is very short (core/joining); a partial would only take longer."""
+    session = StreamSession(Handshake("u", language="en"), loud)
+    at = say(session, speech(2), silence(1))
+    finals(session, "so it is")
+    at = say(session, speech(0.6), at=at)
+    job = session.begin()
+    assert (job.window.careful, job.window.before) == (False, None)
+    session.finish(job, None)
+    say(session, silence(0.3), at=at)
+    before = session.begin().window.before
+    assert before
+    assert (before.text, round(len(before.samples) / SECOND, 1)) == ("so it is", 2.4)
+
+
 def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
     session.adapt(LADDER[2])
     at = 0
     words = tuple(Word(f" {word}", n / 4, n / 4 + 0.25, 0.9) for n, word in enumerate("abcd"))
-    for said in ("a b c d", "a b c x"):
+    for said in ("a b c d", "a b c d", "a b c x"):
         at = say(session, speech(1.1), at=at)
         job = session.begin()
         assert job.window.words
-        [partial] = session.finish(job, Hypothesis(said, words=words))
+        partials = session.finish(job, Hypothesis(said, words=words))
+    [partial] = partials
     assert partial.stable_len == len(" a b c")
     at = say(session, speech(1.1), at=at)
     job = session.begin()
@@ -254,10 +273,10 @@ def test_a_long_utterance_is_cut_after_its_committed_words() -> None:
     session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(8), silence(0.19), speech(2.5))
     words = (Word(" a", 0, 0.5, 0.9), Word(" b", 9.8, 10.3, 0.9))
-    session.finish(session.begin(), Hypothesis("a b", words=words))
-    at = say(session, speech(0.9), at=at)
-    session.finish(session.begin(), Hypothesis("a b", words=words))
-    say(session, speech(2.5), at=at)
+    for _ in range(3):
+        session.finish(session.begin(), Hypothesis("a b", words=words))
+        at = say(session, speech(0.9), at=at)
+    say(session, speech(1.6), at=at)
     [first] = session.finish(session.begin(), Hypothesis("a b c"))
     assert first.completed
     assert first.end >= 10.5
@@ -268,7 +287,7 @@ def test_a_client_that_ends_an_utterance_before_its_committed_words_gets_them_ag
     session = StreamSession(HELLO, loud, EXTENSIONS)
     at = say(session, speech(2.0))
     words = (Word(" a", 0, 0.5, 0.9), Word(" b", 1, 1.4, 0.9))
-    for _ in range(2):
+    for _ in range(3):
         session.finish(session.begin(), Hypothesis("a b", words=words))
         at = say(session, speech(1.0), at=at)
     session.end_utterance(SECOND // 2, now=2)

@@ -1,0 +1,35 @@
+"""Live windows on real Whisper weights (bench/words.md has real speech)."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import jiwer
+import pytest
+
+from bench.recordings import words
+from tests.support.audio.recordings import clips
+from transcriber.core.windows import Before, Window
+from transcriber.engine.faster_whisper import FasterWhisper
+
+FOLDER = os.environ.get("EARSHOT_REAL_MODEL", "")
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not FOLDER, reason="EARSHOT_REAL_MODEL does not name the folder of Whisper base"),
+]
+
+
+def test_a_window_after_another_says_what_is_in_it() -> None:
+    """Its own words (one in ten may be wrong) at their own times, and nothing of what was said before."""
+    engine = FasterWhisper(Path(FOLDER), "base", device="cpu")
+    heard = []
+    for (earlier, sound), (_, samples) in pairwise(said := clips()[:7]):
+        window = Window(samples, language="en", careful=True, words=True, before=Before(sound, earlier))
+        [result] = engine.transcribe([window])
+        heard.append(words(result.text))
+        assert all(0 <= word.start <= word.end <= len(samples) / 16_000 + 0.1 for word in result.words)
+    assert jiwer.wer([words(text) for text, _ in said[1:]], heard) <= 0.1
