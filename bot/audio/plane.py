@@ -233,5 +233,5 @@ class AudioPlane:
             self._reports.append(
                 AudioHeard(track_id, track.samples, level, track.spoke, track.frames, track.gated, track.sent)
             )
-        track.frames = track.samples = track.gated = track.sent = 0
+            track.frames = track.samples = track.gated = track.sent = 0
         track.energy, track.spoke, track.measured_at = 0.0, track.utterance is not None, now
