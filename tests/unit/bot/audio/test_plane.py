@@ -187,3 +187,15 @@ def test_speech_is_reported_when_it_ends() -> None:
     assert [report.speech for report in reports] == [True, True]
     room.play("t1", 12, 1, 0)
     assert [report.speech for report in room.hearing.reports()] == [False]
+
+
+def test_speech_that_ends_with_its_track_is_not_reported_late() -> None:
+    """A track that stops right after a report has nothing to say then; when it goes on, the speech is long over."""
+    room = Room()
+    at = 10.0
+    while not room.hearing.reports():
+        room.play("t1", at, 0.02)
+        at += 0.02
+    assert LaneEnd(1) in room.hearing.idle(ZERO + at + 2)
+    room.play("t1", at + 30, 1.1, 10)
+    assert not any(report.speech for report in room.hearing.reports())
