@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test check format bench bench-transcriber docs clean lock
+.PHONY: demo test check format bench bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
 ifeq ($(ROOM),livekit)
@@ -36,6 +36,14 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run
+	$(BIN)/python -m bench.transcriber report
+
+bench-real: .venv/bench ## The same servers with real weights on real speech, 40 minutes (MODEL=folder SPEECH=folder); goes on where it stopped
+	$(BIN)/python -m bench.transcriber real --model "$(MODEL)" --speech "$(SPEECH)"
+	$(BIN)/python -m bench.transcriber report
+
+bench-gpu: .venv/bench ## Real weights on a GPU: batches, compute types, streams (MODEL=folder SPEECH=folder); says so where there is none
+	$(BIN)/python -m bench.transcriber gpu --model "$(MODEL)" --speech "$(SPEECH)"
 	$(BIN)/python -m bench.transcriber report
 
 docs: .venv/dev ## Regenerate what is generated: schema, exit codes, diagrams

@@ -51,7 +51,8 @@ LONGEST_SCORED_S = 16.0
 """Longer clips are not decoded: they would take most of the time."""
 NOT_SCORED = ("white noise, 10 dB", "white noise, 5 dB", "20 dB quieter")
 NOISE_S = 30.0
-BY_CHARACTER = ("ja", "zh")
+BY_CHARACTER = ("bo", "ja", "km", "lo", "my", "th", "yue", "zh")
+"""Languages without spaces between words."""
 
 Sound = NDArray[np.int16]
 Ranges = list[tuple[int, int]]

@@ -26,8 +26,8 @@ import numpy as np
 import structlog
 from faster_whisper import WhisperModel
 
+from bench.hysteresis import BY_CHARACTER, noise_sounds
 from bench.hysteresis import clips as speech_clips
-from bench.hysteresis import noise_sounds
 from common.audio.silero import SileroModel
 from rehearsal.clips import manifest
 from tests.support.audio.recordings import RATE, Samples, Web, encode, web
@@ -43,7 +43,6 @@ PAUSE_S = 0.8
 SHORT_S = 20.0
 ROOM_LEVEL = 10.0
 """Noise in the pauses, in steps of 16 bits."""
-BY_CHARACTER = ("ja", "zh")
 KINDS = ("substitutions", "deletions", "insertions")
 ROUTE = "/v1/audio/transcriptions"
 

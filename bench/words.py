@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import logging
-import re
 import sys
 import time
 from collections import Counter
@@ -26,9 +25,11 @@ from typing import Any
 import numpy as np
 import structlog
 from faster_whisper import WhisperModel
+from numpy.typing import NDArray
 
 from bench.hysteresis import Sound, clips
 from bench.recordings import errors
+from bench.transcriber.score import words
 from common.audio.pcm import SAMPLE_RATE, dbfs, to_float
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import Handshake, WireSegment
@@ -51,10 +52,13 @@ NOISE_SNR_DB = 12.0
 OFFLINE_LEAD_S, OFFLINE_TRAIL_S = 0.3, 0.5
 """Of silence around a clip that is decoded offline."""
 SPEECH_RANGE_DB = 30.0
-"""The end of a clip's speech is its last 10 ms at most this much below its loud ones."""
+"""What is at most this much below a clip's loud 10 ms is its speech."""
+ONSET_STEPS = 5
 ANSWERS = ("cv_no", "cv_six", "cv_firefox")
 """Clips of one word: left out of the monologue."""
-SPELLINGS = {"6": "six", "6th": "sixth", "mister": "mr"}
+OWN_NOISE = "n5_"
+"""So begin the names of clips that have noise of their own."""
+REHEARSAL = frozenset(path.stem for path in (HERE.parent / "rehearsal" / "clips").glob("*.wav"))
 
 
 @dataclass(frozen=True)
@@ -129,14 +133,10 @@ class VirtualDecoder:
 
 def tracks(folder: Path) -> Iterator[Track]:
     """Turns with pauses, the same 20 dB quieter, in noise, without pauses, clips with noise of their own, languages."""
-    by_language: dict[str, dict[str, tuple[str, Sound]]] = {}
-    for name, language, text, sound in clips(folder):
-        if text:
-            by_language.setdefault(language, {})[name] = text, sound
+    by_language = transcribed(folder)
     english = by_language.pop("en")
-    own = {name: clip for name, clip in english.items() if name.startswith("n5_")}
-    rehearsal = {path.stem for path in (HERE.parent / "rehearsal" / "clips").glob("*.wav")}
-    real = {name: clip for name, clip in english.items() if name not in own and name not in rehearsal}
+    own = {name: clip for name, clip in english.items() if name.startswith(OWN_NOISE)}
+    real = quiet_room(english)
     yield track("turns", "en", real, TURN_PAUSES_S)
     yield track("turns, 20 dB quieter", "en", real, TURN_PAUSES_S, gain=0.1)
     yield track(f"turns, pink noise at {NOISE_SNR_DB:g} dB", "en", real, TURN_PAUSES_S, snr=NOISE_SNR_DB)
@@ -145,6 +145,20 @@ def tracks(folder: Path) -> Iterator[Track]:
     yield track("monologue without pauses", "en", talk, (MONOLOGUE_PAUSE_S, MONOLOGUE_PAUSE_S))
     for language, spoken in by_language.items():
         yield track(f"language {language}", language, spoken, (1.0, 1.0))
+
+
+def transcribed(folder: Path) -> dict[str, dict[str, tuple[str, Sound]]]:
+    """Text and samples by language and name, of clips with official transcripts."""
+    by_language: dict[str, dict[str, tuple[str, Sound]]] = {}
+    for name, language, text, sound in clips(folder):
+        if text:
+            by_language.setdefault(language, {})[name] = text, sound
+    return by_language
+
+
+def quiet_room(english: Mapping[str, tuple[str, Sound]]) -> dict[str, tuple[str, Sound]]:
+    """Text and samples by name: without clips that have noise of their own, and without the rehearsal's."""
+    return {name: clip for name, clip in english.items() if not name.startswith(OWN_NOISE) and name not in REHEARSAL}
 
 
 def track(
@@ -156,7 +170,7 @@ def track(
     pieces, turns, at = [np.zeros(round(LEAD_S * SAMPLE_RATE), np.int32)], [], LEAD_S
     for text, sound in spoken.values():
         end = at + len(sound) / SAMPLE_RATE
-        turns.append(Turn(at, end, at + _speech_end(sound), text))
+        turns.append(Turn(at, end, at + speech_bounds(sound)[1], text))
         pause = np.zeros(round(draw.uniform(*pauses) * SAMPLE_RATE), np.int32)
         pieces += [sound.astype(np.int32), pause]
         at = end + len(pause) / SAMPLE_RATE
@@ -170,12 +184,14 @@ def track(
     return Track(name, language, mixed, tuple(turns))
 
 
-async def live(spoken: Track, engine: FasterWhisper, silero: SileroModel) -> Heard:
-    """The track in real time, by a virtual clock."""
+async def live(
+    spoken: Track, engine: FasterWhisper, silero: SileroModel, asked: Handshake, granted: frozenset[str] = frozenset()
+) -> Heard:
+    """The track in real time, by a virtual clock, for a client that asked for this and was granted these extensions."""
     loop = asyncio.get_running_loop()
     decoder = VirtualDecoder(engine)
     worker = Worker(decoder, Metrics())
-    session = StreamSession(Handshake("u", language=spoken.language), silero.batched())
+    session = StreamSession(asked, silero.batched(), granted)
     worker.add(session, decoder.heard)
     working = asyncio.create_task(worker.run())
     began = loop.time()
@@ -201,24 +217,31 @@ def offline(spoken: Track, model: WhisperModel, beam: int) -> list[int]:
         first, last = (
             round(seconds * SAMPLE_RATE) for seconds in (turn.start - OFFLINE_LEAD_S, turn.end + OFFLINE_TRAIL_S)
         )
-        segments, _ = model.transcribe(
-            to_float(spoken.sound[first:last]), language=spoken.language, beam_size=beam,
-            condition_on_previous_text=False,
-        )  # fmt: skip
-        total += errors(turn.text, " ".join(segment.text for segment in segments), spoken.language, _plain)
+        total += offline_errors(model, beam, to_float(spoken.sound[first:last]), turn.text, spoken.language)
     return [int(value) for value in total]
 
 
+def offline_errors(
+    model: WhisperModel, beam: int, samples: NDArray[np.float32], text: str, language: str
+) -> tuple[int, int, int, int]:
+    """Substitutions, deletions, insertions, words of one clip, float32 at 16 kHz, shape (n,)."""
+    segments, _ = model.transcribe(samples, language=language, beam_size=beam, condition_on_previous_text=False)
+    return errors(text, " ".join(segment.text for segment in segments), language, _plain)
+
+
 def _plain(text: str) -> str:
-    """Lower case, no punctuation, hyphens as spaces: half of the transcripts have none."""
-    said = re.findall(r"[\w']+", text.lower().replace("’", "'"))
-    return " ".join(SPELLINGS.get(word, word) for word in said)
+    """As words are compared: half of the transcripts have no punctuation."""
+    return " ".join(words(text))
 
 
-def _speech_end(sound: Sound) -> float:
+def speech_bounds(sound: Sound) -> tuple[float, float]:
+    """Seconds where its speech begins, the first `ONSET_STEPS` of 10 ms in a row that are loud (a click is none), and
+    where it ends, the last 10 ms that are."""
     step = SAMPLE_RATE // 100
     levels = np.array([max(dbfs(piece), -100.0) for piece in sound[: len(sound) // step * step].reshape(-1, step)])
-    return float(np.flatnonzero(levels > np.percentile(levels, 95) - SPEECH_RANGE_DB)[-1] + 1) / 100
+    loud = levels > np.percentile(levels, 95) - SPEECH_RANGE_DB
+    onsets = np.convolve(loud, np.ones(ONSET_STEPS), "valid") == ONSET_STEPS
+    return float(np.argmax(onsets)) / 100, float(np.flatnonzero(loud)[-1] + 1) / 100
 
 
 def delays(spoken: Track, heard: Heard) -> list[float]:
@@ -234,7 +257,7 @@ def delays(spoken: Track, heard: Heard) -> list[float]:
 def measure(spoken: Track, engine: FasterWhisper, model: WhisperModel, silero: SileroModel) -> dict[str, Any]:
     """One row."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        heard = runner.run(live(spoken, engine, silero))
+        heard = runner.run(live(spoken, engine, silero, Handshake("u", language=spoken.language)))
     text = " ".join(segment.text.strip() for _, segment in heard.finals)
     row: dict[str, Any] = {
         "track": spoken.name, "language": spoken.language, "clips": len(spoken.turns),

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bench.transcriber.audio import Track, track
 from bench.transcriber.driver import Log, listen_to_nothing, play, warm_up
-from bench.transcriber.results import BASE, FOLDER, TALKING, TWO_CORES, Cell, Raw, Workload, holds, is_hopeless
+from bench.transcriber.real import Material
+from bench.transcriber.results import BASE, FOLDER, REAL, TALKING, TWO_CORES, Cell, Raw, Workload, holds, is_hopeless
 from bench.transcriber.score import Score, Spoken, parse, score, summary, words
-from bench.transcriber.servers import VARIANTS, Server, core_seconds, running
+from bench.transcriber.servers import VARIANTS, Server, core_seconds, running, variant_of
 
 LOGS = Path(__file__).parents[2] / "build" / "bench-transcriber"
 """Every message of every cell, to score them again."""
@@ -30,6 +31,8 @@ DISTURBED = 0.3
 """Share of a core of the server that others may use: whisper-live at one stream leaves that much to anybody."""
 LATE = 0.5
 """Seconds that a frame may be late where the server is not to blame."""
+AROUND_S = {REAL: 35.0}
+"""Seconds that a cell takes beside its audio: start, warm-up, last finals, tail."""
 
 
 class Plan:
@@ -79,24 +82,26 @@ class Plan:
         yield from self.knees(BASE)
 
 
-def run_all(cells: Iterator[Cell], server_cores: Sequence[int], driver_core: int, until: float) -> None:
-    """Runs what has not run yet, until this time (`time.monotonic`)."""
-    prefer(driver_core)
+def run_all(
+    cells: Iterator[Cell], server_cores: Sequence[int], until: float, folder: Path = FOLDER,
+    material: Material | None = None,
+) -> None:  # fmt: skip
+    """Runs what has no results in this folder yet, until this time (`time.monotonic`)."""
     for cell in cells:
-        if cell.path.exists():
+        if cell.path(folder).exists():
             continue
         if cell.cores > len(server_cores):
             print(f"{cell.key}: name {cell.cores} cores with --server-cores", flush=True)
             continue
-        if time.monotonic() + cell.seconds + 25 > until:
+        if time.monotonic() + cell.seconds + AROUND_S.get(cell.model, 25.0) > until:
             print(f"{cell.key}: no time left", flush=True)
             return
         begin = time.monotonic()
-        result = run(cell, server_cores[: cell.cores])
-        if is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
+        result = run(cell, server_cores[: cell.cores], material)
+        if folder == FOLDER and is_disturbed(result) and begin + 2 * (time.monotonic() - begin) < until:
             print(f"{cell.key}: disturbed, once more", flush=True)
-            result = run(cell, server_cores[: cell.cores])
-        write(cell, result)
+            result = run(cell, server_cores[: cell.cores], material)
+        write(cell, result, folder)
         print(f"{cell.key}: {time.monotonic() - begin:.0f} s  {outline(result)}", flush=True)
 
 
@@ -115,17 +120,18 @@ def prefer(core: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
-def run(cell: Cell, cores: Sequence[int]) -> Raw:
-    """Measures one cell."""
-    variant = VARIANTS[cell.variant]
-    with running(variant, cell.model, cores) as server:
+def run(cell: Cell, cores: Sequence[int], material: Material | None = None) -> Raw:
+    """Measures one cell; with real weights where there is material."""
+    variant = variant_of(cell.variant)
+    tracks = _tracks(cell, material)
+    with running(variant, str(material.model) if material else cell.model, cores) as server:
         asyncio.run(warm_up(server.url, track(999, 6.0, 1.0), variant.threshold))
         time.sleep(1.0)
         watch = Watch(server, cores)
         gc.collect()
         gc.disable()
         try:
-            tracks, logs = asyncio.run(_load(cell, server.url, watch))
+            logs = asyncio.run(_load(cell, tracks, server.url, watch))
         finally:
             gc.enable()
         used = watch.stop()
@@ -142,15 +148,14 @@ def run(cell: Cell, cores: Sequence[int]) -> Raw:
     return where | {"survived": survived} | used | rate(cell, tracks, logs, used)
 
 
-async def _load(cell: Cell, url: str, watch: Watch) -> tuple[list[Track], list[Log]]:
-    threshold = VARIANTS[cell.variant].threshold
+async def _load(cell: Cell, tracks: list[Track], url: str, watch: Watch) -> list[Log]:
+    threshold = variant_of(cell.variant).threshold
     sampling = asyncio.create_task(watch.sample())
     try:
-        if cell.load == "speech":
-            tracks = _tracks(cell)
-            return tracks, await play(url, tracks, threshold)
+        if tracks:
+            return await play(url, tracks, threshold)
         level = NOISE if cell.load == "noise" else 0.0
-        return [], await listen_to_nothing(url, cell.streams, level, cell.seconds, threshold)
+        return await listen_to_nothing(url, cell.streams, level, cell.seconds, threshold)
     finally:
         sampling.cancel()
 
@@ -177,12 +182,14 @@ class Watch:
         """The totals."""
         began, cpu, (busy, stolen), own = self._begin
         wall, used = time.monotonic() - began, self._server.cpu() - cpu
+        mine = time.process_time() - own
+        shared = mine if os.sched_getaffinity(0) <= set(self._cores) else 0.0
         now_busy, now_stolen = core_seconds(self._cores)
         return {
             "wall_s": round(wall, 2),
             "cpu_s": round(used, 2),
-            "driver_core": round((time.process_time() - own) / wall, 3),
-            "foreign_core": round((now_busy - busy - used) / wall, 3),
+            "driver_core": round(mine / wall, 3),
+            "foreign_core": round((now_busy - busy - used - shared) / wall, 3),
             "stolen_core": round((now_stolen - stolen) / wall, 3),
             "load_average": self._average,
             "memory_mib": [round(self._memory[0], 1), round(max(self._memory), 1), round(self._memory[-1], 1)],
@@ -221,7 +228,8 @@ def rate(cell: Cell, tracks: list[Track], logs: list[Log], used: Raw) -> Raw:
         "problems": sorted({log.problem for log in logs if log.problem}),
         "unserved": sum(log.problem is not None for log in logs),
         "first": [_millis(heard.first) for heard in total.utterances],
-        "final": [_millis(heard.final) for heard in total.utterances],
+        "final": [_millis(heard.final) for heard in total.utterances if not heard.spoken.goes_on],
+        "wait": [_millis(heard.final) for heard in total.utterances if heard.spoken.goes_on],
     }
 
 
@@ -231,22 +239,21 @@ def is_disturbed(result: Raw) -> bool:
     return bool(others > DISTURBED or (result["late_s"] > LATE and not is_hopeless(result)))
 
 
-def rescore(cell: Cell) -> None:
-    """Scores the messages of a cell again, as far as they are still there."""
+def rescore(cell: Cell, material: Material | None = None) -> None:
+    """Scores the messages of a cell again, as far as they are still there; real ones with the same clips."""
     raw, kept = cell.read(), LOGS / f"{cell.key}.json.gz"
     if raw is None or not kept.exists():
         return
     with gzip.open(kept, "rt") as file:
         logs = [_log(row) for row in json.load(file)]
-    tracks = _tracks(cell) if cell.load == "speech" else []
-    write(cell, raw | rate(cell, tracks, logs, raw))
+    write(cell, raw | rate(cell, _tracks(cell, material), logs, raw), FOLDER)
 
 
-def write(cell: Cell, raw: Raw) -> None:
+def write(cell: Cell, raw: Raw, folder: Path) -> None:
     """Its file; seconds to the tenth of a millisecond."""
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     raw["metrics"] = {k: round(v, 4) if isinstance(v, float) else v for k, v in raw["metrics"].items()}
-    cell.path.write_text(json.dumps(raw, separators=(",", ":")) + "\n")
+    cell.path(folder).write_text(json.dumps(raw, separators=(",", ":")) + "\n")
 
 
 def outline(result: Raw) -> str:
@@ -267,8 +274,12 @@ def _millis(seconds: float | None) -> int | None:
     return None if seconds is None else round(1000 * seconds)
 
 
-def _tracks(cell: Cell) -> list[Track]:
-    """The same for every variant."""
+def _tracks(cell: Cell, material: Material | None) -> list[Track]:
+    """The same for every variant; none where nobody speaks."""
+    if cell.load in ("silence", "noise"):
+        return []
+    if material is not None:
+        return material.tracks(cell)
     return [track(1000 * cell.repetition + index, cell.seconds, cell.talk) for index in range(cell.streams)]
 
 

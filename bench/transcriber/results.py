@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "raw"
+REAL = "real"
+"""The model of cells with real weights and real speech; which ones: `real.json` beside them."""
 SLOW, LIMIT = 10.0, 2.0
 """Final p95 in seconds that is hopeless, and that is wanted."""
 SIZES = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128)
@@ -47,8 +49,9 @@ class Cell:
     """What is measured.
 
     Args:
-        load: speech, silence or noise.
-        talk: Share of the time in which somebody speaks, of each stream.
+        load: speech, silence or noise; with real weights turns or monologue.
+        talk: Share of the time in which somebody speaks, of each stream; 0.0 where that is as it comes.
+        length: Seconds of audio; 0.0: the usual ones.
     """
 
     model: str
@@ -58,6 +61,7 @@ class Cell:
     variant: str
     repetition: int = 0
     cores: int = 1
+    length: float = 0.0
 
     @property
     def key(self) -> str:
@@ -65,23 +69,26 @@ class Cell:
         share = f"-{self.talk:.0%}".rstrip("%") if self.load == "speech" else ""
         again = f"-r{self.repetition}" if self.repetition else ""
         cores = f"-{self.cores}cores" if self.cores > 1 else ""
-        return f"{self.model}-{self.load}{share}{cores}-n{self.streams:02}-{self.variant}{again}"
+        long = f"-{self.length:g}s" if self.length else ""
+        return f"{self.model}-{self.load}{share}{cores}-n{self.streams:02}-{self.variant}{long}{again}"
 
     @property
     def seconds(self) -> float:
         """Of audio: few streams have few utterances."""
+        if self.length:
+            return self.length
         if self.load != "speech":
             return 30.0
         return {1: 50.0, 2: 40.0}.get(self.streams, 32.0)
 
-    @property
-    def path(self) -> Path:
+    def path(self, folder: Path = FOLDER) -> Path:
         """Its results."""
-        return FOLDER / f"{self.key}.json"
+        return folder / f"{self.key}.json"
 
-    def read(self) -> Raw | None:
+    def read(self, folder: Path = FOLDER) -> Raw | None:
         """None before it has run."""
-        return json.loads(self.path.read_text()) if self.path.exists() else None
+        path = self.path(folder)
+        return json.loads(path.read_text()) if path.exists() else None
 
 
 def is_hopeless(raw: Raw) -> bool:
@@ -101,12 +108,14 @@ class Results:
     """All cells that were run.
 
     Args:
-        cells: key → result, repetitions included.
-        extra: machine, offline and soak, as far as they are there.
+        cells: key → result, repetitions included; of the demo model and its stand-in.
+        extra: machine, offline and soak, real and gpu (what those cells ran with), as far as they are there.
+        real: The same with real weights and real speech.
     """
 
     cells: dict[Cell, Raw]
     extra: dict[str, Raw]
+    real: dict[Cell, Raw] = field(default_factory=dict)
 
     def repetitions(self, work: Workload, streams: int, variant: str) -> list[Raw]:
         """Of one size."""
@@ -133,13 +142,14 @@ class Results:
         return [raw for cell, raw in self.cells.items() if cell.variant == variant and cell.load == "speech"]
 
 
-def read() -> Results:
+def read(folder: Path = FOLDER) -> Results:
     """What is in the results folder."""
-    cells, extra = {}, {}
-    for path in sorted(FOLDER.glob("*.json")):
+    found = Results({}, {})
+    for path in sorted(folder.glob("*.json")):
         raw = json.loads(path.read_text())
         if "cell" in raw:
-            cells[Cell(**raw["cell"])] = raw
+            cell = Cell(**raw["cell"])
+            (found.real if cell.model == REAL else found.cells)[cell] = raw
         else:
-            extra[path.stem] = raw
-    return Results(cells, extra)
+            found.extra[path.stem] = raw
+    return found

@@ -12,6 +12,8 @@ earliest.
 * An utterance is final once the committed word that stands for its last word is there; if none stands for it, once a
   committed segment covers its end. Otherwise it never is. Final latency counts from the true end of the utterance.
 * The first text of an utterance is the first message with a segment, committed or not, that reaches into it.
+* Where somebody goes on without a pause (`Spoken.goes_on`), no server can know an end: the time from there to the final
+  of that clip is its wait, and counts apart from the final latency.
 * Updates of an utterance are messages that change the text of the segments which overlap it, until it is final.
 * Normalized erasure (Arivazhagan et al. 2020): words deleted from the end of what is shown to make what is shown next,
   over all messages, per committed word. Unstable partial word ratio (after Shangguan et al. 2020): shown words that the
@@ -26,11 +28,14 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 SLACK = 0.4
 """Seconds by which a segment's times may be wrong: less than half of the shortest pause."""
 REACH = 0.1
 """Seconds that a segment must share with an utterance to show something of it."""
+SPELLINGS = {"6": "six", "6th": "sixth", "mister": "mr"}
+"""Words that are written in two ways, and the one that counts."""
 COVERS = 0.35
 """Seconds that may be missing at the end of a segment that covers an utterance."""
 
@@ -42,6 +47,8 @@ class Spoken:
     start: float
     end: float
     text: str
+    goes_on: bool = False
+    """No pause follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +123,9 @@ class Score:
 
 
 def words(text: str) -> list[str]:
-    """Words as they are compared: lower case, no punctuation."""
-    return re.findall(r"[\w']+", text.lower())
+    """Words as they are compared: lower case, no punctuation, hyphens as spaces, one spelling."""
+    found = re.findall(r"[\w']+", text.lower().replace("’", "'"))
+    return [SPELLINGS.get(word, word) for word in found]
 
 
 def parse(at: float, message: str | bytes) -> Shown | None:
@@ -143,7 +151,7 @@ def score(spoken: Sequence[Spoken], shown: Sequence[Shown], tail: Spoken | None 
     said = [(word, index) for index, utterance in enumerate(everything) for word in words(utterance.text)]
     found = [(word, commit) for commit in committed for word in words(commit.segment.text)]
     pairs = align(said, found, everything)
-    _count(result, said, found, pairs, len(spoken))
+    _count(result, said, found, pairs, everything, len(spoken))
     last_word = {utterance: index for index, (_, utterance) in enumerate(said)}
     for index, heard in enumerate(result.utterances):
         pair = pairs[last_word[index]]
@@ -227,35 +235,41 @@ def revisions(shown: Iterable[Shown]) -> tuple[int, int]:
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
-    """Linear between the nearest ranks; None of nothing."""
+    """Linear between the nearest ranks; None of nothing. Values may be infinite."""
     ordered = sorted(values)
     if not ordered:
         return None
     place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
+    low, high = math.floor(place), math.ceil(place)
+    if ordered[low] == ordered[high]:
+        return ordered[low]
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def summary(total: Score) -> dict[str, float | int | None]:
-    """The metrics of a cell."""
-    finals = [heard.final for heard in total.utterances if heard.final is not None]
+def summary(total: Score) -> dict[str, Any]:
+    """The metrics of a cell: numbers, None where there is none; `errors` are substitutions, deletions, insertions."""
+    final = [heard for heard in total.utterances if heard.final is not None]
+    finals = [heard.final for heard in final if heard.final is not None and not heard.spoken.goes_on]
+    waits = [heard.final for heard in final if heard.final is not None and heard.spoken.goes_on]
     firsts = [heard.first for heard in total.utterances if heard.first is not None]
     gaps = [gap for heard in total.utterances for gap in heard.gaps]
-    errors = total.substitutions + total.deletions + total.insertions
+    errors = [total.substitutions, total.deletions, total.insertions]
     return {
         "utterances": len(total.utterances),
-        "never_final": len(total.utterances) - len(finals),
+        "never_final": len(total.utterances) - len(final),
         "first_p50": percentile(firsts, 50),
         "first_p95": percentile(firsts, 95),
         "final_p50": percentile(finals, 50),
         "final_p95": percentile(finals, 95),
         "final_p99": percentile(finals, 99),
+        "wait_p50": percentile(waits, 50),
+        "wait_p95": percentile(waits, 95),
         "update_p95": percentile(gaps, 95),
         "ne": total.erased / total.committed_words if total.committed_words else None,
         "upwr": total.unstable / total.committed_words if total.committed_words else None,
         "changes": total.changes,
-        "wer": errors / total.words if total.words else None,
+        "wer": sum(errors) / total.words if total.words else None,
+        "errors": errors,
         "deletions": total.deletions / total.words if total.words else None,
         "insertions": total.insertions,
         "committed_words": total.committed_words,
@@ -265,11 +279,14 @@ def summary(total: Score) -> dict[str, float | int | None]:
 
 def _count(
     result: Score, said: Sequence[tuple[str, int]], found: Sequence[tuple[str, Committed]],
-    pairs: Sequence[int | None], tail: int,
+    pairs: Sequence[int | None], spoken: Sequence[Spoken], tail: int,
 ) -> None:  # fmt: skip
-    """Errors; words beyond those of the tail that stand for nothing are insertions wherever they are."""
+    """Errors; words that stand for nothing are insertions, unless their segment has only to do with the tail."""
     result.committed_words = len(found)
-    result.insertions = len(found) - sum(pair is not None for pair in pairs)
+    used = {pair for pair in pairs if pair is not None}
+    result.insertions = sum(
+        index not in used and not _is_alone(commit.segment, spoken, tail) for index, (_, commit) in enumerate(found)
+    )
     for (word, utterance), pair in zip(said, pairs, strict=True):
         if utterance == tail:
             result.tail_words += 1
@@ -282,6 +299,11 @@ def _count(
 
 def _is_near(utterance: Spoken, segment: Seg) -> bool:
     return segment.start - SLACK <= utterance.end and segment.end + SLACK >= utterance.start
+
+
+def _is_alone(segment: Seg, spoken: Sequence[Spoken], tail: int) -> bool:
+    """It overlaps with the tail, and with nothing before it."""
+    return tail < len(spoken) and [_is_near(utterance, segment) for utterance in spoken] == [False] * tail + [True]
 
 
 def _reaches(segment: Seg, utterance: Spoken) -> bool:

@@ -19,6 +19,8 @@ from transcriber.engine.models import DEMO_FOLDER
 ROOT = Path(__file__).parents[2]
 HERE = Path("bench/transcriber")
 MAX_CLIENTS = 256
+GPU = "gpu-"
+"""So begin the keys of our variants on a GPU."""
 START = 60.0
 STOP = 10.0
 """Seconds until a server listens, and until it is killed."""
@@ -33,7 +35,7 @@ class Variant:
         key: Short name.
         title: What the report calls it.
         threshold: The client's `same_output_threshold`; ours ignores it.
-        options: Of stock_server.py.
+        options: Of stock_server.py, or of our command line.
     """
 
     key: str
@@ -44,18 +46,22 @@ class Variant:
     @property
     def is_ours(self) -> bool:
         """Ours or theirs."""
-        return self.key == "ours"
+        return self.key == "ours" or self.key.startswith(GPU)
 
     def command(self, model: str, port: int, http_port: int, cores: int = 1) -> list[str]:
-        """With the demo model (`demo`), or what costs as much as base (`base`, on one core)."""
+        """With the demo model (`demo`), what costs as much as base (`base`, on one core), or a folder's model."""
         if not self.is_ours:
             base = ("--base",) if model == "base" else ()
-            return [sys.executable, str(HERE / "stock_server.py"), str(DEMO_FOLDER), str(port), *self.options, *base]
+            folder = str(DEMO_FOLDER) if model in ("demo", "base") else model
+            return [sys.executable, str(HERE / "stock_server.py"), folder, str(port), *self.options, *base]
         if model == "base":
             return [sys.executable, str(HERE / "our_server.py"), str(port), str(http_port), str(MAX_CLIENTS)]
         ports = ["--port", str(port), "--http-port", str(http_port)]
-        more = ["--parallel", str(cores)] if cores > 1 else []
-        return [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS), *more]
+        more = ["--parallel", str(cores)] if cores > 1 and self.key == "ours" else []
+        real = [] if model == "demo" else ["--model", model]
+        device = [] if self.key.startswith(GPU) else ["--device", "cpu"]
+        command = [sys.executable, "-m", "transcriber", *ports, "--max-clients", str(MAX_CLIENTS)]
+        return [*command, *device, *more, *real, *self.options]
 
 
 VARIANTS = {
@@ -67,6 +73,28 @@ VARIANTS = {
         Variant("default", "whisper-live, default"),
     )
 }
+"""Those of the demo model's grid."""
+REAL_VARIANTS = {
+    variant.key: variant
+    for variant in (
+        VARIANTS["ours"],
+        Variant("t0", "whisper-live, T=0", threshold=0),
+        Variant("t1", "whisper-live, T=1", threshold=1),
+        VARIANTS["tuned"],
+        Variant("default", "whisper-live, default (T=10)"),
+    )
+}
+"""Those that get real weights and real speech."""
+
+
+def variant_of(key: str) -> Variant:
+    """By its key; `gpu-COMPUTE_TYPE-bBATCH` is ours on a GPU."""
+    if key.startswith(GPU):
+        compute_type, _, batch = key.removeprefix(GPU).rpartition("-b")
+        engine = f"bench.transcriber.gpu:up_to_{batch}"
+        options = ("--device", "cuda", "--compute-type", compute_type, "--engine", engine)
+        return Variant(key, f"Earshot, {compute_type}, batch ≤ {batch}", options=options)
+    return (VARIANTS | REAL_VARIANTS)[key]
 
 
 class Server:

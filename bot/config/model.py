@@ -26,19 +26,17 @@ from bot.core.requests import SpeechSettings
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.settings import Id, Milliseconds, Settings, Text
-from common.contracts.languages import is_language
+from common.contracts.languages import LANGUAGE_FORMS, language_code
 
 HOUR_MS = 3_600_000
 
 
 def _language(value: Any) -> Any:
-    if value == "auto":
-        return None
-    if isinstance(value, str) and not is_language(value):
-        raise PydanticCustomError(
-            "language", "a language code such as en, de or pt, or null to let the transcriber detect it"
-        )
-    return value
+    if value == "auto" or not isinstance(value, str):
+        return None if value == "auto" else value
+    if (code := language_code(value)) is None:
+        raise PydanticCustomError("language", LANGUAGE_FORMS + ", or null to let the transcriber detect it")
+    return code
 
 
 def _meeting_id(value: Any) -> Any:
@@ -52,7 +50,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-Language = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^(auto|[a-z]{2,3})$"})]
+Language = Annotated[str, WithJsonSchema({"type": "string", "examples": ["auto", "en", "pt-BR", "german"]})]
 OptionalLanguage = Annotated[Language | None, BeforeValidator(_language)]
 MeetingId = Annotated[
     Any,

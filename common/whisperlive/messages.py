@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.audio.pcm import SAMPLE_RATE as SAMPLE_RATE
-from common.contracts.languages import is_language
+from common.contracts.languages import LANGUAGE_FORMS, language_code
 
 MAX_SAMPLE_INDEX = 1 << 53
 """Sample indexes stay exact in every JSON reader."""
@@ -179,7 +179,7 @@ class WireSegment:
             text=text(segment.get("text")),
             completed=flag(segment.get("completed", False)),
             segment_id=None if segment_id is None else text(segment_id),
-            language=None if language is None else text(language),
+            language=None if language is None else language_code(text(language)),
             words=None if words is None else tuple(_word(word) for word in sequence(words)),
             stable_len=None if stable_len is None else index(stable_len),
         )
@@ -287,12 +287,11 @@ def _name(value: object) -> str:
 def _language(value: object) -> str | None:
     if text(value).lower() in ("", "auto"):
         return None
-    return _code(value, "a language code such as en, or null")
+    return _code(value, LANGUAGE_FORMS + ", or null to have it found")
 
 
-def _code(value: object, expected: str = "a language code such as en") -> str:
-    code = text(value).lower()
-    return code if is_language(code) else _wrong(value, expected)
+def _code(value: object, expected: str = LANGUAGE_FORMS) -> str:
+    return language_code(text(value)) or _wrong(value, expected)
 
 
 def _codes(value: object) -> frozenset[str]:

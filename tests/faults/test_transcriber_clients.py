@@ -51,7 +51,7 @@ async def beside_honest(running: Serving) -> AsyncIterator[None]:
         talking(running.url, Handshake("stock", language="en")) as stock,
     ):
         speaking = asyncio.create_task(speak(ours))
-        listening = asyncio.create_task(stock.rest(timeout=15))
+        listening = asyncio.create_task(stock.rest(timeout=60))  # while a crowd comes and goes
         for word in WORDS[:3]:
             await stock.say(tone(word, 0.4), silence(0.7))
         try:

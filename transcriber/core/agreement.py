@@ -8,6 +8,7 @@ pass is no proof at all, however sure it is of a word and however long ago that 
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
 from transcriber.core.windows import Word
-from transcriber.core.words import letters, pieces
+from transcriber.core.words import is_sign, letters, pieces
 
 PASSES_TO_COMMIT = 3
 """In a row, that must say the same."""
@@ -53,8 +54,8 @@ def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Un
         if last > len(times):  # no alignment, or one of another text
             result.append(Unit(shown))
         else:
-            begin, end = times[first], times[last - 1]
-            result.append(Unit(shown, offset + begin.start, offset + end.end, min(begin.probability, end.probability)))
+            (begin, _, one), (_, end, other) = times[first], times[last - 1]
+            result.append(Unit(shown, offset + begin, offset + end, min(one, other)))
     return result
 
 
@@ -81,7 +82,6 @@ class LocalAgreement:
         if language != self._language:
             self._language = language
             self._earlier.clear()
-        self._retime(said, base)
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
         agreed = count = 0
@@ -100,8 +100,8 @@ class LocalAgreement:
 
     def conclude(self, said: Sequence[Unit]) -> list[Unit]:
         """The final text: the committed words, then what this pass over the whole utterance adds."""
-        self._retime(said, 0)
-        return [*self.committed, *self._after_committed(said, 0)]
+        rest = self._after_committed(said, 0)
+        return [*self.committed, *rest]
 
     @property
     def trim(self) -> tuple[int, float]:
@@ -112,27 +112,43 @@ class LocalAgreement:
                 return index, max(0.0, start - TRIM_OVERLAP_S)
         return 0, 0.0
 
-    def _retime(self, said: Sequence[Unit], base: int) -> None:
-        """Committed words that a later pass hears again get its times: it has heard what comes after them."""
-        committed = self.committed[base:]
-        for n in range(_common([unit.key for unit in said], [unit.key for unit in committed])):
-            if said[n].end is not None:
-                self.committed[base + n] = replace(said[n], text=committed[n].text)
-
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
         """What a pass says after the committed words: it may spell some of them differently, or skip one.
 
-        The cut is where the part before it is closest to the committed words (edit distance over words).
+        Those that it hears get its times: it has heard what comes after them.
         """
-        wanted = [unit.key for unit in self.committed[base:]]
-        heard = [unit.key for unit in said]
-        row = list(range(len(said) + 1))
-        for n, key in enumerate(wanted, 1):
-            diagonal, row[0] = row[0], n
-            for k, other in enumerate(heard, 1):
-                diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (other != key))
-        cut = min(range(len(row)), key=lambda k: (row[k], abs(k - len(wanted))))
-        return list(said[cut:])
+        pairs, cut = _matched([unit.key for unit in self.committed[base:]], [unit.key for unit in said])
+        for n, k in pairs:
+            if said[k].end is not None:
+                self.committed[base + n] = replace(said[k], text=self.committed[base + n].text)
+        rest = list(said[cut:])
+        if not cut and rest and self.committed and is_sign(sign := rest[0].text.strip()):
+            rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence
+        return rest
+
+
+def _matched(wanted: Sequence[str], heard: Sequence[str]) -> tuple[list[tuple[int, int]], int]:
+    """Which key is heard where, spelled the same or not; and how many of the heard ones are about the wanted.
+
+    That is where they are closest to them (edit distance over keys).
+    """
+    rows = [list(range(len(heard) + 1))]
+    for n, key in enumerate(wanted, 1):
+        above, row = rows[-1], [n]
+        for k, other in enumerate(heard, 1):
+            row.append(min(above[k] + 1, row[k - 1] + 1, above[k - 1] + (other != key)))
+        rows.append(row)
+    cut = min(range(len(heard) + 1), key=lambda k: (rows[-1][k], abs(k - len(wanted))))
+    pairs, n, k = [], len(wanted), cut
+    while n and k:
+        if rows[n][k] == rows[n - 1][k - 1] + (wanted[n - 1] != heard[k - 1]):
+            n, k = n - 1, k - 1
+            pairs.append((n, k))
+        elif rows[n][k] == rows[n - 1][k] + 1:
+            n -= 1
+        else:
+            k -= 1
+    return pairs, cut
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:
@@ -143,6 +159,14 @@ def _common(left: Sequence[str], right: Sequence[str]) -> int:
     return count
 
 
-def _times(words: Sequence[Word]) -> list[Word]:
-    """For each letter of the words, spaces left out, the word it is in."""
-    return [word for word in words for _ in "".join(word.text.split())]
+def _times(words: Sequence[Word]) -> list[tuple[float, float, float]]:
+    """Of each letter of the words, spaces left out: start, end, and the probability of its word.
+
+    The letters of a word share its time: what a model takes for one may be several signs.
+    """
+    times = []
+    for word in words:
+        count = len("".join(word.text.split()))
+        edges = [word.start + (word.end - word.start) * n / count for n in range(count)] + [word.end]
+        times += [(*edge, word.probability) for edge in itertools.pairwise(edges)]
+    return times

@@ -1,7 +1,8 @@
 """Languages of a stream: what one window's probabilities say, and what the stream remembers.
 
-Whisper is often sure and wrong about a second of speech, so a language is decided, and left again, only on enough of
-it. Audio never waits for that: an undecided utterance is decoded in the likeliest language.
+Whisper is often wrong about a second of speech, so a language is decided, and left again, only on enough of it. Audio
+never waits for that: an undecided utterance is decoded in the likeliest language, and its words are committed once that
+is sure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ MIN_SPEECH_S = 2.5
 """Speech from which a detection counts: on less it is often wrong."""
 MIN_LANGUAGE_SHARE = 0.5
 """Share of the probability that the language found must have; WhisperLive's threshold."""
+MIN_LOCK_SPEECH_S = 5.0
+"""The same where the language stays for good and is less than sure."""
 SURE_LANGUAGE_SHARE = 0.9
 """Share that needs no amount of speech: nothing that got it was wrong, from 0.7 s on (`bench/languages.md`)."""
 SWITCH_ODDS = 4.0
@@ -25,7 +28,7 @@ def choose_language(
 
     Args:
         probabilities: What the model finds, at least one language.
-        prior: What the stream has spoken so far; it stays unless another is clearly likelier on enough speech.
+        prior: What the stream has spoken so far; it stays unless another is sure, or clearly likelier on enough speech.
         allowed: The only ones that may be found; empty, or none that the model knows: any.
         seconds: Length of the window.
     """
@@ -35,7 +38,8 @@ def choose_language(
     best = max(shares, key=lambda code: (shares[code], code == prior))
     if prior in shares:
         is_clear = shares[best] > MIN_LANGUAGE_SHARE and shares[best] >= SWITCH_ODDS * shares[prior]
-        best = best if is_clear and seconds >= MIN_SPEECH_S else prior
+        is_sure = shares[best] > SURE_LANGUAGE_SHARE
+        best = best if is_sure or (is_clear and seconds >= MIN_SPEECH_S) else prior
     return best, shares[best]
 
 
@@ -73,15 +77,17 @@ class StreamLanguage:
         if self.fixed is not None:
             return None
         if self.prior is not None:
-            self.prior = language
+            if seconds >= MIN_SPEECH_S:  # a word is not a switch, whatever it was decoded in
+                self.prior = language
             return None
         self._seconds += seconds
         self._evidence[language] = self._evidence.get(language, 0.0) + probability * seconds
         best, weight = max(self._evidence.items(), key=lambda item: item[1])
-        is_only_one = self.allowed == {best}
-        if not is_only_one and (self._seconds < MIN_SPEECH_S or weight <= MIN_LANGUAGE_SHARE * self._seconds):
+        is_only_one, share = self.allowed == {best}, weight / self._seconds if self._seconds else 0.0
+        needed = MIN_LOCK_SPEECH_S if self._locks and share <= SURE_LANGUAGE_SHARE else MIN_SPEECH_S
+        if not is_only_one and (self._seconds < needed or share <= MIN_LANGUAGE_SHARE):
             return None
         self.prior = best
         if self._locks:
             self.fixed = best
-        return best, 1.0 if is_only_one else min(1.0, weight / self._seconds)
+        return best, 1.0 if is_only_one else min(1.0, share)

@@ -137,7 +137,9 @@ class StreamSession:
         """Starts the pass that `next_request` asked for, on all the audio there is by now."""
         work = self._policy.begin(self._ring.end)
         careful, effort = work.kind.is_careful, self._policy.effort
-        base, first = self._transcript.trim(work.utterance) if effort.trim and not careful else (0, work.start)
+        is_said = self._handshake.task == "transcribe"  # nobody says the words of a translation at any time
+        trim = is_said and effort.trim and not careful
+        base, first = self._transcript.trim(work.utterance) if trim else (0, work.start)
         first = max(first, *(begin - LEAD_IN_SAMPLES for begin, _ in work.utterance.stretches[:1]), 0)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
         language = self._transcript.language(work.utterance)
@@ -152,7 +154,7 @@ class StreamSession:
             if careful
             else None,
             careful=careful,
-            words=self._handshake.word_timestamps or (effort.trim and not careful),
+            words=is_said and (self._handshake.word_timestamps or trim),
         )
         return DecodeJob(work, window, first, base)
 

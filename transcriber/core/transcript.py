@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import LocalAgreement, Unit, units
@@ -12,6 +12,7 @@ from transcriber.core.languages import StreamLanguage
 from transcriber.core.policy import Pass, PendingUtterance
 from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.word_times import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +167,12 @@ def _text(said: Sequence[Unit]) -> str:
 
 def _words(said: Sequence[Unit], zero: float, start: float, end: float) -> tuple[WireWord, ...] | None:
     """Word times on the stream's clock, inside the segment and in order; None unless all are known."""
-    words: list[WireWord] = []
+    times: list[tuple[float, float]] = []
     for unit in said:
         if unit.start is None or unit.end is None:
             return None
-        start = min(max(zero + unit.start, start), end)
-        if words:  # times of two passes: the word before may seem to end later
-            words[-1] = replace(words[-1], end=min(words[-1].end, start))
-        stop = min(max(zero + unit.end, start), end)
-        words.append(WireWord(unit.text, start, stop, unit.probability))
-    return tuple(words)
+        times.append((zero + unit.start, zero + unit.end))
+    return tuple(
+        WireWord(unit.text, first, last, unit.probability)
+        for unit, (first, last) in zip(said, in_order(times, start, end), strict=True)
+    )

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from common.contracts.languages import LANGUAGE_FORMS, language_code
+
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 CHANNEL_INDEXES = {"0": 0, "left": 0, "1": 1, "right": 1}
 """What a single channel is called, and its index."""
@@ -181,12 +183,14 @@ def requested_language(fields: Mapping[str, str], known: frozenset[str]) -> str 
 
     A model of one language hears that one whatever is asked for, on the socket too.
     """
-    given = (_short(fields, "language") or "").lower()
+    given = _short(fields, "language")
     if len(known) == 1:
         return next(iter(known))
-    if given and given not in known:
-        raise ApiError(400, f"language: the model does not know {given!a}.", param="language")
-    return given or None
+    code = language_code(given) if given else None
+    if given and code not in known:
+        problem = f"the model does not know {given!a}" if code else f"{given!a} is not {LANGUAGE_FORMS}"
+        raise ApiError(400, f"language: {problem}; without this field it is found.", param="language")
+    return code
 
 
 def _short(fields: Mapping[str, str], name: str, longest: int = MAX_FIELD_CHARACTERS) -> str | None:

@@ -13,6 +13,7 @@ _MARK_CHARACTERS = "".join(
 """Vowels and accents that are written at a letter: in Hindi and many others half of a word. `re` does not know them."""
 _PIECE_PATTERN = re.compile(rf"\s*(?:[{_SIGN_RANGES}][^\w\s]*|[^\s{_SIGN_RANGES}]+)")
 _WORD_PATTERN = re.compile(rf"[{_SIGN_RANGES}]|(?:[^\W{_SIGN_RANGES}]|[{_MARK_CHARACTERS}])+")
+_SIGN_PATTERN = re.compile(rf"[{_SIGN_RANGES}]")
 _SYLLABLE_PATTERN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _LETTERS_PATTERN = re.compile(rf"[\w{_MARK_CHARACTERS}]+")
 
@@ -20,6 +21,11 @@ _LETTERS_PATTERN = re.compile(rf"[\w{_MARK_CHARACTERS}]+")
 def pieces(text: str) -> list[str]:
     """The words with the space before and the punctuation after them: joined they are the text again, stripped."""
     return _PIECE_PATTERN.findall(text.strip())
+
+
+def is_sign(text: str) -> bool:
+    """Whether it begins with a sign of a script without spaces."""
+    return _SIGN_PATTERN.match(text) is not None
 
 
 def words(text: str) -> list[str]:

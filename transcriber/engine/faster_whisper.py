@@ -171,6 +171,7 @@ class FasterWhisper:
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
+        self._aligns = True
         self._multilingual: bool = self._whisper.model.is_multilingual
         self.languages = frozenset(self._whisper.supported_languages) if self._multilingual else frozenset({"en"})
 
@@ -197,19 +198,36 @@ class FasterWhisper:
         return results
 
     def warm_up(self) -> None:
-        """One pass per window size, so that the first client does not pay for lazy allocations; then sees how many
-        windows this machine encodes in good time."""
+        """One pass per window size, so that the first client does not pay for lazy allocations; then sees whether the
+        model can tell when words are said, and how many windows this machine encodes in good time."""
         sizes = self.sizes
         least = bucket(min(sizes.partial, sizes.careful))
         for frames in BUCKET_FRAMES:
             if frames >= least:
                 silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
                 self.transcribe([Window(silence, careful=frames >= sizes.careful)])
+        short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
+        self._aligns = self._can_align(short)
         if self.device == "cpu":
-            short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
             started = time.perf_counter()
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
+
+    def _can_align(self, features: Any) -> bool:
+        """Tries it: not every conversion of a model says which of its heads know when a word is heard."""
+        tokenizer = self._tokenizer("en", "transcribe")
+        encoded = self._whisper.model.encode(features)
+        try:
+            self._whisper.model.align(encoded, tokenizer.sot_sequence, [tokenizer.encode(" a")], features.shape[2])
+        except (RuntimeError, ValueError) as error:
+            log.warning(
+                "model.no_word_times",
+                problem=str(error),
+                consequence="words have no times, and passes under load begin at the start of each utterance",
+                remedy="convert the model anew with its generation_config.json, which has the alignment_heads",
+            )
+            return False
+        return True
 
     def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
@@ -310,7 +328,7 @@ class FasterWhisper:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
         for place, item in enumerate(group):
-            if item.window.words and item.tokens:
+            if self._aligns and item.window.words and item.tokens:
                 starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
             items = [group[place] for place in places]

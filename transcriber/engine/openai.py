@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import structlog
 
+from common.contracts.languages import LANGUAGE_NAMES
 from common.redact import Redactor
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.config import RemoteSettings, Settings
@@ -32,7 +33,6 @@ from transcriber.engine.openai_wire import (
     hypothesis,
     message_of,
 )
-from transcriber.engine.whisper_languages import LANGUAGE_NAMES
 
 START_TIMEOUT_S = 60.0
 """Time that a server may take until it can be used for the first time."""

@@ -18,11 +18,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
+from common.contracts.languages import language_code
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.windows import Hypothesis, Phrase, Samples, Window, Word
 from transcriber.core.words import letters, pieces
-from transcriber.engine.whisper_languages import code_of
 
 RETRY_TEMPERATURE = "0.4"
 """For a window whose text went astray: at 0 the same would come again."""
@@ -145,7 +145,7 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
     segments = _objects(answer.get("segments"))
     logprob = _mean(segments, "avg_logprob")
     usual = 0.0 if logprob is None else math.exp(min(0.0, logprob))
-    found = language or code_of(str(answer.get("language", "")))
+    found = language or language_code(str(answer.get("language", "")))
     return Hypothesis(
         text=text,
         language=found or window.prior or min(window.allowed, default="en"),

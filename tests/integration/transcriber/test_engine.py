@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.typing import EventDict
 
 from tests.support.audio.recordings import clips
 from tests.support.random_whisper import random_whisper
+from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.languages import MIN_SPEECH_S
 from transcriber.core.windows import Before, Samples, Window
 from transcriber.engine.base import ModelError
@@ -24,6 +26,7 @@ from transcriber.engine.faster_whisper import (
     FasterWhisper,
 )
 from transcriber.engine.models import DEMO_FOLDER, resolve
+from transcriber.engine.window_sizes import WindowSizes
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -142,6 +145,22 @@ def test_a_slow_model_decodes_fewer_at_once(monkeypatch: pytest.MonkeyPatch, sec
     engine = FasterWhisper(DEMO_FOLDER, "demo", device="cpu")
     engine.warm_up()
     assert engine.batch == batch
+
+
+@pytest.mark.parametrize("aligns", [True, False])
+def test_a_model_that_cannot_tell_when_words_are_said_does_without(
+    tmp_path: Path, logged: list[EventDict], aligns: bool
+) -> None:
+    """That is found out when it is warmed up and said once; two passes can agree on its words all the same."""
+    engine = FasterWhisper(random_whisper(tmp_path, aligns=aligns), "random", device="cpu", sizes=WindowSizes(600, 600))
+    engine.warm_up()
+    [result] = engine.transcribe([Window(noise(2), language="en", words=True)])
+    assert (bool(result.text), bool(result.words)) == (True, aligns)
+    assert [line["event"] for line in logged] == ([] if aligns else ["model.no_word_times"])
+    agreement = LocalAgreement()
+    for heard in (1.0, 2.0):
+        agreement.hear(units(result.text, result.words), heard)
+    assert agreement.committed
 
 
 def test_threads_share_the_model(demo: FasterWhisper) -> None:

@@ -48,14 +48,15 @@ async def test_nothing_is_lost_while_the_language_is_undecided() -> None:
 
 
 async def test_each_utterance_has_its_language_but_a_word_is_no_switch() -> None:
-    """German stays German for a single English word, and for a sentence with one; an English sentence is English."""
+    """German stays German for a sentence with an English word; an English word by itself is English, and what comes
+    then, if it may be either, German again; after an English sentence it is English."""
     async with (
         serving() as running,
         talking(running.url, Handshake("u", extensions=EXTENSIONS - {"utterance"})) as client,
     ):
-        heard = await say(client, GERMAN, ("alpha",), (*GERMAN, "alpha"), ENGLISH, ("anton",))
-    assert [language for _, language in heard] == ["de", "de", "de", "en", "en"]
-    assert [text for text, _ in heard][1:5:2] == ["alpha", " ".join(ENGLISH)]
+        heard = await say(client, GERMAN, ("alpha",), BOTH, (*GERMAN, "alpha"), ENGLISH, BOTH)
+    assert [language for _, language in heard] == ["de", "en", "de", "de", "en", "en"]
+    assert [text for text, _ in heard][1:5:3] == ["alpha", " ".join(ENGLISH)]
     assert announced(client) == ["de"]
 
 

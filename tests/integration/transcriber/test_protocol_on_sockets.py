@@ -157,7 +157,7 @@ async def test_what_a_stock_client_asks_for_reaches_the_model() -> None:
     """All keys of its first message; of its last segments it gets as many as it wants again."""
     engine = ScriptedEngine()
     hello = Handshake(
-        "u", "en", "translate", "small", hotwords="Ben", initial_prompt="Ana", word_timestamps=True,
+        "u", "en", "transcribe", "small", hotwords="Ben", initial_prompt="Ana", word_timestamps=True,
         send_last_n_segments=1, no_speech_thresh=0.1, clip_audio=True, same_output_threshold=2, use_vad=False,
         vad_parameters={"onset": 0.6, "min_silence_duration_ms": 200},
     )  # fmt: skip
@@ -168,7 +168,7 @@ async def test_what_a_stock_client_asks_for_reaches_the_model() -> None:
         assert await client.rest() == 1000
         assert client.text == ["alpha", "bravo", "charlie"]
         assert {(w.language, w.task, w.prompt, w.words) for w in engine.windows} == {
-            ("en", "translate", "Ana Ben", True)
+            ("en", "transcribe", "Ana Ben", True)
         }
         assert max(len(event.segments) for event in client.events if isinstance(event, Segments)) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -62,8 +63,21 @@ def test_an_utterance_is_timed_from_its_onset_and_from_its_end() -> None:
         "utterances": 2, "never_final": 0, "first_p50": None, "first_p95": None, "final_p50": None,
         "final_p95": pytest.approx(0.4875), "final_p99": pytest.approx(0.4975), "update_p95": pytest.approx(0.725),
         "ne": 0.0, "upwr": 0.0, "changes": 0, "wer": 0.0, "deletions": 0.0, "insertions": 0, "committed_words": 5,
-        "tail": None,
+        "tail": None, "errors": [0, 0, 0], "wait_p50": None, "wait_p95": None,
     }  # fmt: skip
+
+
+def test_where_somebody_goes_on_the_final_is_a_wait() -> None:
+    """No pause follows the first clip: its 2 s are no final latency, and it counts as lost if it never comes."""
+    goes_on = Spoken(1.0, 2.0, "One two three.", goes_on=True)
+    found = summary(score([goes_on, TWO], [Shown(4.0, (done(1.0, 2.0, "one two three"),))]))
+    assert (found["wait_p50"], found["final_p50"], found["never_final"]) == (pytest.approx(2.0), None, 1)
+    assert summary(score([goes_on, TWO], []))["never_final"] == 2
+
+
+def test_words_that_are_written_in_two_ways_are_one() -> None:
+    """Digits, titles, hyphens and both apostrophes."""
+    assert words("Mister Dashwood’s 6th ill-disposed") == words("mr. Dashwood's sixth, ill disposed")
 
 
 def test_a_segment_over_two_utterances_is_split_by_its_words() -> None:
@@ -114,6 +128,10 @@ def test_the_tail_is_counted_apart() -> None:
     assert len(result.utterances) == 1
     assert summary(result)["wer"] == 0.0
     assert summary(result)["tail"] == 0.5
+    wrong = score([ONE], [Shown(2.4, (done(1.0, 2.0, "one two three"), done(3.0, 4.0, "four or five")))], TWO)
+    assert (wrong.insertions, wrong.tail_heard) == (0, 2)
+    before = score([ONE], [Shown(4.4, (done(1.0, 4.0, "one two three or four five"),))], TWO)
+    assert before.insertions == 1
 
 
 def test_streams_add_up() -> None:
@@ -146,3 +164,4 @@ def test_percentiles_lie_between_the_nearest_ranks() -> None:
     assert percentile([3.0], 99) == 3.0
     assert percentile([1.0, 3.0, 2.0], 50) == 2.0
     assert percentile([0.0, 1.0], 95) == pytest.approx(0.95)
+    assert [percentile([1.0, 2.0, inf, inf, inf], percent) for percent in (25, 26, 75)] == [2.0, inf, inf]

@@ -26,6 +26,7 @@ from bot.core.requests import CarryOut, ChangeSpeech, Leave, Pause, Request, Tel
             ChangeSpeech({"language": None, "task": "translate"}),
         ),
         ({"action": "reconfigure", "language": "auto"}, ChangeSpeech({"language": None})),
+        ({"action": "reconfigure", "language": "de-CH"}, ChangeSpeech({"language": "de"})),
         (
             {"action": "reconfigure", "allowed_languages": ["en", "pt"]},
             ChangeSpeech({"allowed_languages": ("en", "pt")}),

@@ -81,9 +81,9 @@ def test_every_known_key_is_accepted_without_warning() -> None:
             "container_name": "vexa-bot-12",
             "botName": "Notes",
             "passcode": "1234",
-            "language": "pt",
+            "language": "pt-BR",
             "task": "translate",
-            "allowedLanguages": ["pt", "en"],
+            "allowedLanguages": ["pt", "English"],
             "reconnectionIntervalMs": 500,
             "internalSecret": "s",
             "audio": {"mode": "perParticipant", "lanesMax": 5},
@@ -95,7 +95,7 @@ def test_every_known_key_is_accepted_without_warning() -> None:
     assert warnings == []
     assert (config.meeting_id, config.task, config.publish, config.log_level) == (12, "translate", "server", "debug")
     assert (config.audio.mode, config.audio.lanes_max) == ("perParticipant", 5)
-    assert config.allowed_languages == ("pt", "en")
+    assert (config.language, config.allowed_languages) == ("pt", ("pt", "en"))
 
 
 def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
@@ -104,7 +104,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
         {
             "platform": "zoom",
             "meeting_id": True,
-            "language": "english",
+            "language": "klingon",
             "task": "sing",
             "redisUrl": "http://redis",
             "whisperLiveUrl": ["ws://one:9090", "http://two", 3],

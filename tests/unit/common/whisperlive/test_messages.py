@@ -108,8 +108,17 @@ def test_automatic_language_has_several_names() -> None:
     """Null, an empty text and `auto` all mean detection."""
     for language in ("null", '""', '"auto"', '"AUTO"'):
         assert Handshake.parse(f'{{"uid": "u", "language": {language}}}').language is None
-    assert Handshake.parse('{"uid": "u", "language": "EN"}').language == "en"
     assert Handshake.parse('{"uid": "u", "vad_parameters": {"threshold": null}}').vad_parameters is None
+
+
+def test_languages_are_whispers_however_they_are_written() -> None:
+    """Codes, regions and names; of a server's segment what Whisper does not know is none."""
+    hello = Handshake.parse('{"uid": "u", "language": "en-US", "allowed_languages": ["PT-br", "german"]}')
+    assert (hello.language, hello.allowed_languages) == ("en", frozenset({"pt", "de"}))
+    with pytest.raises(ProtocolError, match=r"language: expected a language of Whisper's.*got 'xx'"):
+        Handshake.parse('{"uid": "u", "language": "xx"}')
+    segment = {"start": 0, "end": 1, "text": " a"}
+    assert [WireSegment.parse({**segment, "language": code}).language for code in ("EN", "und")] == ["en", None]
 
 
 def test_a_handshake_as_python_writes_it_is_read() -> None:
@@ -138,7 +147,7 @@ def test_the_languages_to_choose_from_travel_in_the_handshake() -> None:
     assert "allowed_languages" not in Handshake("u", language="en").serialise()
     for none in ("[]", "null"):
         assert Handshake.parse(f'{{"uid": "u", "allowed_languages": {none}}}').allowed_languages == frozenset()
-    for wrong in ('"en"', '["english"]', '["auto"]', "[null]", "[1]"):
+    for wrong in ('"en"', '["klingon"]', '["auto"]', "[null]", "[1]"):
         with pytest.raises(ProtocolError, match="allowed_languages: expected"):
             Handshake.parse(f'{{"uid": "u", "allowed_languages": {wrong}}}')
 

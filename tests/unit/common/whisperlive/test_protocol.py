@@ -165,7 +165,7 @@ def test_a_malformed_frame_leaves_its_time_and_the_tenth_is_fatal() -> None:
 
 def test_a_refusal_carries_the_uid_of_a_malformed_handshake() -> None:
     """A stock client ignores messages without its own; one that is not text is not repeated."""
-    for first, uid in (('{"uid": "u", "language": "english"}', "u"), ('{"uid": 5}', ""), ("[", "")):
+    for first, uid in (('{"uid": "u", "language": "klingon"}', "u"), ('{"uid": 5}', ""), ("[", "")):
         server = ServerProtocol()
         with pytest.raises(ProtocolError) as caught:
             server.receive(first)

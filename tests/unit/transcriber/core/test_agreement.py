@@ -57,12 +57,11 @@ def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> 
 def test_words_of_two_languages_have_nothing_in_common() -> None:
     """The next pass in the new one begins anew; and of a language that is not sure nothing is committed."""
     agreement = LocalAgreement()
-    for language, sure, committed in (
-        ("ko", False, ""), ("ja", False, ""), ("ja", False, ""), ("ko", True, ""), ("ja", True, ""), ("ja", True, ""),
-        ("ja", True, " a b"),
-    ):  # fmt: skip
+    for language, sure in (("ko", False), ("ja", False), ("ja", False), ("ko", True), ("ja", True), ("ja", True)):
         agreement.hear(units("a b"), 1.0, language=language, sure=sure)
-        assert text(agreement.committed) == committed
+        assert agreement.committed == []
+    agreement.hear(units("a b"), 1.0, language="ja")
+    assert text(agreement.committed) == " a b"
 
 
 def test_two_passes_commit_nothing() -> None:
@@ -76,13 +75,15 @@ def test_two_passes_commit_nothing() -> None:
 
 
 def test_a_later_pass_knows_better_when_a_committed_word_was_said() -> None:
-    """The word stays as it is written; one that is heard differently keeps its time."""
+    """The word stays as it is written, heard differently or not; one that is not heard again keeps its time."""
     agreement = LocalAgreement()
     for _ in range(3):
-        agreement.hear(timed("One two"), 1.0)
-    later = [replace(unit, start=unit.start + 0.1, end=unit.end + 0.1) for unit in timed("one, tree")]  # type: ignore[operator]
+        agreement.hear(timed("One two and three five"), 2.5)
+    later = [replace(unit, start=unit.start + 0.1, end=unit.end + 0.1) for unit in timed("one, too and five six")]  # type: ignore[operator]
     final = agreement.conclude(later)
-    assert [(unit.text, unit.start, unit.end) for unit in final] == [(" One", 0.1, 0.6), (" two", 0.5, 1.0)]
+    assert [(unit.text, unit.start) for unit in final] == [
+        (" One", 0.1), (" two", 0.6), (" and", 1.1), (" three", 1.5), (" five", 1.6), (" six", 2.1),
+    ]  # fmt: skip
 
 
 def test_the_final_adds_to_what_is_committed() -> None:
@@ -139,11 +140,22 @@ def test_scripts_without_spaces_are_cut_into_signs() -> None:
     assert [unit.text for unit in units("今日 ok")] == [" 今", "日", " ok"]
 
 
+def test_a_window_that_begins_after_the_committed_signs_puts_no_space_there() -> None:
+    """Its first sign goes on where they end; a word has its space."""
+    for committed, more, expected in (("今日", "は", " 今日は"), ("สวัส", "ดี", " สวัสดี"), ("today", "it", " today it")):
+        agreement = LocalAgreement()
+        for _ in range(3):
+            hear(agreement, committed)
+        base = len(agreement.committed)
+        assert text(agreement.hear(units(more), 2.0, base)) == expected
+
+
 def test_units_get_the_times_of_their_letters() -> None:
-    """Whatever the model takes for a word; none if there are not enough of them."""
+    """Whatever the model takes for a word, whose signs share its time; none if there are not enough of them."""
     words = [Word(" to", 0.0, 0.2, 0.9), Word("day", 0.2, 0.5, 0.5), Word(" ok", 0.6, 0.9, 0.7)]
     assert units("today ok", words, offset=10) == [Unit(" today", 10, 10.5, 0.5), Unit(" ok", 10.6, 10.9, 0.7)]
     assert units("today okay", words)[1] == Unit(" okay")
+    assert units("今日", [Word("今日", 0.5, 0.9, 0.8)]) == [Unit(" 今", 0.5, 0.7, 0.8), Unit("日", 0.7, 0.9, 0.8)]
 
 
 SAID = st.lists(st.sampled_from(["a", "b", "c", "日", "d,"]), max_size=8).map(" ".join)

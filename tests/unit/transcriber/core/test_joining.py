@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.audio.pcm import SAMPLE_RATE
+from common.whisperlive.protocol import Handshake
+from tests.support.servers.served import SECOND, loud, silence, speech
 from transcriber.core.joining import JOINED_SPEECH_SAMPLES, MAX_GAP_SAMPLES, MAX_SAID_SAMPLES, Said, joined
 from transcriber.core.policy import PendingUtterance
 from transcriber.core.ring import AudioRing
-
-SECOND = SAMPLE_RATE
+from transcriber.core.session import StreamSession
+from transcriber.core.windows import Hypothesis
 
 
 def listened(seconds: int, kept: int = 60) -> AudioRing:
@@ -21,9 +22,9 @@ def listened(seconds: int, kept: int = 60) -> AudioRing:
     return ring
 
 
-def utterance(start: float, speech: int = SECOND // 2) -> PendingUtterance:
+def utterance(start: float, heard: int = SECOND // 2) -> PendingUtterance:
     """One that begins there, in seconds."""
-    return PendingUtterance(2, round(start * SECOND), 0.0, speech=speech)
+    return PendingUtterance(2, round(start * SECOND), 0.0, speech=heard)
 
 
 def test_it_hears_the_one_before_and_a_little_of_the_pause() -> None:
@@ -36,7 +37,7 @@ def test_it_hears_the_one_before_and_a_little_of_the_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "speech", "start", "language"),
+    ("said", "heard", "start", "language"),
     [
         (None, 1, 5.0, "en"),
         (Said(SECOND, 3 * SECOND, "so", "en"), JOINED_SPEECH_SAMPLES, 5.0, "en"),
@@ -59,12 +60,29 @@ def test_it_hears_the_one_before_and_a_little_of_the_pause() -> None:
     ],
 )
 def test_it_is_heard_by_itself_where_that_would_not_help(
-    said: Said | None, speech: int, start: float, language: str | None
+    said: Said | None, heard: int, start: float, language: str | None
 ) -> None:
     """Where nothing was said before, or in another language, too much or too long ago; and where it says enough."""
-    assert joined(said, utterance(start, speech), language, listened(20)) is None
+    assert joined(said, utterance(start, heard), language, listened(20)) is None
 
 
 def test_what_the_ring_has_lost_is_not_heard_again() -> None:
     """A text without its audio would be said for this one."""
     assert joined(Said(SECOND, 3 * SECOND, "so", "en"), utterance(5.0), "en", listened(6, kept=4)) is None
+
+
+def test_only_a_final_hears_the_utterance_before() -> None:
+    """A partial would only take longer."""
+    session = StreamSession(Handshake("u", language="en"), loud)
+    sound = np.concatenate((speech(2), silence(1), speech(0.6)))
+    session.hear(0, sound[: 3 * SECOND], now=3)
+    while session.next_request():
+        session.finish(session.begin(), Hypothesis("so it is"))
+    session.hear(3 * SECOND, sound[3 * SECOND :], now=4)
+    job = session.begin()
+    assert (job.window.careful, job.window.before) == (False, None)
+    session.finish(job, None)
+    session.hear(len(sound), silence(0.3), now=5)
+    before = session.begin().window.before
+    assert before
+    assert (before.text, round(len(before.samples) / SECOND, 1)) == ("so it is", 2.4)

@@ -37,9 +37,10 @@ def test_an_allow_list_that_the_model_does_not_know_forbids_nothing() -> None:
         ({"de": 0.9, "en": 0.1}, MIN_SPEECH_S - 0.1, "en"),
         ({"de": 0.7, "en": 0.3}, 10, "en"),
         ({"de": 0.4, "en": 0.05, "nl": 0.3, "fr": 0.25}, 10, "en"),
+        ({"de": 0.95, "en": 0.05}, 0.7, "de"),
         ({"de": 0.9, "nl": 0.1}, 0.5, "de"),
     ],
-    ids=["clear", "too short", "not clear", "not confident", "prior unknown to the model"],
+    ids=["clear", "too short", "not clear", "not confident", "sure", "prior unknown to the model"],
 )
 def test_the_language_spoken_so_far_stays_unless_another_is_clear(
     probabilities: dict[str, float], seconds: float, language: str
@@ -82,6 +83,8 @@ def test_a_language_is_decided_on_enough_speech() -> None:
     assert (languages.fixed, languages.prior) == (None, None)
     assert languages.hear("de", 1.0, 1.0) == ("de", 0.8)
     assert (languages.fixed, languages.prior) == (None, "de")
+    assert languages.hear("en", 0.95, 1.0) is None
+    assert (languages.fixed, languages.prior) == (None, "de")
     assert languages.hear("en", 0.9, 4.0) is None
     assert (languages.fixed, languages.prior) == (None, "en")
 
@@ -99,7 +102,12 @@ def test_doubt_is_not_a_decision() -> None:
 
 
 def test_for_stock_clients_the_decision_stays() -> None:
-    """They are told one language once."""
+    """They are told one language once: on more speech, where it is less than sure."""
+    doubtful = StreamLanguage(None, locks=True)
+    assert doubtful.hear("el", 0.8, MIN_SPEECH_S) is None
+    assert doubtful.hear("es", 0.7, 2 * MIN_SPEECH_S) is None
+    assert doubtful.hear("es", 0.8, 5 * MIN_SPEECH_S) is not None
+    assert doubtful.fixed == "es"
     languages = StreamLanguage(None, locks=True)
     assert languages.hear("de", 1.0, 3.0) == ("de", 1.0)
     assert languages.hear("en", 1.0, 30.0) is None

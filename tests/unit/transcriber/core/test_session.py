@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -231,21 +232,6 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         assert session.is_settled
 
 
-def test_only_a_final_is_heard_with_the_utterance_before() -> None:
-    """If it is very short (core/joining); a partial would only take longer."""
-    session = StreamSession(Handshake("u", language="en"), loud)
-    at = say(session, speech(2), silence(1))
-    finals(session, "so it is")
-    at = say(session, speech(0.6), at=at)
-    job = session.begin()
-    assert (job.window.careful, job.window.before) == (False, None)
-    session.finish(job, None)
-    say(session, silence(0.3), at=at)
-    before = session.begin().window.before
-    assert before
-    assert (before.text, round(len(before.samples) / SECOND, 1)) == ("so it is", 2.4)
-
-
 def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
@@ -335,18 +321,30 @@ def test_a_client_waits_while_too_much_is_undecided() -> None:
 
 def test_windows_carry_what_the_client_asked_for() -> None:
     """Prompt, task, words; finals are decoded carefully."""
-    hello = Handshake("u", task="translate", initial_prompt="Ana", hotwords="Ben", word_timestamps=True)
+    hello = Handshake("u", initial_prompt="Ana", hotwords="Ben", word_timestamps=True)
     session = StreamSession(hello, loud, EXTENSIONS)
     at = say(session, speech(1))
     first = session.begin()
     partial = first.window
-    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "translate", False, True)
+    assert (partial.prompt, partial.task, partial.careful, partial.words) == ("Ana Ben", "transcribe", False, True)
     session.finish(first, None)
     session.end_utterance(at, now=1)
     job = session.begin()
     assert (job.window.careful, job.window.words, job.window.language) == (True, True, None)
     [final] = session.finish(job, Hypothesis("a b", words=(Word(" a", -1, 0.5, 0.9), Word(" b", 0.5, 99, 0.8))))
     assert final.words == (WireWord(" a", final.start, 0.5, 0.9), WireWord(" b", 0.5, final.end, 0.8))
+
+
+def test_a_translation_has_no_word_times_and_begins_with_its_utterance() -> None:
+    """Its words are not said when its alignment puts them, and come in another order: also under load."""
+    session = StreamSession(replace(HELLO, task="translate", word_timestamps=True), loud, EXTENSIONS)
+    session.adapt(next(effort for effort in LADDER if effort.trim))
+    at = 0
+    for _ in range(3):
+        at = say(session, speech(2.5), at=at)
+        job = session.begin()
+        assert (job.window.task, job.window.words, job.first) == ("translate", False, 0)
+        session.finish(job, Hypothesis("a b", words=(Word(" a", 0.5, 0.9, 0.9), Word(" b", 1.5, 1.9, 0.9))))
 
 
 def test_a_language_is_kept_once_it_is_sure() -> None:
@@ -360,8 +358,9 @@ def test_a_language_is_kept_once_it_is_sure() -> None:
             job = session.begin()
             assert job.window.language is job.window.prior is None
             assert job.window.allowed == {"de", "en"}
-            session.finish(job, Hypothesis("ja", language="de", language_probability=0.8))
-        assert session.detected == ("de", 0.8)
+            session.finish(job, Hypothesis("ja", language="de", language_probability=0.95))
+        assert session.detected
+        assert session.detected[0] == "de"
         say(session, speech(0.5), silence(1), at=at)
         session.end_utterance(at + SECOND, now=9)
         window = session.begin().window

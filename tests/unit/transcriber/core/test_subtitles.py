@@ -24,7 +24,9 @@ def test_text_has_a_line_per_utterance() -> None:
 
 
 def test_running_text_has_spaces_where_its_language_has() -> None:
-    """None between two sentences of Japanese."""
+    """None between two sentences of Japanese; Thai has none between words only."""
+    thai = [Line(0, 1, "สวัสดี", language="th"), Line(1, 2, "ครับ", language="th")]
+    assert plain(thai) == "สวัสดี ครับ"
     lines = [
         Line(0, 1, "はい。", language="ja"),
         Line(1, 2, "いいえ。", language="ja"),

@@ -45,7 +45,7 @@ def test_a_form_with_nothing_but_the_model() -> None:
 
 def test_a_form_with_everything() -> None:
     """Each field in its place; the prompt is not in the repr."""
-    fields = {"language": "DE", "prompt": "Ursula", "response_format": "verbose_json", "temperature": "0.2"}
+    fields = {"language": "de-CH", "prompt": "Ursula", "response_format": "verbose_json", "temperature": "0.2"}
     form = transcription({**fields, "stream": "True"}, "word")
     assert form == TranscriptionForm("de", "Ursula", "verbose_json", words=True, segments=False, stream=True)
     assert transcription(fields, "word", "segment").segments
@@ -61,6 +61,9 @@ def test_wrong_fields_are_named() -> None:
     for value in ("2", "-0.1", "warm", "nan"):
         assert refused({"temperature": value}) == "temperature"
     assert refused({"language": "xx"}) == "language"
+    for language, why in (("xx", "'xx' is not a language of Whisper's"), ("fr-CA", "the model does not know 'fr-CA'")):
+        with pytest.raises(ApiError, match=f"language: {why}"):
+            requested_language({"language": language}, MANY)
     assert refused({"prompt": "x" * 4001}) == "prompt"
     assert refused({"stream": "perhaps"}) == "stream"
 

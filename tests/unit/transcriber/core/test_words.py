@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.words import letters, pieces, syllables, words
+from transcriber.core.words import is_sign, letters, pieces, syllables, words
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,11 @@ def test_letters_are_what_two_spellings_have_in_common() -> None:
     assert letters(" Meet,") == letters("meet…") == "meet"
     assert letters("की।") == "की" != letters("का")
     assert letters(" - ") == ""
+
+
+def test_signs_are_told_from_words() -> None:
+    """By what a text begins with."""
+    assert [is_sign(text) for text in ("日 a", "ส", "a日", "", "の")] == [True, True, False, False, True]
 
 
 def test_syllables_are_guessed_from_letters() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.languages import LANGUAGE_NAMES
 from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.openai_wire import (
@@ -28,7 +29,6 @@ from transcriber.engine.openai_wire import (
     hypothesis,
     message_of,
 )
-from transcriber.engine.whisper_languages import LANGUAGE_NAMES, code_of
 
 SECOND = 16_000
 WINDOW = Window(np.arange(2 * SECOND, dtype=np.int16), words=True)
@@ -214,18 +214,3 @@ def test_an_error_says_what_to_do_and_quotes_no_message() -> None:
 def test_retry_after_has_seconds_or_a_date(value: str | None, seconds: float) -> None:
     """What cannot be read is none."""
     assert hold_of(value, NOW) == seconds
-
-
-def test_the_languages_are_whispers() -> None:
-    """As faster-whisper lists them; names are lower case and differ."""
-    from faster_whisper.tokenizer import _LANGUAGE_CODES
-
-    assert set(LANGUAGE_NAMES) == set(_LANGUAGE_CODES)
-    assert len(set(LANGUAGE_NAMES.values())) == len(LANGUAGE_NAMES)
-    assert [code_of(name) for name in ("en", "English", " haitian creole ", "klingon", "")] == [
-        "en",
-        "en",
-        "ht",
-        None,
-        None,
-    ]
