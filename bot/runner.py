@@ -170,7 +170,7 @@ class Bot:
 
     async def _open(self) -> None:
         """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
-        asked = self._open_redis(), self._transcription.probe()
+        asked = self._open_redis(), self._transcription.open()
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -312,10 +312,13 @@ class Bot:
         """An utterance is settled."""
         self._receive(utterance)
 
+    def hearing(self, report: ev.ReportHealth) -> None:
+        """Speech waits for a lane, or was lost."""
+        self._reporting.health(report)
+
     def transcriber(self, up: bool, detail: str) -> None:
-        """A lane's connection was made or lost."""
-        if up != self._links_up["transcriber"]:
-            self._receive(ev.LinkChanged("transcriber", up, detail))
+        """The links to transcribers changed: all of them answer again, or what is wrong with the worst."""
+        self._receive(ev.LinkChanged("transcriber", up, detail))
 
     def _health(self) -> BotHealth:
         age = None if self._audio_at is None else self._now() - self._audio_at

@@ -2,11 +2,15 @@
 
 frame ──▶ AudioPlane ──▶ lanes ──▶ transcriber
 segment ◀── SegmentTracker ◀── AudioPlane (whose, when) ◀── text ◀──┘
+
+What the plane orders is done here, and what lanes hear is told to the plane, which may order more: a lane that is free
+is for whoever waits. Who waits long, what was lost, and text that belongs to nobody is reported from here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -17,13 +21,25 @@ import structlog
 
 from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
-from bot.audio.plane import AudioPlane, LaneAudio, LaneOrder, Whose
+from bot.audio.lanes import Lanes
+from bot.audio.mixer import MIX_TRACK, Mixer
+from bot.audio.plane import (
+    AudioPlane,
+    Completed,
+    LaneAudio,
+    LaneClose,
+    LaneDrop,
+    LaneEnd,
+    PlaneOrder,
+    Whose,
+)
 from bot.config import BotConfig
-from bot.core.events import AudioHeard, UtteranceDecided
+from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
 from bot.core.requests import SpeechSettings
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
-from bot.links.transcriber.lane import Lane, probe
+from bot.links.transcriber.lane import Lane
+from bot.links.transcriber.link import TranscriberLink
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SileroModel
 from common.contracts.segments import Segment, Word
@@ -33,6 +49,10 @@ HOUSEKEEPING_S = 5.0
 """Between looks at idle lanes."""
 STALLED_TRACK_POLL_S = 0.03
 """Between looks at tracks that may have stopped sending while somebody speaks."""
+WAITING_POLL_S = 0.5
+"""Between looks at those who wait for a lane."""
+WAIT_REPORT_S = 2.0
+"""Seconds that an utterance may wait for a lane before it is said."""
 UNKNOWN_SPEAKER = "unknown"
 """Name of a mix's speech whose speaker nobody can say; its `speaker_id` is the track's id."""
 
@@ -51,12 +71,15 @@ class TranscriptionListener(Protocol):
     def decided(self, utterance: UtteranceDecided) -> None:
         """The transcriber has no open question about an utterance any more."""
 
+    def hearing(self, report: ReportHealth) -> None:
+        """Speech waits for a lane, or not any more; or some was lost."""
+
     def transcriber(self, up: bool, detail: str) -> None:
-        """A connection to a transcriber was made or lost."""
+        """All lanes together have a transcriber that answers again, or not any more."""
 
 
 class Transcription:
-    """The speech of one meeting. Implements `bot.links.transcriber.lane.LaneListener`.
+    """The speech of one meeting. Implements `bot.links.transcriber.link.LinkListener`.
 
     Args:
         config: Transcribers, languages, ids.
@@ -86,17 +109,41 @@ class Transcription:
         self._vad = SileroModel()
         self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
+        self._mixer: Mixer | None = None  # where all tracks are one
         self._tracker: SegmentTracker | None = None
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._link = TranscriberLink(
+            config.transcriber_urls,
+            self._handshake,
+            self,
+            key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
+            last_backoff=config.reconnection_interval_ms / 1000,
+            longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            sources=config.transcriber_sources,
+        )
+        self._is_waiting = False  # as reported
+        self._longest_wait = 0.0  # seconds, while it is
+        self._served = asyncio.Event()  # a lane may have become free
+        self.strays = 0
+        """Texts about audio that is nobody's."""
 
-    async def probe(self) -> None:
+    async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""
-        await probe(self._config.transcriber_urls, self._handshake(0), self._api_key)
+        await self._link.open()
+        self._spawn(self._link.run(), "transcriber-probe")
 
     def start(self, now: float, wall: float) -> None:
-        """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds."""
+        """Meeting time zero: `now` on the monotonic clock, `wall` in Unix seconds.
+
+        Zero may lie in the past: a bot that was restarted in a meeting continues its times, and so its ids.
+        """
+        audio = self._config.audio
         self._floor = Floor(now)
-        self._plane = AudioPlane(now, self._vad.stream, self._whose)
+        self._mixer = Mixer(now) if audio.mode == "mixed" else None
+        whose = self._whose if self._mixer is None else lambda track_id: (MIX_TRACK, "")
+        self._plane = AudioPlane(
+            now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
+        )
         self._tracker = SegmentTracker(self._config.connection_id, wall)
 
     # --- audio on its way out ---------------------------------------------------------------------------------------
@@ -105,26 +152,52 @@ class Transcription:
         """Takes a piece of a track; before `start`, and while paused, nobody listens."""
         if self._plane is None or self._paused:
             return
-        self._order(self._plane.frame(frame))
-        for report in self._plane.reports():
+        if self._mixer is None:
+            self._order(self._plane.frame(frame))
+            reports = self._plane.reports()
+        else:
+            for mixed in self._mixer.frame(frame) if self._whose(frame.track_id) else ():
+                self._order(self._plane.frame(mixed))
+            reports = self._mixer.reports()
+        for report in reports:
             level = round(report.level_dbfs, 1)
             log.debug("track.heard", track=report.track_id, level_dbfs=level, speech=report.speech)
             self._listener.heard(report)
 
     def close_track(self, track_id: str, now: float) -> None:
         """No more audio on this track for now: ends what is being said."""
-        if self._plane is not None:
+        if self._mixer is not None:
+            self._mixer.close(track_id)
+        elif self._plane is not None:
             self._order(self._plane.close(track_id, now))
 
     def tick(self, now: float) -> float:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
         if self._plane is None:
             return HOUSEKEEPING_S
-        self._order(self._plane.idle(now))
-        for number in self._plane.idle_lanes(now):
-            lane, _ = self._lanes.pop(number)
-            lane.close()
-        return STALLED_TRACK_POLL_S if self._plane.speaking else HOUSEKEEPING_S
+        self._order(self._plane.idle(now) + self._plane.close_idle(now))
+        self._report(self._plane, now)
+        if self._plane.speaking:
+            return STALLED_TRACK_POLL_S
+        return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
+
+    def _report(self, plane: AudioPlane, now: float, *, at_the_end: bool = False) -> None:
+        """Says who waits for a lane, and what was lost."""
+        waiting, longest = plane.waiting(now)
+        self._longest_wait = max(self._longest_wait, longest)
+        if waiting and longest >= WAIT_REPORT_S and not self._is_waiting:
+            self._is_waiting = True
+            detail = f"{waiting} utterances wait for one of {len(self._lanes)} transcriber streams (audio.lanesMax)"
+            self._listener.hearing(ReportHealth("lanes", False, detail))
+        elif not waiting:
+            if self._is_waiting:
+                detail = f"nobody waits for a transcriber stream; somebody had for {self._longest_wait:.1f} s"
+                self._listener.hearing(ReportHealth("lanes", True, detail))
+            self._is_waiting, self._longest_wait = False, 0.0
+        for gap in plane.gaps(now, at_the_end=at_the_end):
+            begin, length = gap.start / SAMPLE_RATE, gap.samples / SAMPLE_RATE
+            detail = f"{length:.1f} s of speech lost, from {begin:.1f} s of the meeting on: it waited over 60 s"
+            self._listener.hearing(ReportHealth(f"gap:{gap.track_id}", False, detail))
 
     def reconfigure(self, speech: SpeechSettings) -> None:
         """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
@@ -146,34 +219,50 @@ class Transcription:
 
     async def finish(self, now: float, timeout: float) -> float:
         """Ends every utterance and waits, `timeout` seconds at most, for its text; returns undecided seconds."""
-        if self._plane is not None:
-            self._order(self._plane.close_all(now))
+        if self._plane is None or self._tracker is None:
+            return 0.0
+        self._order(self._plane.close_all(now))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(timeout, 0.0)):
+                while self._plane.waiting(now)[0]:
+                    self._served.clear()
+                    await self._served.wait()
+                await self._close_lanes()
+        for _, task in self._lanes.values():  # what it would say now would come after the session's end
+            task.cancel()
+        utterances, samples = self._plane.undecided()
+        self._order([Completed(utterance) for utterance in utterances])  # no final follows: partials are taken back
+        self._report(self._plane, now, at_the_end=True)
+        return samples / SAMPLE_RATE
+
+    async def _close_lanes(self) -> None:
         for lane, _ in self._lanes.values():
             lane.close()
         if self._lanes:
-            _, late = await asyncio.wait([task for _, task in self._lanes.values()], timeout=max(timeout, 0.0))
-            for task in late:  # what it would say now would come after the session's end
-                task.cancel()
-        return sum(lane.undecided for lane, _ in self._lanes.values()) / SAMPLE_RATE
+            await asyncio.wait([task for _, task in self._lanes.values()])
 
-    def _order(self, orders: list[LaneOrder]) -> None:
+    def _order(self, orders: list[PlaneOrder]) -> None:
         for order in orders:
-            if isinstance(order, LaneAudio):
-                self._lane(order.lane).append(order.pcm)
-            else:
-                self._lane(order.lane).end_utterance()
+            match order:
+                case LaneAudio(lane, pcm):
+                    self._lane(lane).append(pcm)
+                case LaneEnd(lane):
+                    self._lane(lane).end_utterance()
+                case LaneDrop(lane, sample):
+                    self._lane(lane).drop(sample)
+                case LaneClose(lane):
+                    self._lanes.pop(lane)[0].close()
+                case Completed(utterance):
+                    length = (utterance.end or utterance.onset) - utterance.onset
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
+                    if self._tracker and (taken_back := self._tracker.decided(utterance)):
+                        self._publish(taken_back)
 
     def _lane(self, number: int) -> Lane:
         if number not in self._lanes:
-            backoff = self._config.reconnection_interval_ms / 1000
-            lane = Lane(number, self._config.transcriber_urls, self._handshake, self, backoff, self._api_key)
+            lane = self._link.lane(number)
             self._lanes[number] = lane, self._spawn(lane.run(), f"lane-{number}")
         return self._lanes[number][0]
-
-    @property
-    def _api_key(self) -> str | None:
-        key = self._config.transcriber_api_key
-        return key.get_secret_value() if key else None
 
     def _handshake(self, sample: int) -> Handshake:
         config = self._config
@@ -182,6 +271,7 @@ class Transcription:
             language=self._speech.language,
             task=self._speech.task,
             same_output_threshold=2,
+            word_timestamps=config.audio.words,
             extensions=EXTENSIONS,
             allowed_languages=frozenset(self._speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
@@ -193,19 +283,35 @@ class Transcription:
 
     # --- text on its way back ---------------------------------------------------------------------------------------
 
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A lane has a server, which grants these extensions."""
+        if self._plane is not None:
+            self._plane.granted(lane, extensions)
+
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""
         found = self._plane.find(lane, text.start, text.end) if self._plane else None
         if found is None or self._tracker is None:
+            self.strays += 1
+            log.warning("transcriber.stray_text", lane=lane, strays=self.strays)
             return
-        wire = text.wire
-        offset = found.start / SAMPLE_RATE - wire.start
-        words = [Word(w.word, w.start + offset, w.end + offset, w.probability) for w in wire.words or ()]
+        wire, shift = text.wire, found.shift / SAMPLE_RATE
+        words = [Word(w.word, w.start + shift, w.end + shift, w.probability) for w in text.words]
         segment = self._tracker.update(
-            found.utterance, found.start, found.end, wire.text, wire.completed, wire.language, words
+            found.utterance,
+            found.start,
+            found.end,
+            wire.text,
+            wire.completed,
+            wire.language,
+            words if self._config.audio.words else (),
+            wire.stable_len,
         )
         if segment is not None:
-            self._listener.segment(segment if segment.speaker else self._named(segment))
+            self._publish(segment)
+
+    def _publish(self, segment: Segment) -> None:
+        self._listener.segment(segment if segment.speaker else self._named(segment))
 
     def _named(self, segment: Segment) -> Segment:
         """A mix's segment under the name of whoever held the floor, or of nobody where that cannot be said."""
@@ -217,15 +323,10 @@ class Transcription:
 
     def decided(self, lane: int, sample: int) -> None:
         """A lane has no open question before `sample`."""
-        if self._plane is None or self._tracker is None:
-            return
-        for utterance in self._plane.decided(lane, sample):
-            length = (utterance.end or utterance.onset) - utterance.onset
-            self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
-            taken_back = self._tracker.decided(utterance)
-            if taken_back is not None:
-                self._listener.segment(taken_back)
+        if self._plane is not None:
+            self._order(self._plane.decided(lane, sample, asyncio.get_running_loop().time()))
+            self._served.set()
 
-    def link(self, up: bool, detail: str) -> None:
-        """A lane's connection was made or lost."""
-        self._listener.transcriber(up, detail)
+    def transcriber(self, healthy: bool, detail: str) -> None:
+        """The state of all lanes together has changed."""
+        self._listener.transcriber(healthy, detail)

@@ -1,7 +1,17 @@
 """The seating plan of lanes: who speaks on which. A lane is one websocket to the transcriber, and there should be few.
 
-For now each track that speaks gets a lane of its own, opened with its first utterance and closed after idle time.
-Sharing lanes between speakers changes this file only: the rest of the bot asks for a seat and does not care.
+How plane, plan and links play together (the plane is `bot.audio.plane`, a link `bot.links.transcriber.lane.Lane`):
+
+- An utterance asks for a seat when it begins. A lane holds one track's undecided audio at a time: it changes hands only
+  when the server has *decided* everything sent on it. So whatever a link sends again after a break is one speaker's.
+- A link says with each greeting what the server grants (`LaneListener.granted`). Only where that is `utterance` and
+  `segment_language` may a free lane go to another speaker. Before the first greeting, and on a stock server (it keeps
+  one language for its connection and needs silence to end an utterance), a lane belongs to the one who spoke on it.
+- At the bound a free lane of somebody else's is closed for a new one: a new connection is nobody's yet. Where no lane
+  is free the utterance waits, with its audio, in the plane (`bot.audio.waiting`), first come, first served; somebody
+  who holds a lane queues, too, with their next utterance while others wait.
+- A link keeps what is undecided in its `Replay`. The plane alone counts what a track has undecided, waiting or sent,
+  and when that is over 60 s orders the oldest away (`LaneDrop`): one bound, one gap, reported once.
 """
 
 from __future__ import annotations
@@ -14,49 +24,89 @@ IDLE_TIMEOUT_S = 60.0
 
 @dataclass(slots=True)
 class _Lane:
-    track_id: str
-    used_at: float
-    busy: bool = True
+    holder: str | None
+    """Track whose audio is undecided; None: the lane is free."""
+    owner: str | None
+    """Track whose voice the present connection has heard; None: nobody's. Matters where lanes are not shared."""
+    is_shared: bool = False
+    """The server tells utterances and their languages apart."""
+    is_renewed: bool = False
+    """Another one takes its place: no utterance begins on it any more."""
+    used_at: float = 0.0
 
 
 class Lanes:
-    """The seating plan: track → lane. Lanes are numbered from 1 and never reused."""
+    """The seating plan: track → lane. Lanes are numbered from 1 and never reused.
 
-    def __init__(self) -> None:
+    Args:
+        most: Lanes open at once, those that `renew` has replaced not counted; None: one for each track that speaks.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._lanes: dict[int, _Lane] = {}
-        self._seats: dict[str, int] = {}
         self._opened = 0
 
-    def seat(self, track_id: str, now: float) -> int:
-        """The lane for an utterance of this track that begins now. A lane not seen before is to be opened."""
-        if track_id not in self._seats:
-            self._opened += 1
-            self._seats[track_id] = self._opened
-        number = self._seats[track_id]
-        self._lanes[number] = _Lane(track_id, now)
-        return number
+    def seat(self, track_id: str) -> tuple[int | None, int | None]:
+        """A seat for an utterance of this track that begins now.
 
-    def rest(self, lane: int, now: float) -> None:
-        """The utterance on this lane has ended."""
-        self._lanes[lane].busy, self._lanes[lane].used_at = False, now
+        Returns:
+            The lane (to be opened if it was not seen before), or None when it must wait; and a lane to close first.
+        """
+        lanes = {number: lane for number, lane in self._lanes.items() if not lane.is_renewed}
+        held = next((number for number, lane in lanes.items() if lane.holder == track_id), None)
+        if held is not None:
+            return held, None
+        free = {number: lane for number, lane in lanes.items() if lane.holder is None}
+        for number, lane in free.items():  # the lowest: lanes beyond what is needed fall idle
+            if (lane.is_shared and self._most is not None) or lane.owner in (track_id, None):
+                lane.holder = lane.owner = track_id
+                return number, None
+        closed = None
+        if self._most is not None and len(lanes) >= self._most:
+            if not free:
+                return None, None
+            closed = min(free, key=lambda number: free[number].used_at)
+            del self._lanes[closed]
+        self._opened += 1
+        self._lanes[self._opened] = _Lane(track_id, track_id)
+        return self._opened, closed
+
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A connection of this lane was greeted; it has heard nobody but whoever has undecided audio."""
+        if seat := self._lanes.get(lane):
+            seat.is_shared = {"utterance", "segment_language"} <= extensions
+            seat.owner = seat.holder
+
+    def holder(self, lane: int) -> str | None:
+        """The track whose audio on it is undecided."""
+        seat = self._lanes.get(lane)
+        return seat.holder if seat else None
+
+    def held_by(self, track_id: str) -> list[int]:
+        """The lanes on which this track has undecided audio, the oldest first: one, or another that was renewed."""
+        return [number for number, lane in self._lanes.items() if lane.holder == track_id]
+
+    def free(self, lane: int, now: float) -> None:
+        """The server has decided everything sent on it."""
+        seat = self._lanes[lane]
+        seat.holder, seat.used_at = None, now
 
     def renew(self) -> None:
-        """Later utterances go to new lanes (the language changed); the old ones are idle once they rest."""
-        self._seats.clear()
+        """Later utterances go to new lanes (the language changed); the old ones are idle once they are free."""
+        for lane in self._lanes.values():
+            lane.is_renewed = True
 
-    def idle(self, now: float) -> list[int]:
-        """Lanes without a speaker: rested for a minute, or renewed."""
-        return [
+    def close_idle(self, now: float) -> list[int]:
+        """Forgets, and returns, free lanes that nobody has used for a minute or that were renewed."""
+        idle = [
             number
             for number, lane in self._lanes.items()
-            if not lane.busy and (now - lane.used_at >= IDLE_TIMEOUT_S or self._seats.get(lane.track_id) != number)
+            if lane.holder is None and (lane.is_renewed or now - lane.used_at >= IDLE_TIMEOUT_S)
         ]
-
-    def close(self, lane: int) -> None:
-        """Forgets a lane."""
-        closed = self._lanes.pop(lane)
-        if self._seats.get(closed.track_id) == lane:
-            del self._seats[closed.track_id]
+        for number in idle:
+            del self._lanes[number]
+        return idle
 
     def __len__(self) -> int:
         """Lanes open."""

@@ -1,14 +1,15 @@
 """The audio plane of one meeting, end to end: frames of tracks in, orders to lanes out; text of lanes back to speakers.
 
-    frame → timeline → speech gate → lane (+ ledger)          server time on a lane → ledger → utterance, meeting time
+    frame → timeline → speech gate → lane (+ ledger)          lane time of text → ledger → utterance, meeting time
+                                   ↘ waiting line ↗
 
-A straight line without I/O or clock; the runner hands the orders to the transcriber links.
+A straight line without I/O or clock. The runner hands the orders to the transcriber links, and what these hear comes
+back: what a server grants, and what it has decided. That frees lanes, for which others may wait (`bot.audio.lanes`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,17 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
+from bot.audio.gaps import Gap, Gaps
 from bot.audio.gate import End, GateSettings, Onset, Speech, SpeechGate
 from bot.audio.lanes import Lanes
-from bot.audio.sample_map import SampleMap
+from bot.audio.ledger import Found, Ledger
+from bot.audio.meter import Meter
+from bot.audio.replay import CAPACITY_SAMPLES
 from bot.audio.timeline import Timeline
+from bot.audio.waiting import Said, WaitingLine
 from bot.core.events import AudioHeard
 from bot.core.segments import Utterance
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SpeechProbability
 
-REPORT_INTERVAL_S = 1.0
-"""Seconds between reports of what a track sounds like."""
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -46,43 +49,52 @@ class LaneEnd:
     lane: int
 
 
-LaneOrder: TypeAlias = LaneAudio | LaneEnd
+@dataclass(frozen=True, slots=True)
+class LaneDrop:
+    """Give up what the lane has kept from before this sample: its track has more than is kept."""
+
+    lane: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneClose:
+    """Close the lane: everything on it is decided."""
+
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The transcriber has nothing more to say about this utterance."""
+
+    utterance: Utterance
+
+
+PlaneOrder: TypeAlias = LaneAudio | LaneEnd | LaneDrop | LaneClose | Completed
 
 
 @dataclass(slots=True)
 class _Track:
     timeline: Timeline
     gate: SpeechGate
-    measured_at: float
+    meter: Meter
     speaker: tuple[str, str]
     """Id and name, as of the last frame."""
-    lane: int = 0
-    utterance: Utterance | None = None
-    frames: int = 0  # since the last report, as what follows
-    samples: int = 0
-    energy: float = 0.0
-    gated: int = 0
-    sent: int = 0
-    spoke: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a stretch of a lane came from."""
-
-    utterance: Utterance
-    start: int
-    """Meeting sample."""
-    end: int
+    said: Said | None = None
+    """The open utterance."""
+    spoke: bool = False  # since the last frame
 
 
 class AudioPlane:
-    """All tracks of a meeting.
+    """All tracks of a meeting. What a track has undecided, on a lane or waiting, is at most `CAPACITY_SAMPLES`; beyond
+    that the oldest is given up and becomes a gap.
 
     Args:
         zero: Monotonic seconds of meeting time zero.
         new_probability: Makes the speech detector of one track.
         whose: Looks up who speaks on a track.
+        lanes: The seating plan.
         gate: Settings of the speech gates.
     """
 
@@ -91,6 +103,7 @@ class AudioPlane:
         zero: float,
         new_probability: Callable[[], SpeechProbability],
         whose: Whose,
+        lanes: Lanes,
         gate: GateSettings | None = None,
     ) -> None:
         self._zero = zero
@@ -98,13 +111,16 @@ class AudioPlane:
         self._whose = whose
         self._gate = gate or GateSettings()
         self._tracks: dict[str, _Track] = {}
-        self._lanes = Lanes()
-        self._ledgers: dict[int, SampleMap[Utterance]] = {}
-        self._open: dict[int, list[Utterance]] = {}  # of each lane: not decided yet, oldest first
+        self._lanes = lanes
+        self._ledgers: dict[int, Ledger] = {}
+        self._line = WaitingLine()
+        self._gaps = Gaps()
         self._utterances = 0
         self._reports: list[AudioHeard] = []
 
-    def frame(self, frame: AudioFrame) -> list[LaneOrder]:
+    # --- audio on its way out ---------------------------------------------------------------------------------------
+
+    def frame(self, frame: AudioFrame) -> list[PlaneOrder]:
         """Takes one piece of a track and says what to send where."""
         speaker = self._whose(frame.track_id)
         if speaker is None:
@@ -112,33 +128,35 @@ class AudioPlane:
         track = self._tracks.get(frame.track_id)
         if track is None:
             gate = SpeechGate(self._new_probability(), self._gate)
-            track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, frame.arrival, speaker)
+            track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, Meter(frame.arrival), speaker)
         track.speaker = speaker
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
-        self._measure(track, frame)
+        is_speech, track.spoke = track.spoke or track.said is not None, False
+        if report := track.meter.measure(frame, speech=is_speech):
+            self._reports.append(report)
         return orders
 
-    def idle(self, now: float) -> list[LaneOrder]:
+    def idle(self, now: float) -> list[PlaneOrder]:
         """Ends utterances on tracks that stopped sending; to be called several times a second while somebody speaks."""
         heard = round((now - self._zero) * SAMPLE_RATE)
-        orders: list[LaneOrder] = []
+        orders: list[PlaneOrder] = []
         for track_id, track in self._tracks.items():
-            if track.utterance is not None:
+            if track.said is not None:
                 orders += self._follow(track_id, track, track.gate.idle(heard), now)
         return orders
 
     @property
     def speaking(self) -> bool:
         """Somebody's utterance is open."""
-        return any(track.utterance is not None for track in self._tracks.values())
+        return any(track.said is not None for track in self._tracks.values())
 
-    def close(self, track_id: str, now: float) -> list[LaneOrder]:
+    def close(self, track_id: str, now: float) -> list[PlaneOrder]:
         """No more audio on this track for now: ends what is being said. The track may go on later on a new clock."""
         track = self._tracks.pop(track_id, None)
         return list(self._follow(track_id, track, track.gate.flush(), now)) if track else []
 
-    def close_all(self, now: float) -> list[LaneOrder]:
+    def close_all(self, now: float) -> list[PlaneOrder]:
         """Ends what is being said on every track."""
         return [order for track_id in list(self._tracks) for order in self.close(track_id, now)]
 
@@ -147,91 +165,137 @@ class AudioPlane:
         reports, self._reports = self._reports, []
         return reports
 
-    def idle_lanes(self, now: float) -> list[int]:
-        """Lanes to close for want of speech."""
-        idle = [lane for lane in self._lanes.idle(now) if not self._open[lane]]
-        for lane in idle:
-            self._lanes.close(lane)
-            del self._ledgers[lane], self._open[lane]
-        return idle
+    # --- lanes ------------------------------------------------------------------------------------------------------
+
+    def granted(self, lane: int, extensions: frozenset[str]) -> None:
+        """A server has greeted a connection of this lane."""
+        self._lanes.granted(lane, extensions)
+
+    def decided(self, lane: int, sample: int, now: float) -> list[PlaneOrder]:
+        """Everything before the lane's `sample` is decided: utterances are complete, and a lane may be free."""
+        ledger = self._ledgers.get(lane)
+        if ledger is None:
+            return []
+        if holder := self._lanes.holder(lane):
+            self._gaps.answered(holder)
+        return list(self._settle(lane, ledger.decided(sample), now))
+
+    def close_idle(self, now: float) -> list[PlaneOrder]:
+        """Closes lanes for want of speech."""
+        return [self._close_lane(lane) for lane in self._lanes.close_idle(now)]
 
     def renew_lanes(self) -> None:
         """Later utterances open new lanes."""
         self._lanes.renew()
 
-    def find(self, lane: int, start: int, end: int) -> Found | None:
-        """Whose speech the lane's samples [start, end) are, by their middle. None for a lane that is gone."""
-        ledger = self._ledgers.get(lane)
-        middle = ledger.locate((start + end) // 2) if ledger else None
-        first, last = (ledger.locate(start), ledger.locate(max(end - 1, start))) if ledger else (None, None)
-        if middle is None or first is None or last is None:
-            return None
-        utterance = middle.tag
-        return Found(
-            utterance,
-            first.origin if first.tag is utterance else utterance.onset,
-            last.origin + 1 if last.tag is utterance or utterance.end is None else utterance.end,
-        )
+    def gaps(self, now: float, *, at_the_end: bool = False) -> list[Gap]:
+        """Losses that have come to their end since the last call; all there are `at_the_end` of the meeting."""
+        return self._gaps.over(now, at_the_end=at_the_end)
 
-    def decided(self, lane: int, sample: int) -> list[Utterance]:
-        """Everything before the lane's `sample` is decided; returns the utterances that are thereby complete."""
+    def waiting(self, now: float) -> tuple[int, float]:
+        """Utterances that wait for a lane, and for how many seconds the first of them has."""
+        return len(self._line), self._line.longest(now)
+
+    def undecided(self) -> tuple[list[Utterance], int]:
+        """Utterances that have begun and are not complete, and how many samples are not decided."""
+        ledgers = self._ledgers.values()
+        utterances = [utterance for ledger in ledgers for utterance in ledger.undecided_utterances]
+        return utterances + self._line.utterances, sum(ledger.undecided for ledger in ledgers) + self._line.samples()
+
+    # --- text on its way back ---------------------------------------------------------------------------------------
+
+    def find(self, lane: int, start: int, end: int) -> Found | None:
+        """Whose speech the lane's samples [start, end) are, by their middle. None: nobody's."""
         ledger = self._ledgers.get(lane)
-        if ledger is None:
-            return []
-        done = []
-        waiting = self._open[lane]
-        while waiting and waiting[0].end is not None:
-            place = ledger.locate(sample)
-            over = sample >= ledger.end or (place is not None and place.tag.number > waiting[0].number)
-            if not over:
-                break
-            done.append(waiting.pop(0))
-        ledger.forget(sample)
-        return done
+        return ledger.find(start, end) if ledger else None
+
+    # --- inside -----------------------------------------------------------------------------------------------------
 
     def _follow(
         self, track_id: str, track: _Track, events: Iterable[Onset | Speech | End], now: float
-    ) -> Iterable[LaneOrder]:
+    ) -> Iterator[PlaneOrder]:
         for event in events:
             if isinstance(event, Onset):
-                self._begin(track_id, track, event, now)
+                yield from self._begin(track_id, track, event, now)
                 continue
-            said = track.utterance
+            said = track.said
             assert said is not None  # the gate speaks only between Onset and End
             if isinstance(event, Speech):
                 track.spoke = True
-                self._ledgers[track.lane].note(len(event.pcm), event.start, said)
-                track.gated += len(event.pcm)
-                track.sent += len(event.pcm)
-                yield LaneAudio(track.lane, event.pcm)
-            else:
-                said.end = max(event.end, said.onset + 1)
-                track.utterance = None
-                self._lanes.rest(track.lane, now)
-                self._report(track_id, track, now)  # a later report would be about speech that is answered by then
-                yield LaneEnd(track.lane)
+                track.meter.gated += len(event.pcm)
+                yield from self._make_room(track_id, len(event.pcm), now)
+                if said.lane is None:
+                    said.append(event.start, event.pcm)
+                else:
+                    yield self._put(said, said.lane, event.start, event.pcm)
+                continue
+            track.said = None
+            said.utterance.end = max(event.end, said.utterance.onset + 1)
+            self._end_speech(track_id, track, now)
+            if said.lane is not None:
+                yield LaneEnd(said.lane)
+                yield from self._settle(said.lane, self._ledgers[said.lane].settle(), now)
 
-    def _begin(self, track_id: str, track: _Track, onset: Onset, now: float) -> None:
+    def _begin(self, track_id: str, track: _Track, onset: Onset, now: float) -> Iterator[PlaneOrder]:
         self._utterances += 1
-        track.utterance = Utterance(self._utterances, *track.speaker, onset.speech)
-        track.lane = self._lanes.seat(track_id, now)
-        self._ledgers.setdefault(track.lane, SampleMap())
-        self._open.setdefault(track.lane, []).append(track.utterance)
+        track.said = self._line.add(track_id, Utterance(self._utterances, *track.speaker, onset.speech), now)
+        yield from self._serve()
 
-    def _measure(self, track: _Track, frame: AudioFrame) -> None:
-        """About once a second of time, not of samples: a sender with DTX sends few while it is silent."""
-        track.frames += 1
-        track.samples += len(frame.pcm)
-        track.energy += float(np.square(frame.pcm, dtype=np.float64).sum())
-        if frame.arrival - track.measured_at >= REPORT_INTERVAL_S:
-            self._report(frame.track_id, track, frame.arrival)
+    def _serve(self) -> Iterator[PlaneOrder]:
+        """Seats those who wait, in their order, as far as there are lanes."""
+        while said := self._line.first:
+            said.lane, closed = self._lanes.seat(said.track_id)
+            if closed is not None:
+                yield self._close_lane(closed)
+            if said.lane is None:
+                return
+            self._line.serve()
+            self._ledgers.setdefault(said.lane, Ledger()).begin(said.utterance)
+            while said.pieces:
+                pcm = said.pieces.popleft()
+                yield self._put(said, said.lane, said.start, pcm)
+                said.start += len(pcm)
+            if said.utterance.end is not None:
+                yield LaneEnd(said.lane)
 
-    def _report(self, track_id: str, track: _Track, now: float) -> None:
-        if track.samples:
-            mean = track.energy / track.samples / 32768.0**2
-            level = 10 * math.log10(mean) if mean > 0 else float("-inf")
-            self._reports.append(
-                AudioHeard(track_id, track.samples, level, track.spoke, track.frames, track.gated, track.sent)
-            )
-            track.frames = track.samples = track.gated = track.sent = 0
-        track.energy, track.spoke, track.measured_at = 0.0, track.utterance is not None, now
+    def _end_speech(self, track_id: str, track: _Track, now: float) -> None:
+        """Reports at once: a later report would be about speech that is answered by then."""
+        speech, track.spoke = track.spoke, False
+        if report := track.meter.report(track_id, now, speech=speech):
+            self._reports.append(report)
+
+    def _put(self, said: Said, lane: int, start: int, pcm: NDArray[np.int16]) -> LaneAudio:
+        if track := self._tracks.get(said.track_id):
+            track.meter.sent += len(pcm)
+        self._ledgers[lane].note(len(pcm), start)
+        return LaneAudio(lane, pcm)
+
+    def _settle(self, lane: int, complete: list[Utterance], now: float) -> Iterator[PlaneOrder]:
+        yield from map(Completed, complete)
+        if complete and not self._ledgers[lane].undecided_utterances:
+            self._lanes.free(lane, now)
+            yield from self._serve()
+
+    def _make_room(self, track_id: str, more: int, now: float) -> Iterator[PlaneOrder]:
+        """Gives up the oldest of a track's undecided audio, as far as there is no room for `more` samples."""
+        held = [(lane, self._ledgers[lane]) for lane in self._lanes.held_by(track_id)]
+        kept = self._line.samples(track_id) + sum(ledger.undecided for _, ledger in held)
+        too_much = kept + more - CAPACITY_SAMPLES
+        if too_much <= 0:
+            return
+        complete = []
+        for lane, ledger in held:
+            if samples := min(too_much, ledger.undecided):
+                sample, start = ledger.drop(samples)
+                self._gaps.lost(track_id, start, samples, now)
+                too_much -= samples
+                complete.append((lane, ledger.settle()))
+                yield LaneDrop(lane, sample)
+        for start, samples in self._line.drop(track_id, too_much):
+            self._gaps.lost(track_id, start, samples, now)
+        for lane, utterances in complete:
+            yield from self._settle(lane, utterances, now)
+
+    def _close_lane(self, lane: int) -> LaneClose:
+        del self._ledgers[lane]
+        return LaneClose(lane)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from common.audio.pcm import SAMPLE_RATE
 
 CAPACITY_SAMPLES = 60 * SAMPLE_RATE
-"""Samples per lane (60 s, 1.92 MB). When full, the oldest audio is dropped and counted: it becomes a gap."""
+"""Samples per track (60 s, 1.92 MB), and so per lane, which holds one track's at a time. When full, the oldest goes."""
 
 
 class Replay:
@@ -24,15 +24,10 @@ class Replay:
         """First sample kept: everything before is decided (or dropped)."""
         self.end = 0
         """One past the last sample appended."""
-        self.dropped = 0
-        """Samples lost because the buffer was full."""
 
     def append(self, pcm: NDArray[np.int16]) -> None:
         """Adds int16 samples of shape (n,), n at most `CAPACITY_SAMPLES`, to the lane."""
-        overflow = len(self) + len(pcm) - CAPACITY_SAMPLES
-        if overflow > 0:
-            self.dropped += overflow
-            self._forget(self.start + overflow)
+        self.drop(self.end + len(pcm) - CAPACITY_SAMPLES)
         kept = len(self)
         if kept + len(pcm) > len(self._audio):
             grown = np.zeros(min(max(2 * len(self._audio), kept + len(pcm)), CAPACITY_SAMPLES), np.int16)
@@ -50,6 +45,15 @@ class Replay:
         """Everything before `sample` is decided: it is never sent again. Stale and impossible positions are ignored."""
         if self.start < sample <= self.end:
             self._forget(sample)
+
+    def drop(self, sample: int) -> None:
+        """Gives up everything before `sample`. The end of an utterance that is lost with it is where the rest begins:
+        what the server has heard of that utterance must still be told from what follows."""
+        sample = min(sample, self.end)
+        if sample > self.start:
+            is_end_lost = any(end <= sample for end in self._ends)
+            self._forget(sample)
+            self._ends[:0] = [sample] * is_end_lost
 
     def read(self, position: int, limit: int) -> NDArray[np.int16]:
         """Up to `limit` samples from `position` on, never across the end of an utterance. Empty when there is none."""

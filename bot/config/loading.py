@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.config.model import BotConfig, model_of
-from bot.config.sources import Findings, clean, parse, problem_of, with_environment
+from bot.config.sources import Findings, clean, parse, problem_of, transcriber_sources, with_environment
 from bot.config.warnings import config_warnings
 from bot.platforms import PLATFORMS, load
 from common.problems import ConfigError
@@ -40,7 +40,8 @@ def load_config(
     """
     findings = Findings()
     origins: dict[str, str] = {}
-    raw = with_environment(parse(text), environment, origins)
+    written = parse(text)
+    raw = with_environment(written, environment, origins)
     name = raw["platform"] if raw.get("platform") in tuple(PLATFORMS) else None
     model = model_of([name] if name else [])
     cleaned = clean(model, _without_others(raw, name, findings.warnings), environment, findings)
@@ -58,6 +59,7 @@ def load_config(
             findings.problem(problem)
     if findings.problems or config is None:
         raise ConfigError(findings.problems, findings.warnings)
+    config.found_at(transcriber_sources(config.transcriber_urls, written, environment))
     if in_container is None:
         in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
     warnings = findings.warnings + config_warnings(config, in_container)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     WithJsonSchema,
@@ -133,6 +134,7 @@ class AudioSettings(Settings):
 
     mode: Literal["lanes", "perParticipant", "mixed"] = "lanes"
     lanes_max: int = Field(default=3, ge=1, le=64, description="Streams open at once in mode `lanes`.")
+    words: bool = Field(default=False, description="Segments carry their words, with times and probabilities.")
 
 
 class BotConfig(Settings):
@@ -179,6 +181,12 @@ class BotConfig(Settings):
         alias="whisperLiveApiKey",
         description="Sent to each transcriber as `Authorization: Bearer`; else env WHISPER_LIVE_API_KEY.",
     )
+    transcriber_max_connection_ms: Milliseconds | None = Field(
+        default=None,
+        alias="whisperLiveMaxConnectionMs",
+        description="Connections are renewed, in a pause, before they are as old: a stock server's "
+        "`max_connection_time`. null: learnt when a server ends one.",
+    )
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."
     )
@@ -193,6 +201,16 @@ class BotConfig(Settings):
     meeting_api_callback_url: Text | None = Field(default=None, description="Status callback, newer wire.")
     internal_secret: SecretStr | None = Field(default=None, description="Shared secret of the status callbacks.")
     log_level: LogLevel = Field(default="info", description="Else environment LOG_LEVEL.")
+    _transcriber_sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def transcriber_sources(self) -> Mapping[str, str]:
+        """Where each transcriber's URL came from: the configuration's key, or an environment variable."""
+        return self._transcriber_sources
+
+    def found_at(self, transcriber_sources: Mapping[str, str]) -> None:
+        """Notes where the transcribers' URLs came from."""
+        self._transcriber_sources = transcriber_sources
 
     @property
     def platform_settings(self) -> Settings | None:

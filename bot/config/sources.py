@@ -136,6 +136,15 @@ def clean(
     return cleaned
 
 
+def transcriber_sources(urls: Sequence[str], raw: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Where each transcriber's URL came from, for people: a key of the configuration `raw`, or a variable."""
+    given = raw.get("whisperLiveUrl") or []
+    sources = dict.fromkeys(urls, "environment WHISPER_LIVE_URL_FALLBACK")
+    if not given and environment.get("WHISPER_LIVE_URL") in sources:
+        sources[environment["WHISPER_LIVE_URL"]] = "environment WHISPER_LIVE_URL"
+    return sources | dict.fromkeys([given] if isinstance(given, str) else given, "whisperLiveUrl")
+
+
 def _unknown(key: str, known: list[str], path: str) -> str:
     plain = {_plain(name): name for name in known}
     match = difflib.get_close_matches(_plain(key), plain, n=1, cutoff=0.75)

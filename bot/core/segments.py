@@ -1,13 +1,16 @@
 """A segment tracker: the transcriber's words to published segments with stable ids, one final each, times in bounds.
 
-Whatever a server does (resend what it said, shift its times, say it again after a reconnect), a consumer sees each
-piece of speech become final once, under the id its partials had, and never change afterwards.
+Whatever a server does (resend what it said, shift its times, say it again after a reconnect, say more when all was
+decided), a consumer sees each piece of speech become final once, under the id its partials had, and never change
+afterwards. An id names one piece for ever; a partial that comes to nothing is taken back once.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment, Word
@@ -15,6 +18,23 @@ from common.contracts.times import iso_utc
 
 OVERLAP_SAMPLES = SAMPLE_RATE // 20
 """Samples (50 ms) that a new piece may reach back into the last final and still be new: server times are rounded."""
+MAX_WORDS_KEPT = 50
+"""Words of an utterance's finals that are remembered, to know them when a server says them again with more."""
+MAX_IDS_KEPT = 4096
+"""Ids remembered so that none is given twice. Two can only clash when one person begins twice in one millisecond, on
+two tracks; the texts of that come minutes apart at most."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What consumers know of an utterance."""
+
+    final_until: int  # meeting samples: text before is final
+    last_words: list[str] = field(default_factory=list)  # of its finals; at most MAX_WORDS_KEPT
+    has_id: bool = False  # the first id is named after the onset, and was given
+    open_id: str | None = None  # id of the piece that has partials and no final yet
+    shown: str = ""  # the partial that they see
+    is_decided: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -30,14 +50,11 @@ class Utterance:
     """First sample of speech."""
     end: int | None = None
     """One past the last sample of speech; None while it goes on."""
+    told: _Told = field(init=False, repr=False)
+    """The tracker's."""
 
-
-@dataclass(slots=True)
-class _Progress:
-    final_until: int  # meeting samples: text before is final
-    open_id: str | None = None  # id of the piece that has partials and no final yet
-    shown: str = ""  # last partial text
-    last_ms: int = -1  # onset in the last id handed out
+    def __post_init__(self) -> None:
+        self.told = _Told(self.onset)
 
 
 class SegmentTracker:
@@ -51,7 +68,7 @@ class SegmentTracker:
     def __init__(self, connection_id: str, zero: float) -> None:
         self._connection_id = connection_id
         self._zero = zero
-        self._progress: dict[int, _Progress] = {}
+        self._ids: OrderedDict[str, None] = OrderedDict()  # at most MAX_IDS_KEPT; the oldest goes
 
     def update(
         self,
@@ -62,6 +79,7 @@ class SegmentTracker:
         completed: bool,
         language: str | None = None,
         words: Sequence[Word] = (),
+        stable_len: int | None = None,
     ) -> Segment | None:
         """What to publish for one segment of the server's, or None when it says nothing new.
 
@@ -69,63 +87,85 @@ class SegmentTracker:
             utterance: Whose speech it is.
             start: First sample of the segment, meeting samples as the server's time maps to.
             end: One past its last sample.
-            text: As the server spells it; surrounding space is dropped.
+            text: As the server spells it; superfluous space is dropped.
             completed: The server will not change it any more.
             language: Language of this segment, if known.
-            words: Words with times in meeting seconds.
+            words: Words with times in meeting seconds; they are kept within the segment's.
+            stable_len: Of a partial: so many characters of `text` will not change.
         """
-        progress = self._progress.setdefault(utterance.number, _Progress(final_until=utterance.onset))
-        text = " ".join(text.split())
-        if not text or end <= progress.final_until or (end + start) // 2 < progress.final_until - OVERLAP_SAMPLES:
+        told = utterance.told
+        if end <= told.final_until or (end + start) // 2 < told.final_until - OVERLAP_SAMPLES:
             return None
-        if not completed and text == progress.shown:
+        if told.is_decided and not completed:
+            return None  # nobody would take it back
+        repeated = _repeated(text.split(), told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
+        text, stable = _tidy(text, repeated), _tidy(text[:stable_len], repeated)
+        if not text or (not completed and text == told.shown):
             return None
         bound = end if utterance.end is None else utterance.end
-        start = min(max(start, progress.final_until), bound)
+        start = min(max(start, told.final_until), bound)
         end = max(min(end, bound), start + 1)
-        segment_id = progress.open_id or self._new_id(utterance, progress, start)
+        segment_id = told.open_id or self._new_id(utterance, start)
         if completed:
-            progress.final_until, progress.open_id, progress.shown = end, None, ""
+            told.final_until, told.open_id, told.shown = end, None, ""
+            told.last_words = [*told.last_words, *text.split()][-MAX_WORDS_KEPT:]
         else:
-            progress.open_id, progress.shown = segment_id, text
-        return self._segment(utterance, segment_id, start, end, text, completed, language, words)
+            told.open_id, told.shown = segment_id, text
+        return Segment(
+            **self._common(utterance, segment_id, start, end),
+            text=text,
+            language=language,
+            completed=completed,
+            words=_within(words[repeated:], start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
+            stable=None if completed or stable_len is None else len(stable),
+        )
 
     def decided(self, utterance: Utterance) -> Segment | None:
         """The server is done with the utterance. A partial that never became final is taken back: an empty partial."""
-        progress = self._progress.pop(utterance.number, None)
-        if progress is None or progress.open_id is None:
+        told = utterance.told
+        open_id, told.open_id, told.is_decided = told.open_id, None, True
+        if open_id is None:
             return None
-        return self._segment(
-            utterance, progress.open_id, progress.final_until, progress.final_until, "", False, None, ()
-        )
+        place = self._common(utterance, open_id, told.final_until, told.final_until)
+        return Segment(**place, text="", language=None, completed=False)
 
-    def _new_id(self, utterance: Utterance, progress: _Progress, start: int) -> str:
-        first = progress.last_ms < 0
-        onset_ms = max(round((utterance.onset if first else start) / SAMPLE_RATE * 1000), progress.last_ms + 1)
-        progress.last_ms = onset_ms
-        return f"{self._connection_id}:{utterance.speaker_id}:{onset_ms}"
+    def _new_id(self, utterance: Utterance, start: int) -> str:
+        at = round((start if utterance.told.has_id else utterance.onset) / SAMPLE_RATE * 1000)
+        utterance.told.has_id = True
+        while (segment_id := f"{self._connection_id}:{utterance.speaker_id}:{at}") in self._ids:
+            at += 1
+        self._ids[segment_id] = None
+        if len(self._ids) > MAX_IDS_KEPT:
+            self._ids.popitem(last=False)
+        return segment_id
 
-    def _segment(
-        self,
-        utterance: Utterance,
-        segment_id: str,
-        start: int,
-        end: int,
-        text: str,
-        completed: bool,
-        language: str | None,
-        words: Sequence[Word],
-    ) -> Segment:
-        return Segment(
-            segment_id=segment_id,
-            start=round(start / SAMPLE_RATE, 3),
-            end=round(end / SAMPLE_RATE, 3),
-            text=text,
-            speaker=utterance.speaker,
-            speaker_id=utterance.speaker_id,
-            language=language,
-            completed=completed,
-            absolute_start_time=iso_utc(self._zero + start / SAMPLE_RATE),
-            absolute_end_time=iso_utc(self._zero + end / SAMPLE_RATE),
-            words=tuple(words) or None,
-        )
+    def _common(self, utterance: Utterance, segment_id: str, start: int, end: int) -> dict[str, Any]:
+        return {
+            "segment_id": segment_id,
+            "start": round(start / SAMPLE_RATE, 3),
+            "end": round(end / SAMPLE_RATE, 3),
+            "speaker": utterance.speaker,
+            "speaker_id": utterance.speaker_id,
+            "absolute_start_time": iso_utc(self._zero + start / SAMPLE_RATE),
+            "absolute_end_time": iso_utc(self._zero + end / SAMPLE_RATE),
+        }
+
+
+def _tidy(text: str, repeated: int) -> str:
+    """The text without superfluous space and without its first words."""
+    return " ".join(text.split()[repeated:])
+
+
+def _repeated(words: Sequence[str], said: Sequence[str]) -> int:
+    """How many of the first words are the last ones said: a server that hears audio again says them again."""
+    ours, theirs = ([word.strip(".,;:!?…").casefold() for word in some] for some in (words, said))
+    return next((n for n in range(min(len(ours), len(theirs)), 0, -1) if ours[:n] == theirs[-n:]), 0)
+
+
+def _within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:
+    """The words, their times kept within the bounds and in order."""
+    kept = []
+    for word in words:
+        start = min(max(word.start, start), end)
+        kept.append(replace(word, start=start, end=min(max(word.end, start), end)))
+    return tuple(kept)

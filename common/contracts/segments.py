@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.contracts.json_values import field, identity, items, moment, optional, read_object, write
+from common.contracts.json_values import count, field, identity, items, moment, optional, read_object, write
 from common.contracts.times import iso_utc
 
 
@@ -68,6 +68,7 @@ class Segment:
         absolute_end_time: Likewise.
         confidence: 0 to 1, if known.
         words: With their own times, if known.
+        stable: Of a partial, if known: so many characters of `text` will not change.
     """
 
     segment_id: str
@@ -82,6 +83,7 @@ class Segment:
     absolute_end_time: str
     confidence: float | None = None
     words: tuple[Word, ...] | None = None
+    stable: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The segment as consumers read it; times with 3 decimals."""
@@ -109,6 +111,8 @@ class Segment:
                 }
                 for word in self.words
             ]
+        if self.stable is not None:
+            value["stable"] = self.stable
         return value
 
     @classmethod
@@ -128,6 +132,7 @@ class Segment:
             absolute_end_time=moment(value, "absolute_end_time"),
             confidence=optional(value, "confidence", float),
             words=tuple(map(_word, items(value, "words"))) if has_words else None,
+            stable=count(value, "stable") if value.get("stable") is not None else None,
         )
 
 

@@ -38,6 +38,7 @@ class SubCode(StrEnum):
     REDIS_UNREACHABLE = "redis_unreachable"
     TRANSCRIBER_UNREACHABLE = "transcriber_unreachable"
     TRANSCRIBER_REFUSED = "transcriber_refused"
+    NOT_A_TRANSCRIBER = "not_a_transcriber"
     CALLBACK_UNREACHABLE = "callback_unreachable"
     ROOM_UNREACHABLE = "room_unreachable"
     TOKEN_REFUSED = "token_refused"
@@ -92,6 +93,12 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.TRANSCRIBER_REFUSED: Meaning(
         3, False, "The transcriber answered and refused us.", "Read its message in the log: key, model or version."
+    ),
+    SubCode.NOT_A_TRANSCRIBER: Meaning(
+        3,
+        False,
+        "Something else answered in the transcriber's place: an HTTP server, a bridge, a websocket never ready.",
+        "`whisperLiveUrl` must name the transcriber itself: `ws://host:9090`.",
     ),
     SubCode.CALLBACK_UNREACHABLE: Meaning(
         3, False, "The status callback could not be reached at the start.", "Check the callback URL and the network."

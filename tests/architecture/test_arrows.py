@@ -15,6 +15,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 PURE = (
     *("common.contracts", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core"),
+    *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
     "asyncio", "concurrent", "http", "io", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.conformance import CHILDREN, child
-from transcriber.engine.models import resolve
+from tests.support.conformance import child, stock_server
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +20,5 @@ def our_port() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def stock_port() -> Iterator[int]:
     """The port of the PyPI server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    with child(str(CHILDREN / "stock_server.py"), str(resolve("demo")), str(port)) as process:
-        for _ in range(200):
-            assert process.poll() is None, "the stock server has ended"
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with stock_server() as port:
         yield port

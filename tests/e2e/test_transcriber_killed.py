@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.links.transcriber.conversation import EXTENSIONS, LaneText
-from bot.links.transcriber.lane import Lane
-from common.whisperlive.protocol import Handshake, Resume
 from rehearsal.clips import load_clip
+from tests.support.lanes import running_lane
 
 pytestmark = [pytest.mark.processes, pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -34,40 +32,12 @@ def transcriber(port: int = 0) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().strip()
 
 
-class Finals:
-    """The completed texts of a lane, in order."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.links: list[bool] = []
-
-    def text(self, lane: int, text: LaneText) -> None:
-        """A segment."""
-        if text.wire.completed:
-            self.texts.append(text.wire.text.strip())
-
-    def decided(self, lane: int, sample: int) -> None:
-        """Nothing to note."""
-
-    def link(self, up: bool, detail: str) -> None:
-        """A connection was made or lost."""
-        self.links.append(up)
-
-
 async def test_kill_and_restart_in_mid_sentence() -> None:
     """SIGKILL while the second of four sentences is spoken, a restart a second later: all four, once, in order."""
     clips = [load_clip(name, Path()) for name in ("ana1", "ben2", "ana3", "ewan5")]
     process, url = await asyncio.to_thread(transcriber)
-    notes = Finals()
-
-    def hello(sample: int) -> Handshake:
-        resume = Resume("before", sample) if sample else None
-        return Handshake("bot", language="en", extensions=EXTENSIONS, resume=resume)
-
-    lane = Lane(1, (url,), hello, notes)
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(lane.run())
+        async with running_lane(url) as (lane, notes):
             for number, clip in enumerate(clips):
                 pcm = clip.pcm[: clip.speech[1] + 9600 : 3].astype(np.int16)  # 48 kHz → 16 kHz
                 for start in range(0, len(pcm), FRAME):
@@ -79,9 +49,7 @@ async def test_kill_and_restart_in_mid_sentence() -> None:
                         assert again == url
                 lane.end_utterance()
                 await lane.settled()
-            lane.close()
     finally:
         end(process)
-    assert notes.texts == [clip.text for clip in clips]
-    assert notes.links[0]
-    assert not all(notes.links)
+    assert notes.finals == [clip.text for clip in clips]
+    assert (notes.links[0], notes.links[-1]) == (False, True)

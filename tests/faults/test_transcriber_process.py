@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from bot.links.transcriber.conversation import LaneText
-from bot.links.transcriber.lane import Lane
-from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Resume
+from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake
 from tests.support.fakes.scripted_engine import silence, tone
 from tests.support.fakes.scripted_service import process
+from tests.support.lanes import running_lane
 from tests.support.transcribing import talking
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(60)]
@@ -80,57 +79,31 @@ async def test_twenty_streams_that_talk_get_their_last_words_when_it_stops() -> 
         assert last == [client.protocol.sent_until for client in clients]
 
 
-class Finals:
-    """What a lane said: completed texts, and each connection made or lost with its time."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.links: list[tuple[bool, float]] = []
-
-    def text(self, lane: int, text: LaneText) -> None:
-        """A segment."""
-        if text.wire.completed:
-            self.texts.append(text.wire.text.strip())
-
-    def decided(self, lane: int, sample: int) -> None:
-        """Nothing to note."""
-
-    def link(self, up: bool, detail: str) -> None:
-        """A connection was made or lost."""
-        self.links.append((up, asyncio.get_running_loop().time()))
-
-
 async def test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SIGSTOP in mid-word, SIGCONT after the bot has given it up: every word once, in order."""
-    monkeypatch.setattr("bot.links.transcriber.lane.PING_INTERVAL_S", 0.5)
-    monkeypatch.setattr("bot.links.transcriber.lane.OPEN_TIMEOUT_S", 1.0)
-    notes = Finals()
-
-    def hello(sample: int) -> Handshake:
-        resume = Resume("bot", sample) if sample else None
-        return Handshake("bot", language="en", extensions=EXTENSIONS, resume=resume)
-
-    async with process() as (running, url), asyncio.TaskGroup() as group:
-        lane = Lane(1, (url,), hello, notes, last_backoff=0.2)
-        group.create_task(lane.run())
+    monkeypatch.setattr("bot.links.transcriber.dialing.PING_INTERVAL_S", 0.5)
+    monkeypatch.setattr("bot.links.transcriber.dialing.SILENT_LINE_S", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.dialing.OPEN_TIMEOUT_S", 1.0)
+    async with process() as (frozen, url), running_lane(url, last_backoff=0.2) as (lane, notes):
         for number, word in enumerate(WORDS):
             pcm = np.concatenate([tone(word, 0.5), silence(0.2)])
             for first in range(0, len(pcm), 1600):
                 lane.append(pcm[first : first + 1600])
                 await asyncio.sleep(0.1)
                 if (number, first) == (1, 3200):
-                    running.send_signal(signal.SIGSTOP)
+                    frozen.send_signal(signal.SIGSTOP)
                     frozen_at = asyncio.get_running_loop().time()
             lane.end_utterance()
             if number == 4:
-                running.send_signal(signal.SIGCONT)
+                frozen.send_signal(signal.SIGCONT)
         async with asyncio.timeout(20):
             await lane.settled()
-        lane.close()
-    assert notes.texts == WORDS
-    assert ([up for up, _ in notes.links][:2], notes.links[-1][0]) == ([True, False], True)
-    assert notes.links[1][1] - frozen_at < 4  # a ping's turn, its timeout, a second for the goodbye; and a busy machine
+    assert notes.finals == WORDS
+    assert (notes.links[0], notes.links[-1]) == (False, True)
+    assert (
+        notes.health[0][2] - frozen_at < 4
+    )  # a ping's turn, its timeout, a second for the goodbye; and a busy machine
     with contextlib.suppress(ProcessLookupError):
-        running.send_signal(signal.SIGCONT)
+        frozen.send_signal(signal.SIGCONT)

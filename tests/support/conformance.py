@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rehearsal.clips import manifest
+from tests.support.lanes import free_port
+from transcriber.engine.models import resolve
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = ROOT / "tests/conformance/children"
@@ -49,6 +53,20 @@ def child(*command: str, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def stock_server(*arguments: str) -> Iterator[int]:
+    """The PyPI server with the demo model, from the moment at which it takes connections; its port."""
+    port = free_port()
+    with child(str(CHILDREN / "stock_server.py"), str(resolve("demo")), str(port), *arguments) as process:
+        for _ in range(200):
+            assert process.poll() is None, "the stock server has ended"
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
 
 
 def said(clips: Sequence[str]) -> list[str]:

@@ -31,6 +31,8 @@ from transcriber.websocket.admission import network_of
 
 KEEPALIVE_INTERVAL_S = 5.0
 """Seconds between pings, and until a client that neither answers nor sends is gone."""
+LIFE_SIGN_INTERVAL_S = 5.0
+"""Seconds between pongs that nobody asked for."""
 PIECE_SAMPLES = SAMPLE_RATE
 """Samples taken at once, however large the message."""
 GATHERING_S = 0.06
@@ -100,7 +102,7 @@ class Connection:
             async with asyncio.TaskGroup() as tasks:
                 self._reader = tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
-                watchers = [tasks.create_task(self._keep_alive())]
+                watchers = [tasks.create_task(self._keep_alive()), tasks.create_task(self._show_life())]
                 if "utterance" not in self._protocol.granted:
                     watchers.append(tasks.create_task(self._notice_pauses()))
                 await asyncio.wait([self._reader])
@@ -281,6 +283,12 @@ class Connection:
             answered = await self._is_answering()
             if not answered and self._last_heard < pinged_at and not self._session.is_full:
                 await self._give_up("silent", 1011)
+
+    async def _show_life(self) -> None:
+        """While we do not read, the client's pings stay unanswered, and ours must not pile up."""
+        while True:
+            await asyncio.sleep(LIFE_SIGN_INTERVAL_S)
+            await self._socket.pong()
 
     async def _is_answering(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The PyPI WhisperLive server as it is: `stock_server.py MODEL_FOLDER PORT`."""
+"""The PyPI WhisperLive server as it is: `stock_server.py MODEL_FOLDER PORT [MAX_CONNECTION_TIME]`."""
 
 from __future__ import annotations
 
@@ -13,4 +13,5 @@ TranscriptionServer().run(
     faster_whisper_custom_model_path=sys.argv[1],
     single_model=True,
     max_clients=8,
+    max_connection_time=int(sys.argv[3]) if len(sys.argv) > 3 else 600,
 )

@@ -18,5 +18,5 @@ def redis_server_there(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbours that are not there are waited for one second instead of eight."""
-    monkeypatch.setattr("bot.links.transcriber.lane.PROBE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 1.0)
     monkeypatch.setattr("bot.links.redis.link.OPEN_TIMEOUT_S", 1.0)

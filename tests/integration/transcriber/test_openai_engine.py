@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from structlog.typing import EventDict
 
-from tests.integration.bot.test_lane import free_port
 from tests.support.fakes.scripted_engine import tone
+from tests.support.lanes import free_port
 from tests.support.servers.scripted_openai import (
     ScriptedOpenAI,
     Step,

@@ -12,9 +12,7 @@ import pytest
 from structlog.typing import EventDict
 from websockets.asyncio.client import connect
 
-from bot.links.transcriber.lane import Lane
-from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Resume, Segments
-from tests.integration.bot.test_lane import Notes
+from common.whisperlive.protocol import EXTENSIONS, Acked, Handshake, Segments
 from tests.support.fakes.scripted_engine import silence, tone
 from tests.support.fakes.stock_client import StockClient
 from tests.support.fakes.streaming_engine import (
@@ -23,6 +21,7 @@ from tests.support.fakes.streaming_engine import (
     StreamingSessions,
     streaming_vendor,
 )
+from tests.support.lanes import running_lane
 from tests.support.transcribing import Serving, serving, talking
 from tests.support.waiting import eventually
 
@@ -115,14 +114,7 @@ async def test_an_engine_that_cannot_be_reached_refuses_the_client() -> None:
 async def test_a_bot_loses_no_word_when_the_vendor_drops_its_streams() -> None:
     """Its lane connects anew, says where it goes on, and sends again what was not decided: each word once."""
     words = ["alpha", "bravo", "charlie", "delta", "echo"]
-    notes = Notes()
-
-    def hello(sample: int) -> Handshake:
-        return Handshake("u", language="en", extensions=EXTENSIONS, resume=Resume("u", sample) if sample else None)
-
-    async with streaming() as (vendor, running), asyncio.TaskGroup() as group:
-        lane = Lane(1, (running.url,), hello, notes, last_backoff=0.1)
-        group.create_task(lane.run())
+    async with streaming() as (vendor, running), running_lane(running.url) as (lane, notes):
         for number, word in enumerate(words):
             lane.append(tone(word))
             if number == 2:
@@ -131,8 +123,7 @@ async def test_a_bot_loses_no_word_when_the_vendor_drops_its_streams() -> None:
             lane.end_utterance()
             end = (number + 1) * 9600
             await eventually(lambda end=end: notes.until >= end)  # type: ignore[misc]
-        lane.close()
     finals = [text.wire for text in notes.texts if text.wire.completed]
     assert [final.text.strip() for final in finals] == words
     assert [final.start for final in finals] == pytest.approx([0.6 * n for n in range(len(words))])
-    assert notes.links == [True, False, True]
+    assert notes.links == [False, True]

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from common.whisperlive.protocol import EXTENSIONS, Audio, EndOfAudio, Opened, ServerProtocol, UtteranceEnd, WireSegment
+from common.whisperlive.protocol import (
+    EXTENSIONS,
+    Audio,
+    EndOfAudio,
+    Opened,
+    ServerProtocol,
+    UtteranceEnd,
+    WireSegment,
+    WireWord,
+)
 
 RATE = 16_000
 
@@ -28,11 +37,15 @@ class ScriptedTranscriber:
     offered: frozenset[str] = EXTENSIONS
     answers: bool = True
     """False: takes audio and never says anything (a frozen server that still answers pings)."""
+    guesses: bool = False
+    """A partial comes with each frame."""
     end_of_next: str = ""
     """The end of the next segments, as JSON spells it, instead of the right one."""
     refuse: str = ""
     full: bool = False
     connections: int = 0
+    most_open: int = 0
+    """The most connections at once."""
     handshakes: list[Opened] = field(default_factory=list)
     heard: dict[int, NDArray[np.int16]] = field(default_factory=dict)
     """First sample on the connection's clock → samples of each finished or broken utterance."""
@@ -43,6 +56,11 @@ class ScriptedTranscriber:
         """Breaks every connection without a goodbye."""
         for socket in list(self._sockets):
             socket.transport.abort()
+
+    async def close(self, code: int) -> None:
+        """Says goodbye on every connection."""
+        for socket in list(self._sockets):
+            await socket.close(code)
 
     def freeze(self) -> None:
         """Reads and says nothing more, pings included, as a stopped process would."""
@@ -59,6 +77,7 @@ class ScriptedTranscriber:
         """Serves one connection."""
         self.connections += 1
         self._sockets.add(socket)
+        self.most_open = max(self.most_open, len(self._sockets))
         try:
             await self._converse(socket, ServerProtocol(self.offered))
         except ConnectionClosed:
@@ -91,9 +110,15 @@ class ScriptedTranscriber:
                     case Audio(_, samples):
                         pcm = np.concatenate([pcm, samples])
                         self.heard[first] = pcm
+                        if self.guesses:
+                            guess = WireSegment(first / RATE, (first + len(pcm)) / RATE, f" {len(pcm)} so far", False)
+                            for reply in protocol.segments([guess]):
+                                await socket.send(reply)
                     case UtteranceEnd(sample) if self.answers:
                         text = f" {len(pcm)} samples"
-                        segment = WireSegment(first / RATE, sample / RATE, text, True, f"{protocol.uid}:{first}", "en")
+                        start, end = first / RATE, sample / RATE
+                        words = (WireWord("samples", start, end, 0.9),)
+                        segment = WireSegment(start, end, text, True, f"{protocol.uid}:{first}", "en", words)
                         for reply in (*protocol.segments([segment]), *protocol.acked(sample)):
                             await socket.send(self._spoilt(reply))
                         pcm, first = np.zeros(0, np.int16), sample

@@ -16,11 +16,26 @@ class TcpProxy:
         port: Target port.
         loses_reply: Asked for each chunk that comes back; True closes the connection instead of forwarding it: the
             server has done the work, the client never hears so.
+        slice_bytes: Most bytes forwarded at once.
+        bytes_per_s: Bandwidth of each way; None: unlimited.
+        delay: Seconds that each chunk is kept, asked anew for each.
     """
 
-    def __init__(self, host: str, port: int, loses_reply: Callable[[bytes], bool] = lambda chunk: False) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        loses_reply: Callable[[bytes], bool] = lambda chunk: False,
+        *,
+        slice_bytes: int = 65536,
+        bytes_per_s: float | None = None,
+        delay: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._target = (host, port)
         self._loses_reply = loses_reply
+        self._slice_bytes = slice_bytes
+        self._bytes_per_s = bytes_per_s
+        self._delay = delay
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.passing = asyncio.Event()
@@ -74,5 +89,10 @@ class TcpProxy:
             if replies and self._loses_reply(chunk):
                 self.lost += 1
                 return
-            writer.write(chunk)
-            await writer.drain()
+            if (delay := self._delay()) > 0:
+                await asyncio.sleep(delay)
+            for first in range(0, len(chunk), self._slice_bytes):
+                writer.write(piece := chunk[first : first + self._slice_bytes])
+                await writer.drain()
+                if self._bytes_per_s:
+                    await asyncio.sleep(len(piece) / self._bytes_per_s)

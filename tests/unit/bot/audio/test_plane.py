@@ -9,13 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
-from bot.audio.lanes import IDLE_TIMEOUT_S
-from bot.audio.plane import AudioPlane, LaneAudio, LaneEnd, LaneOrder
+from bot.audio.gaps import Gap
+from bot.audio.lanes import IDLE_TIMEOUT_S, Lanes
+from bot.audio.plane import AudioPlane, Completed, LaneAudio, LaneClose, LaneDrop, LaneEnd, PlaneOrder
+from bot.audio.replay import CAPACITY_SAMPLES
 from bot.core.events import AudioHeard
 from common.audio.pcm import SAMPLE_RATE
 
 ZERO = 500.0
 PIECE = SAMPLE_RATE // 50
+OURS = frozenset({"utterance", "segment_language"})
+"""What a server grants that lanes may be shared on."""
 
 
 def loud(pcm: NDArray[np.float32]) -> float:
@@ -26,10 +30,10 @@ def loud(pcm: NDArray[np.float32]) -> float:
 class Room:
     """Tracks that play loud and quiet stretches at their times."""
 
-    def __init__(self) -> None:
-        self.owners: dict[str, tuple[str, str]] = {"t1": ("ana", "Ana"), "t2": ("ben", "Ben")}
-        self.hearing = AudioPlane(ZERO, lambda: loud, self.owners.get)
-        self.orders: list[LaneOrder] = []
+    def __init__(self, most: int | None = 3) -> None:
+        self.owners: dict[str, tuple[str, str]] = {"t1": ("ana", "Ana"), "t2": ("ben", "Ben"), "t3": ("cem", "Cem")}
+        self.hearing = AudioPlane(ZERO, lambda: loud, self.owners.get, Lanes(most))
+        self.orders: list[PlaneOrder] = []
 
     def play(self, track: str, start: float, seconds: float, amplitude: int = 8000, source: int = 1) -> None:
         """Frames of 20 ms that arrive as they are spoken."""
@@ -44,9 +48,20 @@ class Room:
         self.play(track, start, seconds)
         self.play(track, start + seconds, 1, 10)
 
+    def decide(self, lane: int, sample: int | None = None, now: float = ZERO + 100) -> list[PlaneOrder]:
+        """The server decides everything sent on a lane, or up to a sample; returns what follows."""
+        orders = self.hearing.decided(lane, self.sent(lane) if sample is None else sample, now)
+        self.orders += orders
+        return orders
+
     def sent(self, lane: int) -> int:
         """Samples put on a lane."""
         return sum(len(order.pcm) for order in self.orders if isinstance(order, LaneAudio) and order.lane == lane)
+
+
+def completed(orders: list[PlaneOrder]) -> list[int]:
+    """The numbers of utterances that are complete."""
+    return [order.utterance.number for order in orders if isinstance(order, Completed)]
 
 
 def test_an_utterance_becomes_a_lane_and_text_finds_its_way_back() -> None:
@@ -103,13 +118,13 @@ def test_decisions_complete_utterances_in_order() -> None:
     room = Room()
     room.utter("t1", 10, 1)
     length = room.sent(1)
-    assert room.hearing.decided(1, length - 100) == []
+    assert room.decide(1, length - 100) == []
     room.utter("t1", 20, 1)
-    assert [u.number for u in room.hearing.decided(1, length)] == [1]
+    assert completed(room.decide(1, length)) == [1]
     room.play("t1", 30, 1)
-    assert [u.number for u in room.hearing.decided(1, room.sent(1))] == [2]
-    assert room.hearing.decided(1, room.sent(1)) == []
-    assert room.hearing.decided(9, 1) == []
+    assert completed(room.decide(1)) == [2]
+    assert room.decide(1) == []
+    assert room.decide(9, 1) == []
 
 
 def test_a_closed_track_ends_its_utterance_and_may_come_back() -> None:
@@ -145,10 +160,10 @@ def test_idle_lanes_close_once_everything_is_decided() -> None:
     room = Room()
     room.utter("t1", 10, 1)
     late = ZERO + 12 + IDLE_TIMEOUT_S
-    assert room.hearing.idle_lanes(late) == []
-    room.hearing.decided(1, room.sent(1))
-    assert room.hearing.idle_lanes(ZERO + 13) == []
-    assert room.hearing.idle_lanes(late) == [1]
+    assert room.hearing.close_idle(late) == []
+    room.decide(1, now=ZERO + 12)
+    assert room.hearing.close_idle(ZERO + 13) == []
+    assert room.hearing.close_idle(late) == [LaneClose(1)]
     assert room.hearing.find(1, 0, 10) is None
 
 
@@ -199,3 +214,136 @@ def test_speech_that_ends_with_its_track_is_not_reported_late() -> None:
     assert LaneEnd(1) in room.hearing.idle(ZERO + at + 2)
     room.play("t1", at + 30, 1.1, 10)
     assert not any(report.speech for report in room.hearing.reports())
+
+
+def test_an_utterance_decided_before_its_end_frees_its_lane_at_the_end() -> None:
+    """Everything was completed while the speech gate still waited for more: no other decision comes."""
+    room = Room()
+    room.play("t1", 10, 1)
+    room.play("t1", 11, 0.3, 10)
+    assert room.decide(1) == []
+    room.hearing.granted(1, OURS)
+    room.play("t1", 11.3, 0.3, 10)
+    assert completed(room.orders) == [1]
+    assert room.decide(1) == []
+    room.utter("t2", 12, 1)
+    assert {order.lane for order in room.orders if isinstance(order, LaneAudio)} == {1}
+
+
+def test_people_who_take_turns_share_one_lane_and_keep_their_names() -> None:
+    """The lane changes hands when everything is decided; text finds each speaker, and their own time."""
+    room = Room()
+    for turn in range(6):
+        room.utter(f"t{turn % 3 + 1}", 10 + 5 * turn, 2)
+        room.hearing.granted(1, OURS)
+        found = room.hearing.find(1, room.sent(1) - 3 * PIECE, room.sent(1) - PIECE)
+        assert found is not None
+        assert found.utterance.speaker == ("Ana", "Ben", "Cem")[turn % 3]
+        assert found.utterance.onset / SAMPLE_RATE == pytest.approx(10 + 5 * turn, abs=0.1)
+        assert completed(room.decide(1)) == [turn + 1]
+    assert {order.lane for order in room.orders if isinstance(order, LaneAudio)} == {1}
+
+
+def test_who_finds_no_lane_waits_with_the_audio() -> None:
+    """In the order of their onsets, and as long as it takes; nothing is missing when a lane is free."""
+    room = Room(most=1)
+    room.play("t1", 10, 1)
+    room.utter("t2", 10.5, 2)
+    room.play("t3", 11, 1)
+    assert room.hearing.waiting(ZERO + 15)[0] == 2
+    assert room.hearing.waiting(ZERO + 15)[1] == pytest.approx(4.4, abs=0.2)
+    room.orders += room.hearing.close("t1", ZERO + 15)
+    room.hearing.granted(1, OURS)
+    before = room.sent(1)
+    orders = room.decide(1)
+    assert completed(orders) == [1]
+    assert orders[-1] == LaneEnd(1)  # Ben has finished meanwhile
+    assert 2.4 * SAMPLE_RATE <= room.sent(1) - before <= 2.8 * SAMPLE_RATE
+    before = room.sent(1)
+    orders = room.decide(1)
+    assert LaneEnd(1) not in orders  # Cem goes on
+    assert room.sent(1) - before >= 0.9 * SAMPLE_RATE
+    room.play("t3", 12, 1)
+    assert room.sent(1) - before >= 1.9 * SAMPLE_RATE
+    found = room.hearing.find(1, room.sent(1) - PIECE, room.sent(1))
+    assert found is not None
+    assert found.utterance.speaker == "Cem"
+    assert found.end / SAMPLE_RATE == pytest.approx(13, abs=0.05)
+    assert room.hearing.waiting(ZERO + 20) == (0, 0.0)
+
+
+def test_while_others_wait_nobody_keeps_a_lane_for_the_next_utterance() -> None:
+    """Somebody who speaks with short pauses goes to the end of the line each time."""
+    room = Room(most=1)
+    room.utter("t1", 10, 1)
+    room.utter("t2", 11, 1)
+    room.utter("t1", 14, 1)
+    assert room.hearing.waiting(ZERO + 16)[0] == 2
+    room.hearing.granted(1, OURS)
+    assert completed(room.decide(1)) == [1]
+    found = room.hearing.find(1, room.sent(1) - PIECE, room.sent(1))
+    assert found is not None
+    assert found.utterance.speaker == "Ben"
+
+
+def test_on_a_stock_server_a_waiting_speaker_gets_a_connection_of_their_own() -> None:
+    """The free lane of somebody else is closed first, so that there are never more than allowed."""
+    room = Room(most=1)
+    room.utter("t1", 10, 1)
+    room.hearing.granted(1, frozenset())
+    room.utter("t2", 11, 1)
+    orders = room.decide(1)
+    assert [type(order) for order in orders[:3]] == [Completed, LaneClose, LaneAudio]
+    assert room.sent(2) > SAMPLE_RATE
+    assert room.hearing.find(1, 0, 100) is None
+
+
+def test_a_track_keeps_sixty_seconds_on_its_lane_and_the_loss_is_one_gap() -> None:
+    """The oldest goes; the lane is told from where on, and the gap is told once, when there are decisions again."""
+    room = Room()
+    room.play("t1", 10, 70)
+    drops = [order for order in room.orders if isinstance(order, LaneDrop)]
+    kept = room.sent(1) - drops[-1].sample
+    assert kept == pytest.approx(CAPACITY_SAMPLES, abs=512)
+    assert room.hearing.undecided()[1] == kept
+    assert room.hearing.gaps(ZERO + 80) == []
+    room.decide(1)
+    [gap] = room.hearing.gaps(ZERO + 90)
+    assert gap == Gap("t1", gap.start, room.sent(1) - kept)
+    assert gap.start / SAMPLE_RATE == pytest.approx(9.6, abs=0.6)
+    assert room.hearing.gaps(ZERO + 99, at_the_end=True) == []
+
+
+def test_a_new_lane_after_a_change_of_language_has_no_room_of_its_own() -> None:
+    """What the track has undecided on the old one counts, and goes first."""
+    room = Room()
+    room.play("t1", 10, 60)
+    room.play("t1", 70, 1, 10)
+    room.hearing.renew_lanes()
+    room.utter("t1", 72, 2)
+    assert {order.lane for order in room.orders if isinstance(order, LaneDrop)} == {1}
+    assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES, abs=512)
+    assert room.sent(2) > 2 * SAMPLE_RATE
+
+
+def test_a_track_keeps_sixty_seconds_while_it_waits_and_others_lose_nothing() -> None:
+    """What it has on a lane counts and goes first; then the oldest of what waits."""
+    room = Room(most=1)
+    room.utter("t1", 10, 20)
+    room.hearing.granted(1, OURS)
+    room.utter("t2", 31, 10)
+    room.play("t1", 42, 50)
+    drops = [order for order in room.orders if isinstance(order, LaneDrop)]
+    assert drops
+    assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES + 10.6 * SAMPLE_RATE, abs=3 * 512)
+    room.play("t1", 92, 15)
+    assert completed(room.orders) == [1]  # nothing of it is left
+    [gap] = room.hearing.gaps(0, at_the_end=True)
+    assert gap.samples / SAMPLE_RATE == pytest.approx(20.6 + 65 - 60, abs=0.2)
+    assert len(room.hearing.undecided()[0]) == 2
+    room.orders += room.hearing.close_all(ZERO + 110)
+    found = room.hearing.find(1, room.sent(1) - PIECE, room.sent(1))
+    assert found is not None
+    assert found.utterance.speaker == "Ben"
+    room.decide(1)
+    assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES, abs=512)

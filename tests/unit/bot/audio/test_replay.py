@@ -36,12 +36,12 @@ def test_what_is_kept_is_what_was_appended(steps: list[tuple[int, bool, float]])
         assert all(replay.ends_at(end) for end in ends if replay.start < end)
 
 
-def test_a_full_buffer_drops_the_oldest_and_counts_it() -> None:
-    """61 seconds leave the last 60, and one second is known to be lost."""
+def test_a_full_buffer_drops_the_oldest() -> None:
+    """61 seconds leave the last 60."""
     replay = Replay()
     for second in range(61):
         replay.append(ramp(second * 16000, 16000))
-    assert (replay.start, len(replay), replay.dropped) == (16000, CAPACITY_SAMPLES, 16000)
+    assert (replay.start, len(replay)) == (16000, CAPACITY_SAMPLES)
     assert replay.read(16000, 4).tolist() == ramp(16000, 4).tolist()
 
 
@@ -65,3 +65,21 @@ def test_an_end_is_marked_once_and_only_after_audio() -> None:
     replay.mark_end()
     assert replay.ends_at(10)
     assert len(replay.read(10, 5)) == 0
+
+
+def test_the_end_of_a_dropped_utterance_is_still_told() -> None:
+    """Ends that fell out are one end where the rest begins; a decided one is told to nobody any more."""
+    replay = Replay()
+    for _ in range(3):
+        replay.append(ramp(replay.end, 100))
+        replay.mark_end()
+    replay.drop(250)
+    assert (replay.start, replay.end) == (250, 300)
+    assert [position for position in range(301) if replay.ends_at(position)] == [250, 300]
+    replay.drop(100)
+    replay.drop(1000)
+    assert (replay.start, len(replay)) == (300, 0)
+    assert replay.ends_at(300)
+    replay.append(ramp(300, 10))
+    replay.decided(305)
+    assert not replay.ends_at(300)

@@ -227,10 +227,16 @@ def test_the_environment_fills_what_is_missing() -> None:
     }
     config, _ = load(REHEARSAL, environment=environment)
     assert config.transcriber_urls == ("ws://gpu:9090", "ws://cpu:9090")
+    assert config.transcriber_sources == {
+        "ws://gpu:9090": "environment WHISPER_LIVE_URL",
+        "ws://cpu:9090": "environment WHISPER_LIVE_URL_FALLBACK",
+    }
     assert config.redis_url.get_secret_value() == "redis://env:6379"
     assert config.log_level == "warning"
     config, _ = load(REHEARSAL, USERS_EXAMPLE, {"logLevel": "error"}, environment=environment)
     assert config.transcriber_urls == ("ws://vexa-whisperlive-1:9090", "ws://cpu:9090", "ws://gpu:9090")
+    key, fallback = "whisperLiveUrl", "environment WHISPER_LIVE_URL_FALLBACK"
+    assert list(config.transcriber_sources.values()) == [key, fallback, fallback]
     assert config.redis_url.get_secret_value() == "redis://vexa-redis-1:6379"
     assert config.log_level == "error"
     config, _ = load(REHEARSAL, USERS_EXAMPLE, {"whisperLiveUrl": ["ws://a", "ws://b"]}, environment=environment)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.segments import SegmentTracker, Utterance
+from bot.core.segments import MAX_IDS_KEPT, SegmentTracker, Utterance
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment, Word
 
@@ -19,9 +19,18 @@ def utterance(onset: float = 10.0, end: float | None = None) -> Utterance:
     return Utterance(1, "ana", "Ana", round(onset * SAMPLE_RATE), None if end is None else round(end * SAMPLE_RATE))
 
 
-def say(book: SegmentTracker, who: Utterance, start: float, end: float, text: str, completed: bool) -> Segment | None:
+def say(
+    book: SegmentTracker,
+    who: Utterance,
+    start: float,
+    end: float,
+    text: str,
+    completed: bool,
+    stable_len: int | None = None,
+) -> Segment | None:
     """One segment of the server, in seconds."""
-    return book.update(who, round(start * SAMPLE_RATE), round(end * SAMPLE_RATE), text, completed, "en")
+    first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    return book.update(who, first, last, text, completed, "en", stable_len=stable_len)
 
 
 def test_partials_and_the_final_share_one_id() -> None:
@@ -96,6 +105,84 @@ def test_a_decided_utterance_with_finals_needs_nothing() -> None:
     say(book, ana, 10, 11, "yes", True)
     assert book.decided(ana) is None
     assert book.decided(utterance()) is None
+
+
+def test_text_after_the_decision_has_an_id_of_its_own() -> None:
+    """A stock server that was taken to be done may say more: other words never come under an id that was used."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    final = say(book, ana, 10, 11, "yes", True)
+    assert book.decided(ana) is None
+    assert say(book, ana, 10, 11, "yes", True) is None
+    late = say(book, ana, 11, 12, "of course", True)
+    assert final is not None
+    assert late is not None
+    assert late.segment_id != final.segment_id
+    assert say(book, ana, 12, 13, "a partial that nobody would take back", False) is None
+    assert book.decided(ana) is None
+
+
+def test_text_after_a_partial_was_taken_back_has_an_id_of_its_own() -> None:
+    """The empty partial closes its id."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    partial = say(book, ana, 10, 11, "you", False)
+    assert book.decided(ana) is not None
+    late = say(book, ana, 10, 11, "you there", True)
+    assert partial is not None
+    assert late is not None
+    assert late.segment_id == "b:ana:10001" != partial.segment_id
+
+
+def test_two_tracks_of_one_person_never_share_an_id() -> None:
+    """Both begin in the same millisecond: a microphone and a second device."""
+    book, here, there = SegmentTracker("b", ZERO), utterance(), utterance()
+    one, two = say(book, here, 10, 11, "hello", False), say(book, there, 10, 11, "hello", False)
+    assert one is not None
+    assert two is not None
+    assert (one.segment_id, two.segment_id) == ("b:ana:10000", "b:ana:10001")
+
+
+def test_ids_are_remembered_within_a_bound() -> None:
+    """Old ones go: the texts of one moment come minutes apart at most."""
+    book = SegmentTracker("b", ZERO)
+    for second in range(MAX_IDS_KEPT + 10):
+        assert say(book, utterance(second), second, second + 1, "hello", True)
+    assert len(book._ids) == MAX_IDS_KEPT
+
+
+def test_words_lie_within_their_segment() -> None:
+    """Where the bounds are clamped the words are, too, in order; where they are not, nothing moves."""
+    book, ana = SegmentTracker("b", ZERO), utterance(10, 12)
+    words = [Word("a", 9.5, 10.4, 0.9), Word("b", 10.3, 11.0, 0.8), Word("c", 11.9, 12.8, 0.7)]
+    final = book.update(ana, round(9.5 * SAMPLE_RATE), 13 * SAMPLE_RATE, "a b c", True, "en", words)
+    assert final is not None
+    assert [(word.start, word.end) for word in final.words or ()] == [(10.0, 10.4), (10.3, 11.0), (11.9, 12.0)]
+
+
+def test_stable_characters_are_counted_in_the_published_text() -> None:
+    """What will not change of a partial, without the space that is dropped; a final says nothing of it."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    partial = say(book, ana, 10, 11, "  we  meet at noon", False, 10)
+    assert partial is not None
+    assert partial.text[: partial.stable] == "we meet"
+    assert partial.as_json()["stable"] == 7
+    final = say(book, ana, 10, 11, " we meet at noon", True, 5)
+    assert final is not None
+    assert "stable" not in final.as_json()
+
+
+def test_words_that_are_final_are_not_said_again_with_more() -> None:
+    """After a break a server may hear a piece again and join it with the next: only the new words come."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    say(book, ana, 10, 12, " We meet at noon.", True)
+    text = "we meet at noon in the hall"
+    more = book.update(
+        ana, 10 * SAMPLE_RATE, 15 * SAMPLE_RATE, " we meet at noon, in the hall", True, None,
+        [Word(word, 10 + i / 2, 10.5 + i / 2, 1) for i, word in enumerate(text.split(" "))],
+    )  # fmt: skip
+    assert more is not None
+    assert (more.text, more.start) == ("in the hall", 12.0)
+    assert [word.word for word in more.words or ()] == ["in", "the", "hall"]
+    assert say(book, ana, 13, 17, "in the hall", True) is None
 
 
 times = st.floats(9, 20).map(lambda s: round(s, 2))

@@ -58,6 +58,15 @@ def test_confidence_and_words_appear_when_known() -> None:
     assert value["words"] == [{"word": "Hello.", "start": 1.0, "end": 2.0, "probability": 1.0}]
 
 
+def test_a_partial_says_what_of_it_will_not_change() -> None:
+    """Read as it was written; a negative count is refused."""
+    partial = replace(SEGMENT, start=1.0, completed=False, stable=3)
+    assert partial.as_json()["stable"] == 3
+    assert Segment.parse(partial.as_json()) == partial
+    with pytest.raises(ValueError, match="stable"):
+        Segment.parse(partial.as_json() | {"stable": -1})
+
+
 def test_session_marks() -> None:
     """session_start and session_end carry their times under the names consumers know."""
     start, end = json.loads(session_start(IDENTITY, 0.25)), json.loads(session_end(IDENTITY, 60))

@@ -3,87 +3,40 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bot.audio.replay import Replay
+from bot.links.transcriber.answers import CLEAR_SPEECH_SAMPLES, OPEN_ALLOWANCE_S
 from bot.links.transcriber.conversation import (
+    ANSWER_TIMEOUT_S,
     EXTENSIONS,
     MAX_LEAD_S,
+    MAX_UNDECIDED_SAMPLES,
     MESSAGE_SAMPLES,
     STOCK_DECISION_TIMEOUT_S,
+    STOCK_MAX_UNDECIDED_SAMPLES,
     STOCK_SILENCE_SAMPLES,
-    Conversation,
     LaneDecided,
     LaneNews,
     LaneText,
+    Unanswered,
 )
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import (
     Audio,
-    Handshake,
     ProtocolError,
     Ready,
     Refused,
-    Resume,
-    ServerProtocol,
     UtteranceEnd,
     Wait,
+    Warned,
     WireSegment,
+    WireWord,
 )
-
-THRESHOLD = 2
-"""Identical partials after which a stock server is asked to complete them."""
-
-
-def ramp(length: int) -> NDArray[np.int16]:
-    """Samples that say their own position."""
-    return (np.arange(length) % 30000).astype(np.int16)
-
-
-@dataclass
-class Wire:
-    """A session and the server's side, message by message."""
-
-    replay: Replay
-    offered: frozenset[str] = EXTENSIONS
-    resume: int = 0
-    heard: list[Audio | UtteranceEnd] = field(default_factory=list)
-    news: list[LaneNews] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        resume = Resume("before", self.resume) if self.resume else None
-        self.session = Conversation(
-            self.replay, Handshake("u", same_output_threshold=THRESHOLD, extensions=EXTENSIONS, resume=resume)
-        )
-        self.server = ServerProtocol(self.offered)
-        self.server.receive(self.session.hello())
-        self.say(*self.server.ready())
-
-    def say(self, *messages: str) -> None:
-        """The server sends."""
-        for message in messages:
-            self.news += self.session.receive(message)
-
-    def pump(self, now: float = 0.0) -> None:
-        """The session sends all it has."""
-        while (message := self.session.next_message(now)) is not None:
-            for event in self.server.receive(message[0]):
-                assert isinstance(event, Audio | UtteranceEnd)
-                self.heard.append(event)
-
-    @property
-    def samples(self) -> NDArray[np.int16]:
-        """All audio that the server heard."""
-        return np.concatenate([event.samples for event in self.heard if isinstance(event, Audio)] or [ramp(0)])
-
-
-def segment(start: float, end: float, text: str = " hi", completed: bool = True) -> WireSegment:
-    """One segment in seconds."""
-    return WireSegment(start, end, text, completed)
+from tests.support.wire import THRESHOLD, Wire, ramp, segment, stock
 
 
 def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
@@ -155,11 +108,71 @@ def test_dropped_audio_is_not_sent() -> None:
     for _ in range(61):
         replay.append(ramp(SAMPLE_RATE))
     wire.pump()
-    assert len(wire.samples) == 60 * SAMPLE_RATE
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES
     wire.say(*wire.server.segments([segment(0.0, 1.0)]))
     text = wire.news[-1]
     assert isinstance(text, LaneText)
     assert text.start == SAMPLE_RATE
+
+
+def test_the_end_of_an_utterance_whose_audio_was_dropped_is_still_told() -> None:
+    """What the server has heard of it must not be taken for the beginning of the next; where it heard none, no end."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(4000))
+    wire.pump()
+    replay.append(ramp(4000))
+    replay.mark_end()
+    replay.append(ramp(4000))
+    replay.drop(9000)
+    replay.mark_end()
+    wire.pump()
+    told = [event.sample if isinstance(event, UtteranceEnd) else len(event.samples) for event in wire.heard]
+    assert told == [1600, 1600, 800, 4000, 1600, 1400, 7000]
+    wire.say(*wire.server.acked(4000), *wire.server.acked(7000))
+    assert [news for news in wire.news if isinstance(news, LaneDecided)][-1].sample == 12000
+    assert not wire.session._answers.are_owed
+    afresh = Wire(replay)
+    replay.append(ramp(1000))
+    replay.mark_end()
+    replay.drop(13000)
+    afresh.pump()
+    assert afresh.heard == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_a_connection_remembers_a_bounded_number_of_runs(offered: frozenset[str]) -> None:
+    """However many utterances it has carried: those that are undecided and the last decided one."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    for number in range(100):
+        replay.append(ramp(8000))
+        replay.mark_end()
+        wire.pump(float(number))
+        end = wire.session._protocol.sent_until / SAMPLE_RATE - (0 if offered else 3)
+        if offered:
+            wire.say(*wire.server.acked(round(end * SAMPLE_RATE)))
+        else:
+            wire.say(json.dumps({"uid": "u", "segments": [segment(end - 0.4, end, f" {number}").to_wire()]}))
+        assert len(replay) == 0
+        assert len(wire.session._clock) <= 4
+
+
+def test_text_about_what_is_long_decided_is_dropped_and_counted() -> None:
+    """Never clamped into what is said now; what reaches beyond the audio that was sent is clamped on a stock server."""
+    wire = stock(1.0)
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.0).to_wire()]}))
+    for length in (1.0, 1.0):
+        wire.replay.append(ramp(int(length * SAMPLE_RATE)))
+        wire.replay.mark_end()
+        wire.pump()
+        end = wire.session._protocol.sent_until / SAMPLE_RATE - 3
+        wire.say(json.dumps({"uid": "u", "segments": [segment(end - 0.9, end).to_wire()]}))
+    assert len(wire.replay) == 0
+    texts = sum(isinstance(news, LaneText) for news in wire.news)
+    wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 0.9, " late", completed=False).to_wire()]}))
+    assert isinstance(wire.news[-1], Warned)
+    assert sum(isinstance(news, LaneText) for news in wire.news) == texts
 
 
 def test_a_server_without_extensions_hears_silence_after_an_utterance() -> None:
@@ -193,9 +206,9 @@ def test_a_stock_server_that_finds_no_words_has_its_time() -> None:
     replay.append(ramp(1600))
     replay.mark_end()
     wire.pump(now=10.0)
-    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S - 0.1)) == []
-    assert list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(1600)]
-    assert list(wire.session.due(100.0)) == []
+    assert wire.due(10.0 + STOCK_DECISION_TIMEOUT_S) == []
+    assert wire.due(10.1 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(1600, assumed=True)]
+    assert wire.due(100.0) == []
 
 
 def test_an_early_segment_of_a_stock_server_decides_only_its_own_part() -> None:
@@ -218,7 +231,7 @@ def test_other_news_pass_through_and_nonsense_raises() -> None:
     wire.say(wire.server.wait(2.0), wire.server.refuse("no"))
     assert wire.news[1:] == [Wait(2.0), Refused("no")]
     wire.say(*wire.server.segments([segment(0, 1)]), *wire.server.acked(5))
-    assert len(wire.news) == 3
+    assert [type(news) for news in wire.news[3:]] == [Warned]
     with pytest.raises(ProtocolError):
         wire.say("{")
 
@@ -246,17 +259,6 @@ def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
 def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
     """The completed texts in it."""
     return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
-
-
-def stock(*seconds: float) -> Wire:
-    """A stock server that has heard utterances of these lengths, each with its silence."""
-    replay = Replay()
-    wire = Wire(replay, offered=frozenset())
-    for length in seconds:
-        replay.append(ramp(int(length * SAMPLE_RATE)))
-        replay.mark_end()
-    wire.pump()
-    return wire
 
 
 def test_what_a_stock_server_says_again_is_no_news() -> None:
@@ -306,6 +308,7 @@ def test_each_end_is_decided_by_a_segment_near_it() -> None:
 def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
     """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
     wire = stock(1, 1, 1)
+    wire.now = 10.0
     done, again = segment(0.0, 0.9), segment(4.0, 4.9, completed=False)
     hears(wire, done)
     for _ in range(THRESHOLD + 1):
@@ -316,8 +319,8 @@ def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(ho
         case "next":
             news = hears(wire, done, segment(4.85, 8.5, " more", completed=False))
         case _:
-            assert list(wire.session.due(10.0)) == []
-            news = list(wire.session.due(10.0 + STOCK_DECISION_TIMEOUT_S))
+            assert wire.due(10.0) == []
+            news = wire.due(10.0 + STOCK_DECISION_TIMEOUT_S)
     assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
     assert LaneDecided(2 * SAMPLE_RATE) in news
 
@@ -330,15 +333,144 @@ def test_a_partial_that_came_and_went_is_not_completed() -> None:
     for count in range(THRESHOLD + 1):
         hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
     assert hears(wire, done) == []
-    assert list(wire.session.due(0.0)) == []
-    assert list(wire.session.due(STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(2 * SAMPLE_RATE)]
+    assert wire.due(0.0) == []
+    assert wire.due(2.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(2 * SAMPLE_RATE, assumed=True)]
 
 
 def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
     """Patience begins again with each; a final after it is still told."""
     wire = stock(1)
     for now in range(0, 30, 5):
+        wire.now = now
         hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
-        assert list(wire.session.due(float(now))) == []
-    assert list(wire.session.due(25.0 + STOCK_DECISION_TIMEOUT_S)) == [LaneDecided(SAMPLE_RATE)]
+        assert wire.due(float(now)) == []
+    assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
+
+
+def test_words_have_their_times_on_the_lanes_clock() -> None:
+    """Without the silence that a stock server was sent between utterances, and never before their own start."""
+    wire = stock(1, 1)
+    hears(wire, segment(0.0, 0.9))
+    words = (WireWord(" a", 4.25, 4.5, 0.9), WireWord(" b", 4.5, 4.5))
+    [text, _] = hears(wire, replace(segment(4.2, 4.6, " a b"), words=words))
+    assert isinstance(text, LaneText)
+    assert text.words == (WireWord(" a", 1.25, 1.5, 0.9), WireWord(" b", 1.5, 1.5))
+
+
+# --- silence is not trusted ----------------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_is_due_after_each_utterance() -> None:
+    """Silence decides nothing, and is told within ten seconds; text gives more time, an acknowledgement ends it."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump(now=1.0)
+    assert ANSWER_TIMEOUT_S < 9
+    assert wire.due(1.9 + ANSWER_TIMEOUT_S) == []
+    assert wire.due(2.1 + ANSWER_TIMEOUT_S) == [Unanswered()]
+    assert len(replay) == SAMPLE_RATE
+    wire.say(*wire.server.segments([segment(0.1, 0.9, completed=False)]))
+    assert wire.due(2.2 + ANSWER_TIMEOUT_S) == []
+    wire.say(*wire.server.acked(SAMPLE_RATE))
+    assert wire.news[-1] == LaneDecided(SAMPLE_RATE)
+    assert isinstance(wire.news[-1], LaneDecided)
+    assert wire.news[-1].lag == pytest.approx(1.2 + ANSWER_TIMEOUT_S)
+    assert wire.due(1000) == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_speech_that_goes_on_and_on_is_owed_an_answer(offered: frozenset[str]) -> None:
+    """A monologue without any text or acknowledgement is as bad as an end without one."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    patience = wire.session.least_patience
+    assert wire.due(OPEN_ALLOWANCE_S + patience - 0.1) == []
+    assert wire.due(OPEN_ALLOWANCE_S + patience) == [Unanswered()]
+
+
+CLEAR_S = CLEAR_SPEECH_SAMPLES / SAMPLE_RATE
+
+
+def test_a_stock_server_that_says_nothing_to_clear_speech_has_decided_nothing() -> None:
+    """The founding failure: silence is not an answer to several utterances."""
+    wire = stock(CLEAR_S, CLEAR_S)
+    assert wire.due(CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S) == []
+    assert wire.due(2 * CLEAR_S + 0.1 + STOCK_DECISION_TIMEOUT_S) == [Unanswered()]
+    assert wire.replay.start == 0
+
+
+def test_later_text_clears_what_came_before() -> None:
+    """A clear utterance without text is decided with the next one that has some: the server was listening."""
+    wire = stock(CLEAR_S, 1)
+    assert wire.due(CLEAR_S + STOCK_DECISION_TIMEOUT_S) == []
+    end = CLEAR_S + 3 + 1
+    assert hears(wire, segment(end - 0.9, end - 0.1))[-1] == LaneDecided(round((CLEAR_S + 1) * SAMPLE_RATE))
+
+
+# --- how much is out at once, and the moment between utterances ----------------------------------------------------
+
+
+def test_no_more_is_sent_than_the_server_holds() -> None:
+    """The rest waits here, where nothing is lost, and goes out as decisions come; what is queued there delays pongs."""
+    replay = Replay()
+    wire = Wire(replay)
+    for _ in range(50):
+        replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES
+    wire.say(*wire.server.acked(SAMPLE_RATE))
+    wire.pump()
+    assert len(wire.samples) == MAX_UNDECIDED_SAMPLES + SAMPLE_RATE
+
+
+def test_a_stock_server_gets_less_and_silence_counts() -> None:
+    """It throws away what is behind by more than 45 s."""
+    wire = stock(*[1.0] * 10)
+    assert len(wire.samples) <= STOCK_MAX_UNDECIDED_SAMPLES + 4 * SAMPLE_RATE
+    sent = len(wire.samples)
+    hears(wire, segment(0.0, 0.9))
+    wire.pump()
+    assert len(wire.samples) == sent + SAMPLE_RATE + STOCK_SILENCE_SAMPLES
+
+
+def test_between_utterances_nothing_is_said_undecided_or_to_be_sent() -> None:
+    """Only then another connection may take over."""
+    replay = Replay()
+    wire = Wire(replay)
+    assert wire.session.granted == EXTENSIONS
+
+    def is_between() -> bool:
+        return wire.session.is_between_utterances
+
+    assert is_between()
+    replay.append(ramp(1600))
+    assert not is_between()
+    wire.pump()
+    wire.say(*wire.server.acked(1600))
+    assert not is_between(), "somebody is speaking"
+    replay.append(ramp(1600))
+    replay.mark_end()
+    wire.pump()
+    assert not is_between()
+    wire.say(*wire.server.acked(3200))
+    assert is_between()
+
+
+def test_a_decision_about_what_was_dropped_is_an_answer_and_no_news() -> None:
+    """The server works; there is nothing left to give up."""
+    replay = Replay()
+    wire = Wire(replay)
+    replay.append(ramp(SAMPLE_RATE))
+    replay.mark_end()
+    wire.pump()
+    for _ in range(60):
+        replay.append(ramp(SAMPLE_RATE))
+    before = len(wire.news)
+    wire.say(*wire.server.acked(SAMPLE_RATE), wire.server.language("en", 0.9))
+    assert len(wire.news) == before
+    assert wire.due(1000) == []

@@ -1,0 +1,119 @@
+"""The bot's transcription against a scripted transcriber on real sockets: waiting, losses, words, one mix."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.audio.pcm import SAMPLE_RATE
+from common.whisperlive.protocol import EXTENSIONS
+from rehearsal.clips import load_clip
+from tests.support.ears import Ears
+from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+
+def clip(name: str, before: float = 0.0) -> NDArray[np.int16]:
+    """A clip of real speech at 16 kHz, with room tone before and after it."""
+    quiet = np.full(SAMPLE_RATE, 3, np.int16)
+    return np.concatenate([quiet[: round(before * SAMPLE_RATE)], load_clip(name, Path()).pcm[::3], quiet])
+
+
+async def test_who_waits_for_a_stream_is_sent_later_and_the_wait_is_reported() -> None:
+    """One lane, three at once, and a transcriber that does not answer yet: all arrives, in order, and it is said."""
+    server = ScriptedTranscriber(answers=False)
+    async with scripted_transcriber(server):
+        ears = Ears(server.url, lanesMax=1)
+        tracks = {"ana": clip("ana1"), "ben": clip("ben2", 0.3), "ewan": clip("ewan5", 0.6)}
+        await ears.hear(tracks)
+        while not ears.reports:
+            await asyncio.sleep(0.1)
+            ears.transcription.tick(ears.clock())
+        [report] = ears.reports
+        assert (report.subject, report.healthy) == ("lanes", False)
+        assert "2 utterances wait" in report.detail
+        server.answers = True
+        await server.cut()  # it is asked again for what it did not answer
+        assert await ears.finish(20) == 0.0
+        assert [segment.speaker for segment in ears.published if segment.completed] == ["ana", "ben", "ewan"]
+        assert server.most_open == 1
+        assert ears.reports[-1].healthy
+        ears.check_ids()
+
+
+async def test_what_falls_out_is_one_gap_with_its_length() -> None:
+    """A hundred seconds of speech while nobody answers: what is over 60 s is lost, said once, and the rest arrives."""
+    server = ScriptedTranscriber(answers=False)
+    async with scripted_transcriber(server):
+        ears = Ears(server.url)
+        await ears.hear({"ana": np.tile(clip("ana1"), 40)}, speed=1000.0)
+        ears.transcription.close_track("ana", ears.clock())
+        assert ears.reports == []
+        server.answers = True
+        await server.cut()
+        await eventually(lambda: ears.finals("ana"), 40)
+        assert await ears.finish(40) == 0.0
+        [gap] = ears.reports
+        assert (gap.subject, gap.healthy) == ("gap:ana", False)
+        lost = float(gap.detail.split(" ")[0])
+        told = sum(int(final.text.split(" ")[0]) for final in ears.finals("ana")) / SAMPLE_RATE
+        assert told == pytest.approx(60, abs=0.1)
+        assert 15 < lost < 50
+        ears.check_ids()
+
+
+async def test_partials_without_a_final_are_taken_back_at_the_end() -> None:
+    """The meeting is over and the transcriber has not answered: watchers do not keep a sentence that never was."""
+    server = ScriptedTranscriber(answers=False, guesses=True)
+    async with scripted_transcriber(server):
+        ears = Ears(server.url)
+        await ears.hear({"ana": clip("ana1")})
+        await eventually(lambda: ears.published)
+        assert await ears.finish(0.1) > 1
+        assert [segment.text for segment in ears.published[-2:]][1] == ""
+        assert sum(not segment.text for segment in ears.published) == 1
+        ears.check_ids()
+
+
+@pytest.mark.parametrize("words", [False, True])
+async def test_words_are_asked_for_only_where_they_are_wanted(words: bool) -> None:
+    """`audio.words` is in the handshake, and the words are in the segments, in meeting time, within their segment."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server):
+        ears = Ears(server.url, words=words)
+        await ears.hear({"ana": clip("ana1", 0.5)})
+        assert await ears.finish(20) == 0.0
+        assert [opened.handshake.word_timestamps for opened in server.handshakes] == [words]
+        [final] = ears.finals("ana")
+        assert (final.words is not None) == words
+        for word in final.as_json().get("words", ()):
+            assert final.start <= word["start"] <= word["end"] <= final.end
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
+async def test_mixed_is_one_stream_whoever_speaks(offered: frozenset[str]) -> None:
+    """The floor names a speaker where the platform is sure; otherwise the speaker is unknown, never a guess."""
+    server = ScriptedTranscriber(offered=offered)
+    async with scripted_transcriber(server):
+        ears = Ears(server.url, mode="mixed")
+        await ears.hear({"ana": clip("ana1"), "ben": clip("ben2", 0.3)})
+        await ears.finish(3)
+        assert server.connections == 1
+        if offered:
+            assert {segment.speaker for segment in ears.published} == {"unknown"}
+
+
+async def test_in_per_participant_mode_everybody_has_a_stream() -> None:
+    """As many as speak, whatever the bound of lanes is."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server):
+        ears = Ears(server.url, mode="perParticipant", lanesMax=1)
+        await ears.hear({"ana": clip("ana1"), "ben": clip("ben2")})
+        assert await ears.finish(20) == 0.0
+        assert ears.lanes == server.most_open == 2

@@ -1,0 +1,84 @@
+"""All tracks as one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.audio.frame import AudioFrame
+from bot.audio.mixer import CAPACITY_SAMPLES, DELAY_SAMPLES, MIX_TRACK, Mixer
+from common.audio.pcm import SAMPLE_RATE
+
+PIECE = 320
+AHEAD = PIECE
+"""A track's first piece is taken to have been 20 ms on its way."""
+
+
+class Room:
+    """Tracks that play constant levels; what comes out, on the meeting's clock."""
+
+    def __init__(self) -> None:
+        self.mixer = Mixer(100.0)
+        self.heard = np.zeros(20 * SAMPLE_RATE, np.int16)
+        self.frames: list[AudioFrame] = []
+
+    def play(self, track: str, start: int, level: int, pieces: int, late: float = 0.0) -> None:
+        """Pieces of 20 ms from meeting sample `start` on."""
+        for piece in range(pieces):
+            at = start + piece * PIECE
+            arrival = 100.0 + at / SAMPLE_RATE + late
+            for mixed in self.mixer.frame(AudioFrame(track, np.full(PIECE, level, np.int16), at, 1, arrival)):
+                self.frames.append(mixed)
+                self.heard[mixed.position : mixed.position + len(mixed.pcm)] = mixed.pcm
+
+    def levels(self, *samples: int) -> list[int]:
+        """What the mix has at these samples."""
+        return [int(self.heard[sample - AHEAD]) for sample in samples]
+
+
+def test_tracks_are_added_where_they_belong() -> None:
+    """In whatever order their pieces come within the delay; loud ones are clipped, not wrapped."""
+    room = Room()
+    for step in range(100):
+        room.play("a", 16000 + step * PIECE, 1000, 1)
+        if step >= 50:
+            room.play("b", 16000 + (step - 5) * PIECE, 32000, 1)
+    assert room.levels(16000, 16000 + 44 * PIECE, 16000 + 46 * PIECE) == [1000, 1000, 32767]
+    assert all(frame.track_id == MIX_TRACK for frame in room.frames)
+    held = 16000 + 100 * PIECE - AHEAD - (room.frames[-1].position + len(room.frames[-1].pcm))
+    assert 0 <= held <= DELAY_SAMPLES + PIECE
+
+
+def test_after_silence_the_mix_goes_on_where_it_is() -> None:
+    """Time in which nobody sends is a jump of its position; a track that comes back on a new clock is placed anew."""
+    room = Room()
+    room.play("a", 16000, 1000, 50)
+    room.mixer.close("a")
+    room.mixer.close("nobody")
+    room.play("a", 160000, 2000, 50)
+    assert room.levels(16000 + 10 * PIECE, 100000, 160000 + 10 * PIECE) == [1000, 0, 2000]
+    ends = [frame.position + len(frame.pcm) for frame in room.frames]
+    starts = [frame.position for frame in room.frames]
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+
+
+def test_what_comes_too_late_is_dropped_and_what_is_far_ahead_pushes() -> None:
+    """The mix never goes back, and never holds more than two seconds."""
+    room = Room()
+    room.play("a", 16000, 1000, 20)
+    late: NDArray[np.int16] = np.full(PIECE, 500, np.int16)
+    before = len(room.frames)
+    assert room.mixer.frame(AudioFrame("b", late, 0, 1, 100.5)) == []
+    assert len(room.frames) == before
+    room.mixer.frame(AudioFrame("c", late, 0, 1, 101.4))
+    [pushed, *_] = room.mixer.frame(AudioFrame("c", late, 4 * SAMPLE_RATE, 1, 101.42))
+    assert pushed.position + len(pushed.pcm) <= round(1.4 * SAMPLE_RATE) + 4 * SAMPLE_RATE - CAPACITY_SAMPLES + PIECE
+
+
+def test_each_track_is_measured() -> None:
+    """Hearing health needs to know of every track, not of their sum."""
+    room = Room()
+    room.play("a", 16000, 1000, 60)
+    room.play("b", 16000, 0, 60)
+    assert {report.track_id for report in room.mixer.reports()} == {"a", "b"}
+    assert room.mixer.reports() == []
