@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -53,6 +54,7 @@ def run(config: ConfigOption = None) -> None:
     """
     from common.logging import CONFIG_WARNING, configure_logging
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
     configure_logging()
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
     configure_logging(settings.log_level, settings.secrets())
@@ -74,6 +76,25 @@ def validate(config: ConfigOption = None) -> None:
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
     print_warnings(warnings)
     sys.stdout.write(json.dumps(settings.masked(), indent=2) + "\n")
+
+
+@app.command(epilog="Exit codes: 0 everything works, or is only doubtful · else that of a bot that would end on it")
+def doctor(config: ConfigOption = None) -> None:
+    """Try what a bot will need: names, Redis, transcribers with a spoken phrase, the meeting's server, the clock.
+
+    Example: earshot doctor --config bot.json
+    """
+    from rich.console import Console
+
+    from bot.doctor.examination import examine
+    from bot.doctor.findings import exit_code, print_table
+    from common.logging import configure_logging
+
+    settings, warnings = load_config(find_config(config, os.environ), os.environ)
+    configure_logging("error", settings.secrets())
+    findings = asyncio.run(examine(settings, warnings))
+    print_table(findings, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
+    raise typer.Exit(exit_code(findings))
 
 
 @app.command()

@@ -1,11 +1,18 @@
 """The health endpoint, over HTTP on loopback, and its probe: `python -m bot.health_endpoint`.
 
-`GET /health` answers 200 while the event loop turns and the lifecycle is not over, else 503, with a JSON body of
-status, links and the seconds since audio was last received. A deaf bot is alive: that it hears nothing is said on the
-status stream, where somebody can act on it; a restart would only lose the meeting.
+| `GET` | 200 while | else |
+|---|---|---|
+| `/livez` | the event loop turns, at most `MAX_LOOP_LAG_S` late | 503 |
+| `/readyz` | the neighbours have answered, and the lifecycle is not over | 503 |
+| `/health` | the event loop turns, and the lifecycle is not over | 503 |
+| `/metrics` | always, as Prometheus reads it | |
 
-Not the transcriber's HTTP server (`common/http.py`): one route on loopback needs neither uvicorn nor starlette, which
-a bot would load for it in every meeting. What both endpoints share is how their bodies are defined.
+All but the last have the same JSON body: status, links, the seconds since audio was last received, the loop's lag. A
+deaf bot is alive: that it hears nothing is said on the status stream, where somebody can act on it; a restart would
+only lose the meeting.
+
+Not the transcriber's HTTP server (`common/http.py`): four routes on loopback need neither uvicorn nor starlette, which
+a bot would load for them in every meeting. What both endpoints share is how their bodies are defined.
 """
 
 from __future__ import annotations
@@ -24,7 +31,10 @@ from common.contracts.status import State
 from common.problems import ConfigError, Problem, reason, shown
 
 HOST = "127.0.0.1"
-PORT_VARIABLE = "EARSHOT_HEALTH_PORT"
+PORT_VARIABLE, HOST_VARIABLE = "EARSHOT_HEALTH_PORT", "EARSHOT_HEALTH_HOST"
+MAX_LOOP_LAG_S = 1.0
+LAG_INTERVAL_S = 0.5
+"""Seconds between measurements of the loop's lag."""
 ANSWER_TIMEOUT_S = 2.0
 """Seconds a client has to ask, and the probe waits for an answer."""
 MAX_REQUEST_BYTES = 4096
@@ -41,22 +51,57 @@ def health_port(environment: Mapping[str, str]) -> int:
     return int(text)
 
 
-def answer(request: bytes, health: BotHealth) -> bytes:
+def answer(request: bytes, health: BotHealth, metrics: Callable[[BotHealth], bytes]) -> bytes:
     """The HTTP/1.1 response (RFC 9112) to the first line of a request."""
-    if request.split(b" ")[:2] != [b"GET", b"/health"]:
-        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    body = json.dumps(health.as_json()).encode()
-    over = health.status in (State.COMPLETED, State.FAILED)
-    line = "503 Service Unavailable" if over else "200 OK"
-    head = (f"HTTP/1.1 {line}", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+    method, _, rest = request.partition(b" ")
+    is_over = health.status in (State.COMPLETED, State.FAILED)
+    match rest.split(b" ")[0] if method == b"GET" else b"":
+        case b"/livez":
+            well = health.loop_lag < MAX_LOOP_LAG_S
+        case b"/readyz":
+            well = health.ready and not is_over
+        case b"/health":
+            well = not is_over
+        case b"/metrics":
+            return _response("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(health))
+        case _:
+            return _response("404 Not Found", "text/plain", b"")
+    status = "200 OK" if well else "503 Service Unavailable"
+    return _response(status, "application/json", json.dumps(health.as_json()).encode())
+
+
+def _response(status: str, kind: str, body: bytes) -> bytes:
+    head = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close")
     return "\r\n".join((*head, "", "")).encode() + body
+
+
+class LoopLag:
+    """By how much the event loop is late: a timer of its own, or longer if that has not even come."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._due: float | None = None
+
+    async def measure(self) -> None:
+        """Measures until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = self._due = clock() + LAG_INTERVAL_S
+            await asyncio.sleep(LAG_INTERVAL_S)
+            self._last = max(clock() - due, 0.0)
+
+    def __call__(self) -> float:
+        """Seconds."""
+        overdue = 0.0 if self._due is None else asyncio.get_running_loop().time() - self._due
+        return max(self._last, overdue)
 
 
 class _Connection(asyncio.Protocol):
     """One request, one answer, without a task."""
 
-    def __init__(self, report: Callable[[], BotHealth]) -> None:
+    def __init__(self, report: Callable[[], BotHealth], metrics: Callable[[BotHealth], bytes]) -> None:
         self._report = report
+        self._metrics = metrics
         self._request = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,22 +112,24 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._request += data
         if b"\n" in self._request or len(self._request) > MAX_REQUEST_BYTES:
-            self._transport.write(answer(self._request, self._report()))
+            self._transport.write(answer(self._request, self._report(), self._metrics))
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
 
 
-async def serve_health(port: int, report: Callable[[], BotHealth]) -> None:
+async def serve_health(
+    port: int, report: Callable[[], BotHealth], metrics: Callable[[BotHealth], bytes], host: str = HOST
+) -> None:
     """Answers until cancelled; at once back for port 0. A port that is taken costs the endpoint, not the meeting."""
     if not port:
         return
     try:
-        server = await asyncio.get_running_loop().create_server(lambda: _Connection(report), HOST, port)
+        server = await asyncio.get_running_loop().create_server(lambda: _Connection(report, metrics), host, port)
     except OSError as error:
         advice = f"set {PORT_VARIABLE} to a free port, or to 0"
-        log.warning("health.no_port", port=port, error=reason(error), advice=advice)
+        log.warning("health.no_port", host=host, port=port, error=reason(error), advice=advice)
         return
     async with server:
         await server.serve_forever()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from types import FrameType
 
 import structlog
 
@@ -13,9 +14,14 @@ from bot.config import BotConfig
 from bot.core.events import Finish
 from bot.health_endpoint import health_port
 from bot.platforms import load
-from bot.runner import Bot
+from bot.runner import SHUTDOWN_S, Bot
+from bot.watchdog import BEAT_INTERVAL_S, Watchdog, leave
 from common.contracts.status import MEANINGS, SubCode
 from common.logging import drain_log
+
+END_TIMEOUT_S = SHUTDOWN_S + 0.2
+"""From a signal to the end, whatever the event loop does: 5 s in all, of which the watchdog needs some."""
+SIGNALS = {signal.SIGINT: SubCode.INTERRUPTED, signal.SIGTERM: SubCode.TERMINATED}
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +37,11 @@ def run(config: BotConfig) -> int:
     """
     health_port(os.environ)
     loop = asyncio.new_event_loop()
-    code = _outlive(loop, loop.run_until_complete(_bot(config)))
+    bot, watchdog = loop.run_until_complete(_bot(config)), Watchdog()
+    _heed_signals(loop, bot, watchdog)
+    _beat(loop, watchdog)
+    watchdog.start()
+    code = _outlive(loop, bot)
     exit_code = MEANINGS[code].exit_code
     if asyncio.all_tasks(loop) or any(not thread.daemon for thread in threading.enumerate()[1:]):
         drain_log()
@@ -41,12 +51,33 @@ def run(config: BotConfig) -> int:
 
 
 async def _bot(config: BotConfig) -> Bot:
-    """The bot, with SIGINT and SIGTERM as orders to leave."""
-    bot = Bot(config, load(config.platform))
-    loop = asyncio.get_running_loop()
-    for number, code in ((signal.SIGINT, SubCode.INTERRUPTED), (signal.SIGTERM, SubCode.TERMINATED)):
-        loop.add_signal_handler(number, bot.stop, code)
-    return bot
+    return Bot(config, load(config.platform))
+
+
+def _heed_signals(loop: asyncio.AbstractEventLoop, bot: Bot, watchdog: Watchdog) -> None:
+    """SIGINT and SIGTERM are orders to leave; the second one is an end at once.
+
+    Not `loop.add_signal_handler`, which a stuck loop never looks at. A handler may come in the middle of anything, a
+    log line too: what takes locks is left to a thread.
+    """
+    heard: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        code = SIGNALS[signal.Signals(number)]
+        if heard:
+            threading.Thread(target=leave, args=(MEANINGS[code].exit_code,), daemon=True).start()
+            return
+        heard.append(number)
+        watchdog.expect_end(END_TIMEOUT_S)
+        loop.call_soon_threadsafe(bot.stop, code)
+
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+
+
+def _beat(loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
+    watchdog.beat()
+    loop.call_later(BEAT_INTERVAL_S, _beat, loop, watchdog)
 
 
 def _outlive(loop: asyncio.AbstractEventLoop, bot: Bot) -> SubCode:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import replace
@@ -25,13 +24,13 @@ from bot.config import BotConfig, read_command
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
-from bot.health_endpoint import health_port, serve_health
 from bot.links.redis.link import RedisLink
+from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
 from bot.platforms.orders import Orders
 from bot.reporting import Reporting
 from bot.transcription import Transcription
-from common.contracts.health import BotHealth
+from bot.vitals import Vitals
 from common.contracts.segments import Segment, SessionIdentity
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
@@ -68,6 +67,7 @@ class Bot:
             rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
         )
         self._loop = asyncio.get_running_loop()
+        self._vitals = Vitals(self._core, lambda: self._redis.backlog)
         self._redis = RedisLink(
             config.redis_url.get_secret_value(),
             config.connection_id,
@@ -75,7 +75,11 @@ class Bot:
             platform=config.platform,
             container_name=config.container_name,
             on_command=lambda message: self._receive(read_command(message)),
+            spill_dir=config.redis.spill_dir,
+            retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
+            on_full=lambda full, detail: self._receive(ev.LinkChanged("outbox", not full, detail)),
+            on_stored=self._vitals.metrics.observer("published"),
         )
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         identity = SessionIdentity(
@@ -86,26 +90,27 @@ class Bot:
             identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
         )
         self._transcription = Transcription(
-            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start
-        )
+            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
+            holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
+        )  # fmt: skip
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None
         self._storing: asyncio.Task[None] | None = None
         self._has_session = False
+        self._zero = 0.0
         self._wake = asyncio.Event()
         self._finish: asyncio.Future[ev.Finish] = self._loop.create_future()
         self._terminal: ev.ReportStatus | None = None
         self._deadline: float | None = None
         self._is_abandoned = self._is_ending = False
         self._late: ev.Finish | None = None  # what failed while the end was under way
-        self._links_up = {"redis": True, "transcriber": True}
-        self._audio_at: float | None = None
-        self._health_port = health_port(os.environ)
 
     async def attend(self) -> ev.Finish:
         """The whole life of the bot; returns why it ended, whatever happened. Cancelled, it frees what it opened."""
         try:
+            for name, work in self._vitals.work().items():
+                self._start(work, name)
             self._start(self._open(), "start")
             return await self._end(await self._finish)
         except BaseException:
@@ -182,8 +187,8 @@ class Bot:
         if self._finish.done():  # told to leave meanwhile
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
+        self._vitals.ready = True
         self._start(self._watch_time(), "timers")
-        self._start(serve_health(self._health_port, self._health), "health")
         self._core.begin(self._now())
         self._perform()
         self._attending = self._loop.create_task(self._attend_platform(), name="platform")
@@ -225,7 +230,7 @@ class Bot:
 
     def _receive(self, event: ev.Event) -> None:
         if isinstance(event, ev.LinkChanged):
-            self._links_up[event.link] = event.up
+            self._vitals.links_up[event.link] = event.up
         self._core.receive(event, self._now())
         self._perform()
 
@@ -246,10 +251,7 @@ class Bot:
             case ev.ReportHealth():
                 self._reporting.health(effect)
             case ev.StartSession():
-                wall = time.time()
-                self._transcription.start(self._now(), wall)
-                self._reporting.session_start(wall)
-                self._has_session = True
+                self._start_session()
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
             case ev.Reconfigure(speech):
@@ -277,6 +279,17 @@ class Bot:
             case _:
                 ev.unhandled(effect)
 
+    def _start_session(self) -> None:
+        """Meeting time zero is now, or when it was for the bot in whose place we were started again."""
+        now, wall = self._now(), time.time()
+        kept = self._redis.zero
+        zero = wall if kept is None else min(kept, wall)  # later than now: the clock was set back
+        self._zero = now - (wall - zero)
+        self._redis.keep_zero(zero)
+        self._transcription.start(self._zero, zero)
+        self._reporting.session_start(zero)
+        self._has_session = True
+
     async def _watch_time(self) -> None:
         """Gives the core its ticks and the transcription its housekeeping."""
         while True:
@@ -294,7 +307,7 @@ class Bot:
 
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
-        self._audio_at = self._now()
+        self._vitals.audio(frame)
         if not self._is_ending:
             self._transcription.frame(frame)
 
@@ -304,6 +317,7 @@ class Bot:
 
     def segment(self, segment: Segment) -> None:
         """A partial or a final goes out."""
+        self._vitals.segment(segment, self._zero)
         self._reporting.segment(segment)
         if segment.text:  # none: a partial is taken back
             self._receive(ev.TextHeard(segment.speaker_id, segment.completed))
@@ -319,11 +333,6 @@ class Bot:
     def transcriber(self, up: bool, detail: str) -> None:
         """The links to transcribers changed: all of them answer again, or what is wrong with the worst."""
         self._receive(ev.LinkChanged("transcriber", up, detail))
-
-    def _health(self) -> BotHealth:
-        age = None if self._audio_at is None else self._now() - self._audio_at
-        hearing = self._core.health.room(self._now())
-        return BotHealth(self._core.lifecycle.state, self._links_up, age, hearing, self._core.health.counters)
 
     # --- end: one way, whatever happened ----------------------------------------------------------------------------
 

@@ -88,6 +88,8 @@ class Transcription:
         name: Looks up the display name of a participant.
         listener: Called from the event loop.
         spawn: Starts a lane's task and owns it.
+        holds_back: Whether audio is to wait in its replay buffer: there is no room for what would come of it.
+        on_sent: Told for how many seconds each piece of speech has waited to be sent.
     """
 
     def __init__(
@@ -98,6 +100,8 @@ class Transcription:
         name: Callable[[str], str],
         listener: TranscriptionListener,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        holds_back: Callable[[], bool] = lambda: False,
+        on_sent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._config = config
         self._token = token
@@ -119,6 +123,8 @@ class Transcription:
             key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
             last_backoff=config.reconnection_interval_ms / 1000,
             longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
+            holds_back=holds_back,
+            on_sent=on_sent,
             sources=config.transcriber_sources,
         )
         self._is_waiting = False  # as reported

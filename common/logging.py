@@ -35,7 +35,8 @@ MAX_ITEMS = 50
 """Items of a list or keys of a mapping that are shown."""
 MAX_DEPTH = 4
 BURST_LINES = 20
-"""Warnings and errors of one kind that are logged at any speed; then one a second: a flood must not fill the disk."""
+"""Lines of one kind that are logged at any speed; then so many a second as below: a flood must not fill the disk."""
+LINES_PER_S, WARNINGS_PER_S = 20.0, 1.0
 CONFIG_WARNING = "config_warning"
 """The event of a setting's warning: never left out, since there are as many as somebody wrote settings, once."""
 
@@ -86,7 +87,7 @@ class Sanitizer:
 
 
 class Sparing:
-    """A structlog processor: leaves out warnings and errors that come too often, and says later how many."""
+    """A structlog processor: leaves out lines that come too often, and says later how many. Debugging wants all."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -96,11 +97,12 @@ class Sparing:
 
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Passes the event on. Raises DropEvent."""
-        if method in ("debug", "info") or event["event"] == CONFIG_WARNING:
+        if method == "debug" or event["event"] == CONFIG_WARNING:
             return event
+        rate = LINES_PER_S if method == "info" else WARNINGS_PER_S
         now, kind = self._clock(), (event["event"], event.get("name", "") if event["event"] == LIBRARY else "")
         left, at, unsaid = self._budgets.get(kind, (float(BURST_LINES), now, 0))
-        left = min(BURST_LINES, left + now - at)
+        left = min(BURST_LINES, left + (now - at) * rate)
         if left < 1:
             self._budgets[kind] = (left, now, unsaid + 1)
             raise structlog.DropEvent

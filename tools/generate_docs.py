@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,7 +15,9 @@ sys.path.insert(0, str(ROOT))
 
 from bot.config import json_schema  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
+from bot.metrics import BotMetrics  # noqa: E402
 from common.contracts.status import MEANINGS  # noqa: E402
+from common.metrics import Series  # noqa: E402
 from transcriber.core.load import (  # noqa: E402
     LADDER,
     LEVEL_HOLD_S,
@@ -55,6 +58,30 @@ the server's process; the model has another. (Generated from `transcriber/metric
 |---|---|---|---|
 """
 
+BOT_METRICS_HEAD = """\
+# What a bot counts
+
+`GET /metrics` of its [health endpoint](operations.md), for Prometheus. A histogram has `_bucket`, `_sum` and `_count`;
+the `process_*` series are those of its process. (Generated from `bot/metrics.py` by `tools/generate_docs.py`.)
+
+| Series | Kind | Labels | |
+|---|---|---|---|
+"""
+
+BOT_METRICS_TAIL = """
+Where does the time go between a word and its place in Redis? 95 % of each stage within:
+
+    histogram_quantile(0.95, sum by (le, stage) (rate(bot_stage_seconds_bucket[5m])))
+
+Is anything held up?
+
+    bot_outbox_age_seconds > 5 or bot_link_up == 0
+
+Is a bot in a meeting and hears nothing at all?
+
+    bot_state{state="active"} == 1 and bot_since_audio_seconds > 60
+"""
+
 LOAD_HEAD = f"""\
 # What the transcriber leaves out under load
 
@@ -91,13 +118,13 @@ Does somebody try keys?
 """
 
 
-def metrics() -> str:
-    """The table of the transcriber's series as Markdown."""
+def metrics(all_series: Iterable[Series]) -> str:
+    """A table of series as Markdown."""
     rows = [
         f"| `{series.name}` | {series.kind} | {', '.join(f'`{label}`' for label in series.labels)} | {series.meaning} |"
-        for series in Metrics().series
+        for series in all_series
     ]
-    return METRICS_HEAD + "\n".join(rows) + "\n" + METRICS_TAIL
+    return "\n".join(rows) + "\n"
 
 
 def load() -> str:
@@ -127,7 +154,8 @@ def generated() -> dict[str, str]:
         "configs/bot.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "docs/exit-codes.md": exit_codes(),
         "docs/transcriber-load.md": load(),
-        "docs/transcriber-metrics.md": metrics(),
+        "docs/transcriber-metrics.md": METRICS_HEAD + metrics(Metrics().series) + METRICS_TAIL,
+        "docs/bot-metrics.md": BOT_METRICS_HEAD + metrics(BotMetrics().series) + BOT_METRICS_TAIL,
         "docs/lifecycle.md": f"{LIFECYCLE_HEAD}```mermaid\n{mermaid()}```\n",
     }
 

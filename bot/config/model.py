@@ -129,6 +129,24 @@ class TextToSpeech(Settings):
     announce_recording: bool = False
 
 
+class RedisSettings(Settings):
+    """What becomes of segments that wait for Redis, and of those that are in it."""
+
+    spill_dir: Text | None = Field(
+        default=None,
+        description="Folder of a file for finals that memory (10,000 or 20 MB) has no room for; null: none.",
+    )
+    keep_entries: int | None = Field(
+        default=None,
+        ge=1_000,
+        description="Entries that stay in `transcription_segments`, about, but for what a consumer group needs; null: "
+        "all.",
+    )
+    keep_hours: float | None = Field(
+        default=None, gt=0, description="Hours for which they stay at most, likewise; null: for ever."
+    )
+
+
 class AudioSettings(Settings):
     """How speakers share transcriber streams."""
 
@@ -172,6 +190,7 @@ class BotConfig(Settings):
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
+    redis: RedisSettings = RedisSettings()
     transcriber_urls: TranscriberUrls = Field(
         alias="whisperLiveUrl",
         description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 MAX_ENTRIES = 10_000
 MAX_BYTES = 20_000_000
 MAX_LIVE_MESSAGES = 256
+HEADROOM = 10
+KEEP_STORED_S = 5.0
+"""Seconds for which a stored entry is kept, counted at each answer of the store. More than an append-only file that is
+written every second can lose, and than a replica usually lags."""
+MAX_STORED = 1_000
+"""Stored entries that are kept; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,14 @@ class Entry:
 
 
 class Outbox:
-    """An ordered queue whose entries leave only once they are stored.
+    """An ordered queue whose entries leave only once they are stored, and are kept a little longer even then.
 
-    Bound: `max_entries` entries or `max_bytes` bytes of payload. Policy when full: what waits is kept (its order is
-    promised), the new entry is refused and counted; `full` is there so that the producer can hold back before that.
+    A store that crashed, or whose replica took over, may have forgotten its last seconds. What it said to be stored
+    is therefore kept for `KEEP_STORED_S`; when the store stands lower than it had said (`forgotten`), it waits again.
+
+    Bound: `max_entries` entries or `max_bytes` bytes of payload, beside `MAX_STORED` that are stored. Policy when full:
+    what waits is kept (its order is promised), the new entry is refused and counted; `is_full` is there so that the
+    producer holds back before that.
 
     Args:
         after: Highest sequence number already stored; numbering continues from it.
@@ -41,9 +51,12 @@ class Outbox:
 
     def __init__(self, after: int = 0, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: deque[Entry] = deque()
+        self._stored: deque[tuple[float, Entry]] = deque(maxlen=MAX_STORED)
         self._last = after
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self.stored_until = after
+        """The number up to which the store has everything, as far as it has said so."""
         self.size = 0
         """UTF-8 bytes waiting."""
         self.accepted = 0
@@ -55,9 +68,10 @@ class Outbox:
         return len(self._entries)
 
     @property
-    def full(self) -> bool:
-        """Whether the next entry may be refused."""
-        return len(self._entries) >= self._max_entries or self.size >= self._max_bytes
+    def is_full(self) -> bool:
+        """Time to hold back: what is left, one part in `HEADROOM`, is for what is on its way already."""
+        left = 1 - 1 / HEADROOM
+        return len(self._entries) >= self._max_entries * left or self.size >= self._max_bytes * left
 
     def put(self, payload: str, now: float) -> int | None:
         """Takes a payload in; returns its sequence number, or None when it was refused (full)."""
@@ -82,12 +96,32 @@ class Outbox:
             chosen.append(entry)
         return tuple(chosen)
 
-    def stored(self, sequence: int) -> int:
-        """Everything up to `sequence` is stored: lets go of it; returns how many entries that were."""
-        before = len(self._entries)
+    def stored(self, sequence: int, now: float) -> tuple[Entry, ...]:
+        """The store has everything up to `sequence`: returns what leaves the queue thereby."""
+        done: list[Entry] = []
         while self._entries and self._entries[0].sequence <= sequence:
-            self.size -= self._entries.popleft().size
-        return before - len(self._entries)
+            done.append(self._entries.popleft())
+        self.size -= sum(entry.size for entry in done)
+        self.stored_until = max(self.stored_until, sequence)
+        while self._stored and self._stored[0][0] < now - KEEP_STORED_S:
+            self._stored.popleft()
+        self._stored.extend((now, entry) for entry in done)
+        return tuple(done)
+
+    def forgotten(self, sequence: int) -> tuple[int, int]:
+        """The store has only what is up to `sequence`, less than it had said.
+
+        Returns:
+            How many entries wait again, and how many are gone: it had stored them too long ago.
+        """
+        gone = self.stored_until - sequence
+        again: list[Entry] = []
+        while self._stored and self._stored[-1][1].sequence > sequence:
+            again.append(self._stored.pop()[1])
+        self._entries.extendleft(again)
+        self.size += sum(entry.size for entry in again)
+        self.stored_until = sequence
+        return len(again), gone - len(again)
 
     def oldest_age(self, now: float) -> float:
         """Seconds that the oldest entry has waited; 0 when nothing waits."""

@@ -82,6 +82,8 @@ class BotHealth:
         status: The lifecycle's state.
         links: Whether each neighbour is connected.
         audio_age: Seconds since the last audio of any track; None before the first.
+        ready: Whether Redis and a transcriber have answered, so that it joins or has joined.
+        loop_lag: By how many seconds the event loop was late, last time it was measured.
         hearing: What the room is like to the bot's ears.
         tracks: What has gone through each open track.
     """
@@ -89,6 +91,8 @@ class BotHealth:
     status: str
     links: Mapping[str, bool]
     audio_age: float | None
+    ready: bool = True
+    loop_lag: float = 0.0
     hearing: Hearing = Hearing.NO_TRACKS
     tracks: Mapping[str, TrackCounters] = attribute(default_factory=dict)
 
@@ -97,8 +101,10 @@ class BotHealth:
         age = None if self.audio_age is None else round(self.audio_age, 1)
         return {
             "status": self.status,
+            "ready": self.ready,
             "links": dict(self.links),
             "seconds_since_audio": age,
+            "loop_lag_s": round(self.loop_lag, 3),
             "hearing": self.hearing,
             "tracks": {track_id: counters.as_json() for track_id, counters in self.tracks.items()},
         }
@@ -112,8 +118,10 @@ def parse_bot_health(body: str | bytes) -> BotHealth:
         field(value, "status", str),
         {str(name): field(links, name, bool) for name in links},
         optional(value, "seconds_since_audio", float),
-        member(value, "hearing", Hearing),
-        {str(track_id): parse_track_counters(field(tracks, track_id, dict)) for track_id in tracks},
+        ready=optional(value, "ready", bool) is not False,
+        loop_lag=optional(value, "loop_lag_s", float) or 0.0,
+        hearing=member(value, "hearing", Hearing),
+        tracks={str(track_id): parse_track_counters(field(tracks, track_id, dict)) for track_id in tracks},
     )
 
 

@@ -16,6 +16,11 @@ def segment_fence(connection_id: str) -> str:
     return f"{{{SEGMENT_STREAM}}}:fence:{connection_id}"
 
 
+def meeting_zero(connection_id: str) -> str:
+    """When the meeting began for a bot, Unix seconds as text: what its times and ids count from (same hash slot)."""
+    return f"{{{SEGMENT_STREAM}}}:zero:{connection_id}"
+
+
 def status_stream(connection_id: str) -> str:
     """Stream: what happens to a bot, field `payload`."""
     return f"earshot:status:{connection_id}"

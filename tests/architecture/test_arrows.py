@@ -82,7 +82,6 @@ def test_only_transcription_wires_the_audio_plane_to_its_links() -> None:
 WAITING_FOR_A_SECOND_PART = {
     "common.auth": "the gateway asks for keys as the transcriber does",
     "common.http": "the gateway and the manager serve HTTP as the transcriber does",
-    "common.metrics": "the gateway and the manager count as the transcriber does",
     "common.tls": "the gateway and the manager serve TLS as the transcriber does",
 }
 """What is in `common` for parts that come next."""

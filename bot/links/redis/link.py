@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,9 +16,12 @@ from uuid import uuid4
 import redis.exceptions as errors
 import structlog
 
-from bot.core.outbox import Entry, LiveQueue, Outbox
+from bot.core.outbox import LiveQueue
 from bot.links.redis.commands import CommandListener
 from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
+from bot.links.redis.retention import TRIM_INTERVAL_S, Retention
+from bot.links.redis.spill import Spill
+from bot.links.redis.stream import KEEP_S, Stream, TakenOver
 from common.contracts import keys
 from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
@@ -31,49 +35,8 @@ OPEN_TIMEOUT_S = 7.0
 """Redis must be reachable within so long at the start."""
 CLOSE_TIMEOUT_S = 2.0
 HEARTBEAT_INTERVAL_S, HEARTBEAT_TTL_S = 10.0, 30
-KEEP_S = 24 * 3600
-"""How long sequence keys and the status stream outlive the bot."""
 STATUS_STREAM_ENTRIES = 1_000
-BATCH_ENTRIES, BATCH_BYTES = 100, 256_000
-"""What one call of the script carries at most."""
-
-_TAKE_OVER = """
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-return redis.call('GET', KEYS[1]) or '0'
-"""
-"""Puts up our fence at a stream and reads, in one step, after which number we go on: the bot before us, should it still
-be alive, stores nothing from here on. Our token and no counter: tried again after a lost reply, it changes nothing."""
-_PUBLISH = Path(__file__).with_name("publish.lua").read_text(encoding="utf-8")
 T = TypeVar("T")
-
-
-class _Stream:
-    """One stream that we fill: its keys, its outbox, and events that say `something waits` and `nothing waits`."""
-
-    def __init__(self, key: str, sequence_key: str, fence_key: str, maxlen: int) -> None:
-        self.key = key
-        self.sequence_key = sequence_key
-        self.fence_key = fence_key
-        self.maxlen = maxlen
-        self.outbox = Outbox()
-        self.waiting = asyncio.Event()
-        self.empty = asyncio.Event()
-        self.empty.set()
-
-    def put(self, payload: str) -> bool:
-        """Takes a payload in; False when the outbox is full."""
-        if self.outbox.put(payload, time.monotonic()) is None:
-            return False
-        self.empty.clear()
-        self.waiting.set()
-        return True
-
-    def stored(self, sequence: int) -> None:
-        """Everything up to `sequence` is safe."""
-        self.outbox.stored(sequence)
-        if not len(self.outbox):
-            self.waiting.clear()
-            self.empty.set()
 
 
 class RedisLink:
@@ -88,7 +51,11 @@ class RedisLink:
         meeting_id: Names the live channel and the other command channel.
         platform, container_name: What the heartbeat says beside the ids.
         on_command: Called with every message on the bot's command channels.
+        spill_dir: Folder of a file for finals that memory has no room for.
+        retention: What is kept of the segment stream; None: all of it.
         on_change: Called with (up, detail) when Redis is lost and when it is back.
+        on_full: Called with (full, detail) when finals have no room any more, and when they have it again.
+        on_stored: Called with the seconds that a final or a session mark has waited for Redis.
         random: Numbers in [0, 1), for the jitter between tries.
     """
 
@@ -101,30 +68,47 @@ class RedisLink:
         platform: str = "",
         container_name: str | None = None,
         on_command: Callable[[str], None] = lambda message: None,
+        spill_dir: str | None = None,
+        retention: Retention | None = None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
+        on_full: Callable[[bool, str], None] = lambda full, detail: None,
+        on_stored: Callable[[float], None] = lambda seconds: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self._address = address(url)
         self._client = connect(url)
         self._heartbeat = Heartbeat(connection_id, meeting_id, platform, container_name, at=0.0)
         self._on_change = on_change
+        self._on_full = on_full
+        self._is_full = False
         self._random = random
-        self._up = True
+        self._failing: dict[str, str] = {}
+        self._spill_dir = spill_dir
+        self._retention = retention
         self._live_channel = keys.live_channel(meeting_id)
         self._heartbeat_key = keys.heartbeat(connection_id)
         self._token = uuid4().hex
         self._lock = Lock(connection_id, self._token)
         channels = keys.command_channels(connection_id, meeting_id)
         self._listener = CommandListener(channels, on_command)
-        self._segments = _Stream(
-            keys.SEGMENT_STREAM, keys.segment_sequence(connection_id), keys.segment_fence(connection_id), 0
+        self._segments = Stream(
+            keys.SEGMENT_STREAM,
+            keys.segment_sequence(connection_id),
+            keys.segment_fence(connection_id),
+            self._token,
+            zero_key=keys.meeting_zero(connection_id),
+            on_stored=on_stored,
         )
-        self._status = _Stream(
+        self._status = Stream(
             keys.status_stream(connection_id),
             keys.status_sequence(connection_id),
             keys.status_fence(connection_id),
-            STATUS_STREAM_ENTRIES,
+            self._token,
+            keep=STATUS_STREAM_ENTRIES,
         )
+        self._zero_key = keys.meeting_zero(connection_id)
+        self.zero: float | None = None
+        """Meeting time zero, Unix seconds, as the bot before us has kept it; None: there was none."""
         self._live = LiveQueue()
         self._live_waiting = asyncio.Event()
         self.durable = False
@@ -136,10 +120,12 @@ class RedisLink:
         """Reaches Redis, takes the lock, subscribes to commands and continues the stored numbering.
 
         Raises:
-            EarshotError: REDIS_UNREACHABLE within `OPEN_TIMEOUT_S`; DUPLICATE_BOT when another bot holds the lock.
+            EarshotError: REDIS_UNREACHABLE within `OPEN_TIMEOUT_S`; DUPLICATE_BOT when another bot holds the lock;
+                CONFIG_INVALID when there can be no spill file.
         """
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
+            self._open_spill()
             await self._within(OPEN_TIMEOUT_S, self._probe)
             await self._within(2 * OPEN_TIMEOUT_S, lambda: self._lock.acquire(self._client))
             await self._within(OPEN_TIMEOUT_S, self._prepare)
@@ -156,10 +142,20 @@ class RedisLink:
         if kind not in ("none", "stream"):
             raise errors.ResponseError(f"its key {keys.SEGMENT_STREAM} is a {kind}, not a stream")
 
+    def _open_spill(self) -> None:
+        if self._spill_dir is not None:
+            try:
+                self._segments.spill = Spill(Path(self._spill_dir))
+            except OSError as error:
+                why = f"no file can be made in `redis.spillDir` ({self._spill_dir}): {error.strerror}"
+                raise EarshotError(SubCode.CONFIG_INVALID, why) from None
+
     async def _prepare(self) -> None:
         for stream in (self._segments, self._status):
-            own = stream.sequence_key, stream.fence_key
-            stream.outbox = Outbox(after=int(await self._client.eval(_TAKE_OVER, 2, *own, self._token, KEEP_S)))
+            await stream.take_over(self._client)
+        zero = await self._client.get(self._zero_key)
+        with contextlib.suppress(ValueError):  # none, or something that is none of a bot's
+            self.zero = at if math.isfinite(at := float(zero or "")) else None
         await self._listener.subscribe(self._client)
         try:
             self.durable = bool((await self._client.info("persistence")).get("aof_enabled"))
@@ -190,6 +186,11 @@ class RedisLink:
             "Check `redisUrl` (or REDIS_URL), that Redis is running, and that both are on the same network",
         )
 
+    async def store_now(self) -> None:
+        """Stores a batch of each stream without `run`. Raises what `run` would try again after."""
+        for stream in (self._segments, self._status):
+            await stream.store(self._client)
+
     async def flush(self, timeout: float) -> int:
         """Waits until everything is stored, at most `timeout` seconds (`run` must be running); returns what is left."""
         streams = (self._segments, self._status)
@@ -199,7 +200,7 @@ class RedisLink:
                     await stream.empty.wait()
         except TimeoutError:
             pass
-        return sum(len(stream.outbox) for stream in streams)
+        return sum(map(len, streams))
 
     async def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
         """Releases the lock, takes the heartbeat away, closes every connection; within `timeout` seconds, no errors."""
@@ -212,15 +213,20 @@ class RedisLink:
         except (*FAILURES, TimeoutError) as error:
             log.info("redis_closed_without_goodbye", error=explain(error))
             await self._client.connection_pool.disconnect(inuse_connections=True)
+        if self._segments.spill is not None:
+            self._segments.spill.close()
 
     # --- what the bot says --------------------------------------------------------------------------------------------
 
     def publish_final(self, payload: str) -> bool:
-        """Queues a payload for the segment stream; False when the outbox is full: try later."""
-        if self._segments.put(payload):
-            return True
-        log.error("outbox_full", waiting=len(self._segments.outbox), refused=self._segments.outbox.refused)
-        return False
+        """Queues a payload for the segment stream; False when there is no room: it is lost."""
+        taken = self._segments.put(payload)
+        self._watch_room()
+        return taken
+
+    def keep_zero(self, zero: float) -> None:
+        """Meeting time zero was at `zero`, Unix seconds: kept for a bot that is started again in our place."""
+        self._segments.zero = f"{zero:.3f}"
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
         """Offers a message to those who watch now, best effort; a newer one of the same segment replaces it."""
@@ -228,21 +234,27 @@ class RedisLink:
         self._live_waiting.set()
 
     def status(self, event: Mapping[str, Any]) -> bool:
-        """Queues an event for the status stream (JSON, field `payload`); False when the outbox is full."""
+        """Queues an event for the status stream (JSON, field `payload`); False when there is no room: it is lost.
+
+        The last of the room is for the lifecycle: in a long outage other events go first, and are not counted as lost.
+        """
+        if self._status.is_full and event.get("event") != "status":
+            log.warning("status_event_left_out", waiting=len(self._status), kind=event.get("event"))
+            return True
         if self._status.put(write(event)):
             return True
-        log.error("status_lost", waiting=len(self._status.outbox))
+        log.error("status_lost", waiting=len(self._status))
         return False
 
     @property
     def backlog(self) -> tuple[int, float]:
         """How many finals wait for Redis, and for how many seconds the oldest has."""
-        return len(self._segments.outbox), self._segments.outbox.oldest_age(time.monotonic())
+        return len(self._segments), self._segments.oldest_age
 
     @property
-    def full(self) -> bool:
-        """Whether the next final may be refused: hold back (acknowledge nothing more to the transcriber)."""
-        return self._segments.outbox.full
+    def is_full(self) -> bool:
+        """Whether finals may soon be refused: send the transcriber nothing more, so that it has nothing more to say."""
+        return self._is_full
 
     # --- the work -----------------------------------------------------------------------------------------------------
 
@@ -254,13 +266,16 @@ class RedisLink:
             RuntimeError: One of its tasks ended, or was cancelled by somebody else: a bug.
         """
         work = {
-            "segments": self._drain(self._segments),
-            "status": self._drain(self._status),
+            "segments": self._drain("segments", self._segments),
+            "status": self._drain("status", self._status),
             "live": self._send_live(),
-            "lock": self._repeat(RENEW_INTERVAL_S, self._renew),
-            "heartbeat": self._repeat(HEARTBEAT_INTERVAL_S, self._beat),
+            "lock": self._repeat("lock", RENEW_INTERVAL_S, self._renew),
+            "heartbeat": self._repeat("heartbeat", HEARTBEAT_INTERVAL_S, self._beat),
             "commands": self._listener.run(self._client, self._random),
         }
+        if self._retention is not None and self._retention.is_wanted:
+            retention = self._retention
+            work["retention"] = self._repeat("retention", TRIM_INTERVAL_S, lambda: retention.trim(self._client))
         tasks = [asyncio.create_task(coroutine, name=f"redis-{name}") for name, coroutine in work.items()]
         try:  # no TaskGroup: it says nothing of a task that was cancelled from within
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -273,32 +288,26 @@ class RedisLink:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _drain(self, stream: _Stream) -> None:
+    async def _drain(self, name: str, stream: Stream) -> None:
         tries = 0
         while True:
             checkpoint()
-            await stream.waiting.wait()
-            batch = stream.outbox.batch(BATCH_ENTRIES, BATCH_BYTES)
+            await stream.wait()
             try:
-                stored = await self._store(stream, batch)
+                await stream.store(self._client)
+            except TakenOver:
+                raise self._lock.taken() from None
             except FAILURES as error:
-                self._changed(False, explain(error))
+                await self._failed(name, error)
                 await asyncio.sleep(backoff(tries, self._random))
                 tries += 1
                 continue
             tries = 0
-            self._changed(True, "")
-            if stored != batch[-1].sequence:  # refused by another's fence, or numbers that we never gave
-                raise self._lock.taken()
-            stream.stored(stored)
-
-    async def _store(self, stream: _Stream, batch: tuple[Entry, ...]) -> int:
-        """Sends a batch; returns the sequence number up to which Redis has everything, or -1: another took over."""
-        entries = [part for entry in batch for part in (entry.sequence, entry.payload)]
-        own = stream.key, stream.sequence_key, stream.fence_key
-        return int(await self._client.eval(_PUBLISH, 3, *own, self._token, KEEP_S, stream.maxlen, *entries))
+            self._succeeded(name)
+            self._watch_room()
 
     async def _send_live(self) -> None:
+        """Best effort: that nobody could be told is no state of the link, which flapped if this were all that fails."""
         tries = 0
         while True:
             checkpoint()
@@ -310,22 +319,23 @@ class RedisLink:
             try:
                 await self._client.publish(self._live_channel, message)
             except FAILURES as error:
-                self._changed(False, explain(error))
+                if tries == 0:
+                    log.warning("live_not_published", redis=self._address, error=explain(error))
                 await asyncio.sleep(backoff(tries, self._random))
                 tries += 1
             else:
                 tries = 0
 
-    async def _repeat(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, name: str, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await action()
                 checkpoint()
             except FAILURES as error:
-                self._changed(False, explain(error))
+                await self._failed(name, error)
                 await asyncio.sleep(backoff(2, self._random))
             else:
-                self._changed(True, "")
+                self._succeeded(name)
                 await asyncio.sleep(seconds)
 
     async def _renew(self) -> None:
@@ -337,18 +347,35 @@ class RedisLink:
         async with self._client.pipeline(transaction=False) as pipeline:
             beat = replace(self._heartbeat, at=time.time())
             pipeline.set(self._heartbeat_key, write(beat.as_json()), ex=HEARTBEAT_TTL_S)
-            for stream in (self._segments, self._status):
-                pipeline.expire(stream.sequence_key, KEEP_S)
-                pipeline.expire(stream.fence_key, KEEP_S)
+            for key in (*self._segments.kept_keys, *self._status.kept_keys):
+                pipeline.expire(key, KEEP_S)
             pipeline.expire(self._status.key, KEEP_S)
             await pipeline.execute()
 
-    def _changed(self, up: bool, detail: str) -> None:
-        if up == self._up:
+    def _watch_room(self) -> None:
+        """Says once that there is no room any more, and once that there is."""
+        if self._segments.is_full == self._is_full:
             return
-        self._up = up
-        if up:
-            log.info("redis_back", redis=self._address, waiting=len(self._segments.outbox))
-        else:
-            log.warning("redis_lost", redis=self._address, error=detail)
-        self._on_change(up, detail)
+        self._is_full = not self._is_full
+        waiting = len(self._segments)
+        if not self._is_full:
+            log.info("outbox_has_room", waiting=waiting)
+            self._on_full(False, f"{waiting} finals wait for Redis: there is room again")
+            return
+        why = self._segments.spill.problem if self._segments.spill else "`redis.spillDir` would give them a file"
+        log.error("outbox_full", waiting=waiting, advice=why)
+        self._on_full(True, f"{waiting} finals wait for Redis, and no audio is sent until there is room; {why}")
+
+    async def _failed(self, name: str, error: Exception) -> None:
+        """One of our tasks could not do its work. The link is up again when each of them can."""
+        was_up, self._failing[name] = not self._failing, explain(error)
+        if isinstance(error, errors.ReadOnlyError):  # a primary that became a replica: the name may lead to the new one
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+        if was_up:
+            log.warning("redis_lost", redis=self._address, error=explain(error))
+            self._on_change(False, explain(error))
+
+    def _succeeded(self, name: str) -> None:
+        if self._failing.pop(name, None) is not None and not self._failing:
+            log.info("redis_back", redis=self._address, waiting=len(self._segments))
+            self._on_change(True, "")

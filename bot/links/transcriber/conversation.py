@@ -136,6 +136,11 @@ class Conversation:
         """Nothing is being said, undecided or still to be sent: the moment for another connection."""
         return not (len(self._replay) or self._answers.are_owed or self._silence)
 
+    @property
+    def sent_until(self) -> int:
+        """The lane sample up to which everything was handed out to be sent."""
+        return self._cursor
+
     def hello(self) -> str:
         """The first message."""
         return self._protocol.hello()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -48,6 +49,9 @@ WATCH_INTERVAL_S = 0.5
 STEADY_S = 5.0
 """Seconds after which a connection with nothing to do has proved itself after trouble, and one that the server ends has
 met a time limit."""
+MAX_ARRIVALS = 4096
+HELD_POLL_S = 0.2
+"""Seconds between looks whether we may go on sending."""
 NAP_S = 1.0
 """Longest sleep between tries, seconds: meanwhile another server may have come back."""
 
@@ -95,6 +99,8 @@ class Lane:
         listener: Called from this lane's task.
         report: Told the lane's number, the state of its link and a detail, whenever the state changes.
         key: API key of the transcribers.
+        holds_back: Whether nothing is to be sent for now: what would be answered has no room.
+        on_sent: Told for how many seconds a piece of speech has waited to be sent, the first time that it is.
     """
 
     def __init__(
@@ -105,6 +111,8 @@ class Lane:
         listener: LaneListener,
         report: Callable[[int, LinkState, str], None],
         key: str | None = None,
+        holds_back: Callable[[], bool] = lambda: False,
+        on_sent: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.number = number
         self._servers = servers
@@ -112,6 +120,11 @@ class Lane:
         self._listener = listener
         self._report = report
         self._key = key
+        self._holds_back = holds_back
+        self._on_sent = on_sent
+        # One past the last sample of each piece that was never sent, and when it came; what is lost of it is lost to a
+        # statistic.
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=MAX_ARRIVALS)
         self._replay = Replay()
         self._fresh = asyncio.Event()  # there may be something to send, or we are to close
         self._settled = asyncio.Event()
@@ -127,6 +140,7 @@ class Lane:
     def append(self, pcm: NDArray[np.int16]) -> None:
         """Speech to send: int16 mono 16 kHz, shape (n,). Never blocks; beyond 60 s the oldest is dropped."""
         self._replay.append(pcm)
+        self._arrivals.append((self._replay.start + len(self._replay), self._clock()))
         self._settled.clear()
         self._fresh.set()
 
@@ -242,12 +256,17 @@ class Lane:
     async def _write(self, line: Line, session: Conversation) -> None:
         pace = _Pace()
         while not self._is_done:
+            if self._holds_back():
+                await asyncio.sleep(HELD_POLL_S)
+                continue
             self._fresh.clear()
             message = session.next_message(self._clock())
             if message is None:
                 await self._fresh.wait()
                 continue
             await line.send(message[0])
+            while self._arrivals and self._arrivals[0][0] <= session.sent_until:
+                self._on_sent(self._clock() - self._arrivals.popleft()[1])
             if (delay := pace.delay(message[1], self._clock())) > 0:
                 await asyncio.sleep(delay)
 

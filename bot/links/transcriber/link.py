@@ -49,6 +49,8 @@ class TranscriberLink:
         key: API key of the transcribers.
         last_backoff: Longest pause between tries, seconds.
         longest: Seconds after which the servers are known to end a connection; None: learnt when one does.
+        holds_back: Whether lanes are to send nothing for now.
+        on_sent: Told for how many seconds each piece of speech has waited to be sent.
         sources: URL → where it came from: a configuration key or an environment variable.
     """
 
@@ -61,18 +63,30 @@ class TranscriberLink:
         key: str | None = None,
         last_backoff: float = 2.0,
         longest: float | None = None,
+        holds_back: Callable[[], bool] = lambda: False,
+        on_sent: Callable[[float], None] = lambda seconds: None,
         sources: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = Servers(urls, last_backoff, longest)
         self._handshake = handshake
         self._listener = listener
         self._key = key
+        self._holds_back, self._on_sent = holds_back, on_sent
         self._sources = sources or {}
         self._states = LinkStates()
 
     def lane(self, number: int) -> Lane:
         """A new lane; its `run` is to be started."""
-        return Lane(number, self._servers, self._handshake, self._listener, self._state_changed, self._key)
+        return Lane(
+            number,
+            self._servers,
+            self._handshake,
+            self._listener,
+            self._state_changed,
+            self._key,
+            self._holds_back,
+            self._on_sent,
+        )
 
     async def open(self) -> None:
         """Finds a transcriber that takes audio, and says which. Raises EarshotError as `probe` does."""

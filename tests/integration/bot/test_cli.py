@@ -32,7 +32,7 @@ GOOD = {
 @pytest.mark.parametrize(
     ("program", "command"),
     [
-        *((app, command) for command in ("run", "validate", "schema", "tail")),
+        *((app, command) for command in ("run", "validate", "doctor", "schema", "tail")),
         *((rehearsals, command) for command in ("room", "demo")),
     ],
 )

@@ -20,8 +20,15 @@ CLOSED = -99
 
 
 @asynccontextmanager
-async def acting_bot(here: World, act: str, stderr: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`earshot run` in a process of its own, with a meeting in which `act` happens; killed if it has not ended."""
+async def acting_bot(here: World, act: str, stderr: int, *before: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`earshot run` in a process of its own, with a meeting in which `act` happens; killed if it has not ended.
+
+    Args:
+        here: Its neighbours.
+        act: See `tests.support.fakes.acting_bot`.
+        stderr: Where its log goes.
+        before: A command that runs it.
+    """
     settings = {
         "platform": "acting",
         "meetingUrl": f"acting:{act}",
@@ -33,7 +40,7 @@ async def acting_bot(here: World, act: str, stderr: int) -> AsyncIterator[asynci
     program = (sys.executable, "-m", "tests.support.fakes.acting_bot", "run", "--config", "-")
     closed = ("sh", "-c", 'exec "$@" 2>&-', "sh") if stderr == CLOSED else ()
     process = await asyncio.create_subprocess_exec(
-        *closed, *program, stdin=asyncio.subprocess.PIPE, stderr=None if closed else stderr
+        *closed, *before, *program, stdin=asyncio.subprocess.PIPE, stderr=None if closed else stderr
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(settings).encode())

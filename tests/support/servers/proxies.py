@@ -31,7 +31,7 @@ class TcpProxy:
         bytes_per_s: float | None = None,
         delay: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._target = (host, port)
+        self.target = (host, port)
         self._loses_reply = loses_reply
         self._slice_bytes = slice_bytes
         self._bytes_per_s = bytes_per_s
@@ -58,6 +58,12 @@ class TcpProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Forwards to another target from now on, and breaks the connections that lead to the one before."""
+        self.target = (host, port)
+        for task in list(self._tasks):
+            task.cancel()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -70,7 +76,7 @@ class TcpProxy:
             self._tasks.discard(task)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        there_reader, there_writer = await asyncio.open_connection(*self.target)
         ways = [
             asyncio.ensure_future(self._pump(reader, there_writer, replies=False)),
             asyncio.ensure_future(self._pump(there_reader, writer, replies=True)),

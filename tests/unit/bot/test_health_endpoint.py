@@ -5,29 +5,41 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from bot.health_endpoint import (
     ANSWER_TIMEOUT_S,
     HOST,
+    LAG_INTERVAL_S,
+    MAX_LOOP_LAG_S,
     MAX_REQUEST_BYTES,
     PORT_VARIABLE,
+    LoopLag,
     answer,
     health_port,
     main,
     serve_health,
 )
+from bot.metrics import STAGES, BotMetrics
 from common.contracts.health import BotHealth
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
+PATHS = (b"/livez", b"/readyz", b"/health", b"/metrics")
 ASK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WELL = BotHealth("active", {"redis": True, "transcriber": False}, 1.234)
+
+
+def metrics(health: BotHealth) -> bytes:
+    """What Prometheus would read."""
+    return BotMetrics().render(health, (3, 0.5))
 
 
 def free_port() -> int:
@@ -37,12 +49,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def listening(port: int) -> None:
+    """Waits until somebody takes connections there."""
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                return writer.close()
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def serving(port: int, health: BotHealth = WELL) -> AsyncIterator[None]:
     """An endpoint for one test."""
-    task = asyncio.create_task(serve_health(port, lambda: health))
-    await asyncio.sleep(0.02)
+    task = asyncio.create_task(serve_health(port, lambda: health, metrics))
     try:
+        await listening(port)
         yield
     finally:
         task.cancel()
@@ -63,25 +85,75 @@ async def ask(port: int, *pieces: bytes) -> bytes:
 
 def test_a_running_bot_is_well_and_says_what_it_knows() -> None:
     """200 with status, links and the age of the last audio."""
-    head, _, body = answer(ASK, WELL).partition(b"\r\n\r\n")
+    head, _, body = answer(ASK, WELL, metrics).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
-    expected = {"status": "active", "links": {"redis": True, "transcriber": False}, "seconds_since_audio": 1.2}
-    assert json.loads(body) == expected | {"hearing": "no_tracks", "tracks": {}}
+    assert json.loads(body) == {
+        "status": "active",
+        "ready": True,
+        "links": {"redis": True, "transcriber": False},
+        "seconds_since_audio": 1.2,
+        "loop_lag_s": 0.0,
+        "hearing": "no_tracks",
+        "tracks": {},
+    }
 
 
 def test_a_bot_whose_lifecycle_is_over_is_not_well() -> None:
     """503, and no age where no audio ever came."""
-    said = answer(ASK, BotHealth("failed", {}, None))
+    said = answer(ASK, BotHealth("failed", {}, None), metrics)
     assert said.startswith(b"HTTP/1.1 503 ")
     assert json.loads(said.partition(b"\r\n\r\n")[2])["seconds_since_audio"] is None
+
+
+@pytest.mark.parametrize(
+    ("health", "codes"),
+    [
+        (WELL, (200, 200, 200, 200)),
+        (BotHealth("joining", {}, None, ready=False), (200, 503, 200, 200)),
+        (BotHealth("active", {}, None, loop_lag=MAX_LOOP_LAG_S), (503, 200, 200, 200)),
+        (BotHealth("completed", {}, None), (200, 503, 503, 200)),
+    ],
+)
+def test_each_path_has_its_question(health: BotHealth, codes: tuple[int, ...]) -> None:
+    """Alive: the loop turns in time. Ready: it joins or has joined. Well: it is not over. Counters: always."""
+    said = [answer(b"GET " + path + b" HTTP/1.1\r\n", health, metrics).split()[1] for path in PATHS]
+    assert [int(code) for code in said] == list(codes)
+
+
+def test_the_counters_are_as_prometheus_reads_them() -> None:
+    """State and links are numbers, every stage is there from the start."""
+    text = answer(b"GET /metrics HTTP/1.1\r\n", WELL, metrics).partition(b"\r\n\r\n")[2].decode()
+    values = {
+        sample.name + "".join(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert (values["bot_stateactive"], values["bot_statejoining"]) == (1, 0)
+    assert (values["bot_link_upredis"], values["bot_link_uptranscriber"]) == (1, 0)
+    assert (values["bot_outbox_entries"], values["bot_outbox_age_seconds"]) == (3, 0.5)
+    assert {values[f"bot_stage_seconds_count{stage}"] for stage in STAGES} == {0}
+
+
+async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
+    """While something blocks the loop nobody answers; whoever is answered right after it reads how long it was."""
+    lag = LoopLag()
+    assert lag() == 0
+    measuring = asyncio.create_task(lag.measure())
+    await asyncio.sleep(0)
+    assert lag() == 0
+    until = time.monotonic() + LAG_INTERVAL_S + 0.2
+    while time.monotonic() < until:
+        pass
+    assert lag() >= 0.2
+    measuring.cancel()
 
 
 @given(st.binary(max_size=64))
 def test_any_other_request_is_not_found(request_bytes: bytes) -> None:
     """Whatever the bytes are, the answer is HTTP and never an exception."""
-    known = request_bytes.split(b" ")[:2] == [b"GET", b"/health"]
-    assert answer(request_bytes, WELL).startswith(b"HTTP/1.1 200" if known else b"HTTP/1.1 404")
+    known = request_bytes.split(b" ")[:2] in ([b"GET", path] for path in PATHS)
+    assert answer(request_bytes, WELL, metrics).startswith(b"HTTP/1.1 200" if known else b"HTTP/1.1 404")
 
 
 @pytest.mark.parametrize(("text", "port"), [("0", 0), ("8081", 8081), ("65535", 65_535)])
@@ -122,10 +194,10 @@ async def test_a_client_that_never_asks_is_disconnected(monkeypatch: pytest.Monk
 
 async def test_off_or_taken_it_returns_and_the_meeting_goes_on() -> None:
     """Port 0 serves nothing; a port of somebody else is only logged."""
-    await serve_health(0, lambda: WELL)
+    await serve_health(0, lambda: WELL, metrics)
     port = free_port()
     async with serving(port):
-        await serve_health(port, lambda: WELL)
+        await serve_health(port, lambda: WELL, metrics)
 
 
 def test_the_probe_says_when_nobody_answers(

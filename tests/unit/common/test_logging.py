@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from common.logging import (
     BURST_LINES,
     CONFIG_WARNING,
+    LINES_PER_S,
     MAX_VALUE_CHARACTERS,
     MAX_WAITING_LINES,
     LibraryHandler,
@@ -146,9 +147,19 @@ def test_a_flood_of_warnings_becomes_one_a_second() -> None:
     assert [warn() for _ in range(BURST_LINES)] == [{"event": "client.refused"}] * (BURST_LINES - 1) + [None]
 
 
-@pytest.mark.parametrize(
-    ("method", "event"), [("debug", "decoding.done"), ("info", "decoding.done"), ("warning", CONFIG_WARNING)]
-)
+def test_a_flood_of_plain_lines_becomes_twenty_a_second() -> None:
+    """What flaps, or is repeated by somebody hostile, is seen and fills no disk."""
+    now, said = 0.0, 0
+    sparing = Sparing(lambda: now)
+    for number in range(10_000):
+        now = number / 1000
+        with contextlib.suppress(structlog.DropEvent):
+            sparing(None, "info", {"event": "bot.health"})
+            said += 1
+    assert BURST_LINES + 10 * LINES_PER_S - 2 <= said <= BURST_LINES + 10 * LINES_PER_S
+
+
+@pytest.mark.parametrize(("method", "event"), [("debug", "decoding.done"), ("warning", CONFIG_WARNING)])
 def test_what_was_asked_for_is_not_left_out(method: str, event: str) -> None:
     """A line per pass, however many passes there are; each warning of a configuration, however many keys it has."""
     sparing = Sparing(lambda: 0.0)

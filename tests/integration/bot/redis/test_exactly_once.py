@@ -9,8 +9,11 @@ import signal
 import time
 
 import pytest
+from redis.asyncio import Redis
 
+from bot.core.outbox import KEEP_STORED_S
 from bot.links.redis.link import RedisLink
+from bot.links.redis.stream import CHECK_INTERVAL_S
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from tests.support.servers.proxies import TcpProxy
@@ -18,6 +21,14 @@ from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.redis
+
+
+async def stored(consumer: Redis, expected: list[str]) -> None:
+    """Waits until the stream holds exactly that."""
+    async with asyncio.timeout(8):
+        while (found := await payloads(consumer)) != expected:
+            assert expected[: len(found)] == found
+            await asyncio.sleep(0.05)
 
 
 async def test_lost_replies_store_each_payload_once() -> None:
@@ -41,13 +52,13 @@ async def test_lost_replies_store_each_payload_once() -> None:
 
 
 async def test_killed_redis_comes_back_with_everything() -> None:
-    """kill -9 of a Redis with an append-only file, three times in a stream of finals."""
+    """kill -9 of a Redis with an append-only file, four times in a stream of finals."""
     sent = []
     changes: list[bool] = []
     async with server(append_only=True) as redis:
         link = RedisLink(redis.url, "bot", 1, on_change=lambda up, detail: changes.append(up))
         async with running(link):
-            for crash in range(3):
+            for crash in range(4):
                 for index in range(200):
                     sent.append(f"{crash}.{index}")
                     link.publish_final(sent[-1])
@@ -80,9 +91,10 @@ async def test_frozen_redis_holds_nothing_up_and_doubles_nothing() -> None:
             await asyncio.sleep(3)
             os.kill(redis.pid, signal.SIGCONT)
             assert await link.flush(5) == 0
+            await eventually(lambda: len(changes) == 2)
         async with client(redis.url) as consumer:
             assert await payloads(consumer) == ["before", *(f"during {index}" for index in range(50))]
-    assert [up for _, up in changes[:2]] == [False, True]
+    assert [up for _, up in changes] == [False, True]
     assert changes[0][0] - frozen <= 2.0, "noticed within two seconds"
 
 
@@ -141,15 +153,35 @@ async def test_a_bot_that_was_taken_over_stores_nothing_more(monkeypatch: pytest
         assert 86_000 < await consumer.ttl("{transcription_segments}:fence:bot") <= 86_400
 
 
-async def test_a_redis_that_forgot_everything_knows_the_bot_again() -> None:
-    """FLUSHALL in mid-meeting takes lock, numbers and fence: nobody else is there, and the bot goes on."""
+@pytest.mark.parametrize("is_idle", [True, False])
+async def test_a_redis_that_forgot_everything_gets_the_last_seconds_again(is_idle: bool) -> None:
+    """FLUSHALL in mid-meeting takes lock, numbers and fence: the bot goes on, and what it has just said is there again,
+    although nothing more is said."""
     async with server() as redis, client(redis.url) as consumer, running(RedisLink(redis.url, "bot", 1)) as link:
         link.publish_final("forgotten")
         assert await link.flush(2) == 0
         await consumer.flushall()
-        link.publish_final("stored")
+        sent = ["forgotten"]
+        if not is_idle:
+            link.publish_final("stored")
+            sent.append("stored")
+        await stored(consumer, sent)
+
+
+async def test_a_redis_that_wrote_nothing_down_loses_only_what_is_old() -> None:
+    """kill -9 without an append-only file: the last 5 s are sent again by their numbers, what was before is gone."""
+    async with server() as redis, running(RedisLink(redis.url, "bot", 1, random=lambda: 0.1)) as link:
+        link.publish_final("old")
         assert await link.flush(2) == 0
-        assert await payloads(consumer) == ["stored"]
+        await asyncio.sleep(KEEP_STORED_S + CHECK_INTERVAL_S + 0.5)
+        for text in ("new", "newer"):
+            link.publish_final(text)
+            assert await link.flush(2) == 0
+        await redis.stop(kill=True)
+        link.publish_final("while it was away")
+        await redis.start()
+        async with client(redis.url) as consumer:
+            await stored(consumer, ["new", "newer", "while it was away"])
 
 
 async def test_two_bots_share_the_stream() -> None:

@@ -98,7 +98,7 @@ async def test_the_documented_rights_are_enough_and_fewer_are_named() -> None:
             link.publish_live("s", "x", final=True)
             assert await link.flush(2) == 0
             await asyncio.sleep(0.1)
-            assert link._up
+            assert not link._failing
         await admin.execute_command("ACL", "SETUSER", "bot", "-eval")  # type: ignore[no-untyped-call]
         assert "may not run what the bot needs" in str(await refusal(url))
 

@@ -90,6 +90,7 @@ async def test_a_lane_for_which_there_is_no_room_stays_where_it_was_taken() -> N
                 lane.append(tone(word))
                 lane.end_utterance()
                 await lane.settled()
+            await asyncio.sleep(0.2)  # time enough to go elsewhere
         assert len(notes.granted_sets) == 2
         lanes[0].close()
         await eventually(lambda: len(notes.granted_sets) == 3)

@@ -27,7 +27,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that waits for seconds waits for tenths of them, and is looked after as often."""
     monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 0.6)
     monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 0.6)
-    monkeypatch.setattr("bot.links.transcriber.answers.LONE_UTTERANCE_GRACE_S", 1.0)
     monkeypatch.setattr("bot.links.transcriber.lane.WATCH_INTERVAL_S", 0.05)
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
 

@@ -27,7 +27,7 @@ TRANSCRIBER = TranscriberHealth("ok", "faster_whisper", "demo", 3, 64, 1.2, 0, 0
 @pytest.mark.parametrize("age", [None, 1.5])
 def test_the_bots_body_reads_back(age: float | None) -> None:
     """Builder and parser are each other's inverse."""
-    health = BotHealth("active", {"redis": True}, age)
+    health = BotHealth("active", {"redis": True}, age, ready=age is not None, loop_lag=0.25)
     assert parse_bot_health(json.dumps(health.as_json())) == health
 
 
@@ -48,6 +48,8 @@ BOTS = st.builds(
     st.sampled_from(State),
     st.dictionaries(texts, st.booleans()),
     st.none() | TENTHS,
+    st.booleans(),
+    TENTHS,
     st.sampled_from(Hearing),
     st.dictionaries(texts, TRACKS, max_size=2),
 )
@@ -81,7 +83,7 @@ def test_any_transcriber_reads_back(health: TranscriberHealth) -> None:
     assert parse_transcriber_health(write(health.as_json())) == health
 
 
-BOT = BotHealth(State.ACTIVE, {"redis": True}, 1.0, Hearing.OK, {"t": TrackCounters()})
+BOT = BotHealth(State.ACTIVE, {"redis": True}, 1.0, True, 0.1, Hearing.OK, {"t": TrackCounters()})
 
 
 @pytest.mark.parametrize(("broken", "named"), changed(BOT.as_json()))

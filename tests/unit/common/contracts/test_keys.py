@@ -10,6 +10,7 @@ def test_every_name_is_as_documented() -> None:
     assert keys.SEGMENT_STREAM == "transcription_segments"
     assert keys.segment_sequence("c") == "{transcription_segments}:seq:c"
     assert keys.segment_fence("c") == "{transcription_segments}:fence:c"
+    assert keys.meeting_zero("c") == "{transcription_segments}:zero:c"
     assert keys.status_stream("c") == "earshot:status:c"
     assert keys.status_sequence("c") == "{earshot:status:c}:seq"
     assert keys.status_fence("c") == "{earshot:status:c}:fence"

@@ -1,0 +1,69 @@
+"""How a bot is, for whoever asks: what it counts, and what its health endpoint answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bot.audio.frame import AudioFrame
+from bot.core.meeting import MeetingCore
+from bot.health_endpoint import HOST, HOST_VARIABLE, LoopLag, health_port, serve_health
+from bot.metrics import BotMetrics
+from common.audio.pcm import SAMPLE_RATE
+from common.contracts.health import BotHealth
+from common.contracts.segments import Segment
+
+
+class Vitals:
+    """The signs of life of one bot.
+
+    Args:
+        core: Knows the lifecycle's state and what is heard.
+        backlog: How many entries wait for Redis, and seconds of the oldest.
+    """
+
+    def __init__(self, core: MeetingCore, backlog: Callable[[], tuple[int, float]]) -> None:
+        self._core, self._backlog = core, backlog
+        self._audio_at: float | None = None
+        self._loop_lag = LoopLag()
+        self.metrics = BotMetrics()
+        self.links_up = {"redis": True, "transcriber": True}
+        self.ready = False
+        """Whether the neighbours have answered."""
+
+    def audio(self, frame: AudioFrame) -> None:
+        """A piece of a track has come."""
+        self._audio_at = asyncio.get_running_loop().time()
+        self.metrics.audio.inc(len(frame.pcm) / SAMPLE_RATE)
+
+    def segment(self, segment: Segment, zero: float) -> None:
+        """A partial or a final goes out; `zero`: monotonic seconds of meeting time zero."""
+        self.metrics.segments.labels("final" if segment.completed else "partial").inc()
+        if segment.completed:
+            since_end = asyncio.get_running_loop().time() - zero - segment.end
+            self.metrics.stage.labels("decided").observe(max(since_end, 0.0))
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What is to run while the bot lives, by name."""
+        host = os.environ.get(HOST_VARIABLE) or HOST
+        return {
+            "health": serve_health(health_port(os.environ), self._health, self._scraped, host),
+            "lag": self._loop_lag.measure(),
+        }
+
+    def _health(self) -> BotHealth:
+        now = asyncio.get_running_loop().time()
+        return BotHealth(
+            self._core.lifecycle.state,
+            self.links_up,
+            None if self._audio_at is None else now - self._audio_at,
+            ready=self.ready,
+            loop_lag=self._loop_lag(),
+            hearing=self._core.health.room(now),
+            tracks=self._core.health.counters,
+        )
+
+    def _scraped(self, health: BotHealth) -> bytes:
+        return self.metrics.render(health, self._backlog())

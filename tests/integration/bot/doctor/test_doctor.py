@@ -1,0 +1,170 @@
+"""`earshot doctor` against real neighbours: what works is said to work, and each thing that does not is told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bot.config import BotConfig, load_config
+from bot.doctor import speech as speech_module
+from bot.doctor.examination import examine
+from bot.doctor.findings import Finding, Verdict, exit_code, print_table
+from bot.doctor.network import reach
+from bot.doctor.storage import _clock, storage
+from common.contracts.status import SubCode
+from tests.e2e.test_processes import neighbours
+from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.servers.redis_server import client, server
+
+pytestmark = [pytest.mark.redis, pytest.mark.slow]
+
+CANARY = "canary-9c41"
+
+
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def config(redis: str, transcriber: str | list[str], meeting: str = "rehearsal:x") -> BotConfig:
+    """A configuration that passes the checks."""
+    settings = {"platform": "rehearsal", "meetingUrl": meeting, "redisUrl": redis, "whisperLiveUrl": transcriber}
+    return load_config(json.dumps(settings), {})[0]
+
+
+def verdicts(findings: Sequence[Finding]) -> dict[str, Verdict]:
+    """Of each subject, by its first word: the transcriber's URL has a port of chance."""
+    return {finding.subject.split(" ws://")[0]: finding.verdict for finding in findings}
+
+
+@pytest.mark.processes
+def test_everything_works(tmp_path: Path) -> None:
+    """A real Redis and a real transcriber: the phrase comes back, exit code 0, no secret on the screen."""
+    script = tmp_path / "script.json"
+    script.write_text("{}")
+    with neighbours(tmp_path) as urls:
+        settings = {"platform": "rehearsal", "meetingUrl": f"rehearsal:{script}", "passcode": CANARY, **urls}
+        ran = subprocess.run(
+            [sys.executable, "-m", "bot", "doctor", "--config", "-"],
+            input=json.dumps(settings), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f'"{speech_module.PHRASE}" after' in ran.stdout
+    assert re.search("redis durability +doubtful", ran.stdout)
+    assert "appendfsync everysec" in ran.stdout
+    assert "fails" not in ran.stdout
+    assert CANARY not in ran.stdout + ran.stderr
+
+
+async def test_it_leaves_nothing_in_redis() -> None:
+    """What it wrote to try is gone, and with an append-only file nothing is doubtful."""
+    async with server(append_only=True) as redis, client(redis.url) as admin:
+        findings = await storage(redis.url)
+        assert verdicts(findings) == {
+            "redis write": Verdict.WORKS, "redis durability": Verdict.WORKS, "clock": Verdict.WORKS,
+        }  # fmt: skip
+        assert await admin.keys("*") == []
+
+
+async def test_a_redis_that_takes_no_writes_is_found() -> None:
+    """Full, or without the right to append: it answers pings all the same; evictions are doubtful."""
+    async with server() as redis, client(redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "bot", "on", ">long-password", "~*", "&*", "+@all", "-xadd")  # type: ignore[no-untyped-call]
+        (finding,) = await storage(f"redis://bot:long-password@127.0.0.1:{redis.port}")
+        assert (finding.verdict, finding.code) == (Verdict.FAILS, SubCode.REDIS_UNREACHABLE)
+        assert "can.t run this command" in finding.detail.replace("'", ".")
+        await admin.config_set("maxmemory", "100mb")
+        await admin.config_set("maxmemory-policy", "allkeys-lru")
+        assert verdicts(await storage(redis.url))["redis memory"] is Verdict.DOUBTFUL
+
+
+async def test_a_transcriber_that_understands_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It greets and takes audio: only the phrase shows that nothing comes back, or something else."""
+    monkeypatch.setattr(speech_module, "ANSWER_TIMEOUT_S", 3.0)
+    transcriber = ScriptedTranscriber(answers=False)
+    async with scripted_transcriber(transcriber):
+        greeted, spoken = await speech_module.speech(transcriber.url, None)
+        assert (greeted.verdict, spoken.verdict) == (Verdict.WORKS, Verdict.FAILS)
+        assert exit_code([greeted, spoken]) == 3
+        transcriber.answers = True
+        _, spoken = await speech_module.speech(transcriber.url, None)
+        assert spoken.verdict is Verdict.DOUBTFUL
+        assert "samples" in spoken.detail
+        assert speech_module.PHRASE in spoken.remedy
+
+
+async def test_neighbours_that_are_not_there_are_each_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody at any port, and a name that nobody knows: each with its setting and what to do; exit code 3."""
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 1.0)
+    redis, room = free_port(), free_port()
+    wanted = config(f"redis://127.0.0.1:{redis}", "ws://no-such-host.invalid:9090", f"rehearsal+ws://127.0.0.1:{room}")
+    findings = await examine(wanted, ["odd"])
+    found = verdicts(findings)
+    assert found["configuration"] is Verdict.DOUBTFUL
+    assert found["name 127.0.0.1"] is Verdict.WORKS
+    assert found["browser"] is Verdict.SKIPPED
+    for subject in ("name no-such-host.invalid", "redis write", "transcriber", "meeting"):
+        assert found[subject] is Verdict.FAILS, subject
+    assert all(finding.remedy for finding in findings if finding.verdict is Verdict.FAILS)
+    assert exit_code(findings) == 3
+
+
+async def test_a_failover_that_is_not_there_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot would start with the transcriber that works: no failure, and still said."""
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 1.0)
+    transcriber = ScriptedTranscriber()
+    async with server() as redis, scripted_transcriber(transcriber):
+        wanted = config(redis.url, [transcriber.url, f"ws://127.0.0.1:{free_port()}"])
+        findings = await examine(wanted, [])
+    away = [finding for finding in findings if finding.subject.startswith("transcriber")][1]
+    assert (away.verdict, exit_code(findings)) == (Verdict.DOUBTFUL, 0)
+
+
+async def test_a_meetings_server_is_reached_or_not() -> None:
+    """A port that takes connections, one that is closed, one that answers no TLS, and a URL without a host."""
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    urls = (
+        f"rehearsal+ws://127.0.0.1:{port}",
+        f"ws://127.0.0.1:{free_port()}",
+        f"https://127.0.0.1:{port}",
+        "rehearsal:x",
+    )
+    found = [(await reach("meeting", url, SubCode.ROOM_UNREACHABLE, "look")).verdict for url in urls]
+    listening.close()
+    assert found == [Verdict.WORKS, Verdict.FAILS, Verdict.FAILS, Verdict.SKIPPED]
+
+
+def test_a_clock_that_is_off_is_doubtful() -> None:
+    """A second is no matter; an hour puts every absolute time in the wrong place."""
+    assert _clock(-1.0).verdict is Verdict.WORKS
+    assert (_clock(3600).verdict, "behind" in _clock(3600).detail) == (Verdict.DOUBTFUL, True)
+    assert "ahead of" in _clock(-3600).detail
+
+
+def test_the_table_ends_with_what_to_do() -> None:
+    """Words of others are printed as they are; the exit code is that of the first failure."""
+    findings = [
+        Finding("configuration", Verdict.DOUBTFUL, "1 warnings", "odd"),
+        Finding("meeting", Verdict.FAILS, "[red]h:1[/]: refused", "check it", SubCode.ROOM_UNREACHABLE),
+        Finding("redis", Verdict.FAILS, "no", "", SubCode.REDIS_UNREACHABLE),
+    ]
+    screen = StringIO()
+    print_table(findings, Console(file=screen, width=100))
+    said = screen.getvalue()
+    assert "[red]h:1[/]: refused" in said
+    assert said.index("What to do") < said.index("meeting: check it")
+    assert exit_code(findings) == 4
+    assert exit_code(findings[:1]) == 0
