@@ -45,8 +45,8 @@ RUN /tmp/prune /opt/earshot livekit redis hiredis pyjwt aiofiles
 FROM python AS transcriber
 COPY --from=pruned /opt/earshot /opt/earshot
 RUN install -d -o 1000 -g 1000 /models
-# /models keeps what is downloaded: mount a volume there, or a folder with the model for a host without network
-ENV HOME=/tmp HF_HOME=/models \
+# /models keeps what is downloaded, and what `calibrate` measures: mount a volume there, or a folder with the model for a host without network
+ENV HOME=/tmp HF_HOME=/models XDG_CACHE_HOME=/models \
     TRANSCRIBER_HOST=0.0.0.0 TRANSCRIBER_PORT=9090 TRANSCRIBER_HTTP_PORT=9091 TRANSCRIBER_MODEL=demo \
     LD_LIBRARY_PATH=/opt/earshot/cublas:/opt/earshot/cudnn:/opt/earshot/cuda_nvrtc \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -69,6 +70,21 @@ PrivateKey = Annotated[
     str | None, typer.Option(envvar="TRANSCRIBER_TLS_KEY", help="PEM file, its private key.", show_default=False)
 ]
 
+Model = Annotated[
+    str,
+    typer.Option(
+        envvar="TRANSCRIBER_MODEL",
+        help="`demo` (bundled, about 300 words), the folder of a CTranslate2 Whisper model, or a name such as "
+        "tiny, small.en, large-v3, fetched on first use.",
+    ),
+]
+DeviceName = Annotated[
+    Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
+]
+ComputeType = Annotated[
+    str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
+]
+Threads = Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_THREADS", help="Per decoding, CPU.")]
 Engine = Annotated[
     str,
     typer.Option(
@@ -118,29 +134,19 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog=EXIT_CODES)
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES, subcommand_metavar="[calibrate …]")
 def transcribe(
-    model: Annotated[
-        str,
-        typer.Option(
-            envvar="TRANSCRIBER_MODEL",
-            help="`demo` (bundled, about 300 words), the folder of a CTranslate2 Whisper model, or a name such as "
-            "tiny, small.en, large-v3, fetched on first use.",
-        ),
-    ] = "demo",
+    context: typer.Context,
+    model: Model = "demo",
     engine: Engine = "faster-whisper",
     engine_url: EngineUrl = None,
     engine_model: EngineModel = "whisper-1",
     engine_key_file: EngineKeyFile = None,
     engine_timeout: EngineTimeout = 10.0,
-    device: Annotated[
-        Device, typer.Option(envvar=["TRANSCRIBER_DEVICE", "DEVICE_TYPE"], help="auto: CUDA if it is there.")
-    ] = Device.AUTO,
+    device: DeviceName = Device.AUTO,
     device_index: DeviceIndex = 0,
-    compute_type: Annotated[
-        str, typer.Option(envvar="TRANSCRIBER_COMPUTE_TYPE", help="CTranslate2's; default: int8 (CPU), float16 (CUDA).")
-    ] = "default",
-    threads: Annotated[int, typer.Option(min=1, max=64, envvar="TRANSCRIBER_THREADS", help="Per decoding, CPU.")] = 1,
+    compute_type: ComputeType = "default",
+    threads: Threads = 1,
     parallel: Parallel = None,
     host: Annotated[
         str, typer.Option(envvar="TRANSCRIBER_HOST", help="Address to listen on; 0.0.0.0 in a container.")
@@ -173,7 +179,9 @@ def transcribe(
     ] = 7200.0,
     log_level: Annotated[Level, typer.Option(envvar="LOG_LEVEL", case_sensitive=False)] = Level.INFO,
 ) -> None:
-    """Serves the WhisperLive protocol: audio in over a websocket, text out."""
+    """Serves the WhisperLive protocol: audio in over a websocket, text out. `calibrate` measures a model for it."""
+    if context.invoked_subcommand:
+        return _refuse_options(context)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would spin for tiny products
     from common.logging import configure_logging
     from transcriber.engine.base import ModelError
@@ -200,6 +208,64 @@ def transcribe(
         _fail(errors, 2)
     except* (ModelError, PortError) as errors:
         _fail(errors, 3)
+
+
+@app.command(
+    epilog="Exit codes: 0 measured · 1 internal error · 2 wrong options, or speech that will not do · 3 no usable model"
+)
+def calibrate(
+    model: Model,
+    device: DeviceName = Device.AUTO,
+    device_index: DeviceIndex = 0,
+    compute_type: ComputeType = "default",
+    threads: Threads = 1,
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with NAME.wav (.flac, .ogg, .mp3, …) and NAME.txt, what is said in it; default: speech in "
+            "English, German, Spanish, Japanese and Russian that ships with this, in the model's languages.",
+            show_default=False, file_okay=False, exists=True,
+        ),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Spoken in that folder; default: the model finds it.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file for the result; default: window_sizes.json in the model's folder, or where that is not "
+            "writable one in your cache.",
+            show_default=False, dir_okay=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure, and write nothing.")] = False,
+) -> None:  # fmt: skip
+    """Measures how short a model's windows may be, once for each model, in minutes: decodes real speech in several
+    sizes, and keeps the cheapest that are hardly worse than the full window."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from transcriber.calibration.command import Asked, run
+    from transcriber.calibration.speech import SpeechError
+    from transcriber.engine.base import ModelError
+
+    settings = Settings(
+        model=model, device=device, device_index=device_index, compute_type=compute_type, threads=threads
+    )
+    try:
+        run(settings, Asked(speech, language, output, dry_run))
+    except SpeechError as error:
+        _fail(error, 2)
+    except ModelError as error:
+        _fail(error, 3)
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """The server's options before a command would do nothing: says where the command's stand."""
+    command = context.invoked_subcommand
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            context.fail(f"{option} stands before {command}, whose options stand after it: {command} --model …")
 
 
 def _fail(error: BaseException, code: int) -> NoReturn:

@@ -14,7 +14,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 """Programs of their own: none imports another. What two of them need is in `common`, which imports none."""
 PURE = (
     *("common.contracts", "common.errors", "common.whisperlive", "common.audio"),
-    *("bot.core", "bot.codecs", "bot.audio", "transcriber.core"),
+    *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {

@@ -73,6 +73,14 @@ def test_its_commands_run_on_a_read_only_root_without_any_capability(image: str)
 
 
 @pytest.mark.usefixtures("images")
+def test_the_transcriber_measures_models_with_speech_that_it_carries() -> None:
+    """The demo model knows nothing of it, and that is what it says."""
+    assert "demo gets" in docker(
+        "run", "--rm", "--network", "none", *HARDENED, TRANSCRIBER, "calibrate", "--dry-run", check=False
+    )
+
+
+@pytest.mark.usefixtures("images")
 def test_the_bot_does_not_carry_the_transcriber_and_the_reverse() -> None:
     """Each image has its own half: no model in the bot's, no bot in the transcriber's."""
     site = "cd /opt/earshot/lib/python3*/site-packages && ls -d"

@@ -166,14 +166,18 @@ class FasterWhisper:
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
         sizes = sizes or find(folder) or FULL_WINDOWS
         self.longest_window = sizes.packed / FRAMES_PER_S
-        self.sizes = sizes
-        self._extract = Extractor(self._whisper.feature_extractor, sizes)
+        self.use(sizes)
         self._storage = ctranslate2.StorageView.from_array
         self._host = ctranslate2.Device.cpu
         self._tokenizers: dict[tuple[str, str], Any] = {}
         self._aligns = True
         self._multilingual: bool = self._whisper.model.is_multilingual
         self.languages = frozenset(self._whisper.supported_languages) if self._multilingual else frozenset({"en"})
+
+    def use(self, sizes: WindowSizes) -> None:
+        """Encoder inputs are of these sizes from now on."""
+        self.sizes = sizes
+        self._extract = Extractor(self._whisper.feature_extractor, sizes)
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window, in their order, as if each were decoded alone. Nothing is heard in less than
@@ -377,7 +381,7 @@ def load(settings: Settings) -> FasterWhisper:
             "model.not_calibrated",
             model=settings.model,
             consequence="every pass has a full 30 s window: right, and two to five times as dear as a measured one",
-            remedy="measure it, and put window_sizes.json into the model's folder: docs/transcriber.md, Windows",
+            remedy=f"measure it once, in minutes: earshot-transcriber calibrate --model {settings.model}",
         )
     engine = FasterWhisper(
         folder, settings.model, device=settings.device, device_index=settings.device_index,

@@ -2,19 +2,22 @@
 
 Whisper was trained on 30 s, and the encoder's cost grows faster than its input. How much shorter it may be is a
 property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
-them. What was measured is in WINDOW_SIZES_FILE in the model's folder, or ships with this package under the fingerprint
-of the weights.
+them. What was measured is in WINDOW_SIZES_FILE in the model's folder; or, under the fingerprint of the weights, in the
+cache of the user who measured it where that folder is not writable, or among what ships with this package.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.problems import reason
 from transcriber.engine.base import ModelError
 
 FULL_WINDOW_FRAMES = 3000
@@ -50,8 +53,42 @@ FULL_WINDOWS = WindowSizes()
 def find(folder: Path) -> WindowSizes | None:
     """What was measured for the model in this folder; None: nothing. Raises ModelError for a file that is wrong."""
     name = f"{fingerprint(folder)}.json"
-    places = (folder / WINDOW_SIZES_FILE, SHIPPED_FOLDER / name)
-    return next((read(path) for path in places if path.is_file()), None)
+    places = (folder / WINDOW_SIZES_FILE, cache_folder() / name, SHIPPED_FOLDER / name)
+    return next((read(path) for path in places if os.path.isfile(path)), None)  # false also where one may not look
+
+
+def place(folder: Path) -> Path:
+    """Where what is measured for the model in this folder is kept: there, or where one may not write, in the cache."""
+    beside = folder / WINDOW_SIZES_FILE
+    if os.access(folder, os.W_OK) or beside.is_file():  # one that is there would be found before that in the cache
+        return beside
+    return cache_folder() / f"{fingerprint(folder)}.json"
+
+
+def cache_folder() -> Path:
+    """Where results are kept for this user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(cache) / "earshot" / "window_sizes"
+
+
+def prepare(path: Path) -> Path:
+    """Sees to it that a file can be written there later. Raises ModelError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {reason(error)}. Name another place with --output.") from error
+    return path
+
+
+def write(path: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> None:
+    """Writes a file, all of it or nothing: the sizes, and beside them what they were chosen by. Raises OSError."""
+    content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
+    content |= {"padding": sizes.padding, "measured": measured}
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)
 
 
 def read(path: Path) -> WindowSizes:

@@ -1,4 +1,4 @@
-"""Window sizes: what was measured is found, in the order of who knows best, and a wrong file says how to mend it."""
+"""Window sizes: what was measured is kept and found, by who knows best first; a wrong file says how to mend it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from transcriber.engine import window_sizes
 from transcriber.engine.base import ModelError
 from transcriber.engine.models import DEMO_FOLDER
-from transcriber.engine.window_sizes import WINDOW_SIZES_FILE, WindowSizes, find, fingerprint, parse
+from transcriber.engine.window_sizes import (
+    WINDOW_SIZES_FILE,
+    WindowSizes,
+    find,
+    fingerprint,
+    parse,
+    place,
+    prepare,
+    read,
+    write,
+)
 
 frames = st.integers(0, 3000)
 keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
@@ -24,16 +34,19 @@ json_values = st.recursive(
 )
 
 
-def written(sizes: WindowSizes, **beside: str) -> str:
-    """The file's text."""
-    names = {"partial_frames": sizes.partial, "careful_frames": sizes.careful, "margin_frames": sizes.margin}
-    return json.dumps({**names, "packed_frames": sizes.packed, "padding": sizes.padding, **beside})
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One of its own for each test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "earshot" / "window_sizes"
 
 
 @given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9), frames))
-def test_what_is_written_is_read(sizes: WindowSizes) -> None:
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, sizes: WindowSizes) -> None:
     """Whatever was measured beside."""
-    assert parse(json.loads(written(sizes, model="base"))) == sizes
+    path = tmp_path_factory.getbasetemp() / "sizes.json"
+    write(path, sizes, {"model": "base"})
+    assert read(path) == sizes
 
 
 @given(json_values)
@@ -43,17 +56,52 @@ def test_what_makes_no_sense_is_a_value_error(content: object) -> None:
         assert isinstance(parse(content), WindowSizes)
 
 
-def test_the_folder_knows_best_then_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_knows_best_then_the_cache_then_the_package(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody: the caller decodes with full windows."""
     model, shipped = tmp_path / "model", tmp_path / "shipped"
-    for folder in (model, shipped):
-        folder.mkdir()
+    for folder in (model, shipped, cache):
+        folder.mkdir(parents=True)
     (model / "model.bin").write_bytes(b"weights")
     monkeypatch.setattr(window_sizes, "SHIPPED_FOLDER", shipped)
     assert find(model) is None
-    for place, careful in ((shipped / f"{fingerprint(model)}.json", 1500), (model / WINDOW_SIZES_FILE, 1000)):
-        place.write_text(written(WindowSizes(800, careful, 150)))
+    name = f"{fingerprint(model)}.json"
+    for careful, path in ((1500, shipped / name), (1250, cache / name), (1000, model / WINDOW_SIZES_FILE)):
+        write(path, WindowSizes(800, careful, 150), {})
         assert find(model) == WindowSizes(800, careful, 150)
+
+
+def test_what_is_measured_is_kept_in_the_models_folder(tmp_path: Path) -> None:
+    """Where it replaces what was measured before, and leaves nothing half written."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    for careful in (1500, 1000):
+        write(prepare(place(tmp_path)), WindowSizes(800, careful), {"words": 400})
+        assert find(tmp_path) == WindowSizes(800, careful)
+    assert json.loads((tmp_path / WINDOW_SIZES_FILE).read_text())["measured"] == {"words": 400}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", WINDOW_SIZES_FILE]
+
+
+def test_what_is_measured_is_kept_in_the_cache_where_the_folder_is_not_writable(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the folder has a file, which would be found first."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    path = prepare(place(tmp_path))
+    assert path == cache / f"{fingerprint(tmp_path)}.json"
+    write(path, WindowSizes(800, 1000), {})
+    assert find(tmp_path) == WindowSizes(800, 1000)
+    (tmp_path / WINDOW_SIZES_FILE).write_text("{}")
+    with pytest.raises(ModelError, match=r"window_sizes\.json cannot be written: Permission denied\. .*--output"):
+        prepare(place(tmp_path))
+
+
+def test_a_place_that_cannot_be_is_named(tmp_path: Path) -> None:
+    """Before anything is measured."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=r"sizes\.json cannot be written: Not a directory"):
+        prepare(tmp_path / "file" / "in" / "sizes.json")
 
 
 def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
@@ -68,7 +116,8 @@ def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
 def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
     """Its path, what is wrong with it, and the remedy."""
     (tmp_path / "model.bin").write_bytes(b"weights")
-    for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', written(WindowSizes(padding=99))):
+    too_loud = '{"partial_frames": 800, "careful_frames": 800, "margin_frames": 0, "padding": 99}'
+    for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', too_loud):
         (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
         with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*delete it"):
             find(tmp_path)
