@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.audio.replay import Replay
-from bot.links.transcriber.conversation import EXTENSIONS, Conversation, LaneNews
+from bot.links.transcriber.conversation import EXTENSIONS, Conversation, LaneNews, LaneText
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import Audio, Handshake, Resume, ServerProtocol, UtteranceEnd, WireSegment
 
@@ -79,3 +80,15 @@ def stock(*seconds: float) -> Wire:
         replay.mark_end()
     wire.pump()
     return wire
+
+
+def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
+    """What a stock server's message means."""
+    before = len(wire.news)
+    wire.say(json.dumps({"uid": "u", "segments": [one.to_wire() for one in segments]}))
+    return wire.news[before:]
+
+
+def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
+    """The completed texts in it."""
+    return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]

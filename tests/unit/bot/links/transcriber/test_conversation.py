@@ -20,7 +20,6 @@ from bot.links.transcriber.conversation import (
     STOCK_MAX_UNDECIDED_SAMPLES,
     STOCK_SILENCE_SAMPLES,
     LaneDecided,
-    LaneNews,
     LaneText,
     Unanswered,
 )
@@ -33,10 +32,9 @@ from common.whisperlive.protocol import (
     UtteranceEnd,
     Wait,
     Warned,
-    WireSegment,
     WireWord,
 )
-from tests.support.wire import THRESHOLD, Wire, ramp, segment, stock
+from tests.support.wire import THRESHOLD, Wire, finals, hears, ramp, segment, stock
 
 
 def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
@@ -249,18 +247,6 @@ def test_a_segment_of_the_future_is_malformed(offered: frozenset[str]) -> None:
         wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.1 + MAX_LEAD_S).to_wire()]}))
 
 
-def hears(wire: Wire, *segments: WireSegment) -> list[LaneNews]:
-    """What a stock server's message means."""
-    before = len(wire.news)
-    wire.say(json.dumps({"uid": "u", "segments": [one.to_wire() for one in segments]}))
-    return wire.news[before:]
-
-
-def finals(news: list[LaneNews]) -> list[tuple[int, int, str]]:
-    """The completed texts in it."""
-    return [(n.start, n.end, n.wire.text) for n in news if isinstance(n, LaneText) and n.wire.completed]
-
-
 def test_what_a_stock_server_says_again_is_no_news() -> None:
     """Its last completed segments come with every message."""
     wire = stock(1)
@@ -290,20 +276,6 @@ def test_a_segment_at_the_end_does_not_decide_what_a_partial_still_holds() -> No
     assert news[-1] == LaneDecided(2 * SAMPLE_RATE)
 
 
-def test_a_partial_of_the_next_utterance_leaves_the_first_decided() -> None:
-    """It lies behind the end, so nothing of the first is left."""
-    wire = stock(1, 1)
-    news = hears(wire, segment(0.0, 0.9), segment(4.1, 4.9, " more", completed=False))
-    assert [n for n in news if isinstance(n, LaneDecided)] == [LaneDecided(SAMPLE_RATE)]
-
-
-def test_each_end_is_decided_by_a_segment_near_it() -> None:
-    """Also when later ends have been told meanwhile."""
-    wire = stock(1, 1)
-    assert hears(wire, segment(0.0, 0.9))[-1] == LaneDecided(SAMPLE_RATE)
-    assert hears(wire, segment(4.0, 4.9))[-1] == LaneDecided(2 * SAMPLE_RATE)
-
-
 @pytest.mark.parametrize("how", ["gone", "next", "quiet"])
 def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(how: str) -> None:
     """Shown as often as it takes, then gone from the message, or passed by, or not heard of any more."""
@@ -323,29 +295,6 @@ def test_a_repetition_that_a_stock_server_does_not_complete_is_completed_here(ho
             news = wire.due(10.0 + STOCK_DECISION_TIMEOUT_S)
     assert finals(news) == [(SAMPLE_RATE, SAMPLE_RATE + 14400, " hi")]
     assert LaneDecided(2 * SAMPLE_RATE) in news
-
-
-def test_a_partial_that_came_and_went_is_not_completed() -> None:
-    """Nor one whose text kept changing: the server had not made up its mind."""
-    wire = stock(1, 1)
-    done = segment(0.0, 0.9)
-    hears(wire, done)
-    for count in range(THRESHOLD + 1):
-        hears(wire, done, segment(4.0, 4.9, f" {count}", completed=False))
-    assert hears(wire, done) == []
-    assert wire.due(0.0) == []
-    assert wire.due(2.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(2 * SAMPLE_RATE, assumed=True)]
-
-
-def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
-    """Patience begins again with each; a final after it is still told."""
-    wire = stock(1)
-    for now in range(0, 30, 5):
-        wire.now = now
-        hears(wire, segment(0.0, 0.5 + now / 100, f" hi {now}", completed=False))
-        assert wire.due(float(now)) == []
-    assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
-    assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
 
 
 def test_words_have_their_times_on_the_lanes_clock() -> None:
