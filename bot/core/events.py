@@ -271,7 +271,7 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis` or `transcriber`."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: lost speech, no state."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

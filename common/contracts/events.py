@@ -66,7 +66,8 @@ class HealthEvent:
 
     Args:
         connection_id: The bot.
-        subject: `track:<id>`, `room`, `meeting`, `redis` or `transcriber`.
+        subject: `track:<id>`, `room`, `meeting`, `redis`, `transcriber`,
+            `lanes`, or `gap:<track id>` (news, not a state).
         healthy: Whether it works now.
         detail: What happened, for people.
         timestamp: ISO 8601, UTC.
