@@ -46,6 +46,7 @@ SHORT_S = 2.1
 MAX_PIECES, MAX_SHORT_PIECES = 5, 3
 """Utterances of each language."""
 AROUND_S = 0.5
+SUMMED = ("utterances", "wrong", "errors", "changed")
 PER_UTTERANCE = frozenset({"segment_language"})
 TOLD, IN_TURN, SHORT_IN_TURN = "told", "all in turn", f"up to {SHORT_S:g} s, in turn"
 
@@ -165,12 +166,17 @@ class Streams:
 
     def told(self, said: Sequence[Piece], task: str = "transcribe") -> dict[str, Any]:
         """The same with the language told: where there are several, on a stream each."""
-        rows = []
-        for language in dict.fromkeys(piece.language for piece in said):
-            its = [piece for piece in said if piece.language == language]
-            rows.append(self.score(its, Handshake("u", language=language, task=task)))
-        sums = {key: np.sum([row[key] for row in rows], axis=0).tolist() for key in rows[0] if key != "finals"}
-        return {**sums, "finals": [final for row in rows for final in row["finals"]]}
+        alone = (
+            [piece for piece in said if piece.language == language]
+            for language in dict.fromkeys(piece.language for piece in said)
+        )
+        return added([self.score(its, Handshake("u", language=its[0].language, task=task)) for its in alone])
+
+
+def added(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several streams as one row."""
+    sums = {key: np.sum([row[key] for row in rows], axis=0).tolist() for key in SUMMED}
+    return {**sums, "finals": [final for row in rows for final in row["finals"]]}
 
 
 def by_turn(spoken: Track, heard: Heard) -> list[list[WireSegment]]:
@@ -186,9 +192,11 @@ def stream_rows(said: Sequence[Piece], runs: Streams) -> Iterator[dict[str, Any]
     """Each stream in each way to ask."""
     known = frozenset(piece.language for piece in said)
     ways = {"found once": ((), ()), "per utterance": ((), PER_UTTERANCE), "and allowed": (known, PER_UTTERANCE)}
+    alone: list[dict[str, Any]] = []
     for name, its in streams(said).items():
-        if name != IN_TURN:  # the same utterances as before, a stream each
-            yield {"stream": name, "language": TOLD, **runs.told(its)}
+        told = added(alone) if name == IN_TURN else runs.told(its)
+        alone.append(told)
+        yield {"stream": name, "language": TOLD, **told}
         for way, (allowed, granted) in ways.items():
             asked = Handshake("u", allowed_languages=frozenset(allowed))
             yield {"stream": name, "language": way, **runs.score(its, asked, frozenset(granted))}
@@ -257,7 +265,7 @@ def report(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         "`languages.json`. Do not edit.",
         "",
         "Workload: real clips in six languages, cut into utterances by the transcriber's gate, of each",
-        f"language at most {MAX_PIECES} and {MAX_SHORT_PIECES} of up to {SHORT_S:g} s. In streams they are",
+        f"language at most {MAX_PIECES}, and {MAX_SHORT_PIECES} of up to {SHORT_S:g} s. In streams they are",
         f"{PAUSES_S[0]:g} to {PAUSES_S[1]:g} s apart, as in [words.md](words.md). Words are held against",
         "what the same weights make of each utterance offline (full window, beam 5) when they are told its language.",
         "",

@@ -27,7 +27,7 @@ from transcriber.core.policy import (
 )
 from transcriber.core.ring import CAPACITY_SAMPLES, AudioRing, quiet_point
 from transcriber.core.transcript import DecodeJob, Transcript
-from transcriber.core.windows import Hypothesis, Samples, Window
+from transcriber.core.windows import Before, Hypothesis, Samples, Window
 
 SpeechProbabilities = Callable[[npt.NDArray[np.float32]], Sequence[float]]
 """Takes the next frames of this stream, shape (n, 512), in [-1, 1]; the probability of speech in each."""
@@ -142,21 +142,22 @@ class StreamSession:
         base, first = self._transcript.trim(work.utterance) if trim else (0, work.start)
         first = max(first, *(begin - LEAD_IN_SAMPLES for begin, _ in work.utterance.stretches[:1]), 0)
         prompt = " ".join(filter(None, (self._handshake.initial_prompt, self._handshake.hotwords)))
-        language = self._transcript.language(work.utterance)
         window = Window(
             self._ring.read(first, work.end),
-            language=language,
+            language=self._transcript.language(work.utterance),
             prior=self._languages.prior,
             allowed=self._languages.allowed,
             task=self._handshake.task,
             prompt=prompt or None,
-            before=joined(self._transcript.before, work.utterance, language or self._languages.prior, self._ring)
-            if careful
-            else None,
+            before=self._joined(work.utterance) if careful else None,
             careful=careful,
             words=is_said and (self._handshake.word_timestamps or trim),
         )
         return DecodeJob(work, window, first, base)
+
+    def _joined(self, utterance: PendingUtterance) -> Before | None:
+        language = self._transcript.likely_language(utterance)
+        return joined(self._transcript.before, utterance, language, self._ring)
 
     def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing was said; returns the segments to show."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment, WireWord
 from transcriber.core.agreement import LocalAgreement, Unit, units
 from transcriber.core.joining import Said
-from transcriber.core.languages import StreamLanguage
+from transcriber.core.languages import MIN_LANGUAGE_SHARE, StreamLanguage
 from transcriber.core.policy import Pass, PendingUtterance
 from transcriber.core.ring import loudest
 from transcriber.core.windows import Hypothesis, Window
@@ -86,6 +86,13 @@ class Transcript:
         found = self._of(utterance).language
         return found[0] if found else self._languages.fixed
 
+    def likely_language(self, utterance: PendingUtterance) -> str | None:
+        """What it is spoken in, as far as is known: what was said before it cannot be heard with it in another."""
+        known, heard = self.language(utterance), self._of(utterance).latest
+        if known or heard is None:
+            return known or self._languages.prior
+        return heard.language if heard.language_probability > MIN_LANGUAGE_SHARE else None
+
     def forget(self, utterance: PendingUtterance) -> None:
         """Nothing of it holds: it was cut where words were committed."""
         self._spoken.pop(utterance.number, None)
@@ -100,6 +107,7 @@ class Transcript:
         heard = (job.work.end - job.work.utterance.start) / SAMPLE_RATE
         found = result.language, result.language_probability
         sure = job.window.language is not None or self._languages.is_sure(*found, len(job.window.samples) / SAMPLE_RATE)
+        sure = sure and job.window.task == "transcribe"  # a translation of more begins with other words
         text = spoken.agreement.hear(_units(job, result), heard, job.base, language=result.language, sure=sure)
         if spoken.agreement.committed:
             spoken.language = spoken.language or found

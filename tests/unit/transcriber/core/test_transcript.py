@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,8 +129,34 @@ def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
     for _ in range(3):
         transcript.show(job(utterance, 3.0), Hypothesis("c d", language="ja", language_probability=0.7))
     transcript.settle(utterance)
-    assert transcript.detected is not None
-    assert transcript.detected[1] == pytest.approx(0.7, abs=0.03)  # not 1.0, that of passes told the language
+    language, probability = transcript.detected or ("", 0.0)
+    assert (language, round(probability, 1)) == ("ja", 0.7)  # not 1.0, that of passes told the language
+
+
+def test_the_language_of_an_utterance_is_likely_by_its_own_passes_or_what_was_spoken_before() -> None:
+    """The stream's where nothing was heard yet; none where its passes are in doubt."""
+    _, utterance = speaking()
+    transcript = Transcript(Handshake("u"), StreamLanguage(None, locks=False))
+    assert transcript.likely_language(utterance) is None
+    utterance.speech *= 9
+    transcript.conclude(job(utterance), Hypothesis("ja", language="de"))
+    assert transcript.likely_language(utterance) == "de"
+    for language, probability, likely in (("de", 0.3, None), ("ru", 0.8, "ru")):
+        transcript.show(job(utterance, 1.0), Hypothesis("a", language=language, language_probability=probability))
+        assert transcript.likely_language(utterance) == likely
+
+
+def test_a_translation_is_its_last_pass() -> None:
+    """Passes may begin alike and the last one not: the rest of a sentence decides how it begins in English."""
+    transcript, utterance = speaking()
+    for said in ("where we take", "where we take the", "where we take it", "where we are going to"):
+        work = job(utterance)
+        work = replace(work, window=replace(work.window, language="es", task="translate"))
+        [partial] = transcript.show(work, Hypothesis(said, language="es"))
+        assert (partial.text, partial.stable_len) == (f" {said}", 0)
+    utterance.end = 48_000
+    [final] = transcript.conclude(work, Hypothesis("where are we going", language="es"))
+    assert (final.text, final.language) == (" where are we going", "es")
 
 
 def test_an_utterance_can_be_forgotten() -> None:
