@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from common.contracts.health import BotHealth
+from common.contracts.health import BotHealth, Hearing
 from common.contracts.status import State
 from common.metrics import Registry, Series
 
@@ -28,6 +28,7 @@ class BotMetrics:
         self.audio = new(Counter, "audio_seconds", "Audio received, of all tracks")
         self.segments = new(Counter, "segments", "Segments made: `partial`, `final`", "kind")
         self.state = new(Gauge, "state", "1 for the lifecycle's state", "state")
+        self.hearing = new(Gauge, "hearing", "1 for what the room is like to the bot's ears (docs/hearing.md)", "state")
         self.link_up = new(Gauge, "link_up", "1 while the neighbour is connected", "link")
         self.since_audio = new(Gauge, "since_audio_seconds", "Since the last audio of any track; -1 before the first")
         self.outbox = new(Gauge, "outbox_entries", "Finals and session marks that wait for Redis")
@@ -62,6 +63,8 @@ class BotMetrics:
         """The text that Prometheus scrapes; `backlog`: entries that wait for Redis, and seconds of the oldest."""
         for state in State:
             self.state.labels(state).set(state == health.status)
+        for hearing in Hearing:
+            self.hearing.labels(hearing).set(hearing is health.hearing)
         for link, up in health.links.items():
             self.link_up.labels(link).set(up)
         self.since_audio.set(-1.0 if health.audio_age is None else health.audio_age)

@@ -20,10 +20,10 @@ from typing import Any
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.config import BotConfig
+from bot.config import BotConfig, read_command
 from bot.core import events as ev
-from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
+from bot.core.roster import Roster
 from bot.links.redis.link import RedisLink
 from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
@@ -56,41 +56,25 @@ _MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
 log = structlog.get_logger(__name__)
 
 
-def leave_settings(config: BotConfig) -> LeaveSettings:
-    """The leave rules that the configuration asks for, in seconds."""
-    rules = config.automatic_leave
-    always = LeaveSettings(
-        lobby=rules.waiting_room_timeout / 1000,
-        no_one_joined=None,
-        everyone_left=None,
-        cap=config.max_duration_ms / 1000,
-    )
-    if not rules.enabled:
-        return always
-    return replace(
-        always,
-        no_one_joined=rules.no_one_joined_timeout / 1000,
-        everyone_left=rules.everyone_left_timeout / 1000,
-        total=None if rules.timeout is None else rules.timeout / 1000,
-    )
-
-
 class Bot:
     """One bot in one meeting. Implements the platforms' `Listener` and the `TranscriptionListener`."""
 
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
         self._platform = platform
-        self._core = MeetingCore(leave_settings(config))
+        rules = config.automatic_leave
+        self._core = MeetingCore(
+            rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
+        )
         self._loop = asyncio.get_running_loop()
-        self._vitals = Vitals(lambda: self._core.lifecycle.state, lambda: self._redis.backlog)
+        self._vitals = Vitals(self._core, lambda: self._redis.backlog)
         self._redis = RedisLink(
             config.redis_url.get_secret_value(),
             config.connection_id,
             config.meeting_id,
             platform=config.platform,
             container_name=config.container_name,
-            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
+            on_command=lambda message: self._receive(read_command(message)),
             spill_dir=config.redis.spill_dir,
             retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
@@ -271,10 +255,18 @@ class Bot:
                 self._start_session()
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
-            case ev.Reconfigure(language, task):
-                self._transcription.reconfigure(language, task)
-            case ev.RefuseCommand(action, why):
-                log.warning("bot.command_refused", action=action, why=why)
+            case ev.Reconfigure(speech):
+                self._transcription.reconfigure(speech)
+            case ev.PauseHearing(paused):
+                self._transcription.pause(paused, self._now())
+            case ev.AnswerCommand():
+                self._reporting.command(effect)
+            case ev.GiveOrder(order, answer):
+                given = self._orders.give(order)
+                log.info("bot.order", order=order, given=given)
+                if answer is not None:
+                    full = "too many orders wait for the platform"
+                    self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
             case ev.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
             case ev.LogOddity(what):
@@ -328,6 +320,12 @@ class Bot:
         """A partial or a final goes out."""
         self._vitals.segment(segment, self._zero)
         self._reporting.segment(segment)
+        if segment.text:  # none: a partial is taken back
+            self._receive(ev.TextHeard(segment.speaker_id, segment.completed))
+
+    def decided(self, utterance: ev.UtteranceDecided) -> None:
+        """An utterance is settled."""
+        self._receive(utterance)
 
     def hearing(self, report: ev.ReportHealth) -> None:
         """Speech waits for a lane, or was lost."""

@@ -96,6 +96,8 @@ def test_a_running_bot_is_well_and_says_what_it_knows() -> None:
         "links": {"redis": True, "transcriber": False},
         "seconds_since_audio": 1.2,
         "loop_lag_s": 0.0,
+        "hearing": "no_tracks",
+        "tracks": {},
     }
 
 
@@ -124,6 +126,8 @@ def test_each_path_has_its_question(health: BotHealth, codes: tuple[int, ...]) -
 def test_the_counters_are_as_prometheus_reads_them() -> None:
     """State and links are numbers, every stage is there from the start."""
     text = answer(b"GET /metrics HTTP/1.1\r\n", WELL, metrics).partition(b"\r\n\r\n")[2].decode()
+    assert 'bot_hearing{state="no_tracks"} 1.0' in text
+    assert 'bot_hearing{state="ok"} 0.0' in text
     values = {
         sample.name + "".join(sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
