@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from common.contracts.health import BotHealth
+from common.contracts.health import BotHealth, Hearing
 from common.contracts.status import State
 from common.metrics import Registry, Series
 
@@ -28,10 +28,16 @@ class BotMetrics:
         self.audio = new(Counter, "audio_seconds", "Audio received, of all tracks")
         self.segments = new(Counter, "segments", "Segments made: `partial`, `final`", "kind")
         self.state = new(Gauge, "state", "1 for the lifecycle's state", "state")
+        self.hearing = new(Gauge, "hearing", "1 for what the room is like to the bot's ears (docs/hearing.md)", "state")
         self.link_up = new(Gauge, "link_up", "1 while the neighbour is connected", "link")
         self.since_audio = new(Gauge, "since_audio_seconds", "Since the last audio of any track; -1 before the first")
         self.outbox = new(Gauge, "outbox_entries", "Finals and session marks that wait for Redis")
         self.outbox_age = new(Gauge, "outbox_age_seconds", "How long the oldest of them has waited")
+        self.lanes = new(Gauge, "lanes", "Transcriber streams open")
+        self.waiting = new(Gauge, "waiting_utterances", "Utterances that wait for one of them")
+        self.lost = new(
+            Gauge, "lost_speech_seconds", "Speech given up so far: more than 60 s of a track were undecided"
+        )
         self.loop_lag = new(Gauge, "loop_lag_seconds", "By how much the event loop was late, last time it was measured")
         for stage in STAGES:
             self.stage.labels(stage)  # at 0 from the start, for `rate` does not see a series come
@@ -43,6 +49,12 @@ class BotMetrics:
         """All of them, for the manual."""
         return self._registry.series
 
+    def follow(self, lanes: Callable[[], tuple[int, int, float]]) -> None:
+        """Asks for streams open, utterances that wait and seconds of speech lost whenever somebody scrapes."""
+        self.lanes.set_function(lambda: lanes()[0])
+        self.waiting.set_function(lambda: lanes()[1])
+        self.lost.set_function(lambda: lanes()[2])
+
     def observer(self, stage: str) -> Callable[[float], None]:
         """What is to be called with the seconds that something spent in a stage."""
         return self.stage.labels(stage).observe
@@ -51,6 +63,8 @@ class BotMetrics:
         """The text that Prometheus scrapes; `backlog`: entries that wait for Redis, and seconds of the oldest."""
         for state in State:
             self.state.labels(state).set(state == health.status)
+        for hearing in Hearing:
+            self.hearing.labels(hearing).set(hearing is health.hearing)
         for link, up in health.links.items():
             self.link_up.labels(link).set(up)
         self.since_audio.set(-1.0 if health.audio_age is None else health.audio_age)

@@ -7,6 +7,7 @@ stored yet, so that an end can tell the truth about it.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -14,11 +15,14 @@ from typing import Any, Protocol
 import structlog
 
 from bot.core import events as ev
-from common.contracts.events import HealthEvent, StatusEvent
+from common.contracts.events import CommandEvent, HealthEvent, StatusEvent
 from common.contracts.live import live
 from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
 from common.contracts.times import iso_utc
 from common.redact import Redactor
+
+MAX_REFUSALS_KEPT = 100
+"""Refusals of commands that are remembered, so that the log says each once; more are not logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,7 @@ class Reporting:
         self._redact = Redactor(secrets)
         self._publishes = publishes
         self._wall = wall
+        self._refused: set[tuple[str, str]] = set()
         self.lost = 0
         """Entries that no sink had room for."""
 
@@ -94,9 +99,32 @@ class Reporting:
     def health(self, report: ev.ReportHealth) -> None:
         """Says that something about hearing has changed."""
         level = log.info if report.healthy else log.warning
-        level("bot.health", subject=report.subject, healthy=report.healthy, detail=report.detail)
+        level("bot.health", **dataclasses.asdict(report))
         now = iso_utc(self._wall())
-        self._tell(HealthEvent(self._identity.connection_id, report.subject, report.healthy, report.detail, now))
+        event = HealthEvent(
+            self._identity.connection_id, report.subject, report.healthy, report.detail, now, report.hearing
+        )
+        self._tell(event)
+
+    def command(self, answer: ev.AnswerCommand) -> None:
+        """Says what became of a command; the log says each refusal once."""
+        refusal = answer.action, answer.detail
+        is_old = refusal in self._refused or len(self._refused) >= MAX_REFUSALS_KEPT
+        level = log.info if answer.accepted else log.debug if is_old else log.warning
+        if not answer.accepted and not is_old:
+            self._refused.add(refusal)
+        level("bot.command", action=answer.action, accepted=answer.accepted, detail=answer.detail)
+        self._tell(
+            CommandEvent(
+                self._identity.connection_id,
+                answer.action,
+                answer.accepted,
+                answer.detail,
+                iso_utc(self._wall()),
+                answer.command_id,
+                answer.state,
+            )
+        )
 
     def session_start(self, at: float) -> None:
         """Says that meeting time zero was at `at`, Unix seconds."""
@@ -123,6 +151,6 @@ class Reporting:
         if self._publishes:
             self.lost += sum(not sink.publish_final(payload) for sink in self.sinks)
 
-    def _tell(self, event: StatusEvent | HealthEvent) -> None:
+    def _tell(self, event: StatusEvent | HealthEvent | CommandEvent) -> None:
         redacted = self._redact.document(event.as_json())
         self.lost += sum(not sink.status(redacted) for sink in self.sinks)

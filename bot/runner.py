@@ -21,10 +21,10 @@ import structlog
 
 from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
-from bot.config import BotConfig
+from bot.config import BotConfig, read_command
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
-from bot.leaving import leave_settings
+from bot.core.roster import Roster
 from bot.links.redis.link import RedisLink
 from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
@@ -35,9 +35,9 @@ from bot.transcription import Transcription
 from bot.vitals import Vitals
 from common.contracts.segments import Segment
 from common.contracts.status import MEANINGS, State, SubCode
-from common.errors import EarshotError
+from common.errors import EarshotError, raise_together
 
-SHUTDOWN_S = 4.4
+SHUTDOWN_S = 4.2
 """For everything between the decision to end and the end: the last reserves, in seconds before that, are for ..."""
 LEAVE_S = 2.0
 """... leaving, from the decision on; then the platform is cancelled, and has ..."""
@@ -50,9 +50,7 @@ STORE_RESERVE_S = 0.8
 CLOSE_RESERVE_S = 0.4
 """... closing connections."""
 
-_MISSING_IS_KNOWN = frozenset(
-    {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
-)
+_MISSING_IS_KNOWN = {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
@@ -64,16 +62,19 @@ class Bot:
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
         self._platform = platform
-        self._core = MeetingCore(leave_settings(config))
+        rules = config.automatic_leave
+        self._core = MeetingCore(
+            rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
+        )
         self._loop = asyncio.get_running_loop()
-        self._vitals = Vitals(lambda: self._core.lifecycle.state, lambda: self._redis.backlog)
+        self._vitals = Vitals(self._core, lambda: self._redis.backlog)
         self._redis = RedisLink(
             config.redis_url.get_secret_value(),
             config.connection_id,
             config.meeting_id,
             platform=config.platform,
             container_name=config.container_name,
-            on_command=lambda command: self._receive(ev.CommandReceived(command.action, dict(command.arguments))),
+            on_command=lambda message: self._receive(read_command(message)),
             spill_dir=config.redis.spill_dir,
             retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
             on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
@@ -90,6 +91,7 @@ class Bot:
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
         )  # fmt: skip
         self._meter = None if config.transcribe_enabled else LevelMeter()
+        self._vitals.metrics.follow(self._transcription.lanes)
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None
@@ -175,14 +177,7 @@ class Bot:
         asked = [self._open_redis(), self._sinks.open()]
         if self._meter is None:
             asked.append(self._transcription.open())
-        outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, EarshotError):
-                raise failure
-        errors = [failure for failure in failures if isinstance(failure, EarshotError)]
-        if errors:
-            raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors))
+        raise_together(await asyncio.gather(*asked, return_exceptions=True))
         if self._finish.done():  # told to leave meanwhile
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
@@ -201,8 +196,7 @@ class Bot:
 
     async def _attend_platform(self) -> SubCode:
         await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        invitation = await checked(self._platform, self._config.invitation())
-        return await self._platform.attend(invitation, self, self._orders)
+        return await self._platform.attend(await checked(self._platform, self._config.invitation()), self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""
@@ -256,10 +250,18 @@ class Bot:
                 self._start_session()
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
-            case ev.Reconfigure(language, task):
-                self._transcription.reconfigure(language, task)
-            case ev.RefuseCommand(action, why):
-                log.warning("bot.command_refused", action=action, why=why)
+            case ev.Reconfigure(speech):
+                self._transcription.reconfigure(speech)
+            case ev.PauseHearing(paused):
+                self._transcription.pause(paused, self._now())
+            case ev.AnswerCommand():
+                self._reporting.command(effect)
+            case ev.GiveOrder(order, answer):
+                given = self._orders.give(order)
+                log.info("bot.order", order=order, given=given)
+                if answer is not None:
+                    full = "too many orders wait for the platform"
+                    self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
             case ev.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
             case ev.LogOddity(what):
@@ -317,6 +319,12 @@ class Bot:
         """A partial or a final goes out."""
         self._vitals.segment(segment, self._zero)
         self._reporting.segment(segment)
+        if segment.text:  # none: a partial is taken back
+            self._receive(ev.TextHeard(segment.speaker_id, segment.completed))
+
+    def decided(self, utterance: ev.UtteranceDecided) -> None:
+        """An utterance is settled."""
+        self._receive(utterance)
 
     def hearing(self, report: ev.ReportHealth) -> None:
         """Speech waits for a lane, or was lost."""
@@ -367,8 +375,8 @@ class Bot:
             self._leave()
             await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
         with self._step("settle"):
-            left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
-            undecided = await self._transcription.finish(self._now(), left)
+            reserve = SETTLE_RESERVE_S + self._sinks.reserve
+            undecided = await self._transcription.finish(self._now(), self._left(reserve))
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
         finish = self._with_late(finish)

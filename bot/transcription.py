@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
@@ -33,7 +34,8 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import AudioHeard, ReportHealth
+from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.requests import SpeechSettings
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane
@@ -65,6 +67,9 @@ class TranscriptionListener(Protocol):
 
     def heard(self, report: AudioHeard) -> None:
         """What a track sounded like."""
+
+    def decided(self, utterance: UtteranceDecided) -> None:
+        """The transcriber has no open question about an utterance any more."""
 
     def hearing(self, report: ReportHealth) -> None:
         """Speech waits for a lane, or not any more; or some was lost."""
@@ -103,7 +108,8 @@ class Transcription:
         self._whose, self._name = whose, name
         self._listener = listener
         self._spawn = spawn
-        self._language, self._task = config.language, config.task
+        self._speech = config.speech()
+        self._paused = False
         self._vad = SileroModel()
         self._floor: Floor | None = None
         self._plane: AudioPlane | None = None  # from the first admission on
@@ -126,6 +132,7 @@ class Transcription:
         self._served = asyncio.Event()  # a lane may have become free
         self.strays = 0
         """Texts about audio that is nobody's."""
+        self._lost_s = 0.0  # in the gaps that were reported
 
     async def open(self) -> None:
         """Looks whether a transcriber takes audio. Raises EarshotError naming each that does not."""
@@ -146,11 +153,15 @@ class Transcription:
         )
         self._tracker = SegmentTracker(self._config.connection_id, wall)
 
+    def lanes(self) -> tuple[int, int, float]:
+        """Lanes open, utterances that wait for one, and seconds of speech that were lost."""
+        return len(self._lanes), self._plane.waiting(0.0)[0] if self._plane else 0, self._lost_s
+
     # --- audio on its way out ---------------------------------------------------------------------------------------
 
     def frame(self, frame: AudioFrame) -> None:
-        """Takes a piece of a track; before `start` nobody listens."""
-        if self._plane is None:
+        """Takes a piece of a track; before `start`, and while paused, nobody listens."""
+        if self._plane is None or self._paused:
             return
         if self._mixer is None:
             self._order(self._plane.frame(frame))
@@ -196,17 +207,22 @@ class Transcription:
             self._is_waiting, self._longest_wait = False, 0.0
         for gap in plane.gaps(now, at_the_end=at_the_end):
             begin, length = gap.start / SAMPLE_RATE, gap.samples / SAMPLE_RATE
+            self._lost_s += length
             detail = f"{length:.1f} s of speech lost, from {begin:.1f} s of the meeting on: it waited over 60 s"
             self._listener.hearing(ReportHealth(f"gap:{gap.track_id}", False, detail))
 
-    def reconfigure(self, language: str | None, task: str | None) -> None:
-        """Later utterances use this language (`auto`: found by the transcriber) and task; None keeps what is set."""
-        if language is not None:
-            self._language = None if language == "auto" else language
-        self._task = task or self._task  # type: ignore[assignment]
+    def reconfigure(self, speech: SpeechSettings) -> None:
+        """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
+        self._speech = speech
         if self._plane is not None:
             self._plane.renew_lanes()
-        log.info("bot.reconfigured", language=self._language, task=self._task)
+        log.info("bot.reconfigured", **dataclasses.asdict(speech))
+
+    def pause(self, paused: bool, now: float) -> None:
+        """Ends what is being said and takes no more audio, or takes it again."""
+        self._paused = paused
+        if paused and self._plane is not None:
+            self._order(self._plane.close_all(now))
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
         """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
@@ -249,6 +265,8 @@ class Transcription:
                 case LaneClose(lane):
                     self._lanes.pop(lane)[0].close()
                 case Completed(utterance):
+                    length = (utterance.end or utterance.onset) - utterance.onset
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 
@@ -262,12 +280,12 @@ class Transcription:
         config = self._config
         return Handshake(
             uid=str(uuid4()),
-            language=self._language,
-            task=self._task,
+            language=self._speech.language,
+            task=self._speech.task,
             same_output_threshold=2,
             word_timestamps=config.audio.words,
             extensions=EXTENSIONS,
-            allowed_languages=frozenset(config.allowed_languages),
+            allowed_languages=frozenset(self._speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
             platform=config.platform,
             meeting_url=config.meeting_url or config.platform,

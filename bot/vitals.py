@@ -8,24 +8,24 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.audio.frame import AudioFrame
+from bot.core.meeting import MeetingCore
 from bot.health_endpoint import HOST, HOST_VARIABLE, LoopLag, health_port, serve_health
 from bot.metrics import BotMetrics
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import BotHealth
 from common.contracts.segments import Segment
-from common.contracts.status import State
 
 
 class Vitals:
     """The signs of life of one bot.
 
     Args:
-        state: The lifecycle's state.
+        core: Knows the lifecycle's state and what is heard.
         backlog: How many entries wait for Redis, and seconds of the oldest.
     """
 
-    def __init__(self, state: Callable[[], State], backlog: Callable[[], tuple[int, float]]) -> None:
-        self._state, self._backlog = state, backlog
+    def __init__(self, core: MeetingCore, backlog: Callable[[], tuple[int, float]]) -> None:
+        self._core, self._backlog = core, backlog
         self._audio_at: float | None = None
         self._loop_lag = LoopLag()
         self.metrics = BotMetrics()
@@ -54,8 +54,16 @@ class Vitals:
         }
 
     def _health(self) -> BotHealth:
-        age = None if self._audio_at is None else asyncio.get_running_loop().time() - self._audio_at
-        return BotHealth(self._state(), self.links_up, age, ready=self.ready, loop_lag=self._loop_lag())
+        now = asyncio.get_running_loop().time()
+        return BotHealth(
+            self._core.lifecycle.state,
+            self.links_up,
+            None if self._audio_at is None else now - self._audio_at,
+            ready=self.ready,
+            loop_lag=self._loop_lag(),
+            hearing=self._core.health.room(now),
+            tracks=self._core.health.counters,
+        )
 
     def _scraped(self, health: BotHealth) -> bytes:
         return self.metrics.render(health, self._backlog())

@@ -19,6 +19,8 @@ from common.logging import drain_log
 TICK_S = 0.1
 STUCK_S = 20.0
 """Seconds without a turn of the loop after which nobody will come back to it: no call of ours may take one."""
+STUCK_AT_END_S = 3.0
+"""The same once the process is to end: of what is left to do, nothing takes the loop for so long."""
 BEAT_INTERVAL_S = 1.0
 """Between two signs of life of the loop."""
 DUMP_TIMEOUT_S = 0.1
@@ -55,8 +57,8 @@ class Watchdog:
             silent = silent + passed if self._beats == seen else 0.0
             seen = self._beats
             self._left -= passed
-            if silent >= STUCK_S:
-                log.critical("bot.loop_stuck", seconds=STUCK_S)
+            if silent >= (STUCK_S if self._left == float("inf") else STUCK_AT_END_S):
+                log.critical("bot.loop_stuck", seconds=round(silent, 1))
             elif self._left <= 0:
                 log.critical("bot.end_overdue", advice="what was not stored is lost; the stacks show what took so long")
             else:

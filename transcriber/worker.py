@@ -215,16 +215,15 @@ class Worker:
         """Nothing where nobody speaks; a second try for what went astray, if it may be the last word.
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
-        partial is not worth it: the next one comes soon, and music or noise would keep the model busy.
+        partial is not worth it: the next one comes soon, and music or noise would keep the model busy. What was heard
+        with the utterance before, and came to nothing, is first heard by itself: it may be taken for a part of that.
         """
         results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
-        again = {
-            n: replace(jobs[n], window=replace(jobs[n].window, full=True, prompt=None, before=None))
-            for n, result in results.items()
-            if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful
-        }
-        await self._attempt(again, results)
+        nothing = {n for n, result in results.items() if jobs[n].window.before and result.hypothesis is None}
+        await self._attempt({n: _again(jobs[n], full=False) for n in nothing if not results[n].failed}, results)
+        astray = {n for n, result in results.items() if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful}
+        await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
         return [results[n] for n in range(len(jobs))]
 
     async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
@@ -294,6 +293,12 @@ class Worker:
 
 
 ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
+
+
+def _again(job: DecodeJob, *, full: bool) -> DecodeJob:
+    """The same without what was said before; in the `full` window without the prompt, too."""
+    window = job.window
+    return replace(job, window=replace(window, before=None, full=full, prompt=None if full else window.prompt))
 
 
 def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:

@@ -22,19 +22,30 @@ class Meter:
 
     def __init__(self, since: float) -> None:
         self._since = since
-        self._samples = 0
+        self._frames = self._samples = 0
         self._energy = 0.0
         self._spoke = False
+        self.gated = self.sent = 0
+        """Samples since the last report that the speech gate let through, and that went on a lane."""
 
     def measure(self, frame: AudioFrame, *, speech: bool = False) -> AudioHeard | None:
         """Takes a frame, in which there is `speech` or not; returns a report when one is due."""
         self._spoke |= speech
+        self._frames += 1
         self._samples += len(frame.pcm)
         self._energy += float(np.square(frame.pcm, dtype=np.float64).sum())
         if frame.arrival - self._since < REPORT_INTERVAL_S:
             return None
-        mean = self._energy / self._samples / 32768.0**2
-        level = 10 * math.log10(mean) if mean > 0 else float("-inf")
-        report = AudioHeard(frame.track_id, self._samples, level, self._spoke)
-        self._samples, self._energy, self._spoke, self._since = 0, 0.0, False, frame.arrival
-        return report
+        return self.report(frame.track_id, frame.arrival)
+
+    def report(self, track_id: str, now: float, *, speech: bool = False) -> AudioHeard | None:
+        """What came since the last report, and whether there was `speech` in it; None: nothing came."""
+        heard = None
+        if self._samples:
+            mean = self._energy / self._samples / 32768.0**2
+            level = 10 * math.log10(mean) if mean > 0 else float("-inf")
+            spoke = self._spoke or speech
+            heard = AudioHeard(track_id, self._samples, level, spoke, self._frames, self.gated, self.sent)
+            self._frames = self._samples = self.gated = self.sent = 0
+        self._energy, self._spoke, self._since = 0.0, False, now
+        return heard

@@ -222,14 +222,16 @@ class AudioPlane:
             assert said is not None  # the gate speaks only between Onset and End
             if isinstance(event, Speech):
                 track.spoke = True
+                track.meter.gated += len(event.pcm)
                 yield from self._make_room(track_id, len(event.pcm), now)
                 if said.lane is None:
                     said.append(event.start, event.pcm)
                 else:
-                    yield self._put(said.lane, event.start, event.pcm)
+                    yield self._put(said, said.lane, event.start, event.pcm)
                 continue
             track.said = None
             said.utterance.end = max(event.end, said.utterance.onset + 1)
+            self._end_speech(track_id, track, now)
             if said.lane is not None:
                 yield LaneEnd(said.lane)
                 yield from self._settle(said.lane, self._ledgers[said.lane].settle(), now)
@@ -251,12 +253,20 @@ class AudioPlane:
             self._ledgers.setdefault(said.lane, Ledger()).begin(said.utterance)
             while said.pieces:
                 pcm = said.pieces.popleft()
-                yield self._put(said.lane, said.start, pcm)
+                yield self._put(said, said.lane, said.start, pcm)
                 said.start += len(pcm)
             if said.utterance.end is not None:
                 yield LaneEnd(said.lane)
 
-    def _put(self, lane: int, start: int, pcm: NDArray[np.int16]) -> LaneAudio:
+    def _end_speech(self, track_id: str, track: _Track, now: float) -> None:
+        """Reports at once: a later report would be about speech that is answered by then."""
+        speech, track.spoke = track.spoke, False
+        if report := track.meter.report(track_id, now, speech=speech):
+            self._reports.append(report)
+
+    def _put(self, said: Said, lane: int, start: int, pcm: NDArray[np.int16]) -> LaneAudio:
+        if track := self._tracks.get(said.track_id):
+            track.meter.sent += len(pcm)
         self._ledgers[lane].note(len(pcm), start)
         return LaneAudio(lane, pcm)
 

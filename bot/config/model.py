@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -27,6 +28,8 @@ from bot.config.rules import (
     check_redis_url,
     check_transcriber_url,
 )
+from bot.core.leave import LeaveSettings
+from bot.core.requests import SpeechSettings
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.settings import Id, Milliseconds, Settings, Text
@@ -87,6 +90,41 @@ class AutomaticLeave(Settings):
         default=600_000, description="Leave when nobody else came for so long, ms."
     )
     everyone_left_timeout: Milliseconds = Field(default=120_000, description="Leave when alone again for so long, ms.")
+    only_bots_left_timeout: Milliseconds = Field(
+        default=120_000, description="Leave when only participants named as in `botNames` are left for so long, ms."
+    )
+    bot_names: tuple[Annotated[str, StringConstraints(min_length=1, max_length=128)], ...] = Field(
+        default=("Earshot", "VexaBot-*"),
+        max_length=64,
+        description="Display names of bots, whatever their case: `*` any characters, `?` one. They keep nobody here.",
+    )
+    silence_timeout: Milliseconds | None = Field(
+        default=None, description="Leave when all is heard and nobody speaks for so long, ms; null: never."
+    )
+    silence_after: Milliseconds = Field(
+        default=1_200_000, description="Silence counts from so long after the beginning of the meeting, ms."
+    )
+
+    def rules(self, cap: int) -> LeaveSettings:
+        """The leave rules, in seconds; `cap`: milliseconds after which the bot leaves whatever is switched off."""
+        always = LeaveSettings(
+            lobby=self.waiting_room_timeout / 1000,
+            no_one_joined=None,
+            everyone_left=None,
+            only_bots_left=None,
+            cap=cap / 1000,
+        )
+        if not self.enabled:
+            return always
+        return replace(
+            always,
+            no_one_joined=self.no_one_joined_timeout / 1000,
+            everyone_left=self.everyone_left_timeout / 1000,
+            only_bots_left=self.only_bots_left_timeout / 1000,
+            silence=None if self.silence_timeout is None else self.silence_timeout / 1000,
+            silence_after=self.silence_after / 1000,
+            total=None if self.timeout is None else self.timeout / 1000,
+        )
 
 
 class TextToSpeech(Settings):
@@ -216,6 +254,10 @@ class BotConfig(Settings):
         """The platform's own settings, an instance of its model; None: not given, or it has none."""
         settings: Settings | None = getattr(self, self.platform, None)
         return settings
+
+    def speech(self) -> SpeechSettings:
+        """How speech is transcribed until a command changes it."""
+        return SpeechSettings(self.language, self.task, self.allowed_languages)
 
     def invitation(self) -> Invitation:
         """What the platform gets to know of it."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Never, NoReturn, TypeAlias
+from typing import Never, NoReturn, TypeAlias
 
+from bot.core.orders import Order
+from bot.core.requests import Request, SpeechSettings
+from common.contracts.events import BotState
+from common.contracts.health import Hearing
 from common.contracts.status import State, SubCode
 
 
@@ -163,6 +167,29 @@ class AudioHeard:
     """RMS level of them; -inf for digital zeros."""
     speech: bool
     """The speech gate was open at some point."""
+    frames: int = 0
+    """Pieces in which they came."""
+    gated: int = 0
+    """Samples that the speech gate let through."""
+    sent: int = 0
+    """Samples that went on a lane to the transcriber."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextHeard:
+    """The transcriber said something about the speech of this speaker (or of a mixed track), a partial or a final."""
+
+    speaker_id: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceDecided:
+    """The transcriber has no open question about an utterance of this speaker, whether it had words or not."""
+
+    speaker_id: str
+    samples: int
+    """How long it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +215,10 @@ class CommandReceived:
     """One message of the `bot_commands:*` channels."""
 
     action: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    """As it was sent, for the answer."""
+    request: Request
+    command_id: str | None = None
+    """The sender's own id, for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +238,15 @@ class LinkChanged:
 
 
 Event: TypeAlias = (
-    PlatformEvent | AudioHeard | PlatformEnded | BotFailed | CommandReceived | StopRequested | LinkChanged
+    PlatformEvent
+    | AudioHeard
+    | TextHeard
+    | UtteranceDecided
+    | PlatformEnded
+    | BotFailed
+    | CommandReceived
+    | StopRequested
+    | LinkChanged
 )
 
 
@@ -233,9 +271,11 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `redis` or `transcriber`."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: lost speech, no state."""
     healthy: bool
     detail: str
+    hearing: Hearing | None = None
+    """What a track or the room is like; None: not about hearing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,18 +292,37 @@ class CloseTrack:
 
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Later utterances use this language (`auto`: found by the transcriber) and task; `None` keeps what is set."""
+    """Later utterances are transcribed like this; what is being said goes on as it began."""
 
-    language: str | None = None
-    task: str | None = None
+    speech: SpeechSettings
 
 
 @dataclass(frozen=True, slots=True)
-class RefuseCommand:
-    """A command that cannot be carried out changes nothing, and somebody has to be told."""
+class PauseHearing:
+    """End what is being said and let no more audio out of the bot, or listen again."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCommand:
+    """Say what became of a command."""
 
     action: str
-    why: str
+    accepted: bool
+    detail: str
+    command_id: str | None = None
+    state: BotState | None = None
+    """How things are now, where that was asked or has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveOrder:
+    """Hand an order to the platform."""
+
+    order: Order
+    answer: AnswerCommand | None = None
+    """Owed to whoever asked for it; refused if the platform's queue is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,40 +353,15 @@ class Finish:
     detail: str = ""
 
 
-# --- orders: what a platform is told to do in the meeting
-
-
-@dataclass(frozen=True, slots=True)
-class Speak:
-    """Say this with our voice."""
-
-    words: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SendChat:
-    """Write this into the meeting's chat."""
-
-    message: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HearTracks:
-    """Subscribe to exactly these tracks; None: to all that come."""
-
-    track_ids: frozenset[str] | None
-
-
-Order: TypeAlias = Speak | SendChat | HearTracks
-
-
 Effect: TypeAlias = (
     ReportStatus
     | ReportHealth
     | StartSession
     | CloseTrack
     | Reconfigure
-    | RefuseCommand
+    | PauseHearing
+    | AnswerCommand
+    | GiveOrder
     | FollowFloor
     | LogOddity
     | LeaveMeeting

@@ -1,22 +1,48 @@
-"""Hearing health: every open track is watched, and what is not heard is said within seconds.
+"""Hearing health: from the packets to the text every track is watched, and what is not heard is said within seconds.
 
-An "active" bot can be deaf in three ways: a track that sends nothing, a track that sends digital zeros (a proxy or a
-broken capture), and a room in which every track is one of those. Speech is not needed to be healthy: a quiet room has a
-noise floor.
+An "active" bot can be deaf at each stage: nobody has a track, a track sends nothing, or digital zeros (a proxy or a
+broken capture), there is no transcriber, or the transcriber takes speech and says nothing. Speech is not needed to be
+healthy: a quiet room has a noise floor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from bot.core.events import AudioHeard, ReportHealth
+from common.audio.pcm import SAMPLE_RATE
+from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 DEAF_TIMEOUT_S = 8.0
-"""Seconds without any signal until it is said. Reports come with each second of audio, so 10 s in all are kept."""
+"""Seconds without any signal, or without any text for speech, until it is said. Reports come with each second of audio,
+so 10 s in all are kept."""
 
 SIGNAL_DBFS = -90.0
 """RMS level from which audio counts as signal. A microphone in the quietest room is above it; digital zeros that went
 through Opus come out at about -112, one wrong bit in a hundred samples."""
+
+WORDLESS_SAMPLES = 20 * SAMPLE_RATE
+WORDLESS_WINDOW_S = 60.0
+"""Samples of speech, sent within so many seconds, about which the transcriber decided again and again that there was
+none, until that is said: noise may pass for speech, but not so much of it without one word."""
+
+ANSWERED_S = 1.5
+"""A report so soon after an answer is about speech that was answered already: it looks back one second."""
+
+WORDS = {
+    Hearing.NO_TRACKS: "nobody has an audio track",
+    Hearing.MUTED: "muted",
+    Hearing.PAUSED: "paused by command",
+    Hearing.NO_PACKETS: "no audio packets",
+    Hearing.ZEROS: "digital silence: nothing but zeros",
+    Hearing.NO_TRANSCRIBER: "no transcriber takes the audio",
+    Hearing.NO_TEXT: "speech, and no text comes of it",
+    Hearing.SILENT: "audio is heard",
+    Hearing.OK: "audio is heard",
+}
+"""What is said of a track or the room."""
 
 
 @dataclass(slots=True)
@@ -24,15 +50,65 @@ class _Track:
     packets_at: float
     signal_at: float
     muted: bool = False
-    reported: str = ""
+    answered_at: float = -math.inf
+    unanswered_since: float | None = None  # the transcriber owes an answer to speech
+    wordless: int = 0  # samples sent since the last word, or since ...
+    wordless_since: float = -math.inf
+    reported: Hearing = Hearing.OK
+    counters: TrackCounters = field(default_factory=TrackCounters)
+
+    def restart(self, now: float) -> None:
+        """It has its time again; one that was not heard stays so until it is."""
+        if not self.reported.is_deaf:
+            self.packets_at = self.signal_at = now
+            self.unanswered_since = None
+
+    def count(self, report: AudioHeard) -> None:
+        """Adds what came."""
+        self.counters.frames += report.frames
+        self.counters.decoded += report.samples
+        self.counters.level_dbfs = max(report.level_dbfs, ZEROS_DBFS)
+        self.counters.gated += report.gated
+        self.counters.sent += report.sent
+
+    def owe(self, samples: int, now: float) -> None:
+        """So much speech went to the transcriber."""
+        if now - self.wordless_since > WORDLESS_WINDOW_S:
+            self.wordless, self.wordless_since = 0, now
+        self.wordless += samples
+        if self.unanswered_since is None and now - self.answered_at >= ANSWERED_S:
+            self.unanswered_since = now - 1.0
+
+    def answer(self, now: float) -> None:
+        """The transcriber has answered what was said so far."""
+        self.answered_at, self.unanswered_since = now, None
+
+    def hearing(self, now: float) -> Hearing:
+        """What it is like. Muting it pays no debt of the transcriber's."""
+        if not self.muted and now - self.packets_at >= DEAF_TIMEOUT_S:
+            return Hearing.NO_PACKETS
+        if not self.muted and now - self.signal_at >= DEAF_TIMEOUT_S:
+            return Hearing.ZEROS
+        is_late = self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S
+        if is_late or self.wordless >= WORDLESS_SAMPLES:
+            return Hearing.NO_TEXT
+        return Hearing.MUTED if self.muted else Hearing.OK
 
 
 class HearingHealth:
-    """Per-track and room health from `AudioHeard` reports and the passing of time."""
+    """Hearing of each track and of the room: from reports, and from the passing of time."""
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
-        self._room_deaf = False
+        self._reported = Hearing.OK  # of the room
+        self._checked_at = -math.inf
+        self._lost = self._paused = self._company = False
+        self._trackless_since: float | None = None  # with company
+        self._unlinked_since: float | None = None  # no transcriber
+        self._spoke_at: float | None = None
+        self._well_since: float | None = None
+
+    # --- what happens
 
     def opened(self, track_id: str, now: float) -> None:
         """A track can be heard from now on."""
@@ -48,50 +124,163 @@ class HearingHealth:
             track.muted = muted
             track.packets_at = track.signal_at = now
 
-    def heard(self, report: AudioHeard, now: float) -> None:
-        """Audio came; from `SIGNAL_DBFS` on it counts as signal."""
-        if track := self._tracks.get(report.track_id):
-            track.packets_at = now
-            if report.level_dbfs >= SIGNAL_DBFS:
-                track.signal_at = now
+    def company(self, is_there: bool) -> None:
+        """Whether anybody is there who might be heard."""
+        self._company = is_there
 
-    def restart(self, now: float) -> None:
+    def heard(self, report: AudioHeard, now: float) -> bool:
+        """Audio came; whether it counts as signal, from `SIGNAL_DBFS` on."""
+        track = self._tracks.get(report.track_id)
+        if track is None:
+            return False
+        track.count(report)
+        track.packets_at = now
+        if report.level_dbfs < SIGNAL_DBFS:
+            return False
+        track.signal_at = now
+        if report.speech:
+            self._spoke_at = now
+        if report.sent:  # speech that waits for a lane is not owed an answer yet
+            track.owe(report.sent, now)
+        return True
+
+    def text(self, track_ids: Iterable[str], is_final: bool, now: float) -> None:
+        """The transcriber has words for what was said on one of these tracks."""
+        for track in self._known(track_ids):
+            track.answer(now)
+            track.wordless = 0
+            track.counters.segments += is_final
+
+    def decided(self, track_ids: Iterable[str], samples: int, now: float) -> None:
+        """The transcriber has no open question about an utterance of one of these tracks, whatever came of it."""
+        for track in self._known(track_ids):
+            track.answer(now)
+            track.counters.acknowledged += samples
+
+    def _known(self, track_ids: Iterable[str]) -> Iterator[_Track]:
+        return (self._tracks[track_id] for track_id in track_ids if track_id in self._tracks)
+
+    def link(self, up: bool, now: float) -> None:
+        """The transcriber is there, or not."""
+        self._unlinked_since = None if up else now if self._unlinked_since is None else self._unlinked_since
+
+    def connection(self, lost: bool, now: float) -> None:
         """The connection to the room broke or came back: every track has its time again."""
+        self._lost = lost
+        self._restart(now)
+
+    def pause(self, paused: bool, now: float) -> None:
+        """The bot was asked not to listen, or to listen again."""
+        self._paused = paused
+        self._restart(now)
+
+    def _restart(self, now: float) -> None:
         for track in self._tracks.values():
-            track.packets_at = track.signal_at = now
+            track.restart(now)
+
+    # --- what comes of it
 
     def check(self, now: float) -> list[ReportHealth]:
-        """What changed since the last check."""
+        """What changed since the last check. Deaf or not is news; who is quiet is not."""
+        self._checked_at = now
+        if not self._company or self._tracks or self._is_excused:
+            self._trackless_since = None
+        elif self._trackless_since is None:
+            self._trackless_since = now
         reports = []
-        for track_id, track in self._tracks.items():
-            complaint = self._complaint(track, now)
-            if complaint != track.reported:
-                track.reported = complaint
-                reports.append(ReportHealth(f"track:{track_id}", not complaint, complaint or "audio is heard"))
-        owing = [track for track in self._tracks.values() if not track.muted]
-        deaf = bool(owing) and all(track.reported for track in owing)
-        if deaf != self._room_deaf:
-            self._room_deaf = deaf
-            detail = f"nothing is heard on any of {len(owing)} open tracks" if deaf else "audio is heard"
-            reports.append(ReportHealth("room", not deaf, detail))
+        for track_id, track in self._owing.items():
+            hearing = track.hearing(now)
+            if hearing is not track.reported and (hearing.is_deaf or track.reported.is_deaf):
+                reports.append(ReportHealth(f"track:{track_id}", not hearing.is_deaf, WORDS[hearing], hearing))
+            track.reported = hearing
+        room = self.room(now)
+        is_well = not room.is_deaf and not self._paused
+        self._well_since = (now if self._well_since is None else self._well_since) if is_well else None
+        if self._is_said(room, now) and room is not self._reported and (room.is_deaf or self._reported.is_deaf):
+            reports.append(ReportHealth("room", not room.is_deaf, self._words(room), room))
+            self._reported = room
         return reports
 
-    @staticmethod
-    def _complaint(track: _Track, now: float) -> str:
-        if track.muted:
-            return ""
-        if now - track.packets_at >= DEAF_TIMEOUT_S:
-            return "no audio packets"
-        if now - track.signal_at >= DEAF_TIMEOUT_S:
-            return "digital silence: nothing but zeros"
-        return ""
+    @property
+    def _is_excused(self) -> bool:
+        """There is a reason for hearing nothing, which is said as such."""
+        return self._lost or self._paused
+
+    @property
+    def _owing(self) -> dict[str, _Track]:
+        """The tracks on which something could be heard."""
+        return {} if self._is_excused else self._tracks
+
+    def room(self, now: float) -> Hearing:
+        """What the room as a whole is like."""
+        if self._paused:
+            return Hearing.PAUSED
+        if self._lost:
+            return Hearing.NO_PACKETS
+        if not self._tracks:
+            return Hearing.NO_TRACKS
+        states = {track.reported for track in self._tracks.values()} - {Hearing.MUTED}
+        if not states:
+            return Hearing.MUTED
+        if states <= {Hearing.NO_PACKETS, Hearing.ZEROS}:
+            return Hearing.ZEROS if Hearing.ZEROS in states else Hearing.NO_PACKETS
+        if self._unlinked_since is not None and now - self._unlinked_since >= DEAF_TIMEOUT_S:
+            return Hearing.NO_TRANSCRIBER
+        if Hearing.NO_TEXT in states:
+            return Hearing.NO_TEXT
+        return Hearing.OK if self._spoke_at is not None and now - self._spoke_at < DEAF_TIMEOUT_S else Hearing.SILENT
+
+    def _is_said(self, room: Hearing, now: float) -> bool:
+        """A lost connection is said as that; and who has just come may be about to open a track."""
+        if room is Hearing.NO_TRACKS:
+            return self._trackless_since is not None and now - self._trackless_since >= DEAF_TIMEOUT_S
+        return not self._lost
+
+    def _words(self, room: Hearing) -> str:
+        if room in (Hearing.NO_PACKETS, Hearing.ZEROS):
+            owing = sum(not track.muted for track in self._tracks.values())
+            return f"nothing is heard on any of {owing} open tracks: {WORDS[room]}"
+        return f"every track is {WORDS[room]}" if room is Hearing.MUTED else WORDS[room]
+
+    @property
+    def deaf(self) -> bool:
+        """Nothing at all is heard, and it is not just one microphone switched off; as of the last check."""
+        dead = self.dead
+        owing = sum(not track.muted for track in self._tracks.values())
+        return bool(dead) and len(dead) == owing and (len(dead) > 1 or Hearing.NO_PACKETS in dead.values())
+
+    @property
+    def dead(self) -> dict[str, Hearing]:
+        """The tracks on which nothing is heard and nobody knows why, as of the last check."""
+        return {
+            track_id: track.reported
+            for track_id, track in self._owing.items()
+            if track.reported in (Hearing.NO_PACKETS, Hearing.ZEROS)
+        }
+
+    @property
+    def silent_since(self) -> float | None:
+        """Since when everything could be heard and nobody spoke, as of the last check; None: one of both is not so."""
+        if self._well_since is None:
+            return None
+        return self._well_since if self._spoke_at is None else max(self._well_since, self._spoke_at)
+
+    @property
+    def counters(self) -> dict[str, TrackCounters]:
+        """What has gone through each open track."""
+        return {track_id: track.counters for track_id, track in self._tracks.items()}
 
     def next_timer(self) -> float | None:
         """When `check` may have something to say although no event came."""
-        due = [
-            moment + DEAF_TIMEOUT_S
-            for track in self._tracks.values()
-            if not track.muted and not track.reported
-            for moment in (min(track.packets_at, track.signal_at),)
-        ]
-        return min(due) if due else None
+        due = [moment + DEAF_TIMEOUT_S for moment in self._moments() if moment is not None]
+        return min((moment for moment in due if moment > self._checked_at), default=None)
+
+    def _moments(self) -> Iterator[float | None]:
+        """Since when something is owed."""
+        yield self._trackless_since
+        yield self._unlinked_since
+        for track in self._owing.values():
+            yield track.unanswered_since
+            if not track.muted:
+                yield track.packets_at
+                yield track.signal_at

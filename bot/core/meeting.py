@@ -6,15 +6,19 @@ done, `next_timer()` says when to come back. No I/O, no clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from bot.core import events as ev
+from bot.core import requests as rq
 from bot.core.events import Effect, Event
 from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
+from bot.core.orders import Order, Speak
+from bot.core.recovery import Recovery
 from bot.core.roster import Roster
-from common.contracts.languages import LANGUAGE_FORMS, language_code
+from common.contracts.events import BotState
 from common.contracts.status import MEANINGS, State, SubCode
 
 
@@ -24,16 +28,26 @@ class MeetingCore:
 
     Args:
         leave: The leave rules.
+        roster: Who is there, empty.
+        speech: How speech is transcribed at first.
+        orders: Those that the platform carries out.
     """
 
     leave: LeaveSettings
     roster: Roster = field(default_factory=Roster)
+    speech: rq.SpeechSettings = field(default_factory=rq.SpeechSettings)
+    orders: Collection[type[Order]] = ()
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     health: HearingHealth = field(default_factory=HearingHealth)
+    _recovery: Recovery = field(init=False)
     _facts: Facts = field(default_factory=Facts)
+    _paused: bool = False
     _counted: int | None = None  # people, from a platform that counts them
     _departing: SubCode | None = None  # on our way out, for this reason
     _effects: list[Effect] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._recovery = Recovery(self.orders)
 
     def effects(self) -> list[Effect]:
         """What is to be done now, in order; emptied by the call."""
@@ -50,18 +64,31 @@ class MeetingCore:
         if self.lifecycle.over:
             return None
         timers = [self.health.next_timer()]
-        if self._departing is None and (due := next_departure(self.leave, self._facts)):
-            timers.append(due[0])
+        if self._departing is None:
+            timers.append(self._recovery.next_timer())
+            if due := next_departure(self.leave, self._known()):
+                timers.append(due[0])
         return min((timer for timer in timers if timer is not None), default=None)
 
     def tick(self, now: float) -> None:
         """Time has passed: leave rules and health."""
         if self.lifecycle.over:
             return
-        self._effects += self.health.check(now)
-        due = next_departure(self.leave, self._facts)
+        self._check(now)
+        due = next_departure(self.leave, self._known())
         if due and due[0] <= now:
             self._depart(due[1])
+
+    def _known(self) -> Facts:
+        """The facts, silence among them."""
+        is_inside = self.lifecycle.state is State.ACTIVE
+        return replace(self._facts, silent_since=self.health.silent_since if is_inside else None)
+
+    def _check(self, now: float) -> None:
+        """What is heard, and what is to be done where it is not."""
+        self._effects += self.health.check(now)
+        if self._departing is None and self.lifecycle.state is State.ACTIVE:
+            self._effects += self._recovery.tend(self.health.dead, self.health.deaf, now)
 
     def receive(self, event: Event, now: float) -> None:
         """Takes one event. After the end nothing has an effect any more."""
@@ -71,7 +98,8 @@ class MeetingCore:
             self._take(event, now)
         except ev.Unhandled as bug:
             self._effects.append(ev.LogOddity(str(bug)))
-        self._effects += self.health.check(now)
+        if not self.lifecycle.over:
+            self._check(now)
 
     def _take(self, event: Event, now: float) -> None:
         match event:
@@ -109,16 +137,19 @@ class MeetingCore:
                 pass  # nobody has asked for them yet
             case ev.TransportLost() | ev.TransportBack():
                 self._transport(isinstance(event, ev.TransportBack), now)
-            case ev.AudioHeard():
-                self.health.heard(event, now)
+            case ev.AudioHeard(track_id):
+                if self.health.heard(event, now):
+                    self._recovery.heard(track_id)
+            case ev.TextHeard(speaker_id, is_final):
+                self.health.text(self.roster.tracks_of(speaker_id), is_final, now)
+            case ev.UtteranceDecided(speaker_id, samples):
+                self.health.decided(self.roster.tracks_of(speaker_id), samples, now)
             case ev.LinkChanged(link, up, detail):
+                if link == "transcriber":
+                    self.health.link(up, now)
                 self._effects.append(ev.ReportHealth(link, up, detail))
-            case ev.CommandReceived("leave"):
-                self._depart(SubCode.LEFT_BY_COMMAND)
-            case ev.CommandReceived("reconfigure", arguments):
-                self._reconfigure(arguments)
             case ev.CommandReceived():
-                pass  # other actions belong to later abilities (speak, chat); the link logs them once
+                self._command(event, now)
             case ev.StopRequested(code):
                 self._depart(code)
             case ev.PlatformEnded(code, detail, evidence):
@@ -133,20 +164,19 @@ class MeetingCore:
         if self.lifecycle.state is state:
             return
         if self.lifecycle.state is State.ACTIVE:  # put back: nobody is heard there, and nobody can be counted
-            self._forget_room()
+            self._forget_room(now)
         self._facts = replace(
-            self._facts,
+            self._facts.nobody_known(),
             joining_since=None,
             helpless_since=now if state is State.NEEDS_HELP else None,
             lobby_since=now if state is State.AWAITING_ADMISSION else None,
             outside_since=now if self._facts.outside_since is None else self._facts.outside_since,
-            alone_since=None,
         )
         self._move(state, reason)
 
     def _admitted(self, now: float) -> None:
         if self.lifecycle.state is State.ACTIVE:  # a rejoin: the platform tells again who is here
-            self._forget_room()
+            self._forget_room(now)
             self._count_people(now)
             return
         if self.lifecycle.state is State.JOINING:
@@ -159,19 +189,22 @@ class MeetingCore:
         self._move(State.ACTIVE)
         self._count_people(now)
 
-    def _forget_room(self) -> None:
+    def _forget_room(self, now: float) -> None:
+        """The platform will tell anew who is there: it has a connection."""
         for track_id in self.roster.tracks:
             self._close_track(track_id)
         self.roster.clear()
         self._counted = None
+        self.health.company(False)
+        self._found(now)
 
     def _count_people(self, now: float) -> None:
-        if self.lifecycle.state is not State.ACTIVE:
+        if self.lifecycle.state is not State.ACTIVE or self._facts.lost_since is not None:
             return
-        if self.roster.people if self._counted is None else self._counted > 0:
-            self._facts = replace(self._facts, alone_since=None, had_company=True)
-        elif self._facts.alone_since is None:
-            self._facts = replace(self._facts, alone_since=now)
+        bots = self.roster.bots
+        people = self.roster.people if self._counted is None else max(self._counted, 0)
+        self._facts = self._facts.counted(max(people - bots, 0), bots if people else 0, now)
+        self.health.company(people > 0)
 
     def _close_track(self, track_id: str) -> None:
         self._effects.append(ev.CloseTrack(track_id))
@@ -179,23 +212,75 @@ class MeetingCore:
         self.health.closed(track_id)
 
     def _transport(self, back: bool, now: float) -> None:
-        self.health.restart(now)
-        if not back:  # what was being said cannot be continued on the same clock
+        if back:
+            self._found(now)
+        elif self._facts.lost_since is None:
+            self._facts = replace(self._facts.nobody_known(), lost_since=now)
+            self.health.connection(True, now)
+            # what was being said cannot be continued on the same clock
             self._effects += [ev.CloseTrack(track_id) for track_id in self.roster.tracks]
-        detail = "connected to the meeting again" if back else "connection to the meeting lost, trying to come back"
-        self._effects.append(ev.ReportHealth("meeting", back, detail))
+            lost = "connection to the meeting lost, trying to come back"
+            self._effects.append(ev.ReportHealth("meeting", False, lost))
 
-    def _reconfigure(self, arguments: dict[str, object]) -> None:
-        asked, task = arguments.get("language"), arguments.get("task")
-        language = asked if asked in (None, "auto") else language_code(asked) if isinstance(asked, str) else None
-        if language is None and asked is not None:
-            why = f"`language` must be {LANGUAGE_FORMS}, or auto"
-        elif task not in (None, "transcribe", "translate"):
-            why = "`task` must be transcribe or translate"
+    def _found(self, now: float) -> None:
+        """There is a connection to the meeting, and the rules about who is there count again, from now on."""
+        if self._facts.lost_since is not None:
+            self._facts = replace(self._facts, lost_since=None)
+            self.health.connection(False, now)
+            self._effects.append(ev.ReportHealth("meeting", True, "connected to the meeting again"))
+            self._count_people(now)
+
+    # --- commands: each is answered
+
+    def _command(self, command: ev.CommandReceived, now: float) -> None:
+        match command.request:
+            case rq.Leave():
+                self._answer(command, "leaving" if self._departing is None else "leaving already")
+                self._depart(SubCode.LEFT_BY_COMMAND)
+            case rq.ChangeSpeech(change):
+                self.speech = replace(self.speech, **change)
+                self._effects.append(ev.Reconfigure(self.speech))
+                self._answer(command, "from the next utterance on", self._state(now))
+            case rq.Pause(paused):
+                if paused is not self._paused:
+                    self._paused = paused
+                    self.health.pause(paused, now)
+                    self._effects.append(ev.PauseHearing(paused))
+                self._answer(command, "not listening" if paused else "listening")
+            case rq.TellState():
+                self._answer(command, "", self._state(now))
+            case rq.CarryOut(order):
+                self._carry_out(command, order)
+            case rq.Unusable(why):
+                self._refuse(command, why)
+            case _:
+                ev.unhandled(command.request)
+
+    def _carry_out(self, command: ev.CommandReceived, order: Order) -> None:
+        if type(order) not in self.orders:
+            what = "speak" if isinstance(order, Speak) else "write into the chat"
+            self._refuse(command, f"the bot cannot {what} on this platform")
+        elif self.lifecycle.state is not State.ACTIVE:
+            self._refuse(command, f"the bot is not in the meeting: {self.lifecycle.state}")
         else:
-            self._effects.append(ev.Reconfigure(language, task))
-            return
-        self._effects.append(ev.RefuseCommand("reconfigure", why))
+            self._effects.append(ev.GiveOrder(order, ev.AnswerCommand(command.action, True, "", command.command_id)))
+
+    def _answer(self, command: ev.CommandReceived, detail: str, state: BotState | None = None) -> None:
+        self._effects.append(ev.AnswerCommand(command.action, True, detail, command.command_id, state))
+
+    def _refuse(self, command: ev.CommandReceived, why: str) -> None:
+        self._effects.append(ev.AnswerCommand(command.action, False, why, command.command_id))
+
+    def _state(self, now: float) -> BotState:
+        return BotState(
+            self.lifecycle.state,
+            self.health.room(now),
+            self._paused,
+            self.roster.people if self._counted is None else self._counted,
+            self.speech.language,
+            self.speech.task,
+            self.speech.allowed_languages,
+        )
 
     def _depart(self, code: SubCode) -> None:
         if self._departing is None:  # the first reason counts

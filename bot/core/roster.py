@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.core.events import ParticipantKind
@@ -39,9 +42,16 @@ class Roster:
     """Participants and the owners of tracks.
 
     A track may be opened before its participant is announced, and names may change: both are looked up when needed.
+
+    Args:
+        bot_names: Patterns of whole display names, whatever their case; `*` and `?` stand for any characters, one
+            character. Who has such a name speaks as everybody does, and keeps nobody in the meeting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bot_names: Iterable[str] = ()) -> None:
+        # fnmatch takes linear time for many `*`; its brackets would be a surprise in names such as "[bot] Ana"
+        patterns = [fnmatch.translate(name.replace("[", "[[]")) for name in bot_names]
+        self._is_bot = re.compile("|".join(patterns) or r"\Z.", re.IGNORECASE)
         self._participants: dict[str, Participant] = {}
         self._owner: dict[str, str | None] = {}
         self._names: dict[str, str] = {}  # of everyone ever seen: late text still gets its name
@@ -90,6 +100,11 @@ class Roster:
         owner = self._owner.get(track_id)
         return None if owner is None or not self.is_person(owner) else (owner, self.name(owner))
 
+    def tracks_of(self, speaker_id: str) -> list[str]:
+        """The open tracks on which a speaker, as published, may have been heard: their own, else every mix."""
+        own = [track_id for track_id, owner in self._owner.items() if speaker_id in (owner, track_id)]
+        return own or [track_id for track_id, owner in self._owner.items() if owner is None]
+
     def name(self, participant_id: str) -> str:
         """The name to publish: the display name, or the identity where there is none."""
         return self._names.get(participant_id) or clean_name(participant_id)
@@ -101,8 +116,16 @@ class Roster:
 
     @property
     def people(self) -> int:
-        """How many people are here, the bot not counted."""
+        """How many people are here, bots among them, us not counted."""
         return sum(participant.kind is ParticipantKind.PERSON for participant in self._participants.values())
+
+    @property
+    def bots(self) -> int:
+        """How many of them have the name of a bot."""
+        return sum(
+            participant.kind is ParticipantKind.PERSON and self._is_bot.match(participant.name) is not None
+            for participant in self._participants.values()
+        )
 
     @property
     def tracks(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bot.core.events import PlatformEvent
+from bot.core.orders import Order
 from bot.platforms.orders import Orders
 from bot.settings import Settings
 from common.contracts.status import SubCode
@@ -72,6 +73,9 @@ class Platform(ABC):
     token_opens_room: ClassVar[bool] = False
     """Whether `token` opens the room: then it is ours alone. Elsewhere it is the consumers', and is passed on."""
 
+    carries_out: ClassVar[frozenset[type[Order]]] = frozenset()
+    """The orders that it can carry out; it is given no others, and whoever asks for one is told so."""
+
     @abstractmethod
     def claims(self, url: str) -> bool:
         """Whether this platform serves the meeting URL. Pure; at most one platform claims a URL."""
@@ -98,8 +102,7 @@ class Platform(ABC):
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.
 
         Order: `LobbyEntered` (if there is a lobby) → `Admitted` → participants and tracks already there → what
-        happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them. Orders
-        that it cannot carry out it leaves in their queue, which is bounded.
+        happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them.
 
         Returns:
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.

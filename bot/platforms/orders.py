@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from bot.core.events import Order
+from bot.core.orders import Order
 
 MAX_ORDERS = 32
 """Orders that wait for a platform. Policy when full: the new one is refused, so that those before keep their order."""

@@ -1,10 +1,12 @@
-"""Events of a bot's status stream: lifecycle changes and health."""
+"""Events of a bot's status stream: lifecycle changes, health, and answers to commands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from common.contracts.health import Hearing
 from common.contracts.json_values import count, field, identity, member, moment, optional, read_object
 from common.contracts.status import MEANINGS, State, SubCode
 
@@ -64,10 +66,12 @@ class HealthEvent:
 
     Args:
         connection_id: The bot.
-        subject: `track:<id>`, `room`, `meeting`, `redis` or `transcriber`.
+        subject: `track:<id>`, `room`, `meeting`, `redis`, `transcriber`,
+            `lanes`, or `gap:<track id>` (news, not a state).
         healthy: Whether it works now.
         detail: What happened, for people.
         timestamp: ISO 8601, UTC.
+        hearing: Of a track or the room: what it is like to the bot's ears; None: not about hearing.
     """
 
     connection_id: str
@@ -75,10 +79,11 @@ class HealthEvent:
     healthy: bool
     detail: str
     timestamp: str
+    hearing: Hearing | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The event as consumers read it."""
-        return {
+        value: dict[str, Any] = {
             "event": "health",
             "connection_id": self.connection_id,
             "subject": self.subject,
@@ -86,9 +91,88 @@ class HealthEvent:
             "detail": self.detail,
             "timestamp": self.timestamp,
         }
+        return value if self.hearing is None else value | {"hearing": self.hearing}
 
 
-def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
+@dataclass(frozen=True, slots=True)
+class BotState:
+    """How things are with a bot.
+
+    Args:
+        status: Where the lifecycle is.
+        hearing: What the room is like to the bot's ears.
+        paused: It was asked not to listen.
+        people: Who is there beside it, bots among them.
+        language: Of the speech; None: the transcriber detects it.
+        task: `transcribe` or `translate`.
+        allowed_languages: Languages to detect; empty: all.
+    """
+
+    status: State
+    hearing: Hearing
+    paused: bool
+    people: int
+    language: str | None
+    task: str
+    allowed_languages: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The state as consumers read it."""
+        return asdict(self) | {"allowed_languages": list(self.allowed_languages)}
+
+
+def _parse_state(value: Mapping[str, Any]) -> BotState:
+    return BotState(
+        status=member(value, "status", State),
+        hearing=member(value, "hearing", Hearing),
+        paused=field(value, "paused", bool),
+        people=count(value, "people"),
+        language=optional(value, "language", str),
+        task=field(value, "task", str),
+        allowed_languages=_texts(value, "allowed_languages"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEvent:
+    """What became of a command.
+
+    Args:
+        connection_id: The bot.
+        action: As it was sent; empty: the message was no command.
+        accepted: Whether it is, or will be, carried out.
+        detail: What follows from it, or why not; for people.
+        timestamp: ISO 8601, UTC.
+        command_id: The command's `id`, if it had one.
+        state: How things are, if that was asked or has changed.
+    """
+
+    connection_id: str
+    action: str
+    accepted: bool
+    detail: str
+    timestamp: str
+    command_id: str | None = None
+    state: BotState | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as consumers read it."""
+        value: dict[str, Any] = {
+            "event": "command",
+            "connection_id": self.connection_id,
+            "action": self.action,
+            "accepted": self.accepted,
+            "detail": self.detail,
+            "timestamp": self.timestamp,
+        }
+        if self.command_id is not None:
+            value["id"] = self.command_id
+        if self.state is not None:
+            value["state"] = self.state.as_json()
+        return value
+
+
+def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent | CommandEvent:
     """Reads an entry of a status stream; unknown keys are ignored. Raises ValueError."""
     value = read_object(payload)
     match value.get("event"):
@@ -106,7 +190,7 @@ def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
                 detail=optional(value, "detail", str) or "",
                 code=code,
                 stage=member(value, "stage", State) if value.get("stage") is not None else None,
-                evidence=_texts(optional(value, "evidence", list) or []),
+                evidence=_texts(value, "evidence"),
                 not_stored=count(value, "not_stored") if "not_stored" in value else 0,
             )
         case "health":
@@ -116,11 +200,23 @@ def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent:
                 healthy=field(value, "healthy", bool),
                 detail=field(value, "detail", str),
                 timestamp=moment(value, "timestamp"),
+                hearing=member(value, "hearing", Hearing) if value.get("hearing") is not None else None,
             )
-    raise ValueError("event: status or health expected")
+        case "command":
+            return CommandEvent(
+                connection_id=field(value, "connection_id", str),
+                action=field(value, "action", str),
+                accepted=field(value, "accepted", bool),
+                detail=field(value, "detail", str),
+                timestamp=moment(value, "timestamp"),
+                command_id=optional(value, "id", str),
+                state=_parse_state(field(value, "state", dict)) if value.get("state") is not None else None,
+            )
+    raise ValueError("event: status, health or command expected")
 
 
-def _texts(values: list[Any]) -> tuple[str, ...]:
-    if not all(isinstance(value, str) for value in values):
-        raise ValueError("evidence: texts expected")
-    return tuple(values)
+def _texts(value: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = optional(value, key, list) or []
+    if not all(isinstance(text, str) for text in found):
+        raise ValueError(f"{key}: texts expected")
+    return tuple(found)

@@ -107,6 +107,7 @@ def spelled(generation: Generation, state: State) -> str:
 
 _REASONS: dict[SubCode, str] = {
     SubCode.LEFT_ALONE: "left_alone",
+    SubCode.ONLY_BOTS_LEFT: "left_alone",
     SubCode.STARTUP_ALONE: "startup_alone",
     SubCode.MAX_DURATION: "max_bot_time_exceeded",
     SubCode.REMOVED: "evicted",

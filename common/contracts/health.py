@@ -3,15 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from dataclasses import field as attribute
+from enum import StrEnum
 from typing import Any
 
-from common.contracts.json_values import count, field, optional, read_object
+from common.contracts.json_values import count, field, member, optional, read_object
+
+ZEROS_DBFS = -999.0
+"""Stands in JSON, which has no infinity, for the level of digital zeros."""
+
+
+class Hearing(StrEnum):
+    """What a track, or the room as a whole, is like to the bot's ears; from the packets to the text."""
+
+    NO_TRACKS = "no_tracks"
+    """Nobody has an audio track."""
+    MUTED = "muted"
+    """Every track is muted."""
+    PAUSED = "paused"
+    """The bot was asked not to listen."""
+    NO_PACKETS = "no_packets"
+    """A track is open and nothing comes."""
+    ZEROS = "zeros"
+    """What comes is digital silence: a broken capture, a proxy, a microphone switched off in hardware."""
+    NO_TRANSCRIBER = "no_transcriber"
+    """There is sound and no transcriber to send it to."""
+    NO_TEXT = "no_text"
+    """Speech was sent and nothing comes back."""
+    SILENT = "silent"
+    """There is sound, and nobody speaks."""
+    OK = "ok"
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether somebody may be speaking and no text comes of it."""
+        return self not in (Hearing.OK, Hearing.SILENT, Hearing.MUTED, Hearing.PAUSED)
+
+
+@dataclass(slots=True)
+class TrackCounters:
+    """What has gone through one track so far, stage by stage; samples are of 16 kHz.
+
+    Args:
+        frames: Pieces of audio that the platform handed over.
+        decoded: Samples in them.
+        level_dbfs: RMS level of the last second of them; -999 for digital zeros.
+        gated: Samples that the speech gate let through.
+        sent: Samples that went on a lane to the transcriber.
+        acknowledged: Samples about which the transcriber has decided.
+        segments: Finals that came of them.
+    """
+
+    frames: int = 0
+    decoded: int = 0
+    level_dbfs: float = ZEROS_DBFS
+    gated: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    segments: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The counters as consumers read them."""
+        return asdict(self) | {"level_dbfs": round(self.level_dbfs, 1)}
+
+
+def parse_track_counters(value: Mapping[str, Any]) -> TrackCounters:
+    """Reads counters. Raises ValueError."""
+    names = [item.name for item in fields(TrackCounters) if item.name != "level_dbfs"]
+    return TrackCounters(**{name: count(value, name) for name in names}, level_dbfs=field(value, "level_dbfs", float))
 
 
 @dataclass(frozen=True, slots=True)
 class BotHealth:
-    """Is this bot alive? A deaf one is: that it hears nothing is said on the status stream.
+    """Is this bot alive? A deaf one is: that it hears nothing is said on the status stream too.
 
     Args:
         status: The lifecycle's state.
@@ -19,6 +84,8 @@ class BotHealth:
         audio_age: Seconds since the last audio of any track; None before the first.
         ready: Whether Redis and a transcriber have answered, so that it joins or has joined.
         loop_lag: By how many seconds the event loop was late, last time it was measured.
+        hearing: What the room is like to the bot's ears.
+        tracks: What has gone through each open track.
     """
 
     status: str
@@ -26,6 +93,8 @@ class BotHealth:
     audio_age: float | None
     ready: bool = True
     loop_lag: float = 0.0
+    hearing: Hearing = Hearing.NO_TRACKS
+    tracks: Mapping[str, TrackCounters] = attribute(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The body."""
@@ -36,19 +105,23 @@ class BotHealth:
             "links": dict(self.links),
             "seconds_since_audio": age,
             "loop_lag_s": round(self.loop_lag, 3),
+            "hearing": self.hearing,
+            "tracks": {track_id: counters.as_json() for track_id, counters in self.tracks.items()},
         }
 
 
 def parse_bot_health(body: str | bytes) -> BotHealth:
     """Reads the body. Raises ValueError."""
     value = read_object(body)
-    links = field(value, "links", dict)
+    links, tracks = field(value, "links", dict), field(value, "tracks", dict)
     return BotHealth(
         field(value, "status", str),
         {str(name): field(links, name, bool) for name in links},
         optional(value, "seconds_since_audio", float),
         ready=optional(value, "ready", bool) is not False,
         loop_lag=optional(value, "loop_lag_s", float) or 0.0,
+        hearing=member(value, "hearing", Hearing),
+        tracks={str(track_id): parse_track_counters(field(tracks, track_id, dict)) for track_id in tracks},
     )
 
 

@@ -26,7 +26,9 @@ class SubCode(StrEnum):
     LEFT_BY_COMMAND = "left_by_command"
     MEETING_ENDED = "meeting_ended"
     LEFT_ALONE = "left_alone"
+    ONLY_BOTS_LEFT = "only_bots_left"
     STARTUP_ALONE = "startup_alone"
+    SILENCE_TIMEOUT = "silence_timeout"
     LEAVE_TIMEOUT = "leave_timeout"
     MAX_DURATION = "max_duration"
     INTERNAL_ERROR = "internal_error"
@@ -68,7 +70,13 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.LEFT_BY_COMMAND: Meaning(0, True, "A `leave` command arrived.", "Nothing to do."),
     SubCode.MEETING_ENDED: Meaning(0, True, "The meeting was ended for everyone.", "Nothing to do."),
     SubCode.LEFT_ALONE: Meaning(0, True, "Everyone else left.", "See `automaticLeave.everyoneLeftTimeout`."),
+    SubCode.ONLY_BOTS_LEFT: Meaning(
+        0, True, "Everyone else but bots left.", "See `automaticLeave.onlyBotsLeftTimeout` and `botNames`."
+    ),
     SubCode.STARTUP_ALONE: Meaning(0, True, "Nobody joined.", "See `automaticLeave.noOneJoinedTimeout`."),
+    SubCode.SILENCE_TIMEOUT: Meaning(
+        0, True, "Everything could be heard, and nobody spoke.", "See `automaticLeave.silenceTimeout`."
+    ),
     SubCode.LEAVE_TIMEOUT: Meaning(0, True, "The planned time is over.", "See `automaticLeave.timeout`."),
     SubCode.MAX_DURATION: Meaning(0, True, "The absolute cap on a meeting was reached.", "See `maxDurationMs`."),
     SubCode.INTERNAL_ERROR: Meaning(1, False, "A bug in the bot.", "Report it with the log of the run."),

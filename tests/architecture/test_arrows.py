@@ -36,7 +36,7 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.settings": ("common", "bot.settings"),
     "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.settings", "bot.platforms", "bot.config"),
+    "bot.config": ("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
     "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }

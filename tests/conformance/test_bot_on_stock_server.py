@@ -29,7 +29,7 @@ async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(
     stock_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two speakers at once have a lane each: nothing lost, doubled, taken back or mixed, and everything is decided."""
-    # That server may be more than our usual six seconds behind when others have the cores: what it says then is lost.
+    # That server may be more than our usual seven seconds behind when others have the cores: what it says then is lost.
     monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 25.0)
     ears = Ears(f"ws://127.0.0.1:{stock_port}", lanesMax=3)
     await ears.hear({name: speech(clips, 0.7) for name, clips in TALKS.items()})

@@ -77,7 +77,7 @@ async def test_a_stock_client_that_is_refused_ends_and_says_why(tmp_path: Path) 
     """It prints the reason and does not wait for ever."""
     audio = write(tmp_path / "meeting.wav", speech(["ewan7"], 0))
     async with serving() as running:
-        result, printed = await listen("file", int(running.url.rpartition(":")[2]), audio, "english")
+        result, printed = await listen("file", int(running.url.rpartition(":")[2]), audio, "klingon")
         assert result["text"] == ""
         assert "language" in printed
     async with serving(max_clients=0) as running:

@@ -134,7 +134,7 @@ async def test_sigterm_while_neighbours_are_gone(neighbour: str, round_: int) ->
 
 
 async def test_the_second_signal_ends_it_at_once(round_: int) -> None:
-    """Whoever presses Ctrl-C twice waits for nothing: the exit code of the signal, within a second."""
+    """Whoever presses Ctrl-C twice waits for nothing: the exit code of the signal, long before the end."""
     async with world() as here, acting_bot(here, "deaf to orders", DEVNULL) as process:
         await reached(here, "active")
         process.send_signal(signal.SIGTERM)
@@ -142,7 +142,7 @@ async def test_the_second_signal_ends_it_at_once(round_: int) -> None:
         process.send_signal(signal.SIGINT)
         again = time.monotonic()
         assert await process.wait() == 130
-        assert time.monotonic() - again < 1
+        assert time.monotonic() - again < 1.6  # the first one alone would take 2 s more
 
 
 async def test_sigterm_for_a_loop_that_is_stuck(round_: int) -> None:
@@ -154,7 +154,7 @@ async def test_sigterm_for_a_loop_that_is_stuck(round_: int) -> None:
         since = time.monotonic()
         _, log = await process.communicate()
         assert await ended(process, since) == 1
-        assert b"bot.end_overdue" in log
+        assert b"bot.loop_stuck" in log
         assert b"in _spin" in log
 
 

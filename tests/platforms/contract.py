@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 from bot.core import events as ev
+from bot.core.orders import Order, Reconnect, Rejoin, Resubscribe, SendChat, Speak
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation, Platform
 from bot.platforms.orders import Orders
@@ -395,11 +396,32 @@ class PlatformContract:
             await room.tone("ana", 440)
             async with self.start(room) as bot:
                 await bot.hears("ana", 440)
-                assert bot.orders.give(ev.Speak("hello"))
-                while bot.orders.give(ev.SendChat("hello")):
+                assert bot.orders.give(Speak("hello"))
+                while bot.orders.give(SendChat("hello")):
                     pass
                 await bot.hears("ana", 440)
                 assert await bot.leaves() < LEAVE_WITHIN
+
+    @pytest.mark.parametrize("order", [Resubscribe("?"), Reconnect(), Rejoin()], ids=lambda order: type(order).__name__)
+    async def test_is_heard_again_after_an_order_of_the_recovery_ladder(self, order: Order) -> None:
+        """Carried out, the same people are heard again, nobody was said to come or go; an unknown track is no crash."""
+        if type(order) not in load(self.platform).carries_out:
+            pytest.skip(f"{self.platform} does not carry out {type(order).__name__}")
+        async with self.room() as room:
+            await room.join("ana", "Ana")
+            await room.tone("ana", 440)
+            async with self.start(room) as bot:
+                await bot.hears("ana", 440)
+                (track,), sign = bot.listener.owner, ev.TransportBack
+                assert bot.orders.give(order)
+                if isinstance(order, Resubscribe):
+                    sign = ev.TrackClosed  # type: ignore[assignment]
+                    assert bot.orders.give(Resubscribe(track))
+                await bot.listener.until(lambda: bot.listener.count(sign) == 1, "carried out", 15)
+                await bot.hears("ana", 440, 15)
+                assert bot.listener.names == {"ana": "Ana"}
+                assert list(bot.listener.owner.values()) == ["ana"]
+                assert bot.listener.count(ev.ParticipantLeft) == 0
 
     @pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.06, 0.12, 0.25, 0.6, "audio"])
     async def test_cancelled(self, after: float | str) -> None:

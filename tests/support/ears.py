@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
 from bot.config import load_config
-from bot.core.events import AudioHeard, ReportHealth
+from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
 from bot.transcription import Transcription
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
@@ -62,6 +62,9 @@ class Ears:
 
     def heard(self, report: AudioHeard) -> None:
         """Nothing to note."""
+
+    def decided(self, utterance: UtteranceDecided) -> None:
+        """Not needed: what was decided is in what was published."""
 
     def hearing(self, report: ReportHealth) -> None:
         """Somebody waits, or something was lost."""

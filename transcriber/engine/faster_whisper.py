@@ -14,6 +14,7 @@ CPU milliseconds per window of 2.5 s, 8 windows in calls of 1 / 2 / 4 / 8, one c
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,14 @@ class BatchItem:
     def tokens(self) -> list[int]:
         """Of its text."""
         return [token for phrase in self.phrases for token in phrase.tokens]
+
+    @property
+    def text(self) -> str:
+        """What is said in its window. Of what it is told the end may be missing: words that are heard before the window
+        are that, and not said again."""
+        if not self.told:
+            return str(self.tokenizer.decode(self.tokens)).strip()
+        return "".join(word.text for word in self.words).strip()
 
     @property
     def offset(self) -> float:
@@ -256,7 +265,7 @@ class FasterWhisper:
         self._align(group, encoded)
         return [
             Hypothesis(
-                text=item.tokenizer.decode(item.tokens).strip(),
+                text=item.text,
                 language=item.language,
                 language_probability=item.probability,
                 tokens=len(item.tokens),
@@ -320,9 +329,9 @@ class FasterWhisper:
         return [tokenizer.sot_prev, *text[-MAX_PROMPT_TOKENS:]]
 
     def _told(self, window: Window) -> list[int]:
-        """The text of what was said before the window; nothing for a model that knows single sentences only, nor where
-        it is spelled in more tokens than are worth reading."""
-        if window.before is None or self.sizes.packed < FULL_WINDOW_FRAMES:
+        """The text of what was said before the window; nothing for a model that knows single sentences only or cannot
+        tell when words are said, nor where it is spelled in more tokens than are worth reading."""
+        if window.before is None or not self._aligns or self.sizes.packed < FULL_WINDOW_FRAMES:
             return []
         tokenizer = self._tokenizer("en", "transcribe")
         text = [token for token in tokenizer.encode(" " + window.before.text) if token < tokenizer.eot]
@@ -332,7 +341,7 @@ class FasterWhisper:
         """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
         starts: dict[tuple[int, ...], list[int]] = {}
         for place, item in enumerate(group):
-            if self._aligns and item.window.words and item.tokens:
+            if self._aligns and (item.window.words or item.told) and item.tokens:
                 starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
         for start, places in starts.items():
             items = [group[place] for place in places]
@@ -343,7 +352,8 @@ class FasterWhisper:
                 [item.frames for item in items],
             )
             for item, alignment in zip(items, aligned, strict=True):
-                item.words = timed(item.tokenizer, item.tokens, alignment, len(item.told), item.offset)
+                words = timed(item.tokenizer, item.tokens, alignment, len(item.told), item.offset)
+                item.words = tuple(itertools.dropwhile(_is_before, words)) if item.told else words
 
     def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
         """The encoder outputs of some items; all of them are not copied."""
@@ -371,6 +381,10 @@ def timed(tokenizer: Any, tokens: list[int], alignment: Any, told: int = 0, offs
         for text, first, last in zip(texts, edges, edges[1:], strict=False)
         if text.strip()
     )
+
+
+def _is_before(word: Word) -> bool:
+    return word.end <= 0
 
 
 def load(settings: Settings) -> FasterWhisper:

@@ -1,4 +1,4 @@
-"""Commands from Redis pub/sub: subscribed before joining, again after every loss; odd ones are said once."""
+"""Commands from Redis pub/sub: subscribed before joining, and again after every loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from common.contracts.command import Command, parse_command
 from common.redis import FAILURES, SOCKET_TIMEOUT_S, backoff, checkpoint
 
 log = structlog.get_logger(__name__)
@@ -21,16 +20,15 @@ IDLE_TIMEOUT_S = 2.0
 
 
 class CommandListener:
-    """Hears two channels and hands each command to a callback.
+    """Hears channels and hands each message to a callback; what it says is not the link's business.
 
     Commands that are published while the connection is down are lost: that is how pub/sub works.
     """
 
-    def __init__(self, channels: tuple[str, ...], on_command: Callable[[Command], None]) -> None:
+    def __init__(self, channels: tuple[str, ...], on_command: Callable[[str], None]) -> None:
         self._channels = channels
         self._on_command = on_command
         self._pubsub: PubSub | None = None
-        self._complained: set[str] = set()
 
     async def subscribe(self, client: Redis) -> None:
         """Subscribes and waits until Redis has confirmed every channel."""
@@ -78,16 +76,8 @@ class CommandListener:
         self._handle(message)
 
     def _handle(self, message: dict[str, Any]) -> None:
-        if message["type"] != "message":
-            return
-        try:
-            command = parse_command(message["data"])
-        except ValueError as error:
-            if (why := str(error)) not in self._complained:
-                self._complained.add(why)
-                log.warning("command_ignored", why=why)
-        else:
-            self._on_command(command)
+        if message["type"] == "message":
+            self._on_command(message["data"])
 
     async def close(self) -> None:
         """Ends the subscription."""

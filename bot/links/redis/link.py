@@ -23,7 +23,6 @@ from bot.links.redis.retention import TRIM_INTERVAL_S, Retention
 from bot.links.redis.spill import Spill
 from bot.links.redis.stream import KEEP_S, Stream, TakenOver
 from common.contracts import keys
-from common.contracts.command import Command
 from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
 from common.contracts.status import SubCode
@@ -51,7 +50,7 @@ class RedisLink:
         connection_id: Names the lock, the heartbeat, the status stream and one command channel.
         meeting_id: Names the live channel and the other command channel.
         platform, container_name: What the heartbeat says beside the ids.
-        on_command: Called with every command.
+        on_command: Called with every message on the bot's command channels.
         spill_dir: Folder of a file for finals that memory has no room for.
         retention: What is kept of the segment stream; None: all of it.
         on_change: Called with (up, detail) when Redis is lost and when it is back.
@@ -68,7 +67,7 @@ class RedisLink:
         *,
         platform: str = "",
         container_name: str | None = None,
-        on_command: Callable[[Command], None] = lambda command: None,
+        on_command: Callable[[str], None] = lambda message: None,
         spill_dir: str | None = None,
         retention: Retention | None = None,
         on_change: Callable[[bool, str], None] = lambda up, detail: None,

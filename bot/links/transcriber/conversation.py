@@ -113,6 +113,7 @@ class Conversation:
         self._strays = 0  # segments about audio that is forgotten or was never sent
         # of a stock server:
         self._completed_until = 0.0  # server seconds: completed segments that end before are repetitions
+        self._completed_text = ""  # of the last one
         self._partial: LaneText | None = None  # its last one, not completed since
         self._seen = 0  # times in a row with the same text
 
@@ -253,6 +254,7 @@ class Conversation:
         completed = [segment for segment in segments if segment.completed and segment.end > self._completed_until]
         for text in self._texts(completed, now):
             self._partial, self._completed_until = None, text.wire.end
+            self._completed_text = text.wire.text.strip().casefold()
             yield text
             yield from self._decide_up_to(text.end, None if last.completed else last, now)
         if last.completed:
@@ -271,9 +273,11 @@ class Conversation:
         self._partial, self._seen = partial, self._seen + 1 if same else 1
 
     def _complete_partial(self, now: float) -> Iterator[LaneNews]:
-        """What a stock server showed as often as it takes, it would have completed, had it not been a repetition."""
+        """What a stock server showed as often as it takes, it would have completed, had it not been a repetition. One
+        that is slow counts what it showed of the sentence before, too: a repetition it may have shown once."""
         partial = self._partial
-        if partial and self._seen > self._protocol.handshake.same_output_threshold:
+        is_repetition = partial is not None and partial.wire.text.strip().casefold() == self._completed_text
+        if partial and (is_repetition or self._seen > self._protocol.handshake.same_output_threshold):
             self._partial, self._completed_until = None, partial.wire.end
             yield LaneText(partial.start, partial.end, replace(partial.wire, completed=True))
             yield from self._decide_up_to(partial.end, None, now)

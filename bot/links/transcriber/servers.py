@@ -17,8 +17,6 @@ MIN_BACKOFF_S = 0.1
 """Longest pause after a first failure, seconds; it doubles with each one more, up to the limit that is set."""
 MIN_PROBE_S, MAX_PROBE_S = 1.0, 60.0
 """Pause between probes of a server that is doubtful while another one works, seconds; doubles with its failures."""
-LAG_FACTOR = 2.0
-"""An answer may take so much longer than this server's have lately."""
 LAG_SMOOTHING = 0.2
 """How fast a lag that has become smaller is believed; one that has become larger is at once."""
 MAX_PATIENCE_S = 120.0
@@ -128,7 +126,7 @@ class Servers:
     def patience(self, url: str, least: float) -> float:
         """Seconds to wait for an answer, `least` of a server that is quick; more after each wait that was in vain."""
         server = self._servers[url]
-        return min((least + LAG_FACTOR * server.lag) * 2.0 ** min(server.mutes, 10), max(MAX_PATIENCE_S, least))
+        return min((least + server.lag) * 2.0 ** min(server.mutes, 10), max(MAX_PATIENCE_S, least))
 
     def probe(self, now: float) -> Choice | None:
         """The doubtful server to look after next while another one works; None: there is none."""

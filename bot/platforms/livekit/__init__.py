@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.livekit.settings import LiveKitSettings
 from bot.platforms.orders import Orders
@@ -22,6 +23,7 @@ class LiveKit(Platform):
 
     settings_model = LiveKitSettings
     token_opens_room = True
+    carries_out = frozenset({Resubscribe, Reconnect})
 
     def claims(self, url: str) -> bool:
         """Whether the URL is one of a websocket server."""
@@ -59,4 +61,4 @@ class LiveKit(Platform):
             raise EarshotError(SubCode.ROOM_UNREACHABLE, "`meetingUrl` must be ws:// or wss:// of a LiveKit server")
         from bot.platforms.livekit.attendance import attend
 
-        return await attend(invitation, listener, orders.leaving)
+        return await attend(invitation, listener, orders)

@@ -39,6 +39,7 @@ from bot.core.events import (
     TransportBack,
     TransportLost,
 )
+from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.livekit.access import ask_server, room_token
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bot.platforms.base import Invitation, Listener
+    from bot.platforms.orders import Orders
 
 FRAME_MS = 50
 STREAM_FRAMES = 200
@@ -150,10 +152,10 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
     return events
 
 
-async def attend(invitation: Invitation, listener: Listener, leave: asyncio.Event) -> SubCode:
+async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
-    url = invitation.meeting_url or ""
-    attendance = _Attendance(listener, leave)
+    url, leave = invitation.meeting_url or "", orders.leaving
+    attendance = _Attendance(listener, orders)
     end = await _visit(invitation, url, attendance, leave)
     failure = ""
     while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
@@ -224,9 +226,9 @@ async def _hang_up(room: rtc.Room) -> None:
 class _Attendance:
     """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
-    def __init__(self, listener: Listener, leave: asyncio.Event) -> None:
+    def __init__(self, listener: Listener, orders: Orders) -> None:
         self._listener = listener
-        self._leave = leave
+        self._orders, self._leave = orders, orders.leaving
         self._room: rtc.Room
         self._awake = asyncio.Event()
         self._reason: rtc.DisconnectReason.ValueType | None = None
@@ -268,15 +270,14 @@ class _Attendance:
             self._admitted = True
             self._listener.event(Admitted())
         async with asyncio.TaskGroup() as tasks:
-            leaving = tasks.create_task(self._wake_to_leave())
+            waiting = tasks.create_task(self._wake_to_leave()), tasks.create_task(self._obey())
             self._awake.set()
             while self._reason is None and not self._leave.is_set():
                 self._look(tasks)
                 self._awake.clear()
                 await self._awake.wait()
-            leaving.cancel()
-            for _, pump in self._pumps.values():
-                pump.cancel()
+            for task in (*waiting, *(pump for _, pump in self._pumps.values())):
+                task.cancel()
         self._pumps.clear()
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
@@ -288,6 +289,22 @@ class _Attendance:
     async def _wake_to_leave(self) -> None:
         await self._leave.wait()
         self._awake.set()
+
+    async def _obey(self) -> None:
+        """Carries out what is ordered beside leaving."""
+        while True:
+            match await self._orders.next():
+                case Resubscribe(track_id):
+                    self._give_up(track_id)
+                case Reconnect():  # nobody sees a hidden participant go and come
+                    self._disconnected(rtc.DisconnectReason.UNKNOWN_REASON)
+
+    def _give_up(self, track_id: str) -> None:
+        """Lets go of a track; when the SDK says that it is gone, the next look subscribes to it anew."""
+        for person in self._room.remote_participants.values():
+            if publication := person.track_publications.get(track_id):
+                self._asked.pop(track_id, None)
+                publication.set_subscribed(False)
 
     def _report_away(self, away: bool) -> None:
         if away != self._away:

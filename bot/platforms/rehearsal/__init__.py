@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.orders import Reconnect, Rejoin
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.settings import is_url
@@ -17,6 +18,8 @@ ROOM, SCRIPT = "rehearsal+ws://", "rehearsal:"
 
 class Rehearsal(Platform):
     """The platform `rehearsal`: joins a running room, or one of a script that is started for the occasion."""
+
+    carries_out = frozenset({Reconnect, Rejoin})
 
     def claims(self, url: str) -> bool:
         """`rehearsal+ws://host:port` or `rehearsal:path/to/script.json`."""
@@ -40,4 +43,4 @@ class Rehearsal(Platform):
         """See `bot.platforms.base.Platform`."""
         from bot.platforms.rehearsal.attendance import attend
 
-        return await attend(invitation, listener, orders.leaving)
+        return await attend(invitation, listener, orders)

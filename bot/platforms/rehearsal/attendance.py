@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from bot.core import events as ev
+from bot.core.orders import Reconnect, Rejoin
 from bot.drivers.webrtc import TrackReceiver
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -26,6 +27,7 @@ from common.webrtc import is_loopback
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
+    from bot.platforms.orders import Orders
 
 REACH_TIMEOUT_S = 5.0
 """Until a room that does not answer counts as unreachable."""
@@ -47,11 +49,11 @@ MAX_LINE_BYTES = 256 * 1024
 _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed)
 
 
-async def attend(invitation: Invitation, listener: Listener, leave: asyncio.Event) -> SubCode:
+async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = _Attendance(invitation, listener)
+    attendance = _Attendance(invitation, listener, orders)
     stay = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(leave.wait())
+    asked = asyncio.create_task(orders.leaving.wait())
     try:
         await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
         if not stay.done():
@@ -119,8 +121,8 @@ class _Track:
 class _Attendance:
     """One bot in one room, through as many connections as it takes."""
 
-    def __init__(self, invitation: Invitation, listener: Listener) -> None:
-        self._invitation, self._listener = invitation, listener
+    def __init__(self, invitation: Invitation, listener: Listener, orders: Orders) -> None:
+        self._invitation, self._listener, self._orders = invitation, listener, orders
         self._websocket: ClientConnection | None = None
         self._admitted = False
         self._names: dict[str, str] = {}
@@ -134,9 +136,22 @@ class _Attendance:
         """Tells the room that we leave, as far as that is possible."""
         self.over = True
         if self._websocket is not None:
-            with suppress(ConnectionClosed, TimeoutError):
-                async with asyncio.timeout(FAREWELL_TIMEOUT_S):
-                    await self._websocket.send('{"type": "leave"}')
+            await self._leave(self._websocket)
+
+    @staticmethod
+    async def _leave(websocket: ClientConnection) -> None:
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(FAREWELL_TIMEOUT_S):
+                await websocket.send('{"type": "leave"}')
+
+    async def _obey(self, websocket: ClientConnection) -> None:
+        """Either order ends this connection, and with it every media connection; `stay` comes back."""
+        while True:
+            match await self._orders.next():
+                case Reconnect():
+                    websocket.transport.abort()
+                case Rejoin():
+                    await self._leave(websocket)
 
     async def stay(self) -> SubCode:
         """Joins, and comes back after every break of the connection, until the meeting is over for us."""
@@ -189,6 +204,7 @@ class _Attendance:
         outcome: SubCode | None = None
         async with asyncio.TaskGroup() as group:
             self._group = group
+            obeying = group.create_task(self._obey(websocket))
             try:
                 outcome = await self._converse(websocket)
             except ConnectionClosed:
@@ -202,6 +218,7 @@ class _Attendance:
                 )
             finally:
                 self._group = None
+                obeying.cancel()
         if refusal is not None:
             raise refusal
         return outcome

@@ -20,13 +20,11 @@ from redis.asyncio import Redis
 from bot.audio.frame import AudioFrame
 from bot.config import BotConfig, load_config
 from bot.core import events as ev
-from bot.leaving import leave_settings
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.runner import Bot
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
-from common.whisperlive.protocol import Handshake
 from rehearsal.clips import load_clip
 from rehearsal.embedded_redis import EmbeddedRedis
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
@@ -261,33 +259,6 @@ async def test_a_leave_command_on_either_channel(channel: str) -> None:
         assert (await here.statuses())[-1] == ("completed", "left_by_command")
 
 
-async def test_reconfigure_reaches_the_next_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new language is in the handshake of the lane that the next utterance opens; `auto` is none, as stock servers
-    spell it."""
-    sent: list[str | None] = []
-    serialise = Handshake.serialise
-
-    def noted(hello: Handshake) -> str:
-        sent.append(hello.language)
-        return serialise(hello)
-
-    monkeypatch.setattr(Handshake, "serialise", noted)
-
-    async def thrice(stage: Stage, listener: Listener) -> SubCode:
-        enter(listener)
-        await speak(listener)
-        for language in ("de-CH", "auto"):
-            await here.redis.publish("bot_commands:bot-1", f'{{"action": "reconfigure", "language": "{language}"}}')
-            await asyncio.sleep(0.2)
-            await speak(listener, "t1")
-        return SubCode.MEETING_ENDED
-
-    async with world() as here:
-        await here.attend(thrice, language="en")
-        assert sent == ["en", "en", "de", None]  # the first is the probe
-        assert here.transcriber.handshakes[1].handshake.token == "opaque"
-
-
 async def test_the_transcriber_is_told_which_languages_to_choose_from() -> None:
     """The configuration's allow-list is in every handshake."""
     async with world() as here:
@@ -366,15 +337,6 @@ async def test_sigterm_before_joining_ends_at_once() -> None:
         assert (await running).code is SubCode.TERMINATED
 
 
-def test_leave_settings_follow_the_configuration() -> None:
-    """Milliseconds become seconds; `enabled: false` leaves only the lobby and the cap."""
-    rules = {"enabled": False, "timeout": 999_999, "waitingRoomTimeout": 300_000}
-    off = leave_settings(config("redis://h", "ws://h", automaticLeave=rules))
-    assert (off.lobby, off.no_one_joined, off.everyone_left, off.total, off.cap) == (300, None, None, None, 28_800)
-    on = leave_settings(config("redis://h", "ws://h", automaticLeave={"timeout": 60_000, "everyoneLeftTimeout": 5_000}))
-    assert (on.everyone_left, on.total) == (5, 60)
-
-
 async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Status, links and the age of the audio over HTTP; nobody listens there any more after the end."""
     with socket.socket() as free:
@@ -399,6 +361,9 @@ async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.Mon
     assert said[0]["status"] == "active"
     assert said[0]["links"] == {"redis": True, "transcriber": True}
     assert 0 <= said[0]["seconds_since_audio"] < 5
+    assert said[0]["hearing"] == "ok"
+    counted = said[0]["tracks"]["t1"]
+    assert counted["decoded"] >= counted["gated"] >= counted["sent"] > 0
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
 

@@ -20,12 +20,13 @@ from tests.integration.bot.test_endings import frozen_redis, thawed_at_the_end
 from tests.integration.bot.test_runner import Stage, enter, one_utterance, speak, until_leave, world
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 async def test_without_room_for_finals_the_audio_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis frozen and the outbox full: the transcriber is sent nothing more, health says so, and no word is lost."""
-    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 10, "max_bytes": 10**9})
+    monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 6, "max_bytes": 10**9})
+    monkeypatch.setattr(outbox, "HEADROOM", 2)
     async with world() as here:
         pids: list[int] = []
 
@@ -33,21 +34,21 @@ async def test_without_room_for_finals_the_audio_waits(monkeypatch: pytest.Monke
             enter(listener)
             await speak(listener)
             pids.append(await frozen_redis(here))
-            for _ in range(15):
+            for _ in range(7):
                 await speak(listener)
             heard = -1
             while heard < len(here.transcriber.heard):
                 heard = len(here.transcriber.heard)
                 await asyncio.sleep(2)
-            assert heard < 16
+            assert heard < 8
             os.kill(pids.pop(), signal.SIGCONT)
-            await eventually(lambda: len(here.transcriber.heard) == 16, 15)
+            await eventually(lambda: len(here.transcriber.heard) == 8, 30)
             return SubCode.MEETING_ENDED
 
         with thawed_at_the_end(pids):
             assert (await here.attend(talk)).code is SubCode.MEETING_ENDED
         finals = [payload for payload in await here.stream() if payload["type"] == "transcription"]
-        assert len(finals) == 16
+        assert len(finals) == 8
         events = [event for event in await here.status_events() if event.get("subject") == "outbox"]
         assert [event["healthy"] for event in events] == [False, True]
 

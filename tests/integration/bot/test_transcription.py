@@ -38,6 +38,7 @@ async def test_who_waits_for_a_stream_is_sent_later_and_the_wait_is_reported() -
         [report] = ears.reports
         assert (report.subject, report.healthy) == ("lanes", False)
         assert "2 utterances wait" in report.detail
+        assert ears.transcription.lanes() == (1, 2, 0.0)
         server.answers = True
         await server.cut()  # it is asked again for what it did not answer
         assert await ears.finish(20) == 0.0
@@ -65,6 +66,7 @@ async def test_what_falls_out_is_one_gap_with_its_length() -> None:
         told = sum(int(final.text.split(" ")[0]) for final in ears.finals("ana")) / SAMPLE_RATE
         assert told == pytest.approx(60, abs=0.1)
         assert 15 < lost < 50
+        assert ears.transcription.lanes()[2] == pytest.approx(lost, abs=0.1)
         ears.check_ids()
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,6 +278,29 @@ async def test_a_loop_is_decoded_once_more_with_the_full_window() -> None:
             await client.acked(await client.end_utterance())
         assert client.text == ["bravo"]
         assert [window.full for window in engine.windows] == [False, True, False, True]
+
+
+async def test_what_says_nothing_together_with_the_utterance_before_is_decoded_by_itself() -> None:
+    """The model may take it for the end of that: "that is", after a sentence. What loops there, too."""
+
+    class Deaf(ScriptedEngine):
+        said = ""
+
+        def _hear(self, window):  # type: ignore[no-untyped-def]
+            result = super()._hear(window)
+            return type(result)(self.said) if window.before else result
+
+    for said in ("", "you " * 9):
+        engine = Deaf()
+        engine.said = said
+        async with serving(engine) as running, talking(running.url, replace(OURS, language="en")) as client:
+            for word in ("alpha", "bravo"):
+                await client.say(tone(word, 0.6))
+                await client.acked(await client.end_utterance())
+            assert client.text == ["alpha", "bravo"]
+            heard = [bool(window.before) for window in engine.windows if window.careful]
+            assert heard == [False, True, False]
+            assert not any(window.full for window in engine.windows)
 
 
 async def test_a_partial_that_goes_astray_is_not_decoded_again() -> None:

@@ -39,7 +39,9 @@ WELL = BotHealth("active", {"redis": True, "transcriber": False}, 1.234)
 
 def metrics(health: BotHealth) -> bytes:
     """What Prometheus would read."""
-    return BotMetrics().render(health, (3, 0.5))
+    counted = BotMetrics()
+    counted.follow(lambda: (2, 1, 4.5))
+    return counted.render(health, (3, 0.5))
 
 
 def free_port() -> int:
@@ -94,6 +96,8 @@ def test_a_running_bot_is_well_and_says_what_it_knows() -> None:
         "links": {"redis": True, "transcriber": False},
         "seconds_since_audio": 1.2,
         "loop_lag_s": 0.0,
+        "hearing": "no_tracks",
+        "tracks": {},
     }
 
 
@@ -122,6 +126,8 @@ def test_each_path_has_its_question(health: BotHealth, codes: tuple[int, ...]) -
 def test_the_counters_are_as_prometheus_reads_them() -> None:
     """State and links are numbers, every stage is there from the start."""
     text = answer(b"GET /metrics HTTP/1.1\r\n", WELL, metrics).partition(b"\r\n\r\n")[2].decode()
+    assert 'bot_hearing{state="no_tracks"} 1.0' in text
+    assert 'bot_hearing{state="ok"} 0.0' in text
     values = {
         sample.name + "".join(sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -130,6 +136,7 @@ def test_the_counters_are_as_prometheus_reads_them() -> None:
     assert (values["bot_stateactive"], values["bot_statejoining"]) == (1, 0)
     assert (values["bot_link_upredis"], values["bot_link_uptranscriber"]) == (1, 0)
     assert (values["bot_outbox_entries"], values["bot_outbox_age_seconds"]) == (3, 0.5)
+    assert [values[f"bot_{name}"] for name in ("lanes", "waiting_utterances", "lost_speech_seconds")] == [2, 1, 4.5]
     assert {values[f"bot_stage_seconds_count{stage}"] for stage in STAGES} == {0}
 
 

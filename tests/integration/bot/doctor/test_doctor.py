@@ -26,7 +26,7 @@ from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.servers.redis_server import client, server
 
-pytestmark = [pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
 
 CANARY = "canary-9c41"
 

@@ -20,7 +20,7 @@ from tests.support.servers.proxies import TcpProxy
 from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(60)]
 
 
 async def stored(consumer: Redis, expected: list[str]) -> None:

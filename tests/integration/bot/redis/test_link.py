@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from bot.links.redis import link as redis_module
 from bot.links.redis import lock as redis_lock
 from bot.links.redis.link import RedisLink
-from common.contracts.command import Command
 from common.contracts.heartbeat import parse_heartbeat
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -209,29 +208,26 @@ async def publish(consumer: Redis, channel: str, *messages: object) -> None:
 
 
 async def test_commands_of_both_channels_are_heard_right_after_open() -> None:
-    """A leave sent before the bot has joined is not missed; odd messages are ignored."""
-    heard: list[Command] = []
+    """A leave sent before the bot has joined is not missed; what a message says is for others to judge."""
+    heard: list[str] = []
     async with server() as redis, client(redis.url) as consumer:
         link = RedisLink(redis.url, "bot", 7, on_command=heard.append)
         await link.open()
-        await publish(consumer, "bot_commands:bot", "{not json", "[]", {"no": "action"}, {"action": 3}, "x" * 70_000)
-        await publish(consumer, "bot_commands:bot", {"action": "leave"})
+        await publish(consumer, "bot_commands:bot", "{not json", {"action": "leave"})
         await publish(consumer, "bot_commands:meeting:7", {"action": "reconfigure", "language": "de"})
         task = asyncio.create_task(link.run())
-        await eventually(lambda: len(heard) == 2)
+        await eventually(lambda: len(heard) == 3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await link.close()
-    assert heard == [Command("leave"), Command("reconfigure", {"language": "de"})]
+    assert heard == ["{not json", '{"action": "leave"}', '{"action": "reconfigure", "language": "de"}']
 
 
 async def test_commands_are_heard_again_after_redis_was_away() -> None:
     """The subscription comes back by itself."""
     heard: list[str] = []
     async with server() as redis:
-        link = RedisLink(
-            redis.url, "bot", 7, on_command=lambda command: heard.append(command.action), random=lambda: 0.1
-        )
+        link = RedisLink(redis.url, "bot", 7, on_command=heard.append, random=lambda: 0.1)
         async with running(link):
             await redis.stop(kill=True)
             await asyncio.sleep(0.5)
@@ -239,7 +235,7 @@ async def test_commands_are_heard_again_after_redis_was_away() -> None:
             async with client(redis.url) as consumer:
                 while await consumer.publish("bot_commands:bot", '{"action": "leave"}') == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            await eventually(lambda: heard == ["leave"])
+            await eventually(lambda: heard == ['{"action": "leave"}'])
 
 
 async def test_closing_without_redis_is_quick() -> None:

@@ -16,7 +16,7 @@ from rehearsal.embedded_redis import _free_port
 from tests.support.servers.redis_server import client, payloads, running, server
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(60)]
 
 
 async def test_a_read_only_redis_is_waited_for() -> None:

@@ -15,7 +15,7 @@ from bot.links.redis.retention import Retention
 from common.contracts.keys import SEGMENT_STREAM
 from tests.support.servers.redis_server import client, running, server
 
-pytestmark = pytest.mark.redis
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(60)]
 
 NODE = 100
 """Entries of a node of the stream, which are trimmed together."""

@@ -27,6 +27,7 @@ from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
 from common.whisperlive.protocol import Audio, Handshake, Opened, Resume, ServerProtocol, UtteranceEnd, WireSegment
 
+pytestmark = pytest.mark.timeout(90)
 STEP = 1920
 """Samples of a frame, and of virtual time between two looks: 120 ms."""
 STEP_S = STEP / SAMPLE_RATE

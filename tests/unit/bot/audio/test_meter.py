@@ -27,3 +27,19 @@ def test_a_report_a_second() -> None:
     report = meter.measure(frame(12.0, 0))
     assert report is not None
     assert (report.samples, report.level_dbfs, report.speech) == (16000, -math.inf, False)
+
+
+def test_what_is_counted_is_reported_once() -> None:
+    """Frames, and samples gated and sent; a report before its time is due when speech ends, if anything came."""
+    meter = Meter(10.0)
+    assert meter.report("t", 10.0) is None
+    meter.measure(frame(10.0, 3277))
+    meter.gated, meter.sent = 6000, 5000
+    report = meter.report("t", 10.5, speech=True)
+    assert report is not None
+    assert (report.frames, report.gated, report.sent, report.speech) == (1, 6000, 5000, True)
+    meter.sent = 4000  # what waited
+    assert meter.report("t", 10.6) is None
+    report = meter.measure(frame(11.6, 3277))
+    assert report is not None
+    assert (report.gated, report.sent, report.speech) == (0, 4000, False)

@@ -184,10 +184,36 @@ def test_reports_say_what_a_track_sounds_like() -> None:
     room.play("t2", 10, 2, 10)
     reports = room.hearing.reports()
     assert room.hearing.reports() == []
-    assert reports[0] == AudioHeard("t1", reports[0].samples, -math.inf, False)
+    frames = reports[0].samples // PIECE
+    assert reports[0] == AudioHeard("t1", reports[0].samples, -math.inf, False, frames)
     assert reports[0].samples == pytest.approx(SAMPLE_RATE, abs=2 * PIECE)
     assert any(r.track_id == "t1" and r.speech and r.level_dbfs > -20 for r in reports)
     assert any(r.track_id == "t2" and not r.speech and -90 < r.level_dbfs < -60 for r in reports)
+    gated, sent = (sum(getattr(r, stage) for r in reports if r.track_id == "t1") for stage in ("gated", "sent"))
+    assert gated == sent >= SAMPLE_RATE
+
+
+def test_speech_is_reported_when_it_ends() -> None:
+    """A report that came after the transcriber's answer would look as if it were owed another; a stall brings one."""
+    room = Room()
+    room.play("t1", 10, 1.3)
+    room.play("t1", 11.3, 0.7, 0)
+    reports = room.hearing.reports()
+    assert [report.speech for report in reports] == [True, True]
+    room.play("t1", 12, 1, 0)
+    assert [report.speech for report in room.hearing.reports()] == [False]
+
+
+def test_speech_that_ends_with_its_track_is_not_reported_late() -> None:
+    """A track that stops right after a report has nothing to say then; when it goes on, the speech is long over."""
+    room = Room()
+    at = 10.0
+    while not room.hearing.reports():
+        room.play("t1", at, 0.02)
+        at += 0.02
+    assert LaneEnd(1) in room.hearing.idle(ZERO + at + 2)
+    room.play("t1", at + 30, 1.1, 10)
+    assert not any(report.speech for report in room.hearing.reports())
 
 
 def test_an_utterance_decided_before_its_end_frees_its_lane_at_the_end() -> None:

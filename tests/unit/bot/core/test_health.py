@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import AudioHeard
-from bot.core.health import DEAF_TIMEOUT_S, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
+from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 ZEROS = float("-inf")
 
@@ -58,10 +59,211 @@ def test_muted_and_closed_tracks_owe_nothing() -> None:
     assert subjects(health, 100) == {}
     health.muted("t", False, 100)
     assert health.next_timer() == 100 + DEAF_TIMEOUT_S
-    health.restart(104)
-    assert subjects(health, 108) == {}
+    health.connection(True, 104)
+    health.connection(False, 106)
+    assert subjects(health, 113) == {}
+    assert health.next_timer() == 114
     health.closed("t")
     health.closed("t")
     health.muted("t", False, 1)
-    health.heard(AudioHeard("t", 1, -1.0, False), 1)
+    assert not health.heard(AudioHeard("t", 1, -1.0, False), 1)
+    health.text(["t"], True, 1)
     assert subjects(health, 200) == {}
+
+
+def spoke(health: HearingHealth, first: int, last: int, track: str = "t") -> None:
+    """Speech on a track, with its reports."""
+    for second in range(first, last + 1):
+        health.heard(AudioHeard(track, 16_000, -30.0, True, 50, 16_000, 16_000), second)
+        health.check(second)
+
+
+def test_speech_without_an_answer_is_said_within_ten_seconds() -> None:
+    """By timer, of the track and of the room; words heal."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    spoke(health, 1, 2)
+    health.heard(AudioHeard("t", 16_000, -60.0, False), 6)
+    assert health.next_timer() == 8 <= 1 + 10
+    assert subjects(health, 7.9) == {}
+    assert [(r.subject, r.hearing) for r in health.check(8)] == [
+        ("track:t", Hearing.NO_TEXT),
+        ("room", Hearing.NO_TEXT),
+    ]
+    health.text(["t"], False, 9)
+    assert subjects(health, 9) == {"track:t": True, "room": True}
+
+
+def test_an_answer_is_owed_once() -> None:
+    """A report that looks back on what is answered already owes nothing; speech that goes on does."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    spoke(health, 1, 3)
+    health.decided(["t", "gone"], 20_000, 3.5)
+    spoke(health, 4, 4)
+    health.heard(AudioHeard("t", 16_000, -60.0, False), 10)
+    assert subjects(health, 14) == {}
+    health.heard(AudioHeard("t", 16_000, -30.0, True, 50, 16_000, 0), 15)
+    assert health.next_timer() == 23  # of the signal: what waits for a lane is not owed an answer
+    spoke(health, 16, 16)
+    assert health.next_timer() == 23
+    health.heard(AudioHeard("t", 16_000, -60.0, False), 17)
+    assert subjects(health, 23) == {"track:t": False, "room": False}
+
+
+def test_speech_that_is_always_taken_for_none_is_said() -> None:
+    """A server that decides again and again that there were no words is mute, too; a word makes up for it."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    last = WORDLESS_SAMPLES // 16_000
+    for second in range(1, last):
+        spoke(health, second, second)
+        health.decided(["t"], 9_000, second)
+    assert health.room(last - 1) is Hearing.OK
+    spoke(health, last, last)
+    assert health.room(last) is Hearing.NO_TEXT
+    health.text(["t"], True, last)
+    health.check(last)
+    assert health.room(last) is Hearing.OK
+
+
+def test_text_for_one_speaker_excuses_no_other() -> None:
+    """With a lane each, one can be stuck: that track and the room are said, the other track is well."""
+    health = HearingHealth()
+    for track in ("t", "u"):
+        health.opened(track, 0)
+    reports = []
+    for second in range(1, 10):
+        for track in ("t", "u"):
+            health.heard(AudioHeard(track, 16_000, -30.0, True, sent=16_000), second)
+        health.text(["t"], False, second)
+        reports += health.check(second)
+    assert [(report.subject, report.healthy) for report in reports] == [("track:u", False), ("room", False)]
+
+
+def test_without_a_transcriber_the_room_is_deaf() -> None:
+    """Not at once: it may come back; and not where there is nothing to be heard anyway."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.link(False, 1)
+    health.link(False, 2)
+    health.heard(AudioHeard("t", 16_000, -60.0, False), 7)
+    assert health.next_timer() == 9
+    assert {r.hearing for r in health.check(9)} == {Hearing.NO_TRANSCRIBER}
+    assert health.silent_since is None
+    health.link(True, 10)
+    assert {r.hearing for r in health.check(10)} == {Hearing.SILENT}
+
+
+def test_company_without_a_track_is_said() -> None:
+    """People are there and nothing of them can be heard: said after as long as a silent track is; a track heals."""
+    health = HearingHealth()
+    assert subjects(health, 100) == {}
+    health.company(True)
+    assert subjects(health, 100) == {}
+    assert health.next_timer() == 108
+    assert [(r.subject, r.hearing) for r in health.check(108)] == [("room", Hearing.NO_TRACKS)]
+    health.opened("t", 109)
+    assert subjects(health, 109) == {"room": True}
+
+
+def test_a_muted_room_is_well() -> None:
+    """Deafness that ends because everybody mutes is over; the words say how."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    assert subjects(health, 8) == {"track:t": False, "room": False}
+    health.muted("t", True, 9)
+    assert [(r.subject, r.detail) for r in health.check(9)] == [("track:t", "muted"), ("room", "every track is muted")]
+    assert health.room(9) is Hearing.MUTED
+    assert health.silent_since == 9
+
+
+def test_a_pause_excuses_everything() -> None:
+    """Nothing is owed and no silence counts; what was deaf before is deaf until it is heard."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.opened("u", 0)
+    health.heard(AudioHeard("u", 16_000, -60.0, False), 8)
+    assert subjects(health, 8) == {"track:t": False}
+    health.pause(True, 9)
+    assert subjects(health, 100) == {}
+    assert (health.room(100), health.silent_since, health.dead) == (Hearing.PAUSED, None, {})
+    health.pause(False, 101)
+    assert subjects(health, 101) == {}
+    assert health.dead == {"t": Hearing.NO_PACKETS}
+    assert health.next_timer() == 109
+
+
+def test_a_lost_connection_is_said_as_that() -> None:
+    """The room is not reported in its stead, and nobody is silent meanwhile."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.company(True)
+    health.connection(True, 1)
+    assert subjects(health, 100) == {}
+    assert (health.room(100), health.silent_since) == (Hearing.NO_PACKETS, None)
+
+
+def test_silence_counts_from_the_last_speech_or_from_when_all_was_well() -> None:
+    """Whichever was later."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.check(0)
+    assert (health.silent_since, health.room(0)) == (0, Hearing.SILENT)
+    spoke(health, 3, 3)
+    health.decided(["t"], 1, 3)
+    assert (health.silent_since, health.room(3)) == (3, Hearing.OK)
+
+
+@pytest.mark.parametrize(
+    ("levels", "deaf"),
+    [([ZEROS], False), ([ZEROS, ZEROS], True), ([None], True), ([None, ZEROS], True), ([None, -30.0], False)],
+)
+def test_one_microphone_switched_off_is_no_deaf_room(levels: list[float | None], deaf: bool) -> None:
+    """A single track of zeros is no reason to renew the connection: with hardware switches that is how mute sounds."""
+    health = HearingHealth()
+    for number, level in enumerate(levels):
+        health.opened(str(number), 0)
+        for second in range(1, 9):
+            if level is not None:
+                health.heard(AudioHeard(str(number), 16_000, level, False), second)
+    health.check(8)
+    assert health.deaf is deaf
+
+
+def test_each_stage_is_counted() -> None:
+    """From the frames to the finals: the stage at which nothing goes on is the one to look at."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    spoke(health, 1, 2)
+    health.decided(["t"], 25_000, 3)
+    health.text(["t"], True, 3)
+    health.text(["t"], False, 3)
+    assert health.counters == {"t": TrackCounters(100, 32_000, -30.0, 32_000, 32_000, 25_000, 1)}
+    health.heard(AudioHeard("t", 1, ZEROS, False), 4)
+    assert health.counters["t"].level_dbfs == ZEROS_DBFS
+
+
+def test_noise_now_and_then_is_no_mute_transcriber() -> None:
+    """What passes for speech a second in five minutes, and is decided to be none, is not held against it."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    for second in range(0, 12_000, 5):
+        if second % 300 == 0:
+            spoke(health, second, second)
+            health.decided(["t"], 16_000, second)
+        health.heard(AudioHeard("t", 16_000, -60.0, False), second)
+        assert subjects(health, second) == {}
+
+
+def test_muting_pays_no_debt() -> None:
+    """Who speaks and mutes before the answer was due would hide a mute transcriber for ever."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    spoke(health, 1, 3)
+    health.muted("t", True, 4)
+    assert subjects(health, 4) == {}
+    assert health.next_timer() == 8
+    assert subjects(health, 8) == {"track:t": False, "room": False}
+    health.text(["t"], True, 9)
+    assert [report.detail for report in health.check(9)] == ["muted", "every track is muted"]

@@ -90,3 +90,35 @@ def test_a_mix_has_no_owner() -> None:
     roster.join("bot", "Bot", ParticipantKind.SERVICE)
     roster.open_track("t", "bot")
     assert roster.speaks_for("t") is None
+
+
+def test_bots_are_known_by_their_names() -> None:
+    """Whole names, whatever their case; brackets mean themselves; services are no bots, they are nobody."""
+    roster = Roster(["Notes*", "[bot] ?na"])
+    for name in ("NOTES by X", "[BOT] Ana", "bAna", "My Notes", "Ana"):
+        roster.join(name, name, ParticipantKind.PERSON)
+    roster.join("s", "Notes", ParticipantKind.SERVICE)
+    assert (roster.people, roster.bots) == (5, 2)
+    roster.rename("Ana", "notes")
+    assert roster.bots == 3
+    plain = Roster()
+    plain.join("x", "", ParticipantKind.PERSON)
+    assert plain.bots == 0
+
+
+@given(st.lists(st.text("a*?[]", min_size=1, max_size=128), max_size=4), st.text("ab", max_size=128))
+def test_no_pattern_takes_long(patterns: list[str], name: str) -> None:
+    """Many stars against a long name are no way to hold up the bot (hypothesis has a deadline)."""
+    roster = Roster(patterns)
+    roster.join("x", name, ParticipantKind.PERSON)
+    assert roster.bots in (0, 1)
+
+
+def test_speech_is_traced_to_tracks() -> None:
+    """A speaker's own tracks; a mix under its own id, and for speakers who have none."""
+    roster = Roster()
+    for track_id, owner in (("t1", "ana"), ("t2", "ana"), ("t3", "ben"), ("mix", None)):
+        roster.open_track(track_id, owner)
+    assert roster.tracks_of("ana") == ["t1", "t2"]
+    assert roster.tracks_of("mix") == ["mix"]
+    assert roster.tracks_of("cleo") == ["mix"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.core.events import HearTracks, SendChat, Speak
+from bot.core.orders import HearTracks, SendChat, Speak
 from bot.platforms.orders import MAX_ORDERS, Orders
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contracts.events import HealthEvent, StatusEvent, parse_event
+from common.contracts.events import BotState, CommandEvent, HealthEvent, StatusEvent, parse_event
+from common.contracts.health import Hearing
 from common.contracts.json_values import write
 from common.contracts.status import State, SubCode
 from tests.support.documents import changed, ids, texts, times
@@ -19,13 +20,26 @@ ACTIVE = StatusEvent("c", 7, None, State.ACTIVE, "2026-01-31T09:30:00.250Z")
 ENDED = StatusEvent(
     "c", "m", "box", State.FAILED, "2026-01-31T09:30:00.250Z", "why", SubCode.NOT_STORED, State.ACTIVE, ("shot.png",), 3
 )
-DEAF = HealthEvent("c", "room", False, "nothing is heard", "2026-01-31T09:30:00.250Z")
+DEAF = HealthEvent("c", "room", False, "nothing is heard", "2026-01-31T09:30:00.250Z", Hearing.ZEROS)
+REDIS = HealthEvent("c", "redis", True, "connected", "2026-01-31T09:30:00.250Z")
+STATE = BotState(State.ACTIVE, Hearing.OK, False, 3, "en", "transcribe", ("en", "de"))
+REFUSED = CommandEvent("c", "dance", False, "unknown action", "2026-01-31T09:30:00.250Z")
+TOLD = CommandEvent("c", "status", True, "", "2026-01-31T09:30:00.250Z", "7", STATE)
 
 
 @pytest.mark.parametrize(
-    "event", [ACTIVE, ENDED, DEAF, StatusEvent("c", 7, None, State.NEEDS_HELP, "2026-01-31T09:30:00.250Z", "a captcha")]
+    "event",
+    [
+        ACTIVE,
+        ENDED,
+        DEAF,
+        REDIS,
+        REFUSED,
+        TOLD,
+        StatusEvent("c", 7, None, State.NEEDS_HELP, "2026-01-31T09:30:00.250Z", "a captcha"),
+    ],
 )
-def test_what_is_built_reads_back(event: StatusEvent | HealthEvent) -> None:
+def test_what_is_built_reads_back(event: StatusEvent | HealthEvent | CommandEvent) -> None:
     """Builder and parser are each other's inverse."""
     assert parse_event(json.dumps(event.as_json())) == event
 
@@ -42,18 +56,26 @@ STATUSES = st.builds(
     st.none() | st.sampled_from(SubCode), st.none() | st.sampled_from(State),
     st.lists(texts, max_size=2).map(tuple), st.integers(0),
 )  # fmt: skip
-HEALTHS = st.builds(HealthEvent, texts, texts, st.booleans(), texts, times)
+HEALTHS = st.builds(HealthEvent, texts, texts, st.booleans(), texts, times, st.none() | st.sampled_from(Hearing))
+STATES = st.builds(
+    BotState, st.sampled_from(State), st.sampled_from(Hearing), st.booleans(), st.integers(0), st.none() | texts, texts,
+    st.lists(texts, max_size=2).map(tuple),
+)  # fmt: skip
+COMMANDS = st.builds(CommandEvent, texts, texts, st.booleans(), texts, times, st.none() | texts, st.none() | STATES)
 
 
-@given(STATUSES | HEALTHS)
-def test_any_event_reads_back(event: StatusEvent | HealthEvent) -> None:
+@given(STATUSES | HEALTHS | COMMANDS)
+def test_any_event_reads_back(event: StatusEvent | HealthEvent | CommandEvent) -> None:
     """Whatever texts and counts it has; a stage without an end is not written."""
     if isinstance(event, StatusEvent) and event.code is None:
         event = replace(event, stage=None)
     assert parse_event(write(event.as_json())) == event
 
 
-@pytest.mark.parametrize(("broken", "named"), [*changed(ENDED.as_json()), *changed(DEAF.as_json())])
+BROKEN = [case for event in (ENDED, DEAF, TOLD) for case in changed(event.as_json())]
+
+
+@pytest.mark.parametrize(("broken", "named"), BROKEN)
 def test_a_field_of_another_type_is_refused_by_name(broken: Any, named: str) -> None:
     """Every field; the error never quotes what stands there."""
     with pytest.raises(ValueError, match=rf"{named}: .*expected") as error:

@@ -84,6 +84,8 @@ def test_help_has_a_word_of_its_own_in_one_generation() -> None:
         ("terminated", "completed stopped", "completed stopped", "completed stopped", "failed stopped"),
         ("interrupted", "completed stopped", "completed stopped", "completed stopped", "failed stopped"),
         ("left_alone", "completed left_alone", "completed left_alone", "completed left_alone", "failed left_alone"),
+        ("only_bots_left", "completed left_alone", "completed left_alone", "completed left_alone", "failed left_alone"),
+        ("silence_timeout", "completed stopped", "completed stopped", "completed stopped", "failed stopped"),
         ("startup_alone", "completed left_alone", "completed left_alone", "completed startup_alone",
          "failed startup_alone"),
         ("max_duration", "completed stopped", "completed max_bot_time_exceeded", "completed max_bot_time_exceeded",

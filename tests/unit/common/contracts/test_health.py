@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contracts.health import BotHealth, TranscriberHealth, parse_bot_health, parse_transcriber_health
+from common.contracts.health import (
+    BotHealth,
+    Hearing,
+    TrackCounters,
+    TranscriberHealth,
+    parse_bot_health,
+    parse_transcriber_health,
+)
 from common.contracts.json_values import write
 from common.contracts.status import State
 from tests.support.documents import changed, texts
@@ -35,7 +42,20 @@ TENTHS = st.integers(0, 10_000_000).map(lambda tenths: tenths / 10)
 COUNTS = st.integers(0)
 
 
-@given(st.builds(BotHealth, st.sampled_from(State), st.dictionaries(texts, st.booleans()), st.none() | TENTHS))
+TRACKS = st.builds(TrackCounters, COUNTS, COUNTS, TENTHS, COUNTS, COUNTS, COUNTS, COUNTS)
+BOTS = st.builds(
+    BotHealth,
+    st.sampled_from(State),
+    st.dictionaries(texts, st.booleans()),
+    st.none() | TENTHS,
+    st.booleans(),
+    TENTHS,
+    st.sampled_from(Hearing),
+    st.dictionaries(texts, TRACKS, max_size=2),
+)
+
+
+@given(BOTS)
 def test_any_bot_reads_back(health: BotHealth) -> None:
     """Whatever it is connected to."""
     assert parse_bot_health(write(health.as_json())) == health
@@ -63,7 +83,10 @@ def test_any_transcriber_reads_back(health: TranscriberHealth) -> None:
     assert parse_transcriber_health(write(health.as_json())) == health
 
 
-@pytest.mark.parametrize(("broken", "named"), changed(BotHealth(State.ACTIVE, {"redis": True}, 1.0).as_json()))
+BOT = BotHealth(State.ACTIVE, {"redis": True}, 1.0, True, 0.1, Hearing.OK, {"t": TrackCounters()})
+
+
+@pytest.mark.parametrize(("broken", "named"), changed(BOT.as_json()))
 def test_a_wrong_field_of_a_bot_is_refused_by_name(broken: Any, named: str) -> None:
     """Every field, each link."""
     with pytest.raises(ValueError, match=rf"{named}: .*expected"):
@@ -82,3 +105,9 @@ def test_other_bodies_are_refused() -> None:
     for parse in (parse_bot_health, parse_transcriber_health):
         with pytest.raises(ValueError, match="expected"):
             parse("{}")
+
+
+def test_deaf_is_who_may_miss_something() -> None:
+    """Silence, a muted room and a pause that was asked for are in order."""
+    well = {Hearing.OK, Hearing.SILENT, Hearing.MUTED, Hearing.PAUSED}
+    assert {hearing for hearing in Hearing if not hearing.is_deaf} == well

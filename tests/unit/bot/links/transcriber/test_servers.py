@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.links.transcriber.servers import (
-    LAG_FACTOR,
     MAX_PATIENCE_S,
     MAX_PROBE_S,
     MIN_BACKOFF_S,
@@ -105,15 +104,15 @@ def test_patience_grows_with_a_servers_lag_and_with_waits_in_vain() -> None:
     servers = Servers((GPU, CPU))
     assert servers.patience(GPU, 8) == 8
     servers.progressed(GPU, 1, 5)
-    assert servers.patience(GPU, 8) == 8 + 5 * LAG_FACTOR
+    assert servers.patience(GPU, 8) == 8 + 5
     servers.progressed(GPU, 1, None)
     servers.progressed(GPU, 1, 0)
-    assert servers.patience(GPU, 8) == 8 + 4 * LAG_FACTOR
+    assert servers.patience(GPU, 8) == 8 + 4
     assert servers.patience(CPU, 8) == 8
     servers.failed(GPU, 0, 1, mute=True)
-    assert servers.patience(GPU, 8) == 2 * (8 + 4 * LAG_FACTOR)
+    assert servers.patience(GPU, 8) == 2 * (8 + 4)
     servers.progressed(GPU, 1, 4)
-    assert servers.patience(GPU, 8) == 8 + 4 * LAG_FACTOR
+    assert servers.patience(GPU, 8) == 8 + 4
     for _ in range(100):
         servers.failed(GPU, 0, 1, mute=True)
     assert servers.patience(GPU, 8) == MAX_PATIENCE_S

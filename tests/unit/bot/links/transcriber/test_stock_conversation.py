@@ -33,6 +33,16 @@ def test_a_partial_that_came_and_went_is_not_completed() -> None:
     assert wire.due(2.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(2 * SAMPLE_RATE, assumed=True)]
 
 
+def test_a_repetition_that_a_slow_server_showed_once_is_completed() -> None:
+    """It counts what it showed of the same sentence before, then goes on without completing the second."""
+    wire = stock(1, 1)
+    done = segment(0.0, 0.9, " Yes.")
+    hears(wire, done)
+    hears(wire, done, segment(4.0, 4.9, " yes.", completed=False))
+    assert finals(hears(wire, done)) == [(SAMPLE_RATE, 2 * SAMPLE_RATE - 1600, " yes.")]
+    assert hears(wire, done) == []
+
+
 def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
     """Patience begins again with each; a final after it is still told."""
     wire = stock(1)
