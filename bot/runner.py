@@ -21,21 +21,19 @@ import structlog
 
 from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
-from bot.config import BotConfig, read_command
+from bot.config import BotConfig
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
-from bot.links.redis.link import RedisLink
-from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
 from bot.platforms.destination import checked
 from bot.platforms.orders import Orders
-from bot.sinks import Sinks
+from bot.sinks import Sinks, redis_link
 from bot.transcription import Transcription
 from bot.vitals import Vitals
 from common.contracts.segments import Segment
 from common.contracts.status import MEANINGS, State, SubCode
-from common.errors import EarshotError, raise_together
+from common.errors import EarshotError
 
 SHUTDOWN_S = 4.2
 """For everything between the decision to end and the end: the last reserves, in seconds before that, are for ..."""
@@ -50,7 +48,9 @@ STORE_RESERVE_S = 0.8
 CLOSE_RESERVE_S = 0.4
 """... closing connections."""
 
-_MISSING_IS_KNOWN = {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+_MISSING_IS_KNOWN = frozenset(
+    {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+)
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
@@ -68,19 +68,7 @@ class Bot:
         )
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)
-        self._redis = RedisLink(
-            config.redis_url.get_secret_value(),
-            config.connection_id,
-            config.meeting_id,
-            platform=config.platform,
-            container_name=config.container_name,
-            on_command=lambda message: self._receive(read_command(message)),
-            spill_dir=config.redis.spill_dir,
-            retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
-            on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
-            on_full=lambda full, detail: self._receive(ev.LinkChanged("outbox", not full, detail)),
-            on_stored=self._vitals.metrics.observer("published"),
-        )
+        self._redis = redis_link(config, self._receive, self._vitals.metrics.observer("published"))
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         self._sinks = Sinks(
             config, token, self._redis, lambda up, detail: self._receive(ev.LinkChanged("callback", up, detail))
@@ -90,8 +78,8 @@ class Bot:
             config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
         )  # fmt: skip
-        self._meter = None if config.transcribe_enabled else LevelMeter()
         self._vitals.metrics.follow(self._transcription.lanes)
+        self._meter = None if config.transcribe_enabled else LevelMeter()
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None
@@ -177,7 +165,14 @@ class Bot:
         asked = [self._open_redis(), self._sinks.open()]
         if self._meter is None:
             asked.append(self._transcription.open())
-        raise_together(await asyncio.gather(*asked, return_exceptions=True))
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, EarshotError):
+                raise failure
+        errors = [failure for failure in failures if isinstance(failure, EarshotError)]
+        if errors:
+            raise EarshotError(errors[0].code, " · ".join(str(error) for error in errors))
         if self._finish.done():  # told to leave meanwhile
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
@@ -196,7 +191,8 @@ class Bot:
 
     async def _attend_platform(self) -> SubCode:
         await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        return await self._platform.attend(await checked(self._platform, self._config.invitation()), self, self._orders)
+        invitation = await checked(self._platform, self._config.invitation())
+        return await self._platform.attend(invitation, self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""
@@ -375,8 +371,8 @@ class Bot:
             self._leave()
             await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
         with self._step("settle"):
-            reserve = SETTLE_RESERVE_S + self._sinks.reserve
-            undecided = await self._transcription.finish(self._now(), self._left(reserve))
+            left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
+            undecided = await self._transcription.finish(self._now(), left)
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
         finish = self._with_late(finish)
