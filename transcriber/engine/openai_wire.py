@@ -28,6 +28,10 @@ RETRY_TEMPERATURE = "0.4"
 """For a window whose text went astray: at 0 the same would come again."""
 MAX_MESSAGE_CHARACTERS = 200
 """Of what a server says is wrong."""
+MAX_TEXT_CHARACTERS = 8000
+"""Of what a window of 30 s may say: three times what a model loops to. More is no answer, and takes long to judge."""
+MAX_NUMBER = 1e6
+"""No time, likelihood or probability is larger; what is, is taken for missing."""
 PASSING_STATUSES = frozenset({408, 425, 429})
 """Worth another try, as are all from 500 on."""
 KEY_STATUSES = frozenset({401, 403})
@@ -141,11 +145,14 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
     answer = _json(body)
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise RejectedError("an answer that is not JSON with a text.")
-    text = answer["text"].strip()
+    text = _text(answer["text"]).strip()
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise RejectedError(f"an answer with {len(text)} characters; a window never says {MAX_TEXT_CHARACTERS}.")
+    seconds = len(window.samples) / SAMPLE_RATE
     segments = _objects(answer.get("segments"))
     logprob = _mean(segments, "avg_logprob")
     usual = 0.0 if logprob is None else math.exp(min(0.0, logprob))
-    found = language or language_code(str(answer.get("language", "")))
+    found = language or language_code(_text(answer.get("language")))
     return Hypothesis(
         text=text,
         language=found or window.prior or min(window.allowed, default="en"),
@@ -153,18 +160,22 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
         tokens=sum(len(_list(s.get("tokens"))) for s in segments) or len(text),  # unknown: more than there can be
         avg_logprob=logprob or 0.0,
         no_speech=_mean(segments, "no_speech_prob") or 0.0,
-        phrases=phrases(text, segments),
-        words=timed(text, _objects(answer.get("words")), usual, len(window.samples) / SAMPLE_RATE),
+        phrases=phrases(text, segments, seconds),
+        words=timed(text, _objects(answer.get("words")), usual, seconds),
     )
 
 
-def phrases(text: str, segments: Sequence[Mapping[str, Any]]) -> tuple[Phrase, ...]:
-    """The server's segments; none if times are missing or the letters are others than the text's."""
-    found = [
-        Phrase(str(item.get("text", "")), start, end)
-        for item in segments
-        if (start := _number(item.get("start"))) is not None and (end := _number(item.get("end"))) is not None
-    ]
+def phrases(text: str, segments: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Phrase, ...]:
+    """The server's segments within a window of so many seconds; none if times are missing or impossible, or the letters
+    are others than the text's."""
+    found: list[Phrase] = []
+    last_start = last_end = 0.0
+    for item in segments:
+        start, end = (_number(item.get(key)) for key in ("start", "end"))
+        if start is None or end is None or not last_start <= start <= end or end < last_end:
+            return ()
+        last_start, last_end = start, end
+        found.append(Phrase(_text(item.get("text")), min(start, seconds), min(end, seconds)))
     return tuple(found) if letters("".join(phrase.text for phrase in found)) == letters(text) else ()
 
 
@@ -183,8 +194,8 @@ def timed(text: str, told: Sequence[Mapping[str, Any]], usual: float, seconds: f
         if start is None or end is None or not 0 <= start <= end:
             return ()
         word = Word("", min(start, seconds), min(end, seconds), usual if probability is None else probability)
-        owners += [word] * len(letters(str(item.get("word", ""))))
-    if not owners or letters(text) != "".join(letters(str(item.get("word", ""))) for item in told):
+        owners += [word] * len(letters(_text(item.get("word"))))
+    if not owners or letters(text) != "".join(letters(_text(item.get("word"))) for item in told):
         return ()
     words: list[Word] = []
     at = 0
@@ -214,12 +225,17 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in _list(value) if isinstance(item, dict)]
 
 
+def _text(value: object) -> str:
+    """A text that can be written: JSON may spell halves of characters."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
     return float(value) if is_number else None
 
 
 def _mean(segments: Sequence[Mapping[str, Any]], key: str) -> float | None:
     """Over the segments that tell it, long ones for more; None: none does."""
-    told = [(value, 1 + len(str(s.get("text", "")))) for s in segments if (value := _number(s.get(key))) is not None]
+    told = [(value, 1 + len(_text(s.get("text")))) for s in segments if (value := _number(s.get(key))) is not None]
     return sum(value * weight for value, weight in told) / sum(weight for _, weight in told) if told else None
