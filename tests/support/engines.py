@@ -15,6 +15,15 @@ from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import ModelError
 
+ODD = {
+    "none": None,
+    "few": [],
+    "str": ["secret"],
+    "text": [Hypothesis(None)],  # type: ignore[arg-type]
+    "type": [type("Own", (), {})()],
+}
+"""Answers that are none, by name."""
+
 
 class Faulty(ScriptedEngine):
     """Does what the first prompt says before it answers, and says in which process and thread it did."""
@@ -45,6 +54,8 @@ class Faulty(ScriptedEngine):
                 time.sleep(float(value))
             case "seize":
                 seize(int(value))
+            case "odd":
+                return ODD[value]  # type: ignore[return-value]
         heard = super().transcribe(windows)
         return [Hypothesis(h.text, language=f"{os.getpid()} {threading.current_thread().name}") for h in heard]
 
@@ -63,6 +74,19 @@ def seized(settings: Settings) -> Faulty:
 def scripted(settings: Settings) -> Faulty:
     """Ready at once."""
     return Faulty(settings.model)
+
+
+class Mute(Faulty):
+    """Answers nothing to anything."""
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """No list at all."""
+        return None  # type: ignore[return-value]
+
+
+def mute(settings: Settings) -> Mute:
+    """Never ready: its warm-up is answered like the rest."""
+    return Mute(settings.model)
 
 
 def slow(settings: Settings) -> Faulty:

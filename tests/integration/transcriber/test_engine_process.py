@@ -111,6 +111,20 @@ async def test_an_exception_costs_its_call_alone() -> None:
         assert where(await other)[0] == where(await decoder.decode([said()]))[0]
 
 
+async def test_an_answer_that_is_none_costs_its_call_alone() -> None:
+    """Of an engine of one's own: nothing, too few, another type, no text; what it is of is said, and no word of it."""
+    async with engine() as decoder:
+        [first] = engines()
+        for name, named in (
+            ("none", "NoneType in the place of 1 hypotheses"), ("few", "list of 0"), ("str", "str in the place"),
+            ("text", "a text that is none"), ("type", "Own in the place"),
+        ):  # fmt: skip
+            with pytest.raises(EngineFailed, match=named) as failed:
+                await decoder.decode([said("alpha", f"odd {name}")])
+            assert "secret" not in str(failed.value)
+        assert where(await decoder.decode([said()]))[0] == first
+
+
 @pytest.mark.parametrize(
     ("script", "named"),
     [("exit 5", "exit code 5"), ("kill", r"SIGKILL.*memory.*smaller --model"), ("crash", "SIGSEGV")],
@@ -265,6 +279,7 @@ async def test_stopping_ends_calls_under_way() -> None:
     [
         ("tests.support.engines:broken", "m", "TypeError: no engine for m"),
         ("tests.support.engines:missing", "m", "missing"),
+        ("tests.support.engines:mute", "m", "EngineFailed: the engine gave NoneType"),
         ("tests.support.nowhere:missing", "m", "nowhere"),
         ("tests.support.engines:from_file", "a problem for people", "a problem for people"),
         ("tests.support.engines:from_file", "exit", "exit code 7"),
