@@ -81,7 +81,7 @@ class Worker:
     def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
         self._decoder = decoder
         self._metrics = metrics
-        self._scheduler: Scheduler[Decodable] = Scheduler()
+        self._scheduler: Scheduler[Decodable] = Scheduler(exclusive=decoder.falls_together)
         self._load = LoadShedder()
         self._listeners: dict[Decodable, SessionListener] = {}
         self._running: dict[Decodable, float] = {}
@@ -187,6 +187,7 @@ class Worker:
             for session, _ in requests:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
+            self._wake.set()  # for what had to wait until nothing is under way
         now = self._now()
         self._metrics.decoding.labels(kind.name.lower()).observe(now - began)
         for (session, job), result in zip(jobs.items(), results, strict=True):

@@ -50,6 +50,10 @@ class Decoder(Model, Protocol):
         """How many calls are worth having under way at once."""
 
     @property
+    def falls_together(self) -> bool:
+        """A call that ends the engine ends all that are under way: one that may do so again must be by itself."""
+
+    @property
     def is_up(self) -> bool:
         """False while a lost engine is being replaced; `decode` waits for the new one."""
 

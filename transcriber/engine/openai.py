@@ -68,6 +68,7 @@ class OpenAIDecoder:
 
     batch = full_batch = 1
     longest_window = 30.0
+    falls_together = False
     languages = frozenset(LANGUAGE_NAMES)
 
     def __init__(

@@ -62,6 +62,8 @@ class EngineProcess:
         on_restart: Called for each engine that has replaced another.
     """
 
+    falls_together = True
+
     def __init__(self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None) -> None:
         self.parallel = settings.parallel
         self.name = settings.model

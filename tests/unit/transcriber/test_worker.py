@@ -19,6 +19,7 @@ from tests.support.servers.served import SECOND, loud, speech
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
 from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
 from transcriber.windowed import WindowedSession
 from transcriber.worker import Worker
@@ -36,6 +37,7 @@ class Inline:
 
     def __init__(self, hear: Callable[[Sequence[Window]], Any], parallel: int = 1, batch: int = 1) -> None:
         self._hear = hear
+        self.falls_together = parallel > 1
         self.parallel = parallel
         self.batch = self.full_batch = batch
 
@@ -167,3 +169,26 @@ async def test_a_session_that_breaks_over_a_result_breaks_alone(
         assert (await spoken(worker, SOUND)).finals == ["hello there"]
     assert {event["step"] for event in logged if event["event"] == "decoding.broken"} == {"begin", "finish", "fail"}
     assert "secret" not in repr(logged)
+
+
+async def test_a_window_that_kills_the_engine_takes_no_neighbour_along_twice(virtual_time: None) -> None:
+    """With two calls at once: what was with it when the engine died is decoded by itself, and so is it."""
+    fatal: asyncio.Future[None] | None = None
+
+    async def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        nonlocal fatal
+        fatal = fatal or asyncio.get_running_loop().create_future()
+        if level_of(windows[0]) == ODD:
+            await asyncio.sleep(0.3)
+            fatal.set_result(None)
+            fatal = None
+            raise EngineLost("its process crashed")
+        died, _ = await asyncio.wait([fatal], timeout=0.5)
+        if died:
+            raise EngineLost("its process crashed")
+        return [Hypothesis("hello there", tokens=2)]
+
+    async with working(Inline(hear, parallel=2)) as worker:
+        bad, good = await asyncio.gather(spoken(worker, ODD), spoken(worker, SOUND))
+    assert (bad.finals, len(bad.lost)) == ([], 1)
+    assert (good.finals, good.lost) == (["hello there"], [])
