@@ -96,7 +96,7 @@ def slow(settings: Settings) -> Faulty:
 
 
 class Sick(Faulty):
-    """Its every call fails while the file says `sick`, as after an error of a GPU."""
+    """Its every call fails while the file says `sick`, as after an error of a GPU; its careful ones: `hurried`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("sick")
@@ -104,7 +104,8 @@ class Sick(Faulty):
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window."""
-        if self._path.read_text(encoding="utf-8") == "sick":
+        says = self._path.read_text(encoding="utf-8")
+        if says == "sick" or (says == "hurried" and any(window.careful for window in windows)):
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return super().transcribe(windows)
 

@@ -59,7 +59,7 @@ class Decoder(Model, Protocol):
 
     @property
     def is_failing(self) -> bool:
-        """It is being replaced because every call failed, and no new one is warm yet."""
+        """It was replaced because calls failed one after another, and no new one is warm yet, or it fails like that."""
 
     @property
     def limits(self) -> TimeLimits:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from queue import SimpleQueue
 from typing import NoReturn
@@ -97,9 +98,11 @@ class Child:
                 self._send(self._failed(engine, request, error))
 
     def _failed(self, engine: Engine, request: BatchRequest, error: Exception) -> BatchFailure | EngineBroken:
-        """Whether it was these windows, or the engine can do nothing any more, as after an error of a GPU."""
+        """Whether it was these windows, or the engine can do nothing of the kind, as after an error of a GPU."""
+        hardest = max(request.windows, key=lambda window: (window.full, window.careful, len(window.samples)))
+        silence = replace(hardest, samples=np.zeros_like(hardest.samples), prompt=None, before=None)
         try:
-            seconds(engine, SHORT_WINDOW)
+            seconds(engine, silence)
         except Exception:
             return EngineBroken(error_report(error))
         return BatchFailure(request.number, error_report(error))

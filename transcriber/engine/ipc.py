@@ -71,7 +71,7 @@ class BatchFailure:
 
 @dataclass(frozen=True, slots=True)
 class EngineBroken:
-    """What the engine raised over a request, and again over a second of silence: it is of no use any more."""
+    """What the engine raised over a request, and again over as much silence: it is of no use any more."""
 
     problem: str
 

@@ -244,6 +244,43 @@ async def test_an_engine_that_can_decode_only_silence_is_replaced_after_ten_fail
         assert (len(restarts), decoder.is_failing) == (1, False)
 
 
+async def test_finals_that_all_fail_are_noticed_though_partials_work() -> None:
+    """As for want of memory: the engine is replaced, and the new one is ill from its first failure to a final."""
+    restarts: list[None] = []
+    failing = Window(tone("alpha"), prompt="raise CUDA failed with error out of memory", careful=True)
+    async with engine(on_restart=lambda: restarts.append(None)) as decoder:
+        for _ in range(MAX_FAILURES):
+            assert (len(restarts), decoder.is_failing) == (0, False)
+            await decoder.decode([said()])
+            with pytest.raises(EngineFailed):
+                await decoder.decode([failing])
+        await decoder.decode([said()])
+        assert (len(restarts), decoder.is_failing) == (1, False)
+        with pytest.raises(EngineFailed):
+            await decoder.decode([failing])
+        await decoder.decode([said()])
+        assert (decoder.is_up, decoder.is_failing) == (True, True)
+        await decoder.decode([Window(tone("alpha"), careful=True)])
+        assert (decoder.is_up, decoder.is_failing) == (True, False)
+
+
+async def test_an_engine_that_can_decode_nothing_carefully_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is tried after a failure is silence of the same kind: at the first one it is known."""
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with engine("tests.support.engines:sick", model=str(model)) as decoder:
+        model.write_text("hurried", encoding="utf-8")
+        await decoder.decode([said()])
+        with pytest.raises(EngineLost, match="CUDA error"):
+            await decoder.decode([Window(tone("alpha"), careful=True)])
+        assert (decoder.is_up, decoder.is_failing) == (False, True)
+        model.write_text("ok", encoding="utf-8")
+        await decoder.started()
+        assert not decoder.is_failing
+
+
 async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
     for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
