@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from common.contracts.languages import language_code
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
@@ -26,6 +28,8 @@ from transcriber.core.words import letters, pieces
 
 RETRY_TEMPERATURE = "0.4"
 """For a window whose text went astray: at 0 the same would come again."""
+MIN_AUDIO_SAMPLES = SAMPLE_RATE // 5
+"""Shorter words are sent with silence after them: OpenAI takes no file under 0.1 s."""
 MAX_MESSAGE_CHARACTERS = 200
 """Of what a server says is wrong."""
 MAX_TEXT_CHARACTERS = 8000
@@ -65,7 +69,16 @@ class UnusableError(Exception):
 
 
 class RejectedError(Exception):
-    """The server does not take this call, or its answer is none; another one may be different."""
+    """The server does not take this call, or its answer is none; another one may be different.
+
+    Args:
+        problem: For people.
+        is_refusal: It refused the call, as for its language or prompt: it may be well.
+    """
+
+    def __init__(self, problem: str, *, is_refusal: bool = False) -> None:
+        super().__init__(problem)
+        self.is_refusal = is_refusal
 
 
 # --- to the server -------------------------------------------------------------------------------------------------
@@ -89,7 +102,9 @@ def form(window: Window, model: str, language: str | None, detail: Detail) -> di
 
 
 def wav(samples: Samples) -> bytes:
-    """A file of 16 kHz mono, 16 bits."""
+    """A file of 16 kHz mono, 16 bits, with silence at the end of what is too short to be taken."""
+    if len(samples) < MIN_AUDIO_SAMPLES:
+        samples = np.pad(samples, (0, MIN_AUDIO_SAMPLES - len(samples)))
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -115,7 +130,7 @@ def error_of(
         return UnusableError(f"{problem}: it does not accept the key. Put the right one into --engine-key-file.")
     if status in ADDRESS_STATUSES:
         return UnusableError(f"{problem}: no such address, or model. Check --engine-url and --engine-model.")
-    return RejectedError(f"{problem}.")
+    return RejectedError(f"{problem}.", is_refusal=True)
 
 
 def message_of(body: bytes) -> str:

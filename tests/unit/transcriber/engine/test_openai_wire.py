@@ -20,6 +20,7 @@ from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.openai_wire import (
     MAX_TEXT_CHARACTERS,
+    MIN_AUDIO_SAMPLES,
     Detail,
     PassingError,
     RejectedError,
@@ -53,6 +54,16 @@ def test_a_call_carries_the_window_as_a_file() -> None:
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SECOND, 1, 2)
         assert np.array_equal(np.frombuffer(file.readframes(SECOND * 9), "<i2"), WINDOW.samples)
+
+
+def test_a_short_word_is_sent_with_silence_after_it() -> None:
+    """OpenAI takes no file under 0.1 s."""
+    sent = form(Window(WINDOW.samples[:1300]), "m", None, Detail.TEXT)["files"]["file"][1]
+    with wave.open(io.BytesIO(sent)) as file:
+        samples = np.frombuffer(file.readframes(SECOND), "<i2")
+    assert len(samples) == MIN_AUDIO_SAMPLES
+    assert np.array_equal(samples[:1300], WINDOW.samples[:1300])
+    assert not samples[1300:].any()
 
 
 def test_a_call_asks_for_no_more_than_is_wanted_and_known() -> None:
