@@ -130,6 +130,17 @@ def deliberate(settings: Settings) -> Deliberate:
     return Deliberate(settings.model)
 
 
+class Fetched(Faulty):
+    """Its start was all fetching, as it says."""
+
+    fetching_s = 600.0
+
+
+def fetched(settings: Settings) -> Fetched:
+    """Ready at once."""
+    return Fetched(settings.model)
+
+
 def from_file(settings: Settings) -> Faulty:
     """As the file `model` says just now: `ok`, `exit`, `hang` or a problem; a file beside it has a line per try."""
     path = Path(settings.model)

@@ -34,7 +34,7 @@ class WarmUp:
     """What a new engine took, seconds."""
 
     start: float = 0.0
-    """From nothing to warm."""
+    """From nothing to warm, without the time to fetch the model."""
     short: float = 0.0
     """A call with a second of audio."""
     full: float = 0.0

@@ -84,7 +84,8 @@ class Child:
             self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
             windows = engine.batch, engine.full_batch, engine.longest_window
-            self._send(EngineReady(engine.name, engine.languages, *windows, *took))
+            fetching = float(getattr(engine, "fetching_s", 0.0))
+            self._send(EngineReady(engine.name, engine.languages, *windows, fetching, *took))
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 

@@ -32,6 +32,8 @@ class EngineReady:
     batch: int
     full_batch: int
     longest_window: float
+    fetching: float
+    """Seconds of the start that went into fetching the model: the next one has it."""
     short: float
     """Seconds that the warm-up's call with a second of audio took."""
     full: float

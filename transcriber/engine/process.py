@@ -169,7 +169,7 @@ class EngineProcess:
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
         self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
-        took = WarmUp(loop.time() - began, answer.short, answer.full)
+        took = WarmUp(max(0.0, loop.time() - began - answer.fetching), answer.short, answer.full)
         self.limits = fitting(took, self.batch)
         self.is_failing, self._failures = False, {False: 0, True: 0}
         self._writer = writer

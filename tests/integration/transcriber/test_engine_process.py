@@ -290,6 +290,13 @@ async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch)
         assert decoder.limits.drain >= DRAIN_PASSES * 2 * 0.3
 
 
+async def test_fetching_a_model_makes_nobody_more_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start may take ten minutes for that; the next ones have it, so nothing may take longer for it."""
+    monkeypatch.setattr("transcriber.core.limits.MIN_REPLACEMENT_S", 0.0)
+    async with engine("tests.support.engines:fetched") as decoder:
+        assert decoder.limits.replacement == 0
+
+
 async def test_a_waiting_call_can_be_cancelled() -> None:
     """Its place goes to the next one."""
     async with engine() as decoder:
