@@ -56,7 +56,14 @@ def run(config: ConfigOption = None) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
     configure_logging()
-    settings, warnings = load_config(find_config(config, os.environ), os.environ)
+    text = find_config(config, os.environ)
+    try:
+        settings, warnings = load_config(text, os.environ)
+    except ConfigError as error:
+        from bot.refused import tell_manager
+
+        tell_manager(text, error)
+        raise
     configure_logging(settings.log_level, settings.secrets())
     import structlog
 
@@ -65,6 +72,12 @@ def run(config: ConfigOption = None) -> None:
     from bot.process import run as run_bot
 
     raise typer.Exit(run_bot(settings))
+
+
+@app.command("/app/vexa-bot/entrypoint.sh", hidden=True)
+def run_as_other_image() -> None:
+    """`run`, under the command that managers of v0.10 give to every image (docs/managers.md)."""
+    run(None)
 
 
 @app.command(epilog="Exit codes: 0 valid · 2 not")

@@ -17,6 +17,7 @@ from bot.platforms import load
 from bot.runner import SHUTDOWN_S, Bot
 from bot.watchdog import BEAT_INTERVAL_S, Watchdog, leave
 from common.contracts.status import MEANINGS, SubCode
+from common.destinations.guard import GuardedLoop
 from common.logging import drain_log
 
 END_TIMEOUT_S = SHUTDOWN_S + 0.2
@@ -36,7 +37,7 @@ def run(config: BotConfig) -> int:
         ConfigError: The environment is wrong; nothing has begun.
     """
     health_port(os.environ)
-    loop = asyncio.new_event_loop()
+    loop = GuardedLoop()
     bot, watchdog = loop.run_until_complete(_bot(config)), Watchdog()
     _heed_signals(loop, bot, watchdog)
     _beat(loop, watchdog)

@@ -1,7 +1,7 @@
 """Reports: what the bot says about itself and the meeting, built and redacted once, and handed to every sink.
 
-A sink stores or sends what it gets in its own time: Redis is one, status callbacks will be another. `flush` says how
-much is not out yet, so that an end can tell the truth about it.
+A sink stores or sends what it gets in its own time (`bot.sinks` says which there are). `flush` says how much is not
+stored yet, so that an end can tell the truth about it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sink(Protocol):
         """Takes a message for those who watch now."""
 
     async def flush(self, timeout: float) -> int:
-        """Waits until everything is out, `timeout` seconds at most; returns how many entries are left."""
+        """Waits until everything is out, `timeout` seconds at most; returns how many entries are not stored."""
 
 
 class Reporting:
@@ -48,6 +48,7 @@ class Reporting:
 
     Args:
         identity: Which meeting and bot they are about.
+        published: The same, as consumers of the segment stream want it; default: `identity`.
         container_name: Echoed in status events.
         sinks: Who gets them.
         secrets: Values that no report may contain.
@@ -62,12 +63,14 @@ class Reporting:
         sinks: Sequence[Sink],
         secrets: Iterable[str] = (),
         *,
+        published: SessionIdentity | None = None,
         publishes: bool = True,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._identity = identity
+        self._published = published or identity
         self._container_name = container_name
-        self._sinks = sinks
+        self.sinks = sinks
         self._redact = Redactor(secrets)
         self._publishes = publishes
         self._wall = wall
@@ -125,29 +128,29 @@ class Reporting:
 
     def session_start(self, at: float) -> None:
         """Says that meeting time zero was at `at`, Unix seconds."""
-        self._publish(session_start(self._identity, at))
+        self._publish(session_start(self._published, at))
 
     def session_end(self) -> None:
         """Says that no segment follows."""
-        self._publish(session_end(self._identity, self._wall()))
+        self._publish(session_end(self._published, self._wall()))
 
     def segment(self, segment: Segment) -> None:
         """Publishes a partial or a final."""
-        message = live(self._identity.meeting_id, segment)
-        for sink in self._sinks:
+        message = live(self._identity.meeting_id, segment, self._wall())
+        for sink in self.sinks:
             sink.publish_live(segment.segment_id, message, segment.completed)
         if segment.completed:
-            self._publish(transcription(self._identity, [segment]))
+            self._publish(transcription(self._published, [segment]))
 
     async def flush(self, timeout: float) -> int:
         """Waits `timeout` seconds at most until every sink has stored all; returns what is left or was lost."""
-        left = await asyncio.gather(*(sink.flush(max(timeout, 0.0)) for sink in self._sinks))
+        left = await asyncio.gather(*(sink.flush(max(timeout, 0.0)) for sink in self.sinks))
         return sum(left) + self.lost
 
     def _publish(self, payload: str) -> None:
         if self._publishes:
-            self.lost += sum(not sink.publish_final(payload) for sink in self._sinks)
+            self.lost += sum(not sink.publish_final(payload) for sink in self.sinks)
 
     def _tell(self, event: StatusEvent | HealthEvent | CommandEvent) -> None:
         redacted = self._redact.document(event.as_json())
-        self.lost += sum(not sink.status(redacted) for sink in self._sinks)
+        self.lost += sum(not sink.status(redacted) for sink in self.sinks)

@@ -20,18 +20,18 @@ from typing import Any
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.config import BotConfig, read_command
+from bot.audio.level import LevelMeter
+from bot.config import BotConfig
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
-from bot.links.redis.link import RedisLink
-from bot.links.redis.retention import Retention
 from bot.platforms.base import Platform
+from bot.platforms.destination import checked
 from bot.platforms.orders import Orders
-from bot.reporting import Reporting
+from bot.sinks import Sinks, redis_link
 from bot.transcription import Transcription
 from bot.vitals import Vitals
-from common.contracts.segments import Segment, SessionIdentity
+from common.contracts.segments import Segment
 from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
@@ -48,9 +48,9 @@ STORE_RESERVE_S = 0.8
 CLOSE_RESERVE_S = 0.4
 """... closing connections."""
 
-_HOPELESS = frozenset({SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE})
-"""Ends after which we may not, or cannot, store anything."""
-_MISSING_IS_KNOWN = _HOPELESS | {SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+_MISSING_IS_KNOWN = frozenset(
+    {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
+)
 """Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
@@ -68,32 +68,18 @@ class Bot:
         )
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)
-        self._redis = RedisLink(
-            config.redis_url.get_secret_value(),
-            config.connection_id,
-            config.meeting_id,
-            platform=config.platform,
-            container_name=config.container_name,
-            on_command=lambda message: self._receive(read_command(message)),
-            spill_dir=config.redis.spill_dir,
-            retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
-            on_change=lambda up, detail: self._receive(ev.LinkChanged("redis", up, detail)),
-            on_full=lambda full, detail: self._receive(ev.LinkChanged("outbox", not full, detail)),
-            on_stored=self._vitals.metrics.observer("published"),
-        )
+        self._redis = redis_link(config, self._receive, self._vitals.metrics.observer("published"))
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
-        identity = SessionIdentity(
-            config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
+        self._sinks = Sinks(
+            config, token, self._redis, lambda up, detail: self._receive(ev.LinkChanged("callback", up, detail))
         )
-        secrets = [secret for secret in config.secrets() if secret != token]
-        self._reporting = Reporting(
-            identity, config.container_name, [self._redis], secrets, publishes=config.publish == "bot"
-        )
+        self._reporting = self._sinks.reporting
         self._transcription = Transcription(
             config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
         )  # fmt: skip
         self._vitals.metrics.follow(self._transcription.lanes)
+        self._meter = None if config.transcribe_enabled else LevelMeter()
         self._orders = Orders()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: asyncio.Task[SubCode] | None = None
@@ -175,8 +161,10 @@ class Bot:
     # --- start ------------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        """Redis and a transcriber must answer before anything is joined; if both do not, both are named."""
-        asked = self._open_redis(), self._transcription.open()
+        """Redis, a transcriber and the manager must answer before anything is joined; all that do not are named."""
+        asked = [self._open_redis(), self._sinks.open()]
+        if self._meter is None:
+            asked.append(self._transcription.open())
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -188,6 +176,8 @@ class Bot:
         if self._finish.done():  # told to leave meanwhile
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
+        for sink in self._sinks.served:
+            self._start(sink.run(), type(sink).__name__)
         self._vitals.ready = True
         self._start(self._watch_time(), "timers")
         self._core.begin(self._now())
@@ -201,7 +191,8 @@ class Bot:
 
     async def _attend_platform(self) -> SubCode:
         await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        return await self._platform.attend(self._config.invitation(), self, self._orders)
+        invitation = await checked(self._platform, self._config.invitation())
+        return await self._platform.attend(invitation, self, self._orders)
 
     def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
         """What a platform raises is a failure of its own; only an order makes it leave."""
@@ -309,8 +300,12 @@ class Bot:
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
         self._vitals.audio(frame)
-        if not self._is_ending:
+        if self._is_ending:
+            return
+        if self._meter is None:
             self._transcription.frame(frame)
+        elif report := self._meter.frame(frame):
+            self.heard(report)
 
     def heard(self, report: ev.AudioHeard) -> None:
         """A track has sounded like this."""
@@ -376,11 +371,14 @@ class Bot:
             self._leave()
             await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
         with self._step("settle"):
-            undecided = await self._transcription.finish(self._now(), self._left(SETTLE_RESERVE_S))
+            left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
+            undecided = await self._transcription.finish(self._now(), left)
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
         finish = self._with_late(finish)
-        if self._storing is not None and finish.code not in _HOPELESS:
+        if self._storing is None:
+            self._sinks.without_redis()
+        if finish.code is not SubCode.DUPLICATE_BOT:  # whose name is that of a bot which lives
             finish = await self._say_the_end(finish)
         with self._step("close"):
             await self._close()
@@ -398,9 +396,9 @@ class Bot:
         with self._step("store"):
             if self._has_session:
                 self._reporting.session_end()
-            left = await self._flush(STORE_RESERVE_S)
+            left = await self._flush(STORE_RESERVE_S + self._sinks.reserve)
         finish = self._admit(self._with_late(finish), left)
-        if finish.code in _HOPELESS:  # the lock was lost meanwhile
+        if finish.code is SubCode.DUPLICATE_BOT:  # the lock was lost meanwhile
             return finish
         with self._step("say"):
             last = self._terminal or ev.ReportStatus(State.FAILED)
@@ -431,6 +429,7 @@ class Bot:
             _, stuck = await asyncio.wait(tasks, timeout=self._left(CLOSE_RESERVE_S / 2))
             if stuck:
                 log.error("bot.stuck", tasks=[task.get_name() for task in stuck])
+        await self._sinks.close(self._left(CLOSE_RESERVE_S / 2))
         await self._redis.close(self._left())
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from common.destinations.policy import literal, refusal
 from common.redact import redact_url, url_secrets
 
 Milliseconds = Annotated[int, Field(gt=0, le=30 * 24 * 3_600_000)]
@@ -73,3 +74,15 @@ def is_url(text: object, *schemes: str) -> bool:
         return parts.scheme in schemes and not any(map(str.isspace, str(text)))
     except ValueError:  # bad port, bad IPv6 address
         return False
+
+
+def forbidden(url: str) -> str | None:
+    """Why the address that a URL spells out is none that a bot is sent to; None: it is, or its host is a name.
+
+    Names are checked by address, when they are connected to (`common.destinations.guard`).
+    """
+    try:
+        address = literal(urlsplit(url).hostname or "")
+    except ValueError:  # no URL, which somebody else says
+        return None
+    return None if address is None else refusal(address)

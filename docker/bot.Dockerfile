@@ -37,6 +37,7 @@ RUN /tmp/prune /opt/earshot
 
 FROM python AS sdk-base
 COPY --from=pruned /opt/earshot /opt/earshot
+COPY docker/entrypoint.sh /app/vexa-bot/entrypoint.sh
 # `python -m bot.health_endpoint` asks the bot's own health endpoint; other commands of the image run with --no-healthcheck
 ENV EARSHOT_HEALTH_PORT=8081 HOME=/tmp
 HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-m", "bot.health_endpoint"]

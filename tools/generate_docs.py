@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT))
 from bot.config import json_schema  # noqa: E402
 from bot.core.lifecycle import mermaid  # noqa: E402
 from bot.metrics import BotMetrics  # noqa: E402
-from common.contracts.status import MEANINGS  # noqa: E402
+from common.contracts.generations import Generation, ending  # noqa: E402
+from common.contracts.status import MEANINGS, SubCode  # noqa: E402
 from common.metrics import Series  # noqa: E402
 from transcriber.core.load import (  # noqa: E402
     LADDER,
@@ -46,6 +47,16 @@ Sub-codes may be added, never removed or renamed. (Generated from `common/contra
 
 | Exit code | Sub-code | Terminal status | What happened | What to do |
 |---:|---|---|---|---|
+"""
+
+ENDINGS_HEAD = """
+## What a manager is told
+
+Terminal status and `completion_reason` of the [status callback](managers.md), by the manager's generation; `reason` is
+the sub-code itself. (From `common/contracts/generations.py`.)
+
+| Sub-code | v0.6, v0.9 | v0.10 | v0.12 | v0.12, before `active` |
+|---|---|---|---|---|
 """
 
 METRICS_HEAD = """\
@@ -145,7 +156,14 @@ def exit_codes() -> str:
         f"| {meaning.means} | {meaning.remedy} |"
         for code, meaning in MEANINGS.items()
     ]
-    return EXIT_CODES_HEAD + "\n".join(rows) + "\n"
+    return EXIT_CODES_HEAD + "\n".join(rows) + "\n" + ENDINGS_HEAD + "\n".join(map(_endings, MEANINGS)) + "\n"
+
+
+def _endings(code: SubCode) -> str:
+    """A sub-code in the words of each generation of managers, as a row."""
+    told = [ending(generation, code, True) for generation in Generation]
+    told.append(ending(Generation.V12, code, False))
+    return f"| `{code}` | {' | '.join(f'{state}, `{reason}`' if reason else state for state, reason in told)} |"
 
 
 def generated() -> dict[str, str]:

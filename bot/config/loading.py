@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from bot.config.model import BotConfig, model_of
 from bot.config.sources import Findings, clean, parse, problem_of, transcriber_sources, with_environment
-from bot.config.warnings import config_warnings
+from bot.config.warnings import config_warnings, unmet
 from bot.platforms import PLATFORMS, load
-from common.problems import ConfigError
+from bot.platforms.destination import destination_problem
+from common.problems import ConfigError, Problem
 
 INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode")
 """What a platform gets to know beside its own settings."""
@@ -52,18 +53,29 @@ def load_config(
         for detail in error.errors():
             if detail["type"] != "default_factory_not_called":
                 findings.problem(problem_of(detail, model, cleaned, origins))
+    if cleaned.get("transcribeEnabled") is not False and not cleaned.get("whisperLiveUrl"):
+        findings.problem(_no_transcriber(model, raw))
     platform = load(name) if name else None
     if platform is not None:
         given = {key: cleaned[key] for key in (*INVITED_KEYS, name) if key in cleaned}
-        for problem in platform.problems(given):
-            findings.problem(problem)
+        for problem in (*platform.problems(given), destination_problem(platform, given.get("meetingUrl"))):
+            if problem is not None:
+                findings.problem(problem)
     if findings.problems or config is None:
         raise ConfigError(findings.problems, findings.warnings)
     config.found_at(transcriber_sources(config.transcriber_urls, written, environment))
     if in_container is None:
         in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
-    warnings = findings.warnings + config_warnings(config, in_container)
+    warnings = findings.warnings + config_warnings(config, in_container) + unmet(raw)
     return config, warnings + (platform.warnings(config.invitation()) if platform else [])
+
+
+def _no_transcriber(model: type[BotConfig], raw: Mapping[str, Any]) -> Problem:
+    """Nobody names a transcriber."""
+    allowed = (model.model_fields["transcriber_urls"].description or "").rstrip(".")
+    if "transcriptionServiceUrl" in raw:
+        allowed += "; this transcriptionServiceUrl is no websocket server"
+    return Problem("whisperLiveUrl", "(missing)", allowed)
 
 
 def _without_others(raw: Mapping[str, Any], name: str | None, warnings: list[str]) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bot.config.rules import check_header_value, check_platform_name, check_redis_url, check_transcriber_url
+from bot.config.rules import (
+    check_callback_url,
+    check_header_value,
+    check_platform_name,
+    check_redis_url,
+    check_transcriber_url,
+)
 from bot.core.leave import LeaveSettings
 from bot.core.requests import SpeechSettings
 from bot.platforms import PLATFORMS, load
@@ -62,11 +68,12 @@ PlatformName = Annotated[str, AfterValidator(check_platform_name)]
 TranscriberUrls = Annotated[
     tuple[Annotated[str, AfterValidator(check_transcriber_url)], ...],
     BeforeValidator(_as_tuple),
-    Field(min_length=1, max_length=16),
+    Field(max_length=16),
     WithJsonSchema(
         {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 16}]}
     ),
 ]
+CallbackUrl = Annotated[Text, AfterValidator(check_callback_url)]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -192,13 +199,18 @@ class BotConfig(Settings):
     )
     redis: RedisSettings = RedisSettings()
     transcriber_urls: TranscriberUrls = Field(
+        default=(),
         alias="whisperLiveUrl",
-        description="ws://host:port of the transcriber, or a list in order of failover; else env WHISPER_LIVE_URL.",
+        description="ws://host:port of the transcriber, or a list in order of failover; "
+        "else env WHISPER_LIVE_URL, else a ws:// `transcriptionServiceUrl`.",
     )
     transcriber_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
         default=None,
         alias="whisperLiveApiKey",
         description="Sent to each transcriber as `Authorization: Bearer`; else env WHISPER_LIVE_API_KEY.",
+    )
+    transcribe_enabled: bool = Field(
+        default=True, description="false: the bot joins and reports, and no audio leaves it; no transcriber is needed."
     )
     transcriber_max_connection_ms: Milliseconds | None = Field(
         default=None,
@@ -216,9 +228,15 @@ class BotConfig(Settings):
     publish: Literal["bot", "server"] = Field(
         default="bot", description="server: the transcriber writes segments to Redis itself."
     )
-    bot_manager_callback_url: Text | None = Field(default=None, description="Status callback, older wire.")
-    meeting_api_callback_url: Text | None = Field(default=None, description="Status callback, newer wire.")
-    internal_secret: SecretStr | None = Field(default=None, description="Shared secret of the status callbacks.")
+    bot_manager_callback_url: CallbackUrl | None = Field(
+        default=None, description="Where status goes: a manager's http(s) URL, wire of v0.6 (docs/managers.md)."
+    )
+    meeting_api_callback_url: CallbackUrl | None = Field(
+        default=None, description="The same, wire of v0.12; of v0.10 where it ends in /exited."
+    )
+    internal_secret: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
+        default=None, description="Signs the status callbacks; a manager of v0.12 gets it as a header, too."
+    )
     log_level: LogLevel = Field(default="info", description="Else environment LOG_LEVEL.")
     _transcriber_sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
 

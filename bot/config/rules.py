@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from bot.platforms import PLANNED, PLATFORMS
-from bot.settings import is_url
+from bot.settings import forbidden, is_url
 
 REDIS_URL_FORM = "redis://[:password@]host:port[/db], rediss://… or unix:///path"
 
@@ -27,6 +27,19 @@ def check_transcriber_url(url: str) -> str:
         raise PydanticCustomError(
             "transcriber_url", "ws://host:port or wss://host:port, for example ws://whisperlive:9090"
         )
+    return _allowed(url)
+
+
+def check_callback_url(url: str) -> str:
+    """The URL, if a manager can be told something there. Raises PydanticCustomError."""
+    if not is_url(url, "http", "https"):
+        raise PydanticCustomError("callback_url", "http://host:port/path or https://host/path")
+    return _allowed(url)
+
+
+def _allowed(url: str) -> str:
+    if why := forbidden(url):
+        raise PydanticCustomError("destination", "{text}", {"text": f"another host ({why})"})
     return url
 
 
@@ -34,6 +47,7 @@ def check_redis_url(url: SecretStr) -> SecretStr:
     """The URL, if redis-py can use it. Raises PydanticCustomError."""
     if not is_redis_url(url.get_secret_value()):
         raise PydanticCustomError("redis_url", REDIS_URL_FORM)
+    _allowed(url.get_secret_value())
     return url
 
 

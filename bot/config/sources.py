@@ -18,6 +18,14 @@ from pydantic_core import ErrorDetails
 from common.contracts.status import SubCode
 from common.problems import ConfigError, Problem, reason, shown
 
+MANAGERS_KEYS = frozenset(
+    {"transcriptionServiceUrl", "transcriptionServiceToken", "transcriptionModel", "transcriptionTier", "mode"}
+    | {"recordingEnabled", "recordingUploadUrl", "captureModes", "captureSignalEnabled", "videoReceiveEnabled"}
+    | {"voiceAgentEnabled", "cameraEnabled", "defaultAvatarUrl", "authenticated", "userdataS3Path", "obfToken"}
+    | {"s3Endpoint", "s3Bucket", "s3AccessKey", "s3SecretKey"}
+)
+"""Keys that managers send with every bot (docs/managers.md): known, and for other bots than this one."""
+
 
 @dataclass(slots=True)
 class Findings:
@@ -106,7 +114,18 @@ def with_environment(raw: Mapping[str, Any], environment: Mapping[str, str], ori
     if more and (isinstance(first, str) or first == []):  # a list in the JSON is the whole order already
         merged["whisperLiveUrl"] = list(dict.fromkeys([first, *more] if first else more))
         origins["whisperLiveUrl"] = "environment"
+    _use_service(merged, origins)
     return merged
+
+
+def _use_service(merged: dict[str, Any], origins: dict[str, str]) -> None:
+    """Where nobody names a transcriber, a manager's transcription service is it, if it speaks over a websocket."""
+    service, key = merged.get("transcriptionServiceUrl"), merged.get("transcriptionServiceToken")
+    if "whisperLiveUrl" in merged or not isinstance(service, str) or not service.startswith(("ws://", "wss://")):
+        return
+    merged["whisperLiveUrl"], origins["whisperLiveUrl"] = service, "transcriptionServiceUrl"
+    if key is not None and "whisperLiveApiKey" not in merged and "whisperLiveApiKeyFile" not in merged:
+        merged["whisperLiveApiKey"], origins["whisperLiveApiKey"] = key, "transcriptionServiceToken"
 
 
 def clean(
@@ -123,7 +142,8 @@ def clean(
     cleaned: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:
-            findings.warnings.append(_unknown(key, known, path))
+            if path or key not in MANAGERS_KEYS:
+                findings.warnings.append(_unknown(key, known, path))
         elif value is not None and key in fields:
             inner = nested_model(fields[key])
             cleaned[key] = (

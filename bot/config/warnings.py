@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from bot.config.model import BotConfig
+from common.contracts.generations import Generation, callback_target
 
 
 def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
     """Settings that are valid and probably not what their author wants."""
     warnings = []
     if in_container:
-        urls = [("whisperLiveUrl", url) for url in config.transcriber_urls]
-        for name, url in [*urls, ("redisUrl", config.redis_url.get_secret_value())]:
-            if _is_local(url):
+        urls = [
+            *(("whisperLiveUrl", url) for url in config.transcriber_urls),
+            ("redisUrl", config.redis_url.get_secret_value()),
+            ("botManagerCallbackUrl", config.bot_manager_callback_url),
+            ("meetingApiCallbackUrl", config.meeting_api_callback_url),
+        ]
+        for name, url in urls:
+            if url is not None and _is_local(url):
                 warnings.append(
                     f"{name} points to {urlsplit(url).hostname}: inside a container that is the bot itself, "
                     "not the host or another container; use the service's name on the container network, "
@@ -26,15 +34,42 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
         warnings.append(
             "audio: speakers do not share lanes yet and nothing is mixed: each one who speaks has a lane of their own"
         )
-    for name, callback in (
-        ("botManagerCallbackUrl", config.bot_manager_callback_url),
-        ("meetingApiCallbackUrl", config.meeting_api_callback_url),
-    ):
-        if callback is not None:
-            warnings.append(
-                f"{name} is accepted, but status callbacks are not sent yet; read the status stream in Redis"
-            )
+    return warnings + _manager_warnings(config)
+
+
+def _manager_warnings(config: BotConfig) -> list[str]:
+    """What a manager will not understand."""
+    target = callback_target(config.bot_manager_callback_url, config.meeting_api_callback_url)
+    if target is None:
+        return []
+    if target.generation is not Generation.V6:
+        ignored = config.bot_manager_callback_url is not None
+        return ["botManagerCallbackUrl is ignored: meetingApiCallbackUrl is given"] if ignored else []
+    lacking = [
+        name
+        for name, value in (("nativeMeetingId", config.native_meeting_id), ("token", config.token))
+        if value is None
+    ]
+    warnings = []
+    if lacking and config.publish == "bot":
+        warnings.append(
+            f"{' and '.join(lacking)} missing beside botManagerCallbackUrl: the collector of that generation finds "
+            "no meeting without, and drops every segment"
+        )
+    if config.container_name is None:
+        warnings.append(
+            "container_name is missing beside botManagerCallbackUrl: that manager then forgets our container once we "
+            "are in the meeting, and stops us without telling us to leave"
+        )
     return warnings
+
+
+def unmet(raw: Mapping[str, Any]) -> list[str]:
+    """What a manager asks for and this bot does not do, in one warning."""
+    asked = [key for key in ("recordingEnabled", "voiceAgentEnabled", "authenticated") if raw.get(key) is True]
+    if raw.get("transcriptionTier") == "deferred":
+        asked.append("transcriptionTier")
+    return [f"the bot does not do yet what is asked for by {', '.join(asked)}"] if asked else []
 
 
 def _is_local(url: str) -> bool:

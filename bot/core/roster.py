@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from bot.core.events import ParticipantKind
 
 MAX_NAME_CHARACTERS = 128  # characters; a longer display name is cut
+MAX_NAMES = 10_000
+"""Names that are remembered, of those who have left too. Policy when full: the one that was heard of first goes."""
 
 
 def clean_name(name: str) -> str:
-    """A display name fit for logs, JSON and terminals: one line, no control or bidi characters, at most 128 characters.
+    """A display name fit for logs, JSON and terminals: one line in NFC, no control or bidi characters, at most 128.
 
     Joiners inside emoji and scripts that need them (U+200C, U+200D) stay.
     """
@@ -23,7 +25,7 @@ def clean_name(name: str) -> str:
         for character in name[: MAX_NAME_CHARACTERS * 8]
         if character.isspace() or character in "\u200c\u200d" or unicodedata.category(character)[0] != "C"
     ]
-    return " ".join("".join(kept).split())[:MAX_NAME_CHARACTERS].strip()
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))[:MAX_NAME_CHARACTERS].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Roster:
     def join(self, participant_id: str, name: str, kind: ParticipantKind) -> None:
         """Adds or updates a participant."""
         self._participants[participant_id] = Participant(participant_id, clean_name(name), kind)
+        self._names.pop(participant_id, None)
         self._names[participant_id] = clean_name(name)
+        if len(self._names) > MAX_NAMES:
+            del self._names[next(iter(self._names))]
 
     def rename(self, participant_id: str, name: str) -> None:
         """Changes the display name; the identity stays. An unknown participant is ignored."""

@@ -35,6 +35,7 @@ class Invitation:
         settings: The platform's own settings, an instance of its model; None: not given.
         token: Opens the room, where the platform says that a token does.
         passcode: Of the meeting.
+        addresses: Of a hosted platform's host, as they were checked: to be connected to without another look-up.
     """
 
     meeting_url: str | None
@@ -44,6 +45,7 @@ class Invitation:
     settings: Any = None
     token: str | None = field(default=None, repr=False)
     passcode: str | None = field(default=None, repr=False)
+    addresses: tuple[str, ...] = ()
 
 
 class Listener(Protocol):
@@ -65,6 +67,9 @@ class Platform(ABC):
 
     settings_model: ClassVar[type[Settings] | None] = None
     """Model of its own settings, which stand under its name in the configuration; None: it has none."""
+    hosts: ClassVar[tuple[str, ...]] = ()
+    """Of a hosted platform, its hosts: meeting URLs lead to one of them, or below it, at public addresses. Empty: rooms
+    are on servers of one's own."""
     token_opens_room: ClassVar[bool] = False
     """Whether `token` opens the room: then it is ours alone. Elsewhere it is the consumers', and is passed on."""
 

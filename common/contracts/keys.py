@@ -5,6 +5,9 @@ from __future__ import annotations
 SEGMENT_STREAM = "transcription_segments"
 """Stream: finals and session marks of every meeting, field `payload`."""
 
+SPEAKER_STREAM = "speaker_events_relative"
+"""Stream: who began and ended speaking, flat fields, for collectors that take names from nowhere else."""
+
 
 def segment_sequence(connection_id: str) -> str:
     """The number of the last entry that a bot stored in `SEGMENT_STREAM` (same hash slot)."""

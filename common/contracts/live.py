@@ -7,11 +7,28 @@ from typing import Any
 
 from common.contracts.json_values import field, identity, read_object, write
 from common.contracts.segments import Segment
+from common.contracts.times import iso_utc
 
 
-def live(meeting_id: int | str, segment: Segment) -> str:
-    """Pub/sub message: one partial or final segment."""
-    return write({"type": "transcript", "meeting": {"id": meeting_id}, "segment": segment.as_json()})
+def live(meeting_id: int | str, segment: Segment, at: float) -> str:
+    """Pub/sub message: one partial or final segment; `at`: Unix seconds.
+
+    `confirmed` is added by segment_id, `pending` replaces every draft of the speaker: a partial that is taken back, or
+    has become final, leaves none.
+    """
+    value = segment.as_json()
+    is_draft = not segment.completed and bool(segment.text)
+    return write(
+        {
+            "type": "transcript",
+            "meeting": {"id": meeting_id},
+            "speaker": segment.speaker_id,
+            "confirmed": [value] if segment.completed else [],
+            "pending": [value] if is_draft else [],
+            "segment": value,
+            "ts": iso_utc(at),
+        }
+    )
 
 
 def parse_live(message: str | bytes) -> tuple[int | str, Segment]:

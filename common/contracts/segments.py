@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from common.contracts.generations import Generation
 from common.contracts.json_values import count, field, identity, items, moment, optional, read_object, write
+from common.contracts.languages import LANGUAGE_NAMES
 from common.contracts.times import iso_utc
 
 
@@ -40,6 +42,18 @@ class SessionIdentity:
             "uid": self.connection_id,
         }
 
+    def read_by(self, generation: Generation | None) -> SessionIdentity:
+        """As the collector of a manager's generation wants it in the stream; None: no manager, as it is.
+
+        v0.6 finds a meeting by the platform's id and the user's token. Later ones go by their own number, and refuse a
+        payload whose token has expired: they get none.
+        """
+        if generation is None:
+            return self
+        if generation is Generation.V6:
+            return replace(self, meeting_id=self.native_meeting_id or str(self.meeting_id))
+        return replace(self, token=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -62,7 +76,7 @@ class Segment:
         text: What was said.
         speaker: Display name at the time.
         speaker_id: The platform's stable identity.
-        language: Language code, if known.
+        language: Language code, if known; consumers get only Whisper's.
         completed: False: a partial that may still change.
         absolute_start_time: ISO 8601, UTC, milliseconds, `Z` (see `iso_utc`).
         absolute_end_time: Likewise.
@@ -94,7 +108,8 @@ class Segment:
             "text": self.text,
             "speaker": self.speaker,
             "speaker_id": self.speaker_id,
-            "language": self.language,
+            "speaker_key": self.speaker_id,
+            "language": self.language if self.language in LANGUAGE_NAMES else None,
             "completed": self.completed,
             "absolute_start_time": self.absolute_start_time,
             "absolute_end_time": self.absolute_end_time,

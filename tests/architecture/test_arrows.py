@@ -13,7 +13,7 @@ from tests.support.source import imports, modules
 PARTS = ("bot", "rehearsal", "transcriber")
 """Programs of their own: none imports another. What two of them need is in `common`, which imports none."""
 PURE = (
-    *("common.contracts", "common.errors", "common.whisperlive", "common.audio"),
+    *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
@@ -81,6 +81,8 @@ def test_only_transcription_wires_the_audio_plane_to_its_links() -> None:
 
 WAITING_FOR_A_SECOND_PART = {
     "common.auth": "the gateway asks for keys as the transcriber does",
+    "common.destinations.guard": "the manager sends nothing where a bot is not sent",
+    "common.destinations.policy": "the manager takes meeting URLs from users as the bot does",
     "common.http": "the gateway and the manager serve HTTP as the transcriber does",
     "common.tls": "the gateway and the manager serve TLS as the transcriber does",
 }

@@ -73,6 +73,14 @@ def test_its_commands_run_on_a_read_only_root_without_any_capability(image: str)
 
 
 @pytest.mark.usefixtures("images")
+def test_a_manager_that_starts_every_image_by_one_path_starts_ours() -> None:
+    """As the container's command, and as its entrypoint: it is `run`, which asks for a configuration."""
+    path = "/app/vexa-bot/entrypoint.sh"
+    for options in ([SDK, path], ["--entrypoint", path, SDK]):
+        assert "BOT_CONFIG" in docker("run", "--rm", "--network", "none", *options, check=False)
+
+
+@pytest.mark.usefixtures("images")
 def test_the_transcriber_measures_models_with_speech_that_it_carries() -> None:
     """The demo model knows nothing of it, and that is what it says."""
     assert "demo gets" in docker(

@@ -20,16 +20,20 @@ times = numbers.map(iso_utc)
 
 WORDS = st.builds(Word, texts, numbers, numbers, numbers)
 SEGMENTS = st.builds(
-    Segment, texts, numbers, numbers, texts, texts, texts, st.none() | texts, st.booleans(), times, times,
-    st.none() | numbers, st.none() | st.lists(WORDS, max_size=3).map(tuple),
+    Segment, texts, numbers, numbers, texts, texts, texts, st.sampled_from([None, "en", "yue"]), st.booleans(),
+    times, times, st.none() | numbers, st.none() | st.lists(WORDS, max_size=3).map(tuple),
 )  # fmt: skip
+
+
+SAID_TWICE = frozenset({"speaker_key", "confirmed", "pending", "ts"})
+"""Keys that are for other readers than ours."""
 
 
 def changed(document: Any) -> list[tuple[Any, str]]:
     """Copies of a document, each with one value of another type, and the key of that value.
 
     Args:
-        document: As JSON has it, without values of null.
+        document: As JSON has it, without values of null; keys `SAID_TWICE` are left as they are.
     """
     found = []
     for steps in _leaves(document, ()):
@@ -46,7 +50,8 @@ def changed(document: Any) -> list[tuple[Any, str]]:
 
 def _leaves(value: Any, steps: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     if isinstance(value, dict | list):
-        for step in value if isinstance(value, dict) else range(len(value)):
+        steps_in = [key for key in value if key not in SAID_TWICE] if isinstance(value, dict) else range(len(value))
+        for step in steps_in:
             yield from _leaves(value[step], (*steps, step))
     else:
         yield steps

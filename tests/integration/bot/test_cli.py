@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from typer import Typer
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from bot.cli import app
 from common.interpreter import module_command
 from rehearsal.cli import app as rehearsals
+from tests.support.servers.stand_in_manager import Generation, StandInManager, served
 
 ROOT = Path(__file__).parents[3]
 RUNNER = CliRunner()
@@ -185,3 +187,55 @@ async def test_a_real_process_reports_everything_and_exits_with_2() -> None:
     for path in ("platform", "maxDurationMs", "redisUrl", "whisperLiveUrl"):
         assert f"  {path}\n" in text
     assert "Traceback" not in text
+
+
+def test_a_manager_that_starts_every_image_by_one_path() -> None:
+    """The path as a command is `run`."""
+    result = RUNNER.invoke(app, ["/app/vexa-bot/entrypoint.sh"], env=CLEAN)
+    assert result.exit_code == 2
+    assert "BOT_CONFIG" in result.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("generation", get_args(Generation))
+async def test_a_configuration_that_cannot_be_used_is_told_to_its_manager(generation: Generation) -> None:
+    """It has one row the less to wait for; what is wrong is said without the secrets; exit code 2 all the same."""
+    async with served(StandInManager(generation)) as manager:
+        config = {
+            **manager.settings,
+            "connectionId": "bot-1",
+            "container_name": "vexa-bot-42",
+            "platform": "no-such-platform",
+            "redisUrl": "http://:hidden-canary@h",
+            "token": "hidden-canary",
+            "internalSecret": "hidden-canary-2",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "run", cwd=ROOT, env={**os.environ, **CLEAN, "BOT_CONFIG": json.dumps(config)},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, errors = await asyncio.wait_for(process.communicate(), 15)
+        assert process.returncode == 2
+        assert manager.row.moves == (["joining", "failed"] if generation == "v0.12" else ["failed"])
+        assert manager.row.completion_reason == (None if generation == "v0.6" else "validation_error")
+        value = manager.received[-1].value
+        assert (value["exit_code"], value["failure_stage"], value["container_id"]) == (2, "requested", "vexa-bot-42")
+        assert "no-such-platform" in json.dumps(value["error_details"])
+        assert "hidden-canary" not in str([request.body for request in manager.received]) + errors.decode()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"connectionId": "b"},
+        {"connectionId": 7, "meetingApiCallbackUrl": "http://127.0.0.1:1/x"},
+        {"connectionId": "b", "meetingApiCallbackUrl": "ftp://h/x"},
+        {"connectionId": "b", "meetingApiCallbackUrl": "http://169.254.169.254/x"},
+    ],
+)
+def test_a_configuration_without_a_manager_that_can_be_told(config: dict[str, Any]) -> None:
+    """Is just wrong."""
+    result = RUNNER.invoke(app, ["run", "-c", "-"], input=json.dumps(config), env=CLEAN)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output

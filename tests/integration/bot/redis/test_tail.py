@@ -62,7 +62,7 @@ async def test_history_then_partials_then_finals(everything: bool) -> None:
         await tail.history(everything=everything)
         assert [row.text for row in tail.view.rows()] == ["in the past"]
         following = asyncio.create_task(tail.follow(until_end=True))
-        message = live(7, segment(2, "go", final=False))
+        message = live(7, segment(2, "go", final=False), 0.0)
         while len(tail.view.rows()) < 2:  # until the subscription stands
             link.publish_live("bot:ana:2", message, final=False)
             await asyncio.sleep(0.02)
@@ -154,7 +154,7 @@ async def test_on_a_terminal_the_view_is_live_and_stays_readable() -> None:
 
         await eventually(lambda: seen(b"in the past"))
         while not seen(b"half a sen \xe2\x80\xa6"):
-            link.publish_live("bot:ana:2", live(7, segment(2, "half a sen", final=False)), final=False)
+            link.publish_live("bot:ana:2", live(7, segment(2, "half a sen", final=False), 0.0), final=False)
             await asyncio.sleep(0.05)
         link.publish_final(transcription(IDENTITY, [segment(2, "half a sentence")]))
         link.publish_final(session_end(IDENTITY, 3))

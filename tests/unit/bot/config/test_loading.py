@@ -370,10 +370,9 @@ def test_settings_worth_a_warning() -> None:
         "textToSpeech.enabled",
         "audio:",
         "botManagerCallbackUrl",
-        "meetingApiCallbackUrl",
         "livekit.apiSecret",
     ]
-    assert len(load_config(text, {}, in_container=False)[1]) == 5
+    assert len(load_config(text, {}, in_container=False)[1]) == 4
 
 
 @pytest.mark.parametrize(

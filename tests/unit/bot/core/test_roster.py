@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core import roster as roster_module
 from bot.core.events import ParticipantKind
 from bot.core.roster import MAX_NAME_CHARACTERS, Roster, clean_name
 
@@ -22,6 +24,22 @@ def test_joiners_and_scripts_survive() -> None:
     """Emoji families and Persian joiners keep their shape; ANSI and bidi tricks do not."""
     assert clean_name("👩\u200d👧 می\u200cخواهم") == "👩\u200d👧 می\u200cخواهم"
     assert clean_name("  Ana\x1b[31m\r\n\u202eevil ") == "Ana[31m evil"
+
+
+def test_names_that_look_alike_are_spelled_alike() -> None:
+    """One letter and its accent are the letter with the accent, as everybody else writes it."""
+    assert clean_name("Jose\u0301") == "José"
+
+
+def test_remembered_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who joins ten thousand times a minute costs no memory; who is heard of lately keeps their name."""
+    monkeypatch.setattr(roster_module, "MAX_NAMES", 3)
+    roster = Roster()
+    for number in range(10):
+        roster.join("ana", "Ana", ParticipantKind.PERSON)
+        roster.join(str(number), f"Guest {number}", ParticipantKind.PERSON)
+        roster.leave(str(number))
+    assert [roster.name(who) for who in ("ana", "9", "0")] == ["Ana", "Guest 9", "0"]
 
 
 def test_people_and_services() -> None:

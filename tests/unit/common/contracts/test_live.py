@@ -21,20 +21,36 @@ SEGMENT = Segment(
 @pytest.mark.parametrize("meeting", ["m", 7])
 def test_the_message_names_the_meeting_and_holds_one_segment(meeting: int | str) -> None:
     """Builder and parser are each other's inverse."""
-    message = live(meeting, SEGMENT)
+    message = live(meeting, SEGMENT, 0.0)
     assert json.loads(message)["type"] == "transcript"
     assert parse_live(message) == (meeting, SEGMENT)
+
+
+@pytest.mark.parametrize(
+    ("completed", "text", "confirmed", "pending"), [(True, "Hi", 1, 0), (False, "Hi", 0, 1), (False, "", 0, 0)]
+)
+def test_clients_of_the_managers_render_it(completed: bool, text: str, confirmed: int, pending: int) -> None:
+    """A final is added, a draft replaces the speaker's drafts, and one that is taken back leaves none."""
+    segment = replace(SEGMENT, completed=completed, text=text)
+    message = json.loads(live(7, segment, 1.5))
+    assert message["speaker"] == "ana"
+    assert message["ts"] == "1970-01-01T00:00:01.500Z"
+    assert message["confirmed"] == [segment.as_json()] * confirmed
+    assert message["pending"] == [segment.as_json()] * pending
 
 
 @given(ids, SEGMENTS)
 def test_any_segment_reads_back(meeting: int | str, segment: Segment) -> None:
     """Whatever texts, numbers and times it has."""
-    assert parse_live(live(meeting, segment)) == (meeting, segment)
+    assert parse_live(live(meeting, segment, 0.0)) == (meeting, segment)
+
+
+FULL = json.loads(live(7, replace(SEGMENT, language="en", words=(Word("a", 1.0, 2.0, 0.5),)), 0.0))
 
 
 @pytest.mark.parametrize(
     ("broken", "named"),
-    changed(json.loads(live(7, replace(SEGMENT, language="en", words=(Word("a", 1.0, 2.0, 0.5),))))),
+    changed({key: value for key, value in FULL.items() if key != "speaker"}),
 )
 def test_a_field_of_another_type_is_refused_by_name(broken: Any, named: str) -> None:
     """Every field, at any depth; the error never quotes what stands there."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.generations import Generation
 from common.contracts.segments import (
     Segment,
     SessionIdentity,
@@ -42,12 +43,35 @@ def test_transcription_has_the_agreed_keys_in_order() -> None:
             "text": " Hello.",
             "speaker": "Ana",
             "speaker_id": "ana",
+            "speaker_key": "ana",
             "language": "en",
             "completed": True,
             "absolute_start_time": "1970-01-01T00:16:40.000Z",
             "absolute_end_time": "1970-01-01T00:16:41.500Z",
         }
     ]
+
+
+def test_only_codes_of_whisper_are_published() -> None:
+    """Consumers hide a segment with another: better without."""
+    value = json.loads(transcription(IDENTITY, [replace(SEGMENT, language="tlh")]))["segments"][0]
+    assert value["language"] is None
+
+
+@pytest.mark.parametrize(
+    ("generation", "meeting_id", "token"),
+    [(None, 7, "opaque"), (Generation.V6, "abc", "opaque"), (Generation.V10, 7, None), (Generation.V12, 7, None)],
+)
+def test_each_generations_collector_finds_the_meeting(
+    generation: Generation | None, meeting_id: int | str, token: str | None
+) -> None:
+    """v0.6 by the platform's id and the token; later ones by number, and a token that expires would lose everything."""
+    assert IDENTITY.read_by(generation) == replace(IDENTITY, meeting_id=meeting_id, token=token)
+
+
+def test_without_the_platforms_id_its_own_is_text() -> None:
+    """A number stays in v0.6's queue for ever."""
+    assert replace(IDENTITY, native_meeting_id=None).read_by(Generation.V6).meeting_id == "7"
 
 
 def test_confidence_and_words_appear_when_known() -> None:

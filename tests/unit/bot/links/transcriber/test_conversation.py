@@ -46,8 +46,10 @@ def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
     wire.pump()
     wire.pump()
     assert np.array_equal(wire.samples, ramp(4000))
+    assert wire.session.sent_until == 4000
     assert all(len(event.samples) <= MESSAGE_SAMPLES for event in wire.heard if isinstance(event, Audio))
     assert [event.sample for event in wire.heard if isinstance(event, UtteranceEnd)] == [4000]
+    assert wire.session.sent_until == 4000
     assert wire.session.next_message(0) is None
 
 

@@ -1,0 +1,44 @@
+"""Where a meeting URL leads, checked for every platform alike: in the configuration, and before anything is joined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.platforms.base import Invitation, Platform
+from bot.settings import forbidden
+from common.contracts.status import SubCode
+from common.destinations.policy import hosted_host
+from common.errors import EarshotError
+from common.problems import Problem, reason, shown
+
+
+def destination_problem(platform: Platform, url: object) -> Problem | None:
+    """What is wrong with where a configuration's `meetingUrl` leads; what is no URL at all, the platform says."""
+    if not isinstance(url, str):
+        return None
+    if platform.hosts and hosted_host(url, platform.hosts) is None:
+        allowed = f"https://… at {' or '.join(platform.hosts)}, and nothing else"
+        return Problem("meetingUrl", shown(url), allowed)
+    if why := forbidden(url):
+        return Problem("meetingUrl", shown(url), f"another host ({why})")
+    return None
+
+
+async def checked(platform: Platform, invitation: Invitation) -> Invitation:
+    """The invitation with the addresses of a hosted platform's host, found by one look-up and all of them public.
+
+    Raises:
+        EarshotError: ROOM_UNREACHABLE.
+    """
+    if not platform.hosts:
+        return invitation
+    from common.destinations.guard import public_addresses
+
+    host = hosted_host(invitation.meeting_url or "", platform.hosts)
+    try:
+        if host is None:
+            raise OSError(f"only {' or '.join(platform.hosts)} is allowed")
+        return replace(invitation, addresses=tuple(await public_addresses(host, 443)))
+    except OSError as error:
+        why = f"`meetingUrl` leads nowhere that is allowed: {reason(error)}"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, why) from None

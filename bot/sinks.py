@@ -1,0 +1,124 @@
+"""Sinks: where one bot's reports go, and in which dialect, as its configuration says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from bot.config import BotConfig, read_command
+from bot.core import events as ev
+from bot.links.redis.collector import warn_of_collector
+from bot.links.redis.link import RedisLink
+from bot.links.redis.retention import Retention
+from bot.links.redis.speaker_events import SpeakerEventLink
+from bot.reporting import Reporting, Sink
+from common.contracts.generations import Generation, callback_target
+from common.contracts.segments import SessionIdentity
+from common.redis import FAILURES
+
+if TYPE_CHECKING:  # httpx: only where there is a manager
+    from bot.links.callbacks import CallbackLink
+
+
+TELL_RESERVE_S = 0.5
+"""For telling a manager the end, once everything is stored."""
+
+
+class Served(Sink, Protocol):
+    """A sink with a task of its own, for as long as the bot lives."""
+
+    async def run(self) -> None:
+        """Serves it until cancelled."""
+
+    async def close(self) -> None:
+        """Closes its connections."""
+
+
+class Sinks:
+    """What one bot reports to, beside Redis, and its reporting to all of them.
+
+    Args:
+        config: Names the manager, if there is one.
+        token: The consumers' token; None: there is none, or it opens the room.
+        redis: The link that stores.
+        on_change: Called with (up, detail) when the manager stops answering and when it answers again.
+    """
+
+    def __init__(
+        self, config: BotConfig, token: str | None, redis: RedisLink, on_change: Callable[[bool, str], None]
+    ) -> None:
+        target = callback_target(config.bot_manager_callback_url, config.meeting_api_callback_url)
+        generation = target.generation if target else None
+        self._config = config
+        identity = SessionIdentity(
+            config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
+        )
+        published = identity.read_by(generation)
+        self.manager: CallbackLink | None = None
+        if target is not None:
+            from bot.links.callbacks import CallbackLink
+
+            secret = config.internal_secret.get_secret_value() if config.internal_secret else None
+            self.manager = CallbackLink(target, secret, config.secrets(), on_change=on_change)
+        self.speakers: SpeakerEventLink | None = None
+        if generation is Generation.V6 and config.publish == "bot":
+            self.speakers = SpeakerEventLink(config.redis_url.get_secret_value(), config.connection_id)
+        self.reporting = Reporting(
+            identity,
+            config.container_name,
+            [redis, *self.served],
+            [secret for secret in config.secrets() if secret != published.token],
+            published=published,
+            publishes=config.publish == "bot",
+        )
+
+    @property
+    def served(self) -> Sequence[Served]:
+        """Those with a task of their own."""
+        return [sink for sink in (self.manager, self.speakers) if sink is not None]
+
+    @property
+    def reserve(self) -> float:
+        """Seconds of the end that the manager needs."""
+        return TELL_RESERVE_S if self.manager else 0.0
+
+    async def open(self) -> None:
+        """Looks whether the manager can be reached; without one, whether somebody else's collector is fooled by us.
+
+        Raises:
+            EarshotError: CALLBACK_UNREACHABLE.
+        """
+        if self.manager is not None:
+            await self.manager.open()
+        else:
+            await warn_of_collector(self._config.redis_url.get_secret_value(), self._config.meeting_id)
+
+    def without_redis(self) -> None:
+        """Redis was never ours: only the manager is still told."""
+        self.reporting.sinks = [self.manager] if self.manager else []
+
+    async def close(self, timeout: float) -> None:
+        """Closes every connection but those of Redis; within `timeout` seconds, no errors."""
+        with suppress(TimeoutError, *FAILURES):
+            async with asyncio.timeout(timeout):
+                for sink in self.served:
+                    await sink.close()
+
+
+def redis_link(config: BotConfig, receive: Callable[[ev.Event], None], on_stored: Callable[[float], None]) -> RedisLink:
+    """The link that stores, and that commands come from; `receive` hears of them, and how it fares."""
+    return RedisLink(
+        config.redis_url.get_secret_value(),
+        config.connection_id,
+        config.meeting_id,
+        platform=config.platform,
+        container_name=config.container_name,
+        on_command=lambda message: receive(read_command(message)),
+        spill_dir=config.redis.spill_dir,
+        retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
+        on_change=lambda up, detail: receive(ev.LinkChanged("redis", up, detail)),
+        on_full=lambda full, detail: receive(ev.LinkChanged("outbox", not full, detail)),
+        on_stored=on_stored,
+    )

@@ -1,0 +1,122 @@
+"""What a manager is still to be told: its order, each status once, one end."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.callback_plan import CallbackPlan, Step
+from bot.core.lifecycle import MOVES as OUR_MOVES
+from common.contracts.events import StatusEvent
+from common.contracts.generations import MOVES, Generation
+from common.contracts.status import MEANINGS, State, SubCode
+
+V6, V10, V12 = Generation.V6, Generation.V10, Generation.V12
+
+
+def event(status: State, code: SubCode | None = None, at: str = "") -> StatusEvent:
+    """An event of our bot."""
+    return StatusEvent("bot-1", 1, None, status, at or status, code=code)
+
+
+def drain(plan: CallbackPlan) -> list[Step]:
+    """Takes every step."""
+    steps = []
+    while step := plan.next:
+        steps.append(step)
+        plan.settled()
+    return steps
+
+
+def test_a_meeting_is_told_as_it_goes() -> None:
+    """Each status when it comes; the end counts once."""
+    assert CallbackPlan(V12).next is None
+    plan = CallbackPlan(V12)
+    for state in (State.JOINING, State.AWAITING_ADMISSION, State.ACTIVE):
+        plan.report(event(state))
+    plan.report(event(State.ACTIVE))
+    endings = [plan.is_ending]
+    plan.report(event(State.COMPLETED, SubCode.MEETING_ENDED))
+    plan.report(event(State.FAILED, SubCode.INTERNAL_ERROR))
+    endings.append(plan.is_ending)
+    steps = drain(plan)
+    assert [step.state for step in steps] == ["joining", "awaiting_admission", "active", "completed"]
+    assert [step.is_end for step in steps] == [False, False, False, True]
+    assert steps[-1].was_active
+    assert [*endings, plan.is_ending] == [False, True, False]
+
+
+def test_a_start_that_fails_is_told_in_the_managers_order() -> None:
+    """v0.12 answers `failed` at first with 409."""
+    plan = CallbackPlan(V12)
+    plan.report(event(State.FAILED, SubCode.REDIS_UNREACHABLE))
+    steps = drain(plan)
+    assert [(step.state, step.is_end, step.was_active) for step in steps] == [
+        ("joining", False, False),
+        ("failed", True, False),
+    ]
+
+
+def test_what_has_no_place_is_not_said() -> None:
+    """Put back into the lobby and let in again: for the manager the bot is in the meeting."""
+    plan = CallbackPlan(V10)
+    for state in (State.JOINING, State.AWAITING_ADMISSION, State.ACTIVE, State.AWAITING_ADMISSION, State.ACTIVE):
+        plan.report(event(state))
+    assert [step.state for step in drain(plan)] == ["joining", "awaiting_admission", "active"]
+
+
+def test_hurry_takes_the_shortest_way_to_the_end() -> None:
+    """From what was told; states on the way keep the times at which they came."""
+    for generation, expected in ((V6, ["completed"]), (V12, ["active", "completed"])):
+        plan = CallbackPlan(generation)
+        plan.hurry()
+        plan.report(event(State.JOINING))
+        plan.settled()
+        plan.report(event(State.AWAITING_ADMISSION))
+        plan.report(event(State.ACTIVE, at="then"))
+        plan.hurry()
+        assert plan.next is not None
+        assert plan.next.state is State.AWAITING_ADMISSION, "no end, no hurry"
+        plan.report(event(State.COMPLETED, SubCode.LEFT_BY_COMMAND, at="now"))
+        plan.hurry()
+        steps = drain(plan)
+        assert [step.state for step in steps] == expected
+        assert [step.event.timestamp for step in steps] == ["then", "now"][-len(expected) :]
+
+
+@given(
+    st.sampled_from(Generation),
+    st.lists(st.integers(0, 5), max_size=8),
+    st.sampled_from(list(SubCode)),
+    st.lists(st.booleans(), max_size=20),
+    st.booleans(),
+)
+def test_whatever_happens_only_legal_moves_are_told_and_one_end(
+    generation: Generation, choices: list[int], code: SubCode, settled: list[bool], hurried: bool
+) -> None:
+    """Any way through our own lifecycle, any pace of the manager, in a hurry or not."""
+    plan, told, state = CallbackPlan(generation), [], State.JOINING
+    pace = iter(settled)
+
+    def settle() -> None:
+        while plan.next and next(pace, False):
+            told.append(plan.next)
+            plan.settled()
+
+    plan.report(event(State.JOINING))
+    for choice in choices:
+        settle()
+        following = sorted(OUR_MOVES[state] - {State.COMPLETED, State.FAILED})
+        state = following[choice % len(following)]
+        plan.report(event(state))
+    plan.report(event(State.COMPLETED if MEANINGS[code].completed else State.FAILED, code))
+    if hurried:
+        plan.hurry()
+    told += drain(plan)
+    states = [None, *(step.state for step in told)]
+    for before, after in itertools.pairwise(states):
+        assert after in MOVES[generation][before]
+    assert [step.is_end for step in told].count(True) == 1
+    assert told[-1].is_end
