@@ -19,7 +19,7 @@ from transcriber.core.scheduler import Scheduler
 from transcriber.core.session import SPEECH_FLOOR_RMS
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Decoder, EngineFailed, EngineLost
+from transcriber.engine.base import Decoder, EngineFailed, EngineLost, error_report
 from transcriber.metrics import Metrics
 from transcriber.sessions import SessionListener
 
@@ -81,7 +81,7 @@ class Worker:
     def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
         self._decoder = decoder
         self._metrics = metrics
-        self._scheduler: Scheduler[Decodable] = Scheduler()
+        self._scheduler: Scheduler[Decodable] = Scheduler(exclusive=decoder.falls_together)
         self._load = LoadShedder()
         self._listeners: dict[Decodable, SessionListener] = {}
         self._running: dict[Decodable, float] = {}
@@ -171,38 +171,64 @@ class Worker:
                 self._running[session] = request.due
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
-        sessions = [session for session, _ in requests]
-        is_background = requests[0][1].kind is PassKind.BACKGROUND
+        kind = requests[0][1].kind
+        is_background = kind is PassKind.BACKGROUND
         self._background += is_background
+        jobs: dict[Decodable, DecodeJob] = {}
         try:
-            jobs = [session.begin() for session in sessions]
-            results = await self._decode(jobs)
+            for session, _ in requests:
+                try:
+                    jobs[session] = session.begin()
+                except Exception as error:
+                    self._broken("begin", error)
+            results = await self._decode([*jobs.values()])
         finally:
             self._background -= is_background
-            for session in sessions:
+            for session, _ in requests:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
+            self._wake.set()  # for what had to wait until nothing is under way
         now = self._now()
-        self._metrics.decoding.labels(jobs[0].work.kind.name.lower()).observe(now - began)
-        for session, job, result in zip(sessions, jobs, results, strict=True):
-            self._finish(session, job, result, now)
+        self._metrics.decoding.labels(kind.name.lower()).observe(now - began)
+        for (session, job), result in zip(jobs.items(), results, strict=True):
+            try:
+                self._finish(session, job, result, now)
+            except Exception as error:
+                self._broken("show", error)
             self._note(job, result, now - began)
 
     def _finish(self, session: Decodable, job: DecodeJob, result: PassResult, now: float) -> None:
         if session not in self._listeners:
             return
-        if result.failed:
-            given_up, segments = session.fail(job, now)
-            if given_up:
-                self._metrics.lost.inc()
-                first, last = job.work.utterance.bounds(job.work.end)
-                self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
-        else:
-            segments = session.finish(job, result.hypothesis)
+        given_up, segments = self._over(session, job, result, now)
+        if given_up:
+            self._metrics.lost.inc()
+            first, last = job.work.utterance.bounds(job.work.end)
+            self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
         if segments and job.work.kind is PassKind.FIRST_PARTIAL:
             self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
         self._show(session, segments, now)
         self.poke(session)
+
+    def _over(
+        self, session: Decodable, job: DecodeJob, result: PassResult, now: float
+    ) -> tuple[bool, list[WireSegment]]:  # fmt: skip
+        """Ends the pass, as failed where its result breaks the session. True: what it was over is given up."""
+        if not result.failed:
+            try:
+                return False, session.finish(job, result.hypothesis)
+            except Exception as error:
+                self._broken("finish", error)
+        try:
+            return session.fail(job, now)
+        except Exception as error:
+            self._broken("fail", error)
+            return job.work.kind is PassKind.FINAL, []
+
+    def _broken(self, step: str, error: Exception) -> None:
+        """Whatever is wrong with one window costs that one: it is logged, without what was said."""
+        self._metrics.failures.inc()
+        log.error("decoding.broken", step=step, problem=error_report(error))
 
     def _show(self, session: Decodable, segments: list[WireSegment], now: float) -> None:
         if session.is_live and any(segment.completed for segment in segments):
@@ -231,7 +257,11 @@ class Worker:
             return
         hypotheses = await self._isolate([job.window for job in jobs.values()])
         for (n, job), hypothesis in zip(jobs.items(), hypotheses, strict=True):
-            results[n] = _judged(job, hypothesis)
+            try:
+                results[n] = _judged(job, hypothesis)
+            except Exception as error:
+                self._broken("judge", error)
+                results[n] = _judged(job, None)
 
     async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
         """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
@@ -242,9 +272,11 @@ class Worker:
         self._metrics.batch.observe(len(windows))
         try:
             return await self._call(windows)
-        except (EngineFailed, EngineLost) as error:
+        except Exception as error:  # of whatever decoder: it goes on
             self._metrics.failures.inc()
-            log.error("decoding.failed", windows=len(windows), problem=str(error))
+            is_known = isinstance(error, EngineFailed | EngineLost)
+            problem = str(error) if is_known else error_report(error)
+            log.error("decoding.failed", windows=len(windows), problem=problem)
             if isinstance(error, EngineLost) or len(windows) == 1:
                 return [None] * len(windows)
         half = len(windows) // 2

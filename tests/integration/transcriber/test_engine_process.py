@@ -111,6 +111,20 @@ async def test_an_exception_costs_its_call_alone() -> None:
         assert where(await other)[0] == where(await decoder.decode([said()]))[0]
 
 
+async def test_an_answer_that_is_none_costs_its_call_alone() -> None:
+    """Of an engine of one's own: nothing, too few, another type, no text; what it is of is said, and no word of it."""
+    async with engine() as decoder:
+        [first] = engines()
+        for name, named in (
+            ("none", "NoneType in the place of 1 hypotheses"), ("few", "list of 0"), ("str", "str in the place"),
+            ("text", "a text that is none"), ("type", "Own in the place"),
+        ):  # fmt: skip
+            with pytest.raises(EngineFailed, match=named) as failed:
+                await decoder.decode([said("alpha", f"odd {name}")])
+            assert "secret" not in str(failed.value)
+        assert where(await decoder.decode([said()]))[0] == first
+
+
 @pytest.mark.parametrize(
     ("script", "named"),
     [("exit 5", "exit code 5"), ("kill", r"SIGKILL.*memory.*smaller --model"), ("crash", "SIGSEGV")],
@@ -230,6 +244,43 @@ async def test_an_engine_that_can_decode_only_silence_is_replaced_after_ten_fail
         assert (len(restarts), decoder.is_failing) == (1, False)
 
 
+async def test_finals_that_all_fail_are_noticed_though_partials_work() -> None:
+    """As for want of memory: the engine is replaced, and the new one is ill from its first failure to a final."""
+    restarts: list[None] = []
+    failing = Window(tone("alpha"), prompt="raise CUDA failed with error out of memory", careful=True)
+    async with engine(on_restart=lambda: restarts.append(None)) as decoder:
+        for _ in range(MAX_FAILURES):
+            assert (len(restarts), decoder.is_failing) == (0, False)
+            await decoder.decode([said()])
+            with pytest.raises(EngineFailed):
+                await decoder.decode([failing])
+        await decoder.decode([said()])
+        assert (len(restarts), decoder.is_failing) == (1, False)
+        with pytest.raises(EngineFailed):
+            await decoder.decode([failing])
+        await decoder.decode([said()])
+        assert (decoder.is_up, decoder.is_failing) == (True, True)
+        await decoder.decode([Window(tone("alpha"), careful=True)])
+        assert (decoder.is_up, decoder.is_failing) == (True, False)
+
+
+async def test_an_engine_that_can_decode_nothing_carefully_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is tried after a failure is silence of the same kind: at the first one it is known."""
+    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
+    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
+    async with engine("tests.support.engines:sick", model=str(model)) as decoder:
+        model.write_text("hurried", encoding="utf-8")
+        await decoder.decode([said()])
+        with pytest.raises(EngineLost, match="CUDA error"):
+            await decoder.decode([Window(tone("alpha"), careful=True)])
+        assert (decoder.is_up, decoder.is_failing) == (False, True)
+        model.write_text("ok", encoding="utf-8")
+        await decoder.started()
+        assert not decoder.is_failing
+
+
 async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
     for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
@@ -237,6 +288,13 @@ async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch)
     async with engine("tests.support.engines:deliberate") as decoder:
         assert decoder.limits.call >= CALL_FACTOR * decoder.batch * 0.3
         assert decoder.limits.drain >= DRAIN_PASSES * 2 * 0.3
+
+
+async def test_fetching_a_model_makes_nobody_more_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start may take ten minutes for that; the next ones have it, so nothing may take longer for it."""
+    monkeypatch.setattr("transcriber.core.limits.MIN_REPLACEMENT_S", 0.0)
+    async with engine("tests.support.engines:fetched") as decoder:
+        assert decoder.limits.replacement == 0
 
 
 async def test_a_waiting_call_can_be_cancelled() -> None:
@@ -265,6 +323,7 @@ async def test_stopping_ends_calls_under_way() -> None:
     [
         ("tests.support.engines:broken", "m", "TypeError: no engine for m"),
         ("tests.support.engines:missing", "m", "missing"),
+        ("tests.support.engines:mute", "m", "EngineFailed: the engine gave NoneType"),
         ("tests.support.nowhere:missing", "m", "nowhere"),
         ("tests.support.engines:from_file", "a problem for people", "a problem for people"),
         ("tests.support.engines:from_file", "exit", "exit code 7"),
