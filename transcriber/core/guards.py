@@ -9,12 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from common.audio.pcm import SAMPLE_RATE
-from transcriber.core.filters import Verdict, judge, without_repeats
+from transcriber.core.filters import (
+    MAX_SPOKEN_TOKENS_PER_S,
+    SPOKEN_TOKEN_ALLOWANCE,
+    Verdict,
+    judge,
+    without_repeats,
+)
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.words import syllables
 
-MIN_PROGRESS_S = 1.0
-"""What a pass must have heard, so that the rest is worth another one."""
+MIN_PROGRESS_S = 0.2
+"""By which each pass over what was left out is shorter than the one before: they end, whatever a model says."""
 MIN_REST_SAMPLES = SAMPLE_RATE
 """Speech after the last time token that is worth another pass: the token is not exact."""
 MAX_PHRASE_TOKENS = 200
@@ -51,9 +58,10 @@ def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[PackedWindow, Hypot
     *complete, last = heard.phrases
     is_unfinished = last.end is None and bool(complete)
     until = last.start if is_unfinished else last.end
-    if until is None or until < MIN_PROGRESS_S:
-        return part, heard, None
-    decoded, rest = part.split(until)
+    said = "".join(phrase.text for phrase in (complete if is_unfinished else heard.phrases))
+    if until is None or syllables(said) > MAX_SPOKEN_TOKENS_PER_S * until + SPOKEN_TOKEN_ALLOWANCE:
+        return part, heard, None  # nobody knows how far it came: this much is not said until then
+    decoded, rest = part.split(max(until, MIN_PROGRESS_S))
     if rest.spoken < MIN_REST_SAMPLES:
         return part, heard, None
     return decoded, replace(heard, phrases=tuple(complete)) if is_unfinished else heard, rest

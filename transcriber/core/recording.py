@@ -1,8 +1,8 @@
 """Recording, channel by channel: its speech is packed into windows, each decoded by itself, after all live streams.
 
 A window is a stream of its own for the worker: several can be decoded at once, those of one recording too. What the
-model leaves out at the end of one is decoded again; where it goes astray, it is asked once more, less strictly, and
-then about the halves.
+model leaves out at the end of one is decoded again; where it goes astray, or hears nothing in much speech, it is asked
+once more, less strictly, and then about the halves.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ THRESHOLDS = Thresholds(onset_frames=2, hangover_frames=5)
 LOOKBACK_SAMPLES = PAD_SAMPLES + SAMPLE_RATE // 2
 """Kept of what no window needs yet: speech may begin, and it is noticed late."""
 RETRY_TEMPERATURE = 0.4
+MIN_MISSED_SAMPLES = 3 * SAMPLE_RATE
+"""Speech about which a model may not say nothing at once: it is asked again, as about what went astray."""
 MIN_HALVED_SAMPLES = 16 * SAMPLE_RATE
 """Shorter windows that go astray are not halved: halves of full ones are not worth more passes."""
 FULL_WINDOW_SAMPLES = 30 * SAMPLE_RATE
@@ -230,18 +232,23 @@ class RecordingWindow:
         """Ends the pass with its result, None where nothing is heard."""
         self._is_under_way = False
         verdict = verdict_of(job.window, result)
-        if verdict.is_anomaly and self._astray is None:
-            self._astray = result
+        is_missing = verdict is Verdict.EMPTY and self._part.spoken >= MIN_MISSED_SAMPLES
+        if result and self._astray is None and (verdict.is_anomaly or is_missing):
+            self._astray = Hypothesis("") if verdict is Verdict.PROMPT else result  # an echo says nothing about speech
             return []
         self.is_done = True
-        if result is None or verdict in (Verdict.EMPTY, Verdict.NO_SPEECH):
+        is_nothing = verdict in (Verdict.EMPTY, Verdict.NO_SPEECH)
+        if is_nothing:
+            result = self._astray
+        if result is None:
             return []
-        is_doubtful = is_stopped(result) or (verdict.is_anomaly and not self._says_again(verdict, result))
+        is_doubtful = is_nothing or is_stopped(result) or (verdict.is_anomaly and not self._says_again(verdict, result))
         is_worth_halving = is_stopped(result) or self._part.length >= MIN_HALVED_SAMPLES
         if is_doubtful and is_worth_halving and (halves := self._part.halves()):
             self._follow(halves)
-        else:
-            self._keep(unlooped(result) if is_doubtful else result, is_doubtful, job.window.temperature)
+        elif letters(result.text):
+            temperature = 0.0 if is_nothing else job.window.temperature  # at which it was said
+            self._keep(unlooped(result) if is_doubtful else result, is_doubtful, temperature)
         return []
 
     def _says_again(self, verdict: Verdict, result: Hypothesis) -> bool:

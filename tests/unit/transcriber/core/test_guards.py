@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.guards import MIN_PROGRESS_S, is_stopped, left_out, unlooped, verdict_of
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Phrase, Window
 
@@ -59,15 +59,24 @@ def test_a_last_phrase_without_an_end_is_decoded_again() -> None:
     [
         heard((" One.", 1.0, 8.5)),
         heard((" One", 1.0, None)),
-        heard((" One.", 0.0, 0.4)),
-        heard((" One.", 0.0, 0.5), (" Two", 0.5, None)),
+        heard((" So this is all that was said in ten seconds.", 0.0, 0.0)),
         heard((" One.", 0.0, 8.2), (" Two", 8.2, None)),
         Hypothesis("One."),
     ],
 )
 def test_nothing_is_left_out(result: Hypothesis) -> None:
-    """Little speech follows; or nobody knows where; or the pass came no further than a second: it would never end."""
+    """Little speech follows; or nobody knows where."""
     assert left_out(PART, result) == (PART, result, None)
+
+
+@pytest.mark.parametrize("until", [0.0, 0.1, 0.98, 1.02])
+def test_a_pass_that_hardly_began_is_followed_by_another(until: float) -> None:
+    """However early the model stopped, the speech after that is decoded; each pass is shorter, so that they end."""
+    for result in (heard((" Yes.", 0.0, until)), heard((" Yes.", 0.0, until), (" Two", until, None))):
+        _, told, rest = left_out(PART, result)
+        assert told.phrases == result.phrases[:1]
+        assert rest == PART.split(max(until, MIN_PROGRESS_S))[1]
+        assert rest.spoken == PART.spoken - max(0, round(until * SECOND) - SECOND)
 
 
 def test_a_decoder_that_was_stopped_in_its_first_phrase() -> None:
