@@ -17,7 +17,7 @@ from common.audio.hysteresis import FRAME_SAMPLES, Edge, SpeechHysteresis, Thres
 from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.guards import is_missed, is_stopped, left_out, unlooped, verdict_of
 from transcriber.core.languages import StreamLanguage
 from transcriber.core.lines import lines
 from transcriber.core.load import Effort
@@ -42,8 +42,6 @@ THRESHOLDS = Thresholds(onset_frames=2, hangover_frames=5)
 LOOKBACK_SAMPLES = PAD_SAMPLES + SAMPLE_RATE // 2
 """Kept of what no window needs yet: speech may begin, and it is noticed late."""
 RETRY_TEMPERATURE = 0.4
-MIN_MISSED_SAMPLES = 3 * SAMPLE_RATE
-"""Speech about which a model may not say nothing at once: it is asked again, as about what went astray."""
 MIN_HALVED_SAMPLES = 16 * SAMPLE_RATE
 """Shorter windows that go astray are not halved: halves of full ones are not worth more passes."""
 FULL_WINDOW_SAMPLES = 30 * SAMPLE_RATE
@@ -232,8 +230,8 @@ class RecordingWindow:
         """Ends the pass with its result, None where nothing is heard."""
         self._is_under_way = False
         verdict = verdict_of(job.window, result)
-        is_missing = verdict is Verdict.EMPTY and self._part.spoken >= MIN_MISSED_SAMPLES
-        if result and self._astray is None and (verdict.is_anomaly or is_missing):
+        is_astray = verdict.is_anomaly or is_missed(verdict, self._part.spoken)
+        if result and self._astray is None and is_astray:
             self._astray = Hypothesis("") if verdict is Verdict.PROMPT else result  # an echo says nothing about speech
             return []
         self.is_done = True

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import MIN_PROGRESS_S, is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.guards import (
+    MIN_MISSED_SAMPLES,
+    MIN_PROGRESS_S,
+    best_of,
+    is_missed,
+    is_stopped,
+    left_out,
+    unlooped,
+    verdict_of,
+)
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Phrase, Window
 
@@ -39,6 +48,37 @@ def heard(*phrases: tuple[str, float, float | None], tokens: int = 8, **more: fl
 def test_verdicts(result: Hypothesis | None, verdict: Verdict) -> None:
     """A short answer that is a little improbable is one; there is no floor of speech for it."""
     assert verdict_of(WINDOW, result) is verdict
+
+
+def test_nothing_in_much_speech_is_missed() -> None:
+    """What was heard is not, nor is little speech."""
+    missed = [(Verdict.EMPTY, MIN_MISSED_SAMPLES), (Verdict.EMPTY, MIN_MISSED_SAMPLES - 1), (Verdict.KEEP, 10**6)]
+    assert [is_missed(*each) for each in missed] == [True, False, False]
+
+
+UNLIKELY, LESS_LIKELY = (Hypothesis("we must decide", avg_logprob=p) for p in (-1.7, -2.0))
+LOOP = Hypothesis("we must " + "no " * 9, avg_logprob=-3.0)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds", "kept"),
+    [
+        ([(Verdict.LOOP, LOOP), (Verdict.EMPTY, Hypothesis(""))], 1.0, "we must no"),
+        ([(Verdict.LOOP, LOOP), (Verdict.UNLIKELY, UNLIKELY)], 4.0, "we must no"),
+        ([(Verdict.LOOP, UNLIKELY), (Verdict.LOOP, LOOP)], 4.0, "we must no"),
+        ([(Verdict.LOOP, LOOP), (Verdict.EMPTY, Hypothesis(""))], 0.9, None),
+        ([(Verdict.UNLIKELY, UNLIKELY), (Verdict.UNLIKELY, LESS_LIKELY)], 2.0, "we must decide"),
+        ([(Verdict.TOO_FAST, LESS_LIKELY), (Verdict.UNLIKELY, UNLIKELY)], 2.0, "we must decide"),
+        ([(Verdict.UNLIKELY, UNLIKELY), (Verdict.UNLIKELY, UNLIKELY)], 1.9, None),
+        ([(Verdict.PROMPT, UNLIKELY), (Verdict.NO_SPEECH, UNLIKELY)], 9.0, None),
+    ],
+)
+def test_the_best_of_two_tries_that_went_astray_is_kept(
+    tries: list[tuple[Verdict, Hypothesis]], seconds: float, kept: str | None
+) -> None:
+    """Where enough was certainly said; of loops the last, without its repeats."""
+    best = best_of(tries, round(seconds * SECOND))
+    assert (best and best[1].text) == kept
 
 
 def test_speech_after_the_last_time_token_is_left_out() -> None:
