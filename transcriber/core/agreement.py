@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
+from transcriber.core.rewording import end_of, in_common, pairs
 from transcriber.core.windows import Word
 from transcriber.core.words import is_sign, letters, pieces
 
@@ -86,7 +87,7 @@ class LocalAgreement:
         keys = [unit.key for unit in rest]
         agreed = count = 0
         if sure and len(self._earlier) == PASSES_TO_COMMIT - 1:
-            agreed = min(_common(keys, before) for before, _ in self._earlier)
+            agreed = min(in_common(keys, before) for before, _ in self._earlier)
         for unit in rest[:agreed]:
             end = self._earlier[0][1] if unit.end is None else unit.end
             if end > MAX_COMMIT_END_S:
@@ -117,8 +118,11 @@ class LocalAgreement:
 
         Those that it hears get its times: it has heard what comes after them.
         """
-        pairs, cut = _matched([unit.key for unit in self.committed[base:]], [unit.key for unit in said])
-        for n, k in pairs:
+        wanted, heard = [unit.text for unit in self.committed[base:]], [unit.text for unit in said]
+        cut, is_certain = end_of(wanted, heard)
+        if not is_certain and (timed := self._end_by_times(said)) is not None:
+            cut = timed
+        for n, k in pairs(wanted, heard[:cut]):
             if said[k].end is not None:
                 self.committed[base + n] = replace(said[k], text=self.committed[base + n].text)
         rest = list(said[cut:])
@@ -126,37 +130,13 @@ class LocalAgreement:
             rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence
         return rest
 
-
-def _matched(wanted: Sequence[str], heard: Sequence[str]) -> tuple[list[tuple[int, int]], int]:
-    """Which key is heard where, spelled the same or not; and how many of the heard ones are about the wanted.
-
-    That is where they are closest to them (edit distance over keys).
-    """
-    rows = [list(range(len(heard) + 1))]
-    for n, key in enumerate(wanted, 1):
-        above, row = rows[-1], [n]
-        for k, other in enumerate(heard, 1):
-            row.append(min(above[k] + 1, row[k - 1] + 1, above[k - 1] + (other != key)))
-        rows.append(row)
-    cut = min(range(len(heard) + 1), key=lambda k: (rows[-1][k], abs(k - len(wanted))))
-    pairs, n, k = [], len(wanted), cut
-    while n and k:
-        if rows[n][k] == rows[n - 1][k - 1] + (wanted[n - 1] != heard[k - 1]):
-            n, k = n - 1, k - 1
-            pairs.append((n, k))
-        elif rows[n][k] == rows[n - 1][k] + 1:
-            n -= 1
-        else:
-            k -= 1
-    return pairs, cut
-
-
-def _common(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many leading keys are the same."""
-    count = 0
-    while count < min(len(left), len(right)) and left[count] == right[count]:
-        count += 1
-    return count
+    def _end_by_times(self, said: Sequence[Unit]) -> int | None:
+        """How many of these words are spoken before the committed ones end; None: not all times are known."""
+        end = self.committed[-1].end
+        middles = [(unit.start + unit.end) / 2 for unit in said if unit.start is not None and unit.end is not None]
+        if end is None or len(middles) < len(said):
+            return None
+        return sum(middle < end for middle in middles)
 
 
 def _times(words: Sequence[Word]) -> list[tuple[float, float, float]]:

@@ -102,6 +102,22 @@ def test_the_final_adds_to_what_is_committed() -> None:
         assert text(agreement.conclude(units(final))) == expected
 
 
+def test_a_number_that_is_written_differently_ends_where_it_was_spoken() -> None:
+    """Without times it is said twice, which is better than a word lost; a meaning is never reversed."""
+    for committed, final, plain, known in (
+        ("twenty five", "25 people came", " twenty five 25 people came", " twenty five people came"),
+        ("we cannot", "we can not go", " we cannot go", " we cannot go"),
+        ("we can", "we can't go", " we can can't go", " we can can't go"),
+    ):
+        for has_times, expected in ((False, plain), (True, known)):
+            agreement = LocalAgreement()
+            for n in range(3):
+                agreement.hear(timed(committed) if has_times else units(committed), 2.0 + n)
+            words = [Word(" 25", 0.0, 1.0, 0.9), Word(" people", 1.0, 1.4, 0.9), Word(" came", 1.4, 1.9, 0.9)]
+            said = units(final, words) if "25" in final and has_times else units(final)
+            assert text(agreement.conclude(said)) == expected
+
+
 def test_nothing_is_committed_where_a_cut_may_come() -> None:
     """Words near the longest utterance's end stay open, with times and without."""
     agreement = LocalAgreement()
