@@ -21,6 +21,8 @@ from transcriber.core.words import is_sign, letters, pieces
 
 PASSES_TO_COMMIT = 3
 """In a row, that must say the same."""
+MIN_NEW_AUDIO_S = 0.4
+"""That a pass must have heard beyond the one before: two over the same sound err together."""
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
 TRIM_OVERLAP_S = 0.1
@@ -68,6 +70,7 @@ class LocalAgreement:
         self.until = 0.0
         """Seconds from the start of the utterance that the committed words reach at most."""
         self._language = ""  # of the last pass
+        self._counted_s = 0.0  # what the last pass had heard that was not about the same sound as the one before
         self._earlier: deque[tuple[list[str], float]] = deque(maxlen=PASSES_TO_COMMIT - 1)
         # what the last passes said after the committed words, as keys, and how many seconds they heard
 
@@ -85,6 +88,10 @@ class LocalAgreement:
             self._earlier.clear()
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
+        if self._earlier and heard - self._counted_s < MIN_NEW_AUDIO_S:
+            self._earlier[-1] = keys, heard  # it takes the place of the one before
+            return [*self.committed, *rest]
+        self._counted_s = heard
         agreed = count = 0
         if sure and len(self._earlier) == PASSES_TO_COMMIT - 1:
             agreed = min(in_common(keys, before) for before, _ in self._earlier)
