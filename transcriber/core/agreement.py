@@ -25,8 +25,10 @@ MIN_NEW_AUDIO_S = 0.4
 """That a pass must have heard beyond the one before: two over the same sound err together."""
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
-TRIM_OVERLAP_S = 0.1
-"""Audio before the last committed word that a trimmed window keeps."""
+TRIM_WORDS, MIN_TRIM_OVERLAP_S = 2, 0.5
+"""Committed words that a trimmed window keeps, and how long they last at least: the first one may be clipped."""
+TRIM_MARGIN_S = 0.1
+"""Audio before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class LocalAgreement:
     ) -> list[Unit]:
         """Takes a pass over the first `heard` seconds, whose window began with committed word `base`; commits.
 
-        Words of two languages have nothing in common, and of one that is not `sure` none is certain.
+        Words of two languages have nothing in common, and of one that is not `sure` none is certain. Nor is one of a
+        trimmed window that does not begin with its first committed word: nobody knows where it is then.
 
         Returns the whole text: the committed words, then what is not certain yet.
         """
@@ -88,7 +91,9 @@ class LocalAgreement:
             self._earlier.clear()
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
-        if self._earlier and heard - self._counted_s < MIN_NEW_AUDIO_S:
+        if base and [unit.key for unit in said[:1]] != [unit.key for unit in self.committed[base : base + 1]]:
+            return [*self.committed, *rest]
+        if self._earlier and round(heard - self._counted_s, 3) < MIN_NEW_AUDIO_S:
             self._earlier[-1] = keys, heard  # it takes the place of the one before
             return [*self.committed, *rest]
         self._counted_s = heard
@@ -113,11 +118,11 @@ class LocalAgreement:
 
     @property
     def trim(self) -> tuple[int, float]:
-        """The last committed word whose time is known, as index, and where a window with it begins, in seconds."""
-        for index in range(len(self.committed) - 1, -1, -1):
+        """The committed word that a trimmed window begins with, as index, and where that is, in seconds."""
+        for index in range(len(self.committed) - TRIM_WORDS, 0, -1):
             start = self.committed[index].start
-            if start is not None:
-                return index, max(0.0, start - TRIM_OVERLAP_S)
+            if start is not None and self.until - start >= MIN_TRIM_OVERLAP_S:
+                return index, max(0.0, start - TRIM_MARGIN_S)
         return 0, 0.0
 
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:

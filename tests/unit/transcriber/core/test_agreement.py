@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.agreement import MAX_COMMIT_END_S, TRIM_OVERLAP_S, LocalAgreement, Unit, units
+from transcriber.core.agreement import MAX_COMMIT_END_S, TRIM_MARGIN_S, LocalAgreement, Unit, units
 from transcriber.core.windows import Word
 
 
@@ -150,18 +150,37 @@ def test_nothing_is_committed_where_a_cut_may_come() -> None:
     assert untimed.committed == []
 
 
-def test_a_trimmed_window_begins_with_a_committed_word() -> None:
-    """The last whose time is known; what the window gives is added after it."""
+def test_a_trimmed_window_begins_with_two_committed_words() -> None:
+    """Whose times are known, and which last half a second; what the window gives is added after them."""
     agreement = LocalAgreement()
     assert agreement.trim == (0, 0.0)
     for heard in (1.5, 1.9, 2.3):
         agreement.hear(timed("one two three"), heard)
-    assert agreement.trim == (2, 1.0 - TRIM_OVERLAP_S)
-    for _ in range(2):
-        agreement.hear(units("three four"), 2.0, base=2)
-    assert text(agreement.hear(units("tree four five"), 3.0, base=2)) == " one two three four five"
+    assert agreement.trim == (1, 0.5 - TRIM_MARGIN_S)
+    for heard in (2.7, 3.1):
+        agreement.hear(units("two three four"), heard, base=1)
+    assert text(agreement.hear(units("two tree four five"), 3.5, base=1)) == " one two three four five"
     assert text(agreement.committed) == " one two three four"  # agreed, so without a time of its own
-    assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_OVERLAP_S), 2.0)
+    assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_MARGIN_S), 2.7)
+    short = LocalAgreement()
+    for heard in (1.0, 1.5, 2.0):
+        short.hear([Unit(f" {n}", n / 5, n / 5 + 0.2) for n in range(5)], heard)
+    assert short.trim == (2, 0.4 - TRIM_MARGIN_S)
+
+
+def test_a_trimmed_window_that_misses_its_first_word_commits_nothing() -> None:
+    """Nor does it count: what it hears may come after a word that it missed, too. It is shown."""
+    agreement = LocalAgreement()
+    for heard in (2.0, 2.5, 3.0):
+        agreement.hear(timed("we will go to the"), heard)
+    for heard in (3.5, 4.0, 4.5):
+        shown = agreement.hear(units("market on monday"), heard, base=3)
+        assert text(shown).startswith(" we will go to the")
+        assert text(agreement.hear([], heard, base=3)) == " we will go to the"
+    assert text(agreement.committed) == " we will go to the"
+    assert (
+        text(agreement.conclude(units("we will go to the market on monday"))) == " we will go to the market on monday"
+    )
 
 
 def test_scripts_without_spaces_are_cut_into_signs() -> None:

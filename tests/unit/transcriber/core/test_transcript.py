@@ -44,9 +44,12 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     assert transcript.show(job(utterance, 4.5), hypothesis) == []
     assert transcript.show(job(utterance, 5.0), None) == []
     assert transcript.committed_until(utterance) == round(2.9 * SAMPLE_RATE)
+    transcript.show(job(utterance, 5.5), replace(hypothesis, text="a b c"))
+    for seconds in (6.0, 6.5):
+        transcript.show(job(utterance, seconds), replace(hypothesis, text="a b c"))
     assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
-    [more] = transcript.show(job(utterance, 5.5, base=1, skipped=1.5), Hypothesis("b c"))
-    assert (more.text, more.words) == (" a b c", None)
+    [more] = transcript.show(job(utterance, 7.0, base=1, skipped=1.5), Hypothesis("b c d"))
+    assert (more.text, more.words) == (" a b c d", None)
 
 
 def test_words_of_two_passes_do_not_overlap() -> None:
