@@ -11,7 +11,7 @@ import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import unlooped, verdict_of
+from transcriber.core.guards import best_of, is_missed, verdict_of
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
@@ -25,8 +25,6 @@ from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
-MIN_CUT_SPEECH_SAMPLES = SAMPLE_RATE
-"""Certain speech in an utterance whose text loops at the second try, too, so that it is shown without its repeats."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +61,12 @@ class Decodable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What came of one pass."""
+    """What came of one pass: a verdict for the metrics, and the text to show, if any."""
 
     verdict: str
     hypothesis: Hypothesis | None = None
+    judged: tuple[Verdict, Hypothesis] | None = None
+    """What the model said, shown or not, and what it is worth."""
     failed: bool = False
 
 
@@ -238,7 +238,8 @@ class Worker:
     # --- decoding --------------------------------------------------------------------------------------------------
 
     async def _decode(self, jobs: Sequence[DecodeJob]) -> list[PassResult]:
-        """Nothing where nobody speaks; a second try for what went astray, if it may be the last word.
+        """Nothing where nobody speaks; a second try for what went astray, or missed much speech, if it may be the last
+        word.
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
         partial is not worth it: the next one comes soon, and music or noise would keep the model busy. What was heard
@@ -248,8 +249,10 @@ class Worker:
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         nothing = {n for n, result in results.items() if jobs[n].window.before and result.hypothesis is None}
         await self._attempt({n: _again(jobs[n], full=False) for n in nothing if not results[n].failed}, results)
-        astray = {n for n, result in results.items() if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful}
+        astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
         await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
+        for n, first in astray.items():
+            results[n] = _better(jobs[n], first, results[n])
         return [results[n] for n in range(len(jobs))]
 
     async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
@@ -324,7 +327,19 @@ class Worker:
         )
 
 
-ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
+def _is_astray(job: DecodeJob, result: PassResult) -> bool:
+    verdict = result.judged[0] if result.judged else Verdict.KEEP
+    return verdict.is_anomaly or is_missed(verdict, job.speech)
+
+
+def _better(job: DecodeJob, first: PassResult, second: PassResult) -> PassResult:
+    """The second try; or, if nothing came of it, what is to be kept of both."""
+    if second.hypothesis or second.failed:
+        return second
+    kept = best_of([result.judged for result in (first, second) if result.judged], job.speech)
+    if kept is None:
+        return second
+    return PassResult("loop cut" if kept[0] is Verdict.LOOP else "doubtful", kept[1])
 
 
 def _again(job: DecodeJob, *, full: bool) -> DecodeJob:
@@ -339,6 +354,4 @@ def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
     if job.raw:
         return PassResult("decoded", hypothesis)
     verdict = verdict_of(job.window, hypothesis, job.speech / SAMPLE_RATE)
-    if verdict is Verdict.LOOP and job.window.full and job.speech >= MIN_CUT_SPEECH_SAMPLES:
-        return PassResult("loop cut", replace(unlooped(hypothesis), words=()))
-    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None)
+    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None, (verdict, hypothesis))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
@@ -232,7 +233,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         assert session.is_settled
 
 
-def test_under_load_partials_begin_at_the_last_committed_word() -> None:
+def test_under_load_partials_begin_at_the_last_committed_words() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
     session.adapt(LADDER[2])
@@ -247,8 +248,8 @@ def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     assert partial.stable_len == len(" a b c")
     at = say(session, speech(1.1), at=at)
     job = session.begin()
-    assert (job.base, job.first, len(job.window.samples), job.window.words) == (2, 6400, at - 6400, True)
-    [partial] = session.finish(job, Hypothesis("c d e"))
+    assert (job.base, job.first, len(job.window.samples), job.window.words) == (1, 2400, at - 2400, True)
+    [partial] = session.finish(job, Hypothesis("b c d e"))
     assert partial.text == " a b c d e"
     session.end_utterance(at, now=5)
     assert len(session.begin().window.samples) == at
@@ -390,6 +391,45 @@ def test_a_doubtful_end_is_decoded_before_it_is_decided() -> None:
         final = session.begin()
         assert final.work.end > eager.work.end + 1.5 * SECOND
         assert session.finish(final, Hypothesis("and yes i do"))[-1].text == " and yes i do"
+
+
+SOUNDS = st.lists(
+    st.tuples(st.sampled_from([speech, murmur, silence]), st.integers(1, 30), st.booleans()), min_size=1, max_size=14
+)
+
+
+@example([(speech, 30, False), (silence, 13, False), (murmur, 30, True)])
+@given(SOUNDS)
+def test_all_doubtful_sound_after_speech_is_decoded_before_it_is_acknowledged(
+    sounds: list[tuple[Callable[[float], npt.NDArray[np.int16]], int, bool]],
+) -> None:
+    """Until the client says that the utterance is over, whatever the pauses: its gate may bridge longer ones."""
+    session = StreamSession(HELLO, loud, EXTENSIONS)
+    at, heard, owed, begun = 0, 0, 0, 0
+    for sound, frames, ends in [*sounds, (silence, 1, True)]:
+        for frame in np.split(sound(frames * 0.032), frames):
+            session.hear(at, frame, now=at / SECOND)
+            at += len(frame)
+            begun += (sound is speech or begun > 0) and sound is not silence
+            owed = at if begun >= 2 and sound is not silence else owed
+            heard = max([heard, *decoded_until(session)])
+        if ends:
+            session.end_utterance(at, now=at / SECOND)
+            heard = max([heard, *decoded_until(session)])
+            assert session.decided == at
+            assert heard >= owed
+            begun = 0
+
+
+def decoded_until(session: StreamSession) -> list[int]:
+    """Decodes all that is due; where the careful passes ended."""
+    ends = []
+    while session.next_request():
+        job = session.begin()
+        session.finish(job, Hypothesis("yes"))
+        ends += [job.work.end] if job.work.kind.is_careful else []
+    session.release()
+    return ends
 
 
 def test_silence_before_the_speech_is_not_decoded() -> None:
