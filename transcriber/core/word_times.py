@@ -13,8 +13,8 @@ def in_order(times: Sequence[tuple[float, float]], start: float, end: float) -> 
     """Start and end of each word, changed so that they fit between `start` and `end`.
 
     A word begins no later than any that follows it: one that is put too late carries none of them with it. It ends
-    where the next one begins, at the latest. Where there is less room than `MIN_WORD_S` for each, all get an equal share
-    of it as their least length.
+    where the next one begins, at the latest. Where there is less room than `MIN_WORD_S` for each, all get an equal
+    share of it as their least length.
     """
     count = len(times)
     least = min(MIN_WORD_S, (end - start) / count) if count else 0.0

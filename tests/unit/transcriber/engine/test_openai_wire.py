@@ -196,15 +196,12 @@ def test_words_that_do_not_fit_the_text_are_left_out(told: Any) -> None:
 
 
 def test_without_times_words_are_committed_when_passes_agree() -> None:
-    """With them one pass may be enough."""
+    """As with them."""
     agreement = LocalAgreement()
-    for text, committed in (
-        ("so it is", ""),
-        ("so it goes", ""),
-        ("so it goes on", "so it"),
-        ("so it goes on", "so it goes"),
+    for heard, (text, committed) in enumerate(
+        (("so it is", ""), ("so it goes", ""), ("so it goes on", "so it"), ("so it goes on", "so it goes"))
     ):
-        agreement.hear(units(answered(text=text).text), 2.0)
+        agreement.hear(units(answered(text=text).text), 2.0 + heard)
         assert "".join(unit.text for unit in agreement.committed).strip() == committed
 
 
