@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
@@ -377,59 +376,6 @@ def test_vad_parameters_are_honoured_within_limits() -> None:
     assert (new.threshold, round(new.release, 2), new.hangover, new.pre_roll) == (0.6, 0.45, 12_800, 1600)
     old = gate_settings(Handshake("u", vad_parameters={"onset": 9, "offset": 0.2}))
     assert (old.threshold, old.release) == (0.95, 0.2)
-
-
-def test_a_doubtful_end_is_decoded_before_it_is_decided() -> None:
-    """A pause was decoded as the final; then somebody murmurs on, too softly to begin anything: that is heard, too."""
-    for extensions in (frozenset(), EXTENSIONS):
-        session = StreamSession(HELLO, loud, extensions)
-        at = say(session, speech(1), silence(0.25))
-        eager = session.begin()
-        session.finish(eager, Hypothesis("and yes"))
-        at = say(session, murmur(1.5), silence(1), at=at)
-        session.end_utterance(at, now=4) if extensions else None
-        final = session.begin()
-        assert final.work.end > eager.work.end + 1.5 * SECOND
-        assert session.finish(final, Hypothesis("and yes i do"))[-1].text == " and yes i do"
-
-
-SOUNDS = st.lists(
-    st.tuples(st.sampled_from([speech, murmur, silence]), st.integers(1, 30), st.booleans()), min_size=1, max_size=14
-)
-
-
-@example([(speech, 30, False), (silence, 13, False), (murmur, 30, True)])
-@given(SOUNDS)
-def test_all_doubtful_sound_after_speech_is_decoded_before_it_is_acknowledged(
-    sounds: list[tuple[Callable[[float], npt.NDArray[np.int16]], int, bool]],
-) -> None:
-    """Until the client says that the utterance is over, whatever the pauses: its gate may bridge longer ones."""
-    session = StreamSession(HELLO, loud, EXTENSIONS)
-    at, heard, owed, begun = 0, 0, 0, 0
-    for sound, frames, ends in [*sounds, (silence, 1, True)]:
-        for frame in np.split(sound(frames * 0.032), frames):
-            session.hear(at, frame, now=at / SECOND)
-            at += len(frame)
-            begun += (sound is speech or begun > 0) and sound is not silence
-            owed = at if begun >= 2 and sound is not silence else owed
-            heard = max([heard, *decoded_until(session)])
-        if ends:
-            session.end_utterance(at, now=at / SECOND)
-            heard = max([heard, *decoded_until(session)])
-            assert session.decided == at
-            assert heard >= owed
-            begun = 0
-
-
-def decoded_until(session: StreamSession) -> list[int]:
-    """Decodes all that is due; where the careful passes ended."""
-    ends = []
-    while session.next_request():
-        job = session.begin()
-        session.finish(job, Hypothesis("yes"))
-        ends += [job.work.end] if job.work.kind.is_careful else []
-    session.release()
-    return ends
 
 
 def test_silence_before_the_speech_is_not_decoded() -> None:
