@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
-from transcriber.core.rewording import end_of, in_common, pairs
+from transcriber.core.rewording import end_of, in_common, is_negated, pairs
 from transcriber.core.windows import Word
 from transcriber.core.words import is_sign, letters, pieces
 
@@ -132,7 +132,8 @@ class LocalAgreement:
         """
         wanted, heard = [unit.text for unit in self.committed[base:]], [unit.text for unit in said]
         cut, is_certain = end_of(wanted, heard)
-        if not is_certain and (timed := self._end_by_times(said)) is not None:
+        timed = None if is_certain else self._end_by_times(said)
+        if timed is not None and is_negated(heard[:timed]) == is_negated(wanted):
             cut = timed
         for n, k in pairs(wanted, heard[:cut]):
             if said[k].end is not None:

@@ -51,8 +51,8 @@ def end_of(wanted: Sequence[str], heard: Sequence[str]) -> tuple[int, bool]:
         return same, True
     wanted, heard = wanted[same:], heard[same:]
     keys, others = [letters(text) for text in wanted], [letters(text) for text in heard]
-    negated = _is_negated(wanted)
-    ends = [k for k in range(len(heard) + 1) if _is_negated(heard[:k]) == negated] or range(len(heard) + 1)
+    negated = is_negated(wanted)
+    ends = [k for k in range(len(heard) + 1) if is_negated(heard[:k]) == negated] or range(len(heard) + 1)
     before, costs = _letter_costs(keys, others)
     best = min(ends, key=lambda k: costs[k])
     is_close = all(
@@ -89,7 +89,8 @@ def in_common(left: Sequence[str], right: Sequence[str]) -> int:
     return count
 
 
-def _is_negated(words: Sequence[str]) -> bool:
+def is_negated(words: Sequence[str]) -> bool:
+    """Whether one of these words negates, in the languages whose negations are listed here."""
     return any(_NEGATION_PATTERN.search(word) or letters(word) in _NEGATIONS for word in words)
 
 
