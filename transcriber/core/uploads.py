@@ -175,8 +175,9 @@ class AnswerCache:
     def keep(self, key: tuple[str, ...], form: ChunkForm, answer: dict[str, Any]) -> None:
         """Remembers it, written: as objects it would take four times as much."""
         written = json.dumps(answer, ensure_ascii=False).encode()
+        _, before = self._answers.pop(key, (form, b""))
         self._answers[key] = form, written
-        self._size += len(written)
+        self._size += len(written) - len(before)
         while len(self._answers) > self._max_answers or self._size > self._max_bytes:
             _, (_, oldest) = self._answers.popitem(last=False)
             self._size -= len(oldest)

@@ -214,5 +214,6 @@ def test_answers_are_remembered_up_to_a_size() -> None:
     assert [answers.find(key) is not None for key in keys] == [False, False, True, False]
     answers.keep(keys[3], forms[3], {"text": "x" * 300})
     assert answers.state("r") == {"chunks": 0, "last_seq": None}
-    answers.keep(keys[0], forms[0], {"text": "x" * 100})
-    assert answers.find(keys[0]) == {"text": "x" * 100}
+    for _ in range(2):  # one and the same
+        answers.keep(keys[0], forms[0], {"text": "x" * 100})
+        assert answers.find(keys[0]) == {"text": "x" * 100}
