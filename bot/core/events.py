@@ -67,7 +67,7 @@ class ParticipantLeft:
 
 @dataclass(frozen=True, slots=True)
 class TrackOpened:
-    """An audio track can be heard from now on. Participants may have several."""
+    """There is an audio track, which is owed to be heard from now on. Participants may have several."""
 
     track_id: str
     participant_id: str | None

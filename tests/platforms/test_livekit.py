@@ -113,7 +113,7 @@ async def test_unpublish_and_publish_again(livekit: LiveKitServer) -> None:
         ana = room.guests["ana"]
         for hertz in (440, 1000):
             await ana.publish()
-            await bot.listener.until(lambda: bot.listener.owner, "a track")
+            await bot.listener.until(lambda: bot.listener.owner.keys() & bot.listener.sounding, "a track")
             await ana.speak(tone(hertz, 0.8))
             assert bot.listener.pitch("ana") == pytest.approx(hertz, abs=15)
             await ana.unpublish()
@@ -306,7 +306,7 @@ async def test_clock(livekit: LiveKitServer) -> None:
             track = await guest.publish(muted=muted)
             await bot.listener.until(lambda t=track: t in bot.listener.owner, "a track")  # type: ignore[misc]
             guest.unmute()
-            await asyncio.sleep(0.3)
+            await bot.listener.until(lambda t=track: t in bot.listener.sounding, "its samples")  # type: ignore[misc]
             for _ in range(2):
                 said = await guest.speak(tone(440, 0.4))
                 heard = _onset(_placed(bot, track), said - 0.2)

@@ -41,6 +41,7 @@ from bot.core.events import (
 )
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.livekit.access import ask_server, room_token
+from bot.platforms.livekit.subscriptions import Subscriptions
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -121,7 +122,7 @@ class Seen:
     name: str
     kind: ParticipantKind
     tracks: dict[str, bool] = field(default_factory=dict)
-    """Audio tracks that can be heard: track id → muted."""
+    """Published audio tracks, subscribed to or not yet: track id → muted."""
 
 
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
@@ -236,7 +237,7 @@ class _Attendance:
         self.lost_at = 0.0
         """Monotonic seconds at which the connection was lost last."""
         self._seen: dict[str, Seen] = {}
-        self._asked: dict[str, rtc.RemoteTrackPublication] = {}
+        self._subscriptions = Subscriptions()
         self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
         self._sources = count(1)
 
@@ -257,8 +258,7 @@ class _Attendance:
         asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
 
     def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
-        log.warning("livekit_subscription_failed", track=sid, error=error)
-        self._asked.pop(sid, None)  # the next change of the room is the next attempt
+        log.warning("livekit_subscription_failed", track=sid, error=error)  # asked for again when its time has come
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._reason = reason
@@ -275,7 +275,9 @@ class _Attendance:
             while self._reason is None and not self._leave.is_set():
                 self._look(tasks)
                 self._awake.clear()
-                await self._awake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._subscriptions.next_timer()):
+                        await self._awake.wait()
             for task in (*waiting, *(pump for _, pump in self._pumps.values())):
                 task.cancel()
         self._pumps.clear()
@@ -295,16 +297,10 @@ class _Attendance:
         while True:
             match await self._orders.next():
                 case Resubscribe(track_id):
-                    self._give_up(track_id)
+                    self._subscriptions.renew(track_id, asyncio.get_running_loop().time())
+                    self._awake.set()
                 case Reconnect():  # nobody sees a hidden participant go and come
                     self._disconnected(rtc.DisconnectReason.UNKNOWN_REASON)
-
-    def _give_up(self, track_id: str) -> None:
-        """Lets go of a track; when the SDK says that it is gone, the next look subscribes to it anew."""
-        for person in self._room.remote_participants.values():
-            if publication := person.track_publications.get(track_id):
-                self._asked.pop(track_id, None)
-                publication.set_subscribed(False)
 
     def _report_away(self, away: bool) -> None:
         if away != self._away:
@@ -320,32 +316,23 @@ class _Attendance:
         self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
         if self._away:
             return
-        audible: dict[str, rtc.Track] = {}
-        seen = {person.identity: self._look_at(person, audible) for person in self._room.remote_participants.values()}
+        wanted: list[rtc.RemoteTrackPublication] = []
+        seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
         for event in differences(self._seen, seen):
             self._listener.event(event)
         self._seen = seen
-        self._follow(tasks, audible)
+        self._subscriptions.want(wanted, asyncio.get_running_loop().time())
+        self._follow(tasks, {one.sid: one.track for one in wanted if one.track is not None and not one.muted})
 
-    def _look_at(self, person: rtc.RemoteParticipant, audible: dict[str, rtc.Track]) -> Seen:
+    def _look_at(self, person: rtc.RemoteParticipant, wanted: list[rtc.RemoteTrackPublication]) -> Seen:
         kind = participant_kind(person.kind, person.permissions.hidden)
-        tracks = {}
-        for sid, publication in person.track_publications.items():
-            if kind is not ParticipantKind.PERSON or publication.kind != rtc.TrackKind.KIND_AUDIO:
-                continue
-            if publication.track is None:
-                self._subscribe(publication)
-                continue
-            tracks[sid] = publication.muted
-            if not publication.muted:
-                audible[sid] = publication.track
-        return Seen(person.name or person.identity, kind, tracks)
-
-    def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
-        """Once per publication: after a full reconnect the same track is a new publication."""
-        if self._asked.get(publication.sid) is not publication:
-            self._asked[publication.sid] = publication
-            publication.set_subscribed(True)
+        heard = [
+            publication
+            for publication in person.track_publications.values()
+            if kind is ParticipantKind.PERSON and publication.kind == rtc.TrackKind.KIND_AUDIO
+        ]
+        wanted += heard
+        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard})
 
     def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
         """Reads exactly the tracks that can be heard: nothing is read of a muted one."""
@@ -356,8 +343,6 @@ class _Attendance:
         for sid, track in audible.items():
             if sid not in self._pumps:
                 self._pumps[sid] = track, tasks.create_task(self._pump(sid, track, next(self._sources)))
-        published = {sid for person in self._room.remote_participants.values() for sid in person.track_publications}
-        self._asked = {sid: publication for sid, publication in self._asked.items() if sid in published}
 
     async def _pump(self, track_id: str, track: rtc.Track, source: int) -> None:
         stream = rtc.AudioStream(

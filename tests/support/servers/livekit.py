@@ -56,9 +56,14 @@ class DirectedRoom:
         guest = self.guests[who] = Guest(who, name)
         await guest.join(self.server, self.name, **claims)
         if publishes:
-            self._tones[who] = 0
-            await guest.publish()
-            self._microphones[who] = asyncio.create_task(self._speak(guest))
+            await self.publish(who, 0)
+
+    async def publish(self, who: str, hertz: float) -> str:
+        """Opens the microphone of somebody who has none yet, with a tone; returns the track's id."""
+        self._tones[who] = hertz
+        track = await self.guests[who].publish()
+        self._microphones[who] = asyncio.create_task(self._speak(self.guests[who]))
+        return track
 
     async def _speak(self, guest: Guest) -> None:
         while True:
