@@ -75,6 +75,13 @@ class TrackOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackEncrypted:
+    """A track that was just opened is end-to-end encrypted, and we have no key: nothing will be heard on it."""
+
+    track_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrackMuted:
     track_id: str
 
@@ -141,6 +148,7 @@ PlatformEvent: TypeAlias = (
     | ParticipantRenamed
     | ParticipantLeft
     | TrackOpened
+    | TrackEncrypted
     | TrackMuted
     | TrackUnmuted
     | TrackClosed

@@ -124,6 +124,8 @@ class MeetingCore:
                 self.roster.open_track(track_id, participant_id)
                 if self.roster.speaks_for(track_id) is not None:
                     self.health.opened(track_id, now)
+            case ev.TrackEncrypted(track_id):
+                self.health.encrypted(track_id)
             case ev.TrackMuted(track_id):
                 self.health.muted(track_id, True, now)
                 self._effects.append(ev.CloseTrack(track_id))

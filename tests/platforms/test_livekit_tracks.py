@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import numpy as np
 import pytest
 from livekit import rtc
+from pydantic import SecretStr
 
-from bot.core.events import TrackOpened
+from bot.core.events import TrackEncrypted, TrackOpened
 from bot.platforms.livekit import LiveKit, subscriptions
+from bot.platforms.livekit import attendance as livekit_attendance
+from common.contracts.status import SubCode
+from common.errors import EarshotError
 from rehearsal.livekit.server import LiveKitServer
 from tests.platforms.contract import attending
-from tests.support.servers.livekit import directed_room
+from tests.support.servers.livekit import directed_room, invited
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+KEY = "the room's own key"
 
 
 async def test_track_that_may_not_be_heard(livekit: LiveKitServer) -> None:
@@ -49,3 +57,57 @@ async def test_subscription_that_fails(livekit: LiveKitServer, monkeypatch: pyte
             await bot.hears("ana", 440)
             assert lost == 2
             assert bot.listener.count(TrackOpened) == 1
+
+
+async def test_encrypted_room_with_its_key(livekit: LiveKitServer) -> None:
+    """With the room's key an encrypted microphone is heard, and so is a clear one beside it (a phone's)."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", key=KEY)
+        await room.tone("ana", 440)
+        await room.join("ben", "Ben")
+        await room.tone("ben", 1000)
+        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=SecretStr(KEY))) as bot:
+            await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
+            assert bot.listener.count(TrackEncrypted) == 0
+
+
+async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer) -> None:
+    """What another key encrypted comes out as silence, which hearing health reports: never as noise."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", key=KEY)
+        await room.tone("ana", 440)
+        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=SecretStr("another"))) as bot:
+            await bot.listener.until(lambda: bot.listener.heard("ana").size >= 16_000, "a second of the track")
+            assert np.abs(bot.listener.heard("ana")).max() <= 8
+
+
+async def test_encrypted_track_without_a_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a clear track an encrypted one is known and never decoded; the bot stays, also when the clear one goes."""
+    monkeypatch.setattr(livekit_attendance, "HOPELESS_S", 0.3)
+    async with directed_room(livekit) as room:
+        await room.join("ben", "Ben")
+        await room.tone("ben", 1000)
+        await room.join("ana", "Ana", key=KEY)
+        await room.tone("ana", 440)
+        async with attending(LiveKit(), room.invitation()) as bot:
+            await bot.hears("ben", 1000)
+            (sealed,) = bot.listener.of(TrackEncrypted)
+            assert bot.listener.owner[sealed.track_id] == "ana"
+            await room.leave("ben")
+            await bot.listener.until(lambda: "ben" not in bot.listener.names, "ben has left")
+            await asyncio.sleep(0.6)
+            assert bot.listener.heard("ana").size == 0
+            assert not bot.task.done()
+
+
+async def test_encrypted_room_without_a_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing else is published the bot goes, says why and which setting to give, and has decoded nothing."""
+    assert livekit_attendance.HOPELESS_S <= 10
+    monkeypatch.setattr(livekit_attendance, "HOPELESS_S", 0.3)
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", key=KEY)
+        async with attending(LiveKit(), room.invitation()) as bot:
+            with pytest.raises(EarshotError, match="encryptionKey") as failure:
+                await bot.ends()
+        assert failure.value.code is SubCode.ENCRYPTED
+        assert not bot.listener.frames

@@ -33,6 +33,7 @@ from bot.core.events import (
     ParticipantRenamed,
     PlatformEvent,
     TrackClosed,
+    TrackEncrypted,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bot.platforms.base import Invitation, Listener
+    from bot.platforms.livekit.settings import LiveKitSettings
     from bot.platforms.orders import Orders
 
 FRAME_MS = 50
@@ -69,6 +71,8 @@ GIVE_UP_S = 120.0
 REJOIN_PAUSE_S = 0.5
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
+HOPELESS_S = 10.0
+"""Where every track is encrypted and there is no key, whoever publishes a clear one has so long."""
 
 _PEOPLE = {
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
@@ -123,6 +127,8 @@ class Seen:
     kind: ParticipantKind
     tracks: dict[str, bool] = field(default_factory=dict)
     """Published audio tracks, subscribed to or not yet: track id → muted."""
+    encrypted: frozenset[str] = frozenset()
+    """Those of them that are encrypted, and we have no key."""
 
 
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
@@ -148,6 +154,7 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
         for track, muted in now.tracks.items():
             if track not in tracks:
                 events.append(TrackOpened(track, identity))
+                events += [TrackEncrypted(track)] if track in now.encrypted else []
             if muted != tracks.get(track, False):
                 events.append(TrackMuted(track) if muted else TrackUnmuted(track))
     return events
@@ -156,7 +163,7 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
     url, leave = invitation.meeting_url or "", orders.leaving
-    attendance = _Attendance(listener, orders)
+    attendance = _Attendance(listener, orders, invitation.settings)
     end = await _visit(invitation, url, attendance, leave)
     failure = ""
     while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
@@ -164,6 +171,8 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
         try:
             end = await _visit(invitation, url, attendance, leave)
         except EarshotError as error:
+            if error.code is SubCode.ENCRYPTED:
+                raise
             failure = f": {error}"
     if end is None:
         words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
@@ -176,7 +185,7 @@ async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leav
     room = rtc.Room()
     attendance.enter(room)
     try:
-        if not await _before(leave, _join(room, url, room_token(invitation))):
+        if not await _before(leave, _join(room, url, room_token(invitation), attendance.key)):
             return SubCode.LEFT_BY_COMMAND
         return await attendance.stay()
     finally:
@@ -197,9 +206,11 @@ async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _join(room: rtc.Room, url: str, token: str) -> None:
+async def _join(room: rtc.Room, url: str, token: str, key: str | None) -> None:
     await ask_server(url, token)
     options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
+    if key is not None:
+        options.encryption = rtc.E2EEOptions(rtc.KeyProviderOptions(shared_key=key.encode()))
     dialling = asyncio.create_task(room.connect(url, token, options))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -227,7 +238,10 @@ async def _hang_up(room: rtc.Room) -> None:
 class _Attendance:
     """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
-    def __init__(self, listener: Listener, orders: Orders) -> None:
+    def __init__(self, listener: Listener, orders: Orders, settings: LiveKitSettings | None) -> None:
+        secret = settings.encryption_key if settings is not None else None
+        self.key = secret.get_secret_value() if secret is not None else None
+        """Decrypts what is end-to-end encrypted."""
         self._listener = listener
         self._orders, self._leave = orders, orders.leaving
         self._room: rtc.Room
@@ -238,6 +252,8 @@ class _Attendance:
         """Monotonic seconds at which the connection was lost last."""
         self._seen: dict[str, Seen] = {}
         self._subscriptions = Subscriptions()
+        self._has_clear = False  # there is, or was, a track that can be heard
+        self._hopeless_at: float | None = None  # when we go if that stays so
         self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
         self._sources = count(1)
 
@@ -272,17 +288,21 @@ class _Attendance:
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(self._wake_to_leave()), tasks.create_task(self._obey())
             self._awake.set()
-            while self._reason is None and not self._leave.is_set():
+            while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
                 self._look(tasks)
                 self._awake.clear()
+                timers = self._subscriptions.next_timer(), self._hopeless_at
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._subscriptions.next_timer()):
+                    async with asyncio.timeout_at(min((timer for timer in timers if timer is not None), default=None)):
                         await self._awake.wait()
             for task in (*waiting, *(pump for _, pump in self._pumps.values())):
                 task.cancel()
         self._pumps.clear()
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
+        if self._is_hopeless:
+            words = "every track in the LiveKit room is end-to-end encrypted: give the room's key in"
+            raise EarshotError(SubCode.ENCRYPTED, f"{words} `livekit.encryptionKey`")
         end = _ENDINGS.get(self._reason or rtc.DisconnectReason.UNKNOWN_REASON)
         if end is None:
             self._report_away(True)
@@ -321,8 +341,23 @@ class _Attendance:
         for event in differences(self._seen, seen):
             self._listener.event(event)
         self._seen = seen
-        self._subscriptions.want(wanted, asyncio.get_running_loop().time())
-        self._follow(tasks, {one.sid: one.track for one in wanted if one.track is not None and not one.muted})
+        clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
+        self._has_clear = self._has_clear or bool(clear)
+        if self._has_clear or not wanted:
+            self._hopeless_at = None
+        elif self._hopeless_at is None:
+            self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
+        self._subscriptions.want(clear, asyncio.get_running_loop().time())
+        self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
+
+    @property
+    def _is_hopeless(self) -> bool:
+        """Everything is encrypted, and has been for so long that nothing else is to be expected."""
+        return self._hopeless_at is not None and asyncio.get_running_loop().time() >= self._hopeless_at
+
+    def _is_closed_to_us(self, publication: rtc.RemoteTrackPublication) -> bool:
+        """Without the key the SDK would decode noise."""
+        return self.key is None and publication.encryption_type != rtc.EncryptionType.NONE
 
     def _look_at(self, person: rtc.RemoteParticipant, wanted: list[rtc.RemoteTrackPublication]) -> Seen:
         kind = participant_kind(person.kind, person.permissions.hidden)
@@ -332,7 +367,8 @@ class _Attendance:
             if kind is ParticipantKind.PERSON and publication.kind == rtc.TrackKind.KIND_AUDIO
         ]
         wanted += heard
-        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard})
+        closed = frozenset(one.sid for one in heard if self._is_closed_to_us(one))
+        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed)
 
     def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
         """Reads exactly the tracks that can be heard: nothing is read of a muted one."""

@@ -21,8 +21,9 @@ from tests.support.waiting import eventually
 
 
 def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:
-    """An invitation that mints its token for `room`; `changes` override, `settings: None` drops the minting."""
-    mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret))
+    """An invitation that mints its token for `room`; `changes` override the platform's settings and the invitation."""
+    own = {name: changes.pop(name) for name in [*changes] if name in LiveKitSettings.model_fields}
+    mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret), **own)
     usual: dict[str, Any] = {
         "meeting_url": server.url,
         "connection_id": "bot-1",
@@ -52,8 +53,8 @@ class DirectedRoom:
     def invitation(self) -> Invitation:
         return invited(self.server, self.name, meeting_url=self._door.url)
 
-    async def join(self, who: str, name: str, *, publishes: bool = True, **claims: Any) -> None:
-        guest = self.guests[who] = Guest(who, name)
+    async def join(self, who: str, name: str, *, publishes: bool = True, key: str | None = None, **claims: Any) -> None:
+        guest = self.guests[who] = Guest(who, name, key)
         await guest.join(self.server, self.name, **claims)
         if publishes:
             await self.publish(who, 0)

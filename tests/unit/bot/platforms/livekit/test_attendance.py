@@ -16,6 +16,7 @@ from bot.core.events import (
     ParticipantRenamed,
     PlatformEvent,
     TrackClosed,
+    TrackEncrypted,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -50,7 +51,7 @@ def test_differences_in_order() -> None:
     after = {
         "ana": Seen("Dr. Ana", PERSON, {"a2": False, "a3": True}),
         "egress": Seen("egress", SERVICE),
-        "eve": Seen("Eve", PERSON, {"e": False}),
+        "eve": Seen("Eve", PERSON, {"e": True}, frozenset({"e"})),
     }
     assert differences(before, after) == [
         TrackClosed("a1"),
@@ -63,6 +64,8 @@ def test_differences_in_order() -> None:
         ParticipantJoined("egress", "egress", SERVICE),
         ParticipantJoined("eve", "Eve", PERSON),
         TrackOpened("e", "eve"),
+        TrackEncrypted("e"),
+        TrackMuted("e"),
     ]
 
 
