@@ -212,6 +212,23 @@ async def test_reconnects(
             assert list(bot.listener.owner.values()) == ["ana"]
 
 
+async def test_comes_back_with_the_renewed_token(livekit: LiveKitServer, rooms: list[rtc.Room]) -> None:
+    """A given token that has expired meanwhile does not keep the bot out: the server has renewed it."""
+    spent = int(time.time()) - 57  # servers and we allow clocks a minute
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        token = guest_token(livekit, room.name, "ear", exp=spent, video={"hidden": True, "canPublish": False})
+        async with _bot(room, settings=None, token=token) as bot:
+            await bot.hears("ana", 440)
+            await asyncio.sleep(spent + 62 - time.time())
+            with pytest.raises(EarshotError):
+                livekit_access.room_token(invited(livekit, room.name, settings=None, token=token))
+            await rooms[-1].simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_SERVER_LEAVE)
+            await bot.listener.until(lambda: bot.listener.count(TransportBack), "back")
+            await bot.hears("ana", 440)
+
+
 async def test_gives_up(livekit: LiveKitServer, rooms: list[rtc.Room], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that throws us out and stays away: CONNECTION_LOST, saying where, and no return is reported."""
     assert livekit_attendance.GIVE_UP_S <= 120

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -184,6 +184,8 @@ async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leav
     """One stay in the room, always under the same identity; None when the SDK has lost it and given up."""
     room = rtc.Room()
     attendance.enter(room)
+    if invitation.token is not None and attendance.token is not None:
+        invitation = replace(invitation, token=attendance.token)
     try:
         if not await _before(leave, _join(room, url, room_token(invitation), attendance.key)):
             return SubCode.LEFT_BY_COMMAND
@@ -242,6 +244,8 @@ class _Attendance:
         secret = settings.encryption_key if settings is not None else None
         self.key = secret.get_secret_value() if secret is not None else None
         """Decrypts what is end-to-end encrypted."""
+        self.token: str | None = None
+        """The one that the server renewed last."""
         self._listener = listener
         self._orders, self._leave = orders, orders.leaving
         self._room: rtc.Room
@@ -266,6 +270,7 @@ class _Attendance:
             room.on(name, self._departed)
         room.on("track_subscription_failed", self._not_subscribed)
         room.on("disconnected", self._disconnected)
+        room.on("token_refreshed", self._refreshed)
 
     def _changed(self) -> None:
         self._awake.set()
@@ -275,6 +280,9 @@ class _Attendance:
 
     def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
         log.warning("livekit_subscription_failed", track=sid, error=error)  # asked for again when its time has come
+
+    def _refreshed(self) -> None:
+        self.token = self._room._token  # the event has none, and the SDK no other way to it
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._reason = reason
