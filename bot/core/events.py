@@ -25,6 +25,15 @@ class ParticipantKind(StrEnum):
     """Agents, egress, ingress and hidden participants."""
 
 
+class TrackKind(StrEnum):
+    """What is on a track."""
+
+    VOICE = "voice"
+    """A microphone, or the mix of several."""
+    SCREEN = "screen"
+    """The sound of what somebody shares: whoever speaks there is not the one who shares it."""
+
+
 # --- from the platform
 
 
@@ -72,6 +81,7 @@ class TrackOpened:
     track_id: str
     participant_id: str | None
     """Whose it is; None: a mix of several, told apart by `ActiveSpeakers`."""
+    kind: TrackKind = TrackKind.VOICE
 
 
 @dataclass(frozen=True, slots=True)

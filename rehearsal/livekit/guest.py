@@ -54,13 +54,15 @@ class Guest:
             options.encryption = rtc.E2EEOptions(rtc.KeyProviderOptions(shared_key=self._key.encode()))
         await self.room.connect(server.url, token, options)
 
-    async def publish(self, muted: bool = False) -> str:
+    async def publish(
+        self, muted: bool = False, source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE
+    ) -> str:
         """Opens the microphone and returns its track id; with one open already, a second one that replaces it here."""
         self._source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=QUEUE_MS)
         self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         if muted:
             self._track.mute()
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        options = rtc.TrackPublishOptions(source=source)
         publication = await self.room.local_participant.publish_track(self._track, options)
         self._sid = publication.sid
         return self._sid

@@ -9,7 +9,7 @@ import pytest
 from livekit import rtc
 from pydantic import SecretStr
 
-from bot.core.events import TrackEncrypted, TrackOpened
+from bot.core.events import TrackEncrypted, TrackKind, TrackOpened
 from bot.platforms.livekit import LiveKit, subscriptions
 from bot.platforms.livekit import attendance as livekit_attendance
 from common.contracts.status import SubCode
@@ -57,6 +57,22 @@ async def test_subscription_that_fails(livekit: LiveKitServer, monkeypatch: pyte
             await bot.hears("ana", 440)
             assert lost == 2
             assert bot.listener.count(TrackOpened) == 1
+
+
+async def test_sound_of_a_shared_screen(livekit: LiveKitServer) -> None:
+    """It is no track of the bot's, unless asked for; then it is one of its own kind, beside the microphone."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", publishes=False)
+        screen = await room.publish("ana", 1000, rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO)
+        await room.join("ben", "Ben")
+        await room.tone("ben", 440)
+        async with (
+            attending(LiveKit(), room.invitation()) as usual,
+            attending(LiveKit(), invited(livekit, room.name, identity="ear", screen_share_audio=True)) as asked,
+        ):
+            await asyncio.gather(usual.hears("ben", 440), asked.hears("ben", 440), asked.hears("ana", 1000))
+            assert TrackOpened(screen, "ana", TrackKind.SCREEN) in asked.listener.of(TrackOpened)
+            assert [event.participant_id for event in usual.listener.of(TrackOpened)] == ["ben"]
 
 
 async def test_encrypted_room_with_its_key(livekit: LiveKitServer) -> None:

@@ -34,6 +34,7 @@ from bot.core.events import (
     PlatformEvent,
     TrackClosed,
     TrackEncrypted,
+    TrackKind,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -129,11 +130,17 @@ class Seen:
     """Published audio tracks, subscribed to or not yet: track id → muted."""
     encrypted: frozenset[str] = frozenset()
     """Those of them that are encrypted, and we have no key."""
+    screens: frozenset[str] = frozenset()
+    """Those of them that are the sound of a shared screen."""
 
 
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
     """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
     return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
+
+
+def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
+    return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
 
 
 def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
@@ -153,7 +160,9 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
         tracks = known.tracks if known else {}
         for track, muted in now.tracks.items():
             if track not in tracks:
-                events.append(TrackOpened(track, identity))
+                events.append(
+                    TrackOpened(track, identity, TrackKind.SCREEN if track in now.screens else TrackKind.VOICE)
+                )
                 events += [TrackEncrypted(track)] if track in now.encrypted else []
             if muted != tracks.get(track, False):
                 events.append(TrackMuted(track) if muted else TrackUnmuted(track))
@@ -244,6 +253,7 @@ class _Attendance:
         secret = settings.encryption_key if settings is not None else None
         self.key = secret.get_secret_value() if secret is not None else None
         """Decrypts what is end-to-end encrypted."""
+        self._hears_screens = settings is not None and settings.screen_share_audio
         self.token: str | None = None
         """The one that the server renewed last."""
         self._listener = listener
@@ -372,11 +382,14 @@ class _Attendance:
         heard = [
             publication
             for publication in person.track_publications.values()
-            if kind is ParticipantKind.PERSON and publication.kind == rtc.TrackKind.KIND_AUDIO
+            if kind is ParticipantKind.PERSON
+            and publication.kind == rtc.TrackKind.KIND_AUDIO
+            and (self._hears_screens or not _is_screen(publication))
         ]
         wanted += heard
         closed = frozenset(one.sid for one in heard if self._is_closed_to_us(one))
-        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed)
+        screens = frozenset(one.sid for one in heard if _is_screen(one))
+        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed, screens)
 
     def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
         """Reads exactly the tracks that can be heard: nothing is read of a muted one."""

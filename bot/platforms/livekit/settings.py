@@ -15,6 +15,7 @@ class LiveKitSettings(Settings):
     name: Text | None = Field(default=None, description="Our display name; default: `botName`.")
     api_key: Text | None = Field(default=None, description="Key of the LiveKit server.")
     api_secret: SecretStr | None = Field(default=None, description="Secret that belongs to `apiKey`.", min_length=1)
+    screen_share_audio: bool = Field(default=False, description="Whether the sound of shared screens is transcribed.")
     encryption_key: SecretStr | None = Field(
         default=None, description="The room's shared key, where it is end-to-end encrypted.", min_length=1
     )

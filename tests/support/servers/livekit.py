@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from livekit import rtc
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
@@ -59,10 +60,12 @@ class DirectedRoom:
         if publishes:
             await self.publish(who, 0)
 
-    async def publish(self, who: str, hertz: float) -> str:
+    async def publish(
+        self, who: str, hertz: float, source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE
+    ) -> str:
         """Opens the microphone of somebody who has none yet, with a tone; returns the track's id."""
         self._tones[who] = hertz
-        track = await self.guests[who].publish()
+        track = await self.guests[who].publish(source=source)
         self._microphones[who] = asyncio.create_task(self._speak(self.guests[who]))
         return track
 

@@ -17,6 +17,7 @@ from bot.core.events import (
     PlatformEvent,
     TrackClosed,
     TrackEncrypted,
+    TrackKind,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -51,7 +52,7 @@ def test_differences_in_order() -> None:
     after = {
         "ana": Seen("Dr. Ana", PERSON, {"a2": False, "a3": True}),
         "egress": Seen("egress", SERVICE),
-        "eve": Seen("Eve", PERSON, {"e": True}, frozenset({"e"})),
+        "eve": Seen("Eve", PERSON, {"e": True, "s": False}, frozenset({"e"}), frozenset({"s"})),
     }
     assert differences(before, after) == [
         TrackClosed("a1"),
@@ -66,6 +67,7 @@ def test_differences_in_order() -> None:
         TrackOpened("e", "eve"),
         TrackEncrypted("e"),
         TrackMuted("e"),
+        TrackOpened("s", "eve", TrackKind.SCREEN),
     ]
 
 
@@ -90,7 +92,7 @@ def _apply(room: dict[str, Seen], events: list[PlatformEvent]) -> dict[str, Seen
             case ParticipantLeft(who):
                 assert who not in {owner for owner, _ in tracks.values()}
                 del names[who]
-            case TrackOpened(track, who):
+            case TrackOpened(track, who, TrackKind.VOICE):
                 assert who in names
                 tracks[track] = who, False
             case TrackClosed(track):
