@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from livekit import rtc
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from bot.core.events import TrackEncrypted, TrackKind, TrackOpened
 from bot.platforms.livekit import LiveKit, subscriptions
@@ -127,3 +128,23 @@ async def test_encrypted_room_without_a_key(livekit: LiveKitServer, monkeypatch:
                 await bot.ends()
         assert failure.value.code is SubCode.ENCRYPTED
         assert not bot.listener.frames
+
+
+async def test_more_tracks_than_may_be_heard(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a track is known and not heard, which the log says; a mute makes room for it."""
+    assert subscriptions.MAX_SUBSCRIPTIONS == 128
+    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIPTIONS", 1)
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana")
+        await room.tone("ana", 440)
+        with capture_logs() as logs:
+            async with attending(LiveKit(), room.invitation()) as bot:
+                await bot.hears("ana", 440)
+                await room.join("ben", "Ben")
+                await room.tone("ben", 1000)
+                await bot.listener.until(lambda: "ben" in bot.listener.owner.values(), "his track")
+                await bot.hears("ana", 440)
+                assert bot.listener.heard("ben").size == 0
+                assert "livekit_too_many_tracks" in [line["event"] for line in logs]
+                await room.mute("ana")
+                await bot.hears("ben", 1000)

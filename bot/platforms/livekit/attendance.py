@@ -43,7 +43,7 @@ from bot.core.events import (
 )
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.livekit.access import ask_server, room_token
-from bot.platforms.livekit.subscriptions import Subscriptions
+from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -365,8 +365,15 @@ class _Attendance:
             self._hopeless_at = None
         elif self._hopeless_at is None:
             self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
-        self._subscriptions.want(clear, asyncio.get_running_loop().time())
+        self._subscribe(clear)
         self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
+
+    def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
+        before = self._subscriptions.unheard
+        self._subscriptions.want(clear, asyncio.get_running_loop().time())
+        if self._subscriptions.unheard and not before:
+            unheard = self._subscriptions.unheard
+            log.warning("livekit_too_many_tracks", published=len(clear), heard=MAX_SUBSCRIPTIONS, unheard=unheard)
 
     @property
     def _is_hopeless(self) -> bool:

@@ -1,6 +1,6 @@
 """Subscriptions to the tracks of a LiveKit room: what is asked of the server, and when again if nothing comes of it.
 
-Pure: `now` is an argument, and a publication of the SDK is whatever has its four members.
+Pure: `now` is an argument, and a publication of the SDK is whatever has its members.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Protocol
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
 """From one request to the next, while no track comes: doubled up to this. A publisher may forbid it for ever."""
+MAX_SUBSCRIPTIONS = 128
+"""At once. Policy when more is published: what is muted gives way to what is not, then first come, first served."""
 RENEWAL_S = 0.5
 """From letting go of a track to asking for it again: in one breath the server would see no change."""
 
@@ -26,6 +28,10 @@ class Publication(Protocol):
     @property
     def track(self) -> object | None:
         """What can be read of it; None: we are not subscribed."""
+
+    @property
+    def muted(self) -> bool:
+        """Nothing comes of it for now."""
 
     def set_subscribed(self, subscribed: bool) -> None:
         """Asks the server; what comes of it is seen on `track`, if anything does."""
@@ -44,16 +50,29 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._requests: dict[str, _Request] = {}
+        self.unheard = 0
+        """Tracks that are not muted, and for which there is no room."""
 
     def want(self, publications: Iterable[Publication], now: float) -> None:
-        """Asks for each of these that is not there, when its time has come; forgets all others."""
+        """Asks for each of these that is not there, when its time has come; forgets all others.
+
+        Beyond `MAX_SUBSCRIPTIONS` of them it lets go of those for which there is no room any more.
+        """
         before, self._requests = self._requests, {}
-        for publication in publications:
+        ranked = list(publications)
+        if len(ranked) > MAX_SUBSCRIPTIONS:
+            ranked.sort(key=lambda one: (one.muted, one.sid not in before))
+        for publication in ranked[:MAX_SUBSCRIPTIONS]:
             request = before.get(publication.sid)
             if request is None or request.publication is not publication:
                 request = _Request(publication, now)
             self._requests[publication.sid] = request
             self._pursue(request, now)
+        left_out = ranked[MAX_SUBSCRIPTIONS:]
+        for publication in left_out:
+            if publication.sid in before:
+                publication.set_subscribed(False)
+        self.unheard = sum(not publication.muted for publication in left_out)
 
     def _pursue(self, request: _Request, now: float) -> None:
         if request.publication.track is not None and not request.renews:

@@ -6,14 +6,20 @@ from itertools import pairwise
 
 import pytest
 
-from bot.platforms.livekit.subscriptions import FIRST_PAUSE_S, LONGEST_PAUSE_S, RENEWAL_S, Subscriptions
+from bot.platforms.livekit.subscriptions import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    MAX_SUBSCRIPTIONS,
+    RENEWAL_S,
+    Subscriptions,
+)
 
 
 class _Publication:
     """A fake of the SDK's: it notes what is asked for, and its track comes and goes as the test says."""
 
-    def __init__(self, sid: str = "t") -> None:
-        self.sid = sid
+    def __init__(self, sid: str = "t", muted: bool = False) -> None:
+        self.sid, self.muted = sid, muted
         self.track: object | None = None
         self.asked: list[bool] = []
 
@@ -78,3 +84,23 @@ def test_forgets_what_is_not_wanted() -> None:
     subscriptions.want([first], 1.5)
     subscriptions.want([second], 2)
     assert (first.asked, second.asked) == ([True, True], [True])
+
+
+def test_no_more_than_the_bound() -> None:
+    """Those that are not muted go first; who is heard stays; a muted one gives way and comes back."""
+    subscriptions = Subscriptions()
+    full = [_Publication(f"t{number}") for number in range(MAX_SUBSCRIPTIONS)]
+    late = _Publication("late")
+    subscriptions.want([late], 0)
+    late.muted = True
+    subscriptions.want([late, *full], 1)
+    assert (late.asked, subscriptions.unheard) == ([True, False], 0)
+    late.muted = False
+    subscriptions.want([late, *full], 2)
+    assert (late.asked, subscriptions.unheard) == ([True, False], 1)
+    assert full[0].asked == [True]
+    full[0].muted = True
+    subscriptions.want([late, *full], 3)
+    assert (late.asked, full[0].asked, subscriptions.unheard) == ([True, False, True], [True, False], 0)
+    subscriptions.want([late, *full[:-1]], 4)
+    assert full[0].asked == [True, False, True]
