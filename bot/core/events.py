@@ -25,6 +25,15 @@ class ParticipantKind(StrEnum):
     """Agents, egress, ingress and hidden participants."""
 
 
+class TrackKind(StrEnum):
+    """What is on a track."""
+
+    VOICE = "voice"
+    """A microphone, or the mix of several."""
+    SCREEN = "screen"
+    """The sound of what somebody shares: whoever speaks there is not the one who shares it."""
+
+
 # --- from the platform
 
 
@@ -67,11 +76,19 @@ class ParticipantLeft:
 
 @dataclass(frozen=True, slots=True)
 class TrackOpened:
-    """An audio track can be heard from now on. Participants may have several."""
+    """There is an audio track, which is owed to be heard from now on. Participants may have several."""
 
     track_id: str
     participant_id: str | None
     """Whose it is; None: a mix of several, told apart by `ActiveSpeakers`."""
+    kind: TrackKind = TrackKind.VOICE
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEncrypted:
+    """A track that was just opened is end-to-end encrypted, and we have no key: nothing will be heard on it."""
+
+    track_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +158,7 @@ PlatformEvent: TypeAlias = (
     | ParticipantRenamed
     | ParticipantLeft
     | TrackOpened
+    | TrackEncrypted
     | TrackMuted
     | TrackUnmuted
     | TrackClosed

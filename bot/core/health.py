@@ -37,12 +37,15 @@ WORDS = {
     Hearing.PAUSED: "paused by command",
     Hearing.NO_PACKETS: "no audio packets",
     Hearing.ZEROS: "digital silence: nothing but zeros",
+    Hearing.ENCRYPTED: "end-to-end encrypted, and the bot has no key",
     Hearing.NO_TRANSCRIBER: "no transcriber takes the audio",
     Hearing.NO_TEXT: "speech, and no text comes of it",
     Hearing.SILENT: "audio is heard",
     Hearing.OK: "audio is heard",
 }
 """What is said of a track or the room."""
+SOUNDLESS = (Hearing.ZEROS, Hearing.NO_PACKETS, Hearing.ENCRYPTED)
+"""Of a track; the room is the first of these that one is, where all are."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class _Track:
     packets_at: float
     signal_at: float
     muted: bool = False
+    encrypted: bool = False
     answered_at: float = -math.inf
     unanswered_since: float | None = None  # the transcriber owes an answer to speech
     wordless: int = 0  # samples sent since the last word, or since ...
@@ -83,11 +87,18 @@ class _Track:
         """The transcriber has answered what was said so far."""
         self.answered_at, self.unanswered_since = now, None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether something should be heard on it."""
+        return not self.muted and not self.encrypted
+
     def hearing(self, now: float) -> Hearing:
         """What it is like. Muting it pays no debt of the transcriber's."""
-        if not self.muted and now - self.packets_at >= DEAF_TIMEOUT_S:
+        if self.encrypted and not self.muted:
+            return Hearing.ENCRYPTED
+        if self.is_due and now - self.packets_at >= DEAF_TIMEOUT_S:
             return Hearing.NO_PACKETS
-        if not self.muted and now - self.signal_at >= DEAF_TIMEOUT_S:
+        if self.is_due and now - self.signal_at >= DEAF_TIMEOUT_S:
             return Hearing.ZEROS
         is_late = self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S
         if is_late or self.wordless >= WORDLESS_SAMPLES:
@@ -117,6 +128,11 @@ class HearingHealth:
     def closed(self, track_id: str) -> None:
         """The track is gone and owes nothing any more."""
         self._tracks.pop(track_id, None)
+
+    def encrypted(self, track_id: str) -> None:
+        """Nothing can be heard on the track, and it is known why."""
+        if track := self._tracks.get(track_id):
+            track.encrypted = True
 
     def muted(self, track_id: str, muted: bool, now: float) -> None:
         """A muted track owes nothing; after unmuting it has its time again."""
@@ -222,8 +238,8 @@ class HearingHealth:
         states = {track.reported for track in self._tracks.values()} - {Hearing.MUTED}
         if not states:
             return Hearing.MUTED
-        if states <= {Hearing.NO_PACKETS, Hearing.ZEROS}:
-            return Hearing.ZEROS if Hearing.ZEROS in states else Hearing.NO_PACKETS
+        if states <= set(SOUNDLESS):
+            return next(hearing for hearing in SOUNDLESS if hearing in states)
         if self._unlinked_since is not None and now - self._unlinked_since >= DEAF_TIMEOUT_S:
             return Hearing.NO_TRANSCRIBER
         if Hearing.NO_TEXT in states:
@@ -237,7 +253,7 @@ class HearingHealth:
         return not self._lost
 
     def _words(self, room: Hearing) -> str:
-        if room in (Hearing.NO_PACKETS, Hearing.ZEROS):
+        if room in SOUNDLESS:
             owing = sum(not track.muted for track in self._tracks.values())
             return f"nothing is heard on any of {owing} open tracks: {WORDS[room]}"
         return f"every track is {WORDS[room]}" if room is Hearing.MUTED else WORDS[room]
@@ -246,7 +262,7 @@ class HearingHealth:
     def deaf(self) -> bool:
         """Nothing at all is heard, and it is not just one microphone switched off; as of the last check."""
         dead = self.dead
-        owing = sum(not track.muted for track in self._tracks.values())
+        owing = sum(track.is_due for track in self._tracks.values())
         return bool(dead) and len(dead) == owing and (len(dead) > 1 or Hearing.NO_PACKETS in dead.values())
 
     @property
@@ -281,6 +297,6 @@ class HearingHealth:
         yield self._unlinked_since
         for track in self._owing.values():
             yield track.unanswered_since
-            if not track.muted:
+            if track.is_due:
                 yield track.packets_at
                 yield track.signal_at

@@ -120,10 +120,12 @@ class MeetingCore:
             case ev.PeopleCounted(people):
                 self._counted = people
                 self._count_people(now)
-            case ev.TrackOpened(track_id, participant_id):
-                self.roster.open_track(track_id, participant_id)
+            case ev.TrackOpened(track_id, participant_id, kind):
+                self.roster.open_track(track_id, participant_id, kind)
                 if self.roster.speaks_for(track_id) is not None:
                     self.health.opened(track_id, now)
+            case ev.TrackEncrypted(track_id):
+                self.health.encrypted(track_id)
             case ev.TrackMuted(track_id):
                 self.health.muted(track_id, True, now)
                 self._effects.append(ev.CloseTrack(track_id))

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.core.events import ParticipantKind
+from bot.core.events import ParticipantKind, TrackKind
 
 MAX_NAME_CHARACTERS = 128  # characters; a longer display name is cut
 MAX_NAMES = 10_000
@@ -54,6 +54,7 @@ class Roster:
         self._is_bot = re.compile("|".join(patterns) or r"\Z.", re.IGNORECASE)
         self._participants: dict[str, Participant] = {}
         self._owner: dict[str, str | None] = {}
+        self._screens: dict[str, str] = {}  # tracks of shared screens, closed ones too: whose
         self._names: dict[str, str] = {}  # of everyone ever seen: late text still gets its name
 
     def join(self, participant_id: str, name: str, kind: ParticipantKind) -> None:
@@ -73,9 +74,13 @@ class Roster:
         """Removes a participant; tracks are closed by their own events."""
         self._participants.pop(participant_id, None)
 
-    def open_track(self, track_id: str, participant_id: str | None) -> None:
+    def open_track(self, track_id: str, participant_id: str | None, kind: TrackKind = TrackKind.VOICE) -> None:
         """Remembers whose track it is; None: a mix."""
         self._owner[track_id] = participant_id
+        if kind is TrackKind.SCREEN and participant_id is not None:
+            self._screens[track_id] = participant_id
+            if len(self._screens) > MAX_NAMES:
+                del self._screens[next(iter(self._screens))]
 
     def close_track(self, track_id: str) -> None:
         """Forgets the track."""
@@ -93,20 +98,30 @@ class Roster:
     def speaks_for(self, track_id: str) -> tuple[str, str] | None:
         """Identity and name that an open track's speech is published under; None: it does not count.
 
-        Of a mix: the track's id, and no name. An unannounced owner is taken for a person.
+        Of a mix: the track's id, and no name; of a shared screen: the same, and a name that says so.
+        An unannounced owner is taken for a person.
         """
         if self.is_mix(track_id):
             return track_id, ""
         owner = self._owner.get(track_id)
-        return None if owner is None or not self.is_person(owner) else (owner, self.name(owner))
+        if owner is None or not self.is_person(owner):
+            return None
+        speaker = track_id if track_id in self._screens else owner
+        return speaker, self.name(speaker)
 
     def tracks_of(self, speaker_id: str) -> list[str]:
         """The open tracks on which a speaker, as published, may have been heard: their own, else every mix."""
-        own = [track_id for track_id, owner in self._owner.items() if speaker_id in (owner, track_id)]
+        own = [
+            track_id
+            for track_id, owner in self._owner.items()
+            if speaker_id == (track_id if owner is None or track_id in self._screens else owner)
+        ]
         return own or [track_id for track_id, owner in self._owner.items() if owner is None]
 
     def name(self, participant_id: str) -> str:
-        """The name to publish: the display name, or the identity where there is none."""
+        """The name to publish: the display name, or the identity where there is none; of a shared screen, whose."""
+        if owner := self._screens.get(participant_id):
+            return f"{self.name(owner)} (screen)"
         return self._names.get(participant_id) or clean_name(participant_id)
 
     def is_person(self, participant_id: str) -> bool:

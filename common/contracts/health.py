@@ -27,6 +27,8 @@ class Hearing(StrEnum):
     """A track is open and nothing comes."""
     ZEROS = "zeros"
     """What comes is digital silence: a broken capture, a proxy, a microphone switched off in hardware."""
+    ENCRYPTED = "encrypted"
+    """It is end-to-end encrypted, and the bot has no key."""
     NO_TRANSCRIBER = "no_transcriber"
     """There is sound and no transcriber to send it to."""
     NO_TEXT = "no_text"

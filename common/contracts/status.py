@@ -47,6 +47,7 @@ class SubCode(StrEnum):
     JOIN_TIMEOUT = "join_timeout"
     LOBBY_TIMEOUT = "lobby_timeout"
     NEEDS_HELP_TIMEOUT = "needs_help_timeout"
+    ENCRYPTED = "encrypted"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
@@ -115,6 +116,12 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.NEEDS_HELP_TIMEOUT: Meaning(
         4, False, "A person was needed to go on, and nobody came in time.", "Look at the status `needs_help`."
+    ),
+    SubCode.ENCRYPTED: Meaning(
+        4,
+        False,
+        "Everything in the meeting is end-to-end encrypted, and the bot has no key.",
+        "See the platform's guide.",
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

@@ -29,12 +29,19 @@ def guest_token(server: LiveKitServer, room: str, identity: str, name: str = "",
 
 
 class Guest:
-    """One participant with at most one microphone at a time; not reusable after `leave`."""
+    """One participant with at most one microphone at a time; not reusable after `leave`.
 
-    def __init__(self, identity: str, name: str) -> None:
+    Args:
+        identity: Unique in the room.
+        name: Display name.
+        key: Encrypts what is published, end to end; None: it is clear.
+    """
+
+    def __init__(self, identity: str, name: str, key: str | None = None) -> None:
         self.identity = identity
         self.name = name
         self.room = rtc.Room()
+        self._key = key
         self._source: rtc.AudioSource | None = None
         self._track: rtc.LocalAudioTrack | None = None
         self._sid = ""
@@ -42,15 +49,20 @@ class Guest:
     async def join(self, server: LiveKitServer, room: str, **claims: Any) -> None:
         """Enters the room; hears nothing. `claims` as in `guest_token`. Raises livekit.rtc.ConnectError."""
         token = guest_token(server, room, self.identity, self.name, **claims)
-        await self.room.connect(server.url, token, rtc.RoomOptions(auto_subscribe=False))
+        options = rtc.RoomOptions(auto_subscribe=False)
+        if self._key is not None:
+            options.encryption = rtc.E2EEOptions(rtc.KeyProviderOptions(shared_key=self._key.encode()))
+        await self.room.connect(server.url, token, options)
 
-    async def publish(self, muted: bool = False) -> str:
+    async def publish(
+        self, muted: bool = False, source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE
+    ) -> str:
         """Opens the microphone and returns its track id; with one open already, a second one that replaces it here."""
         self._source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=QUEUE_MS)
         self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         if muted:
             self._track.mute()
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        options = rtc.TrackPublishOptions(source=source)
         publication = await self.room.local_participant.publish_track(self._track, options)
         self._sid = publication.sid
         return self._sid

@@ -39,14 +39,20 @@ class LiveKit(Platform):
         if "token" not in given and "livekit" not in given:
             allowed = "for livekit: the room JWT; or livekit {room, apiKey, apiSecret} to mint one"
             found.append(Problem("token", "(missing)", allowed))
+        elif "token" not in given and isinstance(given["livekit"], Mapping):
+            allowed = "for livekit: without `token`, livekit {room, apiKey, apiSecret} to mint one"
+            missing = [key for key in ("room", "apiKey", "apiSecret") if key not in given["livekit"]]
+            found += [Problem(f"livekit.{key}", "(missing)", allowed) for key in missing]
         return found
 
     def warnings(self, invitation: Invitation) -> list[str]:
         """Two ways in of which one is not taken, or a key that can be guessed."""
         settings: LiveKitSettings | None = invitation.settings
-        if settings is not None and invitation.token is not None:
-            return ["token and livekit are both given: token is used, livekit is ignored"]
-        if settings is not None and len(settings.api_secret.get_secret_value()) < MIN_API_SECRET_CHARACTERS:
+        if settings is None or settings.api_secret is None:
+            return []
+        if invitation.token is not None:
+            return ["token and livekit.apiSecret are both given: token is used, none is minted"]
+        if len(settings.api_secret.get_secret_value()) < MIN_API_SECRET_CHARACTERS:
             words = f"livekit.apiSecret has fewer than {MIN_API_SECRET_CHARACTERS} characters"
             return [f"{words}: whoever guesses it can enter every room of the server"]
         return []

@@ -43,14 +43,17 @@ def room_token(invitation: Invitation, now: float | None = None) -> str:
         token = invitation.token
         _check(token, settings.room if settings else None, now)
         return token
-    if settings is None:
+    if settings is None or settings.room is None or settings.api_key is None or settings.api_secret is None:
         raise EarshotError(SubCode.TOKEN_REFUSED, "LiveKit needs `token`, or `livekit` with room, apiKey and apiSecret")
-    return mint(settings, settings.identity or invitation.connection_id, invitation.bot_name, now)
+    claims = _claims(settings, settings.identity or invitation.connection_id, invitation.bot_name, now)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the configuration has already warned about a short secret
+        return jwt.encode(claims, settings.api_secret.get_secret_value(), algorithm="HS256")
 
 
-def mint(settings: LiveKitSettings, identity: str, name: str, now: float) -> str:
+def _claims(settings: LiveKitSettings, identity: str, name: str, now: float) -> dict[str, Any]:
     """A token for one room: hidden, hears everything, says nothing, opens the door for `TOKEN_LIFE_S`."""
-    claims = {
+    return {
         "iss": settings.api_key,
         "sub": identity,
         "name": settings.name or name,
@@ -66,9 +69,6 @@ def mint(settings: LiveKitSettings, identity: str, name: str, now: float) -> str
             "hidden": True,
         },
     }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the configuration has already warned about a short secret
-        return jwt.encode(claims, settings.api_secret.get_secret_value(), algorithm="HS256")
 
 
 def _check(token: str, room: str | None, now: float) -> None:

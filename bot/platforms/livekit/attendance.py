@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ from bot.core.events import (
     ParticipantRenamed,
     PlatformEvent,
     TrackClosed,
+    TrackEncrypted,
+    TrackKind,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -41,6 +43,7 @@ from bot.core.events import (
 )
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.livekit.access import ask_server, room_token
+from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bot.platforms.base import Invitation, Listener
+    from bot.platforms.livekit.settings import LiveKitSettings
     from bot.platforms.orders import Orders
 
 FRAME_MS = 50
@@ -68,6 +72,8 @@ GIVE_UP_S = 120.0
 REJOIN_PAUSE_S = 0.5
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
+HOPELESS_S = 10.0
+"""Where every track is encrypted and there is no key, whoever publishes a clear one has so long."""
 
 _PEOPLE = {
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
@@ -121,12 +127,20 @@ class Seen:
     name: str
     kind: ParticipantKind
     tracks: dict[str, bool] = field(default_factory=dict)
-    """Audio tracks that can be heard: track id → muted."""
+    """Published audio tracks, subscribed to or not yet: track id → muted."""
+    encrypted: frozenset[str] = frozenset()
+    """Those of them that are encrypted, and we have no key."""
+    screens: frozenset[str] = frozenset()
+    """Those of them that are the sound of a shared screen."""
 
 
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
     """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
     return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
+
+
+def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
+    return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
 
 
 def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
@@ -146,7 +160,10 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
         tracks = known.tracks if known else {}
         for track, muted in now.tracks.items():
             if track not in tracks:
-                events.append(TrackOpened(track, identity))
+                events.append(
+                    TrackOpened(track, identity, TrackKind.SCREEN if track in now.screens else TrackKind.VOICE)
+                )
+                events += [TrackEncrypted(track)] if track in now.encrypted else []
             if muted != tracks.get(track, False):
                 events.append(TrackMuted(track) if muted else TrackUnmuted(track))
     return events
@@ -155,7 +172,7 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
     url, leave = invitation.meeting_url or "", orders.leaving
-    attendance = _Attendance(listener, orders)
+    attendance = _Attendance(listener, orders, invitation.settings)
     end = await _visit(invitation, url, attendance, leave)
     failure = ""
     while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
@@ -163,6 +180,8 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
         try:
             end = await _visit(invitation, url, attendance, leave)
         except EarshotError as error:
+            if error.code is SubCode.ENCRYPTED:
+                raise
             failure = f": {error}"
     if end is None:
         words = f"the connection to the LiveKit room at {redact_url(url)} is gone for good{failure}"
@@ -174,8 +193,10 @@ async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leav
     """One stay in the room, always under the same identity; None when the SDK has lost it and given up."""
     room = rtc.Room()
     attendance.enter(room)
+    if invitation.token is not None and attendance.token is not None:
+        invitation = replace(invitation, token=attendance.token)
     try:
-        if not await _before(leave, _join(room, url, room_token(invitation))):
+        if not await _before(leave, _join(room, url, room_token(invitation), attendance.key)):
             return SubCode.LEFT_BY_COMMAND
         return await attendance.stay()
     finally:
@@ -196,9 +217,11 @@ async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _join(room: rtc.Room, url: str, token: str) -> None:
+async def _join(room: rtc.Room, url: str, token: str, key: str | None) -> None:
     await ask_server(url, token)
     options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
+    if key is not None:
+        options.encryption = rtc.E2EEOptions(rtc.KeyProviderOptions(shared_key=key.encode()))
     dialling = asyncio.create_task(room.connect(url, token, options))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -226,7 +249,13 @@ async def _hang_up(room: rtc.Room) -> None:
 class _Attendance:
     """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
-    def __init__(self, listener: Listener, orders: Orders) -> None:
+    def __init__(self, listener: Listener, orders: Orders, settings: LiveKitSettings | None) -> None:
+        secret = settings.encryption_key if settings is not None else None
+        self.key = secret.get_secret_value() if secret is not None else None
+        """Decrypts what is end-to-end encrypted."""
+        self._hears_screens = settings is not None and settings.screen_share_audio
+        self.token: str | None = None
+        """The one that the server renewed last."""
         self._listener = listener
         self._orders, self._leave = orders, orders.leaving
         self._room: rtc.Room
@@ -236,7 +265,9 @@ class _Attendance:
         self.lost_at = 0.0
         """Monotonic seconds at which the connection was lost last."""
         self._seen: dict[str, Seen] = {}
-        self._asked: dict[str, rtc.RemoteTrackPublication] = {}
+        self._subscriptions = Subscriptions()
+        self._has_clear = False  # there is, or was, a track that can be heard
+        self._hopeless_at: float | None = None  # when we go if that stays so
         self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
         self._sources = count(1)
 
@@ -249,6 +280,7 @@ class _Attendance:
             room.on(name, self._departed)
         room.on("track_subscription_failed", self._not_subscribed)
         room.on("disconnected", self._disconnected)
+        room.on("token_refreshed", self._refreshed)
 
     def _changed(self) -> None:
         self._awake.set()
@@ -257,8 +289,10 @@ class _Attendance:
         asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
 
     def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
-        log.warning("livekit_subscription_failed", track=sid, error=error)
-        self._asked.pop(sid, None)  # the next change of the room is the next attempt
+        log.warning("livekit_subscription_failed", track=sid, error=error)  # asked for again when its time has come
+
+    def _refreshed(self) -> None:
+        self.token = self._room._token  # the event has none, and the SDK no other way to it
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._reason = reason
@@ -272,15 +306,21 @@ class _Attendance:
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(self._wake_to_leave()), tasks.create_task(self._obey())
             self._awake.set()
-            while self._reason is None and not self._leave.is_set():
+            while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
                 self._look(tasks)
                 self._awake.clear()
-                await self._awake.wait()
+                timers = self._subscriptions.next_timer(), self._hopeless_at
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min((timer for timer in timers if timer is not None), default=None)):
+                        await self._awake.wait()
             for task in (*waiting, *(pump for _, pump in self._pumps.values())):
                 task.cancel()
         self._pumps.clear()
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
+        if self._is_hopeless:
+            words = "every track in the LiveKit room is end-to-end encrypted: give the room's key in"
+            raise EarshotError(SubCode.ENCRYPTED, f"{words} `livekit.encryptionKey`")
         end = _ENDINGS.get(self._reason or rtc.DisconnectReason.UNKNOWN_REASON)
         if end is None:
             self._report_away(True)
@@ -295,16 +335,10 @@ class _Attendance:
         while True:
             match await self._orders.next():
                 case Resubscribe(track_id):
-                    self._give_up(track_id)
+                    self._subscriptions.renew(track_id, asyncio.get_running_loop().time())
+                    self._awake.set()
                 case Reconnect():  # nobody sees a hidden participant go and come
                     self._disconnected(rtc.DisconnectReason.UNKNOWN_REASON)
-
-    def _give_up(self, track_id: str) -> None:
-        """Lets go of a track; when the SDK says that it is gone, the next look subscribes to it anew."""
-        for person in self._room.remote_participants.values():
-            if publication := person.track_publications.get(track_id):
-                self._asked.pop(track_id, None)
-                publication.set_subscribed(False)
 
     def _report_away(self, away: bool) -> None:
         if away != self._away:
@@ -320,32 +354,49 @@ class _Attendance:
         self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
         if self._away:
             return
-        audible: dict[str, rtc.Track] = {}
-        seen = {person.identity: self._look_at(person, audible) for person in self._room.remote_participants.values()}
+        wanted: list[rtc.RemoteTrackPublication] = []
+        seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
         for event in differences(self._seen, seen):
             self._listener.event(event)
         self._seen = seen
-        self._follow(tasks, audible)
+        clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
+        self._has_clear = self._has_clear or bool(clear)
+        if self._has_clear or not wanted:
+            self._hopeless_at = None
+        elif self._hopeless_at is None:
+            self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
+        self._subscribe(clear)
+        self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
 
-    def _look_at(self, person: rtc.RemoteParticipant, audible: dict[str, rtc.Track]) -> Seen:
+    def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
+        before = self._subscriptions.unheard
+        self._subscriptions.want(clear, asyncio.get_running_loop().time())
+        if self._subscriptions.unheard and not before:
+            unheard = self._subscriptions.unheard
+            log.warning("livekit_too_many_tracks", published=len(clear), heard=MAX_SUBSCRIPTIONS, unheard=unheard)
+
+    @property
+    def _is_hopeless(self) -> bool:
+        """Everything is encrypted, and has been for so long that nothing else is to be expected."""
+        return self._hopeless_at is not None and asyncio.get_running_loop().time() >= self._hopeless_at
+
+    def _is_closed_to_us(self, publication: rtc.RemoteTrackPublication) -> bool:
+        """Without the key the SDK would decode noise."""
+        return self.key is None and publication.encryption_type != rtc.EncryptionType.NONE
+
+    def _look_at(self, person: rtc.RemoteParticipant, wanted: list[rtc.RemoteTrackPublication]) -> Seen:
         kind = participant_kind(person.kind, person.permissions.hidden)
-        tracks = {}
-        for sid, publication in person.track_publications.items():
-            if kind is not ParticipantKind.PERSON or publication.kind != rtc.TrackKind.KIND_AUDIO:
-                continue
-            if publication.track is None:
-                self._subscribe(publication)
-                continue
-            tracks[sid] = publication.muted
-            if not publication.muted:
-                audible[sid] = publication.track
-        return Seen(person.name or person.identity, kind, tracks)
-
-    def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
-        """Once per publication: after a full reconnect the same track is a new publication."""
-        if self._asked.get(publication.sid) is not publication:
-            self._asked[publication.sid] = publication
-            publication.set_subscribed(True)
+        heard = [
+            publication
+            for publication in person.track_publications.values()
+            if kind is ParticipantKind.PERSON
+            and publication.kind == rtc.TrackKind.KIND_AUDIO
+            and (self._hears_screens or not _is_screen(publication))
+        ]
+        wanted += heard
+        closed = frozenset(one.sid for one in heard if self._is_closed_to_us(one))
+        screens = frozenset(one.sid for one in heard if _is_screen(one))
+        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed, screens)
 
     def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
         """Reads exactly the tracks that can be heard: nothing is read of a muted one."""
@@ -356,8 +407,6 @@ class _Attendance:
         for sid, track in audible.items():
             if sid not in self._pumps:
                 self._pumps[sid] = track, tasks.create_task(self._pump(sid, track, next(self._sources)))
-        published = {sid for person in self._room.remote_participants.values() for sid in person.track_publications}
-        self._asked = {sid: publication for sid, publication in self._asked.items() if sid in published}
 
     async def _pump(self, track_id: str, track: rtc.Track, source: int) -> None:
         stream = rtc.AudioStream(

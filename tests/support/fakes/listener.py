@@ -96,6 +96,11 @@ class RecordingListener:
         """The events of the kind, in order."""
         return [event for _, event in self.events if isinstance(event, kind)]
 
+    @property
+    def sounding(self) -> set[str]:
+        """The tracks of which samples have come, open or not."""
+        return {frame.track_id for _, frame in self.frames}
+
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
         """Everything of the participant's tracks that arrived after `since` (monotonic seconds): int16 at 16 kHz."""
         owner = {event.track_id: event.participant_id for event in self.of(ev.TrackOpened)}

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from livekit import rtc
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
@@ -21,8 +22,9 @@ from tests.support.waiting import eventually
 
 
 def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:
-    """An invitation that mints its token for `room`; `changes` override, `settings: None` drops the minting."""
-    mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret))
+    """An invitation that mints its token for `room`; `changes` override the platform's settings and the invitation."""
+    own = {name: changes.pop(name) for name in [*changes] if name in LiveKitSettings.model_fields}
+    mint = LiveKitSettings(room=room, api_key=server.api_key, api_secret=SecretStr(server.api_secret), **own)
     usual: dict[str, Any] = {
         "meeting_url": server.url,
         "connection_id": "bot-1",
@@ -52,13 +54,20 @@ class DirectedRoom:
     def invitation(self) -> Invitation:
         return invited(self.server, self.name, meeting_url=self._door.url)
 
-    async def join(self, who: str, name: str, *, publishes: bool = True, **claims: Any) -> None:
-        guest = self.guests[who] = Guest(who, name)
+    async def join(self, who: str, name: str, *, publishes: bool = True, key: str | None = None, **claims: Any) -> None:
+        guest = self.guests[who] = Guest(who, name, key)
         await guest.join(self.server, self.name, **claims)
         if publishes:
-            self._tones[who] = 0
-            await guest.publish()
-            self._microphones[who] = asyncio.create_task(self._speak(guest))
+            await self.publish(who, 0)
+
+    async def publish(
+        self, who: str, hertz: float, source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE
+    ) -> str:
+        """Opens the microphone of somebody who has none yet, with a tone; returns the track's id."""
+        self._tones[who] = hertz
+        track = await self.guests[who].publish(source=source)
+        self._microphones[who] = asyncio.create_task(self._speak(self.guests[who]))
+        return track
 
     async def _speak(self, guest: Guest) -> None:
         while True:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bot.config import BotConfig, ConfigError, find_config, json_schema, load_config
 from bot.platforms import PLATFORMS
@@ -279,9 +280,9 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     assert config.token is not None
     assert isinstance(config.platform_settings, LiveKitSettings)
     assert config.token.get_secret_value() == "from-json"
-    assert config.platform_settings.api_secret.get_secret_value() == "from-env"
+    assert config.platform_settings.api_secret == SecretStr("from-env")
     assert config.redis_url.get_secret_value() == "redis://:pw@file:1"
-    assert warnings == ["token and livekit are both given: token is used, livekit is ignored"]
+    assert warnings == ["token and livekit.apiSecret are both given: token is used, none is minted"]
     found = problems(
         USERS_EXAMPLE,
         REHEARSAL,
@@ -429,7 +430,7 @@ def test_the_schema_knows_every_key_and_file_variant() -> None:
     assert {"meetingUrl", "meeting_id", "container_name", "whisperLiveUrl", "tokenFile", "redisUrlFile"} <= set(
         schema["properties"]
     )
-    assert schema["$defs"]["LiveKitSettings"]["required"] == ["room", "apiKey"]
+    assert {"apiSecretFile", "encryptionKeyFile"} <= set(schema["$defs"]["LiveKitSettings"]["properties"])
     assert "whisperLiveUrlFile" not in schema["properties"]
 
 

@@ -41,6 +41,25 @@ def test_digital_zeros_are_not_hearing(level: float) -> None:
     assert subjects(health, 9) == {"track:t": True, "room": True}
 
 
+def test_an_encrypted_track_is_said_at_once() -> None:
+    """It is not heard and cannot be: no time is given, nothing is tried; muted it is muted, unknown it is ignored."""
+    health = HearingHealth()
+    health.encrypted("t")
+    health.opened("t", 0)
+    health.encrypted("t")
+    reports = health.check(0)
+    assert [(r.subject, r.healthy, r.hearing) for r in reports] == [
+        ("track:t", False, Hearing.ENCRYPTED),
+        ("room", False, Hearing.ENCRYPTED),
+    ]
+    assert "on any of 1 open tracks: end-to-end encrypted" in reports[1].detail
+    assert (health.dead, health.deaf, health.next_timer()) == ({}, False, None)
+    health.muted("t", True, 1)
+    assert health.room(1) is Hearing.ENCRYPTED
+    assert subjects(health, 1) == {"track:t": True, "room": True}
+    assert health.room(1) is Hearing.MUTED
+
+
 def test_one_healthy_track_keeps_the_room_healthy() -> None:
     """A participant who never sends does not make the room deaf while another is heard."""
     health = HearingHealth()

@@ -345,6 +345,14 @@ def test_leaving_twice_is_answered_twice() -> None:
     assert meeting.effects() == [LEFT, ev.LeaveMeeting(), ev.AnswerCommand("leave", True, "leaving already")]
 
 
+def test_an_encrypted_track_is_reported() -> None:
+    """What the platform says of a track is said of the track and of the room."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
+    meeting.receive(ev.TrackEncrypted("t"), 1)
+    reports = [effect for effect in meeting.effects() if isinstance(effect, ev.ReportHealth)]
+    assert [report.hearing for report in reports] == [Hearing.ENCRYPTED, Hearing.ENCRYPTED]
+
+
 @pytest.mark.parametrize(
     "code", [SubCode.REMOVED, SubCode.CONNECTION_LOST, SubCode.INTERNAL_ERROR, SubCode.MEETING_ENDED]
 )

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import roster as roster_module
-from bot.core.events import ParticipantKind
-from bot.core.roster import MAX_NAME_CHARACTERS, Roster, clean_name
+from bot.core.events import ParticipantKind, TrackKind
+from bot.core.roster import MAX_NAME_CHARACTERS, MAX_NAMES, Roster, clean_name
 
 
 @given(st.text())
@@ -122,3 +122,29 @@ def test_speech_is_traced_to_tracks() -> None:
     assert roster.tracks_of("ana") == ["t1", "t2"]
     assert roster.tracks_of("mix") == ["mix"]
     assert roster.tracks_of("cleo") == ["mix"]
+
+
+def test_shared_screens_are_speakers_of_their_own() -> None:
+    """Under the track's id and their owner's present name, late text too; services' count for nobody."""
+    roster = Roster()
+    roster.join("ana", "Ana", ParticipantKind.PERSON)
+    roster.join("agent", "Agent", ParticipantKind.SERVICE)
+    roster.open_track("microphone", "ana")
+    roster.open_track("shared", "ana", TrackKind.SCREEN)
+    roster.open_track("its", "agent", TrackKind.SCREEN)
+    assert roster.speaks_for("microphone") == ("ana", "Ana")
+    assert roster.speaks_for("shared") == ("shared", "Ana (screen)")
+    assert roster.speaks_for("its") is None
+    assert (roster.tracks_of("ana"), roster.tracks_of("shared")) == (["microphone"], ["shared"])
+    roster.rename("ana", "Dr. Ana")
+    roster.close_track("shared")
+    assert roster.speaks_for("shared") is None
+    assert roster.name("shared") == "Dr. Ana (screen)"
+
+
+def test_shared_screens_are_forgotten_in_the_end() -> None:
+    """As many as names are remembered."""
+    roster = Roster()
+    for number in range(MAX_NAMES + 1):
+        roster.open_track(f"t{number}", "ana", TrackKind.SCREEN)
+    assert (roster.name("t0"), roster.name("t1")) == ("t0", "ana (screen)")

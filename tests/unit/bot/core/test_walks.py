@@ -37,6 +37,7 @@ HARMLESS = st.one_of(
     st.builds(ev.ParticipantRenamed, WHO, WHO),
     st.builds(ev.ParticipantLeft, WHO),
     st.builds(ev.TrackOpened, TRACKS, st.none() | WHO),
+    st.builds(ev.TrackEncrypted, TRACKS),
     st.builds(ev.TrackMuted, TRACKS),
     st.builds(ev.TrackUnmuted, TRACKS),
     st.builds(ev.TrackClosed, TRACKS),

@@ -98,7 +98,7 @@ def test_help_has_a_word_of_its_own_in_one_generation() -> None:
         ("config_unreadable", *["failed validation_error"] * 4),
         *[(code, *["failed None"] * 3, "failed join_failure") for code in (
             "redis_unreachable", "transcriber_unreachable", "room_unreachable", "token_refused", "token_expired",
-            "join_timeout", "internal_error", "connection_lost", "not_stored")],
+            "join_timeout", "encrypted", "internal_error", "connection_lost", "not_stored")],
     ],
 )  # fmt: skip
 def test_each_end_in_each_generations_words(

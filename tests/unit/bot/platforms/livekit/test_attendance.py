@@ -16,6 +16,8 @@ from bot.core.events import (
     ParticipantRenamed,
     PlatformEvent,
     TrackClosed,
+    TrackEncrypted,
+    TrackKind,
     TrackMuted,
     TrackOpened,
     TrackUnmuted,
@@ -50,7 +52,7 @@ def test_differences_in_order() -> None:
     after = {
         "ana": Seen("Dr. Ana", PERSON, {"a2": False, "a3": True}),
         "egress": Seen("egress", SERVICE),
-        "eve": Seen("Eve", PERSON, {"e": False}),
+        "eve": Seen("Eve", PERSON, {"e": True, "s": False}, frozenset({"e"}), frozenset({"s"})),
     }
     assert differences(before, after) == [
         TrackClosed("a1"),
@@ -63,6 +65,9 @@ def test_differences_in_order() -> None:
         ParticipantJoined("egress", "egress", SERVICE),
         ParticipantJoined("eve", "Eve", PERSON),
         TrackOpened("e", "eve"),
+        TrackEncrypted("e"),
+        TrackMuted("e"),
+        TrackOpened("s", "eve", TrackKind.SCREEN),
     ]
 
 
@@ -87,7 +92,7 @@ def _apply(room: dict[str, Seen], events: list[PlatformEvent]) -> dict[str, Seen
             case ParticipantLeft(who):
                 assert who not in {owner for owner, _ in tracks.values()}
                 del names[who]
-            case TrackOpened(track, who):
+            case TrackOpened(track, who, TrackKind.VOICE):
                 assert who in names
                 tracks[track] = who, False
             case TrackClosed(track):

@@ -25,10 +25,13 @@ def test_claims_websocket_urls() -> None:
     [
         ({}, ["meetingUrl", "token"]),
         ({"meetingUrl": "https://x", "token": "t"}, ["meetingUrl"]),
-        ({"meetingUrl": 7, "livekit": {}}, ["meetingUrl"]),
+        ({"meetingUrl": 7, "livekit": {}}, ["meetingUrl", "livekit.room", "livekit.apiKey", "livekit.apiSecret"]),
+        ({"meetingUrl": SERVER, "token": "t", "livekit": {"encryptionKey": "k"}}, []),
+        ({"meetingUrl": SERVER, "livekit": "r"}, []),
         ({"meetingUrl": SERVER}, ["token"]),
         ({"meetingUrl": SERVER, "token": "t"}, []),
-        ({"meetingUrl": SERVER, "livekit": {"room": "r"}}, []),
+        ({"meetingUrl": SERVER, "livekit": {"room": "r"}}, ["livekit.apiKey", "livekit.apiSecret"]),
+        ({"meetingUrl": SERVER, "livekit": {"room": "r", "apiKey": "k", "apiSecret": "s"}}, []),
     ],
 )
 def test_what_it_needs(given: dict[str, Any], paths: list[str]) -> None:
@@ -44,7 +47,7 @@ def test_what_it_needs(given: dict[str, Any], paths: list[str]) -> None:
         (None, "t", []),
         ("x" * 32, None, []),
         ("secret", None, ["livekit.apiSecret has fewer than 32 characters"]),
-        ("secret", "t", ["token and livekit are both given"]),
+        ("secret", "t", ["token and livekit.apiSecret are both given"]),
     ],
 )
 def test_warnings(secret: str | None, token: str | None, warnings: list[str]) -> None:
