@@ -232,6 +232,9 @@ class Conversation:
         for segment in segments:
             if segment.end > sent + MAX_LEAD_S:
                 raise ProtocolError(f"a segment ends at {segment.end:g} s, and {sent:g} s of audio were sent")
+            last = max((max(word.start, word.end) for word in segment.words or ()), default=0.0)
+            if last > sent + MAX_LEAD_S:
+                raise ProtocolError(f"a word is at {last:g} s, and {sent:g} s of audio were sent")
 
     def _texts(self, segments: Sequence[WireSegment], now: float) -> Iterator[LaneText]:
         for wire in segments:

@@ -189,6 +189,19 @@ def test_a_segment_of_the_future_is_malformed(offered: frozenset[str]) -> None:
         wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.1 + MAX_LEAD_S).to_wire()]}))
 
 
+@pytest.mark.parametrize("times", [(1e305, 1e305), (0.1, 1e305), (1.1 + MAX_LEAD_S, 0.2)])
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_a_word_of_the_future_is_malformed(offered: frozenset[str], times: tuple[float, float]) -> None:
+    """Its segment's times may be right: the connection is given up, and not the lane."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    spoilt = replace(segment(0.1, 0.9), words=(WireWord("hi", *times, 0.9),))
+    with pytest.raises(ProtocolError, match="a word is at"):
+        wire.say(json.dumps({"uid": "u", "segments": [spoilt.to_wire()]}))
+
+
 def test_what_a_stock_server_says_again_is_no_news() -> None:
     """Its last completed segments come with every message."""
     wire = stock(1)
