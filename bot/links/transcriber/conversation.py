@@ -105,7 +105,7 @@ class Conversation:
     def __init__(self, replay: Replay, handshake: Handshake) -> None:
         self._replay = replay
         self._protocol = ClientProtocol(handshake)
-        self._cursor = replay.start  # next lane sample to send
+        self._start = self._cursor = replay.start  # next lane sample to send
         self._clock: SampleMap[None] = SampleMap()  # server samples → lane samples
         self._silence = 0  # samples of silence still to send
         self._answers = Answers(replay.start)
@@ -136,6 +136,11 @@ class Conversation:
     def is_between_utterances(self) -> bool:
         """Nothing is being said, undecided or still to be sent: the moment for another connection."""
         return not (len(self._replay) or self._answers.are_owed or self._silence)
+
+    @property
+    def was_used(self) -> bool:
+        """Speech went out on it."""
+        return self._cursor > self._start
 
     @property
     def sent_until(self) -> int:

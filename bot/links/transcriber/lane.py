@@ -217,7 +217,7 @@ class Lane:
         lasted = self._clock() - self._since
         if isinstance(error, Dismissed) and lasted >= STEADY_S:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
-            self._servers.dismissed(self._url, lasted)
+            self._servers.dismissed(self._url, self._clock(), lasted)
             return
         if _is_displaced(error) and not len(self._replay):
             self._eager = False
@@ -283,7 +283,8 @@ class Lane:
                 if lasted >= STEADY_S:
                     self._change(LinkState.UP, "")
                 limit = self._servers.time_limit(self._url)
-                if (limit is not None and lasted >= limit) or self._servers.is_outdone(self._url):
+                is_old = limit is not None and lasted >= limit and session.was_used
+                if is_old or self._servers.is_outdone(self._url):
                     log.info("transcriber.renewed", lane=self.number, server=redact_url(self._url))
                     return
 

@@ -23,6 +23,10 @@ MAX_PATIENCE_S = 120.0
 """The longest wait for an answer, whatever was learnt: twice what the replay buffer holds."""
 ROLL_OVER_SHARE = 0.8
 """Share of a known time limit after which the first pause is used for a new connection."""
+CREDIBLE_LIMIT_S = 60.0
+"""A connection that lasted so long and was ended in order has met a time limit; a shorter one may have met a restart, ..."""
+AGREEING_SHARE = 0.9
+"""... until the connection after it is ended at the same age, within this share."""
 
 
 @dataclass(slots=True)
@@ -30,6 +34,8 @@ class _Server:
     url: str
     longest: float | None
     """Seconds after which it ends a connection."""
+    dismissal: tuple[float, float] | None = None
+    """The last one that says something of a limit: when it came, and how old the connection was."""
     failures: int = 0
     """In a row, with no decision between."""
     failed_at: float = float("-inf")
@@ -104,10 +110,18 @@ class Servers:
         """A probe found that it takes audio: worth a try before those that come after it."""
         self._servers[url].is_doubtful = False
 
-    def dismissed(self, url: str, after: float) -> None:
-        """It ended a connection that had worked, `after` seconds from its start: as servers with a time limit do."""
+    def dismissed(self, url: str, now: float, after: float) -> None:
+        """It ended a connection that had worked, `after` seconds from its start: as servers with a time limit do, and
+        others that are shut down in order.
+        """
         server = self._servers[url]
-        server.longest = after if server.longest is None else min(server.longest, after)
+        before = server.dismissal
+        if before and now - after < before[0]:
+            return  # of the same time as the last one: one shutdown ends all connections
+        server.dismissal = now, after
+        agrees = before is not None and min(before[1], after) >= AGREEING_SHARE * max(before[1], after)
+        if after >= CREDIBLE_LIMIT_S or agrees:
+            server.longest = after if server.longest is None else min(server.longest, after)
 
     def is_outdone(self, url: str) -> bool:
         """A server that is preferred to this one can be tried again."""

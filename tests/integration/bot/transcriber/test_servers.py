@@ -28,6 +28,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
     monkeypatch.setattr("bot.links.transcriber.lane.STEADY_S", 0.5)
     monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.1)
+    monkeypatch.setattr("bot.links.transcriber.servers.CREDIBLE_LIMIT_S", 0.9)
     monkeypatch.setattr("bot.links.transcriber.link.PROBE_POLL_S", 0.05)
     monkeypatch.setattr("random.random", lambda: 0.5)
 
@@ -145,6 +146,32 @@ async def test_a_limit_that_is_configured_needs_not_be_met() -> None:
             await eventually(lambda before=limited.connections: limited.connections > before)  # type: ignore[misc]
         assert limited.disconnects == 0
     assert notes.finals == ["16000 samples"] * 3
+
+
+async def test_a_restart_is_no_time_limit() -> None:
+    """A young connection that is ended in order, once, has taught us nothing: the next one lasts."""
+    server = StockTranscriber(longest=0.6)
+    async with stock_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await asyncio.sleep(0.7)
+        lane.append(SPEECH)
+        await eventually(lambda: server.disconnects)
+        server.longest = None
+        lane.end_utterance()
+        await say(lane)
+        await asyncio.sleep(1.0)
+        assert server.connections == 2
+    assert notes.links == []
+
+
+async def test_a_connection_on_which_nobody_spoke_is_not_renewed_for_its_age() -> None:
+    """It would be done again and again for nothing."""
+    server = StockTranscriber()
+    async with stock_transcriber(server), running_lane(server.url, longest=0.2) as (lane, _):
+        await say(lane)
+        await eventually(lambda: server.connections == 2)
+        await asyncio.sleep(0.6)
+        assert server.connections == 2
 
 
 async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_speaks() -> None:

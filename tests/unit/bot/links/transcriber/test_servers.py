@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.links.transcriber.servers import (
+    CREDIBLE_LIMIT_S,
     MAX_PATIENCE_S,
     MAX_PROBE_S,
     MIN_BACKOFF_S,
@@ -122,14 +123,27 @@ def test_a_time_limit_is_configured_or_learnt() -> None:
     """The shortest one that was seen counts, and is used up to a share of it."""
     servers = Servers((GPU, CPU), longest=600)
     assert servers.time_limit(GPU) == 600 * ROLL_OVER_SHARE
-    servers.dismissed(GPU, 300)
-    servers.dismissed(GPU, 400)
+    servers.dismissed(GPU, 300, 300)
+    servers.dismissed(GPU, 700, 400)
     assert servers.time_limit(GPU) == 300 * ROLL_OVER_SHARE
     assert servers.time_limit(CPU) == 600 * ROLL_OVER_SHARE
     learning = Servers((GPU,))
     assert learning.time_limit(GPU) is None
-    learning.dismissed(GPU, 100)
-    assert learning.time_limit(GPU) == 100 * ROLL_OVER_SHARE
+    learning.dismissed(GPU, 100, CREDIBLE_LIMIT_S)
+    assert learning.time_limit(GPU) == CREDIBLE_LIMIT_S * ROLL_OVER_SHARE
+
+
+def test_a_short_limit_is_believed_of_two_connections_that_followed_each_other() -> None:
+    """A restart ends young connections, too, all at once: one such goodbye, or several at a time, say nothing."""
+    servers = Servers((GPU,))
+    servers.dismissed(GPU, 6, 6)
+    servers.dismissed(GPU, 6, 6)
+    servers.dismissed(GPU, 7, 5.9)  # began before the first was ended
+    assert servers.time_limit(GPU) is None
+    servers.dismissed(GPU, 30, 20)
+    assert servers.time_limit(GPU) is None
+    servers.dismissed(GPU, 51, 20.5)
+    assert servers.time_limit(GPU) == 20.5 * ROLL_OVER_SHARE
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from([GPU, CPU, FAR]), st.sampled_from("fmgpd"), st.floats(0, 1)), max_size=60)
@@ -151,7 +165,7 @@ def test_whatever_happens_there_is_a_server_to_try_soon(events: list[tuple[str, 
                 servers.progressed(url, now, chance)
                 doubtful.discard(url)
             case _:
-                servers.dismissed(url, chance)
+                servers.dismissed(url, now, chance)
         choice, probe = servers.choose(now), servers.probe(now)
         assert 0 <= choice.wait <= 2.0
         assert (choice.url in doubtful) == (len(doubtful) == 3)
