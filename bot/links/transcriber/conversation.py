@@ -201,6 +201,10 @@ class Conversation:
                 case Verdict.MUTE:
                     yield Unanswered()
 
+    def held_back(self, now: float) -> None:
+        """Nothing is being sent for now, on purpose: the silence of a server that waits for more means nothing."""
+        self._answers.excused(now)
+
     @property
     def least_patience(self) -> float:
         """Seconds that a quick server of this kind gets."""

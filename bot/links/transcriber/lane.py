@@ -275,6 +275,8 @@ class Lane:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             line.check()
+            if self._holds_back():
+                session.held_back(self._clock())
             patience = self._servers.patience(self._url, session.least_patience)
             for news in session.due(self._clock(), patience):
                 self._hear(news)

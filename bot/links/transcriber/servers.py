@@ -24,7 +24,7 @@ MAX_PATIENCE_S = 120.0
 ROLL_OVER_SHARE = 0.8
 """Share of a known time limit after which the first pause is used for a new connection."""
 CREDIBLE_LIMIT_S = 60.0
-"""A connection that lasted so long and was ended in order has met a time limit; a shorter one may have met a restart, ..."""
+"""A connection of so many seconds that is ended in order has met a limit; a younger one may have met a restart, ..."""
 AGREEING_SHARE = 0.9
 """... until the connection after it is ended at the same age, within this share."""
 

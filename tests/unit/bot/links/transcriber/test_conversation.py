@@ -380,3 +380,22 @@ def test_a_decision_about_what_was_dropped_is_an_answer_and_no_news() -> None:
     wire.say(*wire.server.acked(SAMPLE_RATE), wire.server.language("en", 0.9))
     assert len(wire.news) == before
     assert wire.due(1000) == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_server_is_not_doubted_for_what_it_was_not_sent(offered: frozenset[str], ends: bool) -> None:
+    """While sending is held back its silence means nothing; afterwards it has its whole time again, and no more."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(6 * SAMPLE_RATE))
+    if ends:
+        replay.mark_end()
+    wire.pump()
+    allowance = 0 if ends else OPEN_ALLOWANCE_S
+    for now in range(1, 31):
+        wire.session.held_back(now)
+        assert wire.due(now) == []
+    patience = wire.session.least_patience
+    assert wire.due(30 + allowance + patience - 0.1) == []
+    assert wire.due(30 + allowance + patience) == [Unanswered()]
