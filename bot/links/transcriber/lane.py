@@ -221,6 +221,9 @@ class Lane:
             return
         if _is_displaced(error) and not len(self._replay):
             self._eager = False
+            if self._state is not LinkState.UP:  # nobody here will see the end of that trouble
+                self._state = None
+                self._report(self.number, LinkState.CLOSED, "")
             return
         if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
             log.warning("transcriber.malformed", lane=self.number, server=redact_url(self._url), error=str(error))

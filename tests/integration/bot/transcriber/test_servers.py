@@ -187,6 +187,43 @@ async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_s
     assert notes.links == []
 
 
+async def test_trouble_ends_though_nobody_speaks_any_more() -> None:
+    """The only server goes away, the idle lane is closed, the server comes back: that is said without a lane."""
+    port = free_port()
+    server, notes = ScriptedTranscriber(), LaneNotes()
+    link = TranscriberLink((f"ws://127.0.0.1:{port}",), hello, notes, last_backoff=0.1)
+    lane, probing = link.lane(1), asyncio.create_task(link.run())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lane.run())
+        async with scripted_transcriber(server, port) as listening:
+            await say(lane)
+            listening.close()
+            await server.cut()
+        await eventually(lambda: notes.links == [False])
+        lane.close()
+    async with scripted_transcriber(server, port):
+        await eventually(lambda: notes.links == [False, True])
+        before = server.connections
+        await asyncio.sleep(0.3)
+        assert server.connections == before, "it is visited once"
+    probing.cancel()
+    await asyncio.gather(probing, return_exceptions=True)
+
+
+async def test_trouble_ends_though_the_place_was_given_to_somebody_else() -> None:
+    """The idle lane that a full server turned away after trouble does not hold on to that trouble."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await server.cut()
+        await eventually(lambda: len(notes.granted_sets) == 2)
+        assert notes.links == [False]
+        await server.close(1013)
+        await eventually(lambda: notes.links == [False, True])
+        await say(lane)
+    assert notes.links == [False, True]
+
+
 FULL = ({"status": "WAIT", "message": 2.0},)
 BROKEN = ({"status": "ERROR", "message": "Failed to load model: no memory"},)
 
