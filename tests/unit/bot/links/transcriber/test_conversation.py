@@ -41,7 +41,7 @@ def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
     """Audio in messages of at most 100 ms, bit-exact; then the end, at the right sample."""
     replay = Replay()
     wire = Wire(replay)
-    assert not wire.session.was_used
+    assert not Wire(Replay()).session.was_used
     replay.append(ramp(4000))
     replay.mark_end()
     wire.pump()

@@ -34,13 +34,11 @@ def test_a_lane_that_is_over_says_nothing_any_more() -> None:
 def test_trouble_that_no_lane_is_left_to_see_the_end_of_is_stale() -> None:
     """Then, and only then, a visit to a server is news."""
     states = LinkStates()
-    assert not states.are_stale
+    seen = [(states.are_stale, states.visited("a"))]
     states.change(1, LOST, "gone")
-    assert not states.are_stale
-    assert states.visited("a") is None
+    seen.append((states.are_stale, states.visited("a")))
     states.change(1, CLOSED, "")
-    assert states.are_stale
-    assert states.visited("a") == TranscriberHealth(True, "a")
-    assert not states.are_stale
-    assert states.visited("a") is None
+    seen.append((states.are_stale, states.visited("a")))
+    seen.append((states.are_stale, states.visited("a")))
+    assert seen == [(False, None), (False, None), (True, TranscriberHealth(True, "a")), (False, None)]
     assert states.change(2, LOST, "gone") == TranscriberHealth(False, "gone (1 of 1 lanes)")
