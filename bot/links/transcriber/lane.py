@@ -176,7 +176,7 @@ class Lane:
                 if not len(self._replay) and not self._eager:
                     await self._fresh.wait()
                     continue
-                choice = self._servers.choose(self._clock())
+                choice = self._servers.choose(self._clock(), self.number)
                 if choice.wait > 0:
                     await asyncio.sleep(min(choice.wait, NAP_S))
                 else:
@@ -289,7 +289,7 @@ class Lane:
                     self._change(LinkState.UP, "")
                 limit = self._servers.time_limit(self._url)
                 is_old = limit is not None and lasted >= limit and session.was_used
-                if is_old or self._servers.is_outdone(self._url):
+                if is_old or self._servers.is_outdone(self._url, self.number):
                     log.info("transcriber.renewed", lane=self.number, server=redact_url(self._url))
                     return
 

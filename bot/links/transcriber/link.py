@@ -109,7 +109,7 @@ class TranscriberLink:
                 self._servers.failed(choice.url, loop.time(), random.random())
                 log.debug("transcriber.still_away", server=redact_url(choice.url), problem=why(error))
             else:
-                self._servers.greeted(choice.url)
+                self._servers.greeted(choice.url, loop.time())
                 log.info("transcriber.back", server=redact_url(choice.url))
                 self._say(self._states.visited(redact_url(choice.url)))
 

@@ -48,7 +48,7 @@ def test_pauses_grow_with_failures_and_are_reset_by_progress_alone() -> None:
     for _ in range(6):
         servers.failed(GPU, 0, 1)
         waits.append(servers.choose(0).wait)
-        servers.greeted(GPU)
+        servers.greeted(GPU, 0)
         assert servers.choose(0).wait == 0
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     servers.progressed(GPU, 1, None)
@@ -63,7 +63,6 @@ def test_progress_of_older_connections_does_not_disprove_a_failure() -> None:
     servers.progressed(GPU, 9.9, 0.5)
     assert servers.choose(100).url == CPU
     assert not servers.is_outdone(CPU)
-    assert servers.patience(GPU, 8) > 8
     servers.progressed(GPU, 10, 0.5)
     assert servers.choose(100).url == GPU
 
@@ -75,7 +74,7 @@ def test_a_server_that_is_back_outdoes_those_after_it() -> None:
     servers.failed(GPU, 0, 1)
     assert servers.is_alone(CPU)
     assert not servers.is_outdone(CPU)
-    servers.greeted(GPU)
+    servers.greeted(GPU, 0)
     assert servers.is_outdone(CPU)
     assert not servers.is_outdone(GPU)
 
@@ -93,7 +92,7 @@ def test_doubtful_servers_are_probed_while_another_works() -> None:
     assert servers.probe(0) == Choice(CPU, MIN_PROBE_S / 2)
     for _ in range(40):
         servers.failed(GPU, 0, 1)
-    servers.greeted(CPU)
+    servers.greeted(CPU, 0)
     assert servers.probe(0) == Choice(GPU, MAX_PROBE_S)
     servers.failed(CPU, 0, 1)
     servers.failed(FAR, 0, 1)
@@ -103,6 +102,7 @@ def test_doubtful_servers_are_probed_while_another_works() -> None:
 def test_patience_grows_with_a_servers_lag_and_with_waits_in_vain() -> None:
     """A lag that rises is believed at once, one that falls by and by; an answer ends the doubling; all is bounded."""
     servers = Servers((GPU, CPU))
+    servers.failed(CPU, 0, 1)
     assert servers.patience(GPU, 8) == 8
     servers.progressed(GPU, 1, 5)
     assert servers.patience(GPU, 8) == 8 + 5
@@ -117,6 +117,36 @@ def test_patience_grows_with_a_servers_lag_and_with_waits_in_vain() -> None:
     for _ in range(100):
         servers.failed(GPU, 0, 1, mute=True)
     assert servers.patience(GPU, 8) == MAX_PATIENCE_S
+
+
+def test_patience_with_a_mute_server_does_not_grow_where_another_could_answer() -> None:
+    """What is said meanwhile would fall out of the replay buffer for nothing."""
+    servers = Servers((GPU, CPU))
+    servers.failed(GPU, 0, 1, mute=True)
+    assert servers.patience(GPU, 8) == 8
+    servers.failed(CPU, 0, 1)
+    assert servers.patience(GPU, 8) == 16
+
+
+def test_a_server_that_was_mute_and_greets_is_tried_by_one_lane() -> None:
+    """The others stay where they are answered, until it has decided about something."""
+    servers = Servers((GPU, CPU))
+    servers.failed(GPU, 0, 1, mute=True)
+    assert not servers.is_outdone(CPU, 1)
+    servers.greeted(GPU, 5)
+    assert servers.probe(5) == Choice(GPU, MAX_PROBE_S)
+    assert servers.choose(5).url == CPU  # a visitor is no lane
+    assert servers.is_outdone(CPU, 1)
+    assert not servers.is_outdone(CPU, 2)
+    assert (servers.choose(5, 2).url, servers.choose(5, 1).url) == (CPU, GPU)
+    servers.greeted(GPU, 70)  # lane 1 has found out nothing
+    assert (servers.choose(70, 2).url, servers.choose(70, 1).url) == (GPU, CPU)
+    servers.failed(GPU, 80, 1, mute=True)
+    assert (servers.choose(80, 2).url, servers.choose(80, 1).url) == (CPU, CPU)
+    servers.greeted(GPU, 90)
+    servers.progressed(GPU, 95, None)
+    assert (servers.choose(96, 2).url, servers.choose(96, 1).url) == (GPU, GPU)
+    assert servers.probe(96) is None
 
 
 def test_a_time_limit_is_configured_or_learnt() -> None:
@@ -152,22 +182,29 @@ EVENTS = st.lists(st.tuples(st.sampled_from([GPU, CPU, FAR]), st.sampled_from("f
 @given(EVENTS)
 def test_whatever_happens_there_is_a_server_to_try_soon(events: list[tuple[str, str, float]]) -> None:
     """A choice within the longest pause, never one in doubt beside one that is not; a probe only of one in doubt."""
-    servers, doubtful = Servers((GPU, CPU, FAR), last_backoff=2.0), set()
+    servers, doubtful, mute, on_trial = Servers((GPU, CPU, FAR), last_backoff=2.0), set(), set(), set()
     for now, (url, what, chance) in enumerate(events):
         match what:
             case "f" | "m":
                 servers.failed(url, now, chance, mute=what == "m")
                 doubtful.add(url)
+                on_trial.discard(url)
+                mute |= {url} if what == "m" else set()
             case "g":
-                servers.greeted(url)
-                doubtful.discard(url)
+                servers.greeted(url, now)
+                if url in mute:
+                    on_trial.add(url)
+                else:
+                    doubtful.discard(url)
             case "p":
                 servers.progressed(url, now, chance)
-                doubtful.discard(url)
+                for known in (doubtful, mute, on_trial):
+                    known.discard(url)
             case _:
                 servers.dismissed(url, now, chance)
-        choice, probe = servers.choose(now), servers.probe(now)
+        choice, probe, tester = servers.choose(now), servers.probe(now), servers.choose(now, 1)
         assert 0 <= choice.wait <= 2.0
         assert (choice.url in doubtful) == (len(doubtful) == 3)
+        assert tester.url in on_trial or tester == choice
         assert (probe is not None) == (0 < len(doubtful) < 3)
         assert probe is None or (probe.url in doubtful and probe.wait <= MAX_PROBE_S)
