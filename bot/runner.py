@@ -77,6 +77,7 @@ class Bot:
         self._transcription = Transcription(
             config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
+            on_settled=self._receive,
         )  # fmt: skip
         self._vitals.metrics.follow(self._transcription.lanes)
         self._meter = None if config.transcribe_enabled else LevelMeter()

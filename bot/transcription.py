@@ -34,7 +34,7 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.events import AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.core.requests import SpeechSettings
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
@@ -90,6 +90,7 @@ class Transcription:
         spawn: Starts a lane's task and owns it.
         holds_back: Whether audio is to wait in its replay buffer: there is no room for what would come of it.
         on_sent: Told for how many seconds each piece of speech has waited to be sent.
+        on_settled: Told when changed settings were refused, and when later ones were taken.
     """
 
     def __init__(
@@ -102,13 +103,17 @@ class Transcription:
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
+        on_settled: Callable[[SpeechSettled], None] = lambda event: None,
     ) -> None:
         self._config = config
         self._token = token
         self._whose, self._name = whose, name
-        self._listener = listener
+        self._listener, self._on_settled = listener, on_settled
         self._spawn = spawn
         self._speech = config.speech()
+        self._proven: SpeechSettings | None = None  # what was in use before changes that no server has taken yet
+        self._last_old_lane = 0  # of those that were opened before the last change
+        self._was_refused = False
         self._paused = False
         self._vad = SileroModel()
         self._floor: Floor | None = None
@@ -125,6 +130,7 @@ class Transcription:
             longest=config.transcriber_max_connection_ms and config.transcriber_max_connection_ms / 1000,
             holds_back=holds_back,
             on_sent=on_sent,
+            on_refused=self._refused,
             sources=config.transcriber_sources,
         )
         self._is_waiting = False  # as reported
@@ -213,7 +219,8 @@ class Transcription:
 
     def reconfigure(self, speech: SpeechSettings) -> None:
         """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
-        self._speech = speech
+        self._proven = self._proven or self._speech
+        self._speech, self._last_old_lane = speech, max(self._lanes, default=0)
         if self._plane is not None:
             self._plane.renew_lanes()
         log.info("bot.reconfigured", **dataclasses.asdict(speech))
@@ -299,6 +306,18 @@ class Transcription:
         """A lane has a server, which grants these extensions."""
         if self._plane is not None:
             self._plane.granted(lane, extensions)
+        if self._proven and lane > self._last_old_lane:
+            self._proven = None
+            if self._was_refused:
+                self._was_refused = False
+                self._on_settled(SpeechSettled(self._speech, True, "the transcriber takes what was asked for"))
+
+    def _refused(self, detail: str) -> None:
+        """No server takes our handshake: goes back to the settings that one took, if they were changed since."""
+        if self._proven:
+            self._speech, self._proven, self._was_refused = self._proven, None, True
+            told = f"{detail}; later speech is transcribed as before the last `reconfigure`"
+            self._on_settled(SpeechSettled(self._speech, False, told))
 
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""

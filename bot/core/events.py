@@ -255,8 +255,18 @@ class LinkChanged:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechSettled:
+    """These settings are in use: changed ones, which a transcriber took, or the old ones, because none did."""
+
+    speech: SpeechSettings
+    accepted: bool
+    detail: str
+
+
 Event: TypeAlias = (
     PlatformEvent
+    | SpeechSettled
     | AudioHeard
     | TextHeard
     | UtteranceDecided
@@ -289,7 +299,7 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: lost speech, no state."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, `reconfigure`; `gap:<track id>`: no state."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

@@ -150,6 +150,9 @@ class MeetingCore:
                 if link == "transcriber":
                     self.health.link(up, now)
                 self._effects.append(ev.ReportHealth(link, up, detail))
+            case ev.SpeechSettled(speech, accepted, detail):
+                self.speech = speech
+                self._effects.append(ev.ReportHealth("reconfigure", accepted, detail))
             case ev.CommandReceived():
                 self._command(event, now)
             case ev.StopRequested(code):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
 from bot.config import load_config
-from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.events import AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.transcription import Transcription
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
@@ -30,13 +30,20 @@ class Ears:
         self.clock = asyncio.get_running_loop().time
         self._tasks: list[asyncio.Task[None]] = []
         self.transcription = Transcription(
-            load_config(json.dumps(config), {})[0], None, lambda track: (track, track), str, self, self._spawn
+            load_config(json.dumps(config), {})[0],
+            None,
+            lambda track: (track, track),
+            str,
+            self,
+            self._spawn,
+            on_settled=lambda event: self.settled.append(event),
         )
         self._zero = self.clock()
         self.transcription.start(self._zero, 0.0)
         self.published: list[Segment] = []
         self.reports: list[ReportHealth] = []
         self.lost_links: list[str] = []
+        self.settled: list[SpeechSettled] = []
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         self._tasks.append(asyncio.create_task(work, name=name))

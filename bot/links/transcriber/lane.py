@@ -31,6 +31,7 @@ from bot.links.transcriber.dialing import (
 from bot.links.transcriber.servers import Servers
 from bot.links.transcriber.states import LinkState
 from common.audio.pcm import SAMPLE_RATE
+from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import redact_url
 from common.whisperlive.protocol import Handshake, ProtocolError, Warned
@@ -101,6 +102,7 @@ class Lane:
         key: API key of the transcribers.
         holds_back: Whether nothing is to be sent for now: what would be answered has no room.
         on_sent: Told for how many seconds a piece of speech has waited to be sent, the first time that it is.
+        on_refused: Told a server's words when it does not take our handshake and no other server is left that may.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Lane:
         key: str | None = None,
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
+        on_refused: Callable[[str], None] = lambda detail: None,
     ) -> None:
         self.number = number
         self._servers = servers
@@ -122,6 +125,7 @@ class Lane:
         self._key = key
         self._holds_back = holds_back
         self._on_sent = on_sent
+        self._on_refused = on_refused
         # One past the last sample of each piece that was never sent, and when it came; what is lost of it is lost to a
         # statistic.
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=MAX_ARRIVALS)
@@ -230,6 +234,8 @@ class Lane:
         is_mute = isinstance(error, _Mute)
         self._servers.failed(self._url, self._clock(), random.random(), mute=is_mute)
         self._change(LinkState.MUTE if is_mute else LinkState.LOST, why(error))
+        if isinstance(error, EarshotError) and error.code is SubCode.TRANSCRIBER_REFUSED and self._servers.are_doubtful:
+            self._on_refused(why(error))
 
     def _change(self, state: LinkState, detail: str) -> None:
         if state is not self._state:

@@ -51,6 +51,7 @@ class TranscriberLink:
         longest: Seconds after which the servers are known to end a connection; None: learnt when one does.
         holds_back: Whether lanes are to send nothing for now.
         on_sent: Told for how many seconds each piece of speech has waited to be sent.
+        on_refused: Told a server's words when it does not take our handshake and no other server is left that may.
         sources: URL → where it came from: a configuration key or an environment variable.
     """
 
@@ -65,13 +66,14 @@ class TranscriberLink:
         longest: float | None = None,
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
+        on_refused: Callable[[str], None] = lambda detail: None,
         sources: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = Servers(urls, last_backoff, longest)
         self._handshake = handshake
         self._listener = listener
         self._key = key
-        self._holds_back, self._on_sent = holds_back, on_sent
+        self._holds_back, self._on_sent, self._on_refused = holds_back, on_sent, on_refused
         self._sources = sources or {}
         self._states = LinkStates()
 
@@ -86,6 +88,7 @@ class TranscriberLink:
             self._key,
             self._holds_back,
             self._on_sent,
+            self._on_refused,
         )
 
     async def open(self) -> None:

@@ -140,6 +140,11 @@ class Servers:
         preferred = takewhile(lambda server: server.url != url, self._servers.values())
         return any(not server.is_doubtful or _claimed(server, lane) for server in preferred)
 
+    @property
+    def are_doubtful(self) -> bool:
+        """There is none that is not."""
+        return all(server.is_doubtful for server in self._servers.values())
+
     def is_alone(self, url: str) -> bool:
         """There is no other server that is not doubtful."""
         return all(server.is_doubtful or server.url == url for server in self._servers.values())
@@ -160,7 +165,7 @@ class Servers:
     def probe(self, now: float) -> Choice | None:
         """The doubtful server to look after next while another one works; None: there is none."""
         doubtful = [server for server in self._servers.values() if server.is_doubtful]
-        if not doubtful or len(doubtful) == len(self._servers):
+        if not doubtful or self.are_doubtful:
             return None  # where all are doubtful, lanes try them anyway
         soonest = min(doubtful, key=lambda server: server.probe_at)
         return Choice(soonest.url, max(soonest.probe_at - now, 0.0))

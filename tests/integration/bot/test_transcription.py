@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bot.core.requests import SpeechSettings
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import EXTENSIONS
 from rehearsal.clips import load_clip
@@ -46,6 +47,25 @@ async def test_who_waits_for_a_stream_is_sent_later_and_the_wait_is_reported() -
         assert server.most_open == 1
         assert ears.reports[-1].healthy
         ears.check_ids()
+
+
+async def test_a_language_that_the_transcriber_does_not_know_costs_no_words() -> None:
+    """It refuses it: the bot goes on as before and says so; a language that it knows ends the trouble."""
+    server = ScriptedTranscriber(languages=frozenset({"en", "de"}))
+    async with scripted_transcriber(server):
+        ears = Ears(server.url)
+        await ears.hear({"ana": clip("ana1")})
+        for language in ("yue", "de"):
+            ears.transcription.reconfigure(SpeechSettings(language))
+            await ears.hear({"ana": clip("ana1")})
+            await eventually(lambda: ears.settled and ears.transcription.lanes()[0])
+        assert await ears.finish(20) == 0.0
+        assert len(ears.finals("ana")) == 3
+        refused, taken = ears.settled
+        assert (refused.speech.language, refused.accepted) == ("en", False)
+        assert "yue is not known" in refused.detail
+        assert (taken.speech.language, taken.accepted) == ("de", True)
+        assert [hello.handshake.language for hello in server.handshakes] == ["en", "yue", "en", "de"]
 
 
 async def test_what_falls_out_is_one_gap_with_its_length() -> None:

@@ -42,6 +42,8 @@ class ScriptedTranscriber:
     end_of_next: str = ""
     """The end of the next segments, as JSON spells it, instead of the right one."""
     refuse: str = ""
+    languages: frozenset[str] | None = None
+    """Others are refused, as by a model that does not know them; None: all are taken."""
     full: bool = False
     connections: int = 0
     most_open: int = 0
@@ -101,6 +103,9 @@ class ScriptedTranscriber:
                 match event:
                     case Opened():
                         self.handshakes.append(event)
+                        if self.languages and event.handshake.language not in self.languages:
+                            await socket.send(protocol.refuse(f"language: {event.handshake.language} is not known"))
+                            return
                         if self.refuse or self.full:
                             await socket.send(protocol.wait(1.0) if self.full else protocol.refuse(self.refuse))
                             return

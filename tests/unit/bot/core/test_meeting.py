@@ -298,6 +298,20 @@ def test_reconfigure_changes_what_it_names() -> None:
     assert answer.state.allowed_languages == ("en", "de")
 
 
+def test_settings_that_no_transcriber_takes_are_not_shown_as_set() -> None:
+    """The ones in use are, and it is said; when others are taken that is said, too."""
+    meeting = MeetingCore(SETTINGS, speech=rq.SpeechSettings("yue"))
+    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("zh"), False, "refused"), 1)
+    meeting.receive(ev.CommandReceived("status", rq.TellState()), 2)
+    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("de"), True, "taken"), 3)
+    told, answer, well = meeting.effects()
+    assert told == ev.ReportHealth("reconfigure", False, "refused")
+    assert isinstance(answer, ev.AnswerCommand)
+    assert answer.state is not None
+    assert answer.state.language == "zh"
+    assert well == ev.ReportHealth("reconfigure", True, "taken")
+
+
 def test_pausing_stops_listening_and_excuses_silence() -> None:
     """While paused nothing is owed and no silence counts; asked twice it happens once, and is answered twice."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))

@@ -34,7 +34,9 @@ def test_where_all_have_failed_the_one_whose_pause_ends_first_is_tried() -> None
     """So they take turns, and none is asked without a pause."""
     servers = Servers((GPU, CPU))
     servers.failed(GPU, 0, 1)
+    before = servers.are_doubtful
     servers.failed(CPU, 0, 0.5)
+    assert (before, servers.are_doubtful) == (False, True)
     assert servers.choose(0) == Choice(CPU, MIN_BACKOFF_S / 2)
     servers.failed(CPU, 0.05, 1)
     assert servers.choose(0.05) == Choice(GPU, MIN_BACKOFF_S - 0.05)
