@@ -164,13 +164,15 @@ class Transcription:
         if self._plane is None or self._paused:
             return
         if self._mixer is None:
-            self._order(self._plane.frame(frame))
-            reports = self._plane.reports()
-        else:
-            for mixed in self._mixer.frame(frame) if self._whose(frame.track_id) else ():
-                self._order(self._plane.frame(mixed))
-            reports = self._mixer.reports()
-        for report in reports:
+            self._take(self._plane, [frame])
+        elif self._whose(frame.track_id):
+            self._take(self._plane, self._mixer.frame(frame))
+
+    def _take(self, plane: AudioPlane, frames: list[AudioFrame]) -> None:
+        """Pieces of tracks, or of the mix; and what they sounded like."""
+        for frame in frames:
+            self._order(plane.frame(frame))
+        for report in plane.reports() + (self._mixer.reports() if self._mixer else []):
             level = round(report.level_dbfs, 1)
             log.debug("track.heard", track=report.track_id, level_dbfs=level, speech=report.speech)
             self._listener.heard(report)
@@ -186,9 +188,11 @@ class Transcription:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
         if self._plane is None:
             return HOUSEKEEPING_S
+        if self._mixer is not None:
+            self._take(self._plane, self._mixer.idle(now))
         self._order(self._plane.idle(now) + self._plane.close_idle(now))
         self._report(self._plane, now)
-        if self._plane.speaking:
+        if self._plane.speaking or (self._mixer is not None and self._mixer.holds):
             return STALLED_TRACK_POLL_S
         return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
 
@@ -222,7 +226,13 @@ class Transcription:
         """Ends what is being said and takes no more audio, or takes it again."""
         self._paused = paused
         if paused and self._plane is not None:
-            self._order(self._plane.close_all(now))
+            self._end_speech(self._plane, now)
+
+    def _end_speech(self, plane: AudioPlane, now: float) -> None:
+        """Whatever anybody says ends here."""
+        if self._mixer is not None:
+            self._take(plane, self._mixer.flush())
+        self._order(plane.close_all(now))
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
         """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
@@ -233,7 +243,7 @@ class Transcription:
         """Ends every utterance and waits, `timeout` seconds at most, for its text; returns undecided seconds."""
         if self._plane is None or self._tracker is None:
             return 0.0
-        self._order(self._plane.close_all(now))
+        self._end_speech(self._plane, now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(timeout, 0.0)):
                 while self._plane.waiting(now)[0]:

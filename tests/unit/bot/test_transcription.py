@@ -1,0 +1,127 @@
+"""The transcription of a mix: nothing of it stays behind, and hearing health knows of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.audio.frame import AudioFrame
+from bot.config.model import BotConfig
+from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.transcription import Transcription
+from common.audio.silero import SpeechProbability
+from common.contracts.segments import Segment
+
+ZERO = 100.0
+PIECE = 320
+CONFIG = {
+    "platform": "rehearsal",
+    "meetingUrl": "rehearsal+ws://127.0.0.1:1",
+    "redisUrl": "redis://127.0.0.1:1",
+    "whisperLiveUrl": "ws://127.0.0.1:1",
+    "audio": {"mode": "mixed"},
+    "connectionId": "c",
+}
+
+
+def loud(pcm: NDArray[np.float32]) -> float:
+    """A speech detector for tests: loud is speech."""
+    return 1.0 if np.abs(pcm).max() > 0.1 else 0.0
+
+
+class Detector:
+    """Takes the place of the speech model, which is a file."""
+
+    def stream(self) -> SpeechProbability:
+        """For one track."""
+        return loud
+
+
+@pytest.fixture(autouse=True)
+def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.transcription.SileroModel", Detector)
+
+
+class Mix:
+    """A transcription whose lanes go nowhere, and what it says."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+        self.reports: list[AudioHeard] = []
+        self.segments: list[Segment] = []
+        self.decisions: list[UtteranceDecided] = []
+        self.transcription = Transcription(
+            BotConfig.model_validate(CONFIG), None, lambda track: (track, track), str.title, self, self._spawn
+        )
+        self.transcription.start(ZERO, 0.0)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        work.close()
+        self.tasks.append(asyncio.get_running_loop().create_task(asyncio.sleep(0), name=name))
+        return self.tasks[-1]
+
+    def play(self, start: float, seconds: float, amplitude: int = 8000) -> None:
+        """One track, whose frames arrive as they are spoken."""
+        for piece in range(round(seconds * 50)):
+            at = start + piece * 0.02
+            pcm = np.full(PIECE, amplitude, np.int16)
+            self.transcription.frame(AudioFrame("a", pcm, round(at * 16000), 1, ZERO + at))
+
+    @property
+    def sent(self) -> int:
+        """Samples that went on the mix's lane, as reported."""
+        return sum(report.sent for report in self.reports if report.track_id == "mix")
+
+    def segment(self, segment: Segment) -> None:
+        """A partial or a final."""
+        self.segments.append(segment)
+
+    def heard(self, report: AudioHeard) -> None:
+        """What a track sounded like."""
+        self.reports.append(report)
+
+    def decided(self, utterance: UtteranceDecided) -> None:
+        """An utterance is settled."""
+        self.decisions.append(utterance)
+
+    def hearing(self, report: ReportHealth) -> None:
+        """Nothing waits here."""
+
+    def transcriber(self, up: bool, detail: str) -> None:
+        """Nobody is connected."""
+
+
+@pytest.mark.parametrize("how", ["tick", "pause", "finish"])
+async def test_the_last_of_a_mix_is_heard_although_nobody_sends_any_more(how: str) -> None:
+    """Push to talk: 0.2 s, then the microphone is off; with time, a pause or the end, all of it is sent."""
+    mix = Mix()
+    mix.play(1, 0.2)
+    mix.transcription.close_track("a", ZERO + 1.2)
+    assert mix.transcription.lanes()[0] == 0
+    if how == "tick":
+        assert mix.transcription.tick(ZERO + 1.2) < 0.1
+        for step in range(30):
+            mix.transcription.tick(ZERO + 1.2 + step * 0.05)
+    elif how == "pause":
+        mix.transcription.pause(True, ZERO + 1.2)
+    else:
+        assert await mix.transcription.finish(ZERO + 1.2, 0.0) == pytest.approx(0.2, abs=0.01)
+    assert mix.transcription.lanes()[0] == 1
+    await asyncio.gather(*mix.tasks)
+
+
+async def test_the_mix_is_reported_beside_its_tracks() -> None:
+    """Tracks by what they sound like, the mix by what is said and sent: about once a second."""
+    mix = Mix()
+    mix.play(1, 2)
+    mix.play(3, 1, 10)
+    assert {report.track_id for report in mix.reports} == {"a", "mix"}
+    assert not any(report.speech or report.sent for report in mix.reports if report.track_id == "a")
+    assert any(report.speech for report in mix.reports if report.track_id == "mix")
+    assert mix.sent >= 2 * 16000
+    await asyncio.gather(*mix.tasks)
