@@ -22,7 +22,7 @@ import structlog
 from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.lanes import Lanes
-from bot.audio.mixer import MIX_TRACK, Mixer
+from bot.audio.mixer import Mixer
 from bot.audio.plane import (
     AudioPlane,
     Completed,
@@ -34,7 +34,7 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, UtteranceDecided
 from bot.core.requests import SpeechSettings
 from bot.core.segments import SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText

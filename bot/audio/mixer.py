@@ -7,11 +7,9 @@ import numpy as np
 from bot.audio.frame import AudioFrame
 from bot.audio.meter import Meter
 from bot.audio.timeline import Timeline
-from bot.core.events import AudioHeard
+from bot.core.events import MIX_TRACK, AudioHeard
 from common.audio.pcm import SAMPLE_RATE
 
-MIX_TRACK = "mix"
-"""Id of the mixed track, and `speaker_id` of what nobody in particular said."""
 DELAY_SAMPLES = SAMPLE_RATE // 5
 """Samples (200 ms) for which the mix waits for tracks that come later than others."""
 CAPACITY_SAMPLES = 2 * SAMPLE_RATE

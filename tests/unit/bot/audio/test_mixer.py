@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
-from bot.audio.mixer import CAPACITY_SAMPLES, DELAY_SAMPLES, MIX_TRACK, Mixer
+from bot.audio.mixer import CAPACITY_SAMPLES, DELAY_SAMPLES, Mixer
+from bot.core.events import MIX_TRACK
 from common.audio.pcm import SAMPLE_RATE
 
 PIECE = 320
