@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
@@ -36,7 +37,7 @@ from bot.audio.plane import (
 from bot.config import BotConfig
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, UtteranceDecided
 from bot.core.requests import SpeechSettings
-from bot.core.segments import SegmentTracker
+from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane
 from bot.links.transcriber.link import TranscriberLink
@@ -53,8 +54,6 @@ WAITING_POLL_S = 0.5
 """Between looks at those who wait for a lane."""
 WAIT_REPORT_S = 2.0
 """Seconds that an utterance may wait for a lane before it is said."""
-UNKNOWN_SPEAKER = "unknown"
-"""Name of a mix's speech whose speaker nobody can say; its `speaker_id` is the track's id."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +114,7 @@ class Transcription:
         self._plane: AudioPlane | None = None  # from the first admission on
         self._mixer: Mixer | None = None  # where all tracks are one
         self._tracker: SegmentTracker | None = None
+        self._unnamed: deque[Segment] = deque()  # a mix's finals of the last second, until it is known who spoke
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._link = TranscriberLink(
             config.transcriber_urls,
@@ -192,7 +192,8 @@ class Transcription:
             self._take(self._plane, self._mixer.idle(now))
         self._order(self._plane.idle(now) + self._plane.close_idle(now))
         self._report(self._plane, now)
-        if self._plane.speaking or (self._mixer is not None and self._mixer.holds):
+        self._publish_named(now)
+        if self._plane.speaking or self._unnamed or (self._mixer is not None and self._mixer.holds):
             return STALLED_TRACK_POLL_S
         return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
 
@@ -254,6 +255,7 @@ class Transcription:
             task.cancel()
         utterances, samples = self._plane.undecided()
         self._order([Completed(utterance) for utterance in utterances])  # no final follows: partials are taken back
+        self._publish_named(asyncio.get_running_loop().time(), at_the_end=True)
         self._report(self._plane, now, at_the_end=True)
         return samples / SAMPLE_RATE
 
@@ -333,12 +335,27 @@ class Transcription:
             self._publish(segment)
 
     def _publish(self, segment: Segment) -> None:
-        self._listener.segment(segment if segment.speaker else self._named(segment))
+        """At once where it is known who spoke. Of a mix that takes a while: partials name nobody, finals wait."""
+        if segment.completed and not segment.speaker:
+            self._unnamed.append(segment)
+        else:
+            self._listener.segment(self._named(segment))
+
+    def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
+        """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
+        while self._unnamed and self._floor:
+            is_certain = self._floor.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+            if not is_certain and not at_the_end:
+                return
+            segment = self._unnamed.popleft()
+            self._listener.segment(self._named(segment) if is_certain else replace(segment, speaker=UNKNOWN_SPEAKER))
 
     def _named(self, segment: Segment) -> Segment:
-        """A mix's segment under the name of whoever held the floor, or of nobody where that cannot be said."""
+        """A mix's final under the name of whoever held the floor; under none where that cannot be said (yet)."""
+        if segment.speaker:
+            return segment
         first, end = round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
-        speaker = self._floor.speaker(first, end) if self._floor else None
+        speaker = self._floor.speaker(first, end) if self._floor and segment.completed else None
         if speaker is None:
             return replace(segment, speaker=UNKNOWN_SPEAKER)
         return replace(segment, speaker=self._name(speaker), speaker_id=speaker)

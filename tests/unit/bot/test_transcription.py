@@ -1,4 +1,4 @@
-"""The transcription of a mix: nothing of it stays behind, and hearing health knows of it."""
+"""The transcription of a mix: nothing stays behind, hearing health knows of it, nobody is named too early."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from bot.audio.frame import AudioFrame
 from bot.config.model import BotConfig
 from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.links.transcriber.conversation import LaneText
 from bot.transcription import Transcription
 from common.audio.silero import SpeechProbability
 from common.contracts.segments import Segment
+from common.whisperlive.protocol import WireSegment
 
 ZERO = 100.0
 PIECE = 320
@@ -125,3 +127,31 @@ async def test_the_mix_is_reported_beside_its_tracks() -> None:
     assert any(report.speech for report in mix.reports if report.track_id == "mix")
     assert mix.sent >= 2 * 16000
     await asyncio.gather(*mix.tasks)
+
+
+def said(start: float, end: float, text: str, completed: bool) -> LaneText:
+    """The server's words about these seconds of the mix, of which all is on its lane from the pre-roll on."""
+    first, last = (round(at * 16000) for at in (start, end))
+    return LaneText(first, last, WireSegment(start, end, text, completed))
+
+
+async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
+    """Ben is reported 0.8 s late: partials go out nameless, finals once no report can change whose they are."""
+    mix = Mix()
+    for at in (1.0, 3.0, 5.0, 7.0, 9.0):
+        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
+    mix.play(10.3, 4)
+    mix.transcription.text(1, said(0.0, 0.65, "I do", False))
+    assert [(segment.speaker, segment.speaker_id) for segment in mix.segments] == [("unknown", "mix")]
+    for at in (11.1, 13.0, 15.0):
+        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
+    mix.play(14.3, 1, 10)
+    mix.transcription.text(1, said(1.9, 2.6, "I do not", True))
+    mix.transcription.text(1, said(3.0, 3.8, "agree", True))
+    assert mix.transcription.tick(ZERO + 13.5) < 0.1
+    assert [segment.text for segment in mix.segments] == ["I do"]
+    mix.transcription.tick(ZERO + 14.1)
+    assert [segment.speaker for segment in mix.segments] == ["unknown", "Ben"]
+    await mix.transcription.finish(ZERO + 15.3, 0.0)
+    assert [segment.text for segment in mix.segments if segment.completed] == ["I do not", "agree"]
+    await asyncio.gather(*mix.tasks, return_exceptions=True)
