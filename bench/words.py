@@ -110,6 +110,7 @@ class VirtualDecoder:
     """The engine, in this process; the clock goes on by the CPU time of each call."""
 
     parallel = full_batch = 1
+    falls_together = False
     longest_window = 30.0
     is_up, is_failing = True, False
     limits = fitting(WarmUp(start=10, short=0.1, full=1.0))

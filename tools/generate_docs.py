@@ -142,7 +142,7 @@ def load() -> str:
     """The ladder of `transcriber.core.load` as Markdown."""
     rows = [
         f"| {level} | {f'{effort.cadence / 16_000:g} s' if effort.partials else 'no partials'} "
-        f"| {('the last committed word on' if effort.trim else 'the utterance') if effort.partials else '–'} "
+        f"| {('the last two committed words on' if effort.trim else 'the utterance') if effort.partials else '–'} "
         f"| {'yes' if effort.eager else 'no'} | {'yes' if effort.admit else 'told to wait'} |"
         for level, effort in enumerate(LADDER)
     ]

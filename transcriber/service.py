@@ -134,13 +134,14 @@ class Service:
         """What its endpoint says."""
         now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
         settings = self._settings
-        backend = "openai" if settings.remote else "faster_whisper"
+        backend = "openai" if settings.remote else settings.engine.partition(":")[0].rpartition(".")[2]
         health = ServiceHealth(settings.model, settings.max_clients, backend, phase=self._phase)
         if worker is None or decoder is None or self._server is None:
             return health
         self._down_since = None if decoder.is_up else self._down_since or now
         return replace(
             health,
+            model=decoder.name,
             clients=self._server.clients,
             last_decode=None if worker.last_done is None else now - worker.last_done,
             waiting=worker.waiting,

@@ -11,7 +11,7 @@ import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import unlooped, verdict_of
+from transcriber.core.guards import best_of, is_missed, verdict_of
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, PassKind
@@ -19,14 +19,12 @@ from transcriber.core.scheduler import Scheduler
 from transcriber.core.session import SPEECH_FLOOR_RMS
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Decoder, EngineFailed, EngineLost
+from transcriber.engine.base import Decoder, EngineFailed, EngineLost, error_report
 from transcriber.metrics import Metrics
 from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
-MIN_CUT_SPEECH_SAMPLES = SAMPLE_RATE
-"""Certain speech in an utterance whose text loops at the second try, too, so that it is shown without its repeats."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,10 +61,12 @@ class Decodable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What came of one pass."""
+    """What came of one pass: a verdict for the metrics, and the text to show, if any."""
 
     verdict: str
     hypothesis: Hypothesis | None = None
+    judged: tuple[Verdict, Hypothesis] | None = None
+    """What the model said, shown or not, and what it is worth."""
     failed: bool = False
 
 
@@ -81,7 +81,7 @@ class Worker:
     def __init__(self, decoder: Decoder, metrics: Metrics) -> None:
         self._decoder = decoder
         self._metrics = metrics
-        self._scheduler: Scheduler[Decodable] = Scheduler()
+        self._scheduler: Scheduler[Decodable] = Scheduler(exclusive=decoder.falls_together)
         self._load = LoadShedder()
         self._listeners: dict[Decodable, SessionListener] = {}
         self._running: dict[Decodable, float] = {}
@@ -171,38 +171,64 @@ class Worker:
                 self._running[session] = request.due
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
-        sessions = [session for session, _ in requests]
-        is_background = requests[0][1].kind is PassKind.BACKGROUND
+        kind = requests[0][1].kind
+        is_background = kind is PassKind.BACKGROUND
         self._background += is_background
+        jobs: dict[Decodable, DecodeJob] = {}
         try:
-            jobs = [session.begin() for session in sessions]
-            results = await self._decode(jobs)
+            for session, _ in requests:
+                try:
+                    jobs[session] = session.begin()
+                except Exception as error:
+                    self._broken("begin", error)
+            results = await self._decode([*jobs.values()])
         finally:
             self._background -= is_background
-            for session in sessions:
+            for session, _ in requests:
                 self._running.pop(session, None)
                 self._scheduler.done(session)
+            self._wake.set()  # for what had to wait until nothing is under way
         now = self._now()
-        self._metrics.decoding.labels(jobs[0].work.kind.name.lower()).observe(now - began)
-        for session, job, result in zip(sessions, jobs, results, strict=True):
-            self._finish(session, job, result, now)
+        self._metrics.decoding.labels(kind.name.lower()).observe(now - began)
+        for (session, job), result in zip(jobs.items(), results, strict=True):
+            try:
+                self._finish(session, job, result, now)
+            except Exception as error:
+                self._broken("show", error)
             self._note(job, result, now - began)
 
     def _finish(self, session: Decodable, job: DecodeJob, result: PassResult, now: float) -> None:
         if session not in self._listeners:
             return
-        if result.failed:
-            given_up, segments = session.fail(job, now)
-            if given_up:
-                self._metrics.lost.inc()
-                first, last = job.work.utterance.bounds(job.work.end)
-                self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
-        else:
-            segments = session.finish(job, result.hypothesis)
+        given_up, segments = self._over(session, job, result, now)
+        if given_up:
+            self._metrics.lost.inc()
+            first, last = job.work.utterance.bounds(job.work.end)
+            self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
         if segments and job.work.kind is PassKind.FIRST_PARTIAL:
             self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
         self._show(session, segments, now)
         self.poke(session)
+
+    def _over(
+        self, session: Decodable, job: DecodeJob, result: PassResult, now: float
+    ) -> tuple[bool, list[WireSegment]]:  # fmt: skip
+        """Ends the pass, as failed where its result breaks the session. True: what it was over is given up."""
+        if not result.failed:
+            try:
+                return False, session.finish(job, result.hypothesis)
+            except Exception as error:
+                self._broken("finish", error)
+        try:
+            return session.fail(job, now)
+        except Exception as error:
+            self._broken("fail", error)
+            return job.work.kind is PassKind.FINAL, []
+
+    def _broken(self, step: str, error: Exception) -> None:
+        """Whatever is wrong with one window costs that one: it is logged, without what was said."""
+        self._metrics.failures.inc()
+        log.error("decoding.broken", step=step, problem=error_report(error))
 
     def _show(self, session: Decodable, segments: list[WireSegment], now: float) -> None:
         if session.is_live and any(segment.completed for segment in segments):
@@ -212,7 +238,8 @@ class Worker:
     # --- decoding --------------------------------------------------------------------------------------------------
 
     async def _decode(self, jobs: Sequence[DecodeJob]) -> list[PassResult]:
-        """Nothing where nobody speaks; a second try for what went astray, if it may be the last word.
+        """Nothing where nobody speaks; a second try for what went astray, or missed much speech, if it may be the last
+        word.
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
         partial is not worth it: the next one comes soon, and music or noise would keep the model busy. What was heard
@@ -222,8 +249,10 @@ class Worker:
         await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
         nothing = {n for n, result in results.items() if jobs[n].window.before and result.hypothesis is None}
         await self._attempt({n: _again(jobs[n], full=False) for n in nothing if not results[n].failed}, results)
-        astray = {n for n, result in results.items() if result.verdict in ASTRAY_VERDICTS and jobs[n].window.careful}
+        astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
         await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
+        for n, first in astray.items():
+            results[n] = _better(jobs[n], first, results[n])
         return [results[n] for n in range(len(jobs))]
 
     async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
@@ -231,7 +260,11 @@ class Worker:
             return
         hypotheses = await self._isolate([job.window for job in jobs.values()])
         for (n, job), hypothesis in zip(jobs.items(), hypotheses, strict=True):
-            results[n] = _judged(job, hypothesis)
+            try:
+                results[n] = _judged(job, hypothesis)
+            except Exception as error:
+                self._broken("judge", error)
+                results[n] = _judged(job, None)
 
     async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
         """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
@@ -242,9 +275,11 @@ class Worker:
         self._metrics.batch.observe(len(windows))
         try:
             return await self._call(windows)
-        except (EngineFailed, EngineLost) as error:
+        except Exception as error:  # of whatever decoder: it goes on
             self._metrics.failures.inc()
-            log.error("decoding.failed", windows=len(windows), problem=str(error))
+            is_known = isinstance(error, EngineFailed | EngineLost)
+            problem = str(error) if is_known else error_report(error)
+            log.error("decoding.failed", windows=len(windows), problem=problem)
             if isinstance(error, EngineLost) or len(windows) == 1:
                 return [None] * len(windows)
         half = len(windows) // 2
@@ -292,7 +327,19 @@ class Worker:
         )
 
 
-ASTRAY_VERDICTS = frozenset(verdict.value for verdict in Verdict if verdict.is_anomaly)
+def _is_astray(job: DecodeJob, result: PassResult) -> bool:
+    verdict = result.judged[0] if result.judged else Verdict.KEEP
+    return verdict.is_anomaly or is_missed(verdict, job.speech)
+
+
+def _better(job: DecodeJob, first: PassResult, second: PassResult) -> PassResult:
+    """The second try; or, if nothing came of it, what is to be kept of both."""
+    if second.hypothesis or second.failed:
+        return second
+    kept = best_of([result.judged for result in (first, second) if result.judged], job.speech)
+    if kept is None:
+        return second
+    return PassResult("loop cut" if kept[0] is Verdict.LOOP else "doubtful", kept[1])
 
 
 def _again(job: DecodeJob, *, full: bool) -> DecodeJob:
@@ -307,6 +354,4 @@ def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
     if job.raw:
         return PassResult("decoded", hypothesis)
     verdict = verdict_of(job.window, hypothesis, job.speech / SAMPLE_RATE)
-    if verdict is Verdict.LOOP and job.window.full and job.speech >= MIN_CUT_SPEECH_SAMPLES:
-        return PassResult("loop cut", replace(unlooped(hypothesis), words=()))
-    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None)
+    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None, (verdict, hypothesis))

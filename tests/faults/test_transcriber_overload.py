@@ -35,7 +35,7 @@ class Costly:
     """A decoder that takes its time."""
 
     name, languages, batch, parallel = "scripted", frozenset({"en"}), 1, 1
-    is_up, is_failing = True, False
+    is_up, is_failing, falls_together = True, False, False
     full_batch, longest_window = 1, 30.0
 
     def __init__(self, cost: float = COST) -> None:

@@ -15,6 +15,15 @@ from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import ModelError
 
+ODD = {
+    "none": None,
+    "few": [],
+    "str": ["secret"],
+    "text": [Hypothesis(None)],  # type: ignore[arg-type]
+    "type": [type("Own", (), {})()],
+}
+"""Answers that are none, by name."""
+
 
 class Faulty(ScriptedEngine):
     """Does what the first prompt says before it answers, and says in which process and thread it did."""
@@ -45,6 +54,8 @@ class Faulty(ScriptedEngine):
                 time.sleep(float(value))
             case "seize":
                 seize(int(value))
+            case "odd":
+                return ODD[value]  # type: ignore[return-value]
         heard = super().transcribe(windows)
         return [Hypothesis(h.text, language=f"{os.getpid()} {threading.current_thread().name}") for h in heard]
 
@@ -65,6 +76,19 @@ def scripted(settings: Settings) -> Faulty:
     return Faulty(settings.model)
 
 
+class Mute(Faulty):
+    """Answers nothing to anything."""
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """No list at all."""
+        return None  # type: ignore[return-value]
+
+
+def mute(settings: Settings) -> Mute:
+    """Never ready: its warm-up is answered like the rest."""
+    return Mute(settings.model)
+
+
 def slow(settings: Settings) -> Faulty:
     """Never ready."""
     time.sleep(600)
@@ -72,7 +96,7 @@ def slow(settings: Settings) -> Faulty:
 
 
 class Sick(Faulty):
-    """Its every call fails while the file says `sick`, as after an error of a GPU."""
+    """Its every call fails while the file says `sick`, as after an error of a GPU; its careful ones: `hurried`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("sick")
@@ -80,7 +104,8 @@ class Sick(Faulty):
 
     def transcribe(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """One hypothesis per window."""
-        if self._path.read_text(encoding="utf-8") == "sick":
+        says = self._path.read_text(encoding="utf-8")
+        if says == "sick" or (says == "hurried" and any(window.careful for window in windows)):
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return super().transcribe(windows)
 
@@ -103,6 +128,17 @@ class Deliberate(Faulty):
 def deliberate(settings: Settings) -> Deliberate:
     """Ready when its warm-up is over."""
     return Deliberate(settings.model)
+
+
+class Fetched(Faulty):
+    """Its start was all fetching, as it says."""
+
+    fetching_s = 600.0
+
+
+def fetched(settings: Settings) -> Fetched:
+    """Ready at once."""
+    return Fetched(settings.model)
 
 
 def from_file(settings: Settings) -> Faulty:

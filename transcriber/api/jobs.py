@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.api.audio import Piece, Recording
@@ -15,6 +15,9 @@ from transcriber.core.uploads import ApiError
 from transcriber.engine.base import Decoder
 from transcriber.metrics import Metrics
 from transcriber.worker import Worker
+
+PROGRESS_CHECK_S = 1.0
+"""Time between looks whether the engine gives results at all."""
 
 
 class Jobs:
@@ -179,8 +182,13 @@ class Run:
         return sum(channel.waiting for channel in self._channels.values())
 
     async def _wait(self) -> None:
-        """Until a pass is over, or was while nobody waited."""
-        await self.progress.wait()
+        """Until a pass is over, or was while nobody waited. Raises ApiError (503): nobody gets any result."""
+        while not self.progress.is_set():
+            if self._worker.is_stalled(_now()):
+                raise ApiError(503, "The speech model gives no results: send it again later.", code="engine_stalled")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROGRESS_CHECK_S):
+                    await self.progress.wait()
         self.progress.clear()
         self._check_aborted()
 

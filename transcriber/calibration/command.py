@@ -49,7 +49,6 @@ def run(settings: Settings, asked: Asked) -> None:
     Raises:
         ModelError: No usable model, or the result could not be kept.
         SpeechError: The speech will not do for it.
-        OSError: The result cannot be written although it could when this began.
     """
     said, progress = (Console(stderr=err, markup=False, emoji=False, highlight=False) for err in (False, True))
     folder = resolve(settings.model)

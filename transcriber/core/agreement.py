@@ -15,15 +15,20 @@ from dataclasses import dataclass, replace
 
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
+from transcriber.core.rewording import end_of, in_common, is_negated, pairs
 from transcriber.core.windows import Word
 from transcriber.core.words import is_sign, letters, pieces
 
 PASSES_TO_COMMIT = 3
 """In a row, that must say the same."""
+MIN_NEW_AUDIO_S = 0.4
+"""That a pass must have heard beyond the one before: two over the same sound err together."""
 MAX_COMMIT_END_S = MAX_UTTERANCE_SAMPLES / SAMPLE_RATE - 2
 """From the start of an utterance; beyond it nothing is committed, so that it can be cut between two words."""
-TRIM_OVERLAP_S = 0.1
-"""Audio before the last committed word that a trimmed window keeps."""
+TRIM_WORDS, MIN_TRIM_OVERLAP_S = 2, 0.5
+"""Committed words that a trimmed window keeps, and how long they last at least: the first one may be clipped."""
+TRIM_MARGIN_S = 0.1
+"""Audio before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class LocalAgreement:
         self.until = 0.0
         """Seconds from the start of the utterance that the committed words reach at most."""
         self._language = ""  # of the last pass
+        self._counted_s = 0.0  # what the last pass had heard that was not about the same sound as the one before
         self._earlier: deque[tuple[list[str], float]] = deque(maxlen=PASSES_TO_COMMIT - 1)
         # what the last passes said after the committed words, as keys, and how many seconds they heard
 
@@ -75,7 +81,8 @@ class LocalAgreement:
     ) -> list[Unit]:
         """Takes a pass over the first `heard` seconds, whose window began with committed word `base`; commits.
 
-        Words of two languages have nothing in common, and of one that is not `sure` none is certain.
+        Words of two languages have nothing in common, and of one that is not `sure` none is certain. Nor is one of a
+        trimmed window that does not begin with its first committed word: nobody knows where it is then.
 
         Returns the whole text: the committed words, then what is not certain yet.
         """
@@ -84,9 +91,15 @@ class LocalAgreement:
             self._earlier.clear()
         rest = self._after_committed(said, base)
         keys = [unit.key for unit in rest]
+        if base and [unit.key for unit in said[:1]] != [unit.key for unit in self.committed[base : base + 1]]:
+            return [*self.committed, *rest]
+        if self._earlier and round(heard - self._counted_s, 3) < MIN_NEW_AUDIO_S:
+            self._earlier[-1] = keys, heard  # it takes the place of the one before
+            return [*self.committed, *rest]
+        self._counted_s = heard
         agreed = count = 0
         if sure and len(self._earlier) == PASSES_TO_COMMIT - 1:
-            agreed = min(_common(keys, before) for before, _ in self._earlier)
+            agreed = min(in_common(keys, before) for before, _ in self._earlier)
         for unit in rest[:agreed]:
             end = self._earlier[0][1] if unit.end is None else unit.end
             if end > MAX_COMMIT_END_S:
@@ -105,11 +118,11 @@ class LocalAgreement:
 
     @property
     def trim(self) -> tuple[int, float]:
-        """The last committed word whose time is known, as index, and where a window with it begins, in seconds."""
-        for index in range(len(self.committed) - 1, -1, -1):
+        """The committed word that a trimmed window begins with, as index, and where that is, in seconds."""
+        for index in range(len(self.committed) - TRIM_WORDS, 0, -1):
             start = self.committed[index].start
-            if start is not None:
-                return index, max(0.0, start - TRIM_OVERLAP_S)
+            if start is not None and self.until - start >= MIN_TRIM_OVERLAP_S:
+                return index, max(0.0, start - TRIM_MARGIN_S)
         return 0, 0.0
 
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
@@ -117,8 +130,12 @@ class LocalAgreement:
 
         Those that it hears get its times: it has heard what comes after them.
         """
-        pairs, cut = _matched([unit.key for unit in self.committed[base:]], [unit.key for unit in said])
-        for n, k in pairs:
+        wanted, heard = [unit.text for unit in self.committed[base:]], [unit.text for unit in said]
+        cut, is_certain = end_of(wanted, heard)
+        timed = None if is_certain else self._end_by_times(said)
+        if timed is not None and is_negated(heard[:timed]) == is_negated(wanted):
+            cut = timed
+        for n, k in pairs(wanted, heard[:cut]):
             if said[k].end is not None:
                 self.committed[base + n] = replace(said[k], text=self.committed[base + n].text)
         rest = list(said[cut:])
@@ -126,37 +143,13 @@ class LocalAgreement:
             rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence
         return rest
 
-
-def _matched(wanted: Sequence[str], heard: Sequence[str]) -> tuple[list[tuple[int, int]], int]:
-    """Which key is heard where, spelled the same or not; and how many of the heard ones are about the wanted.
-
-    That is where they are closest to them (edit distance over keys).
-    """
-    rows = [list(range(len(heard) + 1))]
-    for n, key in enumerate(wanted, 1):
-        above, row = rows[-1], [n]
-        for k, other in enumerate(heard, 1):
-            row.append(min(above[k] + 1, row[k - 1] + 1, above[k - 1] + (other != key)))
-        rows.append(row)
-    cut = min(range(len(heard) + 1), key=lambda k: (rows[-1][k], abs(k - len(wanted))))
-    pairs, n, k = [], len(wanted), cut
-    while n and k:
-        if rows[n][k] == rows[n - 1][k - 1] + (wanted[n - 1] != heard[k - 1]):
-            n, k = n - 1, k - 1
-            pairs.append((n, k))
-        elif rows[n][k] == rows[n - 1][k] + 1:
-            n -= 1
-        else:
-            k -= 1
-    return pairs, cut
-
-
-def _common(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many leading keys are the same."""
-    count = 0
-    while count < min(len(left), len(right)) and left[count] == right[count]:
-        count += 1
-    return count
+    def _end_by_times(self, said: Sequence[Unit]) -> int | None:
+        """How many of these words are spoken before the committed ones end; None: not all times are known."""
+        end = self.committed[-1].end
+        middles = [(unit.start + unit.end) / 2 for unit in said if unit.start is not None and unit.end is not None]
+        if end is None or len(middles) < len(said):
+            return None
+        return sum(middle < end for middle in middles)
 
 
 def _times(words: Sequence[Word]) -> list[tuple[float, float, float]]:

@@ -37,6 +37,8 @@ LOOP_SHARE, LOOP_MIN_WORDS = 0.55, 12
 DOUBLE_MIN_WORDS, DOUBLE_MIN_SYLLABLES_PER_S = 4, 8.0
 """A phrase of at least so many words that the text ends with twice was said once if all of the text would have to be
 spoken this fast. Who says a thing twice takes the time for it: 4 to 6 a second are usual, in these generous units."""
+MAX_REPEATED_PIECES = 100
+"""Nobody says a longer phrase twice in a window of 30 s, nor does a model; longer ones would take long to find."""
 ECHO_SHARE = 0.8
 """A text of which this share stands in the prompt in the same order is an echo of it."""
 ECHO_MIN_WORDS = 4
@@ -98,12 +100,13 @@ def judge(
 def without_repeats(text: str) -> str:
     """A looping text with each phrase said once: what is left where no try gives anything better."""
     kept: list[str] = []
+    keys: list[str] = []
     for piece in pieces(text):
         kept.append(piece)
-        keys = [letters(each) for each in kept]
-        for n in range(len(kept) // 2, 0, -1):
-            if keys[-n:] == keys[-2 * n : -n]:
-                del kept[-n:]
+        keys.append(letters(piece))
+        for n in range(min(len(kept) // 2, MAX_REPEATED_PIECES), 0, -1):
+            if keys[-1] == keys[-1 - n] and keys[-n:] == keys[-2 * n : -n]:
+                del kept[-n:], keys[-n:]
                 break
     return "".join(kept).strip()
 

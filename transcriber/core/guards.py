@@ -6,17 +6,29 @@ long before the speech does is taken up where it ends. Nothing is dropped becaus
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from common.audio.pcm import SAMPLE_RATE
-from transcriber.core.filters import Verdict, judge, without_repeats
+from transcriber.core.filters import (
+    MAX_SPOKEN_TOKENS_PER_S,
+    SPOKEN_TOKEN_ALLOWANCE,
+    Verdict,
+    judge,
+    without_repeats,
+)
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.words import syllables
 
-MIN_PROGRESS_S = 1.0
-"""What a pass must have heard, so that the rest is worth another one."""
+MIN_PROGRESS_S = 0.2
+"""By which each pass over what was left out is shorter than the one before: they end, whatever a model says."""
 MIN_REST_SAMPLES = SAMPLE_RATE
 """Speech after the last time token that is worth another pass: the token is not exact."""
+MIN_MISSED_SAMPLES = 3 * SAMPLE_RATE
+"""Speech about which a model may not say nothing at once: it is asked again, as about what went astray."""
+MIN_CUT_SPEECH_SAMPLES, MIN_DOUBTFUL_SPEECH_SAMPLES = SAMPLE_RATE, 2 * SAMPLE_RATE
+"""Certain speech of which something is kept where each try went astray: of a loop one repeat, else what is likelier."""
 MAX_PHRASE_TOKENS = 200
 """More without an end: the decoder was stopped."""
 
@@ -36,6 +48,24 @@ def verdict_of(window: Window, heard: Hypothesis | None, speech_seconds: float |
     )
 
 
+def is_missed(verdict: Verdict, speech: int) -> bool:
+    """Nothing was heard in so many samples of speech."""
+    return verdict is Verdict.EMPTY and speech >= MIN_MISSED_SAMPLES
+
+
+def best_of(tries: Sequence[tuple[Verdict, Hypothesis]], speech: int) -> tuple[Verdict, Hypothesis] | None:
+    """What is kept where each try went astray or heard nothing; None: nothing, there is too little certain speech.
+
+    The last loop: its words were sure before it looped. Else the likeliest; an echo of the prompt says nothing.
+    """
+    loops = [(verdict, replace(unlooped(heard), words=())) for verdict, heard in tries if verdict is Verdict.LOOP]
+    if loops:
+        return loops[-1] if speech >= MIN_CUT_SPEECH_SAMPLES else None
+    texts = [each for each in tries if each[0] in (Verdict.TOO_FAST, Verdict.UNLIKELY)]
+    best = max(texts, key=lambda each: each[1].avg_logprob, default=None)
+    return best if speech >= MIN_DOUBTFUL_SPEECH_SAMPLES else None
+
+
 def is_stopped(heard: Hypothesis) -> bool:
     """The decoder was stopped in the middle of its first phrase: nobody knows how far it came."""
     return heard.tokens > MAX_PHRASE_TOKENS and len(heard.phrases) == 1 and heard.phrases[0].end is None
@@ -51,9 +81,10 @@ def left_out(part: PackedWindow, heard: Hypothesis) -> tuple[PackedWindow, Hypot
     *complete, last = heard.phrases
     is_unfinished = last.end is None and bool(complete)
     until = last.start if is_unfinished else last.end
-    if until is None or until < MIN_PROGRESS_S:
-        return part, heard, None
-    decoded, rest = part.split(until)
+    said = "".join(phrase.text for phrase in (complete if is_unfinished else heard.phrases))
+    if until is None or syllables(said) > MAX_SPOKEN_TOKENS_PER_S * until + SPOKEN_TOKEN_ALLOWANCE:
+        return part, heard, None  # nobody knows how far it came: this much is not said until then
+    decoded, rest = part.split(max(until, MIN_PROGRESS_S))
     if rest.spoken < MIN_REST_SAMPLES:
         return part, heard, None
     return decoded, replace(heard, phrases=tuple(complete)) if is_unfinished else heard, rest

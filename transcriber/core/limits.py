@@ -25,6 +25,8 @@ DRAIN_PASSES = 3
 """Passes, each with its second try, that are waited for when the transcriber stops: the one under way, then finals."""
 MIN_DRAIN_S, MAX_DRAIN_S = 4.0, 8.0
 """Container engines kill what has not ended after 10 s."""
+MAX_ILLNESS_PAUSE_S = 15.0
+"""Without a call after an illness: what is asked then is no part of it. An engine that hung is long replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class WarmUp:
     """What a new engine took, seconds."""
 
     start: float = 0.0
-    """From nothing to warm."""
+    """From nothing to warm, without the time to fetch the model."""
     short: float = 0.0
     """A call with a second of audio."""
     full: float = 0.0
@@ -72,7 +74,8 @@ def fitting(took: WarmUp, batch: int = 1) -> TimeLimits:
 class Unanswered:
     """For how long there were calls and no result of any: overload has results all the time, illness has none.
 
-    Time without a call under way does not count, and a failure is no result.
+    Time without a call under way does not count, and a failure is no result. A pause ends it: who comes later, perhaps
+    hours, has not waited yet.
     """
 
     def __init__(self) -> None:
@@ -83,6 +86,7 @@ class Unanswered:
     def begin(self, now: float) -> None:
         """A call is under way."""
         if not self._calls:
+            self._before = self._before if now - self._since <= MAX_ILLNESS_PAUSE_S else 0.0
             self._since = now
         self._calls += 1
 

@@ -1,7 +1,7 @@
 """Lines of a recording: what a model said about a packed window becomes lines with times in the recording.
 
 A line ends where the model put a time token, and in any pause: who speaks on another channel may come between. Times
-are in order, and where somebody speaks.
+are in order, and where somebody speaks; each word has length.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from common.audio.pcm import SAMPLE_RATE
 from transcriber.core.packing import PackedWindow
 from transcriber.core.subtitles import Line
 from transcriber.core.windows import Hypothesis, Phrase, Word
+from transcriber.core.word_times import in_order
 from transcriber.core.words import letters
 
 MIN_PAUSE_S = 0.5
@@ -30,9 +32,12 @@ def lines(window: PackedWindow, heard: Hypothesis, line: Line) -> list[Line]:
     found: list[Line] = []
     reached = 0.0
     phrases = heard.phrases or (Phrase(heard.text, 0.0, None),)
-    for phrase, words in zip(phrases, _shared(phrases, heard.words), strict=True):
-        placed = list(_placed(window, words, reached))
-        for start, end, text, said in _parts(phrase, placed) if placed else [_whole(window, phrase, reached)]:
+    shared = _shared(phrases, heard.words)
+    placed = _placed(window, [word for words in shared for word in words])
+    for phrase, words in zip(phrases, shared, strict=True):
+        own, placed = placed[: len(words)], placed[len(words) :]
+        limit = placed[0].start if placed else float("inf")
+        for start, end, text, said in _parts(phrase, own) if own else [_whole(window, phrase, reached, limit)]:
             found.append(replace(line, start=start, end=end, text=text.strip(), words=said))
             reached = end
     return [said for said in found if letters(said.text)]
@@ -69,15 +74,14 @@ def _joined(words: Sequence[Word]) -> list[Word]:
     return joined
 
 
-def _placed(window: PackedWindow, words: Sequence[Word], reached: float) -> Iterator[Word]:
-    """The words with times in the recording, none before the last one's start, none longer than until the next's."""
-    starts, ends = [], []
-    for word in words:
-        start, end = window.word_times(word.start, word.end)
-        starts.append(reached := max(start, reached))
-        ends.append(max(end, reached))
-    for word, start, end, following in zip(words, starts, ends, [*starts[1:], float("inf")], strict=False):
-        yield replace(word, start=start, end=min(end, following))
+def _placed(window: PackedWindow, words: Sequence[Word]) -> list[Word]:
+    """The words with times in the recording, one after the other, all within the window."""
+    times = [window.word_times(word.start, word.end) for word in words]
+    start, end = window.pieces[0][0] / SAMPLE_RATE, window.pieces[-1][1] / SAMPLE_RATE
+    return [
+        replace(word, start=first, end=last)
+        for word, (first, last) in zip(words, in_order(times, start, end), strict=True)
+    ]
 
 
 def _parts(phrase: Phrase, words: list[Word]) -> Iterator[tuple[float, float, str, tuple[Word, ...]]]:
@@ -91,11 +95,13 @@ def _parts(phrase: Phrase, words: list[Word]) -> Iterator[tuple[float, float, st
         yield said[0].start, said[-1].end, text, said
 
 
-def _whole(window: PackedWindow, phrase: Phrase, reached: float) -> tuple[float, float, str, tuple[Word, ...]]:
-    """A phrase whose words have no times."""
+def _whole(
+    window: PackedWindow, phrase: Phrase, reached: float, limit: float
+) -> tuple[float, float, str, tuple[Word, ...]]:
+    """A phrase whose words have no times, between what is before and after it."""
     end = window.seconds if phrase.end is None else phrase.end
     start, end = window.times(phrase.start, end)
-    return max(start, reached), max(end, reached), phrase.text, ()
+    return min(max(start, reached), limit), min(max(end, reached), limit), phrase.text, ()
 
 
 def _visible(text: str) -> str:

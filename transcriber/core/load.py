@@ -36,7 +36,7 @@ class Effort:
     eager: bool = True
     """A pause is decoded at once as if it were the end: if it is, the final is ready."""
     trim: bool = False
-    """Partials begin at the last committed word instead of at the beginning of the utterance."""
+    """Partials begin at the last two committed words instead of at the beginning of the utterance."""
     partials: bool = True
     admit: bool = True
     """New clients are let in."""

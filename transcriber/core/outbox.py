@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 
 MAX_OUTBOX_BYTES = 256 * 1024
-"""Bytes that may wait, beside one message: texts of a minute for most clients, of seconds for who wants all."""
+"""Bytes that may wait when more is posted: texts of a minute for most clients, of seconds for who wants all. What is
+posted at once may be as long as it is: that a client wants much each time does not make it slow."""
 MESSAGE_OVERHEAD_BYTES = 128
 """What a message takes beside its characters, in this process."""
 
@@ -20,12 +21,12 @@ class Outbox:
         """Bytes."""
 
     def post(self, messages: Sequence[str], *, replaceable: bool = False) -> bool:
-        """Adds messages. False: the client is too slow, there is no room for them."""
+        """Adds messages, all or none. False: the client is too slow, too much waits already."""
         if replaceable and self._waiting and self._waiting[-1][1]:
             self.size -= _cost(self._waiting.pop()[0])
+        if self.size > MAX_OUTBOX_BYTES:
+            return False
         for message in messages:
-            if self._waiting and self.size + _cost(message) > MAX_OUTBOX_BYTES:
-                return False
             self._waiting.append((message, replaceable))
             self.size += _cost(message)
         return True

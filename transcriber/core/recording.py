@@ -1,8 +1,8 @@
 """Recording, channel by channel: its speech is packed into windows, each decoded by itself, after all live streams.
 
 A window is a stream of its own for the worker: several can be decoded at once, those of one recording too. What the
-model leaves out at the end of one is decoded again; where it goes astray, it is asked once more, less strictly, and
-then about the halves.
+model leaves out at the end of one is decoded again; where it goes astray, or hears nothing in much speech, it is asked
+once more, less strictly, and then about the halves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from common.audio.hysteresis import FRAME_SAMPLES, Edge, SpeechHysteresis, Thres
 from common.audio.pcm import to_float
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.guards import is_missed, is_stopped, left_out, unlooped, verdict_of
 from transcriber.core.languages import StreamLanguage
 from transcriber.core.lines import lines
 from transcriber.core.load import Effort
@@ -230,18 +230,23 @@ class RecordingWindow:
         """Ends the pass with its result, None where nothing is heard."""
         self._is_under_way = False
         verdict = verdict_of(job.window, result)
-        if verdict.is_anomaly and self._astray is None:
-            self._astray = result
+        is_astray = verdict.is_anomaly or is_missed(verdict, self._part.spoken)
+        if result and self._astray is None and is_astray:
+            self._astray = Hypothesis("") if verdict is Verdict.PROMPT else result  # an echo says nothing about speech
             return []
         self.is_done = True
-        if result is None or verdict in (Verdict.EMPTY, Verdict.NO_SPEECH):
+        is_nothing = verdict in (Verdict.EMPTY, Verdict.NO_SPEECH)
+        if is_nothing:
+            result = self._astray
+        if result is None:
             return []
-        is_doubtful = is_stopped(result) or (verdict.is_anomaly and not self._says_again(verdict, result))
+        is_doubtful = is_nothing or is_stopped(result) or (verdict.is_anomaly and not self._says_again(verdict, result))
         is_worth_halving = is_stopped(result) or self._part.length >= MIN_HALVED_SAMPLES
         if is_doubtful and is_worth_halving and (halves := self._part.halves()):
             self._follow(halves)
-        else:
-            self._keep(unlooped(result) if is_doubtful else result, is_doubtful, job.window.temperature)
+        elif letters(result.text):
+            temperature = 0.0 if is_nothing else job.window.temperature  # at which it was said
+            self._keep(unlooped(result) if is_doubtful else result, is_doubtful, temperature)
         return []
 
     def _says_again(self, verdict: Verdict, result: Hypothesis) -> bool:

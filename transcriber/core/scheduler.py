@@ -15,11 +15,17 @@ Stream = TypeVar("Stream")
 
 
 class Scheduler(Generic[Stream]):
-    """The requests of all streams. Memory: one entry per stream that waits or is being served."""
+    """The requests of all streams. Memory: one entry per stream that waits or is being served.
 
-    def __init__(self) -> None:
+    Args:
+        exclusive: What is to go alone has the engine to itself: nothing else is under way with it.
+    """
+
+    def __init__(self, *, exclusive: bool = False) -> None:
         self._requests: dict[Stream, DecodeRequest] = {}
         self._busy: set[Stream] = set()
+        self._exclusive = exclusive
+        self._is_reserved = False  # for the one that is under way
         self.shed = 0
         """Partials that were due and never made, because the utterance ended first."""
 
@@ -39,9 +45,13 @@ class Scheduler(Generic[Stream]):
             if stream not in self._busy and (background or request.kind is not PassKind.BACKGROUND)
         )
         ranked = sorted(waiting, key=lambda entry: entry[0])
-        if not ranked:
+        if not ranked or self._is_reserved:
             return []
         first = ranked[0][0]
+        if self._exclusive and first.alone:
+            if self._busy:
+                return []
+            self._is_reserved = True
         most = background if first.kind is PassKind.BACKGROUND else limit
         together = [
             (stream, request) for request, stream in ranked if request.kind is first.kind and not request.alone
@@ -56,6 +66,7 @@ class Scheduler(Generic[Stream]):
     def done(self, stream: Stream) -> None:
         """The stream's pass is over."""
         self._busy.discard(stream)
+        self._is_reserved = False
 
     @property
     def waiting(self) -> int:

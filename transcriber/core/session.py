@@ -235,10 +235,17 @@ class StreamSession:
             else:
                 self._policy.close(edge.sample, now)
         certain = probability >= self._settings.threshold
-        if certain or (self._gate.is_open and probability >= self._settings.release):
+        if certain or (self._goes_on and probability >= self._settings.release):
             self._policy.hear(first, first + FRAME_SAMPLES, now, certain=certain)
         else:
             self._policy.pause(first + FRAME_SAMPLES, now)
+
+    @property
+    def _goes_on(self) -> bool:
+        """What is doubtful now belongs to speech before it. A client that says where utterances end may bridge longer
+        pauses than the gate here: until its word all of it does."""
+        current = self._policy.current
+        return self._gate.is_open or (self._explicit and current is not None and current.speech > 0)
 
 
 def gate_settings(handshake: Handshake) -> GateSettings:

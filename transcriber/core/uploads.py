@@ -22,6 +22,8 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_FIELD_CHARACTERS = 200
 """Of any other field."""
 MAX_SEQ = 2**63 - 1
+MAX_ANSWERS, MAX_ANSWERS_BYTES = 4096, 32 << 20
+"""Of chunks that are remembered; an hour of talk has 0.15 MB."""
 HINTED_NAMES = ("role", "source", "peer")
 """What `context_hint` may say about a chunk."""
 _HINT_PATTERN = re.compile(r"(\w+) *[=:] *([^,;&|\n]*?) *(?=[,;&|\n]|$| \w+ *[=:])")
@@ -155,22 +157,30 @@ class AnswerCache:
 
     Args:
         max_answers: How many are kept; the oldest goes.
+        max_bytes: Of all of them, written as JSON; the oldest goes.
     """
 
-    def __init__(self, max_answers: int = 4096) -> None:
+    def __init__(self, max_answers: int = MAX_ANSWERS, max_bytes: int = MAX_ANSWERS_BYTES) -> None:
         self._max_answers = max_answers
-        self._answers: OrderedDict[tuple[str, ...], tuple[ChunkForm, dict[str, Any]]] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._answers: OrderedDict[tuple[str, ...], tuple[ChunkForm, bytes]] = OrderedDict()
+        self._size = 0
 
     def find(self, key: tuple[str, ...]) -> dict[str, Any] | None:
         """The answer that this chunk had."""
         known = self._answers.get(key)
-        return known and known[1]
+        answer: dict[str, Any] | None = json.loads(known[1]) if known else None
+        return answer
 
     def keep(self, key: tuple[str, ...], form: ChunkForm, answer: dict[str, Any]) -> None:
-        """Remembers it."""
-        self._answers[key] = form, answer
-        if len(self._answers) > self._max_answers:
-            self._answers.popitem(last=False)
+        """Remembers it, written: as objects it would take four times as much."""
+        written = json.dumps(answer, ensure_ascii=False).encode()
+        _, before = self._answers.pop(key, (form, b""))
+        self._answers[key] = form, written
+        self._size += len(written) - len(before)
+        while len(self._answers) > self._max_answers or self._size > self._max_bytes:
+            _, (_, oldest) = self._answers.popitem(last=False)
+            self._size -= len(oldest)
 
     def state(self, room: str) -> dict[str, int | None]:
         """How many chunks of a room are remembered, and the highest number among them."""

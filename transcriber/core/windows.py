@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.int16]
+MAX_NUMBER = 1e6
+"""No time, likelihood or count of one window is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +88,35 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     phrases: tuple[Phrase, ...] = ()
     """The text again, cut where the model put time tokens; empty: it puts none."""
+
+
+def flaw_of(heard: object) -> str | None:
+    """What is wrong with what an engine gave for a window, without quoting it; None: nothing."""
+    if not isinstance(heard, Hypothesis):
+        return f"{type(heard).__name__} in the place of a Hypothesis"
+    if not (_are(Word, heard.words) and _are(Phrase, heard.phrases)):
+        return "words or phrases that are none"
+    if not all(_is_text(text) for text in (heard.text, heard.language, *(part.text for part in _parts(heard)))):
+        return "a text that is none, or that cannot be written"
+    times = [time for part in _parts(heard) for time in (part.start, part.end) if time is not None]
+    beliefs = [heard.language_probability, heard.avg_logprob, heard.no_speech, *(w.probability for w in heard.words)]
+    if not all(_is_number(number) for number in (heard.tokens, *beliefs, *times)):
+        return "a number that is none, or beyond all measure"
+    return None
+
+
+def _parts(heard: Hypothesis) -> tuple[Word | Phrase, ...]:
+    return (*heard.words, *heard.phrases)
+
+
+def _are(kind: type, values: object) -> bool:
+    return isinstance(values, tuple | list) and all(isinstance(value, kind) for value in values)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.encode(errors="replace") == value.encode(errors="surrogatepass")
+
+
+def _is_number(value: Any) -> bool:
+    is_real: bool = isinstance(value, Real)
+    return is_real and bool(abs(value) <= MAX_NUMBER)

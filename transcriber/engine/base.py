@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Sequence
 from typing import Protocol
 
 from transcriber.core.limits import TimeLimits
-from transcriber.core.windows import Hypothesis, Window
+from transcriber.core.windows import Hypothesis, Window, flaw_of
 
 
 class Model(Protocol):
@@ -48,12 +50,16 @@ class Decoder(Model, Protocol):
         """How many calls are worth having under way at once."""
 
     @property
+    def falls_together(self) -> bool:
+        """A call that ends the engine ends all that are under way: one that may do so again must be by itself."""
+
+    @property
     def is_up(self) -> bool:
         """False while a lost engine is being replaced; `decode` waits for the new one."""
 
     @property
     def is_failing(self) -> bool:
-        """It is being replaced because every call failed, and no new one is warm yet."""
+        """It was replaced because calls failed one after another, and no new one is warm yet, or it fails like that."""
 
     @property
     def limits(self) -> TimeLimits:
@@ -92,3 +98,25 @@ class EngineLost(Exception):
 
 class ModelError(Exception):
     """The model cannot be had or loaded. For people: what was looked for, where, and what to do."""
+
+
+QUOTABLE_ERRORS = (RuntimeError, OSError, MemoryError, EngineFailed)
+"""Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
+
+
+def error_report(error: Exception) -> str:
+    """An error for the log: its type, its message where that cannot quote what was said, and where it was raised."""
+    message = f": {error}" if isinstance(error, QUOTABLE_ERRORS) else ""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    code = frame.f_code
+    return f"{type(error).__name__}{message} ({os.path.basename(code.co_filename)}:{line} in {code.co_name})"
+
+
+def checked(answer: object, windows: int) -> list[Hypothesis]:
+    """What an engine gave for so many windows, if it is sound. Raises EngineFailed: what is wrong with it."""
+    if not isinstance(answer, list | tuple) or len(answer) != windows:
+        count = f" of {len(answer)}" if isinstance(answer, list | tuple) else ""
+        raise EngineFailed(f"the engine gave {type(answer).__name__}{count} in the place of {windows} hypotheses")
+    if flaw := next(filter(None, map(flaw_of, answer)), None):
+        raise EngineFailed(f"the engine gave {flaw}")
+    return [*answer]

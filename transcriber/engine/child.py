@@ -14,9 +14,9 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from queue import SimpleQueue
 from typing import NoReturn
@@ -28,7 +28,7 @@ from common.audio.pcm import SAMPLE_RATE
 from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
 from transcriber.core.windows import Window
-from transcriber.engine.base import Engine, ModelError
+from transcriber.engine.base import Engine, ModelError, checked, error_report
 from transcriber.engine.ipc import (
     BatchFailure,
     BatchRequest,
@@ -42,8 +42,6 @@ from transcriber.engine.ipc import (
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal to get when the parent ends."""
-QUOTABLE_ERRORS = (RuntimeError, OSError, MemoryError)
-"""Errors of libraries and devices, whose messages are worth knowing; those of others may quote what was said."""
 SHORT_WINDOW = Window(np.zeros(SAMPLE_RATE, np.int16))
 """Silence that every engine that works can decode."""
 FULL_WINDOW = Window(SHORT_WINDOW.samples, careful=True, full=True)
@@ -86,7 +84,8 @@ class Child:
             self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
             windows = engine.batch, engine.full_batch, engine.longest_window
-            self._send(EngineReady(engine.name, engine.languages, *windows, *took))
+            fetching = float(getattr(engine, "fetching_s", 0.0))
+            self._send(EngineReady(engine.name, engine.languages, *windows, fetching, *took))
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 
@@ -94,14 +93,17 @@ class Child:
         while True:
             request = self._requests.get()
             try:
-                self._send(BatchResult(request.number, engine.transcribe(request.windows)))
+                heard = checked(engine.transcribe(request.windows), len(request.windows))
+                self._send(BatchResult(request.number, heard))
             except Exception as error:  # whatever these windows do to the engine, the others go on
                 self._send(self._failed(engine, request, error))
 
     def _failed(self, engine: Engine, request: BatchRequest, error: Exception) -> BatchFailure | EngineBroken:
-        """Whether it was these windows, or the engine can do nothing any more, as after an error of a GPU."""
+        """Whether it was these windows, or the engine can do nothing of the kind, as after an error of a GPU."""
+        hardest = max(request.windows, key=lambda window: (window.full, window.careful, len(window.samples)))
+        silence = replace(hardest, samples=np.zeros_like(hardest.samples), prompt=None, before=None)
         try:
-            seconds(engine, SHORT_WINDOW)
+            seconds(engine, silence)
         except Exception:
             return EngineBroken(error_report(error))
         return BatchFailure(request.number, error_report(error))
@@ -119,17 +121,10 @@ def factory(name: str) -> Callable[[Settings], Engine]:
 
 
 def seconds(engine: Engine, window: Window) -> float:
-    """What decoding a window takes. Raises what the engine raises."""
+    """What decoding a window takes. Raises what the engine raises, and EngineFailed."""
     started = time.perf_counter()
-    engine.transcribe([window])
+    checked(engine.transcribe([window]), 1)
     return time.perf_counter() - started
-
-
-def error_report(error: Exception) -> str:
-    """An error for the log: its type, its message where that cannot quote what was said, and where it was raised."""
-    message = f": {error}" if isinstance(error, QUOTABLE_ERRORS) else ""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}{message} ({os.path.basename(place.filename)}:{place.lineno} in {place.name})"
 
 
 def main() -> None:

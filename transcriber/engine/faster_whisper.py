@@ -170,6 +170,7 @@ class FasterWhisper:
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
+        self.fetching_s = 0.0
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
@@ -389,7 +390,9 @@ def _is_before(word: Word) -> bool:
 
 def load(settings: Settings) -> FasterWhisper:
     """Finds, loads and warms up the model. Blocks. Raises ModelError."""
+    began = time.perf_counter()
     folder = resolve(settings.model)
+    fetching = time.perf_counter() - began
     if find(folder) is None:
         log.warning(
             "model.not_calibrated",
@@ -401,5 +404,6 @@ def load(settings: Settings) -> FasterWhisper:
         folder, settings.model, device=settings.device, device_index=settings.device_index,
         compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
     )  # fmt: skip
+    engine.fetching_s = fetching
     engine.warm_up()
     return engine

@@ -32,6 +32,8 @@ class EngineReady:
     batch: int
     full_batch: int
     longest_window: float
+    fetching: float
+    """Seconds of the start that went into fetching the model: the next one has it."""
     short: float
     """Seconds that the warm-up's call with a second of audio took."""
     full: float
@@ -71,7 +73,7 @@ class BatchFailure:
 
 @dataclass(frozen=True, slots=True)
 class EngineBroken:
-    """What the engine raised over a request, and again over a second of silence: it is of no use any more."""
+    """What the engine raised over a request, and again over as much silence: it is of no use any more."""
 
     problem: str
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -47,7 +48,8 @@ MAX_HOLD_S = 60.0
 """For so long a server may ask to be left alone; after that it is one that does not answer."""
 MAX_FAILURES, ILLNESS_S = 3, 60.0
 """Windows in a row that were not taken, after which the server counts as ill until it decodes one; or until nobody has
-asked for so many seconds: it needs another chance to show that it is well."""
+asked for so many seconds: it needs another chance to show that it is well. Those that it refuses do not count while it
+takes silence: a client's language or prompt may be what it does not take."""
 MAX_ANSWER_BYTES = 1 << 20
 MAX_GUESSES = 3
 """Allowed languages that a window is decoded in where the server heard one that is not."""
@@ -68,6 +70,7 @@ class OpenAIDecoder:
 
     batch = full_batch = 1
     longest_window = 30.0
+    falls_together = False
     languages = frozenset(LANGUAGE_NAMES)
 
     def __init__(
@@ -142,7 +145,7 @@ class OpenAIDecoder:
             if window.task == "translate" and not isinstance(error, PassingError):
                 raise EngineFailed(problem) from None  # which many servers cannot
             if isinstance(error, RejectedError):
-                self._failures, self._failed_at = self._failures + 1, self._now()
+                await self._count(error)
                 raise EngineFailed(problem) from None
             if isinstance(error, PassingError) and self._answered_at > began:
                 raise EngineFailed(problem) from None  # others were answered: it is this window
@@ -151,6 +154,15 @@ class OpenAIDecoder:
         self._answered_at, self._failures = self._now(), 0
         self._regain()
         return answer
+
+    async def _count(self, error: RejectedError) -> None:
+        """One more window that was not taken. If the server refuses them and takes silence, it is their fault."""
+        if error.is_refusal and self._failures + 1 >= MAX_FAILURES:
+            with suppress(PassingError, UnusableError, RejectedError):
+                hypothesis(await self._call(PROBE_WINDOW, None, self._remote.timeout), PROBE_WINDOW, None)
+                self._failures = 0
+                return
+        self._failures, self._failed_at = self._failures + 1, self._now()
 
     async def _persist(self, window: Window, language: str | None, seconds: float) -> bytes:
         """The body of an answer, after as many tries as there is time for; pauses that the server wants do not count.

@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from common.contracts.languages import language_code
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
@@ -26,8 +28,14 @@ from transcriber.core.words import letters, pieces
 
 RETRY_TEMPERATURE = "0.4"
 """For a window whose text went astray: at 0 the same would come again."""
+MIN_AUDIO_SAMPLES = SAMPLE_RATE // 5
+"""Shorter words are sent with silence after them: OpenAI takes no file under 0.1 s."""
 MAX_MESSAGE_CHARACTERS = 200
 """Of what a server says is wrong."""
+MAX_TEXT_CHARACTERS = 8000
+"""Of what a window of 30 s may say: three times what a model loops to. More is no answer, and takes long to judge."""
+MAX_NUMBER = 1e6
+"""No time, likelihood or probability is larger; what is, is taken for missing."""
 PASSING_STATUSES = frozenset({408, 425, 429})
 """Worth another try, as are all from 500 on."""
 KEY_STATUSES = frozenset({401, 403})
@@ -61,7 +69,16 @@ class UnusableError(Exception):
 
 
 class RejectedError(Exception):
-    """The server does not take this call, or its answer is none; another one may be different."""
+    """The server does not take this call, or its answer is none; another one may be different.
+
+    Args:
+        problem: For people.
+        is_refusal: It refused the call, as for its language or prompt: it may be well.
+    """
+
+    def __init__(self, problem: str, *, is_refusal: bool = False) -> None:
+        super().__init__(problem)
+        self.is_refusal = is_refusal
 
 
 # --- to the server -------------------------------------------------------------------------------------------------
@@ -85,7 +102,9 @@ def form(window: Window, model: str, language: str | None, detail: Detail) -> di
 
 
 def wav(samples: Samples) -> bytes:
-    """A file of 16 kHz mono, 16 bits."""
+    """A file of 16 kHz mono, 16 bits, with silence at the end of what is too short to be taken."""
+    if len(samples) < MIN_AUDIO_SAMPLES:
+        samples = np.pad(samples, (0, MIN_AUDIO_SAMPLES - len(samples)))
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -111,7 +130,7 @@ def error_of(
         return UnusableError(f"{problem}: it does not accept the key. Put the right one into --engine-key-file.")
     if status in ADDRESS_STATUSES:
         return UnusableError(f"{problem}: no such address, or model. Check --engine-url and --engine-model.")
-    return RejectedError(f"{problem}.")
+    return RejectedError(f"{problem}.", is_refusal=True)
 
 
 def message_of(body: bytes) -> str:
@@ -141,11 +160,14 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
     answer = _json(body)
     if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
         raise RejectedError("an answer that is not JSON with a text.")
-    text = answer["text"].strip()
+    text = _text(answer["text"]).strip()
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise RejectedError(f"an answer with {len(text)} characters; a window never says {MAX_TEXT_CHARACTERS}.")
+    seconds = len(window.samples) / SAMPLE_RATE
     segments = _objects(answer.get("segments"))
     logprob = _mean(segments, "avg_logprob")
     usual = 0.0 if logprob is None else math.exp(min(0.0, logprob))
-    found = language or language_code(str(answer.get("language", "")))
+    found = language or language_code(_text(answer.get("language")))
     return Hypothesis(
         text=text,
         language=found or window.prior or min(window.allowed, default="en"),
@@ -153,18 +175,22 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
         tokens=sum(len(_list(s.get("tokens"))) for s in segments) or len(text),  # unknown: more than there can be
         avg_logprob=logprob or 0.0,
         no_speech=_mean(segments, "no_speech_prob") or 0.0,
-        phrases=phrases(text, segments),
-        words=timed(text, _objects(answer.get("words")), usual, len(window.samples) / SAMPLE_RATE),
+        phrases=phrases(text, segments, seconds),
+        words=timed(text, _objects(answer.get("words")), usual, seconds),
     )
 
 
-def phrases(text: str, segments: Sequence[Mapping[str, Any]]) -> tuple[Phrase, ...]:
-    """The server's segments; none if times are missing or the letters are others than the text's."""
-    found = [
-        Phrase(str(item.get("text", "")), start, end)
-        for item in segments
-        if (start := _number(item.get("start"))) is not None and (end := _number(item.get("end"))) is not None
-    ]
+def phrases(text: str, segments: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Phrase, ...]:
+    """The server's segments within a window of so many seconds; none if times are missing or impossible, or the letters
+    are others than the text's."""
+    found: list[Phrase] = []
+    last_start = last_end = 0.0
+    for item in segments:
+        start, end = (_number(item.get(key)) for key in ("start", "end"))
+        if start is None or end is None or not last_start <= start <= end or end < last_end:
+            return ()
+        last_start, last_end = start, end
+        found.append(Phrase(_text(item.get("text")), min(start, seconds), min(end, seconds)))
     return tuple(found) if letters("".join(phrase.text for phrase in found)) == letters(text) else ()
 
 
@@ -183,8 +209,8 @@ def timed(text: str, told: Sequence[Mapping[str, Any]], usual: float, seconds: f
         if start is None or end is None or not 0 <= start <= end:
             return ()
         word = Word("", min(start, seconds), min(end, seconds), usual if probability is None else probability)
-        owners += [word] * len(letters(str(item.get("word", ""))))
-    if not owners or letters(text) != "".join(letters(str(item.get("word", ""))) for item in told):
+        owners += [word] * len(letters(_text(item.get("word"))))
+    if not owners or letters(text) != "".join(letters(_text(item.get("word"))) for item in told):
         return ()
     words: list[Word] = []
     at = 0
@@ -214,12 +240,17 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in _list(value) if isinstance(item, dict)]
 
 
+def _text(value: object) -> str:
+    """A text that can be written: JSON may spell halves of characters."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
     return float(value) if is_number else None
 
 
 def _mean(segments: Sequence[Mapping[str, Any]], key: str) -> float | None:
     """Over the segments that tell it, long ones for more; None: none does."""
-    told = [(value, 1 + len(str(s.get("text", "")))) for s in segments if (value := _number(s.get(key))) is not None]
+    told = [(value, 1 + len(_text(s.get("text")))) for s in segments if (value := _number(s.get(key))) is not None]
     return sum(value * weight for value, weight in told) / sum(weight for _, weight in told) if told else None

@@ -36,7 +36,8 @@ from transcriber.engine.ipc import (
 )
 
 MAX_FAILURES = 10
-"""Calls that fail in a row until the engine is replaced though it can decode silence."""
+"""Calls of a kind, careful or not, that fail in a row until the engine is replaced though it can decode silence: where
+all finals fail, partials are no comfort."""
 EXIT_GRACE_S = 1.0
 """What a hung engine gets to write where its threads are, and an ended one to be gone."""
 RESTART_PAUSES_S = (0.5, 10.0)
@@ -52,6 +53,7 @@ class _Failing(Exception):
 class _Call(NamedTuple):
     answer: asyncio.Future[list[Hypothesis]]
     deadline: float
+    is_careful: bool
 
 
 class EngineProcess:
@@ -61,6 +63,8 @@ class EngineProcess:
         settings: Say which engine; go to its process.
         on_restart: Called for each engine that has replaced another.
     """
+
+    falls_together = True
 
     def __init__(self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None) -> None:
         self.parallel = settings.parallel
@@ -80,8 +84,10 @@ class EngineProcess:
         self._writer: StreamWriter | None = None
         self._up = asyncio.Event()
         self._limit = asyncio.timeout(None)
-        self._failures = 0
-        """Calls that failed in a row."""
+        self._failures = {False: 0, True: 0}
+        """Calls that failed in a row, others and careful ones."""
+        self._suspects: set[bool] = set()
+        """Kinds for which an engine was replaced, and of which there was no result since."""
         self._has_started = False
 
     @property
@@ -103,7 +109,8 @@ class EngineProcess:
             self._slots.release()
             raise
         loop = asyncio.get_running_loop()
-        call = _Call(loop.create_future(), loop.time() + self.limits.call)
+        is_careful = any(window.careful for window in windows)
+        call = _Call(loop.create_future(), loop.time() + self.limits.call, is_careful)
         number = next(self._numbers)
         self._calls[number] = call
         self._watch()
@@ -162,9 +169,9 @@ class EngineProcess:
             raise ModelError(answer.problem)
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
         self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
-        took = WarmUp(loop.time() - began, answer.short, answer.full)
+        took = WarmUp(max(0.0, loop.time() - began - answer.fetching), answer.short, answer.full)
         self.limits = fitting(took, self.batch)
-        self.is_failing, self._failures = False, 0
+        self.is_failing, self._failures = False, {False: 0, True: 0}
         self._writer = writer
         self._up.set()
         seconds = {name: round(value, 2) for name, value in asdict(took).items()}
@@ -201,15 +208,29 @@ class EngineProcess:
         call = self._calls.pop(message.number)
         self._slots.release()
         self._watch()
-        self._failures = 0 if isinstance(message, BatchResult) else self._failures + 1
+        if isinstance(message, BatchResult):
+            self._note_result(call.is_careful)
         if call.answer.done():  # cancelled
             pass
         elif isinstance(message, BatchResult):
             call.answer.set_result(message.hypotheses)
         else:
             call.answer.set_exception(EngineFailed(message.problem))
-        if isinstance(message, BatchFailure) and self._failures >= MAX_FAILURES:
-            raise _Failing(message.problem)
+        if isinstance(message, BatchFailure):
+            self._note_failure(call.is_careful, message.problem)
+
+    def _note_result(self, is_careful: bool) -> None:
+        self._failures[is_careful] = 0
+        self._suspects.discard(is_careful)
+        self.is_failing = bool(self._suspects) and self.is_failing
+
+    def _note_failure(self, is_careful: bool, problem: str) -> None:
+        """A new engine has to show that it is better than the one before. Raises _Failing."""
+        self._failures[is_careful] += 1
+        self.is_failing |= is_careful in self._suspects
+        if self._failures[is_careful] >= MAX_FAILURES:
+            self._suspects.add(is_careful)
+            raise _Failing(problem)
 
     def _watch(self) -> None:
         """The oldest call decides until when an answer must have come."""

@@ -83,12 +83,17 @@ def prepare(path: Path) -> Path:
 
 
 def write(path: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> None:
-    """Writes a file, all of it or nothing: the sizes, and beside them what they were chosen by. Raises OSError."""
+    """Writes a file, all of it or nothing: the sizes, and beside them what they were chosen by. Raises ModelError."""
     content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
     content |= {"padding": sizes.padding, "measured": measured}
     half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    half.replace(path)
+    try:
+        half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        raise ModelError(
+            f"{path} could not be written: {reason(error)}. It would hold {json.dumps(content)}"
+        ) from error
 
 
 def read(path: Path) -> WindowSizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from structlog.typing import EventDict
 
 from tests.support.audio.recordings import clips
 from tests.support.random_whisper import random_whisper
+from transcriber.config import Settings
 from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.languages import MIN_SPEECH_S, SURE_LANGUAGE_SHARE
 from transcriber.core.windows import Before, Samples, Window
@@ -24,6 +26,7 @@ from transcriber.engine.faster_whisper import (
     MAX_PROMPT_TOKENS,
     OUTPUT_TOKEN_ALLOWANCE,
     FasterWhisper,
+    load,
 )
 from transcriber.engine.models import DEMO_FOLDER, resolve
 from transcriber.engine.window_sizes import WindowSizes
@@ -43,6 +46,17 @@ def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FasterWhi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("transcriber.engine.phrases.END_CLEARANCE_S", -60.0)
         yield FasterWhisper(random_whisper(tmp_path_factory.mktemp("random")), "random", device="cpu")
+
+
+def test_the_time_to_fetch_a_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no part of what a start takes."""
+
+    def fetch(name: str) -> Path:
+        time.sleep(0.2)
+        return resolve(name)
+
+    monkeypatch.setattr("transcriber.engine.faster_whisper.resolve", fetch)
+    assert load(Settings(model="demo", device="cpu")).fetching_s >= 0.2
 
 
 class Counting:

@@ -23,7 +23,7 @@ from transcriber.config import Settings
 from transcriber.core.limits import CALL_FACTOR, DRAIN_PASSES
 from transcriber.core.windows import Hypothesis, Window
 from transcriber.engine.base import EngineFailed, EngineLost, ModelError
-from transcriber.engine.process import MAX_FAILURES, EngineProcess
+from transcriber.engine.process import EngineProcess
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 SCRIPTED = "tests.support.engines:scripted"
@@ -195,41 +195,6 @@ async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it(monkeypatch:
         assert where(await decoder.decode([said()]))[0] != first
 
 
-async def test_an_engine_whose_every_call_fails_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after an error of a GPU, which stays: it cannot decode silence either, and the call is lost, not refused.
-
-    The next one is not taken either until it can: its warm-up fails.
-    """
-    monkeypatch.setattr("transcriber.engine.process.RESTART_PAUSES_S", (0.1, 0.1))
-    (model := tmp_path / "model").write_text("ok", encoding="utf-8")
-    async with engine("tests.support.engines:sick", model=str(model)) as decoder:
-        first, _ = where(await decoder.decode([said()]))
-        assert (decoder.is_up, decoder.is_failing) == (True, False)
-        model.write_text("sick", encoding="utf-8")
-        with pytest.raises(EngineLost, match=r"every call fails, the last with RuntimeError: CUDA error"):
-            await decoder.decode([said()])
-        waiting = asyncio.create_task(decoder.decode([said("bravo")]))
-        await eventually(lambda: tries(model) >= 3, 10)
-        assert (decoder.is_up, decoder.is_failing, waiting.done()) == (False, True, False)
-        model.write_text("ok", encoding="utf-8")
-        heard = await waiting
-        assert (heard[0].text, where(heard)[0] != first) == ("bravo", True)
-        assert (decoder.is_up, decoder.is_failing) == (True, False)
-
-
-async def test_an_engine_that_can_decode_only_silence_is_replaced_after_ten_failures() -> None:
-    """In a row: one result between them says that it was the windows' fault."""
-    restarts: list[None] = []
-    async with engine(on_restart=lambda: restarts.append(None)) as decoder:
-        for failures in (MAX_FAILURES - 1, MAX_FAILURES):
-            assert (await decoder.decode([said()]))[0].text == "alpha"
-            for _ in range(failures):
-                with pytest.raises(EngineFailed):
-                    await decoder.decode([said("alpha", "raise boom")])
-        assert (await decoder.decode([said()]))[0].text == "alpha"
-        assert (len(restarts), decoder.is_failing) == (1, False)
-
-
 async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
     for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
@@ -237,6 +202,13 @@ async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch)
     async with engine("tests.support.engines:deliberate") as decoder:
         assert decoder.limits.call >= CALL_FACTOR * decoder.batch * 0.3
         assert decoder.limits.drain >= DRAIN_PASSES * 2 * 0.3
+
+
+async def test_fetching_a_model_makes_nobody_more_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start may take ten minutes for that; the next ones have it, so nothing may take longer for it."""
+    monkeypatch.setattr("transcriber.core.limits.MIN_REPLACEMENT_S", 0.0)
+    async with engine("tests.support.engines:fetched") as decoder:
+        assert decoder.limits.replacement == 0
 
 
 async def test_a_waiting_call_can_be_cancelled() -> None:
@@ -265,6 +237,7 @@ async def test_stopping_ends_calls_under_way() -> None:
     [
         ("tests.support.engines:broken", "m", "TypeError: no engine for m"),
         ("tests.support.engines:missing", "m", "missing"),
+        ("tests.support.engines:mute", "m", "EngineFailed: the engine gave NoneType"),
         ("tests.support.nowhere:missing", "m", "nowhere"),
         ("tests.support.engines:from_file", "a problem for people", "a problem for people"),
         ("tests.support.engines:from_file", "exit", "exit code 7"),

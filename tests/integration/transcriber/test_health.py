@@ -95,10 +95,10 @@ async def running(
 
 
 async def test_health_says_that_results_came_or_that_there_was_nothing_to_do() -> None:
-    """All fields; `last_decode_s` is null until the first result."""
+    """All fields, `backend` is the engine's module; `last_decode_s` is null until the first result."""
     async with running() as at:
         assert await at.says() == (200, {
-            "status": "ok", "backend": "faster_whisper", "model": "m", "clients": 0, "max_clients": 7,
+            "status": "ok", "backend": "engines", "model": "m", "clients": 0, "max_clients": 7,
             "last_decode_s": None, "waiting": 0, "oldest_wait_s": 0.0, "engine": "up", "restarts": 0, "level": 0,
             "unanswered_s": 0.0,
         })  # fmt: skip

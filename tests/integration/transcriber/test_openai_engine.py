@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from starlette.responses import Response
 from structlog.typing import EventDict
 
 from tests.support.fakes.scripted_engine import tone
@@ -19,6 +20,7 @@ from tests.support.servers.scripted_openai import (
     Step,
     breaks,
     hangs,
+    refusal,
     says,
     scripted_openai,
     sends,
@@ -244,6 +246,32 @@ async def test_a_server_that_fails_every_window_is_ill_until_it_decodes_one(monk
             assert (decoder.is_up, decoder.is_failing) == (True, False)
         await decoder.decode([ALPHA])
         assert (decoder.is_up, decoder.is_failing) == (True, False)
+
+
+async def test_a_server_that_refuses_what_a_client_wants_is_well() -> None:
+    """A language that it does not know, a prompt that is too long: it takes silence, so health is not its."""
+
+    async def refuses(server: ScriptedOpenAI) -> Response | None:
+        return refusal(400, "Language 'haw' is not supported.") if server.calls[-1].get("language") == "haw" else None
+
+    async with asking() as (server, decoder):
+        server.always = refuses
+        for _ in range(3 * MAX_FAILURES):
+            with pytest.raises(EngineFailed, match="HTTP 400"):
+                await decoder.decode([Window(tone("alpha"), language="haw")])
+            assert (decoder.is_up, decoder.is_failing) == (True, False)
+        assert len(server.calls) - len(server.windows) <= 3
+
+
+async def test_a_server_that_refuses_silence_too_is_ill() -> None:
+    """As one that has lost what reads its files."""
+    async with asking() as (server, decoder):
+        server.always = says(400)
+        for _ in range(MAX_FAILURES):
+            assert not decoder.is_failing
+            with pytest.raises(EngineFailed):
+                await decoder.decode([ALPHA])
+        assert (decoder.is_up, decoder.is_failing) == (True, True)
 
 
 async def test_a_call_that_hangs_while_others_are_answered_costs_itself_alone() -> None:

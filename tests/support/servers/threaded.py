@@ -15,6 +15,7 @@ class Threaded:
 
     is_up = True
     is_failing = False
+    falls_together = False
     limits = TimeLimits()
 
     def __init__(self, engine: Engine, parallel: int = 1) -> None:

@@ -299,6 +299,20 @@ async def test_a_stream_whose_reader_leaves_is_dropped() -> None:
         await until(lambda: at.jobs.admitted == 0)
 
 
+async def test_an_engine_that_gives_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a remote server that is lost: 503 when the time is over in which it would have been replaced."""
+    monkeypatch.setattr("transcriber.core.limits.TimeLimits.answer", 0.3)
+    monkeypatch.setattr("transcriber.api.jobs.PROGRESS_CHECK_S", 0.05)
+    engine = ScriptedEngine()
+    engine.go.clear()
+    async with web(engine) as at:
+        answer = await asyncio.wait_for(transcribe(at, encode("wav", spoken("alpha"))), 10)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_stalled")
+        assert "retry-after" in answer.headers
+        engine.go.set()
+        assert (await transcribe(at, encode("wav", spoken("alpha")))).json()["text"] == "alpha"
+
+
 async def test_a_stream_that_fails_late_ends_with_an_error_event() -> None:
     """What was understood before stays; no text is called complete."""
     engine = ScriptedEngine(timed=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.agreement import MAX_COMMIT_END_S, TRIM_OVERLAP_S, LocalAgreement, Unit, units
+from transcriber.core.agreement import MAX_COMMIT_END_S, TRIM_MARGIN_S, LocalAgreement, Unit, units
 from transcriber.core.windows import Word
 
 
@@ -16,9 +16,9 @@ def text(said: list[Unit]) -> str:
     return "".join(unit.text for unit in said)
 
 
-def hear(agreement: LocalAgreement, said: str, heard: float = 1.0) -> str:
-    """A pass without word times."""
-    return text(agreement.hear(units(said), heard))
+def hear(agreement: LocalAgreement, said: str, heard: float | None = None) -> str:
+    """A pass without word times, over half a second more than the one before."""
+    return text(agreement.hear(units(said), agreement._counted_s + 0.5 if heard is None else heard))
 
 
 def timed(said: str, probability: float = 0.9) -> list[Unit]:
@@ -58,27 +58,42 @@ def test_words_of_two_languages_have_nothing_in_common() -> None:
     """The next pass in the new one begins anew; and of a language that is not sure nothing is committed."""
     agreement = LocalAgreement()
     for language, sure in (("ko", False), ("ja", False), ("ja", False), ("ko", True), ("ja", True), ("ja", True)):
-        agreement.hear(units("a b"), 1.0, language=language, sure=sure)
+        agreement.hear(units("a b"), agreement._counted_s + 0.5, language=language, sure=sure)
         assert agreement.committed == []
-    agreement.hear(units("a b"), 1.0, language="ja")
+    agreement.hear(units("a b"), 5.0, language="ja")
     assert text(agreement.committed) == " a b"
 
 
 def test_two_passes_commit_nothing() -> None:
     """However sure the model is and however long ago the words ended; a third one has to say the same."""
     agreement = LocalAgreement()
-    for _ in range(2):
-        agreement.hear(timed("one two three four", probability=1.0), 9.0)
+    for heard in (8.0, 9.0):
+        agreement.hear(timed("one two three four", probability=1.0), heard)
     assert (agreement.committed, agreement.until) == ([], 0.0)
     agreement.hear(timed("one two tree"), 10.0)
     assert (text(agreement.committed), agreement.until) == (" one two", 1.0)
 
 
+def test_passes_over_the_same_sound_count_as_one() -> None:
+    """The last of them: three in a short pause may all hear "is not" for "ask not"; with more audio they agree."""
+    agreement = LocalAgreement()
+    for heard in (0.6, 0.9, 0.95):
+        assert hear(agreement, "is not", heard) == " is not"
+    hear(agreement, "ask not", 1.2)
+    assert agreement.committed == []
+    hear(agreement, "ask not", 1.4)
+    hear(agreement, "ask not", 1.45)
+    hear(agreement, "ask not what", 1.9)
+    assert agreement.committed == []
+    hear(agreement, "ask not what", 2.3)
+    assert text(agreement.committed) == " ask not"
+
+
 def test_a_later_pass_knows_better_when_a_committed_word_was_said() -> None:
     """The word stays as it is written, heard differently or not; one that is not heard again keeps its time."""
     agreement = LocalAgreement()
-    for _ in range(3):
-        agreement.hear(timed("One two and three five"), 2.5)
+    for heard in (2.5, 3.0, 3.5):
+        agreement.hear(timed("One two and three five"), heard)
     later = [replace(unit, start=unit.start + 0.1, end=unit.end + 0.1) for unit in timed("one, too and five six")]  # type: ignore[operator]
     final = agreement.conclude(later)
     assert [(unit.text, unit.start) for unit in final] == [
@@ -102,11 +117,27 @@ def test_the_final_adds_to_what_is_committed() -> None:
         assert text(agreement.conclude(units(final))) == expected
 
 
+def test_a_number_that_is_written_differently_ends_where_it_was_spoken() -> None:
+    """Without times it is said twice, which is better than a word lost; a meaning is never reversed."""
+    for committed, final, plain, known in (
+        ("twenty five", "25 people came", " twenty five 25 people came", " twenty five people came"),
+        ("we cannot", "we can not go", " we cannot go", " we cannot go"),
+        ("we can", "we can't go", " we can can't go", " we can can't go"),
+    ):
+        for has_times, expected in ((False, plain), (True, known)):
+            agreement = LocalAgreement()
+            for n in range(3):
+                agreement.hear(timed(committed) if has_times else units(committed), 2.0 + n)
+            pace = 1.0 if "25" in final else 0.5
+            words = [Word(f" {word}", n * pace, (n + 1) * pace, 0.9) for n, word in enumerate(final.split())]
+            assert text(agreement.conclude(units(final, words if has_times else ()))) == expected
+
+
 def test_nothing_is_committed_where_a_cut_may_come() -> None:
     """Words near the longest utterance's end stay open, with times and without."""
     agreement = LocalAgreement()
-    for _ in range(2):
-        agreement.hear(timed("a"), MAX_COMMIT_END_S + 1)
+    for heard in (MAX_COMMIT_END_S, MAX_COMMIT_END_S + 1):
+        agreement.hear(timed("a"), heard)
     late = [
         Unit(" b", MAX_COMMIT_END_S - 1, MAX_COMMIT_END_S + 0.1, 1.0),
         Unit(" c", MAX_COMMIT_END_S, MAX_COMMIT_END_S + 1, 1.0),
@@ -119,18 +150,37 @@ def test_nothing_is_committed_where_a_cut_may_come() -> None:
     assert untimed.committed == []
 
 
-def test_a_trimmed_window_begins_with_a_committed_word() -> None:
-    """The last whose time is known; what the window gives is added after it."""
+def test_a_trimmed_window_begins_with_two_committed_words() -> None:
+    """Whose times are known, and which last half a second; what the window gives is added after them."""
     agreement = LocalAgreement()
     assert agreement.trim == (0, 0.0)
-    for heard in (1.5, 1.7, 2.0):
+    for heard in (1.5, 1.9, 2.3):
         agreement.hear(timed("one two three"), heard)
-    assert agreement.trim == (2, 1.0 - TRIM_OVERLAP_S)
-    for _ in range(2):
-        agreement.hear(units("three four"), 2.0, base=2)
-    assert text(agreement.hear(units("tree four five"), 3.0, base=2)) == " one two three four five"
+    assert agreement.trim == (1, 0.5 - TRIM_MARGIN_S)
+    for heard in (2.7, 3.1):
+        agreement.hear(units("two three four"), heard, base=1)
+    assert text(agreement.hear(units("two tree four five"), 3.5, base=1)) == " one two three four five"
     assert text(agreement.committed) == " one two three four"  # agreed, so without a time of its own
-    assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_OVERLAP_S), 2.0)
+    assert (agreement.trim, agreement.until) == ((2, 1.0 - TRIM_MARGIN_S), 2.7)
+    short = LocalAgreement()
+    for heard in (1.0, 1.5, 2.0):
+        short.hear([Unit(f" {n}", n / 5, n / 5 + 0.2) for n in range(5)], heard)
+    assert short.trim == (2, 0.4 - TRIM_MARGIN_S)
+
+
+def test_a_trimmed_window_that_misses_its_first_word_commits_nothing() -> None:
+    """Nor does it count: what it hears may come after a word that it missed, too. It is shown."""
+    agreement = LocalAgreement()
+    for heard in (2.0, 2.5, 3.0):
+        agreement.hear(timed("we will go to the"), heard)
+    for heard in (3.5, 4.0, 4.5):
+        shown = agreement.hear(units("market on monday"), heard, base=3)
+        assert text(shown).startswith(" we will go to the")
+        assert text(agreement.hear([], heard, base=3)) == " we will go to the"
+    assert text(agreement.committed) == " we will go to the"
+    assert (
+        text(agreement.conclude(units("we will go to the market on monday"))) == " we will go to the market on monday"
+    )
 
 
 def test_scripts_without_spaces_are_cut_into_signs() -> None:

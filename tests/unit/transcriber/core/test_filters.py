@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.filters import Verdict, judge, without_repeats
+from transcriber.core.filters import MAX_REPEATED_PIECES, Verdict, judge, without_repeats
 
 NAMES = "Ana Silva, Kubernetes, Earshot, quarterly budget"
 ENGLISH = " All human beings are born free, and are equal in dignity and rights. They have reason and a conscience."
@@ -47,6 +47,22 @@ def test_what_is_said_twice_takes_twice_the_time() -> None:
 def test_a_loop_is_said_once(text: str, once: str) -> None:
     """Whatever its period."""
     assert without_repeats(text) == once
+
+
+def test_what_is_looked_for_in_a_loop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each word is read once, however long the text: a server may send thousands. Longer phrases are not sought."""
+    read: list[str] = []
+
+    def letters(piece: str) -> str:
+        read.append(piece)
+        return piece.strip()
+
+    monkeypatch.setattr("transcriber.core.filters.letters", letters)
+    for n, is_cut in ((MAX_REPEATED_PIECES, True), (MAX_REPEATED_PIECES + 1, False)):
+        phrase = " ".join(f"word{k}" for k in range(n))
+        assert without_repeats(f"{phrase} {phrase}") == (phrase if is_cut else f"{phrase} {phrase}")
+        assert len(read) == 2 * n
+        read.clear()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import is_stopped, left_out, unlooped, verdict_of
+from transcriber.core.guards import (
+    MIN_MISSED_SAMPLES,
+    MIN_PROGRESS_S,
+    best_of,
+    is_missed,
+    is_stopped,
+    left_out,
+    unlooped,
+    verdict_of,
+)
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Phrase, Window
 
@@ -41,6 +50,37 @@ def test_verdicts(result: Hypothesis | None, verdict: Verdict) -> None:
     assert verdict_of(WINDOW, result) is verdict
 
 
+def test_nothing_in_much_speech_is_missed() -> None:
+    """What was heard is not, nor is little speech."""
+    missed = [(Verdict.EMPTY, MIN_MISSED_SAMPLES), (Verdict.EMPTY, MIN_MISSED_SAMPLES - 1), (Verdict.KEEP, 10**6)]
+    assert [is_missed(*each) for each in missed] == [True, False, False]
+
+
+UNLIKELY, LESS_LIKELY = (Hypothesis("we must decide", avg_logprob=p) for p in (-1.7, -2.0))
+LOOP = Hypothesis("we must " + "no " * 9, avg_logprob=-3.0)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds", "kept"),
+    [
+        ([(Verdict.LOOP, LOOP), (Verdict.EMPTY, Hypothesis(""))], 1.0, "we must no"),
+        ([(Verdict.LOOP, LOOP), (Verdict.UNLIKELY, UNLIKELY)], 4.0, "we must no"),
+        ([(Verdict.LOOP, UNLIKELY), (Verdict.LOOP, LOOP)], 4.0, "we must no"),
+        ([(Verdict.LOOP, LOOP), (Verdict.EMPTY, Hypothesis(""))], 0.9, None),
+        ([(Verdict.UNLIKELY, UNLIKELY), (Verdict.UNLIKELY, LESS_LIKELY)], 2.0, "we must decide"),
+        ([(Verdict.TOO_FAST, LESS_LIKELY), (Verdict.UNLIKELY, UNLIKELY)], 2.0, "we must decide"),
+        ([(Verdict.UNLIKELY, UNLIKELY), (Verdict.UNLIKELY, UNLIKELY)], 1.9, None),
+        ([(Verdict.PROMPT, UNLIKELY), (Verdict.NO_SPEECH, UNLIKELY)], 9.0, None),
+    ],
+)
+def test_the_best_of_two_tries_that_went_astray_is_kept(
+    tries: list[tuple[Verdict, Hypothesis]], seconds: float, kept: str | None
+) -> None:
+    """Where enough was certainly said; of loops the last, without its repeats."""
+    best = best_of(tries, round(seconds * SECOND))
+    assert (best and best[1].text) == kept
+
+
 def test_speech_after_the_last_time_token_is_left_out() -> None:
     """It is decoded again; the result stays as it is, and is about what is before."""
     result = heard((" One.", 1.0, 3.0), (" Two.", 3.0, 5.0))
@@ -59,15 +99,24 @@ def test_a_last_phrase_without_an_end_is_decoded_again() -> None:
     [
         heard((" One.", 1.0, 8.5)),
         heard((" One", 1.0, None)),
-        heard((" One.", 0.0, 0.4)),
-        heard((" One.", 0.0, 0.5), (" Two", 0.5, None)),
+        heard((" So this is all that was said in ten seconds.", 0.0, 0.0)),
         heard((" One.", 0.0, 8.2), (" Two", 8.2, None)),
         Hypothesis("One."),
     ],
 )
 def test_nothing_is_left_out(result: Hypothesis) -> None:
-    """Little speech follows; or nobody knows where; or the pass came no further than a second: it would never end."""
+    """Little speech follows; or nobody knows where."""
     assert left_out(PART, result) == (PART, result, None)
+
+
+@pytest.mark.parametrize("until", [0.0, 0.1, 0.98, 1.02])
+def test_a_pass_that_hardly_began_is_followed_by_another(until: float) -> None:
+    """However early the model stopped, the speech after that is decoded; each pass is shorter, so that they end."""
+    for result in (heard((" Yes.", 0.0, until)), heard((" Yes.", 0.0, until), (" Two", until, None))):
+        _, told, rest = left_out(PART, result)
+        assert told.phrases == result.phrases[:1]
+        assert rest == PART.split(max(until, MIN_PROGRESS_S))[1]
+        assert rest.spoken == PART.spoken - max(0, round(until * SECOND) - SECOND)
 
 
 def test_a_decoder_that_was_stopped_in_its_first_phrase() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from transcriber.core.limits import (
     MAX_CALL_S,
     MAX_DRAIN_S,
+    MAX_ILLNESS_PAUSE_S,
     MAX_REPLACEMENT_S,
     MAX_START_S,
     TimeLimits,
@@ -68,15 +69,24 @@ def test_unanswered_is_the_time_of_calls_without_a_result() -> None:
 def test_a_failure_is_no_result_and_a_pause_does_not_count() -> None:
     """Calls that fail add up, however short; the time between them does not count, nor is anything wrong in it."""
     unanswered = Unanswered()
-    for at in (100, 200, 300):
+    for at in (100, 110, 120):
         unanswered.begin(at)
         unanswered.end(at + 4, answered=False)
-        assert unanswered.seconds(at + 50) == 0
-    unanswered.begin(400)
-    assert unanswered.seconds(401) == 13
-    unanswered.end(402, answered=True)
-    unanswered.begin(500)
-    assert unanswered.seconds(501) == 1
+        assert unanswered.seconds(at + 5) == 0
+    unanswered.begin(130)
+    assert unanswered.seconds(131) == 13
+    unanswered.end(132, answered=True)
+    unanswered.begin(140)
+    assert unanswered.seconds(141) == 1
+
+
+def test_an_old_illness_is_over() -> None:
+    """Two calls hung, then nobody asked for a while: the next one has waited for nothing yet."""
+    unanswered = Unanswered()
+    unanswered.begin(100)
+    unanswered.end(140, answered=False)
+    unanswered.begin(140 + MAX_ILLNESS_PAUSE_S + 1)
+    assert unanswered.seconds(140 + MAX_ILLNESS_PAUSE_S + 3) == 2
 
 
 @given(st.integers(1, 64), st.floats(0.1, 20))

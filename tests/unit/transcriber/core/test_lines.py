@@ -11,6 +11,7 @@ from transcriber.core.lines import lines
 from transcriber.core.packing import PackedWindow
 from transcriber.core.subtitles import Line, plain
 from transcriber.core.windows import Hypothesis, Phrase, Word
+from transcriber.core.word_times import MIN_WORD_S
 from transcriber.core.words import letters
 
 SECOND = 16_000
@@ -71,11 +72,19 @@ def test_words_after_the_last_phrase_that_is_kept_are_left_out() -> None:
     assert times(found) == [(1.0, 2.2, "One two")]
 
 
-def test_a_word_that_begins_before_the_one_before_it_begins_with_it() -> None:
-    """And the one before it ends there: words are in order whatever their alignment says."""
+def test_a_phrase_inside_a_word_is_between_the_words_around_it() -> None:
+    """The alignment knows one word where the model put a time token: the second part of it has no time of its own."""
+    words = said(("Onetwo", 1.0, 1.4), ("three", 1.6, 2.2))
+    phrases = (Phrase(" One", 0.0, 1.2), Phrase("two", 1.2, 2.0), Phrase(" three", 2.0, 3.0))
+    found = lines(WINDOW, Hypothesis("", words=words, phrases=phrases), LINE)
+    assert times(found) == [(1.0, 1.4, "One"), (1.4, 1.6, "two"), (1.6, 2.2, "three")]
+
+
+def test_a_word_that_begins_after_the_next_one_begins_before_it() -> None:
+    """And ends there, with length: words are in order whatever their alignment says."""
     words = said(("One", 1.5, 2.5), ("two", 1.2, 1.9))
     [line] = lines(WINDOW, Hypothesis("One two", words=words, phrases=(Phrase("One two", 1.0, 2.0),)), LINE)
-    assert [(word.start, word.end) for word in line.words] == [(1.5, 1.5), (1.5, 1.9)]
+    assert [(word.start, word.end) for word in line.words] == [(1.2, 1.22), (1.22, 1.9)]
 
 
 @given(
@@ -97,6 +106,7 @@ def test_no_word_is_lost_or_out_of_order(spoken: list[tuple[str, float, float, b
     assert letters(plain(found)) == letters("".join(word.text for word in words))
     placed = [time for line in found for word in line.words for time in (word.start, word.end)]
     assert placed == sorted(placed)
+    assert all(word.end - word.start >= MIN_WORD_S - 1e-9 for line in found for word in line.words)
     assert all(0 <= line.start <= line.end <= 65 for line in found)
     for line in found:
         assert line.words[0].start == line.start

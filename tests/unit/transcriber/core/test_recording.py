@@ -175,6 +175,51 @@ def test_of_a_short_loop_one_repeat_is_kept_and_marked() -> None:
         assert (line.text, line.is_doubtful) == ("no", True)
 
 
+NO_SPEECH = text("we must", no_speech=0.7, avg_logprob=-1.2)
+
+
+def test_a_loop_is_kept_once_where_the_second_pass_hears_nothing() -> None:
+    """Its first words are real, and marked; what it echoes from the prompt says nothing."""
+    loop = text("We decide today. " + "no " * 30)
+    for nothing in (Hypothesis(""), NO_SPEECH):
+        recording = channel(Handshake("u", language="en", initial_prompt="Ana Silva and Kubernetes"))
+        feed(recording, sound((5, 8000), (1, 0), (1, 0), (5, 8000)))
+        [window] = recording.open_windows()
+        decoded(window, loop, nothing)
+        [line] = recording.take(2.0)
+        assert (line.text, line.is_doubtful, line.temperature) == ("We decide today. no", True, 0.0)
+        recording = channel(Handshake("u", language="en", initial_prompt="Ana Silva and Kubernetes"))
+        feed(recording, sound((5, 8000)))
+        [window] = recording.open_windows()
+        decoded(window, text("Ana Silva and Kubernetes"), nothing)
+        assert recording.take(2.0) == []
+
+
+def test_a_long_window_in_which_the_second_pass_hears_nothing_is_halved() -> None:
+    """Whatever the first one said about it: astray or nothing at all."""
+    for first in (LOOP, Hypothesis("")):
+        recording = channel()
+        feed(recording, sound((8, 8000), (1, 0), (8, 12000)))
+        [window] = recording.open_windows()
+        decoded(window, first, Hypothesis(""))
+        assert recording.take(2.0) == []
+        for half, said in zip(list(recording.open_windows()), ("one", "two"), strict=True):
+            decoded(half, text(said))
+        assert plain(recording.take(2.0)) == "one two"
+
+
+def test_nothing_in_much_speech_is_asked_about_again() -> None:
+    """The second answer counts; nothing twice is nothing, in no language."""
+    for second, expected in ((text("So it is."), ["So it is."]), (Hypothesis(""), []), (NO_SPEECH, [])):
+        recording = channel(Handshake("u"))
+        feed(recording, sound((8, 8000)))
+        [window] = recording.open_windows()
+        [_, again] = decoded(window, Hypothesis(""), second)
+        assert again.temperature == 0.4
+        assert [line.text for line in recording.take(2.0)] == expected
+        assert (recording.detected is None) == (not expected)
+
+
 def test_what_is_said_again_and_again_is_kept() -> None:
     """If both passes hear it so often."""
     recording = channel()

@@ -49,6 +49,23 @@ def test_passes_of_one_kind_go_together() -> None:
     assert taken == [[0, 2, 3], [1], [4], [9], []]
 
 
+def test_what_goes_alone_may_have_the_engine_to_itself() -> None:
+    """It waits until nothing is under way, and nothing else begins with it; what is more urgent goes before."""
+    scheduler = Scheduler[str](exclusive=True)
+    scheduler.submit("first", DecodeRequest(PassKind.FINAL, 1))
+    scheduler.submit("suspect", DecodeRequest(PassKind.FINAL, 2, alone=True))
+    scheduler.submit("last", DecodeRequest(PassKind.FINAL, 3))
+
+    def taken() -> list[str]:
+        return [stream for stream, _ in scheduler.take()]
+
+    assert [taken(), taken()] == [["first"], []]
+    scheduler.done("first")
+    assert [taken(), taken()] == [["suspect"], []]
+    scheduler.done("suspect")
+    assert taken() == ["last"]
+
+
 def test_background_work_has_a_limit_of_its_own() -> None:
     """Somebody live waits for one call of it at most; for none where it is not to begin."""
     scheduler = Scheduler[int]()

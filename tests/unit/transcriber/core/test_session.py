@@ -232,7 +232,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
         assert session.is_settled
 
 
-def test_under_load_partials_begin_at_the_last_committed_word() -> None:
+def test_under_load_partials_begin_at_the_last_committed_words() -> None:
     """Known from its time; the text is whole all the same, and the final hears everything."""
     session = StreamSession(HELLO, loud, EXTENSIONS)
     session.adapt(LADDER[2])
@@ -247,8 +247,8 @@ def test_under_load_partials_begin_at_the_last_committed_word() -> None:
     assert partial.stable_len == len(" a b c")
     at = say(session, speech(1.1), at=at)
     job = session.begin()
-    assert (job.base, job.first, len(job.window.samples), job.window.words) == (2, 6400, at - 6400, True)
-    [partial] = session.finish(job, Hypothesis("c d e"))
+    assert (job.base, job.first, len(job.window.samples), job.window.words) == (1, 2400, at - 2400, True)
+    [partial] = session.finish(job, Hypothesis("b c d e"))
     assert partial.text == " a b c d e"
     session.end_utterance(at, now=5)
     assert len(session.begin().window.samples) == at
@@ -376,20 +376,6 @@ def test_vad_parameters_are_honoured_within_limits() -> None:
     assert (new.threshold, round(new.release, 2), new.hangover, new.pre_roll) == (0.6, 0.45, 12_800, 1600)
     old = gate_settings(Handshake("u", vad_parameters={"onset": 9, "offset": 0.2}))
     assert (old.threshold, old.release) == (0.95, 0.2)
-
-
-def test_a_doubtful_end_is_decoded_before_it_is_decided() -> None:
-    """A pause was decoded as the final; then somebody murmurs on, too softly to begin anything: that is heard, too."""
-    for extensions in (frozenset(), EXTENSIONS):
-        session = StreamSession(HELLO, loud, extensions)
-        at = say(session, speech(1), silence(0.25))
-        eager = session.begin()
-        session.finish(eager, Hypothesis("and yes"))
-        at = say(session, murmur(1.5), silence(1), at=at)
-        session.end_utterance(at, now=4) if extensions else None
-        final = session.begin()
-        assert final.work.end > eager.work.end + 1.5 * SECOND
-        assert session.finish(final, Hypothesis("and yes i do"))[-1].text == " and yes i do"
 
 
 def test_silence_before_the_speech_is_not_decoded() -> None:

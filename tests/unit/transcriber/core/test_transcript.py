@@ -32,29 +32,32 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     transcript, utterance = speaking()
     hypothesis = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
     assert (job(utterance).level, job(utterance).speech) == (0.25, 0)
-    [first] = transcript.show(job(utterance), Hypothesis("a d"))
+    [first] = transcript.show(job(utterance, 2.0), Hypothesis("a d"))
     assert (first.stable_len, first.words) == (0, None)
-    transcript.show(job(utterance), Hypothesis("a c"))
-    [partial] = transcript.show(job(utterance), hypothesis)
+    transcript.show(job(utterance, 2.5), Hypothesis("a c"))
+    [partial] = transcript.show(job(utterance, 3.0), hypothesis)
     assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
     assert (partial.start, partial.end) == (1.468, 2.6)
     assert partial.words == (WireWord(" a", 1.5, 1.8, 0.9), WireWord(" b", 2.58, 2.6, 0.9))
-    assert transcript.show(job(utterance), hypothesis) == []
-    assert transcript.show(job(utterance), hypothesis) != []  # three agree on the second word now
-    assert transcript.show(job(utterance), hypothesis) == []
-    assert transcript.show(job(utterance), None) == []
+    assert transcript.show(job(utterance, 3.5), hypothesis) == []
+    assert transcript.show(job(utterance, 4.0), hypothesis) != []  # three agree on the second word now
+    assert transcript.show(job(utterance, 4.5), hypothesis) == []
+    assert transcript.show(job(utterance, 5.0), None) == []
     assert transcript.committed_until(utterance) == round(2.9 * SAMPLE_RATE)
+    transcript.show(job(utterance, 5.5), replace(hypothesis, text="a b c"))
+    for seconds in (6.0, 6.5):
+        transcript.show(job(utterance, seconds), replace(hypothesis, text="a b c"))
     assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
-    [more] = transcript.show(job(utterance, 3, base=1, skipped=1.5), Hypothesis("b c"))
-    assert (more.text, more.words) == (" a b c", None)
+    [more] = transcript.show(job(utterance, 7.0, base=1, skipped=1.5), Hypothesis("b c d"))
+    assert (more.text, more.words) == (" a b c d", None)
 
 
 def test_words_of_two_passes_do_not_overlap() -> None:
     """The end of a committed word gives way to the beginning of the next."""
     transcript, utterance = speaking()
     utterance.end = 48_000
-    for _ in range(3):
-        transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
+    for seconds in (2.0, 2.5, 3.0):
+        transcript.show(job(utterance, seconds), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
     again = Hypothesis("the b", words=(Word(" the", 0.5, 0.9, 0.9), Word(" b", 0.88, 1.2, 0.9)))
     [final] = transcript.conclude(job(utterance), again)
     assert final.words == (WireWord(" a", 1.5, 1.88, 0.9), WireWord(" b", 1.88, 2.2, 0.9))
@@ -93,9 +96,9 @@ def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
     """And what was not certain is gone."""
     transcript, utterance = speaking()
     hypothesis = Hypothesis("a b", words=(Word(" a", 0.0, 0.4, 0.9), Word(" b", 1.6, 1.9, 0.9)))
-    for text in ("a c", "a d"):
-        transcript.show(job(utterance), Hypothesis(text))
-    transcript.show(job(utterance), hypothesis)
+    for seconds, text in ((1.0, "a c"), (1.5, "a d")):
+        transcript.show(job(utterance, seconds), Hypothesis(text))
+    transcript.show(job(utterance, 2.0), hypothesis)
     assert transcript.show(job(utterance), None, keep=True) == []
     [final] = transcript.settle(utterance)
     assert final.text == " a"
@@ -105,8 +108,8 @@ def test_what_a_pause_gave_is_no_final_any_more_once_more_was_said() -> None:
     """If the engine then fails: what was committed since may be other words."""
     transcript, utterance = speaking()
     transcript.show(job(utterance), Hypothesis("hello word"), keep=True)
-    for _ in range(3):
-        transcript.show(job(utterance), Hypothesis("hello world how"))
+    for seconds in (2.5, 3.0, 3.5):
+        transcript.show(job(utterance, seconds), Hypothesis("hello world how"))
     [final] = transcript.settle(utterance)
     assert final.text == " hello world how"
 
@@ -116,18 +119,18 @@ def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
     transcript, utterance = speaking()
     utterance.end = 48_000
     wrong = Hypothesis("a b", language="ko", language_probability=0.6)
-    for _ in range(2):
-        transcript.show(job(utterance), wrong)
+    for seconds in (1.0, 1.5):
+        transcript.show(job(utterance, seconds), wrong)
     assert (transcript.committed_until(utterance), transcript.language(utterance)) == (utterance.start, None)
-    for _ in range(3):
-        transcript.show(job(utterance, 3.0), Hypothesis("c d", language="ja", language_probability=0.7))
+    for seconds in (2.0, 2.5, 3.0):
+        transcript.show(job(utterance, seconds), Hypothesis("c d", language="ja", language_probability=0.7))
     assert transcript.language(utterance) == "ja"
     [final] = transcript.conclude(job(utterance, 4.0), Hypothesis("c d e", language="ja"))
     assert (final.text, final.language) == (" c d e", "ja")
     assert transcript.language(utterance) is None
     utterance.speech *= 9
-    for _ in range(3):
-        transcript.show(job(utterance, 3.0), Hypothesis("c d", language="ja", language_probability=0.7))
+    for seconds in (2.0, 2.5, 3.0):
+        transcript.show(job(utterance, seconds), Hypothesis("c d", language="ja", language_probability=0.7))
     transcript.settle(utterance)
     language, probability = transcript.detected or ("", 0.0)
     assert (language, round(probability, 1)) == ("ja", 0.7)  # not 1.0, that of passes told the language

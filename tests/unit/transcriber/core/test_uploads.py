@@ -202,3 +202,18 @@ def test_answers_are_remembered_up_to_a_number() -> None:
         {"chunks": 1, "last_seq": 2},
         {"chunks": 0, "last_seq": None},
     )
+
+
+def test_answers_are_remembered_up_to_a_size() -> None:
+    """Long ones push more of the others out; one that is too long is not kept at all."""
+    answers = AnswerCache(max_bytes=200)
+    forms = [ChunkForm.parse(CHUNK | {"seq": str(seq)}) for seq in range(4)]
+    keys = [form.key(b"") for form in forms]
+    for key, form, size in zip(keys[:3], forms, (60, 60, 120), strict=False):
+        answers.keep(key, form, {"text": "x" * size})
+    assert [answers.find(key) is not None for key in keys] == [False, False, True, False]
+    answers.keep(keys[3], forms[3], {"text": "x" * 300})
+    assert answers.state("r") == {"chunks": 0, "last_seq": None}
+    for _ in range(2):  # one and the same
+        answers.keep(keys[0], forms[0], {"text": "x" * 100})
+        assert answers.find(keys[0]) == {"text": "x" * 100}

@@ -45,3 +45,8 @@ def test_words_are_in_order_inside_and_have_length(
     assert all(before <= after + 1e-9 for before, after in itertools.pairwise(edges))
     least = min(MIN_WORD_S, length / max(1, len(times)))
     assert all(last - first >= least - 1e-9 and round(first, 3) < round(last, 3) for first, last in placed)
+
+
+def test_one_word_that_is_put_too_late_carries_no_other_with_it() -> None:
+    """It gives way."""
+    assert [first for first, _ in in_order([(0, 1), (5, 6), (2, 3), (3, 4)], 0, 10)] == [0, 2, 2.02, 3]

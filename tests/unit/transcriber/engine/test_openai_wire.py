@@ -19,6 +19,8 @@ from common.contracts.languages import LANGUAGE_NAMES
 from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.windows import Hypothesis, Phrase, Window, Word
 from transcriber.engine.openai_wire import (
+    MAX_TEXT_CHARACTERS,
+    MIN_AUDIO_SAMPLES,
     Detail,
     PassingError,
     RejectedError,
@@ -52,6 +54,16 @@ def test_a_call_carries_the_window_as_a_file() -> None:
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SECOND, 1, 2)
         assert np.array_equal(np.frombuffer(file.readframes(SECOND * 9), "<i2"), WINDOW.samples)
+
+
+def test_a_short_word_is_sent_with_silence_after_it() -> None:
+    """OpenAI takes no file under 0.1 s."""
+    sent = form(Window(WINDOW.samples[:1300]), "m", None, Detail.TEXT)["files"]["file"][1]
+    with wave.open(io.BytesIO(sent)) as file:
+        samples = np.frombuffer(file.readframes(SECOND), "<i2")
+    assert len(samples) == MIN_AUDIO_SAMPLES
+    assert np.array_equal(samples[:1300], WINDOW.samples[:1300])
+    assert not samples[1300:].any()
 
 
 def test_a_call_asks_for_no_more_than_is_wanted_and_known() -> None:
@@ -101,6 +113,47 @@ def test_segments_are_phrases_if_they_are_the_text() -> None:
         assert answered(text="One. Two?", segments=segments).phrases == ()
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ((-1, 1.5), (1.5, 2)), ((1, 1.5), (0.5, 2)), ((0, 2), (1, 1.5)), ((0, 1), (2, 1.6)), ((0, 1), (1, 1e308)),
+        ((0, 1), (1, 10**400)),
+    ],
+)  # fmt: skip
+def test_segments_with_impossible_times_are_no_phrases(times: tuple[tuple[float, float], ...]) -> None:
+    """They go back, end before they begin, or never end: a recording would be decoded twice there, or not at all."""
+    segments = [{"text": text, "start": a, "end": b} for text, (a, b) in zip(("One.", "Two?"), times, strict=True)]
+    assert answered(text="One. Two?", segments=segments).phrases == ()
+
+
+def test_segments_that_end_after_the_window_end_with_it() -> None:
+    """Servers hear silence that they put there themselves."""
+    heard = answered(text="One.", segments=[{"text": "One.", "start": 1, "end": 29.98}])
+    assert heard.phrases == (Phrase("One.", 1.0, 2.0),)
+
+
+def test_numbers_beyond_all_measure_are_taken_for_missing() -> None:
+    """As JSON spells them: 400 digits fit no float."""
+    huge = int("9" * 400)
+    segments = [{"text": "hi", "avg_logprob": huge, "no_speech_prob": -huge}]
+    heard = answered(text="hi", segments=segments, words=[{"word": "hi", "start": huge, "end": huge}])
+    assert (heard.avg_logprob, heard.no_speech, heard.words) == (0.0, 0.0, ())
+
+
+def test_half_a_character_is_replaced() -> None:
+    """JSON can spell it, and nothing can be written with it."""
+    heard = hypothesis(b'{"text": "hi \\ud800", "words": [{"word": "hi\\udfff", "start": 0, "end": 1}]}', WINDOW, None)
+    assert heard.text == "hi ?"
+    assert [word.text for word in heard.words] == ["hi", " ?"]
+
+
+def test_a_text_that_nobody_could_say_is_no_answer() -> None:
+    """A server may send a megabyte; a window has 30 s."""
+    assert answered(text="a" * MAX_TEXT_CHARACTERS).text
+    with pytest.raises(RejectedError, match="8001 characters"):
+        answered(text="a" * (MAX_TEXT_CHARACTERS + 1))
+
+
 def test_what_went_astray_is_asked_anew_at_a_temperature() -> None:
     """A window of a recording, too."""
     packed = Window(WINDOW.samples, packed=True)
@@ -143,15 +196,12 @@ def test_words_that_do_not_fit_the_text_are_left_out(told: Any) -> None:
 
 
 def test_without_times_words_are_committed_when_passes_agree() -> None:
-    """With them one pass may be enough."""
+    """As with them."""
     agreement = LocalAgreement()
-    for text, committed in (
-        ("so it is", ""),
-        ("so it goes", ""),
-        ("so it goes on", "so it"),
-        ("so it goes on", "so it goes"),
+    for heard, (text, committed) in enumerate(
+        (("so it is", ""), ("so it goes", ""), ("so it goes on", "so it"), ("so it goes on", "so it goes"))
     ):
-        agreement.hear(units(answered(text=text).text), 2.0)
+        agreement.hear(units(answered(text=text).text), 2.0 + heard)
         assert "".join(unit.text for unit in agreement.committed).strip() == committed
 
 

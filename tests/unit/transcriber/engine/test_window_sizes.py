@@ -104,6 +104,12 @@ def test_a_place_that_cannot_be_is_named(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "in" / "sizes.json")
 
 
+def test_a_disk_that_is_full_in_the_end_costs_no_measurement(tmp_path: Path) -> None:
+    """The result is in the error."""
+    with pytest.raises(ModelError, match=r"could not be written.*\"careful_frames\": 1000"):
+        write(tmp_path / "gone" / "sizes.json", WindowSizes(800, 1000), {})
+
+
 def test_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
     """Also where only the end differs, behind what is read at the beginning."""
     prints = set()

@@ -1,0 +1,45 @@
+"""What an engine gives for a window is looked at before anybody believes it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transcriber.core.windows import Hypothesis, Phrase, Word, flaw_of
+
+
+def test_a_sound_hypothesis_has_no_flaw() -> None:
+    """Numbers may be numpy's, and a phrase without an end."""
+    half: Any = np.float32(0.5)
+    word, phrase = Word(" hello", 0.0, half, half), Phrase("hello", 0.0, None)
+    assert flaw_of(Hypothesis("hello", "en", np.float64(1), 1, -half, 0.0, (word,), (phrase,))) is None
+    assert flaw_of(Hypothesis("")) is None
+
+
+@pytest.mark.parametrize(
+    ("heard", "named"),
+    [
+        (None, "NoneType in the place of a Hypothesis"),
+        ("secret", "str in the place of a Hypothesis"),
+        (Hypothesis(None), "text"),  # type: ignore[arg-type]
+        (Hypothesis("secret \ud800"), "text"),
+        (Hypothesis("secret", language=None), "text"),  # type: ignore[arg-type]
+        (Hypothesis("secret", words=None), "words or phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", words=("secret",)), "words or phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", phrases=(Word("secret", 0, 1, 1),)), "words or phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", words=(Word("secret", math.nan, 1.0, 0.9),)), "number"),
+        (Hypothesis("secret", words=(Word("secret", 0.0, 1.0, math.inf),)), "number"),
+        (Hypothesis("secret", phrases=(Phrase("secret", 0.0, 1e308),)), "number"),
+        (Hypothesis("secret", avg_logprob=10**400), "number"),
+        (Hypothesis("secret", tokens="2"), "number"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_none_is_named_and_not_quoted(heard: Any, named: str) -> None:
+    """Another type, half a character, no number, one beyond all measure."""
+    flaw = flaw_of(heard)
+    assert flaw is not None
+    assert named in flaw
+    assert "secret" not in flaw

@@ -1,0 +1,194 @@
+"""The worker in virtual time: what one window, or one engine of one's own, can do to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
+from tests.support.servers.served import SECOND, loud, speech
+from transcriber.core.limits import TimeLimits
+from transcriber.core.load import FINALS_ONLY_EFFORT
+from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.engine.base import EngineLost
+from transcriber.metrics import Metrics
+from transcriber.windowed import WindowedSession
+from transcriber.worker import Worker
+
+ODD, SOUND = 8000, 4000
+"""Loudness of a stream that the engine answers oddly, and of one that it does not."""
+HELLO = Handshake("u", language="en", word_timestamps=True)
+
+
+class Inline:
+    """A decoder that asks a function, in this loop."""
+
+    name, languages, longest_window = "inline", frozenset({"en"}), 30.0
+    is_up, is_failing, limits = True, False, TimeLimits()
+
+    def __init__(self, hear: Callable[[Sequence[Window]], Any], parallel: int = 1, batch: int = 1) -> None:
+        self._hear = hear
+        self.falls_together = parallel > 1
+        self.parallel = parallel
+        self.batch = self.full_batch = batch
+
+    async def decode(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """What the function gives, or the coroutine that it does."""
+        heard = self._hear(windows)
+        return await heard if asyncio.iscoroutine(heard) else heard  # type: ignore[no-any-return]
+
+
+@dataclass
+class Listener:
+    """What a stream hears of itself."""
+
+    finals: list[str] = field(default_factory=list)
+    lost: list[tuple[float, float]] = field(default_factory=list)
+
+    def show(self, segments: list[WireSegment]) -> None:
+        """Finals alone."""
+        self.finals += [segment.text.strip() for segment in segments if segment.completed]
+
+    def lose(self, start: float, end: float) -> None:
+        """Speech that was given up."""
+        self.lost.append((start, end))
+
+
+@asynccontextmanager
+async def logging() -> AsyncIterator[Sequence[EventDict]]:
+    """What is logged until the block ends."""
+    with capture_logs() as events:
+        yield events
+
+
+@asynccontextmanager
+async def working(decoder: Inline) -> AsyncIterator[Worker]:
+    """A worker, which must be at work still when the block ends."""
+    worker = Worker(decoder, Metrics())
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+        assert not running.done(), running.exception()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def spoken(worker: Worker, level: int, seconds: float = 2) -> Listener:
+    """Says something as loud, finals alone, and waits until it is decided."""
+    listener, now = Listener(), asyncio.get_running_loop().time
+    session = WindowedSession(worker, HELLO, loud, EXTENSIONS, 0)
+    async with session.serve(listener):
+        session.adapt(FINALS_ONLY_EFFORT)
+        session.hear(0, speech(seconds) // 8000 * level, now())
+        session.end_utterance(round(seconds * SECOND), now())
+        for _ in range(3000):
+            if session.is_settled:
+                break
+            await asyncio.sleep(0.1)
+    return listener
+
+
+def level_of(window: Window) -> int:
+    """The loudest sample."""
+    return int(np.abs(window.samples).max(initial=0))
+
+
+def nan_word(text: str) -> Word:
+    """At no time."""
+    return Word(f" {text}", math.nan, math.nan, 0.9)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda: None,
+        lambda: ["secret"],
+        lambda: [Hypothesis(None)],  # type: ignore[arg-type]
+        lambda: [Hypothesis("secret", language=None)],  # type: ignore[arg-type]
+        lambda: [Hypothesis("secret words", avg_logprob=None)],  # type: ignore[arg-type]
+        lambda: dict[str, str]()["secret"],
+        lambda: [Hypothesis("secret", words=(nan_word("secret"),)), Hypothesis("secret")],
+    ],
+    ids=["no list", "a str", "no text", "no language", "no logprob", "an exception", "two for one"],
+)
+async def test_an_odd_answer_costs_its_window_alone(odd: Callable[[], Any], virtual_time: None) -> None:
+    """Whatever a decoder answers or raises: this client is told, the next one is served, no word is in the log."""
+
+    def hear(windows: Sequence[Window]) -> Any:
+        if any(level_of(window) == ODD for window in windows):
+            return odd()
+        return [Hypothesis("hello there", tokens=2, avg_logprob=-0.2) for _ in windows]
+
+    async with logging() as logged, working(Inline(hear)) as worker:
+        first = await spoken(worker, ODD)
+        assert (await spoken(worker, SOUND)).finals == ["hello there"]
+    assert len(first.finals) + len(first.lost) == 1
+    assert "secret" not in repr(logged)
+
+
+async def test_a_batch_with_an_odd_answer_is_decoded_in_halves(virtual_time: None) -> None:
+    """The others in it get their finals."""
+
+    def hear(windows: Sequence[Window]) -> Any:
+        return (
+            None if any(level_of(w) == ODD for w in windows) else [Hypothesis("hello there", tokens=2)] * len(windows)
+        )
+
+    async with working(Inline(hear, batch=4)) as worker:
+        heard = await asyncio.gather(*(spoken(worker, level) for level in (SOUND, ODD, SOUND, SOUND)))
+    assert [listener.finals for listener in heard] == [["hello there"], [], ["hello there"], ["hello there"]]
+    assert len(heard[1].lost) == 1
+
+
+async def test_a_session_that_breaks_over_a_result_breaks_alone(
+    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of ours, at either end of a pass: its client hears what was lost, and the others are served."""
+    decoder = Inline(lambda windows: [Hypothesis("hello there", tokens=2)] * len(windows))
+    async with logging() as logged, working(decoder) as worker:
+        with monkeypatch.context() as patch:
+
+            def broken(*_: object) -> None:
+                raise KeyError("secret")
+
+            patch.setattr("transcriber.core.transcript.Transcript.conclude", broken)
+            assert (await spoken(worker, SOUND)).lost
+        with monkeypatch.context() as patch:
+            patch.setattr(WindowedSession, "begin", broken)
+            assert not (await spoken(worker, SOUND)).finals
+        assert (await spoken(worker, SOUND)).finals == ["hello there"]
+    assert {event["step"] for event in logged if event["event"] == "decoding.broken"} == {"begin", "finish", "fail"}
+    assert "secret" not in repr(logged)
+
+
+async def test_a_window_that_kills_the_engine_takes_no_neighbour_along_twice(virtual_time: None) -> None:
+    """With two calls at once: what was with it when the engine died is decoded by itself, and so is it."""
+    fatal: asyncio.Future[None] | None = None
+
+    async def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        nonlocal fatal
+        fatal = fatal or asyncio.get_running_loop().create_future()
+        if level_of(windows[0]) == ODD:
+            await asyncio.sleep(0.3)
+            fatal.set_result(None)
+            fatal = None
+            raise EngineLost("its process crashed")
+        died, _ = await asyncio.wait([fatal], timeout=0.5)
+        if died:
+            raise EngineLost("its process crashed")
+        return [Hypothesis("hello there", tokens=2)]
+
+    async with working(Inline(hear, parallel=2)) as worker:
+        bad, good = await asyncio.gather(spoken(worker, ODD), spoken(worker, SOUND))
+    assert (bad.finals, len(bad.lost)) == ([], 1)
+    assert (good.finals, good.lost) == (["hello there"], [])
