@@ -138,10 +138,13 @@ class AudioPlane:
         is_speech, track.spoke = track.spoke or track.said is not None, False
         if report := track.meter.measure(frame, speech=is_speech):
             self._reports.append(report)
-        return orders + list(self._make_way(frame.arrival))
+        return orders
 
     def idle(self, now: float) -> list[PlaneOrder]:
-        """Ends utterances on tracks that stopped sending; to be called several times a second while somebody speaks."""
+        """Ends utterances on tracks that stopped sending, and those that keep others waiting.
+
+        To be called several times a second while somebody speaks.
+        """
         heard = round((now - self._zero) * SAMPLE_RATE)
         orders: list[PlaneOrder] = []
         for track_id, track in self._tracks.items():

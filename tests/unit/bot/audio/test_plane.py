@@ -294,6 +294,7 @@ def test_nobody_who_never_pauses_keeps_a_lane_while_another_waits_for_long() -> 
         room.play("t1", at, 0.1)
         room.play("t2", at, 0.1)
         room.play("t3", at, 0.1, 8000 if 12 <= at < 14 else 10)
+        room.orders += room.hearing.idle(ZERO + at + 0.1)
         if step == 75:
             assert room.orders.count(LaneEnd(1)) == 1
             assert LaneEnd(2) not in room.orders
@@ -316,6 +317,7 @@ def test_a_lane_that_only_waits_for_decisions_is_enough_for_one_who_waits() -> N
         room.play("t1", at, 0.1, 8000 if at < 11 else 10)
         room.play("t2", at, 0.1)
         room.play("t3", at, 0.1, 8000 if at > 11 else 10)
+        room.orders += room.hearing.idle(ZERO + at + 0.1)
     assert [order for order in room.orders if isinstance(order, LaneEnd)] == [LaneEnd(1)]
     assert room.hearing.waiting(ZERO + 20)[1] > 8
 
