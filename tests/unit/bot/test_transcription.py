@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
 from bot.config.model import BotConfig
+from bot.core import events as ev
 from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.leave import LeaveSettings
+from bot.core.meeting import MeetingCore
 from bot.links.transcriber.conversation import LaneText
 from bot.transcription import Transcription
 from common.audio.silero import SpeechProbability
@@ -126,6 +129,26 @@ async def test_the_mix_is_reported_beside_its_tracks() -> None:
     assert not any(report.speech or report.sent for report in mix.reports if report.track_id == "a")
     assert any(report.speech for report in mix.reports if report.track_id == "mix")
     assert mix.sent >= 2 * 16000
+    await asyncio.gather(*mix.tasks)
+
+
+async def test_a_bot_that_mixes_does_not_leave_people_who_talk() -> None:
+    """Its reports, told to the control plane: silence begins when the last word was said, not before."""
+    core, mix = MeetingCore(LeaveSettings(silence=5.0, silence_after=2.0)), Mix()
+    core.begin(ZERO)
+    for event in (ev.Admitted(), ev.ParticipantJoined("ana", "Ana"), ev.TrackOpened("a", "ana")):
+        core.receive(event, ZERO)
+    left = []
+    for second in range(1, 30):
+        mix.play(second, 1, 8000 if second < 20 else 10)
+        for report in mix.reports:
+            core.receive(report, ZERO + second)
+        core.receive(ev.UtteranceDecided("mix", 16000), ZERO + second)
+        mix.reports.clear()
+        core.tick(ZERO + second)
+        left += [second for effect in core.effects() if isinstance(effect, ev.LeaveMeeting)]
+    assert len(left) == 1
+    assert 25 <= left[0] <= 27
     await asyncio.gather(*mix.tasks)
 
 
