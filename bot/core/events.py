@@ -113,7 +113,7 @@ class TransportLost:
 
 @dataclass(frozen=True, slots=True)
 class TransportBack:
-    """The connection to the room is back, with the participants it reports next."""
+    """The connection to the room is back, with the participants it reports next. Through a lobby: `Admitted`."""
 
 
 @dataclass(frozen=True, slots=True)
