@@ -223,7 +223,7 @@ class CallbackLink:
                 break
             await asyncio.sleep(pause)
         self._changed(True, "")
-        self._plan.settled()
+        self._plan.settled(found is Verdict.TAKEN)
         if found is Verdict.TAKEN:
             log.info("callback.taken", status=status)
         else:

@@ -214,6 +214,23 @@ async def test_a_status_that_a_manager_fails_at_does_not_keep_it_from_the_others
         assert manager.row.moves == ["completed"]
 
 
+async def test_a_manager_that_failed_at_the_admission_takes_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is still joining when it is well again, and from there v0.12 takes no `completed`."""
+    monkeypatch.setattr(callbacks, "FAILING_BUDGET_S", 0.2)
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        link.status(event(State.JOINING))
+        await eventually(lambda: manager.row.moves == ["joining"])
+        with structlog.testing.capture_logs() as lines:
+            manager.always = "500"
+            link.status(event(State.AWAITING_ADMISSION))
+            link.status(event(State.ACTIVE))
+            await eventually(lambda: [line["event"] for line in lines].count("callback.refused") == 2)
+        manager.always = None
+        link.status(end(SubCode.LEFT_ALONE))
+        await link.flush(2.0)
+        assert manager.row.moves == ["joining", "active", "completed"]
+
+
 @pytest.mark.parametrize("fault", ["redirect", "gone"])
 async def test_what_is_refused_is_not_tried_again(fault: Fault, lines: list[MutableMapping[str, Any]]) -> None:
     """Redirects are not followed, wherever they lead; the log says what was answered, and the next status is told."""
