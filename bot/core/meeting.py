@@ -215,7 +215,7 @@ class MeetingCore:
     def _close_track(self, track_id: str) -> None:
         self._effects.append(ev.CloseTrack(track_id))
         self.roster.close_track(track_id)
-        self.health.closed(track_id)
+        self._effects += self.health.closed(track_id)
 
     def _transport(self, back: bool, now: float) -> None:
         if back:

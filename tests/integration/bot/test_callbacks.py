@@ -101,6 +101,18 @@ async def test_a_meeting_as_the_manager_writes_it_down(generation: Generation) -
             assert manager.row.container_id == "vexa-bot-42"
 
 
+async def test_what_does_not_work_is_what_does_not_work_now() -> None:
+    """Lost speech is news and no state, and a room full of dead microphones hides nothing else."""
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        broken = ["gap:t", *(f"track:{number}" for number in range(2 * callbacks.MAX_UNHEALTHY)), "transcriber"]
+        for subject in broken:
+            link.status(HealthEvent("bot-1", subject, False, "it does not work", iso_utc(0)).as_json())
+        link.status(event(State.JOINING))
+        await eventually(lambda: bool(manager.received))
+        told = manager.received[0].value["unhealthy"]
+        assert told == [*broken[1 : callbacks.MAX_UNHEALTHY + 1], "transcriber"]
+
+
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_a_receiver_can_check_who_says_it(generation: Generation) -> None:
     """Signed over the raw bytes; the plain secret only where the wire has it; one id for each status."""
