@@ -289,7 +289,8 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: lost speech, no state."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or news and no state:
+    `gap:<track id>`, lost speech, and `gap:redis`, text that Redis has lost."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

@@ -29,7 +29,7 @@ async def test_who_comes_back_through_the_lobby_is_admitted_and_told_everything_
     """Only a break without a lobby is over with `TransportBack`; in the lobby the bot forgets who is in the meeting."""
     listener = Listening()
     attendance = _Attendance(Invitation("ws://127.0.0.1:1", "bot-1", "bot"), listener, Orders())
-    admitted = {"type": "admitted", "participants": [ANA]}
+    admitted: dict[str, Any] = {"type": "admitted", "participants": [ANA]}
     told = [ev.ParticipantJoined("ana", "Ana"), ev.TrackOpened("t", "ana")]
     for messages, expected in (
         ([admitted], [ev.Admitted(), *told]),
