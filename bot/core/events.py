@@ -113,7 +113,7 @@ class TransportLost:
 
 @dataclass(frozen=True, slots=True)
 class TransportBack:
-    """The connection to the room is back, with the participants it reports next."""
+    """The connection to the room is back, with the participants it reports next. Through a lobby: `Admitted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,8 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or `gap:<track id>`: lost speech, no state."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, or news and no state:
+    `gap:<track id>`, lost speech, and `gap:redis`, text that Redis has lost."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

@@ -127,9 +127,12 @@ class HearingHealth:
         """A track can be heard from now on."""
         self._tracks[track_id] = _Track(now, now)
 
-    def closed(self, track_id: str) -> None:
-        """The track is gone and owes nothing any more."""
-        self._tracks.pop(track_id, None)
+    def closed(self, track_id: str) -> list[ReportHealth]:
+        """The track is gone and owes nothing any more: what was said to be wrong with it is over."""
+        track = self._tracks.pop(track_id, None)
+        if track is None or not track.reported.is_deaf:
+            return []
+        return [ReportHealth(f"track:{track_id}", True, "the track is closed")]
 
     def encrypted(self, track_id: str) -> None:
         """Nothing can be heard on the track, and it is known why."""

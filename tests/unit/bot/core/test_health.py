@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.events import MIX_TRACK, AudioHeard
+from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
 from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
@@ -88,6 +88,17 @@ def test_muted_and_closed_tracks_owe_nothing() -> None:
     assert not health.heard(AudioHeard("t", 1, -1.0, False), 1)
     health.text(["t"], True, 1)
     assert subjects(health, 200) == {}
+
+
+def test_a_dead_track_that_closes_is_said_to_be_over() -> None:
+    """Nobody keeps a list of what is wrong with tracks that are gone; of one that was heard nothing is said."""
+    health = HearingHealth()
+    health.opened("dead", 0)
+    health.opened("well", 0)
+    health.heard(AudioHeard("well", 16_000, -30.0, False), 7)
+    assert set(subjects(health, 8)) == {"track:dead"}
+    assert health.closed("dead") == [ReportHealth("track:dead", True, "the track is closed")]
+    assert health.closed("well") == []
 
 
 def spoke(health: HearingHealth, first: int, last: int, track: str = "t") -> None:

@@ -123,6 +123,13 @@ def test_deafness_is_said_and_healed() -> None:
     assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and e.healthy} == {"track:t", "room"}
 
 
+def test_a_dead_track_that_closes_is_reported() -> None:
+    """The room goes on without it, and so does the list of what does not work."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")), (9, ev.PeopleCounted(1)))
+    meeting.receive(ev.TrackClosed("t"), 10)
+    assert ev.ReportHealth("track:t", True, "the track is closed") in meeting.effects()
+
+
 def test_a_lost_connection_ends_utterances_and_a_rejoin_keeps_meeting_time() -> None:
     """What was being said is closed, both changes are reported, and no second session starts."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
