@@ -48,9 +48,11 @@ async def run(settings: Settings) -> None:
 
     Raises:
         ModelError: no usable model.
-        SettingsError: certificate or key cannot be used.
+        SettingsError: both ports are the same, or certificate or key cannot be used.
         PortError: a port is taken or not allowed.
     """
+    if settings.port and settings.port == settings.http_port:
+        raise SettingsError(f"--port and --http-port are both {settings.port}: they must differ.")
     with suppress(AttributeError, OSError):  # not glibc
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
     stop = asyncio.Event()

@@ -108,3 +108,11 @@ async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str
     assert (process.returncode, output) == (2, b"")
     assert problem in error.decode()
     assert "Traceback" not in error.decode()
+
+
+async def test_one_port_for_both_is_an_error() -> None:
+    """Exit 2 with one line: the second would fail once the model is loaded."""
+    async with transcriber("--port", "9092", "--http-port", "9092") as process:
+        _, error = await process.communicate()
+    assert process.returncode == 2
+    assert error.decode() == "earshot-transcriber: --port and --http-port are both 9092: they must differ.\n"
