@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import ipaddress
 import signal
 import socket
 import sys
@@ -158,6 +159,14 @@ class Service:
 
     def _announce(self) -> None:
         self._phase = "serving"
+        address = self._listener.getsockname()[0]
+        if self._settings.api_key is None and not ipaddress.ip_address(address).is_loopback:
+            log.warning(
+                "transcriber.no_key",
+                host=self._settings.host,
+                consequence="whoever reaches this address is served: nobody is asked for a key",
+                remedy="give it one with TRANSCRIBER_API_KEY_FILE, or let nobody else reach it",
+            )
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
         log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.
