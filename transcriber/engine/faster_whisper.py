@@ -169,7 +169,7 @@ class FasterWhisper:
                 str(folder), device=device, device_index=device_index if device == "cuda" else 0,
                 compute_type=compute_type, cpu_threads=threads, num_workers=parallel, local_files_only=True,
             )  # fmt: skip
-        except Exception as error:  # a damaged tokenizer raises no less
+        except (RuntimeError, ValueError, OSError) as error:
             if re.search(r"model\.bin|payload size", str(error)):
                 problem = f"{folder / 'model.bin'} is damaged or not whole: copy or convert it anew ({error})."
                 raise ModelError(problem) from error

@@ -40,12 +40,13 @@ def _check(folder: Path) -> None:
         raise ModelError(
             f"{folder} holds no {', no '.join(missing)}: --model wants the folder of a CTranslate2 Whisper model."
         )
-    for name, key in (("config.json", None), ("tokenizer.json", "model")):
+    for name in ("config.json", "tokenizer.json"):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ModelError(f"{folder / name} cannot be read: {reason(error)}. Copy or convert it anew.") from error
-        if not isinstance(content, dict) or (key and key not in content):
+        is_whole = isinstance(content, dict) and (name != "tokenizer.json" or isinstance(content.get("model"), dict))
+        if not is_whole:
             raise ModelError(f"{folder / name} is no {name} of a Whisper model: copy or convert it anew.")
 
 

@@ -333,7 +333,7 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     [
         ("tokenizer.json", None, "holds no tokenizer.json"),
         ("tokenizer.json", b"{}", "tokenizer.json is no tokenizer.json of a Whisper model"),
-        ("tokenizer.json", b'{"model": 1}', "cannot be loaded on cpu"),
+        ("tokenizer.json", b'{"model": 1}', "tokenizer.json is no tokenizer.json of a Whisper model"),
         ("config.json", None, "holds no config.json"),
         ("config.json", b"[", "config.json cannot be read"),
         ("model.bin", 1_000_000, "model.bin is damaged or not whole"),

@@ -98,7 +98,7 @@ async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path
         ({"TRANSCRIBER_TLS_KEY": "/nowhere"}, "--tls-key is given without --tls-cert"),
         ({"DEVICE_TYPE": "gpu"}, "gpu"),
         ({"TRANSCRIBER_ENGINE": "openai"}, "--engine openai needs --engine-url"),
-        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url and --engine-key-file are for --engine openai"),
+        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url belongs to --engine openai only"),
     ],
 )
 async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str], problem: str) -> None:
