@@ -63,12 +63,11 @@ class Bot:
         self._config = config
         self._platform = platform
         rules = config.automatic_leave
-        self._core = MeetingCore(
-            rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
-        )
+        leave = rules.rules(config.max_duration_ms, detects_speech=config.transcribe_enabled)
+        self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)
-        self._redis = redis_link(config, self._receive, self._vitals.metrics.observer("published"))
+        self._redis = redis_link(config, self._receive, self.hearing, self._vitals.metrics.observer("published"))
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         self._sinks = Sinks(
             config, token, self._redis, lambda up, detail: self._receive(ev.LinkChanged("callback", up, detail))
@@ -324,7 +323,7 @@ class Bot:
         self._receive(utterance)
 
     def hearing(self, report: ev.ReportHealth) -> None:
-        """Speech waits for a lane, or was lost."""
+        """Speech waits for a lane, or was lost, or Redis has lost text."""
         self._reporting.health(report)
 
     def transcriber(self, up: bool, detail: str) -> None:

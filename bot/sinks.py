@@ -107,8 +107,17 @@ class Sinks:
                     await sink.close()
 
 
-def redis_link(config: BotConfig, receive: Callable[[ev.Event], None], on_stored: Callable[[float], None]) -> RedisLink:
-    """The link that stores, and that commands come from; `receive` hears of them, and how it fares."""
+def redis_link(
+    config: BotConfig,
+    receive: Callable[[ev.Event], None],
+    report: Callable[[ev.ReportHealth], None],
+    on_stored: Callable[[float], None],
+) -> RedisLink:
+    """The link that stores, and that commands come from; `receive` hears of them, and how it fares.
+
+    `report` hears what Redis has lost.
+    """
+    lost = "finals and session marks that Redis had stored are gone from it: check its persistence"
     return RedisLink(
         config.redis_url.get_secret_value(),
         config.connection_id,
@@ -121,4 +130,5 @@ def redis_link(config: BotConfig, receive: Callable[[ev.Event], None], on_stored
         on_change=lambda up, detail: receive(ev.LinkChanged("redis", up, detail)),
         on_full=lambda full, detail: receive(ev.LinkChanged("outbox", not full, detail)),
         on_stored=on_stored,
+        on_gone=lambda entries: report(ev.ReportHealth("gap:redis", False, f"{entries} {lost}")),
     )

@@ -47,6 +47,7 @@ class CallbackPlan:
         self._generation = generation
         self._told: State | None = None
         self._steps: deque[Step] = deque()
+        self._untold: dict[State, StatusEvent] = {}  # what was hopeless; a later report may have to pass through it
         self._end: StatusEvent | None = None
 
     @property
@@ -65,17 +66,28 @@ class CallbackPlan:
             return
         self._end = event if event.code is not None else None
         told = self._steps[-1].state if self._steps else self._told
-        self._plan(event, told, told is State.ACTIVE)
+        self._plan(event, told, State.ACTIVE in (told, *self._untold), self._untold)
 
-    def settled(self) -> None:
-        """The next step was taken, or is hopeless: on to the one after it."""
-        self._told = self._steps.popleft().state
+    def settled(self, taken: bool = True) -> None:
+        """The next step was taken, or is hopeless: on to the one after it.
+
+        What was not taken is not told: a later report begins where the manager stands. An end that has no place there,
+        since what came before it was not taken, is told once more by the way that has one.
+        """
+        step = self._steps.popleft()
+        if taken:
+            self._told = step.state
+        elif not step.is_end:
+            self._untold[step.state] = step.event
+        elif self._untold:
+            self._untold.clear()
+            self._plan(step.event, self._told, self._told is State.ACTIVE)
 
     def hurry(self) -> None:
         """There is little time: from what the manager was told to the end by the shortest way."""
         if self._end is None or not self._steps:
             return
-        left_out = {step.state: step.event for step in self._steps}
+        left_out = self._untold | {step.state: step.event for step in self._steps}
         self._steps.clear()
         self._plan(self._end, self._told, State.ACTIVE in (self._told, *left_out), left_out)
 

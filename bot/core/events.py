@@ -113,7 +113,7 @@ class TransportLost:
 
 @dataclass(frozen=True, slots=True)
 class TransportBack:
-    """The connection to the room is back, with the participants it reports next."""
+    """The connection to the room is back, with the participants it reports next. Through a lobby: `Admitted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,9 @@ PlatformEvent: TypeAlias = (
 
 
 # --- from the rest of the bot
+
+MIX_TRACK = "mix"
+"""Id of the bot's own mix of all tracks (`audio.mode: mixed`), and `speaker_id` of what nobody in particular said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +302,8 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, `reconfigure`; `gap:<track id>`: no state."""
+    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, `reconfigure`, or news and no
+    state: `gap:<track id>`, lost speech, and `gap:redis`, text that Redis has lost."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

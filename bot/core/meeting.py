@@ -65,7 +65,8 @@ class MeetingCore:
             return None
         timers = [self.health.next_timer()]
         if self._departing is None:
-            timers.append(self._recovery.next_timer())
+            if self.lifecycle.state is State.ACTIVE:
+                timers.append(self._recovery.next_timer())
             if due := next_departure(self.leave, self._known()):
                 timers.append(due[0])
         return min((timer for timer in timers if timer is not None), default=None)
@@ -166,10 +167,11 @@ class MeetingCore:
 
     def _wait(self, state: State, now: float, reason: str = "") -> None:
         """We are outside: in the lobby, or until somebody helps."""
-        if self.lifecycle.state is state:
-            return
         if self.lifecycle.state is State.ACTIVE:  # put back: nobody is heard there, and nobody can be counted
             self._forget_room(now)
+        self._found(now)
+        if self.lifecycle.state is state:
+            return
         self._facts = replace(
             self._facts.nobody_known(),
             joining_since=None,
@@ -186,6 +188,7 @@ class MeetingCore:
             return
         if self.lifecycle.state is State.JOINING:
             self._wait(State.AWAITING_ADMISSION, now)
+        self._found(now)
         is_first = self._facts.active_since is None
         self._facts = replace(self._facts, lobby_since=None, helpless_since=None, outside_since=None)
         if is_first:
@@ -201,6 +204,7 @@ class MeetingCore:
         self.roster.clear()
         self._counted = None
         self.health.company(False)
+        self._recovery.forget()
         self._found(now)
 
     def _count_people(self, now: float) -> None:
@@ -214,7 +218,7 @@ class MeetingCore:
     def _close_track(self, track_id: str) -> None:
         self._effects.append(ev.CloseTrack(track_id))
         self.roster.close_track(track_id)
-        self.health.closed(track_id)
+        self._effects += self.health.closed(track_id)
 
     def _transport(self, back: bool, now: float) -> None:
         if back:

@@ -63,6 +63,12 @@ class Recovery:
         self._tries.pop(track_id, None)
         self._rung, self._climb_at, self._has_given_up = 0, None, False
 
+    def forget(self) -> None:
+        """The room will be told anew: nothing of it is dead, and the next rung has its whole pause again."""
+        self._dead, self._is_deaf = (), False
+        if self._rung < len(self._ladder):
+            self._climb_at = None
+
     def tend(self, dead: Collection[str], deaf: bool, now: float) -> list[GiveOrder | ReportHealth]:
         """What to do now.
 

@@ -47,7 +47,7 @@ SETTLE_S = 0.6
 MIN_TRY_S = 0.5
 """... if so much is left for the telling."""
 MAX_UNHEALTHY = 20
-"""Subjects that are told as not working."""
+"""Subjects that are told as not working; beyond it tracks are left out, and the few others are not."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Of an answer that are read."""
 MAX_WORDS_CHARACTERS = 300
@@ -142,7 +142,9 @@ class CallbackLink:
         parsed = parse_event(write(event))
         if isinstance(parsed, HealthEvent):
             self._unhealthy.pop(parsed.subject, None)
-            if not parsed.healthy and len(self._unhealthy) < MAX_UNHEALTHY:
+            is_one_of_many = parsed.subject.startswith("track:") and len(self._unhealthy) >= MAX_UNHEALTHY
+            is_news = parsed.subject.startswith("gap:")
+            if not parsed.healthy and not is_one_of_many and not is_news:
                 self._unhealthy[parsed.subject] = None
         elif isinstance(parsed, StatusEvent):
             self._plan.report(parsed)
@@ -223,7 +225,7 @@ class CallbackLink:
                 break
             await asyncio.sleep(pause)
         self._changed(True, "")
-        self._plan.settled()
+        self._plan.settled(found is Verdict.TAKEN)
         if found is Verdict.TAKEN:
             log.info("callback.taken", status=status)
         else:

@@ -67,7 +67,7 @@ class HealthEvent:
     Args:
         connection_id: The bot.
         subject: `track:<id>`, `room`, `meeting`, `redis`, `transcriber`,
-            `lanes`, or `gap:<track id>` (news, not a state).
+            `lanes`; or news, not a state: `gap:<track id>` (lost speech), `gap:redis` (text that Redis has lost).
         healthy: Whether it works now.
         detail: What happened, for people.
         timestamp: ISO 8601, UTC.

@@ -56,6 +56,7 @@ class RedisLink:
         on_change: Called with (up, detail) when Redis is lost and when it is back.
         on_full: Called with (full, detail) when finals have no room any more, and when they have it again.
         on_stored: Called with the seconds that a final or a session mark has waited for Redis.
+        on_gone: Called with how many finals and session marks Redis had stored and has lost for good.
         random: Numbers in [0, 1), for the jitter between tries.
     """
 
@@ -73,6 +74,7 @@ class RedisLink:
         on_change: Callable[[bool, str], None] = lambda up, detail: None,
         on_full: Callable[[bool, str], None] = lambda full, detail: None,
         on_stored: Callable[[float], None] = lambda seconds: None,
+        on_gone: Callable[[int], None] = lambda entries: None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self._address = address(url)
@@ -98,6 +100,7 @@ class RedisLink:
             self._token,
             zero_key=keys.meeting_zero(connection_id),
             on_stored=on_stored,
+            on_gone=on_gone,
         )
         self._status = Stream(
             keys.status_stream(connection_id),
@@ -192,7 +195,11 @@ class RedisLink:
             await stream.store(self._client)
 
     async def flush(self, timeout: float) -> int:
-        """Waits until everything is stored, at most `timeout` seconds (`run` must be running); returns what is left."""
+        """Waits until everything is stored, at most `timeout` seconds (`run` must be running).
+
+        Returns:
+            How many entries are left, and how many finals and session marks Redis has lost for good.
+        """
         streams = (self._segments, self._status)
         try:
             async with asyncio.timeout(timeout):
@@ -200,7 +207,7 @@ class RedisLink:
                     await stream.empty.wait()
         except TimeoutError:
             pass
-        return sum(map(len, streams))
+        return sum(map(len, streams)) + self._segments.gone
 
     async def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
         """Releases the lock, takes the heartbeat away, closes every connection; within `timeout` seconds, no errors."""

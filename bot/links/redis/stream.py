@@ -45,6 +45,7 @@ class Stream:
         zero_key: Where meeting time zero is kept; empty: nowhere.
         keep: Entries that the stream keeps; 0: all.
         on_stored: Called with the seconds that an entry has waited.
+        on_gone: Called with how many entries the store has lost that we cannot send again.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Stream:
         zero_key: str = "",
         keep: int = 0,
         on_stored: Callable[[float], None] = lambda seconds: None,
+        on_gone: Callable[[int], None] = lambda entries: None,
     ) -> None:
         self.key = key
         self.kept_keys = [sequence_key, fence_key] + ([zero_key] if zero_key else [])
@@ -65,12 +67,15 @@ class Stream:
         self._token = token
         self._keep = keep
         self._on_stored = on_stored
+        self._on_gone = on_gone
         self._outbox = Outbox()
         self.spill: Spill | None = None
         """A file for what memory has no room for."""
         self.zero = ""
         """Meeting time zero as it is kept, Unix seconds."""
         self._waiting = asyncio.Event()
+        self.gone = 0
+        """Entries that the store has lost for good."""
         self.empty = asyncio.Event()
         """Set while nothing waits."""
         self.empty.set()
@@ -138,6 +143,9 @@ class Stream:
         if stored < known:
             again, gone = self._outbox.forgotten(stored)
             log.warning("redis_forgot", stream=self.key, sent_again=again, gone=gone)
+            if gone:
+                self.gone += gone
+                self._on_gone(gone)
         else:
             now = time.monotonic()
             for entry in self._outbox.stored(stored, now):

@@ -125,6 +125,7 @@ class _Attendance:
         self._invitation, self._listener, self._orders = invitation, listener, orders
         self._websocket: ClientConnection | None = None
         self._admitted = False
+        self._is_put_back = False  # in the lobby again, where the bot has forgotten who is in the meeting
         self._names: dict[str, str] = {}
         self._tracks: dict[str, _Track] = {}
         self._receivers: set[TrackReceiver] = set()  # that are not closed yet
@@ -242,6 +243,8 @@ class _Attendance:
         """Takes one message of the room; returns the outcome when it is the last."""
         match message["type"]:
             case "lobby":
+                self._is_put_back = self._admitted
+                self._compare([])
                 self._report(ev.LobbyEntered())
             case "admitted":
                 self._enter(message["participants"])
@@ -280,8 +283,13 @@ class _Attendance:
 
     def _enter(self, people: list[dict[str, Any]]) -> None:
         """Admitted, or back after a break: says what has changed since."""
-        self._report(ev.TransportBack() if self._admitted else ev.Admitted())
-        self._admitted = True
+        is_back = self._admitted and not self._is_put_back
+        self._report(ev.TransportBack() if is_back else ev.Admitted())
+        self._admitted, self._is_put_back = True, False
+        self._compare(people)
+
+    def _compare(self, people: list[dict[str, Any]]) -> None:
+        """Says in what the room differs from what we knew of it."""
         here = {person["participant"]: person for person in people}
         tracks = {person["track"] for person in people if person["track"] is not None}
         for track in [track for track in self._tracks if track not in tracks]:

@@ -101,6 +101,18 @@ async def test_a_meeting_as_the_manager_writes_it_down(generation: Generation) -
             assert manager.row.container_id == "vexa-bot-42"
 
 
+async def test_what_does_not_work_is_what_does_not_work_now() -> None:
+    """Lost speech is news and no state, and a room full of dead microphones hides nothing else."""
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        broken = ["gap:t", *(f"track:{number}" for number in range(2 * callbacks.MAX_UNHEALTHY)), "transcriber"]
+        for subject in broken:
+            link.status(HealthEvent("bot-1", subject, False, "it does not work", iso_utc(0)).as_json())
+        link.status(event(State.JOINING))
+        await eventually(lambda: bool(manager.received))
+        told = manager.received[0].value["unhealthy"]
+        assert told == [*broken[1 : callbacks.MAX_UNHEALTHY + 1], "transcriber"]
+
+
 @pytest.mark.parametrize("generation", GENERATIONS)
 async def test_a_receiver_can_check_who_says_it(generation: Generation) -> None:
     """Signed over the raw bytes; the plain secret only where the wire has it; one id for each status."""
@@ -212,6 +224,23 @@ async def test_a_status_that_a_manager_fails_at_does_not_keep_it_from_the_others
         link.status(end(stage=State.JOINING))
         await link.flush(2.0)
         assert manager.row.moves == ["completed"]
+
+
+async def test_a_manager_that_failed_at_the_admission_takes_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is still joining when it is well again, and from there v0.12 takes no `completed`."""
+    monkeypatch.setattr(callbacks, "FAILING_BUDGET_S", 0.2)
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        link.status(event(State.JOINING))
+        await eventually(lambda: manager.row.moves == ["joining"])
+        with structlog.testing.capture_logs() as lines:
+            manager.always = "500"
+            link.status(event(State.AWAITING_ADMISSION))
+            link.status(event(State.ACTIVE))
+            await eventually(lambda: [line["event"] for line in lines].count("callback.refused") == 2)
+        manager.always = None
+        link.status(end(SubCode.LEFT_ALONE))
+        await link.flush(2.0)
+        assert manager.row.moves == ["joining", "active", "completed"]
 
 
 @pytest.mark.parametrize("fault", ["redirect", "gone"])

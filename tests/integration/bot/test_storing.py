@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import outbox
@@ -51,6 +52,28 @@ async def test_without_room_for_finals_the_audio_waits(monkeypatch: pytest.Monke
         assert len(finals) == 8
         events = [event for event in await here.status_events() if event.get("subject") == "outbox"]
         assert [event["healthy"] for event in events] == [False, True]
+
+
+async def test_text_that_redis_has_lost_is_said_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FLUSHALL takes finals that were stored too long ago to be sent again: health says so, and the end is not good."""
+    monkeypatch.setattr(outbox, "MAX_STORED", 0)
+    async with world() as here:
+
+        async def talk(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await speak(listener)
+            while len(await here.stream()) < 2:  # noqa: ASYNC110 (session_start and a final)
+                await asyncio.sleep(0.05)
+            with structlog.testing.capture_logs() as lines:
+                await here.redis.flushall()
+                await eventually(lambda: any(line.get("subject") == "gap:redis" for line in lines), 10)
+            return SubCode.MEETING_ENDED
+
+        assert (await here.attend(talk)).code is SubCode.NOT_STORED
+        events = await here.status_events()
+        (said,) = [event for event in events if event.get("subject") == "gap:redis"]
+        assert said["detail"].startswith("2 finals and session marks")
+        assert events[-1]["not_stored"] == 2
 
 
 async def test_a_bot_that_is_started_again_goes_on_in_meeting_time() -> None:

@@ -170,7 +170,11 @@ async def test_a_redis_that_forgot_everything_gets_the_last_seconds_again(is_idl
 
 async def test_a_redis_that_wrote_nothing_down_loses_only_what_is_old() -> None:
     """kill -9 without an append-only file: the last 5 s are sent again by their numbers, what was before is gone."""
-    async with server() as redis, running(RedisLink(redis.url, "bot", 1, random=lambda: 0.1)) as link:
+    gone: list[int] = []
+    async with (
+        server() as redis,
+        running(RedisLink(redis.url, "bot", 1, on_gone=gone.append, random=lambda: 0.1)) as link,
+    ):
         link.publish_final("old")
         assert await link.flush(2) == 0
         await asyncio.sleep(KEEP_STORED_S + CHECK_INTERVAL_S + 0.5)
@@ -182,6 +186,7 @@ async def test_a_redis_that_wrote_nothing_down_loses_only_what_is_old() -> None:
         await redis.start()
         async with client(redis.url) as consumer:
             await stored(consumer, ["new", "newer", "while it was away"])
+        assert (gone, await link.flush(2)) == ([1], 1), "the end does not count it as stored"
 
 
 async def test_two_bots_share_the_stream() -> None:

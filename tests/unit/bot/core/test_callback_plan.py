@@ -86,6 +86,58 @@ def test_hurry_takes_the_shortest_way_to_the_end() -> None:
         assert [step.event.timestamp for step in steps] == ["then", "now"][-len(expected) :]
 
 
+def test_what_a_manager_failed_at_is_no_place_to_go_on_from() -> None:
+    """It was away while the bot was admitted: the end is told from where its row stands, by way of the meeting."""
+    plan = CallbackPlan(V12)
+    plan.report(event(State.JOINING))
+    plan.settled()
+    for state in (State.AWAITING_ADMISSION, State.ACTIVE):
+        plan.report(event(state, at="then"))
+        plan.settled(taken=False)
+    plan.report(event(State.COMPLETED, SubCode.LEFT_ALONE, at="now"))
+    steps = drain(plan)
+    assert [(step.state, step.event.timestamp) for step in steps] == [("active", "then"), ("completed", "now")]
+
+
+@given(
+    st.sampled_from(Generation),
+    st.lists(st.integers(0, 5), max_size=8),
+    st.sampled_from(list(SubCode)),
+    st.lists(st.booleans(), max_size=20),
+    st.booleans(),
+)
+def test_a_manager_that_is_well_at_the_end_takes_it(
+    generation: Generation, choices: list[int], code: SubCode, well: list[bool], knows_meetings: bool
+) -> None:
+    """Whatever it failed at before, and even where it takes no `active` of ours."""
+    plan, state = CallbackPlan(generation), State.JOINING
+    row: State | None = None
+    pace = iter(well)
+
+    def tell(is_well: bool) -> None:
+        nonlocal row
+        assert plan.next is not None
+        to = plan.next.state
+        is_taken = is_well and to in MOVES[generation].get(row, ()) and (knows_meetings or to is not State.ACTIVE)
+        row = to if is_taken else row
+        plan.settled(is_taken)
+
+    plan.report(event(State.JOINING))
+    for choice in choices:
+        while plan.next and (is_well := next(pace, None)) is not None:
+            tell(is_well)
+        following = sorted(OUR_MOVES[state] - {State.COMPLETED, State.FAILED})
+        state = following[choice % len(following)]
+        plan.report(event(state))
+    plan.report(event(State.COMPLETED if MEANINGS[code].completed else State.FAILED, code))
+    plan.hurry()
+    for _ in range(8):
+        if plan.next:
+            tell(True)
+    assert plan.next is None
+    assert row in (State.COMPLETED, State.FAILED)
+
+
 @given(
     st.sampled_from(Generation),
     st.lists(st.integers(0, 5), max_size=8),

@@ -123,6 +123,13 @@ def test_deafness_is_said_and_healed() -> None:
     assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and e.healthy} == {"track:t", "room"}
 
 
+def test_a_dead_track_that_closes_is_reported() -> None:
+    """The room goes on without it, and so does the list of what does not work."""
+    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")), (9, ev.PeopleCounted(1)))
+    meeting.receive(ev.TrackClosed("t"), 10)
+    assert ev.ReportHealth("track:t", True, "the track is closed") in meeting.effects()
+
+
 def test_a_lost_connection_ends_utterances_and_a_rejoin_keeps_meeting_time() -> None:
     """What was being said is closed, both changes are reported, and no second session starts."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
@@ -284,7 +291,7 @@ def test_a_dead_track_is_subscribed_anew_and_a_dead_room_joined_anew() -> None:
 
 
 def test_reconfigure_changes_what_it_names() -> None:
-    """Null is "detect" and a missing key is "as it is"; the answer says what is set now."""
+    """Null is "detect" and a missing key is "as it is"; the answer says what is set. What is refused is taken back."""
     meeting = MeetingCore(SETTINGS, speech=rq.SpeechSettings("en", "translate", ("en", "de")))
     changes: list[rq.SpeechChange] = [{"language": None}, {"task": "transcribe", "allowed_languages": ()}]
     for change in changes:
@@ -296,20 +303,8 @@ def test_reconfigure_changes_what_it_names() -> None:
     assert (answer.accepted, answer.command_id) == (True, "7")
     assert answer.state is not None
     assert answer.state.allowed_languages == ("en", "de")
-
-
-def test_settings_that_no_transcriber_takes_are_not_shown_as_set() -> None:
-    """The ones in use are, and it is said; when others are taken that is said, too."""
-    meeting = MeetingCore(SETTINGS, speech=rq.SpeechSettings("yue"))
-    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("zh"), False, "refused"), 1)
-    meeting.receive(ev.CommandReceived("status", rq.TellState()), 2)
-    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("de"), True, "taken"), 3)
-    told, answer, well = meeting.effects()
-    assert told == ev.ReportHealth("reconfigure", False, "refused")
-    assert isinstance(answer, ev.AnswerCommand)
-    assert answer.state is not None
-    assert answer.state.language == "zh"
-    assert well == ev.ReportHealth("reconfigure", True, "taken")
+    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("zh"), False, "refused"), 2)
+    assert (meeting.speech.language, meeting.effects()) == ("zh", [ev.ReportHealth("reconfigure", False, "refused")])
 
 
 def test_pausing_stops_listening_and_excuses_silence() -> None:

@@ -49,6 +49,19 @@ def test_rejoining_anew_after_sound_is_bounded() -> None:
     assert made[3] - made[0] >= 600
 
 
+def test_a_room_that_is_told_anew_owes_nothing_yet() -> None:
+    """Nothing is due until it is deaf again; then the next rung has its whole pause, and none is climbed again."""
+    recovery = Recovery({Reconnect, Rejoin})
+    assert orders(recovery, ["t", "u"], True, 8, 40) == [(18, Reconnect()), (38, Rejoin())]
+    recovery.forget()
+    assert recovery.next_timer() is None
+    assert recovery.tend([], False, 500) == []
+    later = [(568, Rejoin()), (748, Rejoin()), (778, GIVEN_UP)]
+    assert orders(recovery, ["t", "u"], True, 508, 760) == later[:2]
+    recovery.forget()
+    assert orders(recovery, ["t", "u"], True, 760, 5000) == later[2:]
+
+
 def test_for_one_dead_track_nobody_rejoins() -> None:
     """It may be a broken microphone; the connection is renewed once."""
     recovery = Recovery(ALL)

@@ -6,6 +6,7 @@ import pytest
 
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
+from bot.core.orders import Reconnect, Rejoin
 from common.contracts.status import State, SubCode
 from tests.unit.bot.core.test_meeting import ANA, IN, LEAVE, SETTINGS, core, statuses
 
@@ -107,3 +108,37 @@ def test_people_before_admission_do_not_start_the_alone_clock() -> None:
     """A roster told before the lobby opens the door counts no time."""
     meeting = core((0, ANA), (0, ev.ParticipantLeft("ana")), (0, ev.LobbyEntered()), (1, ANA))
     assert meeting.next_timer() == 300
+
+
+@pytest.mark.parametrize("answers", [(), (ev.LobbyEntered(),), (ev.HelpNeeded("captcha"),)])
+def test_admission_ends_a_lost_connection(answers: tuple[ev.PlatformEvent, ...]) -> None:
+    """Who lets us in, or has us wait, has a connection with us: nobody leaves for a lost one, and people count."""
+    meeting = core((0, ev.LobbyEntered()), (1, ev.TransportLost()))
+    for event in (*answers, ev.Admitted(), ANA):
+        meeting.receive(event, 2)
+    assert [e.healthy for e in meeting.effects() if isinstance(e, ev.ReportHealth)] == [True]
+    meeting.tick(200)
+    assert ev.LeaveMeeting() not in meeting.effects()
+    meeting.receive(ev.ParticipantLeft("ana"), 201)
+    meeting.tick(261)
+    assert ev.LeaveMeeting() in meeting.effects()
+
+
+def test_a_lobby_that_answers_ends_a_lost_connection() -> None:
+    """From then on the lobby's own rule counts."""
+    meeting = core((0, ev.TransportLost()), (1, ev.LobbyEntered()))
+    assert meeting.next_timer() == 301
+
+
+def test_a_rejoin_that_ends_in_the_lobby_leaves_no_timer_behind() -> None:
+    """A deaf room was left and joined anew, and we wait outside: the lobby has the next moment, not the past."""
+    meeting = MeetingCore(SETTINGS, orders=(Reconnect, Rejoin))
+    for event in (ev.Admitted(), ANA, ev.TrackOpened("t", "ana"), ev.TrackOpened("u", "ana")):
+        meeting.receive(event, 0)
+    for now in (8, 18, 38):
+        meeting.tick(now)
+    assert ev.GiveOrder(Rejoin()) in meeting.effects()
+    meeting.receive(ev.LobbyEntered(), 39)
+    for now in (99, 200):
+        meeting.tick(now)
+        assert meeting.next_timer() == 339
