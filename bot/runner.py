@@ -63,9 +63,8 @@ class Bot:
         self._config = config
         self._platform = platform
         rules = config.automatic_leave
-        self._core = MeetingCore(
-            rules.rules(config.max_duration_ms), Roster(rules.bot_names), config.speech(), platform.carries_out
-        )
+        leave = rules.rules(config.max_duration_ms, detects_speech=config.transcribe_enabled)
+        self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)
         self._redis = redis_link(config, self._receive, self.hearing, self._vitals.metrics.observer("published"))

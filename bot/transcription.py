@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ import structlog
 from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.lanes import Lanes
-from bot.audio.mixer import MIX_TRACK, Mixer
+from bot.audio.mixer import Mixer
 from bot.audio.plane import (
     AudioPlane,
     Completed,
@@ -34,9 +35,9 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, UtteranceDecided
 from bot.core.requests import SpeechSettings
-from bot.core.segments import SegmentTracker
+from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.lane import Lane
 from bot.links.transcriber.link import TranscriberLink
@@ -53,8 +54,6 @@ WAITING_POLL_S = 0.5
 """Between looks at those who wait for a lane."""
 WAIT_REPORT_S = 2.0
 """Seconds that an utterance may wait for a lane before it is said."""
-UNKNOWN_SPEAKER = "unknown"
-"""Name of a mix's speech whose speaker nobody can say; its `speaker_id` is the track's id."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +114,7 @@ class Transcription:
         self._plane: AudioPlane | None = None  # from the first admission on
         self._mixer: Mixer | None = None  # where all tracks are one
         self._tracker: SegmentTracker | None = None
+        self._unnamed: deque[Segment] = deque()  # a mix's finals of the last second, until it is known who spoke
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._link = TranscriberLink(
             config.transcriber_urls,
@@ -164,13 +164,15 @@ class Transcription:
         if self._plane is None or self._paused:
             return
         if self._mixer is None:
-            self._order(self._plane.frame(frame))
-            reports = self._plane.reports()
-        else:
-            for mixed in self._mixer.frame(frame) if self._whose(frame.track_id) else ():
-                self._order(self._plane.frame(mixed))
-            reports = self._mixer.reports()
-        for report in reports:
+            self._take(self._plane, [frame])
+        elif self._whose(frame.track_id):
+            self._take(self._plane, self._mixer.frame(frame))
+
+    def _take(self, plane: AudioPlane, frames: list[AudioFrame]) -> None:
+        """Pieces of tracks, or of the mix; and what they sounded like."""
+        for frame in frames:
+            self._order(plane.frame(frame))
+        for report in plane.reports() + (self._mixer.reports() if self._mixer else []):
             level = round(report.level_dbfs, 1)
             log.debug("track.heard", track=report.track_id, level_dbfs=level, speech=report.speech)
             self._listener.heard(report)
@@ -186,9 +188,12 @@ class Transcription:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
         if self._plane is None:
             return HOUSEKEEPING_S
+        if self._mixer is not None:
+            self._take(self._plane, self._mixer.idle(now))
         self._order(self._plane.idle(now) + self._plane.close_idle(now))
         self._report(self._plane, now)
-        if self._plane.speaking:
+        self._publish_named(now)
+        if self._plane.speaking or self._unnamed or (self._mixer is not None and self._mixer.holds):
             return STALLED_TRACK_POLL_S
         return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
 
@@ -222,7 +227,13 @@ class Transcription:
         """Ends what is being said and takes no more audio, or takes it again."""
         self._paused = paused
         if paused and self._plane is not None:
-            self._order(self._plane.close_all(now))
+            self._end_speech(self._plane, now)
+
+    def _end_speech(self, plane: AudioPlane, now: float) -> None:
+        """Whatever anybody says ends here."""
+        if self._mixer is not None:
+            self._take(plane, self._mixer.flush())
+        self._order(plane.close_all(now))
 
     def follow_floor(self, participant_ids: frozenset[str], at: float) -> None:
         """These people hold the floor of mixed tracks from `at` (monotonic seconds) on."""
@@ -233,7 +244,7 @@ class Transcription:
         """Ends every utterance and waits, `timeout` seconds at most, for its text; returns undecided seconds."""
         if self._plane is None or self._tracker is None:
             return 0.0
-        self._order(self._plane.close_all(now))
+        self._end_speech(self._plane, now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(timeout, 0.0)):
                 while self._plane.waiting(now)[0]:
@@ -244,6 +255,7 @@ class Transcription:
             task.cancel()
         utterances, samples = self._plane.undecided()
         self._order([Completed(utterance) for utterance in utterances])  # no final follows: partials are taken back
+        self._publish_named(asyncio.get_running_loop().time(), at_the_end=True)
         self._report(self._plane, now, at_the_end=True)
         return samples / SAMPLE_RATE
 
@@ -323,12 +335,27 @@ class Transcription:
             self._publish(segment)
 
     def _publish(self, segment: Segment) -> None:
-        self._listener.segment(segment if segment.speaker else self._named(segment))
+        """At once where it is known who spoke. Of a mix that takes a while: partials name nobody, finals wait."""
+        if segment.completed and not segment.speaker:
+            self._unnamed.append(segment)
+        else:
+            self._listener.segment(self._named(segment))
+
+    def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
+        """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
+        while self._unnamed and self._floor:
+            is_certain = self._floor.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+            if not is_certain and not at_the_end:
+                return
+            segment = self._unnamed.popleft()
+            self._listener.segment(self._named(segment) if is_certain else replace(segment, speaker=UNKNOWN_SPEAKER))
 
     def _named(self, segment: Segment) -> Segment:
-        """A mix's segment under the name of whoever held the floor, or of nobody where that cannot be said."""
+        """A mix's final under the name of whoever held the floor; under none where that cannot be said (yet)."""
+        if segment.speaker:
+            return segment
         first, end = round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
-        speaker = self._floor.speaker(first, end) if self._floor else None
+        speaker = self._floor.speaker(first, end) if self._floor and segment.completed else None
         if speaker is None:
             return replace(segment, speaker=UNKNOWN_SPEAKER)
         return replace(segment, speaker=self._name(speaker), speaker_id=speaker)

@@ -34,7 +34,7 @@ _JWT = re.compile(r"\bey[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\
 """Header and payload are JSON objects in base64, so that it begins with `ey`: other dotted names are no tokens."""
 _ASSIGNED = re.compile(
     r"(?i)(token|api[_-]?key|api[_-]?secret|secret|password|passwd|passphrase|passcode|\bpwd|authorization)"
-    r"([\\\"']{0,4}\s*[=:]\s*)"
+    r"([\\\"']{0,4}\s*[=:]\s*)(?!(?-i:Bearer KEY)(?![^\s`]))"  # that one is what we advise
     r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[\\\"']{0,2}(?:(?:bearer|basic|digest)\s+)?[^\s\"',;&}]+)"
 )
 

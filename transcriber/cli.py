@@ -182,6 +182,7 @@ def transcribe(
     """Serves the WhisperLive protocol: audio in over a websocket, text out. `calibrate` measures a model for it."""
     if context.invoked_subcommand:
         return _refuse_options(context)
+    _refuse_empty(context)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would spin for tiny products
     from common.logging import configure_logging
     from transcriber.engine.base import ModelError
@@ -214,6 +215,7 @@ def transcribe(
     epilog="Exit codes: 0 measured · 1 internal error · 2 wrong options, or speech that will not do · 3 no usable model"
 )
 def calibrate(
+    context: typer.Context,
     model: Model,
     device: DeviceName = Device.AUTO,
     device_index: DeviceIndex = 0,
@@ -242,6 +244,7 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Measures how short a model's windows may be, once for each model, in minutes: decodes real speech in several
     sizes, and keeps the cheapest that are hardly worse than the full window."""
+    _refuse_empty(context)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from transcriber.calibration.command import Asked, run
     from transcriber.calibration.speech import SpeechError
@@ -256,6 +259,15 @@ def calibrate(
         _fail(error, 2)
     except ModelError as error:
         _fail(error, 3)
+
+
+def _refuse_empty(context: typer.Context) -> None:
+    """An option without a value, as of a shell variable that is not set: an empty key would let everybody in. In the
+    environment it is none, as Compose gives it."""
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if value in ("", [""]) and source is not None and source.name == "COMMANDLINE":
+            context.fail(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out.")
 
 
 def _refuse_options(context: typer.Context) -> None:

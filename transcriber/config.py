@@ -85,8 +85,10 @@ def read_engine(
 ) -> tuple[str, RemoteSettings | None]:
     """`--engine` and what belongs to it as `Settings` has them. Raises SettingsError."""
     if engine != OPENAI:
-        if url or key_file:
-            raise SettingsError(f"--engine-url and --engine-key-file are for --engine {OPENAI} only, not {engine!a}.")
+        given = [name for name, value in (("--engine-url", url), ("--engine-key-file", key_file)) if value]
+        if given:
+            belong = "belongs" if len(given) == 1 else "belong"
+            raise SettingsError(f"{' and '.join(given)} {belong} to --engine {OPENAI} only, not to {engine!a}.")
         if not re.fullmatch(r"\w+(\.\w+)*:\w+", made_by := ENGINES.get(engine, engine)):
             known = ", ".join((*ENGINES, OPENAI))
             raise SettingsError(f"--engine {engine!a}: use {known}, or module:function for one of your own.")
@@ -105,8 +107,9 @@ def _server_url(given: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or url.query or url.fragment or "@" in url.netloc or not given.isascii():
+        shown = f"--engine-url {redact_url(given)!a}" if "://" in given else "--engine-url is no URL"
         raise SettingsError(
-            f"--engine-url {redact_url(given)!a}: it must be http(s)://host[:port][/path], such as "
+            f"{shown}: it must be http(s)://host[:port][/path], such as "
             "http://gpu:9091/v1, without user, password and query; the key goes into --engine-key-file."
         )
     path = url.path.rstrip("/").removesuffix("/audio/transcriptions") or "/v1"

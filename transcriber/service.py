@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import ipaddress
 import signal
 import socket
 import sys
@@ -48,9 +49,11 @@ async def run(settings: Settings) -> None:
 
     Raises:
         ModelError: no usable model.
-        SettingsError: certificate or key cannot be used.
+        SettingsError: both ports are the same, or certificate or key cannot be used.
         PortError: a port is taken or not allowed.
     """
+    if settings.port and settings.port == settings.http_port:
+        raise SettingsError(f"--port and --http-port are both {settings.port}: they must differ.")
     with suppress(AttributeError, OSError):  # not glibc
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
     stop = asyncio.Event()
@@ -156,6 +159,14 @@ class Service:
 
     def _announce(self) -> None:
         self._phase = "serving"
+        address = self._listener.getsockname()[0]
+        if self._settings.api_key is None and not ipaddress.ip_address(address).is_loopback:
+            log.warning(
+                "transcriber.no_key",
+                host=self._settings.host,
+                consequence="whoever reaches this address is served: nobody is asked for a key",
+                remedy="give it one with TRANSCRIBER_API_KEY_FILE, or let nobody else reach it",
+            )
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
         log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.

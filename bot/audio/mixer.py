@@ -7,11 +7,9 @@ import numpy as np
 from bot.audio.frame import AudioFrame
 from bot.audio.meter import Meter
 from bot.audio.timeline import Timeline
-from bot.core.events import AudioHeard
+from bot.core.events import MIX_TRACK, AudioHeard
 from common.audio.pcm import SAMPLE_RATE
 
-MIX_TRACK = "mix"
-"""Id of the mixed track, and `speaker_id` of what nobody in particular said."""
 DELAY_SAMPLES = SAMPLE_RATE // 5
 """Samples (200 ms) for which the mix waits for tracks that come later than others."""
 CAPACITY_SAMPLES = 2 * SAMPLE_RATE
@@ -46,7 +44,20 @@ class Mixer:
         pcm = frame.pcm[max(self._begin - start, 0) :]
         self._mix[end - len(pcm) - self._begin : end - self._begin] += pcm
         self._end = max(self._end, end)
-        return ready + self._hand_on(round((frame.arrival - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
+        return ready + self.idle(frame.arrival)
+
+    def idle(self, now: float) -> list[AudioFrame]:
+        """What is ready of the mix by now although no track has sent more; to be called while it `holds` audio."""
+        return self._hand_on(round((now - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
+
+    def flush(self) -> list[AudioFrame]:
+        """All that there is of the mix: no more of it is waited for."""
+        return self._hand_on(self._end)
+
+    @property
+    def holds(self) -> bool:
+        """Some audio is not handed on yet."""
+        return self._begin < self._end
 
     def close(self, track_id: str) -> None:
         """No more audio on this track for now; it may go on later on a new clock."""

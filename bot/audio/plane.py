@@ -30,6 +30,9 @@ from bot.core.segments import Utterance
 from common.audio.pcm import SAMPLE_RATE
 from common.audio.silero import SpeechProbability
 
+LONGEST_WAIT_S = 5.0
+"""Seconds that somebody waits for a lane before an utterance without a pause has to end for them."""
+
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -138,13 +141,16 @@ class AudioPlane:
         return orders
 
     def idle(self, now: float) -> list[PlaneOrder]:
-        """Ends utterances on tracks that stopped sending; to be called several times a second while somebody speaks."""
+        """Ends utterances on tracks that stopped sending, and those that keep others waiting.
+
+        To be called several times a second while somebody speaks.
+        """
         heard = round((now - self._zero) * SAMPLE_RATE)
         orders: list[PlaneOrder] = []
         for track_id, track in self._tracks.items():
             if track.said is not None:
                 orders += self._follow(track_id, track, track.gate.idle(heard), now)
-        return orders
+        return orders + list(self._make_way(now))
 
     @property
     def speaking(self) -> bool:
@@ -257,6 +263,21 @@ class AudioPlane:
                 said.start += len(pcm)
             if said.utterance.end is not None:
                 yield LaneEnd(said.lane)
+
+    def _make_way(self, now: float) -> Iterator[PlaneOrder]:
+        """Ends the utterances that are longest on their lanes for those who have waited for long.
+
+        No more of them than need be: where nothing is open any more a lane only waits for decisions. What is said on
+        is the next utterance, and queues.
+        """
+        late = self._line.late(now - LONGEST_WAIT_S)
+        if not late:
+            return
+        talking = {key: track.said for key, track in self._tracks.items() if track.said and track.said.lane is not None}
+        ending = sum(bool(ledger.undecided_utterances) for ledger in self._ledgers.values()) - len(talking)
+        for track_id in sorted(talking, key=lambda key: talking[key].utterance.number)[: max(late - ending, 0)]:
+            track = self._tracks[track_id]
+            yield from self._follow(track_id, track, track.gate.flush(), now)
 
     def _end_speech(self, track_id: str, track: _Track, now: float) -> None:
         """Reports at once: a later report would be about speech that is answered by then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,10 @@ class WaitingLine:
     def longest(self, now: float) -> float:
         """Seconds that the first has waited; 0.0 when nobody waits."""
         return now - self._line[0].since if self._line else 0.0
+
+    def late(self, since: float) -> int:
+        """How many tracks have waited since then, or for longer."""
+        return len({waiting.track_id for waiting in takewhile(lambda waiting: waiting.since <= since, self._line)})
 
     def __len__(self) -> int:
         """Utterances that wait."""

@@ -105,8 +105,13 @@ class AutomaticLeave(Settings):
         default=1_200_000, description="Silence counts from so long after the beginning of the meeting, ms."
     )
 
-    def rules(self, cap: int) -> LeaveSettings:
-        """The leave rules, in seconds; `cap`: milliseconds after which the bot leaves whatever is switched off."""
+    def rules(self, cap: int, *, detects_speech: bool = True) -> LeaveSettings:
+        """The leave rules, in seconds.
+
+        Args:
+            cap: Milliseconds after which the bot leaves whatever is switched off.
+            detects_speech: False: nobody looks for speech, so that silence is none.
+        """
         always = LeaveSettings(
             lobby=self.waiting_room_timeout / 1000,
             no_one_joined=None,
@@ -121,7 +126,7 @@ class AutomaticLeave(Settings):
             no_one_joined=self.no_one_joined_timeout / 1000,
             everyone_left=self.everyone_left_timeout / 1000,
             only_bots_left=self.only_bots_left_timeout / 1000,
-            silence=None if self.silence_timeout is None else self.silence_timeout / 1000,
+            silence=self.silence_timeout / 1000 if self.silence_timeout and detects_speech else None,
             silence_after=self.silence_after / 1000,
             total=None if self.timeout is None else self.timeout / 1000,
         )

@@ -30,9 +30,9 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
                 )
     if config.text_to_speech.enabled:
         warnings.append("textToSpeech.enabled is true, but the bot has no voice yet: it stays silent")
-    if config.audio.mode != "perParticipant" and config.audio.model_fields_set:
+    if config.automatic_leave.silence_timeout is not None and not config.transcribe_enabled:
         warnings.append(
-            "audio: speakers do not share lanes yet and nothing is mixed: each one who speaks has a lane of their own"
+            "automaticLeave.silenceTimeout is ignored: transcribeEnabled is false, and so nobody looks for speech"
         )
     return warnings + _manager_warnings(config)
 

@@ -173,6 +173,9 @@ PlatformEvent: TypeAlias = (
 
 # --- from the rest of the bot
 
+MIX_TRACK = "mix"
+"""Id of the bot's own mix of all tracks (`audio.mode: mixed`), and `speaker_id` of what nobody in particular said."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioHeard:

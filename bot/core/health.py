@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.core.events import AudioHeard, ReportHealth
+from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
@@ -52,6 +52,7 @@ SOUNDLESS = (Hearing.ZEROS, Hearing.NO_PACKETS, Hearing.ENCRYPTED)
 class _Track:
     packets_at: float
     signal_at: float
+    is_mix: bool = False  # of all tracks: it has speech and text; that there is sound is for the tracks to say
     muted: bool = False
     encrypted: bool = False
     answered_at: float = -math.inf
@@ -90,7 +91,7 @@ class _Track:
     @property
     def is_due(self) -> bool:
         """Whether something should be heard on it."""
-        return not self.muted and not self.encrypted
+        return not self.muted and not self.encrypted and not self.is_mix
 
     def hearing(self, now: float) -> Hearing:
         """What it is like. Muting it pays no debt of the transcriber's."""
@@ -111,6 +112,7 @@ class HearingHealth:
 
     def __init__(self) -> None:
         self._tracks: dict[str, _Track] = {}
+        self._mix: dict[str, _Track] = {}  # of all tracks, once there is one
         self._reported = Hearing.OK  # of the room
         self._checked_at = -math.inf
         self._lost = self._paused = self._company = False
@@ -149,7 +151,9 @@ class HearingHealth:
 
     def heard(self, report: AudioHeard, now: float) -> bool:
         """Audio came; whether it counts as signal, from `SIGNAL_DBFS` on."""
-        track = self._tracks.get(report.track_id)
+        if report.track_id == MIX_TRACK and not self._mix:
+            self._mix[MIX_TRACK] = _Track(now, now, is_mix=True)
+        track = (self._mix | self._tracks).get(report.track_id)
         if track is None:
             return False
         track.count(report)
@@ -177,7 +181,9 @@ class HearingHealth:
             track.counters.acknowledged += samples
 
     def _known(self, track_ids: Iterable[str]) -> Iterator[_Track]:
-        return (self._tracks[track_id] for track_id in track_ids if track_id in self._tracks)
+        """The open ones, and the mix: whatever anybody said is on it."""
+        yield from (self._tracks[track_id] for track_id in track_ids if track_id in self._tracks)
+        yield from self._mix.values()
 
     def link(self, up: bool, now: float) -> None:
         """The transcriber is there, or not."""
@@ -194,7 +200,7 @@ class HearingHealth:
         self._restart(now)
 
     def _restart(self, now: float) -> None:
-        for track in self._tracks.values():
+        for track in (self._mix | self._tracks).values():
             track.restart(now)
 
     # --- what comes of it
@@ -228,7 +234,7 @@ class HearingHealth:
     @property
     def _owing(self) -> dict[str, _Track]:
         """The tracks on which something could be heard."""
-        return {} if self._is_excused else self._tracks
+        return {} if self._is_excused else self._mix | self._tracks
 
     def room(self, now: float) -> Hearing:
         """What the room as a whole is like."""
@@ -245,7 +251,7 @@ class HearingHealth:
             return next(hearing for hearing in SOUNDLESS if hearing in states)
         if self._unlinked_since is not None and now - self._unlinked_since >= DEAF_TIMEOUT_S:
             return Hearing.NO_TRANSCRIBER
-        if Hearing.NO_TEXT in states:
+        if Hearing.NO_TEXT in states | {mix.reported for mix in self._mix.values()}:
             return Hearing.NO_TEXT
         return Hearing.OK if self._spoke_at is not None and now - self._spoke_at < DEAF_TIMEOUT_S else Hearing.SILENT
 
@@ -286,8 +292,8 @@ class HearingHealth:
 
     @property
     def counters(self) -> dict[str, TrackCounters]:
-        """What has gone through each open track."""
-        return {track_id: track.counters for track_id, track in self._tracks.items()}
+        """What has gone through each open track, and through the mix."""
+        return {track_id: track.counters for track_id, track in (self._mix | self._tracks).items()}
 
     def next_timer(self) -> float | None:
         """When `check` may have something to say although no event came."""

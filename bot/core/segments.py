@@ -16,6 +16,8 @@ from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment, Word
 from common.contracts.times import iso_utc
 
+UNKNOWN_SPEAKER = "unknown"
+"""Name of a mix's speech whose speaker nobody can say (yet); its `speaker_id` is the track's id."""
 OVERLAP_SAMPLES = SAMPLE_RATE // 20
 """Samples (50 ms) that a new piece may reach back into the last final and still be new: server times are rounded."""
 MAX_WORDS_KEPT = 50

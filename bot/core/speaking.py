@@ -1,7 +1,11 @@
-"""Who is speaking, as the segments show it: a start with the first partial of a piece, an end with its final."""
+"""Who is speaking, as the segments show it: a start with the first partial of a piece, an end with its final.
+
+Of a mix it is known with the final, which is both.
+"""
 
 from __future__ import annotations
 
+from bot.core.segments import UNKNOWN_SPEAKER
 from common.contracts.segments import Segment
 from common.contracts.speaker_events import SpeakerEvent
 
@@ -26,7 +30,7 @@ class Speaking:
         is_over = segment.completed or not segment.text
         found = []
         if began is None:
-            if is_over and not segment.completed:
+            if not segment.completed and (is_over or segment.speaker == UNKNOWN_SPEAKER):
                 return []
             found.append(SpeakerEvent(self._connection_id, "SPEAKER_START", *_said(segment, segment.start)))
         if is_over:

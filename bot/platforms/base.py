@@ -102,12 +102,13 @@ class Platform(ABC):
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.
 
         Order: `LobbyEntered` (if there is a lobby) → `Admitted` → participants and tracks already there → what
-        happens. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around them.
+        happens. A track is told of when it is there, heard or not. Short breaks of the connection are survived with
+        `TransportLost` / `TransportBack` around them.
 
         Returns:
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.
 
         Raises:
-            EarshotError: ROOM_UNREACHABLE, TOKEN_REFUSED, TOKEN_EXPIRED, JOIN_REFUSED, JOIN_TIMEOUT (within 20 s) or
-                CONNECTION_LOST, with a message that names the setting or the peer.
+            EarshotError: ROOM_UNREACHABLE, TOKEN_REFUSED, TOKEN_EXPIRED, JOIN_REFUSED, JOIN_TIMEOUT (within 20 s),
+                ENCRYPTED or CONNECTION_LOST, with a message that names the setting or the peer.
         """

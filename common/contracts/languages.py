@@ -34,7 +34,7 @@ _CODES = {name: code for code, name in LANGUAGE_NAMES.items()} | {
 """Whisper's own other names, too."""
 _OTHER_CODES = {"cmn": "zh", "fil": "tl", "iw": "he", "jv": "jw", "nb": "no"}
 """Codes of systems and browsers that Whisper writes differently."""
-LANGUAGE_FORMS = "a language of Whisper's, as code such as en, yue or pt-BR, or as English name"
+LANGUAGE_FORMS = "a language of Whisper's (a code such as en, yue or pt-BR, or its English name)"
 """What `language_code` takes, for error messages."""
 _TAG_PATTERN = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9]{2,8})*")
 

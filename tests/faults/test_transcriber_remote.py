@@ -13,6 +13,7 @@ from tests.integration.transcriber.test_health import Running, running
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.servers.scripted_openai import breaks, says, scripted_openai, sends
 from tests.support.transcribing import Client, talking
+from tests.support.waiting import eventually
 from transcriber.config import RemoteSettings
 from transcriber.engine import openai
 
@@ -78,6 +79,22 @@ async def test_a_server_that_goes_away_while_people_speak_costs_no_word() -> Non
             assert not any(isinstance(event, Warned) for event in client.events)
         body = await at.until(lambda status, _: status == 200, "/ready")
         assert (body["engine"], body["restarts"]) == ("up", 1)
+
+
+async def test_a_server_that_goes_away_while_nobody_speaks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is its question, seldom: not ready until it answers again, and no more calls than that asks for."""
+    monkeypatch.setattr(openai, "IDLE_PROBE_S", 0.2)
+    async with scripted_openai() as server, running(remote=RemoteSettings(server.url, timeout=1.0)) as at:
+        server.calls.clear()
+        began = asyncio.get_running_loop().time()
+        await eventually(lambda: len(server.calls) >= 3)
+        assert len(server.calls) <= 1 + (asyncio.get_running_loop().time() - began) / 0.2
+        assert (await at.says("/ready"))[0] == 200
+        server.always = says(502)
+        await at.until(lambda status, _: status == 503, "/ready")
+        server.always = None
+        await at.until(lambda status, _: status == 200, "/ready")
+        assert not server.windows
 
 
 async def test_a_server_that_takes_no_window_turns_health_red() -> None:

@@ -326,8 +326,8 @@ async def test_clock(livekit: LiveKitServer) -> None:
             await bot.listener.until(lambda t=track: t in bot.listener.sounding, "its samples")  # type: ignore[misc]
             for _ in range(2):
                 said = await guest.speak(tone(440, 0.4))
-                heard = _onset(_placed(bot, track), said - 0.2)
-                errors.append(heard - said)
+                await bot.listener.until(lambda t=track, s=said: _onset(_placed(bot, t), s - 0.2), "its tone")  # type: ignore[misc]
+                errors.append((_onset(_placed(bot, track), said - 0.2) or 0.0) - said)
                 await asyncio.sleep(0.4)
     assert all(abs(error) <= 0.15 for error in errors), errors
 
@@ -342,13 +342,13 @@ def _placed(bot: Attending, track: str) -> list[tuple[float, NDArray[np.int16]]]
     ]
 
 
-def _onset(pieces: list[tuple[float, NDArray[np.int16]]], after: float) -> float:
-    """When the first loud sample after that time was heard: monotonic seconds."""
+def _onset(pieces: list[tuple[float, NDArray[np.int16]]], after: float) -> float | None:
+    """When the first loud sample after that time was heard: monotonic seconds; None: not yet."""
     for at, pcm in pieces:
         loud = np.flatnonzero(np.abs(pcm) > 2000)
         if at > after and loud.size:
             return at + float(loud[0]) / 16_000
-    raise AssertionError("nothing was heard")
+    return None
 
 
 async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from livekit import rtc
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from bot.core.events import TrackEncrypted, TrackKind, TrackOpened
+from bot.core.events import TrackEncrypted, TrackKind, TrackOpened, TransportBack
 from bot.platforms.livekit import LiveKit, subscriptions
 from bot.platforms.livekit import attendance as livekit_attendance
 from common.contracts.status import SubCode
@@ -148,3 +148,29 @@ async def test_more_tracks_than_may_be_heard(livekit: LiveKitServer, monkeypatch
                 assert "livekit_too_many_tracks" in [line["event"] for line in logs]
                 await room.mute("ana")
                 await bot.hears("ben", 1000)
+
+
+async def test_waiting_for_a_track_while_the_connection_is_away(
+    livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that falls due meanwhile is made afterwards, and nobody looks for it in circles."""
+    looks, really = 0, livekit_attendance._Attendance._look
+
+    def counted(attendance: livekit_attendance._Attendance, tasks: asyncio.TaskGroup) -> float | None:
+        nonlocal looks
+        looks += 1
+        return really(attendance, tasks)
+
+    monkeypatch.setattr(livekit_attendance._Attendance, "_look", counted)
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", publishes=False)
+        local = room.guests["ana"].room.local_participant
+        local.set_track_subscription_permissions(allow_all_participants=False, participant_permissions=[])
+        await room.publish("ana", 440)
+        async with attending(LiveKit(), room.invitation()) as bot:
+            await bot.listener.until(lambda: bot.listener.owner, "the track")
+            await room.cut(subscriptions.FIRST_PAUSE_S + 1)
+            await bot.listener.until(lambda: bot.listener.count(TransportBack), "back", 20)
+            local.set_track_subscription_permissions(allow_all_participants=True, participant_permissions=[])
+            await bot.hears("ana", 440)
+    assert looks < 100

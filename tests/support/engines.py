@@ -141,6 +141,13 @@ def fetched(settings: Settings) -> Fetched:
     return Fetched(settings.model)
 
 
+def partial(settings: Settings) -> Faulty:
+    """Lacks what recordings need, and decodes no windows at once."""
+    engine = Faulty(settings.model)
+    engine.batch, engine.full_batch = 0, None  # type: ignore[assignment]
+    return engine
+
+
 def from_file(settings: Settings) -> Faulty:
     """As the file `model` says just now: `ok`, `exit`, `hang` or a problem; a file beside it has a line per try."""
     path = Path(settings.model)

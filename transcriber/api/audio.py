@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -22,6 +24,10 @@ MIN_SAMPLE_RATE_HZ = 4000
 """Samples a second; less is no speech, and a small file that says so would become gigabytes at 16 kHz."""
 CONTAINERS = "wav,w64,ogg,matroska,webm,mov,mp4,m4a,3gp,mp3,flac,aac,aiff,au,caf,amr,asf"
 """No playlists or scripts: their demuxers open other files and addresses."""
+MIN_MISSING_S = 0.1
+"""Seconds of a WAV file without which it is not whole: some programs count a few bytes too many."""
+UNKNOWN_LENGTH_BYTES = 0x7FFF0000
+"""A WAV file that says it has so many, or none, was written to a pipe: it does not say how long it is."""
 
 Piece = npt.NDArray[np.int16]
 
@@ -75,6 +81,10 @@ class Recording:
                 self._container.close()
 
     def _decode(self) -> Iterator[Piece]:
+        said, there = wav_seconds(self._file)
+        if said - there >= MIN_MISSING_S:
+            problem = f"The file is not whole: it says that it has {said:.1f} s, and {there:.1f} s are there."
+            raise ApiError(415, problem, param="file")
         try:
             container = self._container = av.open(
                 self._file, "r", options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
@@ -120,6 +130,31 @@ class Recording:
                 problem = f"The recording is longer than {self._longest:g} s: send it in parts."
                 raise ApiError(413, problem, param="file", code="audio_too_long")
             yield frame.to_ndarray()
+
+
+def wav_seconds(file: BinaryIO) -> tuple[float, float]:
+    """How long a WAV file says that it is, and how much of that is there; zeros where it does not say, or is no WAV.
+
+    FFmpeg takes what is there for all. The file is rewound.
+    """
+    size, rate = file.seek(0, io.SEEK_END), 0
+    try:
+        file.seek(0)
+        kind, form = struct.unpack("<4s4x4s", file.read(12))
+        while (kind, form) == (b"RIFF", b"WAVE"):
+            name, length = struct.unpack("<4sI", file.read(8))
+            begin = file.tell()
+            if name == b"fmt ":
+                (rate,) = struct.unpack("<8xI", file.read(12))
+            elif name == b"data":
+                is_said = rate and length < UNKNOWN_LENGTH_BYTES
+                return (length / rate, min(length, size - begin) / rate) if is_said else (0.0, 0.0)
+            file.seek(begin + length + length % 2)
+    except struct.error:  # it ends before
+        pass
+    finally:
+        file.seek(0)
+    return 0.0, 0.0
 
 
 def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:

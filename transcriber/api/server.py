@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from common.contracts.health import TranscriberHealth
 from transcriber.core.limits import TimeLimits
+from transcriber.core.uploads import ApiError
 from transcriber.metrics import Metrics
+
+MAX_PATH_CHARACTERS = 100
+"""Of a path that is no route, in the answer."""
 
 Phase = Literal["starting", "serving", "draining"]
 
@@ -101,4 +106,15 @@ def application(report: Callable[[], ServiceHealth], metrics: Metrics, more: Seq
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
     own = [Route("/health", health), Route("/ready", ready), Route("/metrics", scrape)]
-    return Starlette(routes=[*own, *more])
+    routes = [*own, *more]
+
+    async def refuse(request: Request, error: Exception) -> JSONResponse:
+        """No such route, or another method: in the shape of all errors."""
+        assert isinstance(error, HTTPException)
+        tried = f"{request.method} {request.url.path[:MAX_PATH_CHARACTERS]}"
+        problem = f"There is no {tried}: the routes are {', '.join(route.path for route in routes)}."
+        return JSONResponse(ApiError(error.status_code, problem).body, error.status_code, error.headers)
+
+    server = Starlette(routes=routes, exception_handlers={HTTPException: refuse})
+    server.router.redirect_slashes = False  # to an address that a proxy may not have, without a word
+    return server

@@ -76,16 +76,14 @@ class Child:
         configure_logging(settings.log_level, [settings.api_key] if settings.api_key else [])
         try:
             engine = factory(settings.engine)(settings)
-            took = [seconds(engine, window) for window in (SHORT_WINDOW, FULL_WINDOW)]
+            ready = described(engine, settings.engine)
         except ModelError as error:
             self._send(EngineUnusable(str(error)))
         except (Exception, SystemExit) as error:
             log.exception("engine.unusable", engine=settings.engine)
             self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
         else:
-            windows = engine.batch, engine.full_batch, engine.longest_window
-            fetching = float(getattr(engine, "fetching_s", 0.0))
-            self._send(EngineReady(engine.name, engine.languages, *windows, fetching, *took))
+            self._send(ready)
             for number in range(settings.parallel):
                 threading.Thread(target=self._decode, args=(engine,), name=f"decode-{number}", daemon=True).start()
 
@@ -118,6 +116,32 @@ def factory(name: str) -> Callable[[Settings], Engine]:
     module, _, function = name.partition(":")
     made: Callable[[Settings], Engine] = getattr(import_module(module), function)
     return made
+
+
+def described(engine: Engine, name: str) -> EngineReady:
+    """What is told of a new engine, once it has decoded something. Raises ModelError, and what the engine raises."""
+    wants = {
+        "name": "a text",
+        "languages": "a frozenset of codes",
+        "batch": "1 or more",
+        "full_batch": "1 or more",
+        "longest_window": "seconds, 30 at most",
+    }
+    given = {key: getattr(engine, key, None) for key in wants}
+    right = {
+        "name": isinstance(given["name"], str),
+        "languages": isinstance(given["languages"], frozenset) and bool(given["languages"]),
+        "batch": isinstance(given["batch"], int) and given["batch"] >= 1,
+        "full_batch": isinstance(given["full_batch"], int) and given["full_batch"] >= 1,
+        "longest_window": isinstance(given["longest_window"], int | float) and 0 < given["longest_window"] <= 30,
+    }
+    if wrong := [f"`{key}` ({wants[key]}) is {given[key]!a}" for key, is_right in right.items() if not is_right]:
+        raise ModelError(f"The engine {name} is not whole: {', '.join(wrong)} (docs/transcriber-engines.md).")
+    fetching = float(getattr(engine, "fetching_s", 0.0))
+    took = [seconds(engine, window) for window in (SHORT_WINDOW, FULL_WINDOW)]
+    return EngineReady(
+        engine.name, engine.languages, engine.batch, engine.full_batch, engine.longest_window, fetching, *took
+    )
 
 
 def seconds(engine: Engine, window: Window) -> float:

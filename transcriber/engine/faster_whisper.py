@@ -15,6 +15,7 @@ CPU milliseconds per window of 2.5 s, 8 windows in calls of 1 / 2 / 4 / 8, one c
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -159,7 +160,8 @@ class FasterWhisper:
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         if device == "cuda" and device_index >= (count := ctranslate2.get_cuda_device_count()):
-            raise ModelError(f"There is no GPU {device_index} here, but {count}, counted from 0: see --device-index.")
+            found = f"they are numbered from 0 to {count - 1}" if count else "CTranslate2 finds none"
+            raise ModelError(f"There is no GPU {device_index} here ({found}): see --device and --device-index.")
         if compute_type == "default":
             compute_type = "int8" if device == "cpu" else "float16"
         try:
@@ -168,6 +170,9 @@ class FasterWhisper:
                 compute_type=compute_type, cpu_threads=threads, num_workers=parallel, local_files_only=True,
             )  # fmt: skip
         except (RuntimeError, ValueError, OSError) as error:
+            if re.search(r"model\.bin|payload size", str(error)):
+                problem = f"{folder / 'model.bin'} is damaged or not whole: copy or convert it anew ({error})."
+                raise ModelError(problem) from error
             raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
         self.name = name
         self.fetching_s = 0.0
@@ -393,6 +398,10 @@ def load(settings: Settings) -> FasterWhisper:
     began = time.perf_counter()
     folder = resolve(settings.model)
     fetching = time.perf_counter() - began
+    engine = FasterWhisper(
+        folder, settings.model, device=settings.device, device_index=settings.device_index,
+        compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
+    )  # fmt: skip
     if find(folder) is None:
         log.warning(
             "model.not_calibrated",
@@ -400,10 +409,6 @@ def load(settings: Settings) -> FasterWhisper:
             consequence="every pass has a full 30 s window: right, and two to five times as dear as a measured one",
             remedy=f"measure it once, in minutes: earshot-transcriber calibrate --model {settings.model}",
         )
-    engine = FasterWhisper(
-        folder, settings.model, device=settings.device, device_index=settings.device_index,
-        compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
-    )  # fmt: skip
     engine.fetching_s = fetching
     engine.warm_up()
     return engine

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from common.problems import reason
 from transcriber.engine.base import ModelError
 
 DEMO_FOLDER = Path(__file__).parent.parent / "models" / "demo"
 MODEL_FILES = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.*")
+"""Without these of them a folder is no model."""
 
 
 def resolve(name: str) -> Path:
     """The folder of a model, downloading it if need be, with a progress bar.
 
     Raises:
-        ModelError: not there and not to be had; it says what to do.
+        ModelError: not there and not to be had, or a folder in which a file is missing or damaged; it says what to do.
     """
     if name == "demo":
         return DEMO_FOLDER
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "model.bin").is_file():
-            raise ModelError(f"{path} holds no model.bin: --model wants the folder of a CTranslate2 Whisper model.")
+        _check(path)
         return path
     if path.is_absolute() or name.startswith((".", "~")):
         raise ModelError(f"There is no folder {path}. --model wants a folder, `demo`, or a name such as `small`.")
     return _fetch(name)
+
+
+def _check(folder: Path) -> None:
+    """Whether all files are there and are what they should be, but for the weights: the libraries get another model's
+    tokenizer from the hub, or say what is wrong in their own terms. Raises ModelError."""
+    missing = [name for name in REQUIRED_FILES if not any(path.is_file() for path in folder.glob(name))]
+    if missing:
+        raise ModelError(
+            f"{folder} holds no {', no '.join(missing)}: --model wants the folder of a CTranslate2 Whisper model."
+        )
+    for name in ("config.json", "tokenizer.json"):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder / name} cannot be read: {reason(error)}. Copy or convert it anew.") from error
+        is_whole = isinstance(content, dict) and (name != "tokenizer.json" or isinstance(content.get("model"), dict))
+        if not is_whole:
+            raise ModelError(f"{folder / name} is no {name} of a Whisper model: copy or convert it anew.")
 
 
 def _fetch(name: str) -> Path:

@@ -53,6 +53,8 @@ takes silence: a client's language or prompt may be what it does not take."""
 MAX_ANSWER_BYTES = 1 << 20
 MAX_GUESSES = 3
 """Allowed languages that a window is decoded in where the server heard one that is not."""
+IDLE_PROBE_S = 30.0
+"""Time without a call after which a server is asked with silence whether it is still there."""
 PROBE_WINDOW = Window(np.zeros(SAMPLE_RATE, np.int16), words=True)
 """Silence: the form and the key are what is tried."""
 
@@ -90,7 +92,7 @@ class OpenAIDecoder:
         )
         self._now = asyncio.get_running_loop().time
         self._usable, self._lost = asyncio.Event(), asyncio.Event()
-        self._answered_at = self._held_until = self._now()
+        self._answered_at = self._held_until = self._asked_at = self._now()
         self.limits = TimeLimits(call=CAREFUL_CALLS * remote.timeout, start=START_TIMEOUT_S)
         self._failures, self._failed_at = 0, self._now()
 
@@ -113,12 +115,18 @@ class OpenAIDecoder:
         return [await self._decode(window) for window in windows]
 
     async def run(self) -> None:
-        """Asks a lost server again until it can be used, until cancelled. Raises ModelError: it never could."""
+        """Asks a lost server again until it can be used, and now and then one that has nothing to do, until cancelled.
+        Raises ModelError: it never could be used."""
         async with self._client:
             await self._start()
             while True:
-                await self._lost.wait()
-                await self._recover()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._asked_at + IDLE_PROBE_S):
+                        await self._lost.wait()
+                if self._lost.is_set():
+                    await self._recover()
+                elif self._now() >= self._asked_at + IDLE_PROBE_S:
+                    await self._look()
 
     # --- one window ------------------------------------------------------------------------------------------------
 
@@ -195,6 +203,7 @@ class OpenAIDecoder:
 
     async def _call(self, window: Window, language: str | None, limit: float) -> bytes:
         """One call within so many seconds; the body of its answer. Raises like `_persist`."""
+        self._asked_at = self._now()
         url = f"{self._remote.url}/audio/{'translations' if window.task == 'translate' else 'transcriptions'}"
         request = form(window, self.name, language, self._detail)
         body = bytearray()
@@ -231,6 +240,15 @@ class OpenAIDecoder:
                     raise ModelError(f"The engine at {self._remote.url} cannot be used: {error}") from None
         self._usable.set()
         log.info("engine.ready", url=self._remote.url, model=self.name, tells=self._detail.value)
+
+    async def _look(self) -> None:
+        """Whether the server still takes silence: else nobody would hear that it is away before somebody speaks."""
+        began = self._now()
+        try:
+            await self._persist(PROBE_WINDOW, None, self._remote.timeout)
+        except (PassingError, UnusableError, RejectedError) as error:
+            if self._answered_at <= began:
+                self._lose(f"{self._remote.url}: {error}")
 
     async def _recover(self) -> None:
         """Asks until there is an answer to this, or to a call that was still under way."""

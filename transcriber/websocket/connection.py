@@ -264,7 +264,9 @@ class Connection:
         self._session.end(self._now())
         while not self._session.is_settled:
             if self._session.is_stalled(self._now()):
-                log.warning("client.flush_timeout", uid=self._protocol.uid)
+                start, end = (at / SAMPLE_RATE for at in (self._session.decided, self._protocol.received_until))
+                log.warning("client.flush_timeout", uid=self._protocol.uid, lost_from_s=start, lost_until_s=end)
+                self.lose(start, end)
                 break
             self._progress.clear()
             with suppress(TimeoutError):

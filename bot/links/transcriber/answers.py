@@ -66,7 +66,7 @@ class Answers:
         self._start = start  # of the utterance that is being sent
         self._open_since: float | None = None
         self._read_at = float("-inf")
-        self._answered_at = float("-inf")
+        self._answered_at = float("-inf")  # or when it was last excused
         self._heard_until: int | None = None  # lane sample up to which any text came
 
     def __len__(self) -> int:
@@ -102,6 +102,10 @@ class Answers:
     def answered(self, now: float, until: int) -> None:
         """Text came, about what was said until this lane sample."""
         self._answered_at, self._heard_until = now, max(self._heard_until or 0, until)
+
+    def excused(self, now: float) -> None:
+        """Until now no answer could be expected: each wait for one begins anew."""
+        self._answered_at = now
 
     def decided(self, sample: int, now: float) -> float | None:
         """Everything before a lane sample is decided; returns seconds since the last end before it was told, if any."""

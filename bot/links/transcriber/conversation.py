@@ -105,7 +105,7 @@ class Conversation:
     def __init__(self, replay: Replay, handshake: Handshake) -> None:
         self._replay = replay
         self._protocol = ClientProtocol(handshake)
-        self._cursor = replay.start  # next lane sample to send
+        self._start = self._cursor = replay.start  # next lane sample to send
         self._clock: SampleMap[None] = SampleMap()  # server samples → lane samples
         self._silence = 0  # samples of silence still to send
         self._answers = Answers(replay.start)
@@ -136,6 +136,11 @@ class Conversation:
     def is_between_utterances(self) -> bool:
         """Nothing is being said, undecided or still to be sent: the moment for another connection."""
         return not (len(self._replay) or self._answers.are_owed or self._silence)
+
+    @property
+    def was_used(self) -> bool:
+        """Speech went out on it."""
+        return self._cursor > self._start
 
     @property
     def sent_until(self) -> int:
@@ -196,6 +201,10 @@ class Conversation:
                 case Verdict.MUTE:
                     yield Unanswered()
 
+    def held_back(self, now: float) -> None:
+        """Nothing is being sent for now, on purpose: the silence of a server that waits for more means nothing."""
+        self._answers.excused(now)
+
     @property
     def least_patience(self) -> float:
         """Seconds that a quick server of this kind gets."""
@@ -232,6 +241,9 @@ class Conversation:
         for segment in segments:
             if segment.end > sent + MAX_LEAD_S:
                 raise ProtocolError(f"a segment ends at {segment.end:g} s, and {sent:g} s of audio were sent")
+            last = max((max(word.start, word.end) for word in segment.words or ()), default=0.0)
+            if last > sent + MAX_LEAD_S:
+                raise ProtocolError(f"a word is at {last:g} s, and {sent:g} s of audio were sent")
 
     def _texts(self, segments: Sequence[WireSegment], now: float) -> Iterator[LaneText]:
         for wire in segments:

@@ -176,7 +176,7 @@ class Lane:
                 if not len(self._replay) and not self._eager:
                     await self._fresh.wait()
                     continue
-                choice = self._servers.choose(self._clock())
+                choice = self._servers.choose(self._clock(), self.number)
                 if choice.wait > 0:
                     await asyncio.sleep(min(choice.wait, NAP_S))
                 else:
@@ -217,10 +217,13 @@ class Lane:
         lasted = self._clock() - self._since
         if isinstance(error, Dismissed) and lasted >= STEADY_S:
             log.info("transcriber.ended", lane=self.number, server=redact_url(self._url), seconds=round(lasted))
-            self._servers.dismissed(self._url, lasted)
+            self._servers.dismissed(self._url, self._clock(), lasted)
             return
         if _is_displaced(error) and not len(self._replay):
             self._eager = False
+            if self._state is not LinkState.UP:  # nobody here will see the end of that trouble
+                self._state = None
+                self._report(self.number, LinkState.CLOSED, "")
             return
         if isinstance(error, ProtocolError):  # its text is lost, and is asked for again with the audio
             log.warning("transcriber.malformed", lane=self.number, server=redact_url(self._url), error=str(error))
@@ -275,6 +278,8 @@ class Lane:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             line.check()
+            if self._holds_back():
+                session.held_back(self._clock())
             patience = self._servers.patience(self._url, session.least_patience)
             for news in session.due(self._clock(), patience):
                 self._hear(news)
@@ -283,7 +288,8 @@ class Lane:
                 if lasted >= STEADY_S:
                     self._change(LinkState.UP, "")
                 limit = self._servers.time_limit(self._url)
-                if (limit is not None and lasted >= limit) or self._servers.is_outdone(self._url):
+                is_old = limit is not None and lasted >= limit and session.was_used
+                if is_old or self._servers.is_outdone(self._url, self.number):
                     log.info("transcriber.renewed", lane=self.number, server=redact_url(self._url))
                     return
 

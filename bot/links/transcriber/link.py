@@ -14,7 +14,7 @@ from bot.links.transcriber.conversation import Conversation
 from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hanging_up, is_final, why
 from bot.links.transcriber.lane import Lane, LaneListener
 from bot.links.transcriber.servers import Servers
-from bot.links.transcriber.states import LinkState, LinkStates
+from bot.links.transcriber.states import LinkState, LinkStates, TranscriberHealth
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import redact_url
@@ -94,10 +94,12 @@ class TranscriberLink:
         log.info("transcriber.ready", server=redact_url(url), source=self._sources.get(url, "whisperLiveUrl"))
 
     async def run(self) -> None:
-        """Looks after servers that failed, so that lanes go back to the preferred one. Until cancelled."""
+        """Looks after servers that failed: for lanes to go back to the preferred one, and for trouble to end that no
+        lane is left to see the end of. Until cancelled.
+        """
         loop = asyncio.get_running_loop()
-        while len(self._servers.urls) > 1:
-            choice = self._servers.probe(loop.time())
+        while True:
+            choice = (self._servers.choose if self._states.are_stale else self._servers.probe)(loop.time())
             if choice is None or choice.wait > 0:
                 await asyncio.sleep(min(choice.wait if choice else PROBE_POLL_S, PROBE_POLL_S))
                 continue
@@ -107,11 +109,14 @@ class TranscriberLink:
                 self._servers.failed(choice.url, loop.time(), random.random())
                 log.debug("transcriber.still_away", server=redact_url(choice.url), problem=why(error))
             else:
-                self._servers.greeted(choice.url)
+                self._servers.greeted(choice.url, loop.time())
                 log.info("transcriber.back", server=redact_url(choice.url))
+                self._say(self._states.visited(redact_url(choice.url)))
 
     def _state_changed(self, lane: int, state: LinkState, detail: str) -> None:
-        health = self._states.change(lane, state, detail)
+        self._say(self._states.change(lane, state, detail))
+
+    def _say(self, health: TranscriberHealth | None) -> None:
         if health is not None:
             self._listener.transcriber(health.healthy, health.detail)
 

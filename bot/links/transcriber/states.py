@@ -16,7 +16,7 @@ class LinkState(StrEnum):
     MUTE = "mute"
     """Speech was sent and nothing came back."""
     CLOSED = "closed"
-    """The lane is over."""
+    """The lane is over, or has nothing to say for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,18 @@ class LinkStates:
         details = [said for state, said in self._states.values() if state is worst]
         several = f" ({len(details)} of {len(self._states)} lanes)" if worst is not LinkState.UP else ""
         return TranscriberHealth(worst is LinkState.UP, details[0] + several)
+
+    @property
+    def are_stale(self) -> bool:
+        """Trouble was told, and no lane is left to say that it is over: somebody has to look."""
+        return not self._states and self._told is not LinkState.UP
+
+    def visited(self, detail: str) -> TranscriberHealth | None:
+        """A server takes audio; returns what is to be said, None while there is a lane, which knows better."""
+        if not self.are_stale:
+            return None
+        self._told = LinkState.UP
+        return TranscriberHealth(True, detail)
 
 
 _SEVERITY = (LinkState.UP, LinkState.LOST, LinkState.MUTE)

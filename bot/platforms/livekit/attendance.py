@@ -307,11 +307,10 @@ class _Attendance:
             waiting = tasks.create_task(self._wake_to_leave()), tasks.create_task(self._obey())
             self._awake.set()
             while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
-                self._look(tasks)
+                again = self._look(tasks)
                 self._awake.clear()
-                timers = self._subscriptions.next_timer(), self._hopeless_at
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(min((timer for timer in timers if timer is not None), default=None)):
+                    async with asyncio.timeout_at(again):
                         await self._awake.wait()
             for task in (*waiting, *(pump for _, pump in self._pumps.values())):
                 task.cancel()
@@ -346,14 +345,18 @@ class _Attendance:
             self.lost_at = time.monotonic() if away else 0.0
             self._listener.event(TransportLost() if away else TransportBack())
 
-    def _look(self, tasks: asyncio.TaskGroup) -> None:
-        """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting."""
+    def _look(self, tasks: asyncio.TaskGroup) -> float | None:
+        """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting.
+
+        Returns:
+            When to look again although nothing has happened, on the loop's clock; None: not before something does.
+        """
         state = self._room.connection_state
         if state == rtc.ConnectionState.CONN_DISCONNECTED:
-            return  # the reason follows
+            return None  # the reason follows
         self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
         if self._away:
-            return
+            return None
         wanted: list[rtc.RemoteTrackPublication] = []
         seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
         for event in differences(self._seen, seen):
@@ -367,6 +370,8 @@ class _Attendance:
             self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
         self._subscribe(clear)
         self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
+        timers = self._subscriptions.next_timer(), self._hopeless_at
+        return min((timer for timer in timers if timer is not None), default=None)
 
     def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
         before = self._subscriptions.unheard

@@ -301,12 +301,6 @@ def test_what_is_drawn_at_a_temperature_is_decoded_apart(demo: FasterWhisper) ->
     assert [result.text for result in demo.transcribe(windows)] == [text] * 3
 
 
-def test_a_gpu_that_is_not_there_is_named() -> None:
-    """Instead of an error of CUDA's when the first window is decoded."""
-    with pytest.raises(ModelError, match=r"no GPU 99 here.*--device-index"):
-        FasterWhisper(DEMO_FOLDER, "demo", device="cuda", device_index=99)
-
-
 def test_words_have_times(demo: FasterWhisper) -> None:
     """In order, inside the audio; a short window and the full one say the same."""
     text, samples = clips()[0]
@@ -330,8 +324,47 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Unknown model"):
         resolve("enormous")
     (tmp_path / "model.bin").write_bytes(b"not a model")
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        FasterWhisper(resolve(str(tmp_path)), "broken", device="cpu")
+    with pytest.raises(ModelError, match=r"holds no config\.json, no tokenizer\.json, no vocabulary\.\*"):
+        resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("tokenizer.json", None, "holds no tokenizer.json"),
+        ("tokenizer.json", b"{}", "tokenizer.json is no tokenizer.json of a Whisper model"),
+        ("tokenizer.json", b'{"model": 1}', "tokenizer.json is no tokenizer.json of a Whisper model"),
+        ("config.json", None, "holds no config.json"),
+        ("config.json", b"[", "config.json cannot be read"),
+        ("model.bin", 1_000_000, "model.bin is damaged or not whole"),
+        ("model.bin", 20, "model.bin is damaged or not whole"),
+    ],
+)
+def test_a_damaged_folder_is_told_by_its_file(
+    tmp_path: Path, logged: list[EventDict], file: str, content: bytes | int | None, problem: str
+) -> None:
+    """Before anybody is asked for another model's tokenizer, or advised to measure this one."""
+    for path in DEMO_FOLDER.iterdir():
+        if path.name != "window_sizes.json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    if isinstance(content, int):
+        (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:content])
+    elif content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        load(Settings(model=str(tmp_path), device="cpu"))
+    assert problem in str(error.value)
+    assert not logged
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those that are."""
+    for count, found in ((0, "CTranslate2 finds none"), (2, "they are numbered from 0 to 1")):
+        monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda count=count: count)
+        with pytest.raises(ModelError, match=f"no GPU 2 here .{found}.: see --device and"):
+            FasterWhisper(DEMO_FOLDER, "demo", device="cuda", device_index=2)
 
 
 def test_a_model_that_cannot_be_fetched_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

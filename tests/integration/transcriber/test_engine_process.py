@@ -238,6 +238,7 @@ async def test_stopping_ends_calls_under_way() -> None:
         ("tests.support.engines:broken", "m", "TypeError: no engine for m"),
         ("tests.support.engines:missing", "m", "missing"),
         ("tests.support.engines:mute", "m", "EngineFailed: the engine gave NoneType"),
+        ("tests.support.engines:partial", "m", r"`batch` \(1 or more\) is 0, `full_batch` \(1 or more\) is None"),
         ("tests.support.nowhere:missing", "m", "nowhere"),
         ("tests.support.engines:from_file", "a problem for people", "a problem for people"),
         ("tests.support.engines:from_file", "exit", "exit code 7"),

@@ -241,7 +241,7 @@ async def test_an_engine_that_hangs_is_noticed() -> None:
 
 
 async def test_the_last_words_are_waited_for_as_long_as_results_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that have ended their audio get all of them, or the close when the engine gives none to anybody."""
+    """Clients that have ended their audio get all of them, or are told what is lost when the engine gives none."""
     monkeypatch.setattr("transcriber.websocket.connection.FLUSH_CHECK_S", 0.05)
     engine = ScriptedEngine()
     engine.go.clear()
@@ -259,8 +259,8 @@ async def test_the_last_words_are_waited_for_as_long_as_results_come(monkeypatch
         async with talking(running.url, OURS) as late:
             await late.say(tone("alpha"))
             await late.socket.send(late.protocol.end_of_audio())
-            assert await late.rest() == 1000
-            assert late.text == []
+            assert (await late.rest(), late.text) == (1000, [])
+            assert "from 0.000 to 0.600 s" in next(said.message for said in late.events if isinstance(said, Warned))
         engine.go.set()
 
 

@@ -98,7 +98,7 @@ async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path
         ({"TRANSCRIBER_TLS_KEY": "/nowhere"}, "--tls-key is given without --tls-cert"),
         ({"DEVICE_TYPE": "gpu"}, "gpu"),
         ({"TRANSCRIBER_ENGINE": "openai"}, "--engine openai needs --engine-url"),
-        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url and --engine-key-file are for --engine openai"),
+        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url belongs to --engine openai only"),
     ],
 )
 async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str], problem: str) -> None:
@@ -108,3 +108,33 @@ async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str
     assert (process.returncode, output) == (2, b"")
     assert problem in error.decode()
     assert "Traceback" not in error.decode()
+
+
+@pytest.mark.parametrize("option", ["--api-key", "--api-key-file", "--model", "--engine-url", "--allow-origin"])
+async def test_an_empty_option_is_an_error(option: str) -> None:
+    """Exit 2: a shell variable that is not set must not mean that everybody is let in, or the demo model."""
+    async with transcriber(option, "") as process:
+        _, error = await process.communicate()
+    assert process.returncode == 2
+    assert f"{option} is empty" in error.decode()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("host", "key", "is_said"), [("0.0.0.0", "", True), ("0.0.0.0", KEY, False), ("", "", False)])
+async def test_who_listens_for_others_without_a_key_is_told(host: str, key: str, is_said: bool) -> None:
+    """An empty variable is no key, as Compose gives it: the log says that nobody is asked for one."""
+    async with transcriber(TRANSCRIBER_HOST=host, TRANSCRIBER_API_KEY=key) as process:
+        assert process.stdout
+        assert process.stderr
+        assert await process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        log = await process.stderr.read()
+    assert (b"transcriber.no_key" in log) == is_said
+
+
+async def test_one_port_for_both_is_an_error() -> None:
+    """Exit 2 with one line: the second would fail once the model is loaded."""
+    async with transcriber("--port", "9092", "--http-port", "9092") as process:
+        _, error = await process.communicate()
+    assert process.returncode == 2
+    assert error.decode() == "earshot-transcriber: --port and --http-port are both 9092: they must differ.\n"

@@ -82,6 +82,8 @@ def test_where_an_at_sign_may_end_a_password_it_is_taken_to(url: str, shown: str
         '{"apiSecret": "canary-1234"}',
         "{'password': 'canary-1234'}",
         "Authorization: Bearer canary-1234",
+        "Authorization: Bearer KEYcanary-1234",
+        "Authorization: bearer KEY-canary-1234",
         "redis://:canary-1234@host",
         "token=canary-1234",
         "Authorization: Basic canary-1234",
@@ -220,6 +222,12 @@ def test_ordinary_text_is_left_alone() -> None:
     assert Redactor(["canary-1234"])("PA_abcdefgh.participant.of-a-room") == "PA_abcdefgh.participant.of-a-room"
     text = "bot.links.redis.link 7.0.15 segment bot-1:ana:1000 at 127.0.0.1:6379 token refused"
     assert Redactor(["canary-1234"])(text) == text
+
+
+def test_our_own_advice_is_left_alone() -> None:
+    """What a refused client is told to send: a mask there says nothing."""
+    advice = "The API key is missing or wrong: send `Authorization: Bearer KEY`, or"
+    assert Redactor(["canary-1234"])(advice) == advice
 
 
 def test_printable_takes_control_out() -> None:

@@ -28,6 +28,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.links.transcriber.lane.CATCH_UP_RATIO", 40)
     monkeypatch.setattr("bot.links.transcriber.lane.STEADY_S", 0.5)
     monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.1)
+    monkeypatch.setattr("bot.links.transcriber.servers.CREDIBLE_LIMIT_S", 0.9)
     monkeypatch.setattr("bot.links.transcriber.link.PROBE_POLL_S", 0.05)
     monkeypatch.setattr("random.random", lambda: 0.5)
 
@@ -147,6 +148,32 @@ async def test_a_limit_that_is_configured_needs_not_be_met() -> None:
     assert notes.finals == ["16000 samples"] * 3
 
 
+async def test_a_restart_is_no_time_limit() -> None:
+    """A young connection that is ended in order, once, has taught us nothing: the next one lasts."""
+    server = StockTranscriber(longest=0.6)
+    async with stock_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await asyncio.sleep(0.7)
+        lane.append(SPEECH)
+        await eventually(lambda: server.disconnects)
+        server.longest = None
+        lane.end_utterance()
+        await say(lane)
+        await asyncio.sleep(1.0)
+        assert server.connections == 2
+    assert notes.links == []
+
+
+async def test_a_connection_on_which_nobody_spoke_is_not_renewed_for_its_age() -> None:
+    """It would be done again and again for nothing."""
+    server = StockTranscriber()
+    async with stock_transcriber(server), running_lane(server.url, longest=0.2) as (lane, _):
+        await say(lane)
+        await eventually(lambda: server.connections == 2)
+        await asyncio.sleep(0.6)
+        assert server.connections == 2
+
+
 async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_speaks() -> None:
     """Nobody spoke on the lane: that is no trouble, and no reason to take somebody else's place in turn."""
     server = ScriptedTranscriber()
@@ -158,6 +185,43 @@ async def test_a_place_that_a_full_server_took_back_is_asked_for_when_somebody_s
         await say(lane)
         assert server.connections == 2
     assert notes.links == []
+
+
+async def test_trouble_ends_though_nobody_speaks_any_more() -> None:
+    """The only server goes away, the idle lane is closed, the server comes back: that is said without a lane."""
+    port = free_port()
+    server, notes = ScriptedTranscriber(), LaneNotes()
+    link = TranscriberLink((f"ws://127.0.0.1:{port}",), hello, notes, last_backoff=0.1)
+    lane, probing = link.lane(1), asyncio.create_task(link.run())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lane.run())
+        async with scripted_transcriber(server, port) as listening:
+            await say(lane)
+            listening.close()
+            await server.cut()
+        await eventually(lambda: notes.links == [False])
+        lane.close()
+    async with scripted_transcriber(server, port):
+        await eventually(lambda: notes.links == [False, True])
+        before = server.connections
+        await asyncio.sleep(0.3)
+        assert server.connections == before, "it is visited once"
+    probing.cancel()
+    await asyncio.gather(probing, return_exceptions=True)
+
+
+async def test_trouble_ends_though_the_place_was_given_to_somebody_else() -> None:
+    """The idle lane that a full server turned away after trouble does not hold on to that trouble."""
+    server = ScriptedTranscriber()
+    async with scripted_transcriber(server), running_lane(server.url) as (lane, notes):
+        await say(lane)
+        await server.cut()
+        await eventually(lambda: len(notes.granted_sets) == 2)
+        assert notes.links == [False]
+        await server.close(1013)
+        await eventually(lambda: notes.links == [False, True])
+        await say(lane)
+    assert notes.links == [False, True]
 
 
 FULL = ({"status": "WAIT", "message": 2.0},)

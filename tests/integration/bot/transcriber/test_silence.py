@@ -123,6 +123,24 @@ async def test_a_transcriber_that_holds_back_is_not_dead(monkeypatch: pytest.Mon
     assert notes.links == []
 
 
+async def test_nobody_is_doubted_while_we_hold_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outbox is full in mid-utterance for longer than a server may be silent: it is kept, and nothing is lost."""
+    monkeypatch.setattr("bot.links.transcriber.answers.OPEN_ALLOWANCE_S", 0.2)
+    server, is_full = ScriptedTranscriber(), False
+    async with scripted_transcriber(server), running_lane(server.url, holds_back=lambda: is_full) as (lane, notes):
+        lane.append(CLEAR)
+        await eventually(lambda: len(server.heard.get(0, ())) == len(CLEAR))
+        is_full = True
+        lane.append(CLEAR)
+        lane.end_utterance()
+        await asyncio.sleep(1.2)
+        is_full = False
+        await asyncio.wait_for(lane.settled(), 10)
+    assert notes.finals == ["64000 samples"]
+    assert notes.links == []
+    assert server.connections == 1
+
+
 async def test_a_model_that_hangs_is_left_and_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our transcriber answers pings all the while: the second one takes over, and the first is back with its model."""
     monkeypatch.setattr("bot.links.transcriber.servers.MIN_PROBE_S", 0.5)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
-from bot.audio.mixer import CAPACITY_SAMPLES, DELAY_SAMPLES, MIX_TRACK, Mixer
+from bot.audio.mixer import CAPACITY_SAMPLES, DELAY_SAMPLES, Mixer
+from bot.core.events import MIX_TRACK
 from common.audio.pcm import SAMPLE_RATE
 
 PIECE = 320
@@ -73,6 +74,21 @@ def test_what_comes_too_late_is_dropped_and_what_is_far_ahead_pushes() -> None:
     room.mixer.frame(AudioFrame("c", late, 0, 1, 101.4))
     [pushed, *_] = room.mixer.frame(AudioFrame("c", late, 4 * SAMPLE_RATE, 1, 101.42))
     assert pushed.position + len(pushed.pcm) <= round(1.4 * SAMPLE_RATE) + 4 * SAMPLE_RATE - CAPACITY_SAMPLES + PIECE
+
+
+def test_what_is_held_comes_with_time_or_at_once_where_nothing_follows() -> None:
+    """A track that is muted as soon as all is said leaves its last 200 ms in the mix: they are handed on, once."""
+    room = Room()
+    room.play("a", 16000, 1000, 50)
+    room.mixer.close("a")
+    end = 101.0 + 49 * PIECE / SAMPLE_RATE
+    assert room.mixer.idle(end) == []
+    [first] = room.mixer.idle(end + 0.1)
+    [rest] = room.mixer.flush()
+    assert sum(len(frame.pcm) for frame in [*room.frames, first, rest]) == 50 * PIECE
+    assert rest.position == first.position + len(first.pcm)
+    assert not room.mixer.holds
+    assert room.mixer.flush() == []
 
 
 def test_each_track_is_measured() -> None:

@@ -286,6 +286,42 @@ def test_while_others_wait_nobody_keeps_a_lane_for_the_next_utterance() -> None:
     assert found.utterance.speaker == "Ben"
 
 
+def test_nobody_who_never_pauses_keeps_a_lane_while_another_waits_for_long() -> None:
+    """Hold music on every lane: the longest ends after 5 s of waiting, loses nothing, and queues for the next."""
+    room = Room(most=2)
+    for step in range(200):  # 20 s; whoever has ended is decided half a second later
+        at = 10 + step / 10
+        room.play("t1", at, 0.1)
+        room.play("t2", at, 0.1)
+        room.play("t3", at, 0.1, 8000 if 12 <= at < 14 else 10)
+        room.orders += room.hearing.idle(ZERO + at + 0.1)
+        if step == 75:
+            assert room.orders.count(LaneEnd(1)) == 1
+            assert LaneEnd(2) not in room.orders
+            room.hearing.granted(1, OURS)
+            assert completed(room.decide(1)) == [1]
+            found = room.hearing.find(1, room.sent(1) - PIECE, room.sent(1))
+            assert found is not None
+            assert found.utterance.speaker == "Cem"
+    assert room.hearing.waiting(ZERO + 30)[0] == 1  # Ana goes on
+    assert completed(room.decide(1)) == [3]
+    assert LaneEnd(2) not in room.orders
+    assert (room.sent(1) + room.sent(2)) / SAMPLE_RATE >= 20 + 2 + 20 - 0.1  # all that the three have said
+
+
+def test_a_lane_that_only_waits_for_decisions_is_enough_for_one_who_waits() -> None:
+    """No utterance is cut in two for somebody who will have a lane without that."""
+    room = Room(most=2)
+    for step in range(100):
+        at = 10 + step / 10
+        room.play("t1", at, 0.1, 8000 if at < 11 else 10)
+        room.play("t2", at, 0.1)
+        room.play("t3", at, 0.1, 8000 if at > 11 else 10)
+        room.orders += room.hearing.idle(ZERO + at + 0.1)
+    assert [order for order in room.orders if isinstance(order, LaneEnd)] == [LaneEnd(1)]
+    assert room.hearing.waiting(ZERO + 20)[1] > 8
+
+
 def test_on_a_stock_server_a_waiting_speaker_gets_a_connection_of_their_own() -> None:
     """The free lane of somebody else is closed first, so that there are never more than allowed."""
     room = Room(most=1)

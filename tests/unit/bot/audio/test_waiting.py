@@ -25,6 +25,7 @@ def test_first_come_first_served() -> None:
     first.append(100, audio(5, 2))
     assert (len(line), line.samples("a"), line.samples("b"), line.samples()) == (2, 15, 20, 35)
     assert line.longest(8) == 3
+    assert [line.late(since) for since in (4.9, 5, 6)] == [0, 1, 2]
     assert line.utterances == [ana, ben]
     served = line.serve()
     assert served is first

@@ -101,6 +101,18 @@ def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:
     assert rules == LeaveSettings(**off, lobby=300, cap=28_800)  # type: ignore[arg-type]
 
 
+def test_where_nobody_looks_for_speech_there_is_no_silence() -> None:
+    """Without transcription the bot would leave people who talk; the rule is off, and it is said at the start."""
+    rules = {"silenceTimeout": 20_000}
+    given = NEEDED | {"automaticLeave": rules, "transcribeEnabled": False}
+    config, warnings = load_config(json.dumps(given), {}, in_container=False)
+    assert any("automaticLeave.silenceTimeout is ignored" in warning for warning in warnings)
+    assert config.automatic_leave.rules(28_800_000, detects_speech=False).silence is None
+    assert config.automatic_leave.rules(28_800_000).silence == 20
+    _, warnings = load_config(json.dumps(NEEDED | {"automaticLeave": rules, "audio": {"mode": "mixed"}}), {})
+    assert warnings == []
+
+
 @pytest.mark.parametrize(
     "wrong", [{"botNames": [""]}, {"botNames": ["x"] * 65}, {"silenceAfter": 0}, {"botNames": "x"}]
 )

@@ -358,7 +358,6 @@ def test_settings_worth_a_warning() -> None:
             "whisperLiveUrl": ["ws://127.0.0.1:9090", "ws://whisper:9090"],
             "redisUrl": "redis://localhost",
             "textToSpeech": {"enabled": True},
-            "audio": {"lanesMax": 2},
             "botManagerCallbackUrl": "http://m/exited",
             "meetingApiCallbackUrl": "http://m/lifecycle",
         }
@@ -369,11 +368,10 @@ def test_settings_worth_a_warning() -> None:
         "whisperLiveUrl",
         "redisUrl",
         "textToSpeech.enabled",
-        "audio:",
         "botManagerCallbackUrl",
         "livekit.apiSecret",
     ]
-    assert len(load_config(text, {}, in_container=False)[1]) == 4
+    assert len(load_config(text, {}, in_container=False)[1]) == 3
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.events import AudioHeard, ReportHealth
+from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
 from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
@@ -297,3 +297,47 @@ def test_muting_pays_no_debt() -> None:
     assert subjects(health, 8) == {"track:t": False, "room": False}
     health.text(["t"], True, 9)
     assert [report.detail for report in health.check(9)] == ["muted", "every track is muted"]
+
+
+def test_a_mix_that_no_text_comes_of_is_said() -> None:
+    """Speech is detected on the mix alone, and it alone owes text; text and decisions about anybody pay."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    for second in range(1, 12):
+        health.heard(AudioHeard("t", 16000, -20.0, False), second)
+        health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), second)
+        said = subjects(health, second)
+        assert said == ({"track:mix": False, "room": False} if second == 8 else {})
+    assert (health.room(11), health.silent_since) == (Hearing.NO_TEXT, None)
+    health.text(["t"], True, 12)
+    assert subjects(health, 12) == {"track:mix": True, "room": True}
+    assert health.room(12) is Hearing.OK
+    assert health.counters[MIX_TRACK].sent == 11 * 16000
+    health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), 20)
+    health.decided([], 16000, 21)
+    health.heard(AudioHeard("t", 16000, -50.0, False), 29)
+    assert subjects(health, 29) == {}
+    assert health.counters[MIX_TRACK].acknowledged == 16000
+
+
+def test_whoever_speaks_in_a_mix_keeps_the_bot_in_the_meeting() -> None:
+    """Silence begins with the last speech of the mix; a mix that is quiet is not deaf, however long it is."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    for second in range(1, 100):
+        health.heard(AudioHeard("t", 16000, -50.0, False), second)
+        if second == 40:
+            health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True), second)
+        assert subjects(health, second) == {}
+    assert health.silent_since == 40
+
+
+def test_a_break_pays_what_a_mix_owes() -> None:
+    """After a lost connection it has its time again, as every track has."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), 1)
+    health.connection(True, 2)
+    health.connection(False, 9)
+    health.heard(AudioHeard("t", 16000, -50.0, False), 10)
+    assert subjects(health, 12) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.core.segments import UNKNOWN_SPEAKER
 from bot.core.speaking import MAX_OPEN, Speaking
 from common.contracts.segments import Segment
 from common.contracts.speaker_events import SpeakerEvent
@@ -29,6 +30,17 @@ def test_a_final_without_partials_is_both() -> None:
     """Short answers have none."""
     final = replace(PARTIAL, completed=True)
     assert told(Speaking("b"), final) == [("SPEAKER_START", 1480, "Ana"), ("SPEAKER_END", 2000, "Ana")]
+
+
+def test_of_a_mix_only_finals_say_who_spoke() -> None:
+    """A start under one name and an end under another would never be paired."""
+    speaking = Speaking("b")
+    partial = replace(PARTIAL, speaker=UNKNOWN_SPEAKER, speaker_id="mix")
+    assert told(speaking, partial) == []
+    final = replace(PARTIAL, completed=True)
+    assert told(speaking, final) == [("SPEAKER_START", 1480, "Ana"), ("SPEAKER_END", 2000, "Ana")]
+    nobody = replace(partial, completed=True)
+    assert [name for _, _, name in told(speaking, nobody)] == [UNKNOWN_SPEAKER, UNKNOWN_SPEAKER]
 
 
 def test_a_partial_that_is_taken_back_ends_what_it_began() -> None:

@@ -61,7 +61,8 @@ def test_wrong_fields_are_named() -> None:
     for value in ("2", "-0.1", "warm", "nan"):
         assert refused({"temperature": value}) == "temperature"
     assert refused({"language": "xx"}) == "language"
-    for language, why in (("xx", "'xx' is not a language of Whisper's"), ("fr-CA", "the model does not know 'fr-CA'")):
+    unknown = r"'xx' is not a language of Whisper's \(a code such as en, yue or pt-BR, or its English name\)"
+    for language, why in (("xx", unknown), ("fr-CA", "the model does not know 'fr-CA'")):
         with pytest.raises(ApiError, match=f"language: {why}"):
             requested_language({"language": language}, MANY)
     assert refused({"prompt": "x" * 4001}) == "prompt"

@@ -51,6 +51,19 @@ def test_what_was_sent_ahead_has_the_time_that_it_takes_to_say() -> None:
     assert ends(answers.overdue(10 + 3.1, 3)) == [5 * SAMPLE_RATE, 10 * SAMPLE_RATE]
 
 
+def test_who_could_not_answer_is_excused_until_then() -> None:
+    """Of what was said to its end and of what goes on: the whole time counts from then, and no answer was given."""
+    answers = Answers(0)
+    answers.audio(SAMPLE_RATE, 0.0)
+    answers.told(SAMPLE_RATE, 1.0)
+    answers.audio(SAMPLE_RATE, 1.0)
+    answers.excused(40.0)
+    assert answers.overdue(44.9, 5) == []
+    assert ends(answers.overdue(45.0, 5)) == [SAMPLE_RATE]
+    assert not answers.is_open_overdue(44.9 + OPEN_ALLOWANCE_S, 5)
+    assert answers.is_open_overdue(45.0 + OPEN_ALLOWANCE_S, 5)
+
+
 def test_each_answer_gives_more_time() -> None:
     """A server that is behind and answers is not silent; new utterances give no time to old ones."""
     answers = Answers(0)

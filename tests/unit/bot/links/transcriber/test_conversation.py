@@ -41,10 +41,12 @@ def test_an_utterance_goes_out_in_frames_and_its_end_is_said_once() -> None:
     """Audio in messages of at most 100 ms, bit-exact; then the end, at the right sample."""
     replay = Replay()
     wire = Wire(replay)
+    assert not Wire(Replay()).session.was_used
     replay.append(ramp(4000))
     replay.mark_end()
     wire.pump()
     wire.pump()
+    assert wire.session.was_used
     assert np.array_equal(wire.samples, ramp(4000))
     assert wire.session.sent_until == 4000
     assert all(len(event.samples) <= MESSAGE_SAMPLES for event in wire.heard if isinstance(event, Audio))
@@ -187,6 +189,19 @@ def test_a_segment_of_the_future_is_malformed(offered: frozenset[str]) -> None:
     assert any(isinstance(news, LaneText) for news in wire.news)
     with pytest.raises(ProtocolError, match="1 s of audio"):
         wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 1.1 + MAX_LEAD_S).to_wire()]}))
+
+
+@pytest.mark.parametrize("times", [(1e305, 1e305), (0.1, 1e305), (1.1 + MAX_LEAD_S, 0.2)])
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+def test_a_word_of_the_future_is_malformed(offered: frozenset[str], times: tuple[float, float]) -> None:
+    """Its segment's times may be right: the connection is given up, and not the lane."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(SAMPLE_RATE))
+    wire.pump()
+    spoilt = replace(segment(0.1, 0.9), words=(WireWord("hi", *times, 0.9),))
+    with pytest.raises(ProtocolError, match="a word is at"):
+        wire.say(json.dumps({"uid": "u", "segments": [spoilt.to_wire()]}))
 
 
 def test_what_a_stock_server_says_again_is_no_news() -> None:
@@ -365,3 +380,22 @@ def test_a_decision_about_what_was_dropped_is_an_answer_and_no_news() -> None:
     wire.say(*wire.server.acked(SAMPLE_RATE), wire.server.language("en", 0.9))
     assert len(wire.news) == before
     assert wire.due(1000) == []
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset()])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_server_is_not_doubted_for_what_it_was_not_sent(offered: frozenset[str], ends: bool) -> None:
+    """While sending is held back its silence means nothing; afterwards it has its whole time again, and no more."""
+    replay = Replay()
+    wire = Wire(replay, offered=offered)
+    replay.append(ramp(6 * SAMPLE_RATE))
+    if ends:
+        replay.mark_end()
+    wire.pump()
+    allowance = 0 if ends else OPEN_ALLOWANCE_S
+    for now in range(1, 31):
+        wire.session.held_back(now)
+        assert wire.due(now) == []
+    patience = wire.session.least_patience
+    assert wire.due(30 + allowance + patience - 0.1) == []
+    assert wire.due(30 + allowance + patience) == [Unanswered()]

@@ -29,3 +29,16 @@ def test_a_lane_that_is_over_says_nothing_any_more() -> None:
     assert states.change(2, CLOSED, "") is None
     assert states.change(3, CLOSED, "") is None
     assert states.change(4, UP, "a") == TranscriberHealth(True, "a")
+
+
+def test_trouble_that_no_lane_is_left_to_see_the_end_of_is_stale() -> None:
+    """Then, and only then, a visit to a server is news."""
+    states = LinkStates()
+    seen = [(states.are_stale, states.visited("a"))]
+    states.change(1, LOST, "gone")
+    seen.append((states.are_stale, states.visited("a")))
+    states.change(1, CLOSED, "")
+    seen.append((states.are_stale, states.visited("a")))
+    seen.append((states.are_stale, states.visited("a")))
+    assert seen == [(False, None), (False, None), (True, TranscriberHealth(True, "a")), (False, None)]
+    assert states.change(2, LOST, "gone") == TranscriberHealth(False, "gone (1 of 1 lanes)")
