@@ -99,6 +99,21 @@ def test_what_a_manager_failed_at_is_no_place_to_go_on_from() -> None:
     assert [(step.state, step.event.timestamp) for step in steps] == [("active", "then"), ("completed", "now")]
 
 
+def test_an_end_without_a_place_is_told_once_more_by_the_way_that_has_one() -> None:
+    """v0.12 took no `active`, so it takes no `completed`: the end is a failure there, said once."""
+    plan = CallbackPlan(V12)
+    plan.report(event(State.JOINING))
+    plan.settled()
+    plan.report(event(State.ACTIVE))
+    plan.settled(taken=False)
+    plan.report(event(State.COMPLETED, SubCode.LEFT_ALONE))
+    told = []
+    while step := plan.next:
+        told.append((step.state, step.was_active))
+        plan.settled(taken=False)
+    assert told == [("active", True), ("completed", True), ("failed", False)]
+
+
 @given(
     st.sampled_from(Generation),
     st.lists(st.integers(0, 5), max_size=8),
