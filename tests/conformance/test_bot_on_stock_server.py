@@ -18,7 +18,7 @@ def check(ears: Ears, talks: dict[str, list[str]]) -> None:
     for name, clips in talks.items():
         finals = ears.finals(name)
         assert wer(" ".join(said(clips)), " ".join(segment.text for segment in finals)) <= 0.05
-        assert len(finals) == len(clips)
+        assert len(finals) >= len(clips)  # that server may complete a sentence in pieces: each has an id of its own
     ears.check_ids()
     assert all(segment.text for segment in ears.published)
     assert ears.lost_links == []

