@@ -25,9 +25,7 @@ def check(ears: Ears, talks: dict[str, list[str]]) -> None:
     assert ears.transcription.strays == 0
 
 
-async def test_the_stock_server_gives_our_bot_one_final_for_every_utterance(
-    stock_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_stock_server_gives_our_bot_every_word_once(stock_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two speakers at once have a lane each: nothing lost, doubled, taken back or mixed, and everything is decided."""
     # That server may be more than our usual seven seconds behind when others have the cores: what it says then is lost.
     monkeypatch.setattr("bot.links.transcriber.conversation.STOCK_DECISION_TIMEOUT_S", 25.0)

@@ -89,7 +89,7 @@ async def test_encrypted_room_with_its_key(livekit: LiveKitServer) -> None:
 
 
 async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer) -> None:
-    """What another key encrypted comes out as silence, which hearing health reports: never as noise."""
+    """What another key encrypted comes out as silence or nearly so: never as noise."""
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana", key=KEY)
         await room.tone("ana", 440)
