@@ -100,7 +100,8 @@ class SegmentTracker:
             return None
         if told.is_decided and not completed:
             return None  # nobody would take it back
-        repeated = _repeated(text.split(), told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
+        spoken = text.split()
+        repeated = _repeated(spoken, told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
         text, stable = _tidy(text, repeated), _tidy(text[:stable_len], repeated)
         if not text or (not completed and text == told.shown):
             return None
@@ -118,7 +119,7 @@ class SegmentTracker:
             text=text,
             language=language,
             completed=completed,
-            words=_within(words[repeated:], start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
+            words=_within(_without(words, spoken[:repeated]), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
             stable=None if completed or stable_len is None else len(stable),
         )
 
@@ -162,6 +163,22 @@ def _repeated(words: Sequence[str], said: Sequence[str]) -> int:
     """How many of the first words are the last ones said: a server that hears audio again says them again."""
     ours, theirs = ([word.strip(".,;:!?…").casefold() for word in some] for some in (words, said))
     return next((n for n in range(min(len(ours), len(theirs)), 0, -1) if ours[:n] == theirs[-n:]), 0)
+
+
+def _without(words: Sequence[Word], spoken: Sequence[str]) -> Sequence[Word]:
+    """The words behind those that are `spoken` at the beginning of their text.
+
+    A server's words are not the text's: it may have "well-known" in two, and a sign in a word of its own.
+    """
+    left = len("".join(spoken))  # characters that are not spaces
+    for number, word in enumerate(words):
+        if not left:
+            return words[number:]
+        length = len("".join(word.word.split()))
+        if length > left:
+            return [replace(word, word="".join(word.word.split())[left:]), *words[number + 1 :]]
+        left -= length
+    return ()
 
 
 def _within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:

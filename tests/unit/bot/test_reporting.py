@@ -9,7 +9,11 @@ from structlog.testing import capture_logs
 
 from bot.core import events as ev
 from bot.reporting import MAX_REFUSALS_KEPT, Reporting
+from common.contracts.events import BotState, parse_event
+from common.contracts.health import Hearing
+from common.contracts.json_values import write
 from common.contracts.segments import SessionIdentity
+from common.contracts.status import State, SubCode
 
 
 class Kept:
@@ -49,3 +53,18 @@ def test_each_refusal_is_logged_once_and_answered_always() -> None:
     assert len(sink.events) == 2 * asked + 1
     levels = [line["log_level"] for line in logged]
     assert (levels.count("warning"), levels.count("info")) == (MAX_REFUSALS_KEPT, 1)
+
+
+def test_secrets_that_are_our_own_words_leave_reports_readable() -> None:
+    """A token `status`, a passcode `silent`: keys, states and subjects stay, and managers and consumers can read them."""
+    sink = Kept()
+    secrets = ["status", "detail", "event", "hearing", "silent", "active", "failed", "transcriber", "connection_id"]
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), "vexa-status-1", [sink], secrets)
+    reporting.status(ev.ReportStatus(State.FAILED, SubCode.REMOVED, "status: see the log", State.ACTIVE))
+    reporting.health(ev.ReportHealth("transcriber", False, "no text", Hearing.SILENT))
+    state = BotState(State.ACTIVE, Hearing.SILENT, False, 1, None, "transcribe", ())
+    reporting.command(ev.AnswerCommand("status", True, "", "7", state))
+    status, health, command = (parse_event(write(event)) for event in sink.events)
+    assert (status.status, status.container_name, status.detail) == ("failed", "vexa-status-1", "***: see the log")  # type: ignore[union-attr]
+    assert (health.subject, health.hearing) == ("transcriber", "silent")  # type: ignore[union-attr]
+    assert (command.action, command.state) == ("status", state)  # type: ignore[union-attr]

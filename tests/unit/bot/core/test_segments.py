@@ -185,6 +185,22 @@ def test_words_that_are_final_are_not_said_again_with_more() -> None:
     assert say(book, ana, 13, 17, "in the hall", True) is None
 
 
+@given(st.lists(st.sampled_from(["we", "well-known", "10,000", "he's", "-"]), min_size=1, max_size=8), st.data())
+def test_words_are_those_of_the_text_however_a_server_cuts_them(spoken: list[str], data: st.DataObject) -> None:
+    """What was said before goes from the words as it goes from the text; a server has pieces of its own."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    said = spoken[: data.draw(st.integers(1, len(spoken)))]
+    say(book, ana, 10, 12, " ".join(said), True)
+    text = " ".join(spoken)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text)))) | {0, len(text)})
+    words = [Word(text[a:b], 10 + a / 100, 10 + b / 100, 1) for a, b in pairwise(cuts)]
+    more = book.update(ana, 10 * SAMPLE_RATE, 15 * SAMPLE_RATE, text, True, None, words)
+    if more is None:
+        assert len(said) == len(spoken)
+        return
+    assert "".join("".join(word.word for word in more.words or ()).split()) == "".join(more.text.split())
+
+
 times = st.floats(9, 20).map(lambda s: round(s, 2))
 
 
