@@ -63,7 +63,9 @@ class Bot:
         self._config = config
         self._platform = platform
         rules = config.automatic_leave
-        leave = rules.rules(config.max_duration_ms, detects_speech=config.transcribe_enabled)
+        leave = rules.rules(
+            config.max_duration_ms, config.transcriber_mute_timeout_ms, detects_speech=config.transcribe_enabled
+        )
         self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)

@@ -185,10 +185,12 @@ class Transcription:
 
     def close_track(self, track_id: str, now: float) -> None:
         """No more audio on this track for now: ends what is being said."""
-        if self._mixer is not None:
-            self._mixer.close(track_id)
-        elif self._plane is not None:
+        if self._plane is None:
+            return
+        if self._mixer is None:
             self._order(self._plane.close(track_id, now))
+        elif self._mixer.close(track_id):
+            self._end_speech(self._plane, now)
 
     def tick(self, now: float) -> float:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
@@ -227,7 +229,7 @@ class Transcription:
         self._proven = self._proven or self._speech
         self._speech, self._last_old_lane = speech, max(self._lanes, default=0)
         if self._plane is not None:
-            self._plane.renew_lanes()
+            self._order(self._plane.renew_lanes())
         log.info("bot.reconfigured", **dataclasses.asdict(speech))
 
     def pause(self, paused: bool, now: float) -> None:
@@ -285,7 +287,8 @@ class Transcription:
                     self._lanes.pop(lane)[0].close()
                 case Completed(utterance):
                     length = (utterance.end or utterance.onset) - utterance.onset
-                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
+                    is_assumed = not self._link.has_answers
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length, is_assumed))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 

@@ -59,9 +59,9 @@ class Mixer:
         """Some audio is not handed on yet."""
         return self._begin < self._end
 
-    def close(self, track_id: str) -> None:
-        """No more audio on this track for now; it may go on later on a new clock."""
-        self._tracks.pop(track_id, None)
+    def close(self, track_id: str) -> bool:
+        """No more audio on this track for now; it may go on later on a new clock. Whether it was the last that sent."""
+        return self._tracks.pop(track_id, None) is not None and not self._tracks
 
     def reports(self) -> list[AudioHeard]:
         """What tracks sounded like, since the last call; whose speech it is, is not known."""

@@ -101,12 +101,11 @@ class Mix:
         """Nobody is connected."""
 
 
-@pytest.mark.parametrize("how", ["tick", "pause", "finish"])
+@pytest.mark.parametrize("how", ["tick", "pause", "finish", "mute"])
 async def test_the_last_of_a_mix_is_heard_although_nobody_sends_any_more(how: str) -> None:
-    """Push to talk: 0.2 s, then the microphone is off; with time, a pause or the end, all of it is sent."""
+    """Push to talk: 0.2 s, then nothing; with time, a pause, the end or the microphone off, all of it is sent."""
     mix = Mix()
     mix.play(1, 0.2)
-    mix.transcription.close_track("a", ZERO + 1.2)
     assert mix.transcription.lanes()[0] == 0
     if how == "tick":
         assert mix.transcription.tick(ZERO + 1.2) < 0.1
@@ -114,6 +113,10 @@ async def test_the_last_of_a_mix_is_heard_although_nobody_sends_any_more(how: st
             mix.transcription.tick(ZERO + 1.2 + step * 0.05)
     elif how == "pause":
         mix.transcription.pause(True, ZERO + 1.2)
+    elif how == "mute":
+        mix.transcription.close_track("nobody's", ZERO + 1.2)
+        assert mix.transcription.lanes()[0] == 0
+        mix.transcription.close_track("a", ZERO + 1.2)
     else:
         assert await mix.transcription.finish(ZERO + 1.2, 0.0) == pytest.approx(0.2, abs=0.01)
     assert mix.transcription.lanes()[0] == 1

@@ -96,9 +96,17 @@ def test_each_rule_leaves_at_its_time_and_says_why(
 
 def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:
     """As docs/leaving.md says: `enabled: false` switches every rule off, `timeout` included."""
-    rules = configured(**USERS_EXAMPLE).automatic_leave.rules(28_800_000)
+    rules = configured(**USERS_EXAMPLE).automatic_leave.rules(28_800_000, 600_000)
     off = {"no_one_joined": None, "everyone_left": None, "only_bots_left": None, "silence": None, "total": None}
-    assert rules == LeaveSettings(**off, lobby=300, cap=28_800)  # type: ignore[arg-type]
+    assert rules == LeaveSettings(**off, lobby=300, mute=600, cap=28_800)  # type: ignore[arg-type]
+
+
+def test_how_long_a_mute_transcriber_is_waited_for_is_set_beside_the_rules() -> None:
+    """It is no rule about who is there, and `enabled` is not about it; null: for ever."""
+    for given, waits in (({}, 600_000), ({"whisperLiveMuteTimeoutMs": 5}, 5), ({"whisperLiveMuteTimeoutMs": None}, None)):
+        config, warnings = load_config(json.dumps(NEEDED | given), {}, in_container=False)
+        assert (config.transcriber_mute_timeout_ms, warnings) == (waits, [])
+    assert configured().automatic_leave.rules(1).mute is None
 
 
 def test_where_nobody_looks_for_speech_there_is_no_silence() -> None:

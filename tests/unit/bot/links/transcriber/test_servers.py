@@ -53,7 +53,9 @@ def test_pauses_grow_with_failures_and_are_reset_by_progress_alone() -> None:
         servers.greeted(GPU, 0)
         assert servers.choose(0).wait == 0
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert not servers.have_answered
     servers.progressed(GPU, 1, None)
+    assert servers.have_answered
     servers.failed(GPU, 0, 1)
     assert servers.choose(0).wait == MIN_BACKOFF_S
 
