@@ -101,11 +101,13 @@ def doctor(config: ConfigOption = None) -> None:
 
     from bot.doctor.examination import examine
     from bot.doctor.findings import exit_code, print_table
+    from common.destinations.guard import GuardedLoop
     from common.logging import configure_logging
 
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
     configure_logging("error", settings.secrets())
-    findings = asyncio.run(examine(settings, warnings))
+    with asyncio.Runner(loop_factory=GuardedLoop) as runner:
+        findings = runner.run(examine(settings, warnings))
     print_table(findings, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
     raise typer.Exit(exit_code(findings))
 

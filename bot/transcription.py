@@ -227,7 +227,7 @@ class Transcription:
     def reconfigure(self, speech: SpeechSettings) -> None:
         """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
         self._proven = self._proven or self._speech
-        self._speech, self._last_old_lane = speech, max(self._lanes, default=0)
+        self._speech, self._last_old_lane = speech, max(self._lanes, default=self._last_old_lane)
         if self._plane is not None:
             self._order(self._plane.renew_lanes())
         log.info("bot.reconfigured", **dataclasses.asdict(speech))
