@@ -55,7 +55,7 @@ def test_after_silence_the_mix_goes_on_where_it_is() -> None:
     room = Room()
     room.play("a", 16000, 1000, 50)
     room.mixer.close("a")
-    room.mixer.close("nobody")
+    assert not room.mixer.close("nobody")
     room.play("a", 160000, 2000, 50)
     assert room.levels(16000 + 10 * PIECE, 100000, 160000 + 10 * PIECE) == [1000, 0, 2000]
     ends = [frame.position + len(frame.pcm) for frame in room.frames]
@@ -80,7 +80,7 @@ def test_what_is_held_comes_with_time_or_at_once_where_nothing_follows() -> None
     """A track that is muted as soon as all is said leaves its last 200 ms in the mix: they are handed on, once."""
     room = Room()
     room.play("a", 16000, 1000, 50)
-    room.mixer.close("a")
+    assert room.mixer.close("a")
     end = 101.0 + 49 * PIECE / SAMPLE_RATE
     assert room.mixer.idle(end) == []
     [first] = room.mixer.idle(end + 0.1)
