@@ -19,7 +19,7 @@ from common.problems import ConfigError, Problem, shown
 EXIT_CODES = (
     "Exit codes: 0 ended or asked to leave · 1 internal error · 2 configuration · "
     "3 Redis or transcriber not reachable · 4 join refused or timed out · 5 removed · "
-    "6 connection lost · 130 Ctrl-C · 143 SIGTERM (docs/exit-codes.md)"
+    "6 connection lost, or no transcriber ever answered · 130 Ctrl-C · 143 SIGTERM (docs/exit-codes.md)"
 )
 
 

@@ -305,7 +305,7 @@ class Transcription:
             language=self._speech.language,
             task=self._speech.task,
             same_output_threshold=2,
-            word_timestamps=config.audio.words,
+            word_timestamps=config.audio.words or config.audio.mode == "mixed",
             extensions=EXTENSIONS,
             allowed_languages=frozenset(self._speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
@@ -350,7 +350,7 @@ class Transcription:
             wire.text,
             wire.completed,
             wire.language,
-            words if self._config.audio.words else (),
+            words,
             wire.stable_len,
         )
         if segment is not None:
@@ -361,7 +361,11 @@ class Transcription:
         if segment.completed and not segment.speaker:
             self._unnamed.append(segment)
         else:
-            self._listener.segment(self._named(segment))
+            self._say(segment if segment.speaker else replace(segment, speaker=UNKNOWN_SPEAKER))
+
+    def _say(self, segment: Segment) -> None:
+        """Of words nobody hears who has not asked for them: those of a mix are for telling its speakers apart."""
+        self._listener.segment(segment if self._config.audio.words else replace(segment, words=None))
 
     def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
         """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
@@ -369,18 +373,24 @@ class Transcription:
             is_certain = self._floor.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
             if not is_certain and not at_the_end:
                 return
-            segment = self._unnamed.popleft()
-            self._listener.segment(self._named(segment) if is_certain else replace(segment, speaker=UNKNOWN_SPEAKER))
+            final = self._unnamed.popleft()
+            for segment in self._named(final) if is_certain else [replace(final, speaker=UNKNOWN_SPEAKER)]:
+                self._say(segment)
 
-    def _named(self, segment: Segment) -> Segment:
-        """A mix's final under the name of whoever held the floor; under none where that cannot be said (yet)."""
-        if segment.speaker:
-            return segment
-        first, end = round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
-        speaker = self._floor.speaker(first, end) if self._floor and segment.completed else None
-        if speaker is None:
-            return replace(segment, speaker=UNKNOWN_SPEAKER)
-        return replace(segment, speaker=self._name(speaker), speaker_id=speaker)
+    def _named(self, final: Segment) -> list[Segment]:
+        """A mix's final under the names of those who held the floor, by its words in parts; under none where unknown."""
+        assert self._floor is not None
+        assert self._tracker is not None
+        whole = self._floor.speaker(*_samples(final))
+        parts = [(0, whole)] if whole else self._floor.parts([_samples(word) for word in final.words or ()])
+        split = self._tracker.split(final, [count for count, _ in parts])
+        names = [who for _, who in parts] if len(split) == len(parts) else [None]
+        return [
+            replace(part, speaker=UNKNOWN_SPEAKER)
+            if who is None
+            else replace(part, speaker=self._name(who), speaker_id=who)
+            for part, who in zip(split, names, strict=True)
+        ]
 
     def decided(self, lane: int, sample: int) -> None:
         """A lane has no open question before `sample`."""
@@ -391,3 +401,8 @@ class Transcription:
     def transcriber(self, healthy: bool, detail: str) -> None:
         """The state of all lanes together has changed."""
         self._listener.transcriber(healthy, detail)
+
+
+def _samples(spoken: Segment | Word) -> tuple[int, int]:
+    """Its times, 16 kHz samples since meeting time zero."""
+    return round(spoken.start * SAMPLE_RATE), round(spoken.end * SAMPLE_RATE)

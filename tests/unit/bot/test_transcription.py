@@ -20,7 +20,7 @@ from bot.links.transcriber.conversation import LaneText
 from bot.transcription import Transcription
 from common.audio.silero import SpeechProbability
 from common.contracts.segments import Segment
-from common.whisperlive.protocol import WireSegment
+from common.whisperlive.protocol import WireSegment, WireWord
 
 ZERO = 100.0
 PIECE = 320
@@ -155,10 +155,10 @@ async def test_a_bot_that_mixes_does_not_leave_people_who_talk() -> None:
     await asyncio.gather(*mix.tasks)
 
 
-def said(start: float, end: float, text: str, completed: bool) -> LaneText:
+def said(start: float, end: float, text: str, completed: bool, *words: tuple[str, float, float]) -> LaneText:
     """The server's words about these seconds of the mix, of which all is on its lane from the pre-roll on."""
     first, last = (round(at * 16000) for at in (start, end))
-    return LaneText(first, last, WireSegment(start, end, text, completed))
+    return LaneText(first, last, WireSegment(start, end, text, completed), tuple(WireWord(*word) for word in words))
 
 
 async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
@@ -180,4 +180,26 @@ async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
     assert [segment.speaker for segment in mix.segments] == ["unknown", "Ben"]
     await mix.transcription.finish(ZERO + 15.3, 0.0)
     assert [segment.text for segment in mix.segments if segment.completed] == ["I do not", "agree"]
+    await asyncio.gather(*mix.tasks, return_exceptions=True)
+
+
+async def test_a_final_in_which_the_floor_changed_hands_is_parted_by_its_words() -> None:
+    """Each has their own words under an id of their own, what is near the change is nobody's; no words are published."""
+    mix = Mix()
+    for at in (8.0, 12.0):
+        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
+    for at in (16.0, 20.0, 24.0):
+        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
+    mix.play(10.0, 12)
+    mix.play(22.0, 1, 10)
+    words = [("I", 1.0, 1.4), (" do.", 2.0, 2.4), (" You", 6.0, 6.4), (" do", 8.0, 8.4), (" not.", 9.0, 9.4)]
+    mix.transcription.text(1, said(0.5, 10.0, "I do. You do not.", True, *words))
+    mix.transcription.tick(ZERO + 30)
+    assert [(segment.speaker, segment.text, segment.words) for segment in mix.segments] == [
+        ("Ana", "I do.", None),
+        ("unknown", "You", None),
+        ("Ben", "do not.", None),
+    ]
+    assert len({segment.segment_id for segment in mix.segments}) == 3
+    await mix.transcription.finish(ZERO + 31, 0.0)
     await asyncio.gather(*mix.tasks, return_exceptions=True)
