@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -12,7 +14,7 @@ from bot.reporting import MAX_REFUSALS_KEPT, Reporting
 from common.contracts.events import BotState, parse_event
 from common.contracts.health import Hearing
 from common.contracts.json_values import write
-from common.contracts.segments import SessionIdentity
+from common.contracts.segments import Segment, SessionIdentity
 from common.contracts.status import State, SubCode
 
 
@@ -21,6 +23,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
+        self.live: list[dict[str, Any]] = []
 
     def status(self, event: Mapping[str, Any]) -> bool:
         """Keeps it."""
@@ -28,12 +31,12 @@ class Kept:
         return True
 
     def publish_final(self, payload: str) -> bool:
-        """Not asked here."""
-        raise NotImplementedError
+        """Nothing to note."""
+        return True
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
-        """Not asked here."""
-        raise NotImplementedError
+        """Keeps it."""
+        self.live.append(json.loads(message))
 
     async def flush(self, timeout: float) -> int:
         """Nothing waits."""
@@ -68,3 +71,17 @@ def test_secrets_that_are_our_own_words_leave_reports_readable() -> None:
     assert (status.status, status.container_name, status.detail) == ("failed", "vexa-status-1", "***: see the log")  # type: ignore[union-attr]
     assert (health.subject, health.hearing) == ("transcriber", "silent")  # type: ignore[union-attr]
     assert (command.action, command.state) == ("status", state)  # type: ignore[union-attr]
+
+
+def test_the_final_of_a_mix_takes_the_place_of_its_drafts() -> None:
+    """They are nobody's and it is Ana's: clients that group drafts by `speaker` would keep them for ever."""
+    sink = Kept()
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot:1"), None, [sink])
+    times = "2026-01-31T09:30:00.250Z", "2026-01-31T09:30:01.250Z"
+    draft = Segment("bot:1:mix:250", 0.25, 1.25, "I do", "unknown", "mix", "en", False, *times)
+    named = replace(draft, speaker="Ana", speaker_id="ana", completed=True)
+    other = replace(named, segment_id="bot:1:ben:x:300", speaker="Ben", speaker_id="ben:x")
+    for segment in (draft, named, other):
+        reporting.segment(segment)
+    assert [(message["speaker"], len(message["pending"])) for message in sink.live] == [("mix", 1), ("mix", 0), ("ben:x", 0)]
+    assert sink.live[1]["confirmed"][0]["speaker"] == "Ana"
