@@ -378,7 +378,7 @@ class Transcription:
                 self._say(segment)
 
     def _named(self, final: Segment) -> list[Segment]:
-        """A mix's final under the names of those who held the floor, by its words in parts; under none where unknown."""
+        """A mix's final under the names of who held the floor, by its words in parts; under none where unknown."""
         assert self._floor is not None
         assert self._tracker is not None
         whole = self._floor.speaker(*_samples(final))

@@ -12,7 +12,7 @@ MASK = "***"
 MIN_SECRET_CHARACTERS = 6
 """Shorter secrets (a four-digit passcode) are masked by their key only: elsewhere they would eat innocent text."""
 MAX_WORD_CHARACTERS = 12
-"""A secret that might be a plain word, of so many letters in lower case at most, is masked only as a word of its own."""
+"""A secret that may be a plain word, of so many letters in lower case at most, is masked only as a word of its own."""
 SECRET_KEYS = frozenset(
     {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
     | {"authorization", "api_key", "apikey", "jwt"}

@@ -1,4 +1,4 @@
-"""Checks that each pure module is covered to the last branch by its own unit test alone: test_x.py, and its test_x_*.py.
+"""Checks that each pure module is covered to the last branch by its own unit tests alone: test_x.py, test_x_*.py.
 
 python tools/own_coverage.py            all of them, as `make check` does
 python tools/own_coverage.py NAME...    some, for example bot.codecs.rtp

@@ -104,7 +104,9 @@ class Floor:
         first = 0
         while first < len(words):
             # The longest run: a word in a pause between two of the same person is theirs, and alone would be nobody's.
-            spans = ((last, self.speaker(words[first][0], words[last][1])) for last in range(len(words) - 1, first - 1, -1))
+            spans = (
+                (last, self.speaker(words[first][0], words[last][1])) for last in range(len(words) - 1, first - 1, -1)
+            )
             last, who = next((span for span in spans if span[1] is not None), (first, None))
             count = last + 1 - first
             if found and found[-1][1] == who:

@@ -10,10 +10,10 @@ How plane, plan and links play together (the plane is `bot.audio.plane`, a link 
 - At the bound a free lane of somebody else's is closed for a new one: a new connection is nobody's yet. Where no lane
   is free the utterance waits, with its audio, in the plane (`bot.audio.waiting`), first come, first served; somebody
   who holds a lane queues, too, with their next utterance while others wait.
-- After a change of settings (`renew`) utterances begin on new lanes; what is undecided on the old ones is finished there,
-  and they are closed as soon as it is. Old and new ones together are at most twice the bound.
-- Words of one speaker are decided in their order: an utterance waits while an earlier one of theirs, which has ended, is
-  undecided on another lane (an old one, or that of a track which they had before a reconnect).
+- After a change of settings (`renew`) utterances begin on new lanes; what is undecided on the old ones is finished
+  there, and they are closed as soon as it is. Old and new ones together are at most twice the bound.
+- Words of one speaker are decided in their order: an utterance waits while an earlier one of theirs, which has ended,
+  is undecided on another lane (an old one, or that of a track which they had before a reconnect).
 - A link keeps what is undecided in its `Replay`. The plane alone counts what a track has undecided, waiting or sent,
   and when that is over 60 s orders the oldest away (`LaneDrop`): one bound, one gap, reported once.
 """

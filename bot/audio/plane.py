@@ -265,7 +265,7 @@ class AudioPlane:
                 yield LaneEnd(said.lane)
 
     def _is_behind(self, said: Said) -> bool:
-        """Earlier words of the same speaker, who has ended them, are undecided where these would not come after them."""
+        """Earlier words of the same speaker, which have ended, are undecided where these would not come after them."""
         return any(
             utterance.end is not None and utterance.speaker_id == said.utterance.speaker_id
             for lane, ledger in self._ledgers.items()

@@ -119,7 +119,7 @@ class SegmentTracker:
             text=text,
             language=language,
             completed=completed,
-            words=_within(_without(words, spoken[:repeated]), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
+            words=_within(_without(words, spoken, repeated), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
             stable=None if completed or stable_len is None else len(stable),
         )
 
@@ -214,19 +214,23 @@ def _parted(text: str, characters: int) -> tuple[str, str]:
     return text[:at].strip(), text[at:].strip()
 
 
-def _without(words: Sequence[Word], spoken: Sequence[str]) -> Sequence[Word]:
-    """The words behind those that are `spoken` at the beginning of their text.
+def _without(words: Sequence[Word], spoken: Sequence[str], repeated: int) -> Sequence[Word]:
+    """The words behind the first `repeated` ones of the text that was `spoken`.
 
-    A server's words are not the text's: it may have "well-known" in two, and a sign in a word of its own.
+    A server's words are not the text's: it may have "well-known" in two, and the comma in one of both alone.
     """
-    left = len("".join(spoken))  # characters that are not spaces
-    for number, word in enumerate(words):
+    texts = ["".join(word.word.split()) for word in words]
+    counts = str.isalnum if "".join(texts) != "".join(spoken) else lambda character: True
+    left = sum(map(counts, "".join(spoken[:repeated])))
+    for number, text in enumerate(texts):
         if not left:
             return words[number:]
-        length = len("".join(word.word.split()))
-        if length > left:
-            return [replace(word, word="".join(word.word.split())[left:]), *words[number + 1 :]]
-        left -= length
+        before = 0
+        while before < len(text) and left:
+            left -= counts(text[before])
+            before += 1
+        if before < len(text) and any(map(counts, text[before:])):
+            return [replace(words[number], word=text[before:]), *words[number + 1 :]]
     return ()
 
 

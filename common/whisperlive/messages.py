@@ -281,7 +281,9 @@ def _word(value: object) -> WireWord:
 
 def _name(value: object) -> str:
     name = text(value)
-    return name if 0 < len(name) <= 256 and name.isprintable() else _wrong_setting(value, "1 to 256 printable characters")
+    return (
+        name if 0 < len(name) <= 256 and name.isprintable() else _wrong_setting(value, "1 to 256 printable characters")
+    )
 
 
 def _language(value: object) -> str | None:

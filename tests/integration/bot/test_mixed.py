@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,11 @@ from tests.integration.bot.test_runner import Stage, enter, speak, world
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
-MIXED = {"audio": {"mode": "mixed"}}
+MIXED: dict[str, Any] = {"audio": {"mode": "mixed"}}
 
 
 async def test_the_mix_is_heard_named_and_over_with_its_tracks() -> None:
-    """Ana holds the floor; her final has her name, the mix is in health while somebody has a track, and then no more."""
+    """Ana holds the floor: her final has her name; the mix is in health while somebody has a track, then no more."""
     bots: list[Bot] = []
 
     async def keep(bot: Bot) -> None:
@@ -49,7 +50,7 @@ async def test_the_mix_is_heard_named_and_over_with_its_tracks() -> None:
 
 
 async def test_a_mixing_bot_leaves_when_the_last_word_is_long_past() -> None:
-    """Nobody is named, everything is muted in the end: the rule about silence counts from the last speech of the mix."""
+    """Nobody is named, all is muted in the end: the rule about silence counts from the last speech of the mix."""
     spoken: list[float] = []
 
     async def act(stage: Stage, listener: Listener) -> SubCode:

@@ -59,7 +59,7 @@ def test_each_refusal_is_logged_once_and_answered_always() -> None:
 
 
 def test_secrets_that_are_our_own_words_leave_reports_readable() -> None:
-    """A token `status`, a passcode `silent`: keys, states and subjects stay, and managers and consumers can read them."""
+    """A token `status`, a passcode `silent`: keys, states and subjects stay, and everybody can read them."""
     sink = Kept()
     secrets = ["status", "detail", "event", "hearing", "silent", "active", "failed", "transcriber", "connection_id"]
     reporting = Reporting(SessionIdentity("p", 1, None, "bot"), "vexa-status-1", [sink], secrets)
@@ -83,5 +83,9 @@ def test_the_final_of_a_mix_takes_the_place_of_its_drafts() -> None:
     other = replace(named, segment_id="bot:1:ben:x:300", speaker="Ben", speaker_id="ben:x")
     for segment in (draft, named, other):
         reporting.segment(segment)
-    assert [(message["speaker"], len(message["pending"])) for message in sink.live] == [("mix", 1), ("mix", 0), ("ben:x", 0)]
+    assert [(message["speaker"], len(message["pending"])) for message in sink.live] == [
+        ("mix", 1),
+        ("mix", 0),
+        ("ben:x", 0),
+    ]
     assert sink.live[1]["confirmed"][0]["speaker"] == "Ana"

@@ -184,7 +184,7 @@ async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
 
 
 async def test_a_final_in_which_the_floor_changed_hands_is_parted_by_its_words() -> None:
-    """Each has their own words under an id of their own, what is near the change is nobody's; no words are published."""
+    """Each has their own words under an id of their own, what is near the change is nobody's; no words are told."""
     mix = Mix()
     for at in (8.0, 12.0):
         mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)

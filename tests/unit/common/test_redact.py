@@ -176,7 +176,8 @@ def test_documents_lose_secrets_and_keep_what_consumers_need() -> None:
     }  # fmt: skip
     before = copy.deepcopy(document)
     assert Redactor(["canary-1234", "active"]).document(document) == {
-        "detail": "ws://***@h: refused", "canary-1234": [1, None, True, "***"], "token": "canary-1234", "status": "active",
+        "detail": "ws://***@h: refused", "canary-1234": [1, None, True, "***"],
+        "token": "canary-1234", "status": "active",
         "meeting": {"id": "canary-1234"}, "segments": [spoken], "password": "***", "passcode": None, "Api_Key": "***",
     }  # fmt: skip
     assert document == before

@@ -391,7 +391,7 @@ def test_a_track_keeps_sixty_seconds_on_its_lane_and_the_loss_is_one_gap() -> No
 
 
 def test_a_new_lane_after_a_change_of_language_has_no_room_of_its_own() -> None:
-    """What the track has undecided on the old one counts, and goes first; when all of it has gone the old one closes."""
+    """What the track has undecided on the old one counts, and goes first; when all has gone the old one closes."""
     room = Room()
     room.play("t1", 10, 60)
     room.play("t1", 70, 1, 10)

@@ -40,7 +40,9 @@ def end(rules: dict[str, Any], *history: tuple[float, ev.Event]) -> tuple[float,
     """When the bot leaves by itself after these events, and why; every track sounds quietly, once a second."""
     config = configured(**rules)
     leave = config.automatic_leave
-    meeting = MeetingCore(leave.rules(config.max_duration_ms, config.transcriber_mute_timeout_ms), Roster(leave.bot_names))
+    meeting = MeetingCore(
+        leave.rules(config.max_duration_ms, config.transcriber_mute_timeout_ms), Roster(leave.bot_names)
+    )
     meeting.begin(0.0)
     told = list(history)
     for tenth in range(1_000_000):

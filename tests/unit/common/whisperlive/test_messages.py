@@ -199,10 +199,10 @@ SPOKEN = "so we will sell the house"
 def test_a_wrong_value_in_a_segment_is_not_quoted(key: str, wrong: object) -> None:
     """A server that confuses its keys has what somebody said in any of them, and problems are logged."""
     segment = {"start": 0, "end": 1, "text": "a", "completed": True, key: wrong}
-    try:
-        WireSegment.parse(segment)
-    except ProtocolError as error:
-        assert "house" not in str(error)
+    if not isinstance(wrong, str) or key not in ("text", "segment_id", "language"):  # which are texts
+        with pytest.raises(ProtocolError) as caught:
+            WireSegment.parse(segment)
+        assert "house" not in str(caught.value)
     with pytest.raises(ProtocolError, match=r"^expected .*, got (a text|a list|an object)$"):
         WireSegment.parse({"start": 0, "end": 1, "text": "a", "words": [{"word": "a", "start": wrong, "end": 1}]})
 
