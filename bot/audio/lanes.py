@@ -98,9 +98,9 @@ class Lanes:
         seat = self._lanes.get(lane)
         return seat is not None and seat.holder == track_id and not seat.is_renewed
 
-    def held_by(self, track_id: str) -> list[int]:
-        """The lanes on which this track has undecided audio, the oldest first: one, or another that was renewed."""
-        return [number for number, lane in self._lanes.items() if lane.holder == track_id]
+    def held_by(self, track_id: str) -> int | None:
+        """The lane on which this track has undecided audio, if there is any: there is never another one."""
+        return next((number for number, lane in self._lanes.items() if lane.holder == track_id), None)
 
     def free(self, lane: int, now: float) -> bool:
         """The server has decided everything sent on it. False: another has taken its place, and it is forgotten."""

@@ -265,9 +265,10 @@ class AudioPlane:
                 yield LaneEnd(said.lane)
 
     def _is_behind(self, said: Said) -> bool:
-        """Earlier words of the same speaker, which have ended, are undecided where these would not come after them."""
+        """Earlier words of the same speaker or track, which have ended, are undecided where these would not follow."""
+        own = said.utterance.speaker_id
         return any(
-            utterance.end is not None and utterance.speaker_id == said.utterance.speaker_id
+            utterance.end is not None and (utterance.speaker_id == own or self._lanes.holder(lane) == said.track_id)
             for lane, ledger in self._ledgers.items()
             if not self._lanes.seats(said.track_id, lane)
             for utterance in ledger.undecided_utterances
@@ -311,23 +312,23 @@ class AudioPlane:
 
     def _make_room(self, track_id: str, more: int, now: float) -> Iterator[PlaneOrder]:
         """Gives up the oldest of a track's undecided audio, as far as there is no room for `more` samples."""
-        held = [(lane, self._ledgers[lane]) for lane in self._lanes.held_by(track_id)]
-        kept = self._line.samples(track_id) + sum(ledger.undecided for _, ledger in held)
+        lane = self._lanes.held_by(track_id)
+        ledger = None if lane is None else self._ledgers[lane]
+        kept = self._line.samples(track_id) + (ledger.undecided if ledger else 0)
         too_much = kept + more - CAPACITY_SAMPLES
         if too_much <= 0:
             return
-        complete = []
-        for lane, ledger in held:
-            if samples := min(too_much, ledger.undecided):
-                sample, start = ledger.drop(samples)
-                self._gaps.lost(track_id, start, samples, now)
-                too_much -= samples
-                complete.append((lane, ledger.settle()))
-                yield LaneDrop(lane, sample)
+        complete: list[Utterance] = []
+        if lane is not None and ledger and (samples := min(too_much, ledger.undecided)):
+            sample, start = ledger.drop(samples)
+            self._gaps.lost(track_id, start, samples, now)
+            too_much -= samples
+            complete = ledger.settle()
+            yield LaneDrop(lane, sample)
         for start, samples in self._line.drop(track_id, too_much):
             self._gaps.lost(track_id, start, samples, now)
-        for lane, utterances in complete:
-            yield from self._settle(lane, utterances, now)
+        if lane is not None:
+            yield from self._settle(lane, complete, now)
 
     def _close_lane(self, lane: int) -> LaneClose:
         del self._ledgers[lane]

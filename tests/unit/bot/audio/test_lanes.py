@@ -21,7 +21,7 @@ def test_where_the_server_grants_it_one_lane_serves_all_who_take_turns() -> None
     lanes.free(1, 3)
     assert lanes.seat("c") == (1, None)  # the lowest: the second one falls idle
     assert (lanes.holder(1), lanes.holder(2), lanes.holder(9)) == ("c", None, None)
-    assert (lanes.held_by("c"), lanes.held_by("a")) == ([1], [])
+    assert (lanes.held_by("c"), lanes.held_by("a")) == (1, None)
 
 
 def test_who_speaks_on_stays_on_the_lane() -> None:

@@ -197,6 +197,17 @@ def test_words_after_a_change_do_not_overtake_those_before() -> None:
     assert found.utterance.speaker == "Ana"
 
 
+def test_a_track_that_somebody_else_speaks_on_does_not_overtake_either() -> None:
+    """Its owner was learnt, or has changed: it never has undecided audio on two lanes."""
+    room = Room()
+    room.utter("t1", 10, 1)
+    room.hearing.renew_lanes()
+    room.owners["t1"] = ("dan", "Dan")
+    room.utter("t1", 12, 1)
+    assert room.sent(2) == 0
+    assert [type(order) for order in room.decide(1)][:3] == [Completed, LaneClose, LaneAudio]
+
+
 def test_a_new_track_of_somebody_does_not_overtake_the_old_one() -> None:
     """After a reconnect; two that speak at once do not wait for each other."""
     room = Room()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
-from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, MUTE_SAMPLES, WORDLESS_SAMPLES, HearingHealth
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 ZEROS = float("-inf")
@@ -318,6 +318,27 @@ def test_a_mix_that_no_text_comes_of_is_said() -> None:
     health.heard(AudioHeard("t", 16000, -50.0, False), 29)
     assert subjects(health, 29) == {}
     assert health.counters[MIX_TRACK].acknowledged == 16000
+
+
+def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
+    """Once it is more than a noise, until anything is an answer; a break or a pause begins it anew."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    since = []
+    for second in range(1, 61):
+        health.heard(AudioHeard("t", 16000, -20.0, True, sent=16000), second)
+        health.decided(["t"], 16000, second, is_assumed=True)
+        since.append(health.mute_since)
+    assert since == [None] * (MUTE_SAMPLES // 16000 - 1) + [1] * (61 - MUTE_SAMPLES // 16000)
+    health.connection(True, 61)
+    health.connection(False, 62)
+    assert health.mute_since is None
+    spoke(health, 63, 100)
+    assert health.mute_since == 63
+    health.decided([], 16000, 101)
+    assert health.mute_since is None
+    spoke(health, 102, 150)
+    assert health.mute_since is None
 
 
 def test_a_mix_ends_with_its_last_track() -> None:
