@@ -34,6 +34,7 @@ from bot.audio.plane import (
     PlaneOrder,
     Whose,
 )
+from bot.audio.turns import Turns
 from bot.config import BotConfig
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.core.requests import SpeechSettings
@@ -152,7 +153,7 @@ class Transcription:
         """
         audio = self._config.audio
         self._floor = Floor(now)
-        self._mixer = Mixer(now) if audio.mode == "mixed" else None
+        self._mixer = Mixer(now, self._vad.stream, self._whose) if audio.mode == "mixed" else None
         whose = self._whose if self._mixer is None else lambda track_id: (MIX_TRACK, "")
         self._plane = AudioPlane(
             now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
@@ -171,7 +172,7 @@ class Transcription:
             return
         if self._mixer is None:
             self._take(self._plane, [frame])
-        elif self._whose(frame.track_id):
+        else:
             self._take(self._plane, self._mixer.frame(frame))
 
     def _take(self, plane: AudioPlane, frames: list[AudioFrame]) -> None:
@@ -369,20 +370,26 @@ class Transcription:
 
     def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
         """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
-        while self._unnamed and self._floor:
-            is_certain = self._floor.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+        while self._unnamed and (holders := self._holders):
+            is_certain = holders.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
             if not is_certain and not at_the_end:
                 return
             final = self._unnamed.popleft()
             for segment in self._named(final) if is_certain else [replace(final, speaker=UNKNOWN_SPEAKER)]:
                 self._say(segment)
 
+    @property
+    def _holders(self) -> Floor | Turns | None:
+        """Who knows who spoke: of our own mix its tracks, of a platform's what it reports."""
+        return self._mixer.turns if self._mixer is not None else self._floor
+
     def _named(self, final: Segment) -> list[Segment]:
-        """A mix's final under the names of who held the floor, by its words in parts; under none where unknown."""
-        assert self._floor is not None
+        """A mix's final under the names of who spoke, by its words in parts; under none where that is unknown."""
+        holders = self._holders
+        assert holders is not None
         assert self._tracker is not None
-        whole = self._floor.speaker(*_samples(final))
-        parts = [(0, whole)] if whole else self._floor.parts([_samples(word) for word in final.words or ()])
+        whole = holders.speaker(*_samples(final))
+        parts = [(0, whole)] if whole else holders.parts([_samples(word) for word in final.words or ()])
         split = self._tracker.split(final, [count for count, _ in parts])
         names = [who for _, who in parts] if len(split) == len(parts) else [None]
         return [

@@ -140,7 +140,7 @@ async def test_words_are_asked_for_only_where_they_are_wanted(words: bool) -> No
 
 @pytest.mark.parametrize("offered", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
 async def test_mixed_is_one_stream_whoever_speaks(offered: frozenset[str]) -> None:
-    """The floor names a speaker where the platform is sure; otherwise the speaker is unknown, never a guess."""
+    """Of what two say at once the speaker is unknown, never a guess."""
     server = ScriptedTranscriber(offered=offered)
     async with scripted_transcriber(server):
         ears = Ears(server.url, mode="mixed")
