@@ -372,6 +372,7 @@ class Transcription:
         """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
         while self._unnamed and (holders := self._holders):
             is_certain = holders.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+            is_certain |= at_the_end and self._mixer is not None  # whose tracks have no more to say
             if not is_certain and not at_the_end:
                 return
             final = self._unnamed.popleft()
