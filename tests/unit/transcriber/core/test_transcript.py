@@ -173,3 +173,13 @@ def test_an_utterance_can_be_forgotten() -> None:
     transcript.forget(utterance)
     assert transcript.committed_until(utterance) == utterance.start
     assert transcript.settle(utterance) == []
+
+
+def test_what_was_said_in_no_known_language_is_not_joined_with_what_follows() -> None:
+    """Nobody knows that it is the same one; its segment names none, and nothing is committed before."""
+    transcript, utterance = speaking()
+    for seconds in (1.5, 2.0, 2.5, 3.0):
+        shown = transcript.show(job(utterance, seconds), Hypothesis("a b"))
+        assert all((segment.stable_len, segment.language) == (0, None) for segment in shown)
+    [final] = transcript.conclude(job(utterance, 3.0), Hypothesis("a b"))
+    assert (final.text.strip(), final.language, transcript.before, transcript.detected) == ("a b", None, None, None)
