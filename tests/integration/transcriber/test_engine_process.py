@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.support.fakes.scripted_engine import tone
+from tests.support.guides import program
 from tests.support.processes import ended, engines, is_gone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
@@ -84,6 +85,16 @@ async def test_windows_are_decoded_in_another_process() -> None:
         assert [hypothesis.text for hypothesis in heard] == ["alpha", "bravo", ""]
         assert engines() == [where(heard)[0]]
         assert decoder.is_up
+
+
+async def test_the_guides_engine_works_word_by_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved as it stands on the page, and named."""
+    saved = program("transcriber-engines.md", "An engine of your own on windows")
+    (tmp_path / "your_module.py").write_text(saved, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    async with engine("your_module:load") as decoder:
+        assert (decoder.name, decoder.languages) == ("loudness", frozenset({"en"}))
+        assert await decoder.decode([said()]) == [Hypothesis("8000", language="en")]
 
 
 async def test_calls_run_in_parallel_and_answers_find_their_calls() -> None:
