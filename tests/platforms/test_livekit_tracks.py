@@ -156,10 +156,10 @@ async def test_waiting_for_a_track_while_the_connection_is_away(
     """A request that falls due meanwhile is made afterwards, and nobody looks for it in circles."""
     looks, really = 0, livekit_attendance._Attendance._look
 
-    def counted(attendance: livekit_attendance._Attendance, tasks: asyncio.TaskGroup) -> float | None:
+    def counted(attendance: livekit_attendance._Attendance) -> float | None:
         nonlocal looks
         looks += 1
-        return really(attendance, tasks)
+        return really(attendance)
 
     monkeypatch.setattr(livekit_attendance._Attendance, "_look", counted)
     async with directed_room(livekit) as room:

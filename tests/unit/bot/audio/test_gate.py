@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.audio.gate import End, GateEvent, GateSettings, Onset, Speech, SpeechGate
+from bot.audio.gate import WARM_UP_FRAMES, End, GateEvent, GateSettings, Onset, Speech, SpeechGate
 from common.audio.hysteresis import FRAME_SAMPLES as FRAME
 
 RATE = 16_000
@@ -124,6 +124,21 @@ def test_too_quiet_to_be_speech() -> None:
     whisper = np.full(FRAME * 20, 30, np.int16)  # -60.8 dBFS
     assert SpeechGate(lambda frame: 1.0).push(0, whisper) == []
     assert SpeechGate(lambda frame: 1.0).push(0, whisper * 2) != []
+
+
+def test_the_detector_sees_silence_only_before_something_else() -> None:
+    """And not more of it than it takes to be ready: the network is what an open silent microphone costs."""
+    seen: list[int] = []
+
+    def detector(frame: NDArray[np.float32]) -> float:
+        seen.append(round(float(np.abs(frame).max()) * 32768))
+        return 0.0
+
+    one = SpeechGate(detector, GateSettings(floor_dbfs=-60))
+    one.push(0, track((SILENCE, 300)))
+    assert seen == []
+    one.push(300 * FRAME, track((SPEECH, 2), (SILENCE, 3), (SPEECH, 1)))
+    assert [value > 1000 for value in seen] == [False] * WARM_UP_FRAMES + [True, True, False, False, False, True]
 
 
 def test_a_short_gap_is_silence() -> None:
