@@ -1,4 +1,4 @@
-"""Hearing in a LiveKit room: the decoded audio of any number of its tracks, read on one subscription to the SDK's events.
+"""Hearing in a LiveKit room: the decoded audio of all its tracks, read on one subscription to the SDK's events.
 
 The SDK's `AudioStream` does it with a subscription for each track, and every frame of every track wakes them all: of 33
 tracks, 33 tasks 20 times a second each, most of what the whole bot cost (bench/livekit.md). So the native streams are
@@ -31,7 +31,7 @@ from common.audio.hysteresis import FRAME_SAMPLES
 from common.audio.pcm import SAMPLE_RATE
 
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
-"""What the speech gate takes at once: a pause is known as soon as it can be, and nothing waits for the rest of a frame."""
+"""What the speech gate takes at once: it never waits for the rest of a frame."""
 PLAYOUT_DELAY_S = 0.033
 """The shortest stay in NetEq that we measured."""
 LAST_FRAMES_TIMEOUT_S = 0.5

@@ -84,13 +84,13 @@ def test_the_end_is_reported_half_a_second_after_the_last_speech() -> None:
     opened = gate()
     opened.push(0, track((SPEECH, 20)))
     waited = next(n for n in itertools.count(1) if opened.push((19 + n) * FRAME, track((SILENCE, 1))) and n > 7)
-    assert waited == frames_of(0.45) == 15
-    assert waited * FRAME / RATE <= 0.48
+    assert waited == frames_of(0.38) == 12
+    assert waited * FRAME / RATE <= 0.4
 
 
 def test_a_pause_inside_a_sentence_is_bridged() -> None:
-    """0.4 s of silence are sent once speech goes on."""
-    sound = track((SPEECH, 10), (SILENCE, 13), (SPEECH, 10), (SILENCE, 20))
+    """0.35 s of silence are sent once speech goes on."""
+    sound = track((SPEECH, 10), (SILENCE, 11), (SPEECH, 10), (SILENCE, 20))
     ((_, pcm, _),) = utterances(gate().push(0, sound))
     assert np.array_equal(pcm[: 33 * FRAME], sound[: 33 * FRAME])
 
@@ -213,9 +213,9 @@ class TestFlush:
 
 
 class TestIdle:
-    @pytest.mark.parametrize(("silent", "after"), [(0, 0.7), (5, 0.7), (7, 0.55), (12, 0.55)])
+    @pytest.mark.parametrize(("silent", "after"), [(0, 0.63), (5, 0.63), (7, 0.48), (11, 0.48)])
     def test_a_track_that_stops_sending(self, silent: int, after: float) -> None:
-        """Its utterance ends 0.7 s after the last speech, sooner if silence had begun; what comes late is a new one."""
+        """Its utterance ends 0.63 s after the last speech, sooner if silence had begun; what comes late is another."""
         opened = gate()
         events = opened.push(0, track((SPEECH, 10), (SILENCE, silent)))
         assert opened.idle(10 * FRAME + round(after * RATE)) == []
