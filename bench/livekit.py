@@ -319,7 +319,7 @@ async def stored(redis: str, uid: str) -> list[tuple[float, dict[str, Any]]]:
     """When Redis stored each final of this bot, by Redis's own clock (Unix seconds), and the final."""
     client = connect(redis)
     try:
-        entries = await client.xrange(keys.SEGMENT_STREAM)
+        entries: Any = await client.xrange(keys.SEGMENT_STREAM)
     finally:
         await client.aclose()
     found = []

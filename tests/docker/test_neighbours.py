@@ -131,7 +131,8 @@ def test_a_transcriber_is_cut_off_for_a_while(here: World) -> None:
             eventually(lambda: here.health(uids[1], "gap:"), "the gap is told")
             assert max(bot.stop(), other.stop()) < 5
     assert here.health(uids[0], "gap:") == []
-    assert [event["healthy"] for event in here.health(uids[0], "transcriber")] == [False, True]
+    told = [event["healthy"] for event in here.health(uids[0], "transcriber")]
+    assert (told[0], told[-1], told.count(True)) == (False, True, 1)  # it may be mute before it is lost
     (gap,) = here.health(uids[1], "gap:")
     assert float(gap["detail"].split()[0]) > 1
     kept, left = (len(words_of(here.finals(uid))) for uid in uids)

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
@@ -258,6 +259,7 @@ class _Attendance:
         self._has_clear = False  # there is, or was, a track that can be heard
         self._hopeless_at: float | None = None  # when we go if that stays so
         self._hearing: Hearing
+        self._sources = count(1)
 
     def enter(self, room: rtc.Room) -> None:
         """Turns to a room that is about to be joined."""
@@ -291,7 +293,7 @@ class _Attendance:
         if not self._admitted:
             self._admitted = True
             self._listener.event(Admitted())
-        self._hearing = Hearing(self._listener.audio)
+        self._hearing = Hearing(self._listener.audio, self._sources)
         try:
             await self._look_around()
         finally:

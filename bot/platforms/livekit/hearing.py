@@ -16,15 +16,14 @@ import asyncio
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 from livekit import rtc
 from livekit.rtc._ffi_client import FfiClient, FfiHandle
 from livekit.rtc._proto.audio_frame_pb2 import AudioStreamEvent, AudioStreamType
-from livekit.rtc._proto.ffi_pb2 import FfiEvent, FfiRequest
+from livekit.rtc._proto.ffi_pb2 import FfiEvent, FfiRequest, FfiResponse
 
 from bot.audio.frame import AudioFrame
 from common.audio.hysteresis import FRAME_SAMPLES
@@ -54,13 +53,14 @@ class Hearing:
 
     Args:
         take: Gets each frame, on the event loop.
+        sources: Numbers for the clocks of what is heard: each another, also after a return to the room.
     """
 
-    def __init__(self, take: Callable[[AudioFrame], None]) -> None:
+    def __init__(self, take: Callable[[AudioFrame], None], sources: Iterator[int]) -> None:
         self._take = take
         self._followed: dict[str, _Stream] = {}
         self._streams: dict[int, _Stream] = {}  # by the number of their handle, until their last frame has come
-        self._sources = count(1)
+        self._sources = sources
         self._events = FfiClient.instance.queue.subscribe(asyncio.get_running_loop(), filter_fn=_is_audio)
 
     def follow(self, audible: Mapping[str, rtc.Track]) -> None:
@@ -89,7 +89,8 @@ class Hearing:
         FfiClient.instance.queue.unsubscribe(self._events)
 
     async def _next(self) -> AudioStreamEvent:
-        return (await self._events.get()).audio_stream_event
+        event: FfiEvent = await self._events.get()
+        return event.audio_stream_event
 
     def _hand_out(self, event: AudioStreamEvent) -> None:
         stream = self._streams.get(event.stream_handle)
@@ -121,4 +122,5 @@ def _ask_for(track: rtc.Track) -> int:
     stream.type = AudioStreamType.AUDIO_STREAM_NATIVE
     stream.sample_rate, stream.num_channels, stream.frame_size_ms = SAMPLE_RATE, 1, FRAME_MS
     stream.queue_size_frames = 0  # no bound of its own: what is kept longer than we take to look is in the queue above
-    return FfiClient.instance.request(request).new_audio_stream.stream.handle.id
+    answer: FfiResponse = FfiClient.instance.request(request)
+    return answer.new_audio_stream.stream.handle.id
