@@ -86,7 +86,7 @@ class TrackOpened:
 
 @dataclass(frozen=True, slots=True)
 class TrackEncrypted:
-    """A track that was just opened is end-to-end encrypted, and we have no key: nothing will be heard on it."""
+    """An open track is end-to-end encrypted, and we have not its key: nothing is heard on it unless that changes."""
 
     track_id: str
 
@@ -211,6 +211,8 @@ class UtteranceDecided:
     speaker_id: str
     samples: int
     """How long it was."""
+    is_assumed: bool = False
+    """No transcriber has ever answered: it had its time to say something, and that is all that is known."""
 
 
 @dataclass(frozen=True, slots=True)
