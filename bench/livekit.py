@@ -255,7 +255,8 @@ async def bot(around: Surroundings, room: str, log: Path, health: int) -> AsyncI
     try:
         yield process.pid, uid
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
