@@ -54,7 +54,7 @@ def test_what_is_left_out_is_not_to_be_had_and_is_as_before_afterwards() -> None
 
 @pytest.mark.slow
 def test_a_bot_in_a_livekit_room_carries_no_library_that_it_does_not_use() -> None:
-    """Neither what draws tables in a terminal, nor the signatures that LiveKit does not know; they cost 15 MB."""
+    """Neither what draws tables in a terminal, nor the signatures that LiveKit does not know; they cost 14 MB."""
     environment = {"BOT_CONFIG": CONFIG, "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     done = subprocess.run([sys.executable, "-c", BOT], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stdout + done.stderr
