@@ -1,0 +1,139 @@
+"""Redis fails under a whole meeting: gone, frozen, deaf, full, read-only. Every word is stored, once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.chain import Chain, chain, footprint
+from tests.support.lanes import free_port
+from tests.support.measures import note
+from tests.support.seeds import FULL
+
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(200)]
+DOWN_S, FROZEN_S, REFUSED_S, CUT_S = (60.0, 20.0, 10.0, 15.0) if FULL else (3.0, 3.0, 3.0, 6.0)
+MAX_FLUSH_S = 6.0
+"""2 s for the link's longest pause between tries, 2 s for the backlog, and a busy machine."""
+
+
+async def stored_so_far(here: Chain) -> float:
+    """Waits until what was said before now is stored; returns the seconds. For when Redis is back."""
+    began, wanted = time.monotonic(), {who: len(said) for who, said in here.said.items()}
+    async with asyncio.timeout(60):
+        while True:
+            finals = await here.finals()
+            words = {who: sum(len(f["text"].split()) for f in finals if f["speaker_id"] == who) for who in wanted}
+            if all(words[who] >= 3 * count for who, count in wanted.items()):
+                return time.monotonic() - began
+            await asyncio.sleep(0.05)
+
+
+async def test_redis_down_for_a_minute_costs_no_word(seed: int, tmp_path: Path) -> None:
+    """kill -9 in mid-sentence and a restart: what was said meanwhile is there soon after, and the age of what waits was
+    to be seen."""
+    async with chain(seed, tmp_path) as here:
+        await here.start_bot()
+        await here.hears_everybody()
+        async with here.conversation():
+            await here.some_time()
+            before = footprint(here.bot.pid)
+            await here.redis.stop(kill=True)
+            await asyncio.sleep(DOWN_S)
+            age = await waiting_age(here)
+            await here.redis.start()
+            flushed = await stored_so_far(here)
+            await here.some_time()
+        await here.settled()
+        now = await here.back_to(before)
+        assert flushed < MAX_FLUSH_S
+        assert age > DOWN_S / 3
+        await here.end()
+        note("test_redis_down_for_a_minute_costs_no_word", seed, flushed_s=flushed, oldest_s=age,
+             grown_mb=now.memory - before.memory)  # fmt: skip
+
+
+async def waiting_age(here: Chain) -> float:
+    """Seconds that the oldest final has waited, as the bot's metrics say."""
+    async with httpx.AsyncClient(trust_env=False) as asking:
+        text = (await asking.get(here.health + "/metrics", timeout=2)).text
+    line = next(line for line in text.splitlines() if line.startswith("bot_outbox_age_seconds "))
+    return float(line.split()[1])
+
+
+async def test_a_frozen_redis_costs_no_word(seed: int, tmp_path: Path) -> None:
+    """SIGSTOP and SIGCONT: what the woken server still carries out is not done twice."""
+    async with chain(seed, tmp_path) as here:
+        await here.start_bot()
+        await here.hears_everybody()
+        async with here.conversation():
+            await here.some_time()
+            os.kill(here.redis.pid, signal.SIGSTOP)
+            await asyncio.sleep(FROZEN_S)
+            os.kill(here.redis.pid, signal.SIGCONT)
+            flushed = await stored_so_far(here)
+            await here.some_time()
+        await here.settled()
+        assert flushed < MAX_FLUSH_S
+        await here.end()
+        note("test_a_frozen_redis_costs_no_word", seed, flushed_s=flushed)
+
+
+async def test_answers_of_redis_that_never_arrive_double_no_word(seed: int, tmp_path: Path) -> None:
+    """One in twenty is lost after the work was done, from the first to the last word."""
+    async with chain(seed, tmp_path, loses_reply=0.05) as here:
+        await here.start_bot()
+        await here.hears_everybody()
+        async with here.conversation():
+            await asyncio.sleep(30.0 if FULL else 6.0)
+        await here.settled()
+        await here.end()
+        note("test_answers_of_redis_that_never_arrive_double_no_word", seed, lost_answers=here.redis_proxy.lost)
+
+
+@pytest.mark.parametrize("refusal", ["full", "read-only"])
+async def test_a_redis_that_takes_nothing_costs_no_word(refusal: str, seed: int, tmp_path: Path) -> None:
+    """Out of memory, or a replica: what is refused waits, and goes there when that is over."""
+    async with chain(seed, tmp_path) as here:
+        await here.start_bot()
+        await here.hears_everybody()
+        async with here.conversation():
+            await here.some_time()
+            if refusal == "full":
+                await here.consumer.config_set("maxmemory", "1")
+            else:
+                await here.consumer.replicaof("127.0.0.1", str(free_port()))
+            await asyncio.sleep(REFUSED_S)
+            if refusal == "full":
+                await here.consumer.config_set("maxmemory", "0")
+            else:
+                await here.consumer.replicaof("NO", "ONE")
+            flushed = await stored_so_far(here)
+            await here.some_time()
+        await here.settled()
+        assert flushed < MAX_FLUSH_S
+        await here.end()
+        note("test_a_redis_that_takes_nothing_costs_no_word", seed, flushed_s=flushed)
+
+
+async def test_a_silent_partition_of_redis_costs_no_word(seed: int, tmp_path: Path) -> None:
+    """Nothing passes and nothing is closed."""
+    async with chain(seed, tmp_path) as here:
+        await here.start_bot()
+        await here.hears_everybody()
+        async with here.conversation():
+            await here.some_time()
+            here.redis_proxy.passing.clear()
+            await asyncio.sleep(CUT_S)
+            here.redis_proxy.passing.set()
+            flushed = await stored_so_far(here)
+            await here.some_time()
+        await here.settled()
+        assert flushed < MAX_FLUSH_S
+        await here.end()
+        note("test_a_silent_partition_of_redis_costs_no_word", seed, flushed_s=flushed)
