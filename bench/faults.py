@@ -41,13 +41,13 @@ def outcomes(report: Path) -> dict[str, dict[str, Any]]:
     for case in ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
         kind = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        name = test_name(case.get("classname", ""), case.get("name", ""))
+        name = named(case.get("classname", ""), case.get("name", ""))
         found[name][kind] += 1
         found[name]["longest_s"] = max(found[name]["longest_s"], round(float(case.get("time", "0")), 1))
     return dict(sorted(found.items()))
 
 
-def test_name(where: str, name: str) -> str:
+def named(where: str, name: str) -> str:
     """As promises name a test: `folder/file.py::[Class::]function`, without parameters."""
     module, _, group = where.partition(".Test")
     file = module.replace(".", "/") + ".py"

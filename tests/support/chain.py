@@ -23,22 +23,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 from redis.asyncio import Redis
 
 from common.contracts import keys
+from common.redis import FAILURES
 from rehearsal.embedded_redis import EmbeddedRedis, find_redis_server
 from tests.support.fakes.scripted_service import process as scripted_service
 from tests.support.lanes import free_port
 from tests.support.meetings import Meeting, rehearsal_meeting
 from tests.support.network import Island
-from tests.support.numbered import Heard, Said, Span, check
+from tests.support.numbered import COUNT, Heard, Said, Span, check
 from tests.support.processes import children, ended, is_gone
 from tests.support.servers.proxies import TcpProxy
 from tests.support.servers.redis_server import client, payloads, server
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
+ROOT = Path(__file__).parents[2]
 PEOPLE = {"ana": "Ana Silva", "ben": "Ben Økafor"}
 PAUSE_S = (0.8, 1.2)
 """Between two utterances of one person: longer than any gate waits for more."""
@@ -106,7 +107,8 @@ class Chain:
     settings: dict[str, Any] = field(default_factory=dict)
     said: dict[str, list[Said]] = field(default_factory=dict)
     away: list[Span] = field(default_factory=list)
-    health: str = ""
+    health: tuple[str, int] = ("", 0)
+    """Host and port of the bot's endpoint."""
     bot: Process = field(init=False)
     bots: int = 0
     next_number: int = 0
@@ -120,7 +122,7 @@ class Chain:
         """A bot of this configuration, as a process; `before`: a command that runs it."""
         port = free_port()
         address = self.island.inside if self.island else "127.0.0.1"
-        self.health = f"http://{address}:{port}"
+        self.health = address, port
         environment = {
             **os.environ,
             "EARSHOT_HEALTH_PORT": str(port),
@@ -131,7 +133,7 @@ class Chain:
         if self.island:
             command = (*self.island.command(), *command)
         with (self.folder / "bot.log").open("ab") as log:
-            self.bot = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stderr=log, env=environment)
+            self.bot = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stderr=log, env=environment, cwd=ROOT)
         await self.stack.enter_async_context(ended(self.bot))
         if self.island:
             await self.stack.enter_async_context(self.island.connected(self.bot.pid))
@@ -159,19 +161,23 @@ class Chain:
             await asyncio.sleep(2.0)
 
     async def _heard_all(self) -> bool:
-        tracks = (await self.ask("/health")).get("tracks", {})
+        tracks = json.loads(await self.ask("/health") or "{}").get("tracks", {})
         return len(tracks) >= len(self.meeting.people) and all(track["frames"] for track in tracks.values())
 
     async def _warm_up(self) -> None:
         while True:
             await asyncio.gather(*(self.meeting.say(who, 0) for who in self.meeting.people))
 
-    async def ask(self, path: str) -> dict[str, Any]:
+    async def ask(self, path: str) -> str:
         """What the bot's endpoint answers; empty where nobody does."""
-        with contextlib.suppress(httpx.HTTPError, ValueError):
-            async with httpx.AsyncClient(trust_env=False) as asking:
-                return dict((await asking.get(self.health + path, timeout=1)).json())
-        return {}
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection(*self.health)
+                writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+                answer = await reader.read()
+                writer.close()
+                return answer.decode().partition("\r\n\r\n")[2]
+        return ""
 
     @asynccontextmanager
     async def conversation(self) -> AsyncIterator[None]:
@@ -186,11 +192,14 @@ class Chain:
 
     async def _talk(self, who: str, over: asyncio.Event) -> None:
         while not over.is_set():
-            self.next_number += 1
-            number, begin = self.next_number, time.time()
+            number, begin = self._next(), time.time()
             await self.meeting.say(who, number)
             self.said.setdefault(who, []).append(Said(number, begin, time.time()))
             await asyncio.sleep(self.chance.uniform(*PAUSE_S))
+
+    def _next(self) -> int:
+        self.next_number = (self.next_number + 1) % COUNT or 1  # 0 is for before it counts
+        return self.next_number
 
     async def some_time(self, least: float = 1.0, most: float = 3.0) -> None:
         """Until the fault: at any phase of what is being said."""
@@ -198,7 +207,7 @@ class Chain:
 
     async def stored(self) -> list[dict[str, Any]]:
         """The payloads in the stream."""
-        return [json.loads(payload) for payload in await payloads(self.consumer)]
+        return await self._read(keys.SEGMENT_STREAM)
 
     async def finals(self) -> list[dict[str, Any]]:
         """The segments in it."""
@@ -207,7 +216,16 @@ class Chain:
 
     async def statuses(self) -> list[dict[str, Any]]:
         """Everything on the bot's status stream."""
-        return [json.loads(payload) for payload in await payloads(self.consumer, keys.status_stream(BOT))]
+        return await self._read(keys.status_stream(BOT))
+
+    async def _read(self, stream: str) -> list[dict[str, Any]]:
+        """A stream, as soon as Redis answers."""
+        async with asyncio.timeout(SETTLE_S):
+            while True:
+                try:
+                    return [json.loads(payload) for payload in await payloads(self.consumer, stream)]
+                except FAILURES:
+                    await asyncio.sleep(0.05)
 
     async def more_finals(self, seconds: float = SETTLE_S) -> float:
         """Waits for another final; returns how long that took."""
