@@ -25,7 +25,7 @@ from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "faults.json"
-WORKERS = 4
+WORKERS = 5
 """At a time, on two cores."""
 
 
