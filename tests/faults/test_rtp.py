@@ -75,7 +75,8 @@ class Ear:
             self.backwards += max(0, self._end - start)
             self.samples += len(piece.pcm)
             self._end = start + len(piece.pcm)
-            self.heard[start : self._end] = piece.pcm
+            room = self.heard[start : self._end]
+            room[:] = piece.pcm[: len(room)]
 
     def tone_at(self, second: float) -> int:
         """The pitch that was placed there; 0 where it is quiet."""
