@@ -1,7 +1,7 @@
 """Every fault, five rounds of each at full length: `python -m bench.faults` (`make faults`) writes faults.json.
 
-Runs tests/faults, and the tests elsewhere that docs/reliability.md points to, a few at a time: most of them wait. From the
-numbers tools/generate_docs.py writes that page; a run that fails writes them, too, and says so.
+Runs tests/faults, and the tests elsewhere that docs/reliability.md points to, a few at a time: most of them wait. From
+the numbers tools/generate_docs.py writes that page; a run that fails writes them, too, and says so.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--workers", type=int, default=WORKERS)
-    arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the first round")
+    arguments.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the first round"
+    )
     arguments.add_argument("--note", default="", help="what else ran on the machine meanwhile")
     asked = arguments.parse_args()
     began, load = time.time(), os.getloadavg()[0]

@@ -1,4 +1,4 @@
-"""Writes what is derived: the schema, the exit codes, the lifecycle, the metrics; what faults have shown. A test compares.
+"""Writes what is derived: schema, exit codes, lifecycle, metrics; what faults have shown. A test compares them.
 
 python tools/generate_docs.py
 """
@@ -134,12 +134,13 @@ Does somebody try keys?
 RELIABILITY_HEAD = """\
 # What is promised under faults, and what was measured
 
-Each row is a fault, done to real processes: a meeting in which two people say numbered utterances at the same time, as
-tones (a rehearsal room, or one of a real livekit-server), a bot, a transcriber with its engine process (which takes tones
-for words), a redis-server. Only the bot's and the transcriber's ears are ours: they take what is loud for speech. Every
-such test ends with the same audit: all that was said is stored exactly once, in order, under the right name; no id twice;
-one end; no lock, process or file left, no secret anywhere. The moment of the fault is chance, of a seed that the test run
-prints. `make test` runs each once, with short outages; `make faults` five times, with outages as long as they stand here.
+Each row is a fault. Those whose test speaks of a word happen to real processes: a meeting in which two people say
+numbered utterances at the same time, as tones (a rehearsal room over WebRTC, or a room of a real livekit-server), a
+bot, a transcriber with its engine process, a redis-server. Two things are scripted: the ears of bot and transcriber
+take what is loud for speech, and the engine takes tones for words. Every such test ends with the same audit: all that
+was said is stored exactly once, in order, under the right name; no id twice; one end; no lock, process or file left; no
+secret anywhere. The moment of the fault is chance, of a seed that the test run prints. `make test` runs each once, with
+short outages; `make faults` five times, with outages as long as they stand here.
 
 """
 
@@ -156,13 +157,16 @@ def reliability() -> str:
     found = json.loads((ROOT / "bench" / "faults.json").read_text(encoding="utf-8"))
     total = found["total"]
     skipped = f", {total['skipped']} skipped" if total.get("skipped") else ""
+    note = f"; {found['note']}" if found["note"] else ""
     run = (
-        f"Measured {found['date']}: {found['rounds']} rounds (seeds from {found['first_seed']}), {found['workers']} tests "
-        f"at a time on {found['cores']} cores, {found['minutes']} minutes{found['note'] and '; ' + found['note']}. "
+        f"Measured {found['date']}: {found['rounds']} rounds (seeds from {found['first_seed']}), {found['workers']} "
+        f"tests at a time on {found['cores']} cores, {found['minutes']} minutes{note}. "
         f"{total.get('passed', 0)} runs passed, {total.get('failed', 0)} failed{skipped}.\n\n"
         "| # | Fault | Promise | Shown by | Passed | Measured |\n|---|---|---|---|---:|---|\n"
     )
-    return RELIABILITY_HEAD + run + "\n".join(_promise(promise, found) for promise in PROMISES) + "\n" + RELIABILITY_TAIL
+    return (
+        RELIABILITY_HEAD + run + "\n".join(_promise(promise, found) for promise in PROMISES) + "\n" + RELIABILITY_TAIL
+    )
 
 
 def _promise(promise: Promise, found: dict[str, Any]) -> str:

@@ -42,6 +42,7 @@ TRANSCRIBER, REDIS = "tests/faults/test_chain_transcriber.py::", "tests/faults/t
 BOT, MEETING = "tests/faults/test_chain_bot.py::", "tests/faults/test_chain_meeting.py::"
 LINK, SHUTDOWN = "tests/faults/test_transcriber_link.py::", "tests/faults/test_shutdown.py::"
 ENGINE, CLIENTS = "tests/faults/test_transcriber_engine.py::", "tests/faults/test_transcriber_clients.py::"
+PROCESS = "tests/faults/test_transcriber_process.py::"
 START, RTP = "tests/faults/test_refused_at_start.py::", "tests/faults/test_rtp.py::"
 STARTING = "tests/integration/bot/transcriber/test_starting.py::"
 REFUSALS = "tests/integration/bot/redis/test_refusals.py::"
@@ -63,8 +64,7 @@ PROMISES = (
         "the transcriber is frozen for 20 s",
         "noticed within 10.5 s, a word lost or doubled by nobody; the woken session says nothing",
         (TRANSCRIBER + "test_a_frozen_transcriber_costs_no_word",
-         "tests/faults/test_transcriber_process.py::"
-         "test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing"),
+         PROCESS + "test_a_frozen_transcriber_is_noticed_and_its_old_session_says_nothing"),
         (Measure("test_a_frozen_transcriber_costs_no_word", "noticed_s", "noticed after {:.1f} s"),
          Measure("test_a_frozen_transcriber_costs_no_word", "back_s", "next final {:.1f} s after it woke")),
     ),
@@ -129,7 +129,7 @@ PROMISES = (
         "nothing stored twice",
         (REDIS + "test_answers_of_redis_that_never_arrive_double_no_word",
          "tests/integration/bot/redis/test_exactly_once.py::test_lost_replies_store_each_payload_once"),
-        (Measure("test_answers_of_redis_that_never_arrive_double_no_word", "lost_answers", "{:.0f} answers lost", sum),),
+        (Measure("test_answers_of_redis_that_never_arrive_double_no_word", "lost_answers", "{:.0f} lost", sum),),
     ),
     Promise(
         "10",
@@ -226,7 +226,7 @@ PROMISES = (
          CLIENTS + "test_connections_that_never_say_anything_keep_nobody_out",
          CLIENTS + "test_ten_times_real_time_is_slowed_down_and_heard",
          CLIENTS + "test_a_flood_of_what_is_no_message_ends_its_connection",
-         "tests/faults/test_transcriber_process.py::test_a_thousand_sessions_leave_no_memory_behind"),
+         PROCESS + "test_a_thousand_sessions_leave_no_memory_behind"),
     ),
     Promise(
         "22",

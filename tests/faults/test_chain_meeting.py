@@ -1,4 +1,4 @@
-"""The meeting's network is cut under a whole bot, by a link that goes down; and people have names to forge logs with."""
+"""The meeting's network is cut under a whole bot, by a link that goes down; and people are called what forges logs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def heard_since(finals: list[dict[str, Any]], moment: float) -> bool:
 
 
 async def test_names_that_forge_are_only_names(seed: int, tmp_path: Path) -> None:
-    """Line ends, escapes, text direction, tags: cleaned and short where they are stored; the log is JSON, line by line."""
+    """Line ends, escapes, text direction, tags: cleaned and short where they are stored; the log is JSON lines."""
     called = {
         "ana": "Ana\r\n2026-01-01 ERROR forged\x1b[2J\x00",
         "ben": "\u202eneB\u2066<script>alert(1)</script>" + "x" * 1000,

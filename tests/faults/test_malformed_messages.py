@@ -1,4 +1,4 @@
-"""10,000 malformed websocket messages to a transcriber's process: answers and closes, flat memory, unharmed neighbours."""
+"""10,000 malformed websocket messages to a transcriber's process: answers, closes, flat memory, unharmed neighbours."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def malformed(chance: random.Random) -> str | bytes:
         case 5:
             return "".join(chr(chance.randrange(1, 0x2FFF)) for _ in range(chance.randrange(1, 300)))
         case 6:
-            return json.dumps({"utterance": chance.choice(["end", "begin", 5]), "sample": chance.choice([-1, 1e99, "x"])})
+            return json.dumps(
+                {"utterance": chance.choice(["end", "begin", 5]), "sample": chance.choice([-1, 1e99, "x"])}
+            )
         case 7:
             return b"END_OF_AUDI" + chance.randbytes(1)
         case 8:
@@ -91,7 +93,10 @@ async def test_ten_thousand_malformed_messages_harm_nobody(seed: int) -> None:
         left = Counter(messages=COUNT // 10)
         await asyncio.gather(*(nuisance(url, chance, left) for _ in range(AT_ONCE)))  # until all is warm
         before = footprint(running.pid)
-        async with talking(url, honest) as one, talking(url, Handshake("too", language="en", extensions=EXTENSIONS)) as two:
+        async with (
+            talking(url, honest) as one,
+            talking(url, Handshake("too", language="en", extensions=EXTENSIONS)) as two,
+        ):
             over = asyncio.Event()
             speaking = [asyncio.create_task(speak_until(client, over)) for client in (one, two)]
             left = Counter(messages=COUNT)

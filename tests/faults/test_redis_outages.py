@@ -1,4 +1,4 @@
-"""Redis fails in every way, one after the other, under a stream of numbered finals: none lost, doubled or out of order."""
+"""Redis fails in every way, one after the other, under a stream of numbered finals: all there, once, in order."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def network(seconds: float, chance: random.Random) -> Iterator[Packet]:
 
 
 def test_a_bad_network_is_heard_through(seed: int) -> None:
-    """Loss, jitter, reordering and duplicates for ten minutes: the tones are where they were sent, none twice, no drift."""
+    """Loss, jitter, reordering, duplicates for ten minutes: tones are where they were sent, none twice, no drift."""
     seconds = 600 if FULL else 70
     ear = Ear(seconds)
     for packet in network(seconds, random.Random(seed)):

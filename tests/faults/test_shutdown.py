@@ -1,4 +1,4 @@
-"""Every end of a bot's process, in every phase of a meeting: within 5 s, said, with the right exit code, no lock left."""
+"""Every end of a bot's process, in every phase of a meeting: within 5 s, said, with the right exit code and no lock."""
 
 from __future__ import annotations
 

@@ -270,8 +270,7 @@ class Chain:
 
     async def end(self, code: int = 0, last: tuple[str, str | None] = ("completed", "meeting_ended")) -> float:
         """The meeting ends, and the bot with it; then the audit. Returns the seconds that the bot took."""
-        line = Path(f"/proc/{self.bot.pid}/cmdline").read_text(encoding="utf-8", errors="replace")
-        assert CANARY.search(line) is None
+        assert CANARY.search(command_line(self.bot.pid)) is None
         family = children(self.bot.pid)
         began = time.monotonic()
         await self.meeting.end()
@@ -309,6 +308,11 @@ class Chain:
         assert terminal == [last], states
         assert states[-1] == last, states
         assert states.count(("active", None)) >= 1, states
+
+
+def command_line(pid: int) -> str:
+    """What everybody on the machine can read."""
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
 
 
 def begun(final: Mapping[str, Any]) -> float:
@@ -370,7 +374,9 @@ async def chain(
             await stack.enter_async_context(transcriber)
             url = f"ws://{host}:{transcriber.port}"
         consumer = await stack.enter_async_context(client(f"redis://:{PASSWORD}@127.0.0.1:{redis.port}"))
-        meeting = meeting or await stack.enter_async_context(rehearsal_meeting(people))
+        if meeting is None:
+            room = await stack.enter_async_context(rehearsal_meeting(people))
+            meeting = room
         usual: dict[str, Any] = {
             **meeting.settings,
             "meeting_id": 42,
@@ -381,6 +387,4 @@ async def chain(
             "whisperLiveApiKey": KEY,
             "passcode": PASSCODE,
         }
-        yield Chain(
-            meeting, redis, proxy, service, consumer, chance, folder, island, stack, settings=usual | settings
-        )
+        yield Chain(meeting, redis, proxy, service, consumer, chance, folder, island, stack, settings=usual | settings)

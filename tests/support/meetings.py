@@ -44,7 +44,7 @@ class RehearsalMeeting:
     def __init__(self, room: rehearsal.Room, people: Mapping[str, str]) -> None:
         self.people = people
         self.room = room
-        self.settings = {"platform": "rehearsal", "meetingUrl": room.url}
+        self.settings: dict[str, Any] = {"platform": "rehearsal", "meetingUrl": room.url}
 
     async def say(self, who: str, number: int) -> None:
         before = self._sent(who)
@@ -84,7 +84,7 @@ class LiveKitMeeting:
         self._server, self._room = server, f"room-{uuid4().hex[:8]}"
         self._guests = {who: Guest(who, name) for who, name in people.items()}
         mint = {"room": self._room, "apiKey": server.api_key, "apiSecret": server.api_secret}
-        self.settings = {"platform": "livekit", "meetingUrl": server.url, "livekit": mint}
+        self.settings: dict[str, Any] = {"platform": "livekit", "meetingUrl": server.url, "livekit": mint}
 
     async def say(self, who: str, number: int) -> None:
         await self._guests[who].speak(clip(number).pcm)

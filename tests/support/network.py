@@ -1,4 +1,4 @@
-"""What can be done to the network of tools/hermetic: packets of one port vanish; a process gets a network of its own."""
+"""What is done to the network of tools/hermetic: packets of a port vanish; a process gets a network of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from tests.support.tools import require
+from tests.support.waiting import eventually
 
-HERE = Path("/proc/self/ns/net")
 ENTER = """
 until ip link show meeting && ip link show near; do sleep 0.05; done >/dev/null 2>&1
 ip link set lo up
@@ -78,10 +77,7 @@ class Island:
     @asynccontextmanager
     async def connected(self, pid: int) -> AsyncIterator[None]:
         """Plugs the process in. Media go by the meeting's link alone."""
-        theirs = Path(f"/proc/{pid}/ns/net")
-        async with asyncio.timeout(10):
-            while theirs.readlink() == HERE.readlink():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await eventually(lambda: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
         self._link = f"em{pid}"
         for name, inner, address in ((self._link, "meeting", self._meeting), (f"en{pid}", "near", self._near)):
             await run("ip", "link", "add", name, "type", "veth", "peer", "name", inner, "netns", str(pid))

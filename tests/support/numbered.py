@@ -1,5 +1,7 @@
-"""Utterances with numbers in them, as tones that the scripted engine takes for words: what is lost, said twice or out of
-order is seen by comparing numbers. Pure."""
+"""Utterances with numbers in them, as tones that the scripted engine takes for words.
+
+What is lost, said twice or out of order is seen by comparing numbers. Pure.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def _numbers() -> dict[tuple[str, ...], int]:
     return {words_of(number): number for number in range(COUNT)}
 
 
-@functools.lru_cache(COUNT)
+@functools.cache
 def clip(number: int) -> Clip:
     """Its sound, at 48 kHz."""
     time = np.arange(round(TONE_S * CLIP_RATE)) / CLIP_RATE

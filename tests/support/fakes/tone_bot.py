@@ -1,8 +1,8 @@
-"""`earshot run` as it is, but for its ear, which takes what is loud for speech: `python -m tests.support.fakes.tone_bot`.
+"""`earshot run` but for its ear, which takes what is loud for speech: `python -m tests.support.fakes.tone_bot`.
 
-Tones with numbers in them are no speech for the real detector. SIGUSR1 puts its wall clock an hour ahead, SIGUSR2 an hour
-back, as somebody's time server might. `EARSHOT_TONE_BOT_HASTE`: a silent line to the transcriber is noticed after 1.5 s
-instead of 10. `EARSHOT_TONE_BOT_TASKS` names a file for the number of its tasks, each second.
+Tones with numbers in them are no speech for the real detector. SIGUSR1 puts its wall clock an hour ahead, SIGUSR2 an
+hour back, as somebody's time server might. `EARSHOT_TONE_BOT_HASTE`: a silent line to the transcriber is noticed after
+1.5 s instead of 10. `EARSHOT_TONE_BOT_TASKS` names a file for the number of its tasks, each second.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def count_tasks(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    transcription.SileroModel = ToneEar  # type: ignore[assignment,misc]
+    setattr(transcription, "SileroModel", ToneEar)  # noqa: B010
     if os.environ.get("EARSHOT_TONE_BOT_HASTE"):
         dialing.PING_INTERVAL_S, dialing.SILENT_LINE_S, dialing.OPEN_TIMEOUT_S = 0.5, 1.5, 1.0
     if file := os.environ.get("EARSHOT_TONE_BOT_TASKS"):
