@@ -20,7 +20,7 @@ from tests.support.processes import ended
 from tests.support.seeds import FULL
 from tests.support.tools import require
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 SUSPENDED_S = 60.0 if FULL else 12.0
 HEARTBEAT_TTL_MS = 30_000
 

@@ -14,12 +14,12 @@ import pytest
 
 from rehearsal.livekit.server import HERMETIC_ADDRESS
 from tests.support.chain import PEOPLE, Chain, begun, chain
-from tests.support.measures import note
+from tests.support.measures import in_time, note
 from tests.support.meetings import LiveKitMeeting, Meeting, rehearsal_meeting
 from tests.support.network import Island, require_network
 from tests.support.seeds import FULL
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 CUTS_S = (2.0, 30.0) if FULL else (2.0,)
 MAX_RETURN_S = 20.0
 
@@ -61,7 +61,7 @@ async def test_a_meeting_whose_link_goes_down_is_heard_again(
                 back = time.time()
                 while not heard_since(await here.finals(), back):
                     await asyncio.sleep(0.1)
-                    assert time.time() - back < MAX_RETURN_S, "not heard again"
+                    assert in_time(time.time() - back, MAX_RETURN_S), "not heard again"
                 heard = min(begun(final) for final in await here.finals() if begun(final) > back)
                 numbers[f"heard_after_{seconds:g}_s"] = heard - back
                 here.away.append((cut, time.time()))

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.chain import Chain, chain, footprint
 from tests.support.lanes import free_port
-from tests.support.measures import note
+from tests.support.measures import in_time, note
 from tests.support.seeds import FULL
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 DOWN_S, SILENT_S, REFUSED_S = (60.0, 20.0, 10.0) if FULL else (3.0, 4.0, 3.0)
 MAX_FLUSH_S = 6.0
 """2 s for the link's longest pause between tries, 2 s for the backlog, and a busy machine."""
@@ -50,7 +50,7 @@ async def test_redis_down_for_a_minute_costs_no_word(seed: int, tmp_path: Path) 
             await here.some_time()
         await here.settled()
         now = await here.back_to(before)
-        assert flushed < MAX_FLUSH_S
+        assert in_time(flushed, MAX_FLUSH_S)
         assert age > DOWN_S / 10
         await here.end()
         note("test_redis_down_for_a_minute_costs_no_word", seed, flushed_s=flushed, oldest_s=age,
@@ -83,7 +83,7 @@ async def test_a_redis_that_falls_silent_costs_no_word(seed: int, tmp_path: Path
             flushed = await stored_so_far(here)
             await here.some_time()
         await here.settled()
-        assert flushed < MAX_FLUSH_S
+        assert in_time(flushed, MAX_FLUSH_S)
         await here.end()
         note("test_a_redis_that_falls_silent_costs_no_word", seed, flushed_s=flushed)
 
@@ -120,6 +120,6 @@ async def test_a_redis_that_takes_nothing_costs_no_word(seed: int, tmp_path: Pat
             flushed = await stored_so_far(here)
             await here.some_time()
         await here.settled()
-        assert flushed < MAX_FLUSH_S
+        assert in_time(flushed, MAX_FLUSH_S)
         await here.end()
         note("test_a_redis_that_takes_nothing_costs_no_word", seed, flushed_s=flushed)

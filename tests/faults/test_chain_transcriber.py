@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.chain import Chain, chain, footprint
-from tests.support.measures import note
+from tests.support.measures import in_time, note
 from tests.support.network import partition, require_network
 from tests.support.processes import engines
 from tests.support.seeds import FULL
 from tests.support.servers.proxies import TcpProxy
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 HASTE = {} if FULL else {"EARSHOT_TONE_BOT_HASTE": "1"}
 FREEZE_S, PARTITION_S = (20.0, 15.0) if FULL else (3.0, 3.0)
 MAX_BACK_S = 10.0
@@ -44,7 +44,7 @@ async def test_a_transcriber_killed_in_mid_utterance_costs_no_word(seed: int, tm
             await here.some_time()
         caught_up = await here.settled()
         now = await here.back_to(before)
-        assert back < MAX_BACK_S
+        assert in_time(back, MAX_BACK_S)
         assert (await links(here))[0] is False
         assert (await links(here))[-1] is True
         took = await here.end()
@@ -70,7 +70,7 @@ async def test_a_frozen_transcriber_costs_no_word(seed: int, tmp_path: Path) -> 
             await here.some_time()
         await here.settled()
         assert noticed < FREEZE_S, "nobody noticed"
-        assert back < MAX_BACK_S
+        assert in_time(back, MAX_BACK_S)
         await here.end()
         note("test_a_frozen_transcriber_costs_no_word", seed, noticed_s=noticed, back_s=back)
 
@@ -88,7 +88,7 @@ async def test_a_silent_partition_of_the_transcriber_costs_no_word(seed: int, tm
             back = await here.more_finals()
             await here.some_time()
         await here.settled()
-        assert back < MAX_BACK_S
+        assert in_time(back, MAX_BACK_S)
         assert False in await links(here)
         await here.end()
         note("test_a_silent_partition_of_the_transcriber_costs_no_word", seed, back_s=back)
@@ -124,7 +124,7 @@ async def test_an_engine_killed_under_a_meeting_costs_no_word(seed: int, tmp_pat
             back = await here.more_finals()
             await here.some_time()
         await here.settled()
-        assert back < MAX_BACK_S
+        assert in_time(back, MAX_BACK_S)
         assert engines(here.transcriber.process.pid) != [engine]
         await here.end()
         note("test_an_engine_killed_under_a_meeting_costs_no_word", seed, back_s=back)

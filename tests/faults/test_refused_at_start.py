@@ -18,14 +18,15 @@ from tests.support.measures import note
 from tests.support.network import require_network
 from tests.support.transcribing import talking
 
-pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 METADATA = "169.254.169.254"
 
 
 async def test_a_full_transcriber_is_waited_for(seed: int, tmp_path: Path) -> None:
-    """WAIT to the bot that comes; when somebody leaves it goes in, and hears every word."""
-    async with chain(seed, tmp_path, transcriber_options=("max_clients=1",)) as here:
-        async with talking(here.transcriber.url, Handshake("other", language="en", extensions=EXTENSIONS)):
+    """WAIT to the bot that comes; when others leave it goes in, and hears every word."""
+    others = [Handshake(uid, language="en", extensions=EXTENSIONS) for uid in ("other", "another")]
+    async with chain(seed, tmp_path, transcriber_options=("max_clients=2",)) as here:
+        async with talking(here.transcriber.url, others[0]), talking(here.transcriber.url, others[1]):
             await here.start_bot()
             await asyncio.sleep(here.chance.uniform(2.0, 4.0))
         await here.hears_everybody()
@@ -39,7 +40,7 @@ async def test_a_wrong_key_ends_it_at_once(seed: int, tmp_path: Path) -> None:
     """Exit code 3 and its sub-code; the server is asked once, and the key is nowhere."""
     async with chain(seed, tmp_path, transcriber_options=("api_key=another-key-0123456789",)) as here:
         bot = await here.start_bot()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await bot.wait() == 3
         last = [event for event in await here.statuses() if event["event"] == "status"]
         assert [(event["status"], event["code"]) for event in last] == [("failed", "transcriber_refused")]

@@ -46,9 +46,9 @@ PAUSE_S = (0.8, 1.2)
 BOT = "bot-1"
 PASSWORD, PASSCODE, KEY = "canary-redis-4411", "canary-passcode-4412", "canary-key-4413"
 CANARY = re.compile(r"canary-[a-z]+-44\d\d")
-START_S = 40.0
+START_S = 90.0
 """Until a bot hears everybody, on a busy machine."""
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 """Until everything that was said is stored, after whatever there was."""
 MAX_GROWTH_MB = 15.0
 MAX_NEW_FILES = 3
@@ -369,6 +369,8 @@ async def chain(
         proxy = TcpProxy("127.0.0.1", redis.port, lambda _: reply.random() < loses_reply, listen="0.0.0.0")
         await stack.enter_async_context(proxy)
         url = service.url
+        if island and transcriber is None:
+            transcriber = TcpProxy("", 0, listen="0.0.0.0")
         if transcriber:
             transcriber.target = ("127.0.0.1", service.port)
             await stack.enter_async_context(transcriber)

@@ -22,3 +22,8 @@ def note(test: str, seed: int, **numbers: float) -> None:
     if path := os.environ.get(RESULTS):
         with open(path, "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def in_time(seconds: float, promised_s: float) -> bool:
+    """Whether something was as quick as promised; where more wants to run than there are cores, by so much later."""
+    return seconds < promised_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

@@ -28,7 +28,7 @@ async def process(port: int = 0, *options: str) -> AsyncIterator[tuple[Process, 
     started = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     async with ended(started):
         assert started.stdout
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             url = (await started.stdout.readline()).decode().strip()
         yield started, url
 
