@@ -1,7 +1,7 @@
 """Every fault, five rounds of each at full length: `python -m bench.faults` (`make faults`) writes faults.json.
 
 Runs tests/faults, and the tests elsewhere that docs/reliability.md points to, a few at a time: most of them wait. From
-the numbers tools/generate_docs.py writes that page; a run that fails writes them, too, and says so.
+the numbers tools/generate_docs.py writes that page; a run that fails writes them, too. `--only TEST…`: those again.
 """
 
 from __future__ import annotations
@@ -65,16 +65,8 @@ def numbers(lines: str) -> dict[str, dict[str, list[float]]]:
     return {test: {name: sorted(values) for name, values in sorted(of.items())} for test, of in sorted(found.items())}
 
 
-def main() -> int:
-    """Runs them, writes the numbers, and returns pytest's exit code."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--workers", type=int, default=WORKERS)
-    arguments.add_argument(
-        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the first round"
-    )
-    arguments.add_argument("--note", default="", help="what else ran on the machine meanwhile")
-    asked = arguments.parse_args()
+def run(asked: argparse.Namespace, chosen: list[str]) -> tuple[int, dict[str, Any]]:
+    """Runs tests; returns pytest's exit code and what was measured."""
     began, load = time.time(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         report, measured = Path(folder) / "report.xml", Path(folder) / "numbers"
@@ -85,9 +77,9 @@ def main() -> int:
             "EARSHOT_FAULT_SEED": str(asked.seed),
             "EARSHOT_FAULT_RESULTS": str(measured),
         }
-        command = [sys.executable, "-m", "pytest", *tests(), "-n", str(asked.workers), "--dist", "worksteal"]
+        command = [sys.executable, "-m", "pytest", *chosen, "-n", str(asked.workers), "--dist", "worksteal"]
         code = subprocess.run([*command, f"--junitxml={report}"], cwd=ROOT, env=environment, check=False).returncode
-        result = {
+        return code, {
             "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
             "rounds": asked.rounds,
             "first_seed": asked.seed,
@@ -100,6 +92,23 @@ def main() -> int:
             "tests": outcomes(report),
             "numbers": numbers(measured.read_text(encoding="utf-8")),
         }
+
+
+def main() -> int:
+    """Runs them, writes the numbers, and returns pytest's exit code."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--workers", type=int, default=WORKERS)
+    arguments.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the first round"
+    )
+    arguments.add_argument("--note", default="", help="what else ran on the machine meanwhile")
+    arguments.add_argument("--only", nargs="+", metavar="TEST", help="files or tests to run again")
+    asked = arguments.parse_args()
+    code, result = run(asked, asked.only or tests())
+    if asked.only:
+        before = json.loads(RESULT.read_text(encoding="utf-8"))
+        result = before | {kind: before[kind] | result[kind] for kind in ("tests", "numbers")}
     total: Counter[str] = Counter()
     for outcome in result["tests"].values():
         total.update({kind: outcome[kind] for kind in ("passed", "failed", "skipped")})

@@ -54,7 +54,7 @@ async def test_a_meeting_whose_link_goes_down_is_heard_again(
         await here.start_bot()
         await here.hears_everybody()
         async with here.conversation():
-            await asyncio.sleep(3.0)
+            await here.some_time(3.0, 4.0)
             for seconds in CUTS_S:
                 cut = time.time()
                 await island.cut(seconds)
@@ -65,7 +65,7 @@ async def test_a_meeting_whose_link_goes_down_is_heard_again(
                 heard = min(begun(final) for final in await here.finals() if begun(final) > back)
                 numbers[f"heard_after_{seconds:g}_s"] = heard - back
                 here.away.append((cut, time.time()))
-                await asyncio.sleep(4.0)
+                await here.some_time(4.0, 4.0)
         await here.settled()
         assert await meeting.bots() == 1
         changes = await connection(here)

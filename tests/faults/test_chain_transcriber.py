@@ -19,7 +19,7 @@ from tests.support.servers.proxies import TcpProxy
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 HASTE = {} if FULL else {"EARSHOT_TONE_BOT_HASTE": "1"}
-FREEZE_S, PARTITION_S = (20.0, 15.0) if FULL else (3.0, 3.0)
+GONE_S, FREEZE_S, PARTITION_S = (3.0, 20.0, 15.0) if FULL else (1.0, 3.0, 3.0)
 MAX_BACK_S = 10.0
 
 
@@ -38,7 +38,7 @@ async def test_a_transcriber_killed_in_mid_utterance_costs_no_word(seed: int, tm
             await here.some_time()
             before = footprint(here.bot.pid)
             await here.transcriber.kill()
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(GONE_S)
             await here.transcriber.start()
             back = await here.more_finals()
             await here.some_time()
