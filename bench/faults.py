@@ -24,6 +24,8 @@ from xml.etree import ElementTree
 from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).parents[1]
+TIMEOUT_S = 120
+"""For a test that says nothing else: this is no place to find out that the machine is busy."""
 RESULT = Path(__file__).parent / "faults.json"
 WORKERS = 5
 """At a time, on two cores."""
@@ -78,6 +80,7 @@ def run(asked: argparse.Namespace, chosen: list[str]) -> tuple[int, dict[str, An
             "EARSHOT_FAULT_RESULTS": str(measured),
         }
         command = [sys.executable, "-m", "pytest", *chosen, "-n", str(asked.workers), "--dist", "worksteal"]
+        command += ["-o", f"timeout={TIMEOUT_S}"]
         code = subprocess.run([*command, f"--junitxml={report}"], cwd=ROOT, env=environment, check=False).returncode
         return code, {
             "date": time.strftime("%Y-%m-%d", time.gmtime(began)),

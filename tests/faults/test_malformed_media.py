@@ -16,6 +16,7 @@ from tests.support.audio.sounds import voice
 from tests.support.measures import note
 from tests.support.tools import require
 
+pytestmark = pytest.mark.timeout(120)
 COUNT = 10_000
 STATUS = Path("/proc/self/status")
 

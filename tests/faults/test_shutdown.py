@@ -51,7 +51,7 @@ def redis_there() -> None:
 
 async def reached(here: World, status: str) -> None:
     """Waits until the bot is in that phase, as its status stream says."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while status not in [seen for seen, _ in await here.statuses()]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
