@@ -16,6 +16,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake
 from tests.support.chain import chain
 from tests.support.measures import note
 from tests.support.network import require_network
+from tests.support.servers.proxies import TcpProxy
 from tests.support.transcribing import talking
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -38,13 +39,15 @@ async def test_a_full_transcriber_is_waited_for(seed: int, tmp_path: Path) -> No
 
 async def test_a_wrong_key_ends_it_at_once(seed: int, tmp_path: Path) -> None:
     """Exit code 3 and its sub-code; the server is asked once, and the key is nowhere."""
-    async with chain(seed, tmp_path, transcriber_options=("api_key=another-key-0123456789",)) as here:
+    line = TcpProxy("", 0)
+    async with chain(seed, tmp_path, transcriber=line, transcriber_options=("api_key=another-key-0123456789",)) as here:
         bot = await here.start_bot()
         async with asyncio.timeout(60):
             assert await bot.wait() == 3
         last = [event for event in await here.statuses() if event["event"] == "status"]
         assert [(event["status"], event["code"]) for event in last] == [("failed", "transcriber_refused")]
         assert "canary" not in here.log
+        assert line.connections == 1
 
 
 HOSTS = (METADATA, "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "169.254.43518")

@@ -45,6 +45,7 @@ class TcpProxy:
         """Cleared: a silent partition, nothing passes and nothing is closed."""
         self.passing.set()
         self.lost = 0
+        self.connections = 0
         self.port = 0
 
     async def __aenter__(self) -> TcpProxy:
@@ -71,6 +72,7 @@ class TcpProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.connections += 1
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._forward(reader, writer)
