@@ -134,11 +134,11 @@ Does somebody try keys?
 RELIABILITY_HEAD = """\
 # What is promised under faults, and what was measured
 
-Each row is a fault. Those whose test speaks of a word happen to real processes: a meeting in which two people say
-numbered utterances at the same time, as tones (a rehearsal room over WebRTC, or a room of a real livekit-server), a
+Each row is a fault. The tests in `tests/faults/test_chain_*.py` do it to real processes: a meeting in which two people
+say numbered utterances at the same time, as tones (a rehearsal room over WebRTC, or a room of a real livekit-server), a
 bot, a transcriber with its engine process, a redis-server. Two things are scripted: the ears of bot and transcriber
-take what is loud for speech, and the engine takes tones for words. Every such test ends with the same audit: all that
-was said is stored exactly once, in order, under the right name; no id twice; one end; no lock, process or file left; no
+take what is loud for speech, and the engine takes tones for words. Each of them ends with the same audit: all that was
+said is stored exactly once, in order, under the right name; no id twice; one end; no lock, process or file left; no
 secret anywhere. The moment of the fault is chance, of a seed that the test run prints. `make test` runs each once, with
 short outages; `make faults` five times, with outages as long as they stand here.
 
