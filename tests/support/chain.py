@@ -32,7 +32,7 @@ from tests.support.fakes.scripted_service import process as scripted_service
 from tests.support.lanes import free_port
 from tests.support.meetings import Meeting, rehearsal_meeting
 from tests.support.network import Island
-from tests.support.numbered import COUNT, Heard, Said, Span, check
+from tests.support.numbered import COUNT, Said, Span, check
 from tests.support.processes import children, ended, is_gone
 from tests.support.seeds import FULL
 from tests.support.servers.proxies import TcpProxy
@@ -171,7 +171,13 @@ class Chain:
 
     async def _warm_up(self) -> None:
         while True:
-            await asyncio.gather(*(self.meeting.say(who, 0) for who in self.meeting.people))
+            await asyncio.gather(*(self._say(who, 0) for who in self.meeting.people))
+
+    async def _say(self, who: str, number: int) -> None:
+        said, begin = self.said.setdefault(who, []), time.time()
+        said.append(Said(number, begin, begin))
+        await self.meeting.say(who, number)
+        said[-1] = Said(number, begin, time.time())
 
     async def ask(self, path: str) -> str:
         """What the bot's endpoint answers; empty where nobody does."""
@@ -197,9 +203,7 @@ class Chain:
 
     async def _talk(self, who: str, over: asyncio.Event) -> None:
         while not over.is_set():
-            number, begin = self._next(), time.time()
-            await self.meeting.say(who, number)
-            self.said.setdefault(who, []).append(Said(number, begin, time.time()))
+            await self._say(who, self._next())
             await asyncio.sleep(self.chance.uniform(*PAUSE_S))
 
     def _next(self) -> int:
@@ -299,7 +303,7 @@ class Chain:
             assert final["completed"]
             assert final["speaker"] == self.meeting.people[final["speaker_id"]]
         for who, said in self.said.items():
-            check(said, [Heard(f["text"], begun(f)) for f in finals if f["speaker_id"] == who], self.away)
+            check(said, [final["text"] for final in finals if final["speaker_id"] == who], self.away)
         self._check_statuses(await self.statuses(), last)
         assert await self.consumer.exists(keys.lock(BOT)) == 0
         everything = await dump(self.consumer)

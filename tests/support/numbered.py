@@ -6,7 +6,7 @@ What is lost, said twice or out of order is seen by comparing numbers. Pure.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ LENGTH = 3
 """Words in an utterance."""
 COUNT = len(WORDS) * (len(WORDS) - 1) ** (LENGTH - 1)
 """How many different ones there are; then they begin anew."""
+STRIDE = 101
+"""Prime to that: numbers that follow each other share no words at the same place."""
 TONE_S = 0.3
 UTTERANCE_S = LENGTH * TONE_S
 RAMP = CLIP_RATE // 200  # 5 ms: no clicks between tones
@@ -28,7 +30,7 @@ MARGIN_S = 2.0
 
 def words_of(number: int) -> tuple[str, ...]:
     """The utterance of a number; no word stands twice in a row, as two tones would be one."""
-    base = len(WORDS) - 1
+    base, number = len(WORDS) - 1, number * STRIDE % COUNT
     digits = [number // base ** (LENGTH - 1 - place) for place in range(LENGTH)]
     tone, tones = digits[0] % len(WORDS), [digits[0] % len(WORDS)]
     for digit in digits[1:]:
@@ -62,64 +64,45 @@ class Said:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A final of the same speaker."""
-
-    text: str
-    begin: float
-
-
 Span = tuple[float, float]
 """From, until: seconds since 1970."""
 
 
-def check(said: Sequence[Said], heard: Sequence[Heard], away: Iterable[Span] = ()) -> list[int]:
-    """Compares what one speaker said with what is stored of it; returns the numbers that are lost.
+def check(said: Sequence[Said], stored: Sequence[str], away: Sequence[Span] = ()) -> int:
+    """Compares what one speaker said with the texts that are stored of it; returns how many words are lost.
 
-    Without `away` every word is there, once and in order. What was said in one of the spans of `away` may be missing or
-    there in part; the rest may not.
+    Every word is there, once and in order, whatever pieces it was heard in. What was said in one of the spans of `away`
+    may be missing, or there in part; the rest may not.
 
     Raises:
         AssertionError: With what was said and what is stored.
     """
+    words = [word for text in stored for word in text.split()]
     spans = [(first - MARGIN_S, last + MARGIN_S) for first, last in away]
-    if not spans:
-        wanted = [word for utterance in said for word in words_of(utterance.number)]
-        stored = [word for final in heard for word in final.text.split()]
-        assert stored == wanted, f"said {_shown(wanted)}, stored {_shown(stored)}"
-        return []
-    numbers: list[int] = []
-    known = {utterance.number for utterance in said}
-    for final in heard:
-        found = [number for number in read(final.text) if number is not None and number in known]
-        if len(found) * LENGTH != len(final.text.split()):
-            assert _within(final.begin, spans), f"{final} is nothing that was said"
-        numbers += found
-    left = iter(said)
-    lost: list[Said] = []
-    for number in numbers:
-        for utterance in left:
-            if utterance.number == number:
-                break
-            lost.append(utterance)
-        else:
-            raise AssertionError(f"{number} was not said, or not then: {numbers} of {[one.number for one in said]}")
-    lost += left
-    strange = [one for one in lost if not any(one.begin <= last and first <= one.end for first, last in spans)]
-    assert not strange, f"lost {strange}, and only {spans} may be"
-    return [utterance.number for utterance in lost]
+    reached = {0}  # how many of the stored words what was said so far may be
+    for place, utterance in enumerate(said):
+        before, whole = reached, words_of(utterance.number)
+        pieces = _pieces(whole) if _overlaps(utterance, spans) else [whole]
+        reached = {at + len(part) for at in before for part in pieces if tuple(words[at : at + len(part)]) == part}
+        assert reached, (
+            f"utterance {place} of {[one.number for one in said]} is not stored, or not there: "
+            f"{read(' '.join(words))}, {words[max(0, max(before) - LENGTH) : max(before) + 2 * LENGTH]}"
+        )
+    assert len(words) in reached, f"more is stored than was said: {words[max(reached) :]}"
+    return LENGTH * len(said) - len(words)
+
+
+def _pieces(words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """All that may be left of an utterance of which the beginning, the end or everything was lost."""
+    ends = range(len(words) + 1)
+    return [words[first:last] for first in ends for last in ends if first < last] + [()]
+
+
+def _overlaps(utterance: Said, spans: Sequence[Span]) -> bool:
+    return any(utterance.begin <= last and first <= utterance.end for first, last in spans)
 
 
 def read(text: str) -> list[int | None]:
     """The numbers in a text; None where there is none: a part of an utterance."""
     words = text.split()
     return [_numbers().get(tuple(words[first : first + LENGTH])) for first in range(0, len(words), LENGTH)]
-
-
-def _within(moment: float, spans: Iterable[Span]) -> bool:
-    return any(first <= moment <= last for first, last in spans)
-
-
-def _shown(words: Sequence[str]) -> list[int | None]:
-    return read(" ".join(words))
