@@ -23,7 +23,8 @@ MAX_FLUSH_S = 6.0
 
 async def stored_so_far(here: Chain) -> float:
     """Waits until what was said before now is stored; returns the seconds. For when Redis is back."""
-    began, wanted = time.monotonic(), {who: len(said) for who, said in here.said.items()}
+    began = time.monotonic()
+    wanted = {who: sum(one.end > one.begin and not one.is_torn for one in said) for who, said in here.said.items()}
     async with asyncio.timeout(60):
         while True:
             finals = await here.finals()

@@ -258,7 +258,7 @@ class Chain:
         finals = await self.finals()
         words = {who: sum(len(f["text"].split()) for f in finals if f["speaker_id"] == who) for who in last}
         newest = {who: max((begun(f) for f in finals if f["speaker_id"] == who), default=0.0) for who in last}
-        if self.away:
+        if self.away or any(one.is_torn for said in self.said.values() for one in said):
             return all(newest[who] > said.begin - 0.7 for who, said in last.items())
         return all(words[who] >= 3 * len(self.said[who]) for who in last)
 
@@ -303,6 +303,7 @@ class Chain:
             assert final["completed"]
             assert final["speaker"] == self.meeting.people[final["speaker_id"]]
         for who, said in self.said.items():
+            assert not all(one.is_torn for one in said), "this machine is too busy to say anything"
             check(said, [final["text"] for final in finals if final["speaker_id"] == who], self.away)
         self._check_statuses(await self.statuses(), last)
         assert await self.consumer.exists(keys.lock(BOT)) == 0

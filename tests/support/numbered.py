@@ -55,6 +55,11 @@ def clip(number: int) -> Clip:
     return Clip(pcm, " ".join(words_of(number)), (0, len(pcm)))
 
 
+STALL_S = 0.6
+"""So much longer than it should, and the machine that *sends* an utterance was too busy: it went out in pieces, and a
+piece of a tone is no word. That is no fault of who hears it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """An utterance that went out as a whole. Times in seconds since 1970."""
@@ -62,6 +67,11 @@ class Said:
     number: int
     begin: float
     end: float
+
+    @property
+    def is_torn(self) -> bool:
+        """The sender stalled in it."""
+        return self.end - self.begin > UTTERANCE_S + STALL_S
 
 
 Span = tuple[float, float]
@@ -71,8 +81,8 @@ Span = tuple[float, float]
 def check(said: Sequence[Said], stored: Sequence[str], away: Sequence[Span] = ()) -> int:
     """Compares what one speaker said with the texts that are stored of it; returns how many words are lost.
 
-    Every word is there, once and in order, whatever pieces it was heard in. What was said in one of the spans of `away`
-    may be missing, or there in part; the rest may not.
+    Every word is there, once and in order, whatever pieces it was heard in. What was said in one of the spans of
+    `away`, or torn by its sender, may be missing, or there in part; the rest may not.
 
     Raises:
         AssertionError: With what was said and what is stored.
@@ -82,7 +92,7 @@ def check(said: Sequence[Said], stored: Sequence[str], away: Sequence[Span] = ()
     reached = {0}  # how many of the stored words what was said so far may be
     for place, utterance in enumerate(said):
         before, whole = reached, words_of(utterance.number)
-        pieces = _pieces(whole) if _overlaps(utterance, spans) else [whole]
+        pieces = _pieces(whole) if utterance.is_torn or _overlaps(utterance, spans) else [whole]
         reached = {at + len(part) for at in before for part in pieces if tuple(words[at : at + len(part)]) == part}
         assert reached, (
             f"utterance {place} of {[one.number for one in said]} is not stored, or not there: "

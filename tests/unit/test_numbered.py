@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.numbered import COUNT, MARGIN_S, Said, check, read, words_of
+from tests.support.numbered import COUNT, MARGIN_S, STALL_S, UTTERANCE_S, Said, check, read, words_of
 
 SAID = [Said(number, 10.0 * number, 10.0 * number + 1) for number in range(1, 6)]
 
@@ -55,3 +55,11 @@ def test_half_a_sentence_at_another_time_is_a_loss() -> None:
     """Its other half is missing."""
     with pytest.raises(AssertionError, match="utterance 0"):
         check(SAID, [words_of(1)[0], *heard(2, 3, 4, 5)], [(30.0, 41.0)])
+
+
+def test_what_its_sender_tore_may_be_there_in_part() -> None:
+    """It took seconds to go out: a busy machine, and no fault of who heard it."""
+    torn = [Said(1, 10.0, 10.0 + UTTERANCE_S + 2 * STALL_S), *SAID[1:]]
+    assert check(torn, [words_of(1)[2], *heard(2, 3, 4, 5)]) == 2
+    with pytest.raises(AssertionError):
+        check(SAID, [words_of(1)[2], *heard(2, 3, 4, 5)])
