@@ -32,7 +32,7 @@ from tests.support.fakes.scripted_service import process as scripted_service
 from tests.support.lanes import free_port
 from tests.support.meetings import Meeting, rehearsal_meeting
 from tests.support.network import Island
-from tests.support.numbered import COUNT, Said, Span, check
+from tests.support.numbered import COUNT, LENGTH, Said, Span, check
 from tests.support.processes import children, ended, is_gone
 from tests.support.seeds import FULL
 from tests.support.servers.proxies import TcpProxy
@@ -184,9 +184,9 @@ class Chain:
         with contextlib.suppress(OSError):
             async with asyncio.timeout(2):
                 reader, writer = await asyncio.open_connection(*self.health)
-                writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
-                answer = await reader.read()
-                writer.close()
+                with contextlib.closing(writer):
+                    writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+                    answer = await reader.read()
                 return answer.decode().partition("\r\n\r\n")[2]
         return ""
 
@@ -260,7 +260,7 @@ class Chain:
         newest = {who: max((begun(f) for f in finals if f["speaker_id"] == who), default=0.0) for who in last}
         if self.away or any(one.is_torn for said in self.said.values() for one in said):
             return all(newest[who] > said.begin - 0.7 for who, said in last.items())
-        return all(words[who] >= 3 * len(self.said[who]) for who in last)
+        return all(words[who] >= LENGTH * len(self.said[who]) for who in last)
 
     async def _back_to_normal(self) -> float:
         """Waits until the bot has what it had when it began to hear; returns by how many megabytes it has grown."""

@@ -6,8 +6,9 @@ What is lost, said twice or out of order is seen by comparing numbers. Pure.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -21,7 +22,8 @@ COUNT = len(WORDS) * (len(WORDS) - 1) ** (LENGTH - 1)
 """How many different ones there are; then they begin anew."""
 STRIDE = 101
 """Prime to that: numbers that follow each other share no words at the same place."""
-TONE_S = 0.3
+TONE_S = 0.5
+"""Long enough that one of two pieces is a word, wherever a pause that nobody made cuts it."""
 UTTERANCE_S = LENGTH * TONE_S
 RAMP = CLIP_RATE // 200  # 5 ms: no clicks between tones
 MARGIN_S = 2.0
@@ -81,25 +83,38 @@ Span = tuple[float, float]
 def check(said: Sequence[Said], stored: Sequence[str], away: Sequence[Span] = ()) -> int:
     """Compares what one speaker said with the texts that are stored of it; returns how many words are lost.
 
-    Every word is there, once and in order, whatever pieces it was heard in. What was said in one of the spans of
+    Every word is there, once and in order, in whatever pieces it was heard: a tone that was cut in two is two of the
+    same word, which nobody says. What was said in one of the spans of
     `away`, or torn by its sender, may be missing, or there in part; the rest may not.
 
     Raises:
         AssertionError: With what was said and what is stored.
     """
-    words = [word for text in stored for word in text.split()]
+    words = _merged(word for text in stored for word in text.split())
     spans = [(first - MARGIN_S, last + MARGIN_S) for first, last in away]
     reached = {0}  # how many of the stored words what was said so far may be
     for place, utterance in enumerate(said):
         before, whole = reached, words_of(utterance.number)
         pieces = _pieces(whole) if utterance.is_torn or _overlaps(utterance, spans) else [whole]
-        reached = {at + len(part) for at in before for part in pieces if tuple(words[at : at + len(part)]) == part}
+        reached = {end for at in before for part in pieces for end in _ends(words, at, part)}
         assert reached, (
             f"utterance {place} of {[one.number for one in said]} is not stored, or not there: "
-            f"{read(' '.join(words))}, {words[max(0, max(before) - LENGTH) : max(before) + 2 * LENGTH]}"
+            f"{words[max(0, max(before) - LENGTH) : max(before) + 2 * LENGTH]} instead of {whole}"
         )
     assert len(words) in reached, f"more is stored than was said: {words[max(reached) :]}"
-    return LENGTH * len(said) - len(words)
+    return len(_merged(word for utterance in said for word in words_of(utterance.number))) - len(words)
+
+
+def _merged(words: Iterable[str]) -> list[str]:
+    """Each run of the same word as one."""
+    return [word for word, _ in groupby(words)]
+
+
+def _ends(words: Sequence[str], at: int, part: Sequence[str]) -> Iterator[int]:
+    """Where `part` ends if it begins at `at`; or a word earlier, which was the last of the utterance before, too."""
+    for first in (at, at - 1) if part and at and words[at - 1] == part[0] else (at,):
+        if list(words[first : first + len(part)]) == list(part):
+            yield first + len(part)
 
 
 def _pieces(words: tuple[str, ...]) -> list[tuple[str, ...]]:
