@@ -98,8 +98,8 @@ def check(said: Sequence[Said], stored: Sequence[str], away: Sequence[Span] = ()
         pieces = _pieces(whole) if utterance.is_torn or _overlaps(utterance, spans) else [whole]
         reached = {end for at in before for part in pieces for end in _ends(words, at, part)}
         assert reached, (
-            f"utterance {place} of {[one.number for one in said]} is not stored, or not there: "
-            f"{words[max(0, max(before) - LENGTH) : max(before) + 2 * LENGTH]} instead of {whole}"
+            f"stored {words[max(0, max(before) - LENGTH) : max(before) + 2 * LENGTH]} where {whole} was said, "
+            f"utterance {place}, {utterance}, of {len(said)}"
         )
     assert len(words) in reached, f"more is stored than was said: {words[max(reached) :]}"
     return len(_merged(word for utterance in said for word in words_of(utterance.number))) - len(words)

@@ -55,7 +55,7 @@ def test_the_rest_may_not(stored: tuple[int, ...]) -> None:
 
 def test_half_a_sentence_at_another_time_is_a_loss() -> None:
     """Its other half is missing."""
-    with pytest.raises(AssertionError, match="utterance 0"):
+    with pytest.raises(AssertionError, match="utterance 0,"):
         check(SAID, [words_of(1)[0], *heard(2, 3, 4, 5)], [(30.0, 41.0)])
 
 
