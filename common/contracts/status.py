@@ -52,6 +52,7 @@ class SubCode(StrEnum):
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
     CONNECTION_LOST = "connection_lost"
+    TRANSCRIBER_MUTE = "transcriber_mute"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
 
@@ -132,6 +133,12 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.CONNECTION_LOST: Meaning(
         6, False, "The connection to the meeting was lost for good.", "Check the network; start a new bot."
+    ),
+    SubCode.TRANSCRIBER_MUTE: Meaning(
+        6,
+        False,
+        "Speech was sent, and no transcriber ever answered.",
+        "Check what `whisperLiveUrl` names, and its log; see `whisperLiveMuteTimeoutMs`.",
     ),
     SubCode.INTERRUPTED: Meaning(130, True, "SIGINT (Ctrl-C).", "Nothing to do."),
     SubCode.TERMINATED: Meaning(143, True, "SIGTERM (`docker stop`).", "Nothing to do."),
