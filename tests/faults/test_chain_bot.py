@@ -15,7 +15,7 @@ import pytest
 
 from common.contracts import keys
 from tests.support.chain import BOT, begun, chain, footprint
-from tests.support.measures import note
+from tests.support.measures import in_time, note
 from tests.support.processes import ended
 from tests.support.seeds import FULL
 from tests.support.tools import require
@@ -94,7 +94,7 @@ async def test_a_clock_that_jumps_moves_no_word(seed: int, tmp_path: Path) -> No
             times = [begun(final) for final in await here.finals() if final["speaker_id"] == who]
             worst = max(worst, *(min(abs(time - one.begin) for time in times) for one in said))
             worst = max(worst, *(min(abs(time - one.begin) for one in said) for time in times))
-        assert worst < 1.0
+        assert in_time(worst, 1.0)  # from when it was to go out: on a busy machine it does later
         await here.end()
         note("test_a_clock_that_jumps_moves_no_word", seed, off_s=worst)
 

@@ -57,8 +57,10 @@ async def test_redis_down_for_a_minute_costs_no_word(seed: int, tmp_path: Path) 
 
 async def waiting_age(here: Chain) -> float:
     """Seconds that the oldest final has waited, as the bot's metrics say."""
-    lines = (await here.ask("/metrics")).splitlines()
-    return float(next(line for line in lines if line.startswith("bot_outbox_age_seconds ")).split()[1])
+    async with asyncio.timeout(30):
+        while not (text := await here.ask("/metrics")):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return float(next(line for line in text.splitlines() if line.startswith("bot_outbox_age_seconds ")).split()[1])
 
 
 async def test_a_redis_that_falls_silent_costs_no_word(seed: int, tmp_path: Path) -> None:
