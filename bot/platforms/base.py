@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bot.core.events import PlatformEvent
 from bot.core.orders import Order
+from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms.orders import Orders
 from bot.settings import Settings
 from common.contracts.status import SubCode
@@ -35,6 +36,7 @@ class Invitation:
         settings: The platform's own settings, an instance of its model; None: not given.
         token: Opens the room, where the platform says that a token does.
         passcode: Of the meeting.
+        browser: How a platform that is a web page opens it.
         addresses: Of a hosted platform's host, as they were checked: to be connected to without another look-up.
     """
 
@@ -45,6 +47,7 @@ class Invitation:
     settings: Any = None
     token: str | None = field(default=None, repr=False)
     passcode: str | None = field(default=None, repr=False)
+    browser: BrowserSettings = BrowserSettings()
     addresses: tuple[str, ...] = ()
 
 

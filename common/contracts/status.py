@@ -48,10 +48,12 @@ class SubCode(StrEnum):
     LOBBY_TIMEOUT = "lobby_timeout"
     NEEDS_HELP_TIMEOUT = "needs_help_timeout"
     ENCRYPTED = "encrypted"
+    BROWSER_UNAVAILABLE = "browser_unavailable"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
     CONNECTION_LOST = "connection_lost"
+    BROWSER_CRASHED = "browser_crashed"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
 
@@ -123,6 +125,9 @@ MEANINGS: dict[SubCode, Meaning] = {
         "Everything in the meeting is end-to-end encrypted, and the bot has no key.",
         "See the platform's guide.",
     ),
+    SubCode.BROWSER_UNAVAILABLE: Meaning(
+        4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."
+    ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."
     ),
@@ -132,6 +137,9 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.CONNECTION_LOST: Meaning(
         6, False, "The connection to the meeting was lost for good.", "Check the network; start a new bot."
+    ),
+    SubCode.BROWSER_CRASHED: Meaning(
+        6, False, "Chromium, or the meeting's page, died again and again.", "Give the bot more memory; see the log."
     ),
     SubCode.INTERRUPTED: Meaning(130, True, "SIGINT (Ctrl-C).", "Nothing to do."),
     SubCode.TERMINATED: Meaning(143, True, "SIGTERM (`docker stop`).", "Nothing to do."),

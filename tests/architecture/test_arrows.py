@@ -32,11 +32,14 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.core": ("common.contracts", "common.audio.pcm", "bot.core"),
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
-    "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),
+    "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.settings", "bot.drivers"),
     "bot.settings": ("common", "bot.settings"),
     "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
+    "bot.config": (
+        *("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
+        "bot.drivers.browser.settings",
+    ),
     "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
 }
