@@ -11,11 +11,15 @@ import importlib
 from bot.platforms.base import Platform
 
 PLATFORMS: dict[str, str] = {
+    "google_meet": "bot.platforms.google_meet:GoogleMeet",
+    "jitsi": "bot.platforms.jitsi:Jitsi",
     "livekit": "bot.platforms.livekit:LiveKit",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
+    "teams": "bot.platforms.teams:Teams",
+    "zoom": "bot.platforms.zoom:Zoom",
 }
 
-PLANNED = ("google_meet", "jitsi", "teams", "zoom")
+PLANNED: tuple[str, ...] = ()
 """Platforms that users' configurations name and that are not built yet."""
 
 

@@ -21,8 +21,8 @@
     }
   };
   const STYLES = { checkOpacity: true, checkVisibilityCSS: true };
-  const isVisible = (element) => {
-    if (!element.checkVisibility(STYLES)) return false;
+  const isVisible = (element, styles = STYLES) => {
+    if (!element.checkVisibility(styles)) return false;
     const box = element.getBoundingClientRect();
     return box.width > 0 && box.height > 0;
   };
@@ -70,9 +70,8 @@
         if (node.nodeType === Node.TEXT_NODE) return NodeFilter.FILTER_ACCEPT;
         if (/^(SCRIPT|STYLE|NOSCRIPT|TEMPLATE|TEXTAREA)$/.test(node.tagName)) return NodeFilter.FILTER_REJECT;
         if (strangers !== "" && node.matches(strangers)) return NodeFilter.FILTER_REJECT;
-        return node.checkVisibility({ checkOpacity: true }) || node.style.display === "contents"
-          ? NodeFilter.FILTER_SKIP
-          : NodeFilter.FILTER_REJECT;
+        if (node.checkVisibility({ checkOpacity: true })) return NodeFilter.FILTER_SKIP;
+        return getComputedStyle(node).display === "contents" ? NodeFilter.FILTER_SKIP : NodeFilter.FILTER_REJECT;
       },
     });
     while (left > 0 && walker.nextNode()) {
@@ -127,7 +126,10 @@
   for (const [name, control] of Object.entries(pack.controls)) {
     const isSwitch = name === "camera" || name === "microphone";
     const usable = (element) =>
-      isVisible(element) && !(isSwitch && isOff(element)) && (name.startsWith("chat") || !isStrange(element));
+      // a switch may be a transparent checkbox over its picture
+      isVisible(element, isSwitch ? { checkVisibilityCSS: true } : STYLES) &&
+      !(isSwitch && isOff(element)) &&
+      (name.startsWith("chat") || !isStrange(element));
     for (const where of documents) {
       for (const selector of control.selectors) {
         const element = controls[name] ? null : query(where.page, selector).find(usable);
