@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 from playwright.async_api import Error as PlaywrightError
@@ -27,6 +28,7 @@ from bot.platforms.pages.packs import load_pack
 from bot.platforms.pages.people import Company
 from bot.platforms.pages.stage import stage
 from common.contracts.status import MEANINGS, SubCode
+from common.destinations.policy import literal
 from common.errors import EarshotError
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ INSIDE_PAUSE_S = 0.5
 """... in the meeting: who speaks is said by the page's probe in between."""
 FAREWELL_S = 0.8
 """For clicking the button that leaves; then the page is closed."""
+LOOPBACK_SWITCHES = ("--allow-loopback-in-peer-connection",)
+"""Of Chromium, for a page on this machine: so is its media."""
 HELD_S = 3.0
 """A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
 
@@ -115,7 +119,14 @@ class Attendance:
         if not self._platform.separates:
             people = json.dumps(self._argument["people"])
             probes.append(f"(earshot) => ({_script('pages', 'speakers.js')})(earshot, {people})")
-        return await stay(self._invitation.browser, self, self._visit, self._page_died, probes=probes)
+        return await stay(
+            self._invitation.browser,
+            self,
+            self._visit,
+            self._page_died,
+            probes=probes,
+            arguments=LOOPBACK_SWITCHES if _is_on_this_machine(self._url) else (),
+        )
 
     # --- the page
 
@@ -355,6 +366,11 @@ class Attendance:
         """See `CaptureListener`: who speaks, from our probe in the page."""
         if name == "speakers" and isinstance(payload, list) and self._is_admitted:
             self._follow_floor(frozenset(one for one in payload[:100] if isinstance(one, str)), time.monotonic())
+
+
+def _is_on_this_machine(url: str) -> bool:
+    address = literal(urlsplit(url).hostname or "")
+    return address is not None and address.is_loopback
 
 
 def _script(folder: str, name: str) -> str:

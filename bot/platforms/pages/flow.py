@@ -173,6 +173,10 @@ _ENDINGS = {
 """Stages that end a meeting in which we were."""
 
 
+_BUSY = (Stage.UNKNOWN, Stage.DOOR, Stage.LOBBY, Stage.NOT_STARTED, Stage.INSIDE, Stage.RECONNECTING)
+"""Stages in which something may lie over the page; in others it may be what the page has to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Wait:
     """What we wait for, outside: until when, and what it is called when it does not come."""
@@ -237,7 +241,7 @@ class Flow:
             self.stage, self._seen_since = stage, now
         if stage not in (Stage.UNKNOWN, Stage.BLOCKED):
             self._known_at = now
-        done = self._clear_the_way(look, now)
+        done = self._clear_the_way(look, now) if stage in _BUSY else []
         if stage is not self._settled and now - self._seen_since >= self._patience(stage):
             self._settled = stage
             done += self._enter(stage, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.platforms.pages.pack import CONTROLS, SIGNS
@@ -118,24 +118,26 @@ def _is_number(value: Any) -> bool:
 
 
 def _people(value: object) -> Iterator[Seen]:
-    """Each identity once; whoever has neither id nor name is nobody."""
-    known: set[str] = set()
+    """Everybody once, even if shown in several tiles; whoever has neither id nor name is nobody."""
+    known: dict[str, Seen] = {}
     for entry in _list(value)[:MAX_PEOPLE]:
         person = _table(entry)
         name = _text(person.get("name"), MAX_NAME_CHARACTERS).strip()
         identity = _text(person.get("id"), MAX_ID_CHARACTERS).strip() or name[:MAX_ID_CHARACTERS]
-        if not identity or identity in known:
+        if not identity:
             continue
-        known.add(identity)
-        tracks = tuple(_text(track, MAX_ID_CHARACTERS) for track in _list(person.get("tracks"))[:8])
-        yield Seen(
+        seen = Seen(
             identity,
             name,
             person.get("us") is True,
             person.get("speaks") is True,
             _flag(person.get("muted")),
-            tuple(track for track in tracks if track),
+            tuple(filter(None, (_text(track, MAX_ID_CHARACTERS) for track in _list(person.get("tracks"))[:8]))),
         )
+        if before := known.get(identity):
+            seen = replace(before, is_us=before.is_us or seen.is_us, speaks=before.speaks or seen.speaks)
+        known[identity] = seen
+    yield from known.values()
 
 
 def _lines(value: object) -> Iterator[Line]:

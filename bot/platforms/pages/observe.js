@@ -155,8 +155,8 @@
   };
   const people = [];
   for (const { page } of documents) {
-    const selector = pack.people.tiles.find((one) => query(page, one).length > 0);
-    for (const tile of selector ? query(page, selector).slice(0, 1000) : []) {
+    const tiles = new Set(pack.people.tiles.flatMap((selector) => query(page, selector)));
+    for (const tile of [...tiles].slice(0, 1000)) {
       const shown = plain(tile.getAttribute("aria-label") || tile.textContent);
       if (pack.people.phantoms.some((phantom) => shown.startsWith(phantom))) continue;
       const name = read(tile, pack.people.names);

@@ -10,6 +10,13 @@
       return false;
     }
   };
+  const all = (selector) => {
+    try {
+      return [...document.querySelectorAll(selector)];
+    } catch {
+      return [];
+    }
+  };
   const read = (tile, readings) => {
     for (const reading of readings) {
       const at = reading.lastIndexOf("@");
@@ -22,18 +29,17 @@
   };
   const look = () => {
     timer = null;
-    const selector = people.tiles.find((one) => document.querySelector(one) !== null);
-    if (!selector) return;
-    const speaking = [...document.querySelectorAll(selector)]
+    const tiles = new Set(people.tiles.flatMap((one) => all(one)));
+    if (tiles.size === 0 && said === "") return; // a frame without people
+    const speaking = [...tiles]
       .slice(0, 1000)
       .filter((tile) => people.speaking.some((one) => is(tile, one)) && !people.us.some((one) => is(tile, one)))
       .map((tile) => (people.id && tile.getAttribute(people.id)) || read(tile, people.names))
-      .filter((id) => id)
-      .sort();
-    const now = JSON.stringify(speaking);
+      .filter((id) => id);
+    const now = JSON.stringify([...new Set(speaking)].sort().slice(0, 100));
     if (now === said) return;
     said = now;
-    earshot.signal("speakers", speaking.slice(0, 100));
+    earshot.signal("speakers", JSON.parse(now));
   };
   const later = () => {
     timer = timer || setTimeout(look, PAUSE_MS);
