@@ -12,6 +12,7 @@ from bot.platforms.base import Platform
 
 PLATFORMS: dict[str, str] = {
     "livekit": "bot.platforms.livekit:LiveKit",
+    "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
 }
 

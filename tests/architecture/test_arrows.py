@@ -15,6 +15,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
+    "bot.drivers.browser.evidence",
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
