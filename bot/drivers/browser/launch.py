@@ -63,6 +63,8 @@ PLAYWRIGHT_SWITCHES_OFF = (
 )
 PERMISSIONS = ("microphone", "camera")
 """The devices are our silent ones. All else is refused without asking: clipboard, location, the local network."""
+ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
+"""Variables that Chromium gets of ours."""
 ROOT = (
     "Chromium's sandbox does not run as root: start the bot as a normal user (the image does), or set "
     "`browser.allowNoSandbox`, and a page that breaks out of the browser has what the bot has."
@@ -121,7 +123,7 @@ async def _launch(driver: Any, settings: BrowserSettings, folder: Path, switches
         "chromium_sandbox": not settings.allow_no_sandbox,
         "args": [*_devices(folder), f"--lang={settings.locale}", *switches],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
-        "env": {**os.environ, "TMPDIR": str(folder), "LANGUAGE": settings.locale},
+        "env": _environment(folder),
         "accept_downloads": False,
         "bypass_csp": True,  # else a strict policy keeps our worker out
         "locale": settings.locale,
@@ -138,6 +140,12 @@ async def _launch(driver: Any, settings: BrowserSettings, folder: Path, switches
         raise unavailable(str(not_started(said, settings.allow_no_sandbox))) from None
     await _sign_in(context, settings)
     return context
+
+
+def _environment(folder: Path) -> dict[str, str | float | bool]:
+    """Chromium's: little of ours, which may hold secrets; what it writes goes into the folder."""
+    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
 async def _user_agent(executable: str) -> str | None:

@@ -49,7 +49,7 @@ HEARTBEAT_S = 1.0
 MISS_S = 0.9
 MISSES = 4
 """So a page that froze is noticed within HEARTBEAT_S + MISSES * MISS_S = 4.6 s."""
-BUSY_S = 30.0
+BUSY_S = 15.0
 """A page whose worker beats is not frozen but busy: for so long at most."""
 BRIDGE_TIMEOUT_S = 5.0
 """From the opening of a page to its worker's first word: then it cannot be heard, and that is said."""

@@ -14,6 +14,8 @@ from common.errors import EarshotError
 
 MAX_RELAUNCHES = 3
 RELAUNCH_WINDOW_S = 600.0
+GONE_S = 0.5
+"""A visit that fails because its page dies may hear of it before we do."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +75,9 @@ async def _until_gone(page: MeetingPage, visit: Awaitable[SubCode]) -> SubCode:
     visiting = asyncio.ensure_future(visit)
     try:
         await asyncio.wait({visiting, page.gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not visiting.done():
+        if visiting.done() and visiting.exception() is not None:
+            await asyncio.wait({page.gone}, timeout=GONE_S)
+        if page.gone.done() and (not visiting.done() or visiting.exception() is not None):
             raise page.gone.result()
         return await visiting
     finally:

@@ -62,7 +62,6 @@ async def test_nothing_is_left_behind() -> None:
         ("browser", signal.SIGKILL, 0.5),
         ("driver", signal.SIGKILL, 0.5),
         ("renderer", signal.SIGSTOP, 5.0),
-        ("browser", signal.SIGSTOP, 5.0),
     ],
 )
 async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: float) -> None:
