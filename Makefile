@@ -18,7 +18,7 @@ else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+test: .venv/dev build/bin/livekit-server.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: .venv/dev ## Every fault, five rounds of each (make test: one)
@@ -85,6 +85,15 @@ build/bin/livekit-server: ## The real LiveKit server, built once (about two minu
 .PHONY: build/bin/livekit-server.if-go
 build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
+
+build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
+	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }
+	@mkdir -p $@ && cp tests/support/livekit_page/{package.json,package-lock.json,.npmrc} $@/
+	@cd $@ && npm ci --silent && touch .
+
+.PHONY: build/livekit-page.if-npm
+build/livekit-page.if-npm:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory build/livekit-page; fi
 
 # --- maintenance: `make lock` needs uv; nothing else does. Locks carry versions and hashes, no URLs. ----------------------
 

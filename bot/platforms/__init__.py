@@ -14,6 +14,7 @@ PLATFORMS: dict[str, str] = {
     "google_meet": "bot.platforms.google_meet:GoogleMeet",
     "jitsi": "bot.platforms.jitsi:Jitsi",
     "livekit": "bot.platforms.livekit:LiveKit",
+    "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
     "teams": "bot.platforms.teams:Teams",
     "zoom": "bot.platforms.zoom:Zoom",

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot.drivers.browser.page import BrowserSettings, CaptureListener, MeetingPage
+import structlog
+
+from bot.drivers.browser.page import BrowserSettings, CaptureListener, MeetingPage, PageGoneError, open_page
 from common.contracts.status import SubCode
+from common.errors import EarshotError
 
 MAX_RELAUNCHES = 3
 RELAUNCH_WINDOW_S = 600.0
+GONE_S = 0.5
+"""A visit that fails because its page dies may hear of it before we do."""
+
+log = structlog.get_logger(__name__)
+
+
+class Relaunches:
+    """How often a page may die: MAX_RELAUNCHES times within RELAUNCH_WINDOW_S. Time is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._deaths: deque[float] = deque()
+
+    def allow(self, now: float) -> bool:
+        """Takes a death; whether there is to be another page."""
+        while self._deaths and now - self._deaths[0] >= RELAUNCH_WINDOW_S:
+            self._deaths.popleft()
+        self._deaths.append(now)
+        return len(self._deaths) <= MAX_RELAUNCHES
 
 
 async def stay(
@@ -31,4 +54,32 @@ async def stay(
     Raises:
         EarshotError: BROWSER_CRASHED when more than MAX_RELAUNCHES pages died within RELAUNCH_WINDOW_S.
     """
-    raise NotImplementedError
+    relaunches = Relaunches()
+    launch = 0
+    while True:
+        try:
+            async with open_page(settings, listener, probes=probes, mix=mix, arguments=arguments) as page:
+                return await _until_gone(page, visit(page, launch))
+        except PageGoneError as death:
+            gone = death
+        if not relaunches.allow(asyncio.get_running_loop().time()):
+            words = f"{gone}; that was {MAX_RELAUNCHES + 1} times within {RELAUNCH_WINDOW_S / 60:.0f} minutes"
+            raise EarshotError(SubCode.BROWSER_CRASHED, words)
+        launch += 1
+        log.warning("browser_relaunched", why=str(gone), launch=launch)
+        lost()
+
+
+async def _until_gone(page: MeetingPage, visit: Awaitable[SubCode]) -> SubCode:
+    """The visit's result, unless the page is gone before: then the visit is cancelled. Raises PageGoneError."""
+    visiting = asyncio.ensure_future(visit)
+    try:
+        await asyncio.wait({visiting, page.gone}, return_when=asyncio.FIRST_COMPLETED)
+        if visiting.done() and visiting.exception() is not None:
+            await asyncio.wait({page.gone}, timeout=GONE_S)
+        if page.gone.done() and (not visiting.done() or visiting.exception() is not None):
+            raise page.gone.result()
+        return await visiting
+    finally:
+        visiting.cancel()
+        await asyncio.gather(visiting, return_exceptions=True)

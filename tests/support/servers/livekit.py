@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -105,6 +105,9 @@ class DirectedRoom:
         await as_host(self.server, "DeleteRoom", room=self.name)
 
 
+R = TypeVar("R", bound=DirectedRoom)
+
+
 class Door:
     """A TCP proxy before the server's signalling, which can be shut."""
 
@@ -170,10 +173,10 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
+async def directed_room(server: LiveKitServer, kind: type[R] = DirectedRoom) -> AsyncIterator[R]:  # type: ignore[assignment]
     """A fresh, empty room; everybody leaves it at the end."""
     async with Door(server).standing() as door:
-        room = DirectedRoom(server, door)
+        room = kind(server, door)
         try:
             yield room
         finally:
