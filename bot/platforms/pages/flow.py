@@ -268,6 +268,9 @@ class Flow:
             return [self._over(*_FAILURES[Stage.DENIED])]
         if stage in _HELP:
             return self._need(stage, now)
+        if stage in (Stage.INSIDE, Stage.LOBBY):  # another door is another one
+            self._tries.clear()
+            self._given_up.clear()
         match stage:
             case Stage.INSIDE:
                 self._was_inside = self._is_inside = True

@@ -61,7 +61,7 @@ class RecordingListener:
                 self.muted.discard(track)
             case _:
                 pass
-        if not self.admitted and not isinstance(event, ev.LobbyEntered):
+        if not self.admitted and not isinstance(event, ev.LobbyEntered | ev.HelpNeeded):
             self.breaches.append(f"{event} before admission")
         self._changed.set()
 
@@ -102,9 +102,10 @@ class RecordingListener:
         return {frame.track_id for _, frame in self.frames}
 
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
-        """Everything of the participant's tracks that arrived after `since` (monotonic seconds): int16 at 16 kHz."""
+        """Everything that arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""
         owner = {event.track_id: event.participant_id for event in self.of(ev.TrackOpened)}
-        parts = [frame.pcm for at, frame in self.frames if at >= since and owner.get(frame.track_id) == participant]
+        theirs = {track for track, whose in owner.items() if whose in (participant, None)}
+        parts = [frame.pcm for at, frame in self.frames if at >= since and frame.track_id in theirs]
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
     def pitch(self, participant: str, since: float = 0.0) -> float | None:

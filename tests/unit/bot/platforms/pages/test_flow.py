@@ -123,7 +123,7 @@ def test_a_page_that_asks_once_more_after_admission() -> None:
     page = Driven()
     page.see(Stage.DOOR, join="")
     page.see(Stage.LOBBY, 1)
-    assert list(names(page.see(Stage.DOOR, 3, join=""))) == ["join"]
+    assert list(names(page.see(Stage.DOOR, 1, join=""))) == ["join"]
     page.inside()
 
 
@@ -232,7 +232,7 @@ def test_a_page_that_blocks_us_without_a_reason_is_opened_again() -> None:
     """Twice; then it is a refusal."""
     page = Driven()
     for _ in range(fl.BLOCKED_TRIES):
-        assert page.see(Stage.BLOCKED, fl.BLOCKED_PAUSE_S + 1)[:1] == [Reopen()]
+        assert page.see(Stage.BLOCKED, fl.BLOCKED_PAUSE_S + 0.75) == [Reopen()]
         page.flow.reopened(page.now)
     (over,) = page.see(Stage.BLOCKED, 1.0)[:1]
     assert isinstance(over, Over)
