@@ -52,7 +52,7 @@ rehearse({
         return `<p>${say("recorded")}</p><button data-action="admit_recorded"><span>${say("join_now")}</span></button>${toolbar}</div>`;
       case "inside":
         return `<div data-part="people"></div>${toolbar}
-          <button aria-label="People - ${meeting.people.size + 1} joined">people</button>
+          <button data-part="count" aria-label="People - 1 joined">people</button>
           <button aria-label="Present now">present</button>
           <button aria-label="Turn on captions">cc</button>
           <button aria-label="Chat with everyone" data-action="chat">chat</button></div>

@@ -50,6 +50,11 @@ const drawPeople = () => {
   if (part) {
     part.innerHTML = page.people([...meeting.people].map(([id, person]) => ({ id, ...person, speaks: meeting.speaking.has(id) })));
   }
+  for (const one of root().querySelectorAll("[data-part=count]")) {
+    const count = String(meeting.people.size + 1);
+    if (one.hasAttribute("aria-label")) one.setAttribute("aria-label", one.getAttribute("aria-label").replace(/\d+/, count));
+    else one.textContent = count;
+  }
   const chat = root().querySelector("[data-part=chat]");
   if (chat) chat.innerHTML = meeting.chat.map((line) => page.line(escaped(line.author || say("you")), escaped(line.text))).join("");
 };

@@ -54,7 +54,7 @@ rehearse({
       case "inside":
         return `<div data-tid="stage-layout"><div data-part="people"></div></div><div role="toolbar">
           <button id="view-mode-button">View</button><button id="raisehands-button">Raise</button>
-          <button id="roster-button">People<span data-tid="toolbar-item-badge">${meeting.people.size + 1}</span></button>
+          <button id="roster-button">People<span data-part="count" data-tid="toolbar-item-badge"></span></button>
           <button id="chat-button" data-action="chat">Chat</button><button id="callingButtons-showMoreBtn">More</button>${hangup}</div>
           <div data-part="chat" ${meeting.isChatOpen ? "" : "hidden"}></div>
           ${meeting.isChatOpen ? `<div data-tid="ckeditor" contenteditable="true" aria-label="Type a message" data-field="chat" style="min-height:1em"></div>` : ""}`;

@@ -66,7 +66,7 @@ rehearse({
       case "inside":
         return app(`<div data-part="people"></div><div id="wc-footer" style="opacity:${meeting.isAwake ? 1 : 0}"><div class="footer__btns-container">
           <button aria-label="Chat" data-action="chat">Chat</button>
-          <button aria-label="open the participants list"><span class="footer-button__participants-icon">P</span><span class="footer-button__number-counter">${meeting.people.size + 1}</span></button>${leaving}</div></div>
+          <button aria-label="open the participants list"><span class="footer-button__participants-icon">P</span><span data-part="count" class="footer-button__number-counter"></span></button>${leaving}</div></div>
           <div class="chat-container" ${meeting.isChatOpen ? "" : "hidden"}><div data-part="chat"></div>
           ${meeting.isChatOpen ? `<textarea class="chat-box__chat-textarea" data-field="chat"></textarea>` : ""}</div>`);
       case "leaving":

@@ -53,9 +53,9 @@ class Attending:
         """Set: told to leave."""
         return self.orders.leaving
 
-    async def ends(self, within: float = 10.0) -> SubCode:
+    async def ends(self, within: float | None = None) -> SubCode:
         """Waits for the return of `attend`."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within or self.listener.patience):
             return await asyncio.shield(self.task)
 
     async def leaves(self) -> float:
@@ -65,7 +65,7 @@ class Attending:
         assert await self.ends(LEAVE_WITHIN) is SubCode.LEFT_BY_COMMAND
         return time.monotonic() - asked
 
-    async def hears(self, who: str, hertz: float, timeout: float = 10.0) -> None:
+    async def hears(self, who: str, hertz: float, timeout: float | None = None) -> None:
         """Waits until what has newly arrived of the person is the tone."""
         since = time.monotonic()
 
@@ -77,10 +77,10 @@ class Attending:
 
 
 @asynccontextmanager
-async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator[Attending]:
+async def attending(platform: Platform, invitation: Invitation, patience: float = 10.0) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
     processes, threads = children(), set(threading.enumerate())
-    listener, orders = RecordingListener(), Orders()
+    listener, orders = RecordingListener(patience), Orders()
     task = asyncio.create_task(platform.attend(invitation, listener, orders))
     watch = asyncio.create_task(_report_early_end(task, listener))
     try:
@@ -112,6 +112,8 @@ class PlatformContract:
     platform: str
     """The name in the registry."""
     has_lobby = False
+    patience = 10.0
+    """Seconds in which what is waited for comes, joining included."""
     refusal = SubCode.JOIN_REFUSED
     """How a room that does not want us ends the attempt."""
 
@@ -137,7 +139,7 @@ class PlatformContract:
 
     def start(self, room: Room) -> AbstractAsyncContextManager[Attending]:
         """Sends a fresh instance of the platform into the room."""
-        return attending(load(self.platform), room.invitation())
+        return attending(load(self.platform), room.invitation(), self.patience)
 
     async def test_claims_its_own_urls_alone(self) -> None:
         """Exactly one registered platform claims the room's URL."""

@@ -97,7 +97,7 @@ class Attendance:
             not_started_s=self._settings.not_started_timeout / 1000,
         )
         self._flow = fl.Flow(guest, platform.title, time.monotonic())
-        self._observe = _observe_script(platform)
+        self._observe = observe_script(platform)
         self._argument = as_argument(self._pack)
         self._company = Company()
         self._tracks: dict[str, _Track] = {}
@@ -378,6 +378,7 @@ def _script(folder: str, name: str) -> str:
     return files(f"bot.platforms.{folder}").joinpath(name).read_text(encoding="utf-8").rstrip().removesuffix(";")
 
 
-def _observe_script(platform: PagePlatform) -> str:
+def observe_script(platform: PagePlatform) -> str:
+    """A JavaScript function that looks at the platform's page; its argument is the pack (`as_argument`)."""
     probe = "null" if platform.probe is None else _script(platform.name, platform.probe)
     return f"(pack) => ({_script('pages', 'observe.js')})(pack, {probe})"

@@ -89,7 +89,8 @@
     const bySelector = sign.selectors.find((selector) =>
       documents.some(({ page }) =>
         query(page, selector).some((element) => {
-          if (!isVisible(element) || isStrange(element)) return false;
+          // somebody's tile may prove that we are inside; what is written on it proves nothing else
+          if (!isVisible(element) || (name !== "inside" && isStrange(element))) return false;
           const box = element.getBoundingClientRect();
           return box.width >= sign.minWidth && box.height >= sign.minHeight;
         }),

@@ -41,12 +41,12 @@ _BEFORE_PROOF = (
     (Stage.DENIED, "denied"),  # the words of the lobby may still be there
     (Stage.UNANSWERED, "unanswered"),
     (Stage.ENDED, "ended"),
+    (Stage.NOT_STARTED, "not_started"),  # some pages say so in almost the words of the next one
     (Stage.NOT_FOUND, "not_found"),
     (Stage.FULL, "full"),
     (Stage.PASSCODE_REFUSED, "passcode_refused"),
     (Stage.SIGN_IN, "sign_in"),
     (Stage.CONSENT, "consent"),
-    (Stage.NOT_STARTED, "not_started"),
     (Stage.LOBBY, "lobby"),
 )
 """In this order, and before any proof that we are inside: each of them says that we are not, or not yet."""

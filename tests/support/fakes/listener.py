@@ -24,7 +24,9 @@ class RecordingListener:
     Breaches of the platform interface are collected in `breaches`, so that every test checks them at its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 10.0) -> None:
+        self.patience = patience
+        """Seconds that `until` waits, if it is not told otherwise."""
         self.events: list[tuple[float, PlatformEvent]] = []
         self.frames: list[tuple[float, AudioFrame]] = []
         self.names: dict[str, str] = {}
@@ -115,12 +117,13 @@ class RecordingListener:
             return None
         return float(np.argmax(np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))) * RATE / pcm.size)
 
-    async def until(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], what: str, timeout: float | None = None) -> None:
         """Waits until `condition()` is true; asked after every event and frame.
 
         Raises:
             AssertionError: It did not come true in time; says what was waited for and what came instead.
         """
+        timeout = timeout or self.patience
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
