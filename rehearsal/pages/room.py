@@ -2,8 +2,8 @@
 
     python -m rehearsal.pages.room google_meet SCRIPT --listen 127.0.0.1:0
 
-The page is an imitation, made from what is documented of the real one: its states, its words, where it puts names and who
-speaks, and its traps. Its media is real WebRTC from this room. Teams and Zoom mix: there one track has everybody.
+The page is an imitation, made from what is documented of the real one: its states, its words, where it puts names and
+who speaks, and its traps. Its media is real WebRTC from this room. Teams and Zoom mix: there one track has everybody.
 """
 
 from __future__ import annotations

@@ -215,7 +215,9 @@ class PlatformContract:
             await room.tone("ana", 440)
             await room.tone("ben", 1000)
             async with self.start(room) as bot:
-                await bot.listener.until(lambda: bot.listener.names == self.names(ana="Ana", ben="Ben"), "both are here")
+                await bot.listener.until(
+                    lambda: bot.listener.names == self.names(ana="Ana", ben="Ben"), "both are here"
+                )
                 await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
                 assert self.owns(bot, "ana", "ben")
 

@@ -60,7 +60,9 @@ class MixContract(PageContract):
         async with self.room() as room, self.start(room) as bot:
             await bot.listener.until(lambda: bot.listener.owner, "a track")
             await asyncio.sleep(0.5)
-            said = [event for _, event in bot.listener.events if not isinstance(event, ev.ActiveSpeakers | ev.TrackOpened)]
+            said = [
+                event for _, event in bot.listener.events if not isinstance(event, ev.ActiveSpeakers | ev.TrackOpened)
+            ]
             assert said == [ev.Admitted()]
             assert not [event for event in bot.listener.of(ev.ActiveSpeakers) if event.participant_ids]
             assert await bot.leaves() < LEAVE_WITHIN
@@ -75,7 +77,8 @@ class MixContract(PageContract):
             async with self.start(room) as bot:
                 both = frozenset(self.names(ana="Ana", ben="Ben"))
                 await bot.listener.until(
-                    lambda: any(event.participant_ids == both for event in bot.listener.of(ev.ActiveSpeakers)), "both speak"
+                    lambda: any(event.participant_ids == both for event in bot.listener.of(ev.ActiveSpeakers)),
+                    "both speak",
                 )
                 await bot.listener.until(lambda: _peaks(bot) == {440, 1000}, "both tones")
                 assert self.owns(bot)
@@ -98,6 +101,18 @@ class MixContract(PageContract):
             await bot.listener.until(lambda: bot.listener.names == self.names(ana="Ana"), "ben has left")
             await room.tone("ana", 440)
             await bot.hears("ana", 440)
+
+    async def test_comes_back_under_the_same_identity(self) -> None:
+        """Who leaves and joins again is heard again."""
+        async with self.room() as room, self.start(room) as bot:
+            for name, hertz in (("Ana", 440.0), ("Ana again", 1000.0)):
+                await room.join("ana", name)
+                await room.tone("ana", hertz)
+                await bot.hears("ana", hertz)
+                people = self.names(ana=name)
+                await bot.listener.until(lambda people=people: bot.listener.names == people, "ana is here")
+                await room.leave("ana")
+                await bot.listener.until(lambda: not bot.listener.names, "ana has left")
 
     async def test_rename(self) -> None:
         """A new display name keeps the identity, where the page has one beside the name."""
@@ -162,7 +177,9 @@ def _peaks(bot: Attending) -> set[int]:
     if pcm.size < RATE // 2:
         return set()
     spectrum = np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))
-    return {hertz for hertz in (440, 1000) if spectrum[hertz // 2 - 2 : hertz // 2 + 3].max() > 50 * np.median(spectrum)}
+    return {
+        hertz for hertz in (440, 1000) if spectrum[hertz // 2 - 2 : hertz // 2 + 3].max() > 50 * np.median(spectrum)
+    }
 
 
 BROWSER = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]

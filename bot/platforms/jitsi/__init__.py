@@ -21,7 +21,9 @@ class JitsiSettings(PageSettings):
     """How a meeting of Jitsi Meet is attended."""
 
     hosts: tuple[Host, ...] = Field(
-        default=(), max_length=32, description="Servers of one's own whose rooms are joined, too; the first by id alone."
+        default=(),
+        max_length=32,
+        description="Servers of one's own whose rooms are joined, too; the first by id alone.",
     )
 
 

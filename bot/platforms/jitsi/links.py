@@ -8,7 +8,19 @@ from urllib.parse import quote, unquote
 from bot.platforms.pages.links import Link, split
 
 PUBLIC_HOSTS = ("meet.jit.si", "8x8.vc")
-_PAGES = {"static", "libs", "images", "sounds", "css", "fonts", "lang", "http-bind", "xmpp-websocket", "colibri-ws", "about"}
+_PAGES = {
+    "static",
+    "libs",
+    "images",
+    "sounds",
+    "css",
+    "fonts",
+    "lang",
+    "http-bind",
+    "xmpp-websocket",
+    "colibri-ws",
+    "about",
+}
 """First parts of a path that are no rooms."""
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 MAX_ROOM_CHARACTERS = 200

@@ -1,4 +1,4 @@
-"""Attendance of a meeting in a web page: looks at it, does what the flow says, and reports what the page and its sound say."""
+"""Attendance of a meeting in a web page: looks at it, does what the flow says, reports what the page and its sound say."""
 
 from __future__ import annotations
 
@@ -181,6 +181,7 @@ class Attendance:
             case fl.Wake():
                 await hand.wake()
             case fl.Reopen():
+                await page.goto("about:blank")  # a URL that differs in nothing but its fragment is not opened anew
                 await page.goto(self._url)
                 self._flow.reopened(time.monotonic())
             case fl.Note(what, control):
@@ -232,7 +233,9 @@ class Attendance:
         self._announced = True
         if self._settings.captions and (spot := self._last.controls.get("captions_on")):
             await hand.click(spot)
-        if self._settings.announcement is not None and not await hand.write(self._settings.announcement, self._controls):
+        if self._settings.announcement is not None and not await hand.write(
+            self._settings.announcement, self._controls
+        ):
             log.warning("page.chat", what="the announcement could not be written", platform=self._platform.name)
 
     async def farewell(self) -> None:

@@ -27,7 +27,8 @@ MAX_ELEMENTS = 400
 _SUMMARY = """(arg) => {
   const strange = arg.strangers.join(",");
   const rows = [];
-  for (const one of document.querySelectorAll("h1,h2,h3,p,button,input,iframe,[role],[aria-label],[data-tid],[data-testid]")) {
+  const shown = "h1,h2,h3,p,button,input,iframe,[role],[aria-label],[data-tid],[data-testid]";
+  for (const one of document.querySelectorAll(shown)) {
     if (rows.length >= arg.most) break;
     if (!one.checkVisibility() || (strange && one.closest(strange))) continue;
     const row = { tag: one.tagName.toLowerCase() };
@@ -39,7 +40,8 @@ _SUMMARY = """(arg) => {
     if (own) row.text = own.replace(/\\s+/g, " ").slice(0, 200);
     rows.push(row);
   }
-  return { host: location.hostname, title: document.title.slice(0, 200), language: document.documentElement.lang, rows };
+  const page = document.documentElement;
+  return { host: location.hostname, title: document.title.slice(0, 200), language: page.lang, rows };
 }"""
 
 log = structlog.get_logger(__name__)

@@ -339,7 +339,11 @@ class Flow:
         if wait is not None and now >= wait.until:
             return [self._over(wait.code, wait.reason)]
         if wait is None and now - self._begun >= JOIN_S:
-            return [self._over(SubCode.JOIN_TIMEOUT, f"neither in the meeting nor in its lobby after {JOIN_S:g} s ({stage})")]
+            return [
+                self._over(
+                    SubCode.JOIN_TIMEOUT, f"neither in the meeting nor in its lobby after {JOIN_S:g} s ({stage})"
+                )
+            ]
         if wait is not None and wait.stage not in (Stage.LOBBY, Stage.NOT_STARTED):
             return []
         if stage is Stage.UNKNOWN and now - self._known_at >= UNKNOWN_S:
@@ -350,7 +354,9 @@ class Flow:
 
     def _be_blocked(self, now: float) -> list[Do]:
         if self._blocked == BLOCKED_TRIES:
-            return [self._over(SubCode.JOIN_REFUSED, "the page says that we cannot join, and not why; signed in we may")]
+            return [
+                self._over(SubCode.JOIN_REFUSED, "the page says that we cannot join, and not why; signed in we may")
+            ]
         self._blocked += 1
         self._reopen_at = now + BLOCKED_PAUSE_S
         return []

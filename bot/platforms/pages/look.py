@@ -110,7 +110,10 @@ def _spots(value: object) -> Iterator[tuple[str, Spot]]:
         spot = _table(what)
         x, y = spot.get("x"), spot.get("y")
         if name in CONTROLS and _is_number(x) and _is_number(y):
-            yield name, Spot(float(x), float(y), _text(spot.get("value"), MAX_NAME_CHARACTERS), spot.get("free") is True)
+            yield (
+                name,
+                Spot(float(x), float(y), _text(spot.get("value"), MAX_NAME_CHARACTERS), spot.get("free") is True),
+            )
 
 
 def _is_number(value: Any) -> bool:

@@ -207,7 +207,9 @@ class _Reader:
     def _words(self, value: object, where: str) -> dict[str, tuple[str, ...]]:
         """Language → words."""
         table = self._table(value, where, *LANGUAGES)
-        return {language: self._list(table[language], f"{where}.{language}") for language in LANGUAGES if language in table}
+        return {
+            language: self._list(table[language], f"{where}.{language}") for language in LANGUAGES if language in table
+        }
 
     def _number(self, value: object, where: str) -> int:
         if type(value) is int and 0 <= value <= 10_000:

@@ -26,7 +26,9 @@ def load_pack(platform: str, selectors_dir: str | None = None) -> Pack:
         except (PackError, OSError, UnicodeDecodeError) as error:
             words = str(error) if isinstance(error, PackError) else reason(error)
             told = "\n".join(f"  {line}" for line in words.splitlines())
-            raise EarshotError(SubCode.CONFIG_INVALID, f"browser.selectorsDir: {path} is no selector pack:\n{told}") from None
+            raise EarshotError(
+                SubCode.CONFIG_INVALID, f"browser.selectorsDir: {path} is no selector pack:\n{told}"
+            ) from None
     return parse_pack(our_text(platform), platform)
 
 

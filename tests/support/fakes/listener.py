@@ -104,7 +104,7 @@ class RecordingListener:
         return {frame.track_id for _, frame in self.frames}
 
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
-        """Everything that arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""
+        """What arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""
         owner = {event.track_id: event.participant_id for event in self.of(ev.TrackOpened)}
         theirs = {track for track, whose in owner.items() if whose in (participant, None)}
         parts = [frame.pcm for at, frame in self.frames if at >= since and frame.track_id in theirs]

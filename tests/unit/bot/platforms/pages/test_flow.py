@@ -1,4 +1,4 @@
-"""The flow: what is done at the door, what is said of what the page shows, and when it is over; on a clock of the test."""
+"""The flow: what is done at the door, what is said of what the page shows, when it is over; on a clock of the test."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def names(done: list[fl.Do]) -> Iterator[str]:
 def test_the_steps_at_the_door_in_their_order() -> None:
     """Name, camera, microphone, join; nothing before the step before is proved."""
     page = Driven()
-    door = {"name": "", "camera": "", "microphone": "", "join": ""}
+    door: dict[str, Any] = {"name": "", "camera": "", "microphone": "", "join": ""}
     assert page.see(Stage.DOOR, **door) == [Fill("name", Spot(1, 1), "Earshot")]
     assert page.see(Stage.DOOR, 1.5, **door) == []
     door["name"] = "Earshot"

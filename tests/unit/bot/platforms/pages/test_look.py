@@ -41,13 +41,20 @@ def test_a_whole_answer() -> None:
         joined=True,
         chat=(Line("Ana", "hello"),),
         captions=(Line("", "words"),),
-        found={"lobby": "asking to be let in", "join": "join now", "name": "", "leave": "", "camera": "", "chat_open": ""},
+        found={
+            "lobby": "asking to be let in",
+            "join": "join now",
+            "name": "",
+            "leave": "",
+            "camera": "",
+            "chat_open": "",
+        },
         unusable=("a[", ""),
     )
 
 
 def test_people_are_told_apart_by_id_or_name() -> None:
-    """Several tiles of one person are one person, who speaks if any of them shows it; nobody has neither id nor name."""
+    """Several tiles of one person are one, who speaks if any of them shows it; nobody has neither id nor name."""
     people = [
         {"name": "Ana"},
         {"name": "Ana", "speaks": True},
@@ -81,11 +88,15 @@ def test_it_is_bounded() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["host", "signs", "controls", "people", "count", "chat", "join", "lobby", "id", "name", "x", "y"]),
-            inner,
-            max_size=6,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["host", "signs", "controls", "people", "count", "chat", "join", "lobby", "id", "name", "x", "y"]
+                ),
+                inner,
+                max_size=6,
+            )
         ),
         max_leaves=20,
     )

@@ -42,8 +42,8 @@ def test_a_whole_pack_is_read() -> None:
     """Every part of it comes out as it stands in the file."""
     data = SMALL | {
         "signs": SMALL["signs"]
-        | {"captcha": {"selectors": ["iframe"], "texts": {"ja": ["ロボットではない"]}, "min_width": 120, "min_height": 40,
-                       "unverified": ["ja", "iframe"]}},
+        | {"captcha": {"selectors": ["iframe"], "texts": {"ja": ["ロボットではない"]}, "min_width": 120,
+                       "min_height": 40, "unverified": ["ja", "iframe"]}},
         "controls": {"join": {"selectors": ["#join"], "labels": {"de": ["Beitreten"]}, "unverified": ["de"]}},
         "people": {"tiles": [".tile"], "id": "data-id", "names": [".name"], "us": [".me"], "speaking": [".loud"],
                    "phantoms": ["Effects"], "count": ["@title"], "prove": True, "unverified": [".loud"]},
@@ -56,7 +56,9 @@ def test_a_whole_pack_is_read() -> None:
     assert (pack.platform, pack.version, pack.sources) == ("acme", "1", "a test")
     assert pack.signs["captcha"] == Sign(("iframe",), {"ja": ("ロボットではない",)}, 120, 40)
     assert pack.controls == {"join": Control(("#join",), {"de": ("Beitreten",)})}
-    assert pack.people == People((".tile",), "data-id", (".name",), (".me",), (".loud",), ("Effects",), ("@title",), True)
+    assert pack.people == People(
+        (".tile",), "data-id", (".name",), (".me",), (".loud",), ("Effects",), ("@title",), True
+    )
     assert pack.chat == Lines((".line",), (".who",), (".what",))
     assert (pack.captions.items, pack.strangers, pack.sign_in_hosts) == ((".cc",), (".tile",), ("login.example.com",))
 

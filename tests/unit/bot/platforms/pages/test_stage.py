@@ -17,7 +17,11 @@ OUTSIDE = set(SIGNS) - {"inside", "left", "blocked"}
 
 
 def at(
-    *signs: str, controls: tuple[str, ...] = (), people: tuple[Seen, ...] = (), joined: bool | None = None, prove: bool = False
+    *signs: str,
+    controls: tuple[str, ...] = (),
+    people: tuple[Seen, ...] = (),
+    joined: bool | None = None,
+    prove: bool = False,
 ) -> Stage:
     """The stage of such a page."""
     look = Look("meet.example.com", frozenset(signs), dict.fromkeys(controls, SPOT), people, joined=joined)
