@@ -1,8 +1,9 @@
-"""The floor of a mix: who held it when, as far as the platform's reports tell; near a change of hands, nobody knows.
+"""The floor of a mix: who spoke when, as far as the platform's reports tell; where several may have, nobody knows.
 
-Whoever was reported speaking holds the floor until somebody else is: a pause gives it to nobody. A name is given only
-where one person held it for the whole time asked about and a margin on both sides, and was reported speaking in that
-time. Everything else is unknown: several at once, nobody, a time without reports.
+Reports come late and never early: whoever speaks is reported while they do, or within a margin after. So a name is given
+only where one person alone was reported speaking in the time asked about and the margin after it, and some of that in
+the time itself. Everything else is unknown: several at once, or so close together that a report may be either's, nobody,
+a time without reports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import pairwise
 from common.audio.pcm import SAMPLE_RATE
 
 MARGIN_S = 1.0
-"""Seconds on both sides in which the floor must not change hands: by so much a report may lag behind the sound.
+"""Seconds by which a report may lag behind the sound: so long afterwards nobody else must be reported.
 A common SFU measures over 400 ms and smooths over two such intervals (0.8 s); the rest is for its delivery."""
 REPORT_LIFETIME_S = 10.0
 """Seconds that a report holds. A platform says again every few seconds what goes on: one that has gone blind must not
@@ -31,10 +32,8 @@ class _Span:
     until: int
     ids: frozenset[str]
     """Who speaks."""
-    holders: frozenset[str]
-    """Who holds the floor: those of the span before while nobody speaks. Empty: unknown."""
     changes_hands: bool
-    """Somebody held it before, and now somebody else does."""
+    """Somebody spoke before, and now somebody else does."""
 
 
 class Floor:
@@ -42,7 +41,7 @@ class Floor:
 
     Args:
         zero: Monotonic seconds of meeting time zero.
-        margin: Seconds on both sides in which the floor must not change hands; more for platforms that report late.
+        margin: Seconds by which its reports may lag; more for platforms that report late.
     """
 
     def __init__(self, zero: float, margin: float = MARGIN_S) -> None:
@@ -50,7 +49,7 @@ class Floor:
         self._margin = round(margin * SAMPLE_RATE)
         self._spans: list[_Span] = []  # in order, without overlap; at most MAX_SPANS
         self._latest: int | None = None  # meeting sample of the last report
-        self._last_holders: frozenset[str] = frozenset()  # those before any gap in the reports, too
+        self._last_speakers: frozenset[str] = frozenset()  # those before any gap in the reports, too
 
     def report(self, ids: frozenset[str], at: float) -> None:
         """Takes an `ActiveSpeakers` event: these participants speak, from monotonic second `at` until the next report.
@@ -65,16 +64,14 @@ class Floor:
         self._latest = sample
         until = sample + round(REPORT_LIFETIME_S * SAMPLE_RATE)
         last = self._spans[-1] if self._spans else None
-        is_gapless = last is not None and last.until >= sample
-        if last is not None and is_gapless:
+        if last is not None and last.until >= sample:
             if last.ids == ids:
                 last.until = until
                 return
             last.until = sample
-        holders = ids or (last.holders if last is not None and is_gapless else ids)
-        changes_hands = bool(ids and self._last_holders and ids != self._last_holders)
-        self._last_holders = ids or self._last_holders
-        self._spans.append(_Span(sample, until, ids, holders, changes_hands))
+        changes_hands = bool(ids and self._last_speakers and ids != self._last_speakers)
+        self._last_speakers = ids or self._last_speakers
+        self._spans.append(_Span(sample, until, ids, changes_hands))
         del self._spans[:-MAX_SPANS]
 
     def speaker(self, start: int, end: int) -> str | None:
@@ -82,17 +79,15 @@ class Floor:
 
         What is said about times whose margin has not passed yet (see `certain_at`) may turn into unknown later.
         """
-        first, last = start - self._margin, end + self._margin
-        spans = self._between(first, last)
-        if not spans or spans[0].start > first or spans[-1].until < last:
+        last = end + self._margin
+        spans = self._between(start, last)
+        if not spans or spans[0].start > start or spans[-1].until < last:
             return None
         if any(before.until < after.start for before, after in pairwise(spans)):
             return None
-        holders = spans[0].holders
-        if len(holders) != 1 or any(span.holders != holders for span in spans):
-            return None
+        reported = frozenset[str]().union(*(span.ids for span in spans if span.until > start))
         spoke = any(span.ids and span.start < end and span.until > start for span in spans)
-        return next(iter(holders)) if spoke else None
+        return next(iter(reported)) if spoke and len(reported) == 1 else None
 
     def certain_at(self, end: int) -> float:
         """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time."""

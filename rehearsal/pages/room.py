@@ -164,10 +164,16 @@ class PageRoom(Room):
             peer.tell("show", state=state)
 
     def put_back(self) -> None:
-        """The host sends every bot back to the lobby, until `open_lobby` is set anew."""
+        """The host sends every bot back to the lobby."""
         for peer in self._admitted():
             peer.admitted = False
             peer.tell("lobby")
+
+    def let_in(self) -> None:
+        """The host admits whoever was put back."""
+        for peer in self._peers.values():
+            if not peer.admitted:
+                self._admit(peer)
 
     def _peer(self, identity: str, websocket: ServerConnection) -> BotPeer:
         return PagePeer(identity, websocket, self)

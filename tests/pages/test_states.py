@@ -196,7 +196,7 @@ def broken(pack: Pack, seed: int) -> Pack:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 async def test_a_page_that_has_changed_is_never_taken_for_a_meeting(platform: str) -> None:
-    """One entry of each list broken at random, forty times: the meeting is recognised, and nothing else is taken for it."""
+    """One entry of each list broken at random, forty times: the meeting is known, nothing else is taken for it."""
     async with showing(platform) as shown:
         packs = [broken(shown.pack, seed) for seed in range(DRIFTS)]
         rows = [Row(state, pack=pack) for state in STATES[platform].split() for pack in packs]

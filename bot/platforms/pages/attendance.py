@@ -1,4 +1,4 @@
-"""Attendance of a meeting in a web page: looks at it, does what the flow says, reports what the page and its sound say."""
+"""Attendance of a meeting in a web page: looks at it, does what the flow says, reports what page and sound say."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ class Attendance:
         """Tells of a track as soon as it is known whose it is, and of its being muted."""
         if not track.is_open:
             owner = self._owner(track.info)
-            if self._platform.separates and owner is None:
+            if self._knows_owners and owner is None:
                 return
             track.is_open, track.owner = True, owner
             self._report(ev.TrackOpened(track.info.track_id, owner))
@@ -323,9 +323,14 @@ class Attendance:
             if not track.muted and not self.over:
                 self._listener.audio(frame)
 
+    @property
+    def _knows_owners(self) -> bool:
+        """Whether the page says whose its tracks are: it may lack the interface that would."""
+        return self._platform.separates and self._last.joined is not None
+
     def _owner(self, info: TrackInfo) -> str | None:
-        """Whose a track is; of a platform that mixes, nobody's."""
-        if not self._platform.separates:
+        """Whose a track is; nobody's where the page cannot say."""
+        if not self._knows_owners:
             return None
         if owner := self._company.owner_of(info.page_track_id):
             return owner
@@ -343,7 +348,7 @@ class Attendance:
     def track_opened(self, track: TrackInfo) -> None:
         """See `CaptureListener`."""
         self._tracks[track.track_id] = _Track(track)
-        if self._is_admitted and not self._platform.separates:
+        if self._is_admitted and not self._knows_owners:
             self._open(self._tracks[track.track_id])
 
     def audio(self, frame: AudioFrame) -> None:

@@ -22,7 +22,7 @@ MAX_WRAPPINGS = 3
 
 
 def parse(url: str) -> Link | None:
-    """`/meet/123?p=…`, `/l/meetup-join/19:…@thread.v2/0?context=…`, also behind `#`, `/v2/`, a launcher. None: neither."""
+    """`/meet/123?p=…`, `/l/meetup-join/19:…@thread.v2/0?context=…`, also behind `#` or a launcher. None: neither."""
     found = split(url.replace("@", "%40"), HOSTS)  # as browsers show it; in a host there is none then, either
     return (
         None if found is None else _unwrap(found[0], url[url.index("/", 8) :] if "/" in url[8:] else "/", MAX_WRAPPINGS)
