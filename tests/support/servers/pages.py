@@ -167,7 +167,7 @@ const call = async (stream, { offers = "sender", codec, sender: own = {}, receiv
   sender.onicecandidate = ({ candidate }) => receiver.addIceCandidate(candidate);
   receiver.onicecandidate = ({ candidate }) => sender.addIceCandidate(candidate);
   const [track] = stream.getTracks();
-  const one = { sender, receiver, track, played: null };
+  const one = { sender, receiver, track };
   receiver.ontrack = ({ streams: [remote], track: arrived, receiver: from }) => {
     one.remote = from;
     if (element === false) return;
@@ -182,22 +182,26 @@ const call = async (stream, { offers = "sender", codec, sender: own = {}, receiv
     const transceiver = receiver.addTransceiver(track.kind, { direction: "recvonly" });
     if (ready) ready(null, transceiver.receiver);
   }
-  let out = offers === "sender" && sender.addTrack(track, stream);
-  const prefer = () => {
+  const add = () => {
+    one.out = sender.addTrack(track, stream);
+    if (ready) ready(one.out, null);
+  };
+  if (offers === "sender") add();
+  const prefer = (connection) => {
     if (!codec) return;
     const { codecs } = RTCRtpReceiver.getCapabilities(track.kind);
     const wanted = codecs.filter(({ mimeType }) => mimeType === codec);
     const rest = codec === "audio/red" ? codecs.filter(({ mimeType }) => mimeType === "audio/opus") : [];
-    for (const transceiver of first.getTransceivers()) transceiver.setCodecPreferences([...wanted, ...rest]);
+    for (const transceiver of connection.getTransceivers()) transceiver.setCodecPreferences([...wanted, ...rest]);
   };
-  prefer();
+  prefer(first);
   await first.setLocalDescription();
   await second.setRemoteDescription(first.localDescription);
-  if (offers === "receiver") out = sender.addTrack(track, stream);
-  if (ready) ready(out, one.remote);
+  if (offers === "receiver") add();
+  else if (ready) ready(null, one.remote);
+  prefer(second);
   await second.setLocalDescription();
   await first.setRemoteDescription(second.localDescription);
-  one.out = out;
   calls.push(one);
   return one;
 };
