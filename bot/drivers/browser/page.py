@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -45,6 +46,8 @@ __all__ = [
 CALL_TIMEOUT_S = 5.0
 """For every call of the page that is given no other."""
 GOTO_TIMEOUT_S = 15.0
+GONE_S = 0.5
+"""A call that fails because the page dies may hear of it before we do."""
 HEARTBEAT_S = 1.0
 MISS_S = 0.9
 MISSES = 4
@@ -129,6 +132,15 @@ class MeetingPage:
 
     async def watch(self) -> None:
         """Notices that the page is frozen, or that Chromium's driver is gone; ends when the page is gone."""
+        ended = asyncio.ensure_future(self._page.wait_for_event("close", timeout=0))
+        ended.add_done_callback(self._ended)  # also when the driver dies, which sets no event
+        try:
+            await self._beat()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+
+    async def _beat(self) -> None:
         from playwright.async_api import Error
 
         loop, silent_since, misses = asyncio.get_running_loop(), 0.0, 0
@@ -142,10 +154,7 @@ class MeetingPage:
                 misses, silent_since = misses + 1, silent_since if misses else asked
             except Error as error:
                 misses = 0
-                if self._page.is_closed() or "onnection closed" in str(error):
-                    self._die("the connection to Chromium broke")
-                else:
-                    await asyncio.sleep(HEARTBEAT_S)  # it went elsewhere just now, or crashed, which another event says
+                log.debug("browser_heartbeat_failed", why=str(error))  # it went elsewhere, or another event says more
             else:
                 misses = 0
             if misses >= MISSES:
@@ -159,6 +168,8 @@ class MeetingPage:
         calling = asyncio.ensure_future(call)
         try:
             await asyncio.wait({calling, self.gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if calling.done() and re.search("closed|crashed", str(calling.exception() or "")):
+                await asyncio.wait({self.gone}, timeout=GONE_S)
             if self.gone.done():
                 raise self.gone.result()
             if not calling.done():
@@ -167,6 +178,9 @@ class MeetingPage:
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
+
+    def _ended(self, _: object) -> None:
+        self._die("the connection to Chromium broke")
 
     def _die(self, why: str) -> None:
         if not self.gone.done():
