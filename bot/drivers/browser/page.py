@@ -52,6 +52,7 @@ HEARTBEAT_S = 1.0
 MISS_S = 0.9
 MISSES = 4
 """So a page that froze is noticed within HEARTBEAT_S + MISSES * MISS_S = 4.6 s."""
+HOLD_S = 0.1
 BUSY_S = 15.0
 """A page whose worker beats is not frozen but busy: for so long at most."""
 BRIDGE_TIMEOUT_S = 5.0
@@ -132,13 +133,24 @@ class MeetingPage:
 
     async def watch(self) -> None:
         """Notices that the page is frozen, or that Chromium's driver is gone; ends when the page is gone."""
-        ended = asyncio.ensure_future(self._page.wait_for_event("close", timeout=0))
-        ended.add_done_callback(self._ended)  # also when the driver dies, which sets no event
+        holding = asyncio.create_task(self._hold())
         try:
             await self._beat()
         finally:
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        """Keeps a call waiting: it fails at once when the driver dies, which sets no event."""
+        from playwright.async_api import Error
+
+        while not self.gone.done():
+            try:
+                await self._page.evaluate("new Promise(() => {})")
+            except Error as error:
+                if "closed" in str(error):
+                    self._die("the connection to Chromium broke")
+            await asyncio.sleep(HOLD_S)  # it went elsewhere
 
     async def _beat(self) -> None:
         from playwright.async_api import Error
@@ -154,7 +166,8 @@ class MeetingPage:
                 misses, silent_since = misses + 1, silent_since if misses else asked
             except Error as error:
                 misses = 0
-                log.debug("browser_heartbeat_failed", why=str(error))  # it went elsewhere, or another event says more
+                if "closed" in str(error):
+                    self._die("the connection to Chromium broke")
             else:
                 misses = 0
             if misses >= MISSES:
@@ -178,9 +191,6 @@ class MeetingPage:
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
-
-    def _ended(self, _: object) -> None:
-        self._die("the connection to Chromium broke")
 
     def _die(self, why: str) -> None:
         if not self.gone.done():
