@@ -43,6 +43,8 @@ MIX_AFTER_S = 3.0
 MIX_YIELDS_S = 5.0
 """For so long after a track had sound the mix is not heard: it would be the same once more."""
 
+_frames = itertools.count(1)  # never the same twice, so that no track has the id of one of a page that died
+
 log = structlog.get_logger(__name__)
 
 
@@ -200,7 +202,6 @@ class Bridge:
         self.failure: Callable[[BaseException], None] = lambda error: None
         """Called with what a listener raised."""
         self._frames: set[_Frame] = set()
-        self._numbers = itertools.count(1)
         self._mixes = itertools.count(1)
 
     @property
@@ -235,7 +236,7 @@ class Bridge:
     async def serve(self, connection: ServerConnection) -> None:
         """One frame, until its connection ends."""
         loop = asyncio.get_running_loop()
-        frame = _Frame(self, connection, next(self._numbers), loop.time())
+        frame = _Frame(self, connection, next(_frames), loop.time())
         self._frames.add(frame)
         try:
             async for message in connection:
@@ -250,7 +251,10 @@ class Bridge:
             self.failure(error)
         finally:
             self._frames.discard(frame)
-            frame.close()
+            try:
+                frame.close()
+            except Exception as error:
+                self.failure(error)
 
 
 def _subprotocol(_: ServerConnection, __: object) -> Subprotocol:

@@ -28,7 +28,6 @@
   const MAX_TRACKS = 64; // per frame; the bot holds the same bound for the page
   const tracks = new Map(); // number -> track that is open
   const known = new WeakMap(); // receiver -> its track, open or not
-  const dropped = new WeakSet(); // receivers whose video is dropped
   const ours = new WeakSet(); // transforms of ours
   let count = 0;
 
@@ -60,35 +59,33 @@
     return described;
   };
 
-  const open = (connection, { receiver, transceiver, streams }) => {
-    const track = receiver.track;
-    if (track.kind === "video") {
-      if (settings.dropVideo && !dropped.has(receiver)) {
-        dropped.add(receiver);
-        tap(receiver, { video: true });
-      }
-      return;
-    }
-    const before = known.get(receiver);
-    if ((before && tracks.has(before.number)) || tracks.size >= MAX_TRACKS) return;
-    const number = before?.number ?? ++count;
-    const entry = { number, receiver, transceiver, track, connection, misses: 0, seen: 0, looks: 10, taken: before?.taken };
+  // Takes the frames of a receiver, before any arrive: set later, on a connection that the page offers, a transform gets none.
+  const attach = (receiver) => {
+    if (known.has(receiver)) return;
+    const isVideo = receiver.track.kind === "video";
+    const entry = { number: isVideo ? 0 : ++count, receiver, misses: 0, seen: 0, looks: 0, taken: false };
     known.set(receiver, entry);
-    tracks.set(number, entry);
+    if (isVideo && !settings.dropVideo) return;
+    try {
+      tap(receiver, isVideo ? { video: true } : { track: entry.number });
+    } catch {
+      entry.taken = true; // somebody else has its frames already
+    }
+  };
+
+  const open = (connection, { receiver, transceiver, streams, track }) => {
+    attach(receiver);
+    const entry = known.get(receiver);
+    if (track.kind === "video" || tracks.has(entry.number) || tracks.size >= MAX_TRACKS) return;
+    Object.assign(entry, { connection, transceiver, track, misses: 0, looks: 10 });
+    tracks.set(entry.number, entry);
     const element = elementOf(track);
     if (element.length) entry.looks = 0;
     post({
-      type: "track", track: number, id: track.id, streams: streams.map(({ id }) => id), mid: transceiver.mid, element,
+      type: "track", track: entry.number, id: track.id, streams: streams.map(({ id }) => id), mid: transceiver.mid, element,
       frame: location.origin + location.pathname,
     });
-    if (entry.taken) post({ type: "taken", track: number });
-    else if (!before) {
-      try {
-        tap(receiver, { track: number });
-      } catch {
-        taken(receiver); // somebody else has its frames already
-      }
-    }
+    if (entry.taken) post({ type: "taken", track: entry.number });
     track.addEventListener("ended", () => close(entry), { once: true });
   };
 
@@ -104,7 +101,7 @@
     const entry = known.get(receiver);
     if (!entry || entry.taken) return;
     entry.taken = true;
-    post({ type: "taken", track: entry.number });
+    if (tracks.has(entry.number)) post({ type: "taken", track: entry.number });
   };
 
   const isOver = ({ track, connection, transceiver }) =>
@@ -140,15 +137,26 @@
 
   if (RTCPeerConnection && RTCRtpReceiver) {
     const wrapped = new Proxy(RTCPeerConnection, {
-      construct(target, [configuration, ...rest], newTarget) {
-        // Without this, frames of a connection that the page offers never reach a transform.
-        const connection = Reflect.construct(target, [{ ...configuration, encodedInsertableStreams: true }, ...rest], newTarget);
+      construct(target, parameters, newTarget) {
+        const connection = Reflect.construct(target, parameters, newTarget);
         connection.addEventListener("track", (event) => open(connection, event));
         return connection;
       },
     });
-    RTCPeerConnection.prototype.constructor = wrapped;
+    const prototype = RTCPeerConnection.prototype;
+    prototype.constructor = wrapped;
     for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection"]) if (name in window) window[name] = wrapped;
+    const attachAll = (connection) => connection.getTransceivers().forEach(({ receiver }) => attach(receiver));
+    for (const name of ["addTransceiver", "addTrack", "createOffer"]) {
+      prototype[name] = new Proxy(prototype[name], {
+        apply(target, connection, parameters) {
+          const result = target.apply(connection, parameters);
+          attachAll(connection);
+          if (name === "createOffer") result?.then(() => attachAll(connection), () => {}); // offerToReceiveAudio
+          return result;
+        },
+      });
+    }
     if (transform) {
       Object.defineProperty(RTCRtpReceiver.prototype, "transform", {
         ...transform,

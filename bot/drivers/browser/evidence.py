@@ -12,7 +12,7 @@ WINDOW_FRAMES = 50
 MAX_REFUSED_SHARE = 0.5
 FLOOR_DB = -60.0
 """Below it all is silence, whatever was measured."""
-MAX_MISMATCH_DB = 25.0
+MAX_MISMATCH_DB = 12.0
 """The median of what a frame sounds like beside what its sender says (RFC 6464)."""
 STARVING_REPORTS = 3
 """Seconds in which packets arrived in the page and no frame of them here."""

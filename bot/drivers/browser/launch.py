@@ -48,7 +48,8 @@ SWITCHES = (
     "--disable-gpu",  # there is none in a container, and looking for one takes a second
     "--disable-quic",  # where UDP is filtered, QUIC stalls for seconds before HTTP/2 is tried
     "--autoplay-policy=no-user-gesture-required",  # nobody clicks before a page may play what we listen to
-    "--use-fake-device-for-media-stream",  # pages refuse a participant without devices; ours are silent and black:
+    "--use-fake-ui-for-media-stream",  # the headless shell has nobody to ask, and would say that there are no devices
+    "--use-fake-device-for-media-stream",  # pages refuse a participant without devices; ours are silent and black
     "--disable-blink-features=AutomationControlled",  # sites show the page that they show everybody
     "--no-pings",  # hyperlink auditing: requests that no meeting needs
     # Public pages may not reach this machine or its network (Local Network Access). Our bridge alone counts as public.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -45,10 +46,13 @@ __all__ = [
 CALL_TIMEOUT_S = 5.0
 """For every call of the page that is given no other."""
 GOTO_TIMEOUT_S = 15.0
+GONE_S = 0.5
+"""A call that fails because the page dies may hear of it before we do."""
 HEARTBEAT_S = 1.0
 MISS_S = 0.9
 MISSES = 4
 """So a page that froze is noticed within HEARTBEAT_S + MISSES * MISS_S = 4.6 s."""
+HOLD_S = 0.1
 BUSY_S = 15.0
 """A page whose worker beats is not frozen but busy: for so long at most."""
 BRIDGE_TIMEOUT_S = 5.0
@@ -129,6 +133,26 @@ class MeetingPage:
 
     async def watch(self) -> None:
         """Notices that the page is frozen, or that Chromium's driver is gone; ends when the page is gone."""
+        holding = asyncio.create_task(self._hold())
+        try:
+            await self._beat()
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        """Keeps a call waiting: it fails at once when the driver dies, which sets no event."""
+        from playwright.async_api import Error
+
+        while not self.gone.done():
+            try:
+                await self._page.evaluate("new Promise(() => {})")
+            except Error as error:
+                if "closed" in str(error):
+                    self._die("the connection to Chromium broke")
+            await asyncio.sleep(HOLD_S)  # it went elsewhere
+
+    async def _beat(self) -> None:
         from playwright.async_api import Error
 
         loop, silent_since, misses = asyncio.get_running_loop(), 0.0, 0
@@ -142,10 +166,8 @@ class MeetingPage:
                 misses, silent_since = misses + 1, silent_since if misses else asked
             except Error as error:
                 misses = 0
-                if self._page.is_closed() or "onnection closed" in str(error):
+                if "closed" in str(error):
                     self._die("the connection to Chromium broke")
-                else:
-                    await asyncio.sleep(HEARTBEAT_S)  # it went elsewhere just now, or crashed, which another event says
             else:
                 misses = 0
             if misses >= MISSES:
@@ -159,6 +181,8 @@ class MeetingPage:
         calling = asyncio.ensure_future(call)
         try:
             await asyncio.wait({calling, self.gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if calling.done() and re.search("closed|crashed", str(calling.exception() or "")):
+                await asyncio.wait({self.gone}, timeout=GONE_S)
             if self.gone.done():
                 raise self.gone.result()
             if not calling.done():
@@ -216,7 +240,7 @@ async def open_page(
         settings: Which Chromium, and how.
         listener: Hears the page.
         probes: JavaScript functions, run in every frame before its own scripts: `(earshot) => { … }` with
-            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB, ≤ 100/s).
+            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB, ≤ 50/s and 100 at once; more are dropped).
         mix: Whether what the page plays through WebAudio is captured, if no track of a connection has sound.
         arguments: More switches of Chromium, for tests.
 

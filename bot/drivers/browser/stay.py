@@ -8,14 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bot.drivers.browser.page import BrowserSettings, CaptureListener, MeetingPage, PageGoneError, open_page
+from bot.drivers.browser.page import GONE_S, BrowserSettings, CaptureListener, MeetingPage, PageGoneError, open_page
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 MAX_RELAUNCHES = 3
 RELAUNCH_WINDOW_S = 600.0
-GONE_S = 0.5
-"""A visit that fails because its page dies may hear of it before we do."""
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ class TrackInfo:
     """One remote audio track of the page.
 
     Args:
-        track_id: Ours: unique for the life of the page, never used again. Frames and signals carry it.
+        track_id: Ours: never used again, on another page neither (but for MIX_ID). Frames and signals carry it.
         page_track_id: `MediaStreamTrack.id` in the page.
         stream_ids: `MediaStream.id`s it came with; platforms hide identities in them.
         mid: Of its media section, where there is one.

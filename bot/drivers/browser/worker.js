@@ -1,7 +1,8 @@
 // The bridge from one frame to the bot: encoded frames, PCM and messages in, one socket out. Its wire: bridge.py.
 "use strict";
 const MAX_BUFFERED_BYTES = 262144; // beyond it (a bot that does not read) audio is dropped: its clock shows the hole
-const MAX_WAITING = 256; // messages before the socket is open; then the newest are dropped
+const MAX_WAITING = 256; // messages before the socket is open; then beats and signals are dropped
+const [SIGNALS_PER_S, SIGNALS_AT_ONCE] = [50, 100]; // beyond it they are dropped: a probe cannot keep our own words back
 const KEY_FRAME_EVERY_MS = 1000;
 let socket;
 const waiting = [];
@@ -18,10 +19,18 @@ const connect = ({ url, token }) => {
     postMessage({ tick: true });
   }, 1000);
 };
+let [allowed, since] = [SIGNALS_AT_ONCE, 0];
+const mayGo = () => {
+  const now = performance.now();
+  allowed = Math.min(SIGNALS_AT_ONCE, allowed + ((now - since) / 1000) * SIGNALS_PER_S);
+  since = now;
+  return allowed >= 1 && (allowed -= 1) >= 0;
+};
 const say = (message) => {
-  const text = JSON.stringify(message);
-  if (socket?.readyState === WebSocket.OPEN) socket.send(text);
-  else if (waiting.length < MAX_WAITING && message.type !== "beat") waiting.push(text);
+  const isOwn = message.type !== "signal" && message.type !== "beat";
+  if (message.type === "signal" && !mayGo()) return;
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  else if (isOwn || waiting.length < MAX_WAITING) waiting.push(JSON.stringify(message));
 };
 const sendAudio = (header, payload) => {
   if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > MAX_BUFFERED_BYTES) return;

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
-from bot.drivers.browser.page import BrowserSettings, TrackInfo
+from bot.drivers.browser.page import MIX_ID, BrowserSettings, TrackInfo
 from bot.drivers.browser.sandbox import CHROMIUM_VARIABLE
 from tests.support.tools import require
 
@@ -55,7 +55,7 @@ class Heard:
 
     def track_opened(self, track: TrackInfo) -> None:
         """See `CaptureListener`."""
-        assert track.track_id not in self.tracks, "an id was used again"
+        assert track.track_id not in self.tracks or track.track_id == MIX_ID, "an id was used again"
         self.tracks[track.track_id] = track
         self.open.add(track.track_id)
         self._changed.set()
@@ -167,7 +167,7 @@ const call = async (stream, { offers = "sender", codec, sender: own = {}, receiv
   sender.onicecandidate = ({ candidate }) => receiver.addIceCandidate(candidate);
   receiver.onicecandidate = ({ candidate }) => sender.addIceCandidate(candidate);
   const [track] = stream.getTracks();
-  const one = { sender, receiver, track, played: null };
+  const one = { sender, receiver, track };
   receiver.ontrack = ({ streams: [remote], track: arrived, receiver: from }) => {
     one.remote = from;
     if (element === false) return;
@@ -182,22 +182,26 @@ const call = async (stream, { offers = "sender", codec, sender: own = {}, receiv
     const transceiver = receiver.addTransceiver(track.kind, { direction: "recvonly" });
     if (ready) ready(null, transceiver.receiver);
   }
-  let out = offers === "sender" && sender.addTrack(track, stream);
-  const prefer = () => {
+  const add = () => {
+    one.out = sender.addTrack(track, stream);
+    if (ready) ready(one.out, null);
+  };
+  if (offers === "sender") add();
+  const prefer = (connection) => {
     if (!codec) return;
     const { codecs } = RTCRtpReceiver.getCapabilities(track.kind);
     const wanted = codecs.filter(({ mimeType }) => mimeType === codec);
     const rest = codec === "audio/red" ? codecs.filter(({ mimeType }) => mimeType === "audio/opus") : [];
-    for (const transceiver of first.getTransceivers()) transceiver.setCodecPreferences([...wanted, ...rest]);
+    for (const transceiver of connection.getTransceivers()) transceiver.setCodecPreferences([...wanted, ...rest]);
   };
-  prefer();
+  prefer(first);
   await first.setLocalDescription();
   await second.setRemoteDescription(first.localDescription);
-  if (offers === "receiver") out = sender.addTrack(track, stream);
-  if (ready) ready(out, one.remote);
+  if (offers === "receiver") add();
+  else if (ready) ready(null, one.remote);
+  prefer(second);
   await second.setLocalDescription();
   await first.setRemoteDescription(second.localDescription);
-  one.out = out;
   calls.push(one);
   return one;
 };

@@ -14,6 +14,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from bot.codecs.red import Block, unwrap
+from bot.drivers.browser import capture
 from bot.drivers.browser.page import MIX_ID, CapturedKind, MeetingPage, open_page
 from tests.support.servers.certificates import write_pair
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
@@ -78,29 +80,17 @@ async def test_what_is_known_of_a_track() -> None:
         assert element == {"data-person": "p0"}
 
 
-async def test_frames_arrive_at_once() -> None:
-    """No jitter buffer, no playing: the median frame is here within 40 ms of its encoding, on a busy machine too."""
-    heard = Heard()
-    probe = "(earshot) => { addEventListener('click', () => earshot.signal('click', performance.timeOrigin + performance.now())); }"
-    async with showing("call(tone(440)); const mute = (on) => (calls[0].track.enabled = !on);", heard, probes=[probe]):
-        await heard.until(lambda: heard.pitches() == [440], "the tone")
-        gaps = [b[0] - a[0] for a, b in zip(heard.frames[-50:], heard.frames[-49:], strict=False)]
-        assert sorted(gaps)[len(gaps) // 2] == pytest.approx(0.02, abs=0.015)
-
-
-async def test_red_is_unwrapped() -> None:
+async def test_red_is_unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets that carry others: their own sound comes out, and not twice."""
-    heard = Heard()
-    async with showing("call(tone(440), {codec: 'audio/red'});", heard) as shown:
+    heard, unwrapped = Heard(), list[list[Block]]()
+    monkeypatch.setattr(capture, "unwrap", lambda payload: unwrapped.append(unwrap(payload)) or unwrapped[-1])
+    async with showing("call(tone(440), {codec: 'audio/red'});", heard):
         await heard.until(lambda: heard.pitches() == [440], "the tone")
-        sent = await shown.evaluate(
-            "async () => { const stats = [...(await calls[0].out.getStats()).values()];"
-            "const {codecId} = stats.find(({type}) => type === 'outbound-rtp'); return stats.find(({id}) => id === codecId).mimeType }"
-        )
-        assert sent == "audio/red"
+        await heard.until(lambda: len(unwrapped) > 50, "more of it")
+        assert len(unwrapped[-1]) > 1
         assert heard.said("capture") == []
-        started, samples = heard.frames[0][0], sum(len(frame.pcm) for _, frame in heard.frames)
-        assert samples <= (time.monotonic() - started + 0.5) * 16_000
+        seconds = time.monotonic() - heard.frames[0][0]
+        assert sum(len(frame.pcm) for _, frame in heard.frames) <= (seconds + 0.5) * 16_000
 
 
 async def test_another_codec_is_heard_from_the_element() -> None:
@@ -114,9 +104,8 @@ async def test_another_codec_is_heard_from_the_element() -> None:
 
 TAKES = {
     "streams": "call(tone(440), {sender: {encodedInsertableStreams: true}, receiver: {encodedInsertableStreams: true},"
-    "ready: (out, from) => { scramble(out.createEncodedStreams()); scramble(from.createEncodedStreams()); }});",
-    "transform": "call(tone(440), {ready: (out, from) => { out.transform = new RTCRtpScriptTransform(inWorker());"
-    "from.transform = new RTCRtpScriptTransform(inWorker()); }});",
+    "ready: (out, from) => scramble((out ?? from).createEncodedStreams())});",
+    "transform": "call(tone(440), {ready: (out, from) => { (out ?? from).transform = new RTCRtpScriptTransform(inWorker()); }});",
 }
 
 
@@ -132,7 +121,8 @@ async def test_what_the_page_decrypts_is_heard_from_the_element(way: str) -> Non
 async def test_ciphertext_is_known_by_its_sound() -> None:
     """Frames that decode to something else than their sender measured: the frames are not heard any more."""
     heard = Heard()
-    script = XOR + "call(tone(440), {ready: (out) => { out.transform = new RTCRtpScriptTransform(inWorker()); }});"
+    secret = XOR.replace("^= 0x5a", "= 256 * Math.random()")
+    script = secret + "call(tone(440), {ready: (out) => { if (out) out.transform = new RTCRtpScriptTransform(inWorker()); }});"
     async with showing(script, heard):
         await heard.until(lambda: heard.said("capture"), "that it is no sound", 15)
         (change,) = heard.said("capture")
@@ -208,8 +198,8 @@ async def test_video_is_not_decoded() -> None:
             return { ...stats, width: video.played.videoWidth };
         }"""
         seen = await shown.evaluate(script)
-    assert seen["framesReceived"] > 40, seen
-    assert 0 < seen["framesDecoded"] <= 6, seen
+    assert seen["packetsReceived"] > 40, seen
+    assert 0 < seen["framesDecoded"] <= 4, seen
     assert seen["width"] == 640
 
 
@@ -246,7 +236,7 @@ async def test_probes_speak_and_fail_alone() -> None:
 async def test_the_page_sees_nothing_of_it() -> None:
     """No global of ours, no transform of ours, functions that look native, and no sign of automation."""
     heard = Heard()
-    async with showing("call(tone(440)); const before = Object.keys(window);", heard) as shown:
+    async with showing("call(tone(440));", heard) as shown:
         await heard.until(lambda: heard.pitches() == [440], "the tone")
         seen = await shown.evaluate(
             """() => ({
@@ -256,7 +246,7 @@ async def test_the_page_sees_nothing_of_it() -> None:
                 own: calls[0].receiver.constructor === RTCPeerConnection && calls[0].receiver instanceof RTCPeerConnection,
                 webdriver: navigator.webdriver,
                 agent: navigator.userAgent,
-                globals: Object.getOwnPropertyNames(window).filter((name) => /earshot|capture|playwright/i.test(name)),
+                globals: Object.getOwnPropertyNames(window).filter((name) => /earshot|playwright/i.test(name)),
             })"""
         )
     assert seen["transform"] is None

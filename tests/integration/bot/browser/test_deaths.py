@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,15 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Not shared with bots of other tests; short, as paths of Chromium's sockets are bounded."""
+    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
 def folders() -> set[Path]:
     """The folders of bots' Chromiums."""
     return set(Path(tempfile.gettempdir()).glob(PREFIX + "*"))
@@ -33,11 +44,11 @@ def of_chromium(kind: str, folder: Path) -> int:
     """One of its processes: `renderer` (the page's), `browser` or `driver`."""
     found = []
     for process in processes(folder):
-        words = Path(f"/proc/{process}/cmdline").read_bytes()
-        is_driver = b"run-driver" in words
-        types = [word.partition(b"=")[2].decode() for word in words.split(b"\0") if word.startswith(b"--type=")]
-        is_browser = not is_driver and not types and b"--user-data-dir" in words
-        if (kind == "driver" and is_driver) or (kind == "browser" and is_browser) or kind in types:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        of_type = re.search(rb"--type=([\w-]+)", command)  # a renderer's words are not apart: it came from the zygote
+        is_browser = not of_type and b"--user-data-dir" in command
+        its_kind = "driver" if b"run-driver" in command else "browser" if is_browser else ""
+        if kind in (its_kind, of_type[1].decode() if of_type else ""):
             found.append(process)
     assert found, f"no {kind}"
     return max(found)
@@ -99,7 +110,8 @@ async def test_every_call_ends() -> None:
     """A script that never answers, an element that never comes, a server that never answers: each within its time."""
     from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-    silent = await asyncio.start_server(lambda _, __: asyncio.sleep(60), "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
     async with open_page(chromium_settings(), Heard()) as shown:
         with pytest.raises(TimeoutError):
@@ -112,6 +124,8 @@ async def test_every_call_ends() -> None:
             await shown.goto(url, timeout=1)
         assert failure.value.code is SubCode.ROOM_UNREACHABLE
     silent.close()
+    for writer in writers:
+        writer.close()
 
 
 async def test_a_page_that_dies_is_opened_again_and_again_and_no_more() -> None:
