@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -167,7 +168,7 @@ class Stage:
                 "platform": platform,
                 "meetingUrl": meeting,
                 platform: {"origin": origin},
-                "browser": {"allowNoSandbox": os.geteuid() == 0},  # as root there is none
+                "browser": _browser(),
             }
 
     def said(self) -> list[Truth]:
@@ -234,6 +235,13 @@ async def _transcriber(stage: Stage) -> AsyncIterator[str]:
         url = await child.line("ws://")
         stage.tell("Transcriber", f"{url} · the bundled demo model on faster-whisper")
         yield url
+
+
+def _browser() -> dict[str, Any]:
+    """Settings for the Chromium that is here: the one that is named, else the system's."""
+    found = os.environ.get("EARSHOT_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    named = {} if found is None else {"executable": found}
+    return {**named, "allowNoSandbox": os.geteuid() == 0}  # as root there is no sandbox
 
 
 def _config(platform: dict[str, Any], redis: str, transcriber: str) -> dict[str, Any]:
