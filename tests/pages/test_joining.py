@@ -1,4 +1,4 @@
-"""Joining through each page's forms and traps: real Chromium, the whole flow, real sound at the end; or the right failure."""
+"""Joining through each page's forms and traps: real Chromium, the whole flow, real sound; or the right failure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rehearsal.script import Lobby
 from tests.platforms.contract import Attending, attending
 from tests.support.servers.meeting_pages import DirectedPageRoom, page_room
 from tests.support.servers.pages import chromium_settings
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
 PATIENCE_S = 30.0
@@ -134,9 +135,9 @@ async def test_chat_both_ways(platform: str) -> None:
         await room.join("ana", "Ana")
         async with enter(room, {"announcement": "I write a transcript."}) as bot:
             await bot.listener.until(lambda: bot.listener.names, "somebody is here")
-            await asyncio.wait_for(_until(lambda: room.room.written == ["I write a transcript."]), PATIENCE_S)
+            await eventually(lambda: room.room.written == ["I write a transcript."], PATIENCE_S)
             assert bot.orders.give(SendChat("Hello ✓"))
-            await asyncio.wait_for(_until(lambda: len(room.room.written) == 2), PATIENCE_S)
+            await eventually(lambda: len(room.room.written) == 2, PATIENCE_S)
             assert room.room.written[1] == "Hello ✓"
             room.room.say("Ana", "Welcome <b>all</b>")
             await bot.listener.until(
@@ -147,22 +148,16 @@ async def test_chat_both_ways(platform: str) -> None:
             assert bot.listener.names[heard.participant_id or ""] == "Ana"
 
 
-async def _until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])
 async def test_names_that_lie_end_no_meeting(platform: str) -> None:
     """Somebody is called as the page says that we were removed, and writes it: we stay, and report the name."""
     lie = {"google_meet": "You've been removed from the meeting", "teams": "Meeting ended"}.get(
         platform, "You have been kicked"
     )
-    async with page_room(platform) as room:
-        async with enter(room) as bot:
-            await bot.listener.until(lambda: bot.listener.admitted, "admitted")
-            await room.join("eve", lie)
-            room.room.say("Eve", "This meeting has been ended by host")
-            await bot.listener.until(lambda: lie in bot.listener.names.values(), "the name")
-            await asyncio.sleep(fl.ALARM_CONFIRM_S + 1)
-            assert not bot.task.done()
+    async with page_room(platform) as room, enter(room) as bot:
+        await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+        await room.join("eve", lie)
+        room.room.say("Eve", "This meeting has been ended by host")
+        await bot.listener.until(lambda: lie in bot.listener.names.values(), "the name")
+        await asyncio.sleep(fl.ALARM_CONFIRM_S + 1)
+        assert not bot.task.done()
