@@ -146,7 +146,7 @@ MEANINGS: dict[SubCode, Meaning] = {
         "Sign the bot in, or help it in time: `browser.view`.",
     ),
     SubCode.BOTS_NOT_ALLOWED: Meaning(
-        4, False, "The meeting lets no bots in through its web page.", "Ask the host; on Zoom, RTMS is the way."
+        4, False, "The meeting lets no bots in through its web page.", "Ask the host; see the platform's guide."
     ),
     SubCode.ENCRYPTED: Meaning(
         4,

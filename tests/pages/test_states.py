@@ -81,7 +81,7 @@ class Shown:
         found = load(platform)
         assert isinstance(found, PagePlatform)
         self.pack, self.page = load_pack(platform), page
-        self._script = DRAW_AND_LOOK.replace("LOOK", f"({observe_script(found)})")
+        self._script = DRAW_AND_LOOK.replace("LOOK", f"({observe_script(platform, found.probe)})")
 
     async def looks(self, rows: Sequence[Row]) -> list[Look]:
         """Draws and looks, row by row."""

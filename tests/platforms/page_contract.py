@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -109,8 +110,7 @@ class MixContract(PageContract):
                 await room.join("ana", name)
                 await room.tone("ana", hertz)
                 await bot.hears("ana", hertz)
-                people = self.names(ana=name)
-                await bot.listener.until(lambda people=people: bot.listener.names == people, "ana is here")
+                await bot.listener.until(partial(_are_here, bot, self.names(ana=name)), "ana is here")
                 await room.leave("ana")
                 await bot.listener.until(lambda: not bot.listener.names, "ana has left")
 
@@ -159,6 +159,10 @@ class MixContract(PageContract):
                 assert bot.listener.names == self.names(ana="Ana", eve="Eve")
                 spoke = frozenset().union(*(event.participant_ids for event in bot.listener.of(ev.ActiveSpeakers)))
                 assert spoke <= set(self.names(ana="Ana"))
+
+
+def _are_here(bot: Attending, people: dict[str, str]) -> bool:
+    return bot.listener.names == people
 
 
 def _last(bot: Attending, seconds: float = 0.5) -> np.ndarray:

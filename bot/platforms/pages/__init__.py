@@ -1,7 +1,7 @@
 """Platforms that are web pages: what they share. One flow through all of them, and a selector pack for each as data.
 
 Of its own a platform has its links, its pack, and where its page has a programming interface, a probe that reads it.
-Guide: docs/browser.md; how the packs are written: docs/selectors.md.
+Guide: docs/joining.md; how the packs are written: docs/selectors.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.platforms.pages.links import Link
 from bot.platforms.pages.settings import PageSettings
+from bot.platforms.pages.site import Site
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.problems import Problem, shown
@@ -32,9 +33,9 @@ class PagePlatform(Platform):
     settings_model: ClassVar[type[PageSettings]] = PageSettings
     carries_out = frozenset({SendChat, Rejoin})
     separates: ClassVar[bool] = False
-    """Whether each track of the page is one participant's, and the page says whose; else each is a mix."""
+    """See `Site`."""
     probe: ClassVar[str | None] = None
-    """File beside the pack: a JavaScript function of the window that reads the page's programming interface."""
+    """See `Site`."""
 
     @abstractmethod
     def parse(self, url: str) -> Link | None:
@@ -98,8 +99,14 @@ class PagePlatform(Platform):
         """See `bot.platforms.base.Platform`: Playwright and numpy."""
         import bot.platforms.pages.attendance  # noqa: F401
 
+    def site(self, invitation: Invitation) -> Site:
+        """The meeting's page. Raises EarshotError: ROOM_UNREACHABLE."""
+        url, passcode = self.page_url(invitation), self.link(invitation).passcode
+        settings: PageSettings = invitation.settings or self.settings_model()
+        return Site(self.name, self.title, url, settings, passcode, self.separates, self.probe)
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         from bot.platforms.pages.attendance import attend
 
-        return await attend(self, invitation, listener, orders)
+        return await attend(self.site(invitation), invitation, listener, orders)

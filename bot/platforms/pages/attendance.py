@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
     from bot.platforms.orders import Orders
-    from bot.platforms.pages import PagePlatform
-    from bot.platforms.pages.settings import PageSettings
+    from bot.platforms.pages.site import Site
 
 OUTSIDE_PAUSE_S = 0.25
 """Between two looks on the way in."""
@@ -52,9 +51,9 @@ HELD_S = 3.0
 log = structlog.get_logger(__name__)
 
 
-async def attend(platform: PagePlatform, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+async def attend(site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = Attendance(platform, invitation, listener, orders)
+    attendance = Attendance(site, invitation, listener, orders)
     staying = asyncio.create_task(attendance.stay())
     asked = asyncio.create_task(orders.leaving.wait())
     is_leaving = False
@@ -83,21 +82,18 @@ class _Track:
 class Attendance:
     """One bot in one meeting, through as many pages as it takes. Hears the page as its `CaptureListener`."""
 
-    def __init__(self, platform: PagePlatform, invitation: Invitation, listener: Listener, orders: Orders) -> None:
-        self._platform, self._invitation = platform, invitation
+    def __init__(self, site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> None:
+        self._site, self._invitation = site, invitation
         self._listener, self._orders = listener, orders
-        self._settings: PageSettings = invitation.settings or platform.settings_model()
-        self._pack = load_pack(platform.name, invitation.browser.selectors_dir)
-        self._url = platform.page_url(invitation)
-        link = platform.link(invitation)
+        self._pack = load_pack(site.name, invitation.browser.selectors_dir)
         guest = fl.Guest(
             invitation.bot_name,
-            invitation.passcode or link.passcode,
+            invitation.passcode or site.passcode,
             can_be_helped=invitation.browser.view or invitation.browser.headless == "window",
-            not_started_s=self._settings.not_started_timeout / 1000,
+            not_started_s=self._site.settings.not_started_timeout / 1000,
         )
-        self._flow = fl.Flow(guest, platform.title, time.monotonic())
-        self._observe = observe_script(platform)
+        self._flow = fl.Flow(guest, site.title, time.monotonic())
+        self._observe = observe_script(site.name, site.probe)
         self._argument = as_argument(self._pack)
         self._company = Company()
         self._tracks: dict[str, _Track] = {}
@@ -116,7 +112,7 @@ class Attendance:
     async def stay(self) -> SubCode:
         """Joins, and comes back as long as that makes sense, until the meeting is over for us."""
         probes = []
-        if not self._platform.separates:
+        if not self._site.separates:
             people = json.dumps(self._argument["people"])
             probes.append(f"(earshot) => ({_script('pages', 'speakers.js')})(earshot, {people})")
         return await stay(
@@ -125,7 +121,7 @@ class Attendance:
             self._visit,
             self._page_died,
             probes=probes,
-            arguments=LOOPBACK_SWITCHES if _is_on_this_machine(self._url) else (),
+            arguments=LOOPBACK_SWITCHES if _is_on_this_machine(self._site.url) else (),
         )
 
     # --- the page
@@ -134,7 +130,7 @@ class Attendance:
         """One page, from its opening to the end of the meeting."""
         self._hand = hand = Hand(page)
         try:
-            await page.goto(self._url)
+            await page.goto(self._site.url)
             if launch:
                 self._flow.reopened(time.monotonic())
             while True:
@@ -158,10 +154,10 @@ class Attendance:
         self._last = look
         for selector in set(look.unusable) - self._unusable:
             self._unusable.add(selector)
-            log.warning("selectors.unusable", platform=self._platform.name, selector=selector)
+            log.warning("selectors.unusable", platform=self._site.name, selector=selector)
         seen = stage(look, self._pack.sign_in_hosts, self._pack.people.prove)
         if seen is not self._flow.stage:
-            log.info("page.stage", platform=self._platform.name, stage=seen, host=look.host)
+            log.info("page.stage", platform=self._site.name, stage=seen, host=look.host)
         for do in self._flow.see(look, seen, now):
             if (code := await self._do(do, page, hand)) is not None:
                 return code
@@ -182,7 +178,7 @@ class Attendance:
                 await hand.wake()
             case fl.Reopen():
                 await page.goto("about:blank")  # a URL that differs in nothing but its fragment is not opened anew
-                await page.goto(self._url)
+                await page.goto(self._site.url)
                 self._flow.reopened(time.monotonic())
             case fl.Note(what, control):
                 log.warning("page.step", what=what, control=control)
@@ -213,7 +209,7 @@ class Attendance:
         match order:
             case SendChat(message) if self._is_admitted:
                 if not await hand.write(message, self._controls):
-                    log.warning("page.chat", what="the message could not be written", platform=self._platform.name)
+                    log.warning("page.chat", what="the message could not be written", platform=self._site.name)
             case Rejoin() if self._is_admitted:
                 for do in self._flow.rejoin():
                     await self._do(do, hand.page, hand)
@@ -231,12 +227,12 @@ class Attendance:
         if self._announced:
             return
         self._announced = True
-        if self._settings.captions and (spot := self._last.controls.get("captions_on")):
+        if self._site.settings.captions and (spot := self._last.controls.get("captions_on")):
             await hand.click(spot)
-        if self._settings.announcement is not None and not await hand.write(
-            self._settings.announcement, self._controls
+        if self._site.settings.announcement is not None and not await hand.write(
+            self._site.settings.announcement, self._controls
         ):
-            log.warning("page.chat", what="the announcement could not be written", platform=self._platform.name)
+            log.warning("page.chat", what="the announcement could not be written", platform=self._site.name)
 
     async def farewell(self) -> None:
         """Clicks what leaves, as far as that is possible in the time there is."""
@@ -298,7 +294,7 @@ class Attendance:
         for line in new_lines(self._chat, look.chat) if self._chat is not None else ():
             self._report(ev.ChatReceived(self._identity(line.author), line.author, line.text))
         self._chat = look.chat
-        if self._settings.captions:
+        if self._site.settings.captions:
             for line in self._captions.look(look.captions, now):
                 self._report(ev.CaptionHeard(self._identity(line.author), line.author, line.text))
 
@@ -326,7 +322,7 @@ class Attendance:
     @property
     def _knows_owners(self) -> bool:
         """Whether the page says whose its tracks are: it may lack the interface that would."""
-        return self._platform.separates and self._last.joined is not None
+        return self._site.separates and self._last.joined is not None
 
     def _owner(self, info: TrackInfo) -> str | None:
         """Whose a track is; nobody's where the page cannot say."""
@@ -386,7 +382,7 @@ def _script(folder: str, name: str) -> str:
     return files(f"bot.platforms.{folder}").joinpath(name).read_text(encoding="utf-8").rstrip().removesuffix(";")
 
 
-def observe_script(platform: PagePlatform) -> str:
+def observe_script(platform: str, probe: str | None) -> str:
     """A JavaScript function that looks at the platform's page; its argument is the pack (`as_argument`)."""
-    probe = "null" if platform.probe is None else _script(platform.name, platform.probe)
-    return f"(pack) => ({_script('pages', 'observe.js')})(pack, {probe})"
+    own = "null" if probe is None else _script(platform, probe)
+    return f"(pack) => ({_script('pages', 'observe.js')})(pack, {own})"

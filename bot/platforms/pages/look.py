@@ -108,16 +108,14 @@ def _found(value: object) -> Iterator[tuple[str, object]]:
 def _spots(value: object) -> Iterator[tuple[str, Spot]]:
     for name, what in _table(value).items():
         spot = _table(what)
-        x, y = spot.get("x"), spot.get("y")
-        if name in CONTROLS and _is_number(x) and _is_number(y):
-            yield (
-                name,
-                Spot(float(x), float(y), _text(spot.get("value"), MAX_NAME_CHARACTERS), spot.get("free") is True),
-            )
+        x, y = _number(spot.get("x")), _number(spot.get("y"))
+        if name in CONTROLS and x is not None and y is not None:
+            yield name, Spot(x, y, _text(spot.get("value"), MAX_NAME_CHARACTERS), spot.get("free") is True)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 100_000
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= 100_000 else None
 
 
 def _people(value: object) -> Iterator[Seen]:
