@@ -1,7 +1,7 @@
 """Chromium, started for one page: which program, with which switches and why, in a folder of its own that never stays.
 
-The folder holds the profile, Chromium's and its driver's temporary files and the silent devices. Its lock is held by us:
-a folder whose lock is free was left by a bot that was killed, and the next start sweeps it, with what still runs in it.
+The folder holds the profile, Chromium's and its driver's temporary files and the silent devices. Its lock is ours: a
+folder whose lock is free was left by a bot that was killed, and the next start sweeps it, with what still runs in it.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ SWITCHES = (
     # Public pages may not reach this machine or its network (Local Network Access). Our bridge alone counts as public.
     "--ip-address-space-overrides={bridge}=public",
 )
-"""Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs --no-sandbox), --in-process-gpu and
---renderer-process-limit (less isolation of a strange page), and whatever loosens web security or certificates."""
+"""Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs
+--no-sandbox), --in-process-gpu and --renderer-process-limit (less isolation of a strange page), and whatever loosens web
+security or certificates."""
 PLAYWRIGHT_SWITCHES_OFF = (
     "--enable-automation",  # a banner, and pages that turn bots away
     "--disable-popup-blocking",  # a page is a stranger
@@ -170,7 +171,11 @@ def proxy(settings: BrowserSettings) -> dict[str, str] | None:
     if settings.proxy is None:
         return None
     parts = urlsplit(settings.proxy.get_secret_value())
-    given = {"server": f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"}
+    given = {
+        "server": f"{parts.scheme}://{parts.hostname}:{parts.port}"
+        if parts.port
+        else f"{parts.scheme}://{parts.hostname}"
+    }
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given
@@ -314,6 +319,7 @@ async def _within(closing: Any, timeout: float) -> None:
     task = asyncio.ensure_future(closing)
     await asyncio.wait({task}, timeout=timeout)
     task.cancel()
-    (failure,) = await asyncio.gather(task, return_exceptions=True)
+    outcome = await asyncio.gather(task, return_exceptions=True)
+    failure = outcome[0]
     if failure is not None and not isinstance(failure, asyncio.CancelledError):
         log.debug("browser_close_failed", why=type(failure).__name__)

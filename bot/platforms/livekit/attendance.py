@@ -28,7 +28,6 @@ from bot.audio.frame import AudioFrame
 from bot.core.events import (
     Admitted,
     ParticipantKind,
-    TrackKind,
     TransportBack,
     TransportLost,
 )
