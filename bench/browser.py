@@ -290,8 +290,8 @@ def report(rows: list[dict[str, Any]]) -> str:
     """The page."""
     loads = [row["load"] for row in rows]
     machine = (
-        f"Measured on {os.cpu_count()} cores with a load of {min(loads):.1f} to {max(loads):.1f} (one-minute average, this"
-        " benchmark included): where that is above 2, other work took part of them, and latencies and CPU are upper bounds."
+        f"Measured on {os.cpu_count()} cores with a load of {min(loads):.1f} to {max(loads):.1f} (one-minute average,"
+        " this benchmark included): above 2 other work took part of them: latencies and CPU are upper bounds."
     )
     lines = [
         "# Ways to hear a page",

@@ -32,6 +32,7 @@ from bot.drivers.browser.sandbox import (
     not_started,
 )
 from bot.drivers.browser.settings import BrowserSettings
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
@@ -56,8 +57,8 @@ SWITCHES = (
     "--ip-address-space-overrides={bridge}=public",
 )
 """Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs
---no-sandbox), --in-process-gpu and --renderer-process-limit (less isolation of a strange page), and whatever loosens web
-security or certificates."""
+--no-sandbox), --in-process-gpu and --renderer-process-limit (less isolation of a strange page), and whatever loosens
+web security or certificates."""
 PLAYWRIGHT_SWITCHES_OFF = (
     "--enable-automation",  # a banner, and pages that turn bots away
     "--disable-popup-blocking",  # a page is a stranger
@@ -185,9 +186,11 @@ async def _sign_in(context: BrowserContext, settings: BrowserSettings) -> None:
     """Takes up a stored session: its cookies, and each site's local storage."""
     if settings.storage_state is None:
         return
+    from playwright.async_api import Error
+
     try:
         await context.set_storage_state(json.loads(settings.storage_state.get_secret_value()))
-    except Exception:  # of json, or of Playwright's own checks; their words may quote the session
+    except (ValueError, TypeError, KeyError, AttributeError, Error):  # their words may quote the session
         raise unavailable("`browser.storageState` is no stored session of Playwright's: run `earshot login`.") from None
 
 
@@ -202,8 +205,8 @@ def _make_devices(folder: Path) -> None:
     with wave.open(str(folder / "silence.wav"), "wb") as silence:
         silence.setnchannels(1)
         silence.setsampwidth(2)
-        silence.setframerate(16_000)
-        silence.writeframes(bytes(32_000))
+        silence.setframerate(SAMPLE_RATE)
+        silence.writeframes(bytes(2 * SAMPLE_RATE))
     black = bytes([16]) * (160 * 120) + bytes([128]) * (2 * 80 * 60)
     (folder / "black.y4m").write_bytes(b"YUV4MPEG2 W160 H120 F1:1 Ip A1:1 C420jpeg\nFRAME\n" + black)
 

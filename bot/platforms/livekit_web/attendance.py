@@ -256,7 +256,9 @@ class _Attendance:
 
     async def say_goodbye(self) -> None:
         """Lets the page leave its room, so that the others see us go at once."""
+        from playwright.async_api import Error
+
         self.over = True
         if self._page is not None and not self._page.gone.done():
-            with contextlib.suppress(Exception):  # a page that cannot be asked is closed all the same
+            with contextlib.suppress(TimeoutError, EarshotError, Error):  # it is closed all the same
                 await self._page.evaluate("() => window.__lk_room?.disconnect()", timeout=LEAVE_TIMEOUT_S)

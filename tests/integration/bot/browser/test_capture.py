@@ -170,7 +170,9 @@ async def test_a_frame_in_the_page_is_heard() -> None:
     """A meeting inside an iframe, and one in a frame that the page writes itself."""
     heard = Heard()
     script = """
-        if (location.pathname === "/") document.body.append(Object.assign(document.createElement("iframe"), { src: "/frame" }));
+        const frame = document.createElement("iframe");
+        frame.src = "/frame";
+        if (location.pathname === "/") document.body.append(frame);
         else call(tone(440));
     """
     async with showing(script, heard):
