@@ -1,9 +1,9 @@
 """Ways to hear a page, beside each other: `python -m bench.browser` writes browser.md and browser.json.
 
-A real Chromium (headless shell) opens a page with one WebRTC connection from an aiortc sender in a process of its own: N
-participants, two of whom speak all the time, the others send silence (50 packets a second each: an open microphone
-without DTX). Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element` (muted
-element and AudioWorklet at 16 kHz, our second).
+A real Chromium (headless shell) opens a page with one WebRTC connection from an aiortc sender in a process of its own:
+N participants, two of whom speak all the time, the others send silence (50 packets a second each: an open microphone
+without DTX). Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element` (a
+muted element and an AudioWorklet at 16 kHz, our second).
 
 Latency is from the moment at which a 20 ms frame was handed to the sender's encoder to the arrival of its PCM at the
 listener. CPU is of one core: Chromium with the page's own decoding, Playwright's driver, and our process. Memory is PSS
@@ -79,7 +79,7 @@ async def send(participants: int) -> None:
 
     said = speech()
 
-    class Microphone(MediaStreamTrack):  # type: ignore[misc]
+    class Microphone(MediaStreamTrack):
         kind = "audio"
 
         def __init__(self, speaks: bool, times: list[float] | None) -> None:
@@ -113,14 +113,14 @@ async def send(participants: int) -> None:
         elif path == "/offer":
             body = json.dumps({"type": local.type, "sdp": local.sdp})
         elif path == "/answer":
-            size = int(next(line for line in head.lower().splitlines() if line.startswith("content-length")).split(":")[1])
+            size = int(
+                next(line for line in head.lower().splitlines() if line.startswith("content-length")).split(":")[1]
+            )
             given = json.loads(await reader.readexactly(size))
             await peer.connection.setRemoteDescription(RTCSessionDescription(given["sdp"], given["type"]))
         data = body.encode()
-        writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode()
-            + data
-        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + data)
         await writer.drain()
         writer.close()
 
@@ -158,6 +158,11 @@ def pss_mib(processes: set[int]) -> float:
     return total / 1024
 
 
+def is_driver(process: int) -> bool:
+    """Whether it is Playwright's."""
+    return b"run-driver" in Path(f"/proc/{process}/cmdline").read_bytes()
+
+
 async def cell(way: str, participants: int) -> dict[str, Any]:
     """One run: opens the page, waits until it is settled, measures for WINDOW_S."""
     from bot.drivers.browser.bridge import Bridge
@@ -193,7 +198,7 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     async def measure(folder: Path) -> dict[str, Any]:
         await asyncio.sleep(SETTLE_S)
         all_of_it = processes(folder)
-        driver = {one for one in all_of_it if b"run-driver" in Path(f"/proc/{one}/cmdline").read_bytes()}
+        driver = {one for one in all_of_it if is_driver(one)}
         groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid()}}
         before = {name: cpu_seconds(group) for name, group in groups.items()}
         began = time.monotonic()
@@ -244,7 +249,11 @@ def sound(heard: Any, times: list[float], since: float) -> dict[str, Any]:
         match = np.fft.irfft(np.fft.rfft(source, size) * np.conj(np.fft.rfft(piece, size)), size)
         # the speech repeats: of the equal matches the one that was sent within the last second
         latest = int(np.searchsorted(times, frames[min(index, len(frames) - 1)][0])) * 320
-        best = latest - RATE + int(match[max(0, latest - RATE) : latest].argmax()) if latest > RATE else int(match.argmax())
+        best = (
+            latest - RATE + int(match[max(0, latest - RATE) : latest].argmax())
+            if latest > RATE
+            else int(match.argmax())
+        )
         ratios.append(snr(source[best - 48 : best + len(piece) + 48], piece))
         position = best
         while index < len(frames) and position < best + len(piece):
@@ -279,20 +288,25 @@ def snr(source: NDArray[np.float64], got: NDArray[np.float64]) -> float:
 
 def report(rows: list[dict[str, Any]]) -> str:
     """The page."""
+    loads = [row["load"] for row in rows]
+    machine = (
+        f"Measured on {os.cpu_count()} cores with a load of {min(loads):.1f} to {max(loads):.1f} (one-minute average,"
+        " this benchmark included): above 2 other work took part of them: latencies and CPU are upper bounds."
+    )
     lines = [
         "# Ways to hear a page",
         "",
         "Written by `python -m bench.browser`; what is measured and how stands at its top. Percent of one core.",
         "",
-        f"Measured on {os.cpu_count()} cores with a load of {min(r['load'] for r in rows):.1f} to"
-        f" {max(r['load'] for r in rows):.1f} (one-minute average, this benchmark included): where that is above 2, other work"
-        " took part of them, and latencies and CPU are upper bounds.",
+        machine,
         "",
         "| Participants | Way | Latency, median / p95 | SNR | Chromium | driver | bot | PSS |",
         "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        heard = f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {row['snr']:.1f} dB" if "latency" in row else "- | -"
+        heard = (
+            f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {row['snr']:.1f} dB" if "latency" in row else "- | -"
+        )
         lines.append(
             f"| {row['participants']} | {row['way']} | {heard} | {row['chromium_cpu']:.1f} % |"
             f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB |"

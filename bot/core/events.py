@@ -86,7 +86,7 @@ class TrackOpened:
 
 @dataclass(frozen=True, slots=True)
 class TrackEncrypted:
-    """A track that was just opened is end-to-end encrypted, and we have no key: nothing will be heard on it."""
+    """An open track is end-to-end encrypted, and we have not its key: nothing is heard on it unless that changes."""
 
     track_id: str
 

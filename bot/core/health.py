@@ -37,7 +37,7 @@ WORDS = {
     Hearing.PAUSED: "paused by command",
     Hearing.NO_PACKETS: "no audio packets",
     Hearing.ZEROS: "digital silence: nothing but zeros",
-    Hearing.ENCRYPTED: "end-to-end encrypted, and the bot has no key",
+    Hearing.ENCRYPTED: "end-to-end encrypted, and the bot has not its key",
     Hearing.NO_TRANSCRIBER: "no transcriber takes the audio",
     Hearing.NO_TEXT: "speech, and no text comes of it",
     Hearing.SILENT: "audio is heard",
@@ -157,7 +157,7 @@ class HearingHealth:
         if track is None:
             return False
         track.count(report)
-        track.packets_at = now
+        track.packets_at, track.encrypted = now, False  # it can be heard: its key came
         if report.level_dbfs < SIGNAL_DBFS:
             return False
         track.signal_at = now

@@ -48,7 +48,7 @@ class Invitation:
     settings: Any = None
     token: str | None = field(default=None, repr=False)
     passcode: str | None = field(default=None, repr=False)
-    browser: BrowserSettings = BrowserSettings()
+    browser: BrowserSettings = field(default_factory=BrowserSettings)
     addresses: tuple[str, ...] = ()
 
 

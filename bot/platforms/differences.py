@@ -1,4 +1,4 @@
-"""Differences between two looks at a room, as events: for platforms whose library shows a state rather than its changes."""
+"""Differences between two looks at a room, as events: for platforms whose library shows a state, not its changes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Hearing(StrEnum):
     ZEROS = "zeros"
     """What comes is digital silence: a broken capture, a proxy, a microphone switched off in hardware."""
     ENCRYPTED = "encrypted"
-    """It is end-to-end encrypted, and the bot has no key."""
+    """It is end-to-end encrypted, and the bot has not its key."""
     NO_TRANSCRIBER = "no_transcriber"
     """There is sound and no transcriber to send it to."""
     NO_TEXT = "no_text"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,11 +14,11 @@ import pytest
 from bot.core.events import Admitted, ParticipantJoined, ParticipantLeft, TrackEncrypted, TransportBack, TransportLost
 from bot.platforms.base import Invitation
 from bot.platforms.livekit_web import LiveKitWeb
-from common.contracts.status import SubCode
 from rehearsal.livekit.guest import guest_token
 from rehearsal.livekit.server import LiveKitServer
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.support.servers.livekit import DirectedRoom, directed_room
+from tests.support.processes import descendants
+from tests.support.servers.livekit import DirectedRoom, room_of
 from tests.support.servers.pages import chromium_settings, serve_pages
 from tests.support.tools import require
 
@@ -54,7 +56,7 @@ class WebRoom(DirectedRoom):
 @asynccontextmanager
 async def web_room(server: LiveKitServer) -> AsyncIterator[WebRoom]:
     """A fresh, empty room and the page that leads into it."""
-    async with serve_pages(pages()) as url, directed_room(server, WebRoom) as room:
+    async with serve_pages(pages()) as url, room_of(WebRoom, server) as room:
         room.page = url
         yield room
 
@@ -87,25 +89,25 @@ class TestLiveKitWeb(PlatformContract):
         return invitation, "198.51.100.1:9"
 
 
+def kill_renderers() -> None:
+    """Those of every page here."""
+    for process in descendants(os.getpid()):
+        if b"--type=renderer" in Path(f"/proc/{process}/cmdline").read_bytes():
+            os.kill(process, signal.SIGKILL)
+
+
 def _bot(room: WebRoom) -> AbstractAsyncContextManager[Attending]:
     return attending(LiveKitWeb(), room.invitation())
 
 
 async def test_a_page_that_dies_comes_back_with_the_same_people(livekit: LiveKitServer) -> None:
     """The renderer is killed: lost and back, nobody is said to have come or gone, and they are heard again."""
-    import os
-    import signal
-
-    from tests.support.processes import descendants
-
     async with web_room(livekit) as room:
         await room.join("ana", "Ana")
         await room.tone("ana", 440)
         async with _bot(room) as bot:
             await bot.hears("ana", 440, 30)
-            for process in descendants(os.getpid()):
-                if b"--type=renderer" in Path(f"/proc/{process}/cmdline").read_bytes():
-                    os.kill(process, signal.SIGKILL)
+            kill_renderers()
             await bot.listener.until(lambda: bot.listener.count(TransportLost), "lost", 5)
             await bot.listener.until(lambda: bot.listener.count(TransportBack), "back", 20)
             await bot.hears("ana", 440, 20)

@@ -93,10 +93,7 @@ class _Frame:
         return len(self._tracks)
 
     def _take_sound(self, sound: Sound, now: float) -> bool:
-        if sound.track < 0:
-            track = self._mix(sound, now)
-        else:
-            track = self._tracks.get(sound.track)
+        track = self._mix(sound, now) if sound.track < 0 else self._tracks.get(sound.track)
         if track is None:
             return True  # closed already, refused, or a mix that nobody needs
         if not track.allowance.take(now):
@@ -143,8 +140,8 @@ class _Frame:
             case wire.Taken() | wire.Codec():
                 if track := self._tracks.get(message.track):
                     codec = message.codec if isinstance(message, wire.Codec) else None
-                    why = f"its codec is {codec}" if codec else "the page transforms its frames itself: encrypted"
-                    self._change_way(message.track, track, why)
+                    reason = f"its codec is {codec}" if codec else "the page transforms its frames itself: encrypted"
+                    self._change_way(message.track, track, reason)
             case wire.Receiving():
                 for number, level in message.tracks.items():
                     if (track := self._tracks.get(number)) and (why := track.received(level, now)):

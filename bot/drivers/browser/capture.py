@@ -76,7 +76,9 @@ class CapturedTrack:
         self._now = now
         if sound.kind is Kind.PCM:
             pcm = np.frombuffer(sound.payload, "<i2").astype(np.int16, copy=False)
-            self._heard(AudioFrame(self.info.track_id, pcm, sound.timestamp, self._source, now - len(pcm) / SAMPLE_RATE))
+            self._heard(
+                AudioFrame(self.info.track_id, pcm, sound.timestamp, self._source, now - len(pcm) / SAMPLE_RATE)
+            )
             return None
         if self._evidence is None:
             return None

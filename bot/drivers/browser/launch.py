@@ -1,7 +1,7 @@
 """Chromium, started for one page: which program, with which switches and why, in a folder of its own that never stays.
 
-The folder holds the profile, Chromium's and its driver's temporary files and the silent devices. Its lock is held by us:
-a folder whose lock is free was left by a bot that was killed, and the next start sweeps it, with what still runs in it.
+The folder holds the profile, Chromium's and its driver's temporary files and the silent devices. Its lock is ours: a
+folder whose lock is free was left by a bot that was killed, and the next start sweeps it, with what still runs in it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from bot.drivers.browser.sandbox import (
     not_started,
 )
 from bot.drivers.browser.settings import BrowserSettings
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
@@ -55,8 +56,9 @@ SWITCHES = (
     # Public pages may not reach this machine or its network (Local Network Access). Our bridge alone counts as public.
     "--ip-address-space-overrides={bridge}=public",
 )
-"""Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs --no-sandbox), --in-process-gpu and
---renderer-process-limit (less isolation of a strange page), and whatever loosens web security or certificates."""
+"""Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs
+--no-sandbox), --in-process-gpu and --renderer-process-limit (less isolation of a strange page), and whatever loosens
+web security or certificates."""
 PLAYWRIGHT_SWITCHES_OFF = (
     "--enable-automation",  # a banner, and pages that turn bots away
     "--disable-popup-blocking",  # a page is a stranger
@@ -170,7 +172,11 @@ def proxy(settings: BrowserSettings) -> dict[str, str] | None:
     if settings.proxy is None:
         return None
     parts = urlsplit(settings.proxy.get_secret_value())
-    given = {"server": f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"}
+    given = {
+        "server": f"{parts.scheme}://{parts.hostname}:{parts.port}"
+        if parts.port
+        else f"{parts.scheme}://{parts.hostname}"
+    }
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given
@@ -180,9 +186,11 @@ async def _sign_in(context: BrowserContext, settings: BrowserSettings) -> None:
     """Takes up a stored session: its cookies, and each site's local storage."""
     if settings.storage_state is None:
         return
+    from playwright.async_api import Error
+
     try:
         await context.set_storage_state(json.loads(settings.storage_state.get_secret_value()))
-    except Exception:  # of json, or of Playwright's own checks; their words may quote the session
+    except (ValueError, TypeError, KeyError, AttributeError, Error):  # their words may quote the session
         raise unavailable("`browser.storageState` is no stored session of Playwright's: run `earshot login`.") from None
 
 
@@ -197,8 +205,8 @@ def _make_devices(folder: Path) -> None:
     with wave.open(str(folder / "silence.wav"), "wb") as silence:
         silence.setnchannels(1)
         silence.setsampwidth(2)
-        silence.setframerate(16_000)
-        silence.writeframes(bytes(32_000))
+        silence.setframerate(SAMPLE_RATE)
+        silence.writeframes(bytes(2 * SAMPLE_RATE))
     black = bytes([16]) * (160 * 120) + bytes([128]) * (2 * 80 * 60)
     (folder / "black.y4m").write_bytes(b"YUV4MPEG2 W160 H120 F1:1 Ip A1:1 C420jpeg\nFRAME\n" + black)
 
@@ -314,6 +322,7 @@ async def _within(closing: Any, timeout: float) -> None:
     task = asyncio.ensure_future(closing)
     await asyncio.wait({task}, timeout=timeout)
     task.cancel()
-    (failure,) = await asyncio.gather(task, return_exceptions=True)
+    outcome = await asyncio.gather(task, return_exceptions=True)
+    failure = outcome[0]
     if failure is not None and not isinstance(failure, asyncio.CancelledError):
         log.debug("browser_close_failed", why=type(failure).__name__)

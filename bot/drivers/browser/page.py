@@ -16,7 +16,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -178,16 +178,17 @@ class MeetingPage:
 
     async def _call(self, call: Awaitable[T], timeout: float) -> T:
         """A call of the page with a deadline, that ends at once when the page is gone."""
-        calling = asyncio.ensure_future(call)
+        calling: asyncio.Future[Any] = asyncio.ensure_future(call)
+        gone: asyncio.Future[Any] = self.gone
         try:
-            await asyncio.wait({calling, self.gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({calling, gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if calling.done() and re.search("closed|crashed", str(calling.exception() or "")):
                 await asyncio.wait({self.gone}, timeout=GONE_S)
             if self.gone.done():
                 raise self.gone.result()
             if not calling.done():
                 raise TimeoutError(f"the page did not answer within {timeout:.0f} s")
-            return await calling
+            return cast(T, await calling)
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
@@ -240,7 +241,8 @@ async def open_page(
         settings: Which Chromium, and how.
         listener: Hears the page.
         probes: JavaScript functions, run in every frame before its own scripts: `(earshot) => { … }` with
-            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB, ≤ 50/s and 100 at once; more are dropped).
+            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB; ≤ 50/s, 100 at once; more are
+            dropped).
         mix: Whether what the page plays through WebAudio is captured, if no track of a connection has sound.
         arguments: More switches of Chromium, for tests.
 

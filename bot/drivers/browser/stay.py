@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
 import structlog
 
@@ -70,14 +71,15 @@ async def stay(
 
 async def _until_gone(page: MeetingPage, visit: Awaitable[SubCode]) -> SubCode:
     """The visit's result, unless the page is gone before: then the visit is cancelled. Raises PageGoneError."""
-    visiting = asyncio.ensure_future(visit)
+    visiting: asyncio.Future[Any] = asyncio.ensure_future(visit)
+    gone: asyncio.Future[Any] = page.gone
     try:
-        await asyncio.wait({visiting, page.gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({visiting, gone}, return_when=asyncio.FIRST_COMPLETED)
         if visiting.done() and visiting.exception() is not None:
             await asyncio.wait({page.gone}, timeout=GONE_S)
         if page.gone.done() and (not visiting.done() or visiting.exception() is not None):
             raise page.gone.result()
-        return await visiting
+        return cast(SubCode, await visiting)
     finally:
         visiting.cancel()
         await asyncio.gather(visiting, return_exceptions=True)

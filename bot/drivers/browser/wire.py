@@ -1,7 +1,7 @@
 """The wire between a page and the bot: what `worker.js` sends, checked as anything of a stranger is.
 
-Text is one JSON object with a `type`; binary is a header of 16 bytes and a payload: kind, level, track (int16), sequence
-number (uint16), payload type, 0, timestamp or position (uint32), SSRC (uint32), all big-endian.
+Text is one JSON object with a `type`; binary is a header of 16 bytes and a payload: kind, level, track (int16),
+sequence number (uint16), payload type, 0, timestamp or position (uint32), SSRC (uint32), all big-endian.
 """
 
 from __future__ import annotations

@@ -28,13 +28,13 @@ from bot.audio.frame import AudioFrame
 from bot.core.events import (
     Admitted,
     ParticipantKind,
-    TrackKind,
     TransportBack,
     TransportLost,
 )
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import ask_server, room_token
+from bot.platforms.livekit.decryption import Decryption
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
@@ -82,7 +82,6 @@ _CHANGES: tuple[EventTypes, ...] = (
     "participant_connected",
     "participant_name_changed",
     "track_published",
-    "track_subscribed",
     "track_muted",
     "track_unmuted",
     "reconnecting",
@@ -225,12 +224,14 @@ class _Attendance:
 
     def enter(self, room: rtc.Room) -> None:
         """Turns to a room that is about to be joined."""
-        self._room, self._reason = room, None
+        self._room, self._reason, self._decryption = room, None, Decryption()
         for name in _CHANGES:
             room.on(name, self._changed)
         for name in _DEPARTURES:
             room.on(name, self._departed)
+        room.on("track_subscribed", self._subscribed)
         room.on("track_subscription_failed", self._not_subscribed)
+        room.on("e2ee_state_changed", self._encryption_changed)
         room.on("disconnected", self._disconnected)
         room.on("token_refreshed", self._refreshed)
 
@@ -239,6 +240,21 @@ class _Attendance:
 
     def _departed(self) -> None:
         asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)
+
+    def _subscribed(
+        self, _: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if publication.encryption_type != rtc.EncryptionType.NONE:
+            self._decryption.subscribed(publication.sid, participant.identity, asyncio.get_running_loop().time())
+        self._awake.set()
+
+    def _encryption_changed(self, participant: rtc.Participant, state: rtc.EncryptionState.ValueType) -> None:
+        if state == rtc.EncryptionState.OK:
+            self._decryption.decrypted(participant.identity, asyncio.get_running_loop().time())
+
+    def _hear(self, frame: AudioFrame) -> None:
+        if self._decryption.is_clear(frame.track_id, asyncio.get_running_loop().time()):
+            self._listener.audio(frame)
 
     def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
         log.warning("livekit_subscription_failed", track=sid, error=error)  # asked for again when its time has come
@@ -322,7 +338,11 @@ class _Attendance:
             self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
         self._subscribe(clear)
         self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
-        timers = self._subscriptions.next_timer(), self._hopeless_at
+        now = asyncio.get_running_loop().time()
+        for track_id in self._decryption.review({one.sid: one.muted for one in clear}, now):
+            log.warning("livekit_other_key", track=track_id)
+            self._listener.event(TrackEncrypted(track_id))
+        timers = self._subscriptions.next_timer(), self._decryption.next_timer(), self._hopeless_at
         return min((timer for timer in timers if timer is not None), default=None)
 
     def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
@@ -374,7 +394,7 @@ class _Attendance:
             async for event in stream:
                 pcm = np.frombuffer(event.frame.data, np.int16)
                 arrival = time.monotonic() - len(pcm) / SAMPLE_RATE - PLAYOUT_DELAY_S
-                self._listener.audio(AudioFrame(track_id, pcm, position, source, arrival))
+                self._hear(AudioFrame(track_id, pcm, position, source, arrival))
                 position += len(pcm)
         finally:
             await stream.aclose()

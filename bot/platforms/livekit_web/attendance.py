@@ -170,23 +170,35 @@ class _Attendance:
     async def _enter_and_stay(self, page: MeetingPage) -> SubCode | None:
         """None: the connection is lost, and the page may be opened anew."""
         await page.goto("about:blank")  # the same URL with another fragment would not load again
-        self._room, self._reason, self._failure = None, None, None
+        self._forget()
         await page.goto(self._url)
         try:
             async with asyncio.timeout(JOIN_TIMEOUT_S):
-                while self._room is None or self._room.state != "connected":
+                while not self._is_connected():
                     self._refuse_if_refused()
                     await self._wake()
         except TimeoutError:
-            words = f"the page opened and did not join a LiveKit room within {JOIN_TIMEOUT_S:.0f} s: it must show its Room"
+            words = (
+                f"the page opened and did not join a LiveKit room within {JOIN_TIMEOUT_S:.0f} s: it must show its Room"
+            )
             raise EarshotError(SubCode.JOIN_TIMEOUT, f"{words} as window.__lk_room") from None
         if not self._admitted:
             self._admitted = True
             self._listener.event(Admitted())
-        while self._reason is None:
+        while (reason := self._ended()) is None:
             self._look()
             await self._wake()
-        return _ENDINGS.get(self._reason)
+        return _ENDINGS.get(reason)
+
+    def _forget(self) -> None:
+        """What the page before this one said is no more."""
+        self._room, self._reason, self._failure = None, None, None
+
+    def _ended(self) -> int | None:
+        return self._reason
+
+    def _is_connected(self) -> bool:
+        return self._room is not None and self._room.state == "connected"
 
     def _refuse_if_refused(self) -> None:
         if self._failure is not None:
@@ -244,7 +256,9 @@ class _Attendance:
 
     async def say_goodbye(self) -> None:
         """Lets the page leave its room, so that the others see us go at once."""
+        from playwright.async_api import Error
+
         self.over = True
         if self._page is not None and not self._page.gone.done():
-            with contextlib.suppress(Exception):  # a page that cannot be asked is closed all the same
+            with contextlib.suppress(TimeoutError, EarshotError, Error):  # it is closed all the same
                 await self._page.evaluate("() => window.__lk_room?.disconnect()", timeout=LEAVE_TIMEOUT_S)

@@ -123,7 +123,9 @@ async def serve_pages(
             body = pages.get(path, "").encode()
             status = "200 OK" if path in pages else "404 Not Found"
             kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}Connection: close"
+            head = (
+                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}Connection: close"
+            )
             writer.write(f"{head}\r\n\r\n".encode() + body)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
@@ -162,7 +164,8 @@ const picture = () => {
   return canvas.captureStream(25);
 };
 const calls = [];
-const call = async (stream, { offers = "sender", codec, sender: own = {}, receiver: theirs = {}, ready, element } = {}) => {
+const call = async (stream, options = {}) => {
+  const { offers = "sender", codec, sender: own = {}, receiver: theirs = {}, ready, element } = options;
   const sender = new RTCPeerConnection(own), receiver = new RTCPeerConnection(theirs);
   sender.onicecandidate = ({ candidate }) => receiver.addIceCandidate(candidate);
   receiver.onicecandidate = ({ candidate }) => sender.addIceCandidate(candidate);

@@ -22,6 +22,13 @@ from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60)]
 
+PLAY = """
+const play = (context) => {
+  const oscillator = new OscillatorNode(context, { frequency: 660 });
+  oscillator.connect(context.destination);
+  oscillator.start();
+};
+"""
 XOR = """
 const scramble = ({ readable, writable }) => readable.pipeThrough(new TransformStream({
   transform(frame, out) {
@@ -39,7 +46,9 @@ const inWorker = () => {
 
 
 @asynccontextmanager
-async def showing(script: str, heard: Heard, /, headers: dict[str, str] | None = None, **options: Any) -> AsyncIterator[MeetingPage]:
+async def showing(
+    script: str, heard: Heard, /, headers: dict[str, str] | None = None, **options: Any
+) -> AsyncIterator[MeetingPage]:
     """A page that runs the script, open in Chromium."""
     async with (
         serve_pages({"/": page(script), "/frame": page(script)}, headers) as url,
@@ -83,7 +92,12 @@ async def test_what_is_known_of_a_track() -> None:
 async def test_red_is_unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets that carry others: their own sound comes out, and not twice."""
     heard, unwrapped = Heard(), list[list[Block]]()
-    monkeypatch.setattr(capture, "unwrap", lambda payload: unwrapped.append(unwrap(payload)) or unwrapped[-1])
+
+    def remember(payload: bytes) -> list[Block]:
+        unwrapped.append(unwrap(payload))
+        return unwrapped[-1]
+
+    monkeypatch.setattr(capture, "unwrap", remember)
     async with showing("call(tone(440), {codec: 'audio/red'});", heard):
         await heard.until(lambda: heard.pitches() == [440], "the tone")
         await heard.until(lambda: len(unwrapped) > 50, "more of it")
@@ -105,7 +119,8 @@ async def test_another_codec_is_heard_from_the_element() -> None:
 TAKES = {
     "streams": "call(tone(440), {sender: {encodedInsertableStreams: true}, receiver: {encodedInsertableStreams: true},"
     "ready: (out, from) => scramble((out ?? from).createEncodedStreams())});",
-    "transform": "call(tone(440), {ready: (out, from) => { (out ?? from).transform = new RTCRtpScriptTransform(inWorker()); }});",
+    "transform": "const own = (out, from) => { (out ?? from).transform = new RTCRtpScriptTransform(inWorker()); };"
+    "call(tone(440), {ready: own});",
 }
 
 
@@ -122,7 +137,10 @@ async def test_ciphertext_is_known_by_its_sound() -> None:
     """Frames that decode to something else than their sender measured: the frames are not heard any more."""
     heard = Heard()
     secret = XOR.replace("^= 0x5a", "= 256 * Math.random()")
-    script = secret + "call(tone(440), {ready: (out) => { if (out) out.transform = new RTCRtpScriptTransform(inWorker()); }});"
+    script = (
+        secret
+        + "call(tone(440), {ready: (out) => { if (out) out.transform = new RTCRtpScriptTransform(inWorker()); }});"
+    )
     async with showing(script, heard):
         await heard.until(lambda: heard.said("capture"), "that it is no sound", 15)
         (change,) = heard.said("capture")
@@ -132,7 +150,7 @@ async def test_ciphertext_is_known_by_its_sound() -> None:
 async def test_what_is_played_through_webaudio_is_heard() -> None:
     """Sound that is on no track of a connection (WebCodecs, a data channel): the page's mix."""
     heard = Heard()
-    script = "const out = new AudioContext(); const o = new OscillatorNode(out, {frequency: 660}); o.connect(out.destination); o.start();"
+    script = PLAY + "play(new AudioContext());"
     async with showing(script, heard):
         await heard.until(lambda: heard.pitch(MIX_ID) and heard.pitches() == [660], "the mix", 15)
         assert heard.tracks[MIX_ID].kind is CapturedKind.MIX
@@ -141,7 +159,7 @@ async def test_what_is_played_through_webaudio_is_heard() -> None:
 async def test_what_a_track_has_is_not_heard_again_as_the_mix() -> None:
     """A page that plays its tracks through WebAudio: each once."""
     heard = Heard()
-    script = "call(tone(440)).then((one) => { const o = new OscillatorNode(tones, {frequency: 660}); o.connect(tones.destination); o.start(); });"
+    script = PLAY + "call(tone(440)).then(() => play(tones));"
     async with showing(script, heard):
         await heard.until(lambda: heard.pitches() == [440], "the tone")
         await asyncio.sleep(5)
@@ -151,7 +169,12 @@ async def test_what_a_track_has_is_not_heard_again_as_the_mix() -> None:
 async def test_a_frame_in_the_page_is_heard() -> None:
     """A meeting inside an iframe, and one in a frame that the page writes itself."""
     heard = Heard()
-    script = "if (location.pathname === '/') { const f = document.createElement('iframe'); f.src = '/frame'; document.body.append(f); } else call(tone(440));"
+    script = """
+        const frame = document.createElement("iframe");
+        frame.src = "/frame";
+        if (location.pathname === "/") document.body.append(frame);
+        else call(tone(440));
+    """
     async with showing(script, heard):
         await heard.until(lambda: heard.pitches() == [440], "the tone")
         (track,) = heard.tracks.values()
@@ -167,7 +190,7 @@ async def test_a_strict_policy_keeps_nothing_out() -> None:
 
 
 async def test_a_public_page_reaches_the_bridge_and_nothing_else_here(tmp_path: Path) -> None:
-    """Over https, at an address that counts as public: it is heard, and what else listens on loopback is out of reach."""
+    """Over https, at an address that counts as public: it is heard, and what else listens here is out of reach."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*write_pair(tmp_path))
     heard = Heard()
@@ -227,7 +250,10 @@ async def test_a_flood_of_signals_is_slowed_down() -> None:
 async def test_probes_speak_and_fail_alone() -> None:
     """What a probe says arrives as it is; one that raises does not keep the others silent."""
     heard = Heard()
-    probes = ["() => { throw new Error('no') }", "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"']})"]
+    probes = [
+        "() => { throw new Error('no') }",
+        "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"']})",
+    ]
     async with showing("", heard, probes=probes):
         await heard.until(lambda: heard.said("speakers"), "the signal")
         assert heard.said("speakers")[0] == {"names": ["Ana\u2028", '"']}
@@ -243,7 +269,7 @@ async def test_the_page_sees_nothing_of_it() -> None:
                 transform: calls[0].remote.transform,
                 native: [RTCPeerConnection, AudioNode.prototype.connect, RTCRtpReceiver.prototype.createEncodedStreams]
                     .filter(Boolean).map((f) => Function.prototype.toString.call(f).includes("[native code]")),
-                own: calls[0].receiver.constructor === RTCPeerConnection && calls[0].receiver instanceof RTCPeerConnection,
+                own: calls[0].receiver.constructor === RTCPeerConnection,
                 webdriver: navigator.webdriver,
                 agent: navigator.userAgent,
                 globals: Object.getOwnPropertyNames(window).filter((name) => /earshot|playwright/i.test(name)),

@@ -57,11 +57,15 @@ def of_chromium(kind: str, folder: Path) -> int:
 async def test_nothing_is_left_behind() -> None:
     """After the end no process and no folder of it: of an ordinary one, and of one whose body raised."""
     before, own = folders(), descendants(os.getpid())
-    with pytest.raises(KeyError):
+
+    async def raising() -> None:
         async with open_page(chromium_settings(), Heard()) as shown:
             await shown.evaluate("1 + 1")
             assert len(folders() - before) == 1
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await raising()
     assert folders() == before
     await eventually(lambda: all(is_gone(one) for one in descendants(os.getpid()) - own))
 

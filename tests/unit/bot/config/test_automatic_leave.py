@@ -33,7 +33,7 @@ TRACK = ev.TrackOpened("t", "ana")
 
 def configured(**rules: Any) -> BotConfig:
     """A configuration with these rules."""
-    return load_config(json.dumps(NEEDED | {"automaticLeave": rules, "maxDurationMs": 9_000_000}), {})[0]
+    return load_config(json.dumps(NEEDED | {"automaticLeave": rules, "maxDurationMs": 1_200_000}), {})[0]
 
 
 def end(rules: dict[str, Any], *history: tuple[float, ev.Event]) -> tuple[float, SubCode]:
@@ -75,15 +75,15 @@ NOTES = ev.ParticipantJoined("n", "VexaBot-7f")
         ({"botNames": ["ana"], "noOneJoinedTimeout": 9_000}, (IN, (2, ANA)), (10, SubCode.STARTUP_ALONE)),
         ({"silenceTimeout": 20_000, "silenceAfter": 30_000}, (IN, (2, ANA), (2, TRACK)), (51, SubCode.SILENCE_TIMEOUT)),
         ({"timeout": 60_000}, (IN, (2, ANA), (2, TRACK)), (61, SubCode.LEAVE_TIMEOUT)),
-        ({}, (IN, (2, ANA), (2, TRACK)), (9001, SubCode.MAX_DURATION)),
+        ({}, (IN, (2, ANA), (2, TRACK)), (1201, SubCode.MAX_DURATION)),
         (
             {"everyoneLeftTimeout": 20_000},
             (IN, (2, ANA), (5, LEFT), (9, ev.TransportLost())),
             (189, SubCode.CONNECTION_LOST),
         ),
         (USERS_EXAMPLE, ((1, ev.LobbyEntered()),), (301, SubCode.LOBBY_TIMEOUT)),
-        (USERS_EXAMPLE, (IN,), (9001, SubCode.MAX_DURATION)),
-        (USERS_EXAMPLE, (IN, (2, ANA), (3, LEFT)), (9001, SubCode.MAX_DURATION)),
+        (USERS_EXAMPLE, (IN,), (1201, SubCode.MAX_DURATION)),
+        (USERS_EXAMPLE, (IN, (2, ANA), (3, LEFT)), (1201, SubCode.MAX_DURATION)),
         (USERS_EXAMPLE, (IN, (2, ANA), (3, LOST)), (183, SubCode.CONNECTION_LOST)),
     ],
 )

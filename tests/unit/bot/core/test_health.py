@@ -41,6 +41,16 @@ def test_digital_zeros_are_not_hearing(level: float) -> None:
     assert subjects(health, 9) == {"track:t": True, "room": True}
 
 
+def test_an_encrypted_track_that_is_heard_after_all_has_its_key() -> None:
+    """What other people's key encrypted may become ours to hear."""
+    health = HearingHealth()
+    health.opened("t", 0.0)
+    health.encrypted("t")
+    health.check(0.0)
+    assert health.heard(AudioHeard("t", 16000, -30.0, False), 1.0)
+    assert subjects(health, 1.0)["track:t"]
+
+
 def test_an_encrypted_track_is_said_at_once() -> None:
     """It is not heard and cannot be: no time is given, nothing is tried; muted it is muted, unknown it is ignored."""
     health = HearingHealth()

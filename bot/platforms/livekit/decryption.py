@@ -1,0 +1,83 @@
+"""Decryption in a LiveKit room: which end-to-end encrypted tracks can be heard by now.
+
+The SDK subscribes first and decrypts a moment later. What came before that is decoded as it is: up to 0.2 s of noise of
+full scale at the beginning of a track, measured with the right key and with a wrong one. It says when it decrypts
+somebody's media, and never that it cannot. So nothing of a track is heard before that, and what never gets there has
+another key.
+
+Pure: `now` is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NOISE_S = 0.25
+"""From the first decrypted packet on: what was decoded before it is still on its way."""
+KEY_TIMEOUT_S = 5.0
+"""A track that is not muted and not decrypted for so long was encrypted with another key than ours."""
+SAME_TIME_S = 0.1
+"""The word that somebody's media is decrypted may come so much before the word that we are subscribed to it."""
+
+
+@dataclass(slots=True)
+class _Track:
+    participant_id: str
+    clear_at: float | None = None
+    """When what is heard of it is what was said; None: not yet known."""
+    due_at: float | None = None
+    """When that ought to be known; None: it is muted."""
+    is_closed: bool = False
+    """It was said to have another key."""
+
+
+class Decryption:
+    """Of one room's encrypted tracks; others are none of its business."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[str, _Track] = {}
+        self._decrypted: dict[str, float] = {}  # participant → when the SDK said so last
+
+    def subscribed(self, track_id: str, participant_id: str, now: float) -> None:
+        """We are subscribed to this encrypted track, maybe again: it begins with noise."""
+        self._tracks[track_id] = _Track(participant_id)
+        if now - self._decrypted.get(participant_id, -1.0) < SAME_TIME_S:
+            self._tracks[track_id].clear_at = now + NOISE_S
+
+    def decrypted(self, participant_id: str, now: float) -> None:
+        """The SDK decrypts what this participant sends."""
+        self._decrypted[participant_id] = now
+        for track in self._tracks.values():
+            if track.participant_id == participant_id and track.clear_at is None:
+                track.clear_at = now + NOISE_S
+
+    def is_clear(self, track_id: str, now: float) -> bool:
+        """Whether what is heard of the track is what was said there."""
+        track = self._tracks.get(track_id)
+        return track is None or (track.clear_at is not None and now >= track.clear_at)
+
+    def review(self, published: Mapping[str, bool], now: float) -> list[str]:
+        """Tracks that turn out to have another key, each of them once.
+
+        Args:
+            published: All tracks that there are, and whether they are muted. Others are forgotten.
+        """
+        self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in published}
+        closed = []
+        for track_id, track in self._tracks.items():
+            if track.clear_at is not None or track.is_closed:
+                continue
+            if published[track_id]:
+                track.due_at = None
+            elif track.due_at is None:
+                track.due_at = now + KEY_TIMEOUT_S
+            elif now >= track.due_at:
+                track.is_closed = True
+                closed.append(track_id)
+        return closed
+
+    def next_timer(self) -> float | None:
+        """When `review` has something to say although nothing has happened."""
+        waiting = (track.due_at for track in self._tracks.values() if track.clear_at is None and not track.is_closed)
+        return min((due for due in waiting if due is not None), default=None)
