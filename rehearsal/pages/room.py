@@ -86,6 +86,13 @@ class PagePeer(BotPeer):
         if not self._room.mixes:
             super().close_track(track)
 
+    def put_back(self) -> None:
+        """Out of the meeting, into the lobby."""
+        self.admitted = False
+        for track in list(self._senders):
+            super().close_track(track)
+        self.tell("lobby")
+
     def _other(self, message: dict[str, Any]) -> None:
         if message["type"] == "chat":
             self._room.chat(self.identity, str(message["text"]))
@@ -166,8 +173,8 @@ class PageRoom(Room):
     def put_back(self) -> None:
         """The host sends every bot back to the lobby."""
         for peer in self._admitted():
-            peer.admitted = False
-            peer.tell("lobby")
+            if isinstance(peer, PagePeer):
+                peer.put_back()
 
     def let_in(self) -> None:
         """The host admits whoever was put back."""
