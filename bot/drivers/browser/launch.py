@@ -105,7 +105,7 @@ async def chromium(
                 given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
                 context = await _launch(driver, settings, folder, given)
                 try:
-                    if not settings.allow_no_sandbox and not await asyncio.to_thread(_is_confined, folder):
+                    if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
                         raise unavailable(UNCONFINED)
                     yield context
                 finally:
@@ -279,7 +279,7 @@ async def _kill(folder: Path) -> None:
         await asyncio.sleep(0.02)
 
 
-def _is_confined(folder: Path) -> bool:
+def is_confined(folder: Path) -> bool:
     """Whether each renderer is confined by a sandbox of its own."""
     renderers = []
     for process in processes(folder):

@@ -28,6 +28,7 @@ from bot.audio.frame import AudioFrame
 from bot.core.events import (
     Admitted,
     ParticipantKind,
+    TrackEncrypted,
     TransportBack,
     TransportLost,
 )
