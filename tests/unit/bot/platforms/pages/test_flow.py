@@ -333,3 +333,14 @@ def test_an_account_wanted_in_the_meeting() -> None:
     assert [type(do) for do in page.see(Stage.CONSENT, 10)] == [Help]
     assert not page.flow.is_inside
     page.inside()
+
+
+def test_a_lobby_that_flickers_is_one_lobby() -> None:
+    """Waiting goes on as it began; a camera's switch that is covered keeps us from nothing."""
+    page = Driven(not_started_s=10.0)
+    page.see(Stage.NOT_STARTED, 6)
+    page.see(Stage.UNKNOWN, 0.5)
+    done = page.see(Stage.NOT_STARTED, 6)
+    assert [do.code for do in done if isinstance(do, Over)][:1] == [S.MEETING_NOT_STARTED]
+    covered = Driven()
+    assert list(names(covered.see(Stage.DOOR, camera=BUSY, join=""))) == ["join"]
