@@ -20,9 +20,6 @@ PLATFORMS: dict[str, str] = {
     "zoom": "bot.platforms.zoom:Zoom",
 }
 
-PLANNED: tuple[str, ...] = ()
-"""Platforms that users' configurations name and that are not built yet."""
-
 
 def load(name: str) -> Platform:
     """The platform registered under `name`. Raises KeyError for an unknown one (the configuration has checked it)."""
