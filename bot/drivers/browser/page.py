@@ -11,6 +11,7 @@ is done with a `PageGoneError`, and every later call raises it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -41,6 +42,7 @@ __all__ = [
     "PageGoneError",
     "TrackInfo",
     "open_page",
+    "prepare",
 ]
 
 CALL_TIMEOUT_S = 5.0
@@ -209,6 +211,12 @@ class MeetingPage:
 
     async def _dismiss(self, dialog: Any) -> None:
         await dialog.dismiss()
+
+
+def prepare() -> None:
+    """Imports what opening a page needs, which takes half a second; that Playwright is missing, `open_page` says."""
+    with contextlib.suppress(ImportError):
+        import playwright.async_api  # noqa: F401
 
 
 def init_script(bridge: Bridge, probes: Sequence[str], mix: bool) -> str:
