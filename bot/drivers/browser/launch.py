@@ -172,11 +172,7 @@ def proxy(settings: BrowserSettings) -> dict[str, str] | None:
     if settings.proxy is None:
         return None
     parts = urlsplit(settings.proxy.get_secret_value())
-    given = {
-        "server": f"{parts.scheme}://{parts.hostname}:{parts.port}"
-        if parts.port
-        else f"{parts.scheme}://{parts.hostname}"
-    }
+    given = {"server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"}
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given

@@ -106,6 +106,8 @@ class MeetingPage:
             why = str(error).partition("\n")[0].replace("Page.goto: ", "").partition(" at ")[0] or "no answer"
             words = f"the meeting's page at {where} did not open: {why}. Check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
+        if url.startswith("http"):
+            asyncio.get_running_loop().call_later(BRIDGE_TIMEOUT_S, self._say_if_deaf)
 
     def locator(self, selector: str) -> Locator:
         """Playwright's locator in the page; its actions time out after CALL_TIMEOUT_S, if given nothing else."""
@@ -194,6 +196,10 @@ class MeetingPage:
         finally:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
+
+    def _say_if_deaf(self) -> None:
+        if not self.gone.done() and self._bridge.heard_at is None:
+            log.error("browser_page_unheard", why="no worker of ours runs in it: nothing of the page can be heard")
 
     def _die(self, why: str) -> None:
         if not self.gone.done():
