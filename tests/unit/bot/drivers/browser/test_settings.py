@@ -23,8 +23,9 @@ from bot.drivers.browser.settings import BrowserSettings
 )
 def test_proxies(url: str, given: dict[str, str]) -> None:
     """Server, and whom it knows us as."""
-    assert proxy(BrowserSettings(proxy=SecretStr(url))) == given
-    assert proxy(BrowserSettings()) is None
+    bridge = "127.0.0.1:1"
+    assert proxy(BrowserSettings(proxy=SecretStr(url)), bridge) == given | {"bypass": "<-loopback>,127.0.0.1:1"}
+    assert proxy(BrowserSettings(), bridge) is None
 
 
 def test_they_stand_in_the_configuration(tmp_path: Path) -> None:
