@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from bot.drivers.browser import wire
 from bot.drivers.browser.capture import Allowance, CapturedTrack
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from websockets.http11 import Request, Response
-    from websockets.typing import Subprotocol
 
 MAX_FRAMES = 32
 """Frames of a page that may be connected at once; more are refused."""
@@ -255,7 +255,7 @@ class Bridge:
 
 
 def _subprotocol(_: ServerConnection, __: object) -> Subprotocol:
-    return "earshot"  # type: ignore[return-value]
+    return Subprotocol("earshot")
 
 
 @asynccontextmanager

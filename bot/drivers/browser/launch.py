@@ -102,8 +102,7 @@ async def chromium(
     with _folder() as folder:
         try:
             async with _driver(folder) as driver:
-                given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
-                context = await _launch(driver, settings, folder, given)
+                context = await _launch(driver, settings, folder, bridge, switches)
                 try:
                     if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
                         raise unavailable(UNCONFINED)
@@ -114,24 +113,30 @@ async def chromium(
             await _kill(folder)
 
 
-async def _launch(driver: Any, settings: BrowserSettings, folder: Path, switches: Sequence[str]) -> BrowserContext:
+async def _launch(
+    driver: Any, settings: BrowserSettings, folder: Path, bridge: str, switches: Sequence[str]
+) -> BrowserContext:
     from playwright.async_api import Error
 
     executable = settings.executable or os.environ.get(CHROMIUM_VARIABLE)
+    agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
+    given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
+    if agent is not None:
+        given.append(f"--user-agent={agent}")  # beside Playwright's own way, which workers and proxies do not see
     _make_devices(folder)
     options: dict[str, Any] = {
         "executable_path": executable,
         "channel": "chromium" if settings.headless == "new" and executable is None else None,
         "headless": settings.headless != "window",
         "chromium_sandbox": not settings.allow_no_sandbox,
-        "args": [*_devices(folder), f"--lang={settings.locale}", *switches],
+        "args": [*_devices(folder), f"--lang={settings.locale}", *given],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
         "env": _environment(folder),
         "accept_downloads": False,
         "bypass_csp": True,  # else a strict policy keeps our worker out
         "locale": settings.locale,
-        "proxy": proxy(settings),
-        "user_agent": settings.user_agent or await _user_agent(executable or driver.chromium.executable_path),
+        "proxy": proxy(settings, bridge),
+        "user_agent": agent,
         "viewport": {"width": 1280, "height": 720},
         "timeout": START_TIMEOUT_S * 1000,
     }
@@ -167,16 +172,15 @@ async def _user_agent(executable: str) -> str | None:
     return f"{system} Chrome/{found[1].decode()}.0.0.0 Safari/537.36"
 
 
-def proxy(settings: BrowserSettings) -> dict[str, str] | None:
-    """The proxy as Playwright wants it."""
+def proxy(settings: BrowserSettings, bridge: str) -> dict[str, str] | None:
+    """The proxy as Playwright wants it; the way to our bridge does not lead through it."""
     if settings.proxy is None:
         return None
     parts = urlsplit(settings.proxy.get_secret_value())
     given = {
-        "server": f"{parts.scheme}://{parts.hostname}:{parts.port}"
-        if parts.port
-        else f"{parts.scheme}://{parts.hostname}"
-    }
+        "server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        "bypass": f"<-loopback>,{bridge}",
+    }  # the last rule that fits counts
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given

@@ -11,6 +11,7 @@ is done with a `PageGoneError`, and every later call raises it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -41,6 +42,7 @@ __all__ = [
     "PageGoneError",
     "TrackInfo",
     "open_page",
+    "prepare",
 ]
 
 CALL_TIMEOUT_S = 5.0
@@ -104,6 +106,8 @@ class MeetingPage:
             why = str(error).partition("\n")[0].replace("Page.goto: ", "").partition(" at ")[0] or "no answer"
             words = f"the meeting's page at {where} did not open: {why}. Check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
+        if url.startswith("http"):
+            asyncio.get_running_loop().call_later(BRIDGE_TIMEOUT_S, self._say_if_deaf)
 
     def locator(self, selector: str) -> Locator:
         """Playwright's locator in the page; its actions time out after CALL_TIMEOUT_S, if given nothing else."""
@@ -193,6 +197,10 @@ class MeetingPage:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
 
+    def _say_if_deaf(self) -> None:
+        if not self.gone.done() and self._bridge.heard_at is None:
+            log.error("browser_page_unheard", why="no worker of ours runs in it: nothing of the page can be heard")
+
     def _die(self, why: str) -> None:
         if not self.gone.done():
             self.gone.set_result(PageGoneError(f"the meeting's page is gone: {why}"))
@@ -209,6 +217,12 @@ class MeetingPage:
 
     async def _dismiss(self, dialog: Any) -> None:
         await dialog.dismiss()
+
+
+def prepare() -> None:
+    """Imports what opening a page needs, which takes half a second; that Playwright is missing, `open_page` says."""
+    with contextlib.suppress(ImportError):
+        import playwright.async_api  # noqa: F401
 
 
 def init_script(bridge: Bridge, probes: Sequence[str], mix: bool) -> str:

@@ -35,6 +35,9 @@ class LiveKitWeb(Platform):
     def prepare(self) -> None:
         """See `bot.platforms.base.Platform`: Playwright."""
         import bot.platforms.livekit_web.attendance  # noqa: F401
+        from bot.drivers.browser.page import prepare
+
+        prepare()
 
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
