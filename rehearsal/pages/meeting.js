@@ -140,7 +140,10 @@ const connect = () => {
   socket.onclose = async () => {
     hangUp();
     if (isOver || !["inside", "reconnecting", "connecting"].includes(meeting.state)) return;
-    enter("reconnecting");
+    if (meeting.state !== "reconnecting") {
+      enter("reconnecting");
+      await after(2.0); // real pages take that long at least
+    }
     await after(0.4);
     connect();
     if (meeting.state === "connecting") enter("reconnecting");

@@ -44,6 +44,8 @@ START_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 0.7
 """For Chromium, and again for its driver; then they are killed."""
 KILL_TIMEOUT_S = 1.0
+LANDING_TIMEOUT_S = 1.0
+"""For a driver whose start nobody needs any more."""
 
 SWITCHES = (
     "--disable-gpu",  # there is none in a container, and looking for one takes a second
@@ -162,9 +164,16 @@ async def _user_agent(executable: str) -> str | None:
         asked = await asyncio.create_subprocess_exec(
             executable, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
-        said, _ = await asyncio.wait_for(asked.communicate(), 5)
-    except (OSError, TimeoutError):
+    except OSError:
         return None
+    try:
+        said, _ = await asyncio.wait_for(asked.communicate(), 5)
+    except TimeoutError:
+        return None
+    finally:  # cancelled, too: it is ours to end
+        if asked.returncode is None:
+            asked.kill()
+            await asked.wait()
     found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", said)
     if found is None:
         return None
@@ -306,11 +315,18 @@ async def _driver(folder: Path) -> AsyncIterator[Any]:
         raise unavailable(NO_PLAYWRIGHT) from None
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)  # the driver has it from us; Python's own `tempfile` has read it already
+    starting = asyncio.ensure_future(async_playwright().start())
     try:
-        driver = await asyncio.wait_for(async_playwright().start(), START_TIMEOUT_S)
+        driver = await asyncio.wait_for(asyncio.shield(starting), START_TIMEOUT_S)
     except TimeoutError:
         raise unavailable("Playwright's driver did not start.") from None
+    except asyncio.CancelledError:  # half started it could not be stopped
+        await asyncio.wait({starting}, timeout=LANDING_TIMEOUT_S)
+        if starting.done() and starting.exception() is None:
+            await _within(starting.result().stop(), CLOSE_TIMEOUT_S)
+        raise
     finally:
+        starting.cancel()
         if before is None:
             del os.environ["TMPDIR"]
         else:

@@ -106,6 +106,7 @@ class Attendance:
         self._looking: asyncio.Task[SubCode] | None = None
         self._hand: Hand | None = None
         self._last = Look()
+        self._has_interface = False  # of the page's own, as soon as one look found it
         self.over = False
         """Nothing is reported any more."""
 
@@ -151,7 +152,7 @@ class Attendance:
         except (PlaywrightError, TimeoutError):  # it goes elsewhere at this moment
             answer = None
         look, now = read_look(answer), time.monotonic()
-        self._last = look
+        self._last, self._has_interface = look, self._has_interface or look.joined is not None
         for selector in set(look.unusable) - self._unusable:
             self._unusable.add(selector)
             log.warning("selectors.unusable", platform=self._site.name, selector=selector)
@@ -322,7 +323,7 @@ class Attendance:
     @property
     def _knows_owners(self) -> bool:
         """Whether the page says whose its tracks are: it may lack the interface that would."""
-        return self._site.separates and self._last.joined is not None
+        return self._site.separates and self._has_interface
 
     def _owner(self, info: TrackInfo) -> str | None:
         """Whose a track is; nobody's where the page cannot say."""
