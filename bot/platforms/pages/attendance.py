@@ -26,7 +26,7 @@ from bot.platforms.pages.look import Line, Look, read_look
 from bot.platforms.pages.pack import as_argument
 from bot.platforms.pages.packs import load_pack
 from bot.platforms.pages.people import Company
-from bot.platforms.pages.stage import stage
+from bot.platforms.pages.stage import Stage, stage
 from common.contracts.status import MEANINGS, SubCode
 from common.destinations.policy import literal
 from common.errors import EarshotError
@@ -98,12 +98,10 @@ class Attendance:
         self._company = Company()
         self._tracks: dict[str, _Track] = {}
         self._is_admitted = self._is_lost = False
-        self._was_admitted = False
         self._chat: tuple[Line, ...] | None = None
         self._captions = Captions()
         self._announced = False
         self._unusable: set[str] = set()
-        self._looking: asyncio.Task[SubCode] | None = None
         self._hand: Hand | None = None
         self._last = Look()
         self._has_interface = False  # of the page's own, as soon as one look found it
@@ -162,7 +160,7 @@ class Attendance:
         for do in self._flow.see(look, seen, now):
             if (code := await self._do(do, page, hand)) is not None:
                 return code
-        if self._flow.is_inside and self._is_admitted:
+        if seen is Stage.INSIDE and self._flow.is_inside and self._is_admitted:
             self._report_room(look, time.monotonic())
             await self._settle_in(hand)
         return None
@@ -253,6 +251,7 @@ class Attendance:
 
     def _enter(self) -> None:
         """Inside: for the first time, from the lobby, or after a break."""
+        self._chat = None  # what stands there now is from before
         if not self._is_admitted:
             self._is_admitted, self._is_lost = True, False
             self._report(ev.Admitted())
@@ -351,12 +350,12 @@ class Attendance:
     def audio(self, frame: AudioFrame) -> None:
         """See `CaptureListener`."""
         track = self._tracks.get(frame.track_id)
-        if track is None or self.over:
+        if track is None or self.over or not self._is_admitted:
             return
         if track.is_open:
             if not track.muted:
                 self._listener.audio(frame)
-        elif self._is_admitted:
+        else:
             track.held.append(frame)
             while track.held and frame.arrival - track.held[0].arrival > HELD_S:
                 track.held.popleft()

@@ -24,7 +24,7 @@ REPEAT_S = 3.0
 @dataclass(slots=True)
 class _Known:
     name: str
-    seen_at: float
+    missed_since: float | None = None
     tracks: tuple[str, ...] = ()
     muted: bool | None = None
 
@@ -40,26 +40,32 @@ class Company:
 
     def look(self, look: Look, now: float) -> list[PlatformEvent]:
         """What has changed since the last look: who came, who has another name, who left, how many there are."""
-        events = [event for person in look.others for event in self._meet(person, now)]
+        events = [event for person in look.others for event in self._meet(person)]
         others = None if look.count is None else max(look.count - 1, 0)
-        events += self._miss(now, others)
+        events += self._miss({person.id for person in look.others}, now, others)
         if others is not None and others != self._counted and (self._counted is not None or others > len(self._known)):
             self._counted = others
             events.append(PeopleCounted(others))
         return events
 
-    def _meet(self, person: Seen, now: float) -> Iterator[PlatformEvent]:
+    def _meet(self, person: Seen) -> Iterator[PlatformEvent]:
         known = self._known.get(person.id)
         name = person.name or (known.name if known else "")
-        self._known[person.id] = _Known(name, now, person.tracks, person.muted)
+        self._known[person.id] = _Known(name, None, person.tracks, person.muted)
         if known is None:
             yield ParticipantJoined(person.id, name)
         elif known.name != name:
             yield ParticipantRenamed(person.id, name)
 
-    def _miss(self, now: float, others: int | None) -> list[PlatformEvent]:
+    def _miss(self, shown: set[str], now: float, others: int | None) -> list[PlatformEvent]:
         """Those who are not shown any more; where the page counts more people than it shows, they may be here still."""
-        gone = [identity for identity, known in self._known.items() if now - known.seen_at >= ABSENT_S]
+        gone = []
+        for identity, known in self._known.items():
+            if identity in shown:
+                continue
+            known.missed_since = now if known.missed_since is None else known.missed_since
+            if now - known.missed_since >= ABSENT_S:
+                gone.append(identity)
         if others is not None:
             gone = gone[: max(len(self._known) - others, 0)]
         for identity in gone:
