@@ -20,6 +20,7 @@ class GoogleMeet(PagePlatform):
     title = "Google Meet"
     forms = "https://meet.google.com/abc-defg-hij"
     hosts = (HOST,)
+    sign_in_url = "https://accounts.google.com/ServiceLogin"
     settings_model = GoogleMeetSettings
 
     def parse(self, url: str) -> Link | None:

@@ -19,6 +19,7 @@ class Teams(PagePlatform):
     title = "Microsoft Teams"
     forms = "https://teams.microsoft.com/meet/1234567890123?p=…, …/l/meetup-join/… or https://teams.live.com/meet/…"
     hosts = HOSTS
+    sign_in_url = "https://teams.microsoft.com/"
     settings_model = TeamsSettings
 
     def parse(self, url: str) -> Link | None:

@@ -19,6 +19,7 @@ class Zoom(PagePlatform):
     title = "Zoom"
     forms = "https://zoom.us/j/1234567890?pwd=… of any host below zoom.us"
     hosts = HOSTS
+    sign_in_url = "https://zoom.us/signin"
     settings_model = ZoomSettings
 
     def parse(self, url: str) -> Link | None:
