@@ -54,8 +54,9 @@ rehearse({
         return `<div data-part="people"></div>${toolbar}
           <button data-part="count" aria-label="People - 1 joined">people</button>
           <button aria-label="Present now">present</button>
-          <button aria-label="Turn on captions">cc</button>
+          <button aria-label="${meeting.hasCaptions ? "Turn off captions" : "Turn on captions"}" data-action="captions">cc</button>
           <button aria-label="Chat with everyone" data-action="chat">chat</button></div>
+          <div role="region" aria-label="Captions" data-part="captions"></div>
           <div data-part="chat" ${meeting.isChatOpen ? "" : "hidden"}></div>
           ${meeting.isChatOpen ? `<textarea aria-label="Send a message" data-field="chat"></textarea>` : ""}`;
       case "captcha":
@@ -74,5 +75,6 @@ rehearse({
       <div class="${person.speaks ? "Oaajhc HX2H7" : "gjg47c"}" data-audio-level="${person.speaks ? 0.4 : 0}">level</div></div>`;
     return ours + all.map(tile).join("");
   },
+  caption: (author, text) => `<div><span class="NWpY1d">${author}</span><div class="ygicle">${text}</div></div>`,
   line: (author, text) => `<div data-message-id="m"><span data-sender-name="${author}">${author}</span><span data-message-text="${text}">${text}</span></div>`,
 });

@@ -13,6 +13,8 @@ const meeting = {
   people: new Map(), // id → { name, muted, track, media }
   speaking: new Set(),
   chat: [],
+  captions: [],
+  hasCaptions: false,
   answered: new Set(), // dialogs that are gone
   isAwake: !has("sleepy"),
 };
@@ -50,6 +52,11 @@ const drawPeople = () => {
   if (part) {
     part.innerHTML = page.people([...meeting.people].map(([id, person]) => ({ id, ...person, speaks: meeting.speaking.has(id) })));
   }
+  const captions = root().querySelector("[data-part=captions]");
+  if (captions) {
+    const shown = meeting.hasCaptions ? meeting.captions.slice(-3) : [];
+    captions.innerHTML = shown.map((line) => page.caption(escaped(line.author), escaped(line.text))).join("");
+  }
   for (const one of root().querySelectorAll("[data-part=count]")) {
     const count = String(meeting.people.size + 1);
     if (one.hasAttribute("aria-label")) one.setAttribute("aria-label", one.getAttribute("aria-label").replace(/\d+/, count));
@@ -80,6 +87,7 @@ const actions = {
     meeting.answered.add("recording");
     enter("inside");
   },
+  captions: () => (meeting.hasCaptions = !meeting.hasCaptions),
   chat: () => (meeting.isChatOpen = !meeting.isChatOpen),
   send: () => {
     const field = root().querySelector("[data-field=chat]");
@@ -199,6 +207,12 @@ const receive = async (message) => {
     case "chat":
       meeting.chat.push({ author: message.author, text: message.text });
       break;
+    case "caption": {
+      const last = meeting.captions.at(-1);
+      if (last && last.author === message.author && message.text.startsWith(last.text)) last.text = message.text;
+      else meeting.captions.push({ author: message.author, text: message.text });
+      break;
+    }
     case "offer":
       return answer(message.track, message.sdp);
   }

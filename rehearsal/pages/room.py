@@ -159,6 +159,10 @@ class PageRoom(Room):
         """Somebody in the meeting writes into the chat."""
         self._tell("chat", author=author, text=text)
 
+    def caption(self, author: str, text: str) -> None:
+        """The platform's captions show what somebody says, as far as it goes."""
+        self._tell("caption", author=author, text=text)
+
     def chat(self, identity: str, text: str) -> None:
         """A bot writes into the chat."""
         text = text[:MAX_CHAT_CHARACTERS]

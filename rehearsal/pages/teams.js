@@ -55,7 +55,8 @@ rehearse({
         return `<div data-tid="stage-layout"><div data-part="people"></div></div><div role="toolbar">
           <button id="view-mode-button">View</button><button id="raisehands-button">Raise</button>
           <button id="roster-button">People<span data-part="count" data-tid="toolbar-item-badge"></span></button>
-          <button id="chat-button" data-action="chat">Chat</button><button id="callingButtons-showMoreBtn">More</button>${hangup}</div>
+          <button id="chat-button" data-action="chat">Chat</button><button id="closed-captions-button" data-action="captions">CC</button><button id="callingButtons-showMoreBtn">More</button>${hangup}</div>
+          <div data-tid="closed-caption-renderer-wrapper" data-part="captions"></div>
           <div data-part="chat" ${meeting.isChatOpen ? "" : "hidden"}></div>
           ${meeting.isChatOpen ? `<div data-tid="ckeditor" contenteditable="true" aria-label="Type a message" data-field="chat" style="min-height:1em"></div>` : ""}`;
       case "reconnecting":
@@ -74,5 +75,6 @@ rehearse({
       <span data-tid="participant-info-nametag">${escaped(name)}</span></div></div>`;
     return tile(meeting.name || "Us", "us", false, true) + all.map((one) => tile(one.name, one.id, one.speaks, false)).join("");
   },
+  caption: (author, text) => `<div class="fui-ChatMessageCompact"><span data-tid="author">${author}</span><span data-tid="closed-caption-text">${text}</span></div>`,
   line: (author, text) => `<div data-tid="chat-pane-message"><span data-tid="message-author-name">${author}</span><div data-tid="message-body">${text}</div></div>`,
 });

@@ -161,3 +161,23 @@ async def test_names_that_lie_end_no_meeting(platform: str) -> None:
         await bot.listener.until(lambda: lie in bot.listener.names.values(), "the name")
         await asyncio.sleep(fl.ALARM_CONFIRM_S + 1)
         assert not bot.task.done()
+
+
+@pytest.mark.parametrize("platform", ["google_meet", "teams"])
+async def test_captions_are_switched_on_and_read(platform: str) -> None:
+    """Each once and whole, with who said it."""
+    async with page_room(platform) as room:
+        await room.join("ana", "Ana")
+        async with enter(room, {"captions": True}) as bot:
+            await bot.listener.until(lambda: bot.listener.names, "somebody is here")
+            for text in ("what is", "what is the status", "what is the status of the contract"):
+                room.room.caption("Ana", text)
+                await asyncio.sleep(0.3)
+            room.room.caption("Ben", "i will call you")
+            await bot.listener.until(lambda: bot.listener.count(ev.CaptionHeard) == 2, "both captions")
+            heard = bot.listener.of(ev.CaptionHeard)
+            assert [(one.name, one.caption) for one in heard] == [
+                ("Ana", "what is the status of the contract"),
+                ("Ben", "i will call you"),
+            ]
+            assert [bot.listener.names.get(one.participant_id or "") for one in heard] == ["Ana", None]
