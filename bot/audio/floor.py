@@ -18,9 +18,9 @@ from common.audio.pcm import SAMPLE_RATE
 MARGIN_S = 1.0
 """Seconds by which a report may lag behind the sound: so long afterwards nobody else must be reported.
 A common SFU measures over 400 ms and smooths over two such intervals (0.8 s); the rest is for its delivery."""
-REPORT_LIFETIME_S = 10.0
-"""Seconds that a report holds. A platform says again every few seconds what goes on: one that has gone blind must not
-leave the floor with whoever had it last."""
+REPORT_LIFETIME_S = 1.0
+"""Seconds that a report holds; no more than the margin. A platform says twice a second what goes on: one that is blind
+for a moment must not leave the floor with whoever had it last, when somebody else may have begun."""
 MAX_SPANS = 1000
 """Changes kept, about 200 bytes each; the oldest goes. Far more than the minute or two in which text comes back."""
 
@@ -41,10 +41,12 @@ class Floor:
     Args:
         zero: Monotonic seconds of meeting time zero.
         margin: Seconds by which its reports may lag; more for platforms that report late.
+        lifetime: Seconds that a report holds; more for platforms that say everything once, and reliably.
     """
 
-    def __init__(self, zero: float, margin: float = MARGIN_S) -> None:
+    def __init__(self, zero: float, margin: float = MARGIN_S, lifetime: float = REPORT_LIFETIME_S) -> None:
         self._zero = zero
+        self._lifetime = round(lifetime * SAMPLE_RATE)
         self._margin = round(margin * SAMPLE_RATE)
         self._spans: list[_Span] = []  # in order, without overlap; at most MAX_SPANS
         self._latest: int | None = None  # meeting sample of the last report
@@ -60,7 +62,7 @@ class Floor:
             self._forget_since(sample)
             return
         self._latest = sample
-        until = sample + round(REPORT_LIFETIME_S * SAMPLE_RATE)
+        until = sample + self._lifetime
         last = self._spans[-1] if self._spans else None
         if last is not None and last.until >= sample:
             if last.ids == ids:

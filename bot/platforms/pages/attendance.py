@@ -45,6 +45,8 @@ FAREWELL_S = 0.8
 """For clicking the button that leaves; then the page is closed."""
 LOOPBACK_SWITCHES = ("--allow-loopback-in-peer-connection",)
 """Of Chromium, for a page on this machine: so is its media."""
+FRESH_S = 0.4
+"""From the page's saying who speaks to our hearing it; later it is not believed."""
 HELD_S = 3.0
 """A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
 
@@ -110,10 +112,8 @@ class Attendance:
 
     async def stay(self) -> SubCode:
         """Joins, and comes back as long as that makes sense, until the meeting is over for us."""
-        probes = []
-        if not self._site.separates:
-            people = json.dumps(self._argument["people"])
-            probes.append(f"(earshot) => ({_script('pages', 'speakers.js')})(earshot, {people})")
+        people = json.dumps(self._argument["people"])
+        probes = [f"(earshot) => ({_script('pages', 'speakers.js')})(earshot, {people})"]
         return await stay(
             self._invitation.browser,
             self,
@@ -282,13 +282,7 @@ class Attendance:
             self._report(event)
         for track in self._tracks.values():
             self._open(track)
-        if any(track.is_open and track.owner is None for track in self._tracks.values()):
-            self._follow_floor(frozenset(person.id for person in look.others if person.speaks), now)
         self._report_lines(look, now)
-
-    def _follow_floor(self, ids: frozenset[str], now: float) -> None:
-        for event in self._company.speakers(ids, now):
-            self._report(event)
 
     def _report_lines(self, look: Look, now: float) -> None:
         for line in new_lines(self._chat, look.chat) if self._chat is not None else ():
@@ -367,9 +361,19 @@ class Attendance:
             self._report(ev.TrackClosed(track_id))
 
     def signal(self, name: str, payload: Any) -> None:
-        """See `CaptureListener`: who speaks, from our probe in the page."""
-        if name == "speakers" and isinstance(payload, list) and self._is_admitted:
-            self._follow_floor(frozenset(one for one in payload[:100] if isinstance(one, str)), time.monotonic())
+        """See `CaptureListener`: who speaks, from our probe in the page.
+
+        A report that is not fresh is none: what a starved page shows is what was, and would give a name to the wrong
+        words. Without reports the floor is nobody's (`bot.audio.floor`).
+        """
+        is_mixed = any(track.is_open and track.owner is None for track in self._tracks.values())
+        if name != "speakers" or not self._is_admitted or not is_mixed or not isinstance(payload, dict):
+            return
+        ids, at = payload.get("ids"), payload.get("at")
+        is_fresh = isinstance(at, int | float) and abs(time.time() - at / 1000) <= FRESH_S and not payload.get("late")
+        if isinstance(ids, list) and is_fresh:
+            known = (one for one in ids[:100] if isinstance(one, str) and self._company.knows(one))
+            self._report(ev.ActiveSpeakers(frozenset(known), time.monotonic()))
 
 
 def _is_on_this_machine(url: str) -> bool:

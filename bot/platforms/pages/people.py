@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bot.core.events import (
-    ActiveSpeakers,
     ParticipantJoined,
     ParticipantLeft,
     ParticipantRenamed,
@@ -17,8 +16,6 @@ from bot.platforms.pages.look import Look, Seen
 
 ABSENT_S = 3.0
 """Whoever is not shown for so long has left: tiles are rebuilt, and scrolled away."""
-REPEAT_S = 3.0
-"""Who speaks is said again so often: a floor without reports is nobody's (`bot.audio.floor`)."""
 
 
 @dataclass(slots=True)
@@ -35,8 +32,6 @@ class Company:
 
     _known: dict[str, _Known] = field(default_factory=dict)
     _counted: int | None = None
-    _speakers: frozenset[str] | None = None
-    _said_at: float = 0.0
 
     def look(self, look: Look, now: float) -> list[PlatformEvent]:
         """What has changed since the last look: who came, who has another name, who left, how many there are."""
@@ -72,19 +67,6 @@ class Company:
             del self._known[identity]
         return [ParticipantLeft(identity) for identity in gone]
 
-    def speakers(self, ids: frozenset[str], at: float) -> list[PlatformEvent]:
-        """Who speaks, according to the page: said when it changes, and again and again.
-
-        Args:
-            ids: Participants; ours, and who has not joined, hold no floor.
-            at: Monotonic seconds.
-        """
-        known = frozenset(identity for identity in ids if identity in self._known)
-        if known == self._speakers and at - self._said_at < REPEAT_S:
-            return []
-        self._speakers, self._said_at = known, at
-        return [ActiveSpeakers(known, at)]
-
     def owner_of(self, page_track: str) -> str | None:
         """Whose a `MediaStreamTrack` is; None: the page has not said so."""
         return next((identity for identity, known in self._known.items() if page_track in known.tracks), None)
@@ -101,4 +83,4 @@ class Company:
     def forget(self) -> None:
         """The meeting tells its people anew."""
         self._known.clear()
-        self._counted = self._speakers = None
+        self._counted = None

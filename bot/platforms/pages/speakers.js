@@ -1,8 +1,12 @@
-// A probe: says who speaks as soon as the page shows it otherwise. `people` is that part of the selector pack.
+// A probe: says who speaks as soon as the page shows it otherwise, and twice a second that it is still so, each with its
+// time. A page that has no time to run shows what was: then it says so. `people` is that part of the selector pack.
 (earshot, people) => {
   const PAUSE_MS = 100; // pages change all the time; so often is looked at most
-  let said = "";
+  const BEAT_MS = 500;
+  const LATE_MS = 400; // a timer that is so late, and whatever the page draws, is not to be believed
+  let said = null;
   let timer = null;
+  let due = 0;
   const is = (element, selector) => {
     try {
       return element.matches(selector) || element.querySelector(selector) !== null;
@@ -27,22 +31,36 @@
     }
     return "";
   };
-  const look = () => {
-    timer = null;
-    const tiles = new Set(people.tiles.flatMap((one) => all(one)));
-    if (tiles.size === 0 && said === "") return; // a frame without people
-    const speaking = [...tiles]
-      .slice(0, 1000)
+  const speaking = () => {
+    const tiles = [...new Set(people.tiles.flatMap((one) => all(one)))].slice(0, 1000);
+    if (tiles.length === 0) return null; // a frame without people, or a page outside the meeting
+    const ids = tiles
       .filter((tile) => people.speaking.some((one) => is(tile, one)) && !people.us.some((one) => is(tile, one)))
       .map((tile) => (people.id && tile.getAttribute(people.id)) || read(tile, people.names))
       .filter((id) => id);
-    const now = JSON.stringify([...new Set(speaking)].sort().slice(0, 100));
-    if (now === said) return;
+    return [...new Set(ids)].sort().slice(0, 100);
+  };
+  const say = (beats) => {
+    const ids = speaking();
+    const now = JSON.stringify(ids);
+    if (ids === null || (!beats && now === said)) return;
     said = now;
-    earshot.signal("speakers", JSON.parse(now));
+    earshot.signal("speakers", { ids, at: Date.now(), late: Date.now() > due + LATE_MS });
   };
   const later = () => {
-    timer = timer || setTimeout(look, PAUSE_MS);
+    timer =
+      timer ||
+      setTimeout(() => {
+        timer = null;
+        say(false);
+      }, PAUSE_MS);
   };
   new MutationObserver(later).observe(document, { subtree: true, childList: true, attributes: true });
+  const beat = () => {
+    say(true);
+    due = Date.now() + BEAT_MS;
+    setTimeout(beat, BEAT_MS);
+  };
+  due = Date.now();
+  beat();
 }

@@ -12,12 +12,13 @@ from bot.audio.floor import MARGIN_S, MAX_SPANS, REPORT_LIFETIME_S, Floor
 from common.audio.pcm import SAMPLE_RATE
 
 ZERO = 100.0
+LIFETIME_S = 10.0
 ANA, BEN, BOTH, NOBODY = frozenset({"ana"}), frozenset({"ben"}), frozenset({"ana", "ben"}), frozenset[str]()
 
 
 def floor(*reports: tuple[float, frozenset[str]]) -> Floor:
     """With reports at meeting seconds."""
-    made = Floor(ZERO)
+    made = Floor(ZERO, lifetime=LIFETIME_S)
     for at, ids in reports:
         made.report(ids, ZERO + at)
     return made
@@ -78,7 +79,7 @@ def test_silence_before_anybody_was_reported_is_unknown() -> None:
 def test_a_platform_that_has_gone_blind() -> None:
     """Its last report does not hold for ever, and nothing is known from then to the next one."""
     reported = floor((10, ANA), (13, ANA), (30, ANA))
-    last = 13 + REPORT_LIFETIME_S - MARGIN_S
+    last = 13 + LIFETIME_S - MARGIN_S
     assert speaker(reported, 11, last) == "ana"
     assert speaker(reported, 11, last + 0.01) is None
     assert speaker(reported, 20, 32) is None
@@ -114,6 +115,18 @@ def test_the_answer_is_certain_once_the_margin_has_passed() -> None:
     assert reported.speaker(11 * SAMPLE_RATE, end) == "ana"
 
 
+def test_a_platform_that_is_blind_for_a_moment_names_nobody() -> None:
+    """Reports hold for no longer than they may lag: whoever began in between is not taken for the one before."""
+    assert REPORT_LIFETIME_S <= MARGIN_S
+    made = Floor(ZERO)
+    for at, ids in ((10, ANA), (10.5, ANA), (11, ANA), (13.5, BEN), (14, BEN), (14.5, BEN), (15, BEN), (15.5, BEN)):
+        made.report(ids, ZERO + at)
+    assert speaker(made, 10, 11) == "ana"
+    assert speaker(made, 11.2, 12.2) is None
+    assert speaker(made, 12.5, 14) is None
+    assert speaker(made, 13.5, 15) == "ben"
+
+
 def test_it_does_not_grow() -> None:
     """The oldest changes are forgotten: unknown, not wrong."""
     reported = floor(*((3 * n, (ANA, BEN)[n % 2]) for n in range(MAX_SPANS + 10)))
@@ -129,7 +142,7 @@ def reference(reports: list[tuple[float, frozenset[str]]], at: float) -> frozens
     """Who was reported speaking at one moment, the slow way; None: there was no report that held."""
     for reported_at, ids in reversed(reports):
         if reported_at <= at:
-            return ids if at - reported_at <= REPORT_LIFETIME_S else None
+            return ids if at - reported_at <= LIFETIME_S else None
     return None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.events import ActiveSpeakers, ParticipantJoined, ParticipantLeft, ParticipantRenamed, PeopleCounted
+from bot.core.events import ParticipantJoined, ParticipantLeft, ParticipantRenamed, PeopleCounted
 from bot.platforms.pages.look import Look, Seen
-from bot.platforms.pages.people import ABSENT_S, REPEAT_S, Company
+from bot.platforms.pages.people import ABSENT_S, Company
 
 ANA, BEN, US = Seen("a", "Ana"), Seen("b", "Ben"), Seen("u", "Earshot", is_us=True)
 
@@ -49,16 +49,6 @@ def test_a_count_is_said_where_it_says_more_than_the_tiles() -> None:
     assert company.look(Look(people=(ANA,), count=0), 3.0) == [PeopleCounted(0)]
 
 
-def test_who_speaks_is_said_when_it_changes_and_again() -> None:
-    """Only of people who are here."""
-    company = Company()
-    company.look(Look(people=(ANA, BEN)), 0.0)
-    assert company.speakers(frozenset({"a", "x"}), 1.0) == [ActiveSpeakers(frozenset({"a"}), 1.0)]
-    assert company.speakers(frozenset({"a"}), 1.5) == []
-    assert company.speakers(frozenset(), 2.0) == [ActiveSpeakers(frozenset(), 2.0)]
-    assert company.speakers(frozenset(), 2.0 + REPEAT_S) == [ActiveSpeakers(frozenset(), 2.0 + REPEAT_S)]
-
-
 def test_whose_a_track_is_and_whether_it_is_muted() -> None:
     """As the page says, where it does."""
     company = Company()
@@ -71,7 +61,5 @@ def test_it_forgets_everybody() -> None:
     """Admitted again, everybody is told of anew."""
     company = Company()
     company.look(Look(people=(ANA,), count=9), 0.0)
-    company.speakers(frozenset({"a"}), 0.0)
     company.forget()
     assert company.look(Look(people=(ANA,), count=2), 1.0) == [ParticipantJoined("a", "Ana")]
-    assert company.speakers(frozenset({"a"}), 1.0) == [ActiveSpeakers(frozenset({"a"}), 1.0)]
