@@ -56,6 +56,8 @@ ROOMS = ("rehearsal", "livekit", *PAGES)
 START_TIMEOUT_S = 30.0
 """How long a process of the demo may take to say that it is ready."""
 STOP_TIMEOUT_S = 6.0
+UNKNOWN = "unknown"
+"""Whose words are nobody's, as consumers read it."""
 REDRAWS_PER_S = 12
 
 
@@ -214,7 +216,7 @@ async def _demo(room: str, stage: Stage) -> int:
         known = {row.name: row.participant for row in said}  # where nothing but the name identifies
         finals = [
             Final(
-                known.get(segment["speaker_id"], segment["speaker_id"]),
+                "" if segment["speaker"] == UNKNOWN else known.get(segment["speaker_id"], segment["speaker_id"]),
                 segment["text"],
                 segment["start"],
                 segment["end"],
@@ -311,7 +313,7 @@ def _summary(stage: Stage, result: Score, sample: dict[str, Any], seconds: float
     rows = {
         "Finals in Redis": f"{result.finals} for {result.utterances} utterances",
         "Words": f"word error rate {result.wer:.1%} against the script (jiwer)",
-        "Names": f"{result.wrong_names} wrong, {result.missing} utterances missing",
+        "Names": f"{result.wrong_names} wrong, {result.unnamed} without a name, {result.missing} utterances missing",
         "Latency": (f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s"),
         "One of them": json.dumps(sample, ensure_ascii=False),
         "Read them": f"XRANGE {SEGMENT_STREAM} - +   ·   earshot tail --meeting ID   ·   docs/redis.md",
