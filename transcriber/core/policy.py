@@ -167,6 +167,11 @@ class Policy:
             return self._closed[0].start
         return self._open.start if self._open else None
 
+    @property
+    def under_way(self) -> Pass | None:
+        """The pass that has begun and is not over."""
+        return self._pass
+
     def adapt(self, effort: Effort) -> None:
         """From now on this is worth doing; what is not any more is not due any more either."""
         self.effort = effort
@@ -181,9 +186,9 @@ class Policy:
         self._open = PendingUtterance(self._count, max(start, self._ended_at), now)
 
     def hear(self, first: int, last: int, now: float, *, certain: bool = True) -> None:
-        """Samples first…last-1 of the open utterance are speech, or may be."""
+        """Samples first…last-1 of the open utterance are speech, or may be; if they are before it, they are no news."""
         utterance = self._open
-        if utterance is None:
+        if utterance is None or last <= utterance.start:
             return
         utterance.speech += last - first
         utterance.certain += (last - first) * certain
