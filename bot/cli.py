@@ -19,7 +19,7 @@ from common.problems import ConfigError, Problem, shown
 EXIT_CODES = (
     "Exit codes: 0 ended or asked to leave · 1 internal error · 2 configuration · "
     "3 Redis or transcriber not reachable · 4 join refused or timed out · 5 removed · "
-    "6 connection lost · 130 Ctrl-C · 143 SIGTERM (docs/exit-codes.md)"
+    "6 connection lost, or no transcriber ever answered · 130 Ctrl-C · 143 SIGTERM (docs/exit-codes.md)"
 )
 
 
@@ -101,11 +101,13 @@ def doctor(config: ConfigOption = None) -> None:
 
     from bot.doctor.examination import examine
     from bot.doctor.findings import exit_code, print_table
+    from common.destinations.guard import GuardedLoop
     from common.logging import configure_logging
 
     settings, warnings = load_config(find_config(config, os.environ), os.environ)
     configure_logging("error", settings.secrets())
-    findings = asyncio.run(examine(settings, warnings))
+    with asyncio.Runner(loop_factory=GuardedLoop) as runner:
+        findings = runner.run(examine(settings, warnings))
     print_table(findings, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
     raise typer.Exit(exit_code(findings))
 

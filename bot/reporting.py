@@ -136,7 +136,9 @@ class Reporting:
 
     def segment(self, segment: Segment) -> None:
         """Publishes a partial or a final."""
-        message = live(self._identity.meeting_id, segment, self._wall())
+        # Of a mix drafts are nobody's, and the final that takes their place is somebody's: their ids say so.
+        drafted_as = segment.segment_id.removeprefix(f"{self._identity.connection_id}:").rpartition(":")[0]
+        message = live(self._identity.meeting_id, segment, self._wall(), drafted_as)
         for sink in self.sinks:
             sink.publish_live(segment.segment_id, message, segment.completed)
         if segment.completed:

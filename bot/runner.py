@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from bot.attendance import Attendance
 from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
 from bot.config import BotConfig
@@ -26,8 +27,6 @@ from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from bot.platforms.base import Platform
-from bot.platforms.destination import checked
-from bot.platforms.orders import Orders
 from bot.sinks import Sinks, redis_link
 from bot.transcription import Transcription
 from bot.vitals import Vitals
@@ -36,11 +35,8 @@ from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
 SHUTDOWN_S = 4.2
-"""For everything between the decision to end and the end: the last reserves, in seconds before that, are for ..."""
-LEAVE_S = 2.0
-"""... leaving, from the decision on; then the platform is cancelled, and has ..."""
-CANCEL_S = 0.3
-"""... to be gone;"""
+"""For everything between the decision to end and the end. Leaving comes first (`bot.attendance`); the last reserves, in
+seconds before the end, are for ..."""
 SETTLE_RESERVE_S = 1.3
 """... storing what the last utterances said;"""
 STORE_RESERVE_S = 0.8
@@ -61,9 +57,10 @@ class Bot:
 
     def __init__(self, config: BotConfig, platform: Platform) -> None:
         self._config = config
-        self._platform = platform
         rules = config.automatic_leave
-        leave = rules.rules(config.max_duration_ms, detects_speech=config.transcribe_enabled)
+        leave = rules.rules(
+            config.max_duration_ms, config.transcriber_mute_timeout_ms, detects_speech=config.transcribe_enabled
+        )
         self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog)
@@ -80,9 +77,8 @@ class Bot:
         )  # fmt: skip
         self._vitals.metrics.follow(self._transcription.lanes)
         self._meter = None if config.transcribe_enabled else LevelMeter()
-        self._orders = Orders()
+        self._attendance = Attendance(config, platform, self, self._tell)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._attending: asyncio.Task[SubCode] | None = None
         self._storing: asyncio.Task[None] | None = None
         self._has_session = False
         self._zero = 0.0
@@ -90,7 +86,7 @@ class Bot:
         self._finish: asyncio.Future[ev.Finish] = self._loop.create_future()
         self._terminal: ev.ReportStatus | None = None
         self._deadline: float | None = None
-        self._is_abandoned = self._is_ending = False
+        self._is_ending = False
         self._late: ev.Finish | None = None  # what failed while the end was under way
 
     async def attend(self) -> ev.Finish:
@@ -182,37 +178,11 @@ class Bot:
         self._start(self._watch_time(), "timers")
         self._core.begin(self._now())
         self._perform()
-        self._attending = self._loop.create_task(self._attend_platform(), name="platform")
-        self._attending.add_done_callback(self._platform_done)
+        self._attendance.begin()
 
     async def _open_redis(self) -> None:
         await self._redis.open()
         self._storing = self._start(self._redis.run(), "redis")
-
-    async def _attend_platform(self) -> SubCode:
-        await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        invitation = await checked(self._platform, self._config.invitation())
-        return await self._platform.attend(invitation, self, self._orders)
-
-    def _platform_done(self, task: asyncio.Task[SubCode]) -> None:
-        """What a platform raises is a failure of its own; only an order makes it leave."""
-        evidence: tuple[str, ...] = ()
-        detail, code = "a bug in the platform adapter, see the log", SubCode.INTERNAL_ERROR
-        if task.cancelled():
-            if self._orders.leaving.is_set():
-                code, detail = SubCode.LEFT_BY_COMMAND, f"the platform did not leave within {LEAVE_S:g} s"
-            else:
-                log.error("platform.bug", platform=self._config.platform, error="cancelled from within")
-        elif (error := task.exception()) is None:
-            if isinstance(task.result(), SubCode):
-                code, detail = task.result(), ""
-            else:
-                log.error("platform.bug", platform=self._config.platform, error="attend returned no sub-code")
-        elif isinstance(error, EarshotError):
-            code, detail, evidence = error.code, str(error), error.evidence
-        else:
-            log.error("platform.bug", platform=self._config.platform, exc_info=error)
-        self._tell(ev.PlatformEnded(code, detail, evidence))
 
     # --- the control plane ------------------------------------------------------------------------------------------
 
@@ -253,8 +223,7 @@ class Bot:
             case ev.AnswerCommand():
                 self._reporting.command(effect)
             case ev.GiveOrder(order, answer):
-                given = self._orders.give(order)
-                log.info("bot.order", order=order, given=given)
+                given = self._attendance.give(order)
                 if answer is not None:
                     full = "too many orders wait for the platform"
                     self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
@@ -340,26 +309,9 @@ class Bot:
         return max((self._deadline or self._now()) - reserve - self._now(), 0.0)
 
     def _leave(self) -> None:
-        """Orders the platform to leave; one that does not is cancelled. Before anything is joined, that is the end."""
+        """Orders the platform to leave. Before anything is joined, that is the end."""
         self._start_deadline()
-        self._orders.leave()
-        if self._attending is None:
-            self._tell(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND))
-        else:
-            self._loop.call_later(min(LEAVE_S, self._left()), self._cut_off)
-
-    def _cut_off(self) -> None:
-        if self._attending is not None and not self._attending.done():
-            log.warning("platform.cut_off", seconds=LEAVE_S)
-            self._attending.cancel()
-            self._loop.call_later(CANCEL_S, self._abandon)
-
-    def _abandon(self) -> None:
-        """The platform refuses to be cancelled: the meeting ends without it, and the process the hard way."""
-        self._is_abandoned = self._attending is not None and not self._attending.done()
-        if self._is_abandoned:
-            log.error("platform.stuck", platform=self._config.platform)
-            self._tell(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND, "the platform could not be stopped"))
+        self._attendance.leave(self._left())
 
     async def _end(self, finish: ev.Finish) -> ev.Finish:
         """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
@@ -367,9 +319,9 @@ class Bot:
         for task in self._tasks:
             if task.get_name() == "start":
                 task.cancel()
-        if self._attending is not None and not self._attending.done() and not self._is_abandoned:
+        if self._attendance.goes_on:
             self._leave()
-            await asyncio.wait([self._attending], timeout=LEAVE_S + CANCEL_S)
+            await self._attendance.over()
         with self._step("settle"):
             left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
             undecided = await self._transcription.finish(self._now(), left)
@@ -422,7 +374,7 @@ class Bot:
         return ev.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
 
     async def _close(self) -> None:
-        tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._attending} if self._attending else set())
+        tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._attendance.task} if self._attendance.task else set())
         for task in tasks:
             task.cancel()
         if tasks:

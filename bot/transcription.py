@@ -34,6 +34,7 @@ from bot.audio.plane import (
     PlaneOrder,
     Whose,
 )
+from bot.audio.turns import Turns
 from bot.config import BotConfig
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.core.requests import SpeechSettings
@@ -152,7 +153,7 @@ class Transcription:
         """
         audio = self._config.audio
         self._floor = Floor(now)
-        self._mixer = Mixer(now) if audio.mode == "mixed" else None
+        self._mixer = Mixer(now, self._vad.stream, self._whose) if audio.mode == "mixed" else None
         whose = self._whose if self._mixer is None else lambda track_id: (MIX_TRACK, "")
         self._plane = AudioPlane(
             now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
@@ -171,7 +172,7 @@ class Transcription:
             return
         if self._mixer is None:
             self._take(self._plane, [frame])
-        elif self._whose(frame.track_id):
+        else:
             self._take(self._plane, self._mixer.frame(frame))
 
     def _take(self, plane: AudioPlane, frames: list[AudioFrame]) -> None:
@@ -185,10 +186,12 @@ class Transcription:
 
     def close_track(self, track_id: str, now: float) -> None:
         """No more audio on this track for now: ends what is being said."""
-        if self._mixer is not None:
-            self._mixer.close(track_id)
-        elif self._plane is not None:
+        if self._plane is None:
+            return
+        if self._mixer is None:
             self._order(self._plane.close(track_id, now))
+        elif self._mixer.close(track_id):
+            self._end_speech(self._plane, now)
 
     def tick(self, now: float) -> float:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
@@ -225,9 +228,9 @@ class Transcription:
     def reconfigure(self, speech: SpeechSettings) -> None:
         """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
         self._proven = self._proven or self._speech
-        self._speech, self._last_old_lane = speech, max(self._lanes, default=0)
+        self._speech, self._last_old_lane = speech, max(self._lanes, default=self._last_old_lane)
         if self._plane is not None:
-            self._plane.renew_lanes()
+            self._order(self._plane.renew_lanes())
         log.info("bot.reconfigured", **dataclasses.asdict(speech))
 
     def pause(self, paused: bool, now: float) -> None:
@@ -285,7 +288,8 @@ class Transcription:
                     self._lanes.pop(lane)[0].close()
                 case Completed(utterance):
                     length = (utterance.end or utterance.onset) - utterance.onset
-                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length))
+                    is_assumed = not self._link.has_answers
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length, is_assumed))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 
@@ -302,7 +306,7 @@ class Transcription:
             language=self._speech.language,
             task=self._speech.task,
             same_output_threshold=2,
-            word_timestamps=config.audio.words,
+            word_timestamps=config.audio.words or config.audio.mode == "mixed",
             extensions=EXTENSIONS,
             allowed_languages=frozenset(self._speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
@@ -347,7 +351,7 @@ class Transcription:
             wire.text,
             wire.completed,
             wire.language,
-            words if self._config.audio.words else (),
+            words,
             wire.stable_len,
         )
         if segment is not None:
@@ -358,26 +362,43 @@ class Transcription:
         if segment.completed and not segment.speaker:
             self._unnamed.append(segment)
         else:
-            self._listener.segment(self._named(segment))
+            self._say(segment if segment.speaker else replace(segment, speaker=UNKNOWN_SPEAKER))
+
+    def _say(self, segment: Segment) -> None:
+        """Of words nobody hears who has not asked for them: those of a mix are for telling its speakers apart."""
+        self._listener.segment(segment if self._config.audio.words else replace(segment, words=None))
 
     def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
         """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
-        while self._unnamed and self._floor:
-            is_certain = self._floor.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+        while self._unnamed and (holders := self._holders):
+            is_certain = holders.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
+            is_certain |= at_the_end and self._mixer is not None  # whose tracks have no more to say
             if not is_certain and not at_the_end:
                 return
-            segment = self._unnamed.popleft()
-            self._listener.segment(self._named(segment) if is_certain else replace(segment, speaker=UNKNOWN_SPEAKER))
+            final = self._unnamed.popleft()
+            for segment in self._named(final) if is_certain else [replace(final, speaker=UNKNOWN_SPEAKER)]:
+                self._say(segment)
 
-    def _named(self, segment: Segment) -> Segment:
-        """A mix's final under the name of whoever held the floor; under none where that cannot be said (yet)."""
-        if segment.speaker:
-            return segment
-        first, end = round(segment.start * SAMPLE_RATE), round(segment.end * SAMPLE_RATE)
-        speaker = self._floor.speaker(first, end) if self._floor and segment.completed else None
-        if speaker is None:
-            return replace(segment, speaker=UNKNOWN_SPEAKER)
-        return replace(segment, speaker=self._name(speaker), speaker_id=speaker)
+    @property
+    def _holders(self) -> Floor | Turns | None:
+        """Who knows who spoke: of our own mix its tracks, of a platform's what it reports."""
+        return self._mixer.turns if self._mixer is not None else self._floor
+
+    def _named(self, final: Segment) -> list[Segment]:
+        """A mix's final under the names of who spoke, by its words in parts; under none where that is unknown."""
+        holders = self._holders
+        assert holders is not None
+        assert self._tracker is not None
+        whole = holders.speaker(*_samples(final))
+        parts = [(0, whole)] if whole else holders.parts([_samples(word) for word in final.words or ()])
+        split = self._tracker.split(final, [count for count, _ in parts])
+        names = [who for _, who in parts] if len(split) == len(parts) else [None]
+        return [
+            replace(part, speaker=UNKNOWN_SPEAKER)
+            if who is None
+            else replace(part, speaker=self._name(who), speaker_id=who)
+            for part, who in zip(split, names, strict=True)
+        ]
 
     def decided(self, lane: int, sample: int) -> None:
         """A lane has no open question before `sample`."""
@@ -388,3 +409,8 @@ class Transcription:
     def transcriber(self, healthy: bool, detail: str) -> None:
         """The state of all lanes together has changed."""
         self._listener.transcriber(healthy, detail)
+
+
+def _samples(spoken: Segment | Word) -> tuple[int, int]:
+    """Its times, 16 kHz samples since meeting time zero."""
+    return round(spoken.start * SAMPLE_RATE), round(spoken.end * SAMPLE_RATE)

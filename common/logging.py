@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import select
 import sys
 import threading
@@ -34,6 +35,7 @@ MAX_TRACEBACK_CHARACTERS = 8_000
 MAX_ITEMS = 50
 """Items of a list or keys of a mapping that are shown."""
 MAX_DEPTH = 4
+_CONSTANT = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 BURST_LINES = 20
 """Lines of one kind that are logged at any speed; then so many a second as below: a flood must not fill the disk."""
 LINES_PER_S, WARNINGS_PER_S = 20.0, 1.0
@@ -59,7 +61,7 @@ class Sanitizer:
     def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> EventDict:
         """The event, fit to be written."""
         return {
-            self._text(str(key)): self._traceback(value) if key == "exception" else self._value(key, value)
+            self._name(str(key)): self._traceback(value) if key == "exception" else self._value(key, value)
             for key, value in event.items()
             if key not in SPOKEN_KEYS
         }
@@ -69,6 +71,8 @@ class Sanitizer:
             return MASK
         if value is None or isinstance(value, bool | int | float):
             return value
+        if key == "event" and not depth:
+            return self._name(str(value))
         if depth < MAX_DEPTH and isinstance(value, Mapping):
             items = list(value.items())[:MAX_ITEMS]
             return {self._text(str(k)): self._value(k, v, depth + 1) for k, v in items if k not in SPOKEN_KEYS}
@@ -77,6 +81,10 @@ class Sanitizer:
         if isinstance(value, Mapping | list | tuple | set | frozenset):
             return f"({type(value).__name__} of {len(value)})"
         return self._text(str(value))
+
+    def _name(self, name: str) -> str:
+        """Of an event or a value: a constant of the code stays, although a secret may be the same word."""
+        return name if _CONSTANT.fullmatch(name) else self._text(name)
 
     def _text(self, text: str) -> str:
         # Redaction comes before the cut, so that half a secret is not left over; a huge value is cut coarsely first.

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 MASK = "***"
 MIN_SECRET_CHARACTERS = 6
 """Shorter secrets (a four-digit passcode) are masked by their key only: elsewhere they would eat innocent text."""
+MAX_WORD_CHARACTERS = 12
+"""A secret that may be a plain word, of so many letters in lower case at most, is masked only as a word of its own."""
 SECRET_KEYS = frozenset(
     {"token", "passcode", "password", "secret", "api_secret", "apisecret", "internal_secret", "internalsecret"}
     | {"authorization", "api_key", "apikey", "jwt"}
@@ -18,7 +20,8 @@ SECRET_KEYS = frozenset(
 """Keys, in lower case, whose values are masked whatever they are."""
 PUBLISHED_AS_IS = frozenset(
     {"text", "word", "segment_id", "speaker_id", "speaker_key", "uid", "connection_id", "meeting_id", "id"}
-    | {"native_meeting_id", "token", "type", "event", "status", "stage", "code", "platform", "language", "timestamp"}
+    | {"native_meeting_id", "container_name", "token", "type", "event", "status", "stage", "code", "platform"}
+    | {"subject", "hearing", "action", "task", "language", "allowed_languages", "timestamp"}
 )
 """Keys of payloads whose values reach consumers as they are: what was said, what it is found by, words of our own
 vocabulary, and the token that the consumers themselves gave. A mask in an id would make two things one, and a passcode
@@ -107,7 +110,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         spelled = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _spellings(secret)}
         known = sorted(spelled, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._known = re.compile("|".join(map(_pattern, known))) if known else None
 
     def __call__(self, text: str) -> str:
         """`text` with every secret masked."""
@@ -118,14 +121,15 @@ class Redactor:
         return _ASSIGNED.sub(rf"\1\2{MASK}", text)
 
     def document(self, value: Any) -> Any:
-        """A JSON value with every secret masked in its texts and keys, at any depth, but not under `PUBLISHED_AS_IS`.
+        """A JSON value with every secret masked in its texts, at any depth, but not under `PUBLISHED_AS_IS`.
 
-        The value is left as it is; what comes back shares with it what needs no change.
+        Keys stay: they are ours, and a secret may be `status`. The value is left as it is; what comes back shares with
+        it what needs no change.
         """
         if isinstance(value, str):
             return self(value)
         if isinstance(value, Mapping):
-            return {self(str(key)): self._under(str(key), item) for key, item in value.items()}
+            return {key: self._under(str(key), item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.document(item) for item in value]
         return value
@@ -134,6 +138,13 @@ class Redactor:
         if key in PUBLISHED_AS_IS or value is None:
             return value
         return MASK if key.lower() in SECRET_KEYS else self.document(value)
+
+
+def _pattern(secret: str) -> str:
+    """What finds it: a plain word only where it stands alone, since others have it in them."""
+    pattern = re.escape(secret)
+    is_word = secret.isalpha() and len(secret) <= MAX_WORD_CHARACTERS and (secret.islower() or secret.istitle())
+    return rf"\b{pattern}\b" if is_word else pattern
 
 
 def _spellings(secret: str) -> set[str]:

@@ -65,6 +65,10 @@ METRICS_HEAD = """\
 `GET :9091/metrics`, for Prometheus. A histogram has `_bucket`, `_sum` and `_count`; the `process_*` series are those of
 the server's process; the model has another. (Generated from `transcriber/metrics.py` by `tools/generate_docs.py`.)
 
+A [streaming engine](transcriber-engines.md) decodes by itself: it moves connections, audio, `backlog_seconds`,
+`streams_lost` and `flush_timeouts`; all that is about passes, decodings, partials, finals, lateness and load is 0.
+With `--engine openai` a decoding is a call with its retries, and a restart a lost server that is there again.
+
 | Series | Kind | Labels | |
 |---|---|---|---|
 """

@@ -1,4 +1,4 @@
-"""Checks that each pure module is covered to the last branch by its own unit test module alone.
+"""Checks that each pure module is covered to the last branch by its own unit tests alone: test_x.py, test_x_*.py.
 
 python tools/own_coverage.py            all of them, as `make check` does
 python tools/own_coverage.py NAME...    some, for example bot.codecs.rtp
@@ -23,11 +23,12 @@ from tests.support.source import functions, modules  # noqa: E402
 def check(name: str) -> tuple[str, str]:
     """Runs one module's own test under coverage; returns the name and the complaint, empty when all is covered."""
     *folders, last = name.split(".")
-    test = ROOT / "tests" / "unit" / "/".join(folders) / f"test_{last}.py"
+    folder_of_tests = ROOT / "tests" / "unit" / "/".join(folders)
+    own = [str(path) for pattern in (f"test_{last}.py", f"test_{last}_*.py") for path in folder_of_tests.glob(pattern)]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "COVERAGE_FILE": str(Path(folder) / "coverage")}
         coverage = [sys.executable, "-m", "coverage"]
-        run = [*coverage, "run", "--branch", "-m", "pytest", "-q", str(test)]
+        run = [*coverage, "run", "--branch", "-m", "pytest", "-q", *own]
         ran = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         if ran.returncode:
             return name, ran.stdout[-2000:] + ran.stderr[-500:]

@@ -13,6 +13,7 @@ import typer
 
 from transcriber.config import (
     HTTP_PORT,
+    OPENAI,
     PORT,
     REMOTE_CALLS,
     Settings,
@@ -89,14 +90,15 @@ Engine = Annotated[
     str,
     typer.Option(
         envvar="TRANSCRIBER_ENGINE",
-        help="What decodes: faster-whisper, here; openai, a server with OpenAI's API; or module:function, your own.",
+        help="What decodes: faster-whisper, here; openai, a server with OpenAI's API; or your own: module:function for "
+        "windows, streaming:module:function where it is fed audio and answers by itself.",
     ),
 ]
 EngineUrl = Annotated[
     str | None,
     typer.Option(
         envvar="TRANSCRIBER_ENGINE_URL",
-        help="For openai: the server, such as http://gpu:9091/v1 or https://api.openai.com/v1.",
+        help="For openai: the server, such as http://gpu:9091/v1 or https://api.openai.com/v1; streaming: also ws(s)://.",
         show_default=False,
     ),
 ]
@@ -106,7 +108,9 @@ EngineModel = Annotated[
 EngineKeyFile = Annotated[
     str | None,
     typer.Option(
-        envvar="TRANSCRIBER_ENGINE_KEY_FILE", help="For openai: a file that holds the server's key.", show_default=False
+        envvar="TRANSCRIBER_ENGINE_KEY_FILE",
+        help="For openai and streaming: a file that holds the server's key.",
+        show_default=False,
     ),
 ]
 EngineTimeout = Annotated[
@@ -196,9 +200,9 @@ def transcribe(
     secrets = [secret for secret in (key, remote and remote.key) if secret]
     configure_logging(log_level, secrets, silent=["websockets"])  # port scanners are not our errors
     settings = Settings(
-        model=engine_model if remote else model, engine=made_by, remote=remote, device=device,
+        model=engine_model if engine == OPENAI else model, engine=made_by, remote=remote, device=device,
         device_index=device_index, compute_type=compute_type, threads=threads,
-        parallel=parallel or (REMOTE_CALLS if remote else 1), host=host, port=port, http_port=http_port,
+        parallel=parallel or (REMOTE_CALLS if engine == OPENAI else 1), host=host, port=port, http_port=http_port,
         max_clients=max_clients, api_key=key, allow_origins=origins, tls_certificate=tls_cert, tls_key=tls_key,
         max_requests=max_requests, max_upload_mb=max_upload_mb, longest_recording=longest_recording,
         log_level=log_level,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ ENGINES = {"faster-whisper": "transcriber.engine.faster_whisper:load"}
 """Engines with a process of their own, and what makes them."""
 OPENAI = "openai"
 """The engine that is a server elsewhere."""
+STREAMING = "streaming:"
+"""What stands before `module:function` of an engine that is fed audio and answers by itself."""
 REMOTE_CALLS = 8
 """Calls of it at once, unless told otherwise."""
 
@@ -29,10 +31,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """A server with OpenAI's API that decodes."""
+    """A server that decodes: one with OpenAI's API, or whatever a streaming engine speaks to."""
 
     url: str
-    """What stands before `/audio/transcriptions`."""
+    """For OpenAI's API what stands before `/audio/transcriptions`; else as it was given, empty: it was not."""
     key: str | None = field(default=None, repr=False)
     """Sent to it; None: none."""
     timeout: float = 10.0
@@ -54,9 +56,10 @@ class Settings:
     parallel: int = 1
     """Decodings at once."""
     engine: str = "transcriber.engine.faster_whisper:load"
-    """`module:function` that makes a warm engine of these settings, in a process of its own."""
+    """`openai`; `module:function` that makes a warm engine of these settings, in a process of its own; or one that
+    gives sessions, after `streaming:`."""
     remote: RemoteSettings | None = None
-    """Decodes in place of an engine here; `model` is then a model of that server."""
+    """Decodes in place of an engine here; for `openai` `model` is then a model of that server."""
     log_level: str = "info"
     host: str = "127.0.0.1"
     port: int = PORT
@@ -79,41 +82,73 @@ class Settings:
     longest_recording: float = 7200.0
     """Seconds of audio in one file."""
 
+    @property
+    def is_streaming(self) -> bool:
+        """The engine is fed audio and answers by itself."""
+        return self.engine.startswith(STREAMING)
+
+    @property
+    def factory(self) -> str:
+        """`module:function` of an engine that is no server."""
+        return self.engine.removeprefix(STREAMING)
+
+    @property
+    def backend(self) -> str:
+        """What the engine is called on `/health`: `openai`, or its module."""
+        if self.remote and not self.is_streaming:
+            return OPENAI
+        return self.factory.partition(":")[0].rpartition(".")[2]
+
 
 def read_engine(
     engine: str, *, url: str | None, key_file: str | None, timeout: float
 ) -> tuple[str, RemoteSettings | None]:
     """`--engine` and what belongs to it as `Settings` has them. Raises SettingsError."""
-    if engine != OPENAI:
+    made_by = ENGINES.get(engine, engine)
+    is_streaming = engine.startswith(STREAMING)
+    if engine != OPENAI and not re.fullmatch(r"\w+(\.\w+)*:\w+", made_by.removeprefix(STREAMING)):
+        known = ", ".join((*ENGINES, OPENAI))
+        raise SettingsError(
+            f"--engine {engine!a}: use {known}, or for one of your own module:function, {STREAMING}module:function."
+        )
+    if engine != OPENAI and not is_streaming:
         given = [name for name, value in (("--engine-url", url), ("--engine-key-file", key_file)) if value]
         if given:
             belong = "belongs" if len(given) == 1 else "belong"
-            raise SettingsError(f"{' and '.join(given)} {belong} to --engine {OPENAI} only, not to {engine!a}.")
-        if not re.fullmatch(r"\w+(\.\w+)*:\w+", made_by := ENGINES.get(engine, engine)):
-            known = ", ".join((*ENGINES, OPENAI))
-            raise SettingsError(f"--engine {engine!a}: use {known}, or module:function for one of your own.")
+            raise SettingsError(
+                f"{' and '.join(given)} {belong} to --engine {OPENAI} and {STREAMING}… only, not to {engine!a}."
+            )
         return made_by, None
-    if not url:
+    if engine == OPENAI and not url:
         raise SettingsError(f"--engine {OPENAI} needs --engine-url, for example http://gpu:9091/v1.")
     key = read_key(None, key_file, option="--engine-key")
-    return engine, RemoteSettings(_server_url(url), key, timeout)
+    address = (
+        _api_url(url or "") if engine == OPENAI else _server_url(url, ("ws", "wss", "http", "https")) if url else ""
+    )
+    return made_by, RemoteSettings(address, key, timeout)
 
 
-def _server_url(given: str) -> str:
+def _api_url(given: str) -> str:
     """What stands before `/audio/transcriptions`: without a path, `/v1`. Raises SettingsError."""
+    url = urlsplit(_server_url(given, ("http", "https")))
+    path = url.path.rstrip("/").removesuffix("/audio/transcriptions") or "/v1"
+    return f"{url.scheme}://{url.netloc}{path}"
+
+
+def _server_url(given: str, schemes: Sequence[str]) -> str:
+    """A URL without secrets, which would be in logs. Raises SettingsError."""
     try:
         url = urlsplit(given.strip())
-        is_usable = url.scheme in ("http", "https") and url.hostname and (url.port or 1)
+        is_usable = url.scheme in schemes and url.hostname and (url.port or 1)
     except ValueError:
         is_usable = False
     if not is_usable or url.query or url.fragment or "@" in url.netloc or not given.isascii():
         shown = f"--engine-url {redact_url(given)!a}" if "://" in given else "--engine-url is no URL"
         raise SettingsError(
-            f"{shown}: it must be http(s)://host[:port][/path], such as "
-            "http://gpu:9091/v1, without user, password and query; the key goes into --engine-key-file."
+            f"{shown}: it must be {schemes[0]}(s)://host[:port][/path], such as "
+            f"{schemes[0]}://gpu:9091/v1, without user, password and query; the key goes into --engine-key-file."
         )
-    path = url.path.rstrip("/").removesuffix("/audio/transcriptions") or "/v1"
-    return f"{url.scheme}://{url.netloc}{path}"
+    return given.strip()
 
 
 def read_key(key: str | None, file: str | None, option: str = "--api-key") -> str | None:

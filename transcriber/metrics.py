@@ -61,7 +61,15 @@ class Metrics:
         )
         self.failures = new(Counter, "failures", "Decodings that raised an error")
         self.lost = new(Counter, "utterances_lost", "Utterances given up because the model failed on them twice")
-        self.restarts = new(Counter, "engine_restarts", "Times the model's process was replaced")
+        self.restarts = new(
+            Counter, "engine_restarts", "Times the model's process was replaced, or a lost server was there again"
+        )
+        self.streams_lost = new(
+            Counter, "streams_lost", "Streams that a streaming engine could not go on with (closed with 1011)"
+        )
+        self.flush_timeouts = new(
+            Counter, "flush_timeouts", "Ends of streams whose last finals did not come: the engine gave no results"
+        )
 
         self.waiting = new(Gauge, "waiting", "Streams with a pass due")
         self.backlog = new(

@@ -1,4 +1,4 @@
-"""The composition root: model, worker, websocket and HTTP server in one TaskGroup, until a signal."""
+"""The composition root: engine, websocket and HTTP server in one TaskGroup, until a signal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -23,9 +24,12 @@ from transcriber.api.jobs import Jobs
 from transcriber.api.routes import Api
 from transcriber.api.server import Phase, ServiceHealth, application
 from transcriber.config import Settings, SettingsError
+from transcriber.core.limits import MAX_DRAIN_S, TimeLimits
 from transcriber.engine.base import Decoder, ModelError, SupervisedDecoder
 from transcriber.engine.process import EngineProcess
 from transcriber.metrics import Metrics
+from transcriber.sessions import Sessions
+from transcriber.streaming import opened
 from transcriber.websocket.admission import Admission
 from transcriber.websocket.server import Server
 from transcriber.windowed import WindowedSessions
@@ -36,6 +40,9 @@ SEND_BUFFER_BYTES = 64 * 1024
 M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
+
+STREAM_LIMITS = TimeLimits(drain=MAX_DRAIN_S)
+"""What is too long for a streaming engine, whose speed nobody has measured."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,15 +89,16 @@ class Service:
         self._http_listener = http_listener
         self._metrics = Metrics()
         self._jobs = Jobs(settings.max_requests, self._metrics)
-        self._worker: Worker | None = None
+        self._sessions: Sessions | None = None
         self._server: Server | None = None
-        self._decoder: Decoder | None = None
+        self._report: Callable[[float, ServiceHealth], ServiceHealth] = lambda _, health: health
         self._phase: Phase = "starting"
         self._down_since: float | None = None
         """When the engine was first seen to be gone."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serves until `stop`."""
+        """Serves until `stop`. Raises PortError, ModelError, in groups."""
+        claim(self._http_listener, "--http-port")
         async with asyncio.TaskGroup() as tasks:
             api = Api(self._settings, self._jobs, self._metrics)
             http = http_server(application(self.health, self._metrics, api.routes()), self._tls)
@@ -99,62 +107,82 @@ class Service:
             http.should_exit = True
 
     async def _serve(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
-        speech = await asyncio.to_thread(speech_model)
-        engine = supervised(self._settings, self._metrics.restarts.inc)
-        running = tasks.create_task(engine.run())
-        starting, stopping = tasks.create_task(engine.started()), tasks.create_task(stop.wait())
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            self._decoder = engine
-            with short_collections():
-                await self._serve_clients(tasks, engine, speech, stop)
-        for task in (starting, stopping, running):
-            task.cancel()
+        serve = self._serve_streams if self._settings.is_streaming else self._serve_windows
+        serving, stopping = tasks.create_task(serve(stop)), tasks.create_task(stop.wait())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if self._phase == "starting":
+            serving.cancel()
+        await asyncio.wait([serving])
+        stopping.cancel()
         log.info("transcriber.stopped")
 
-    async def _serve_clients(
-        self, tasks: asyncio.TaskGroup, decoder: Decoder, speech: SileroModel, stop: asyncio.Event
-    ) -> None:
-        worker = self._worker = Worker(decoder, self._metrics)
+    async def _serve_windows(self, stop: asyncio.Event) -> None:
+        """With an engine that decodes windows. Raises ModelError."""
+        speech = await asyncio.to_thread(speech_model)
+        decoder = supervised(self._settings, self._metrics.restarts.inc)
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(decoder.run())]
+            await decoder.started()
+            worker = Worker(decoder, self._metrics)
+            working.append(tasks.create_task(worker.run()))
+            self._jobs.start(decoder, worker, speech.batched)
+            self._report = partial(_of_windows, decoder, worker)
+            await self._serve_clients(
+                WindowedSessions(decoder, worker, speech.batched), lambda: decoder.limits.drain, stop
+            )
+            for task in reversed(working):
+                task.cancel()
+
+    async def _serve_streams(self, stop: asyncio.Event) -> None:
+        """With one that is fed audio and answers by itself. Raises ModelError."""
+        self._jobs.decline()
+        async with opened(self._settings) as sessions:
+            self._report = self._of_streams
+            await self._serve_clients(sessions, lambda: STREAM_LIMITS.drain, stop)
+
+    async def _serve_clients(self, sessions: Sessions, drain: Callable[[], float], stop: asyncio.Event) -> None:
+        """Until `stop`, and then for as many seconds as `drain` says by then."""
         admission = Admission(
             self._settings.api_key, self._settings.allow_origins, self._settings.max_clients, self._metrics
         )  # fmt: skip
-        sessions = WindowedSessions(decoder, worker, speech.batched)
         server = self._server = Server(sessions, self._settings.max_clients, admission, self._metrics)
-        self._jobs.start(decoder, worker, speech.batched)
-        working = tasks.create_task(worker.run())
-        async with server.listen(self._listener, self._tls) as websockets:
-            self._announce()
-            await stop.wait()
-            log.info("transcriber.draining", clients=server.clients)
-            self._phase = "draining"
-            websockets.close(close_connections=False)
-            drain = decoder.limits.drain
-            await asyncio.gather(server.drain(drain), self._jobs.drain(drain))
-        working.cancel()
+        self._sessions = sessions
+        claim(self._listener, "--port")
+        with short_collections():
+            async with server.listen(self._listener, self._tls) as websockets:
+                self._announce()
+                await stop.wait()
+                log.info("transcriber.draining", clients=server.clients)
+                self._phase = "draining"
+                websockets.close(close_connections=False)
+                await asyncio.gather(server.drain(drain()), self._jobs.drain(drain()))
 
     def health(self) -> ServiceHealth:
         """What its endpoint says."""
-        now, worker, decoder = asyncio.get_running_loop().time(), self._worker, self._decoder
-        settings = self._settings
-        backend = "openai" if settings.remote else settings.engine.partition(":")[0].rpartition(".")[2]
-        health = ServiceHealth(settings.model, settings.max_clients, backend, phase=self._phase)
-        if worker is None or decoder is None or self._server is None:
+        now, settings = asyncio.get_running_loop().time(), self._settings
+        health = ServiceHealth(settings.model, settings.max_clients, settings.backend, phase=self._phase)
+        if self._sessions is None or self._server is None:
             return health
-        self._down_since = None if decoder.is_up else self._down_since or now
-        return replace(
+        self._down_since = None if self._sessions.is_up else self._down_since or now
+        health = replace(
             health,
-            model=decoder.name,
+            model=self._sessions.name,
             clients=self._server.clients,
-            last_decode=None if worker.last_done is None else now - worker.last_done,
-            waiting=worker.waiting,
-            oldest_wait=worker.oldest_wait(now),
-            unanswered=worker.unanswered(now),
-            is_failing=decoder.is_failing,
-            limits=decoder.limits,
             down=None if self._down_since is None else now - self._down_since,
             restarts=round(total(self._metrics.restarts)),
-            level=worker.level,
+        )
+        return self._report(now, health)
+
+    def _of_streams(self, now: float, health: ServiceHealth) -> ServiceHealth:
+        """What can be seen of an engine that has the streams to itself."""
+        assert self._server
+        answers = self._server.answers
+        return replace(
+            health,
+            last_decode=None if answers.last is None else now - answers.last,
+            unanswered=answers.unanswered(now, owed=self._server.is_owed),
+            is_failing=answers.is_failing(now),
+            limits=STREAM_LIMITS,
         )
 
     def _announce(self) -> None:
@@ -174,6 +202,20 @@ class Service:
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         sys.stdout.write(f"{scheme}://{host}:{ports['port']}\n")
         sys.stdout.flush()
+
+
+def _of_windows(decoder: Decoder, worker: Worker, now: float, health: ServiceHealth) -> ServiceHealth:
+    """What is known of an engine whose every call is ours."""
+    return replace(
+        health,
+        last_decode=None if worker.last_done is None else now - worker.last_done,
+        waiting=worker.waiting,
+        oldest_wait=worker.oldest_wait(now),
+        unanswered=worker.unanswered(now),
+        is_failing=worker.is_failing,
+        limits=decoder.limits,
+        level=worker.level,
+    )
 
 
 @contextmanager
@@ -226,7 +268,19 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind((host, port))
     except OSError as error:
-        raise PortError(
-            f"Cannot listen on {host}:{port} ({error.strerror}): use another {option} or --host."
-        ) from error
+        raise _taken(host, port, option, error) from error
     return listener
+
+
+def claim(listener: socket.socket, option: str) -> None:
+    """Lets clients connect. Raises PortError: another process has bound the same port, as one may that listens to none
+    yet, and was quicker."""
+    try:
+        listener.listen()
+    except OSError as error:
+        host, port, *_ = listener.getsockname()
+        raise _taken(host, port, option, error) from error
+
+
+def _taken(host: str, port: int, option: str, error: OSError) -> PortError:
+    return PortError(f"Cannot listen on {host}:{port} ({error.strerror}): use another {option} or --host.")

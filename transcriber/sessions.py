@@ -1,7 +1,7 @@
 """Sessions: a client's stream as its connection sees it, whatever engine is behind.
 
 An engine that decodes windows of audio gets its sessions from `windowed.py`: gate, policy and transcript are ours. One
-that is fed audio and answers by itself brings sessions of its own (docs/transcriber-engines.md).
+that is fed audio and answers by itself brings sessions of its own (`streaming.py`, docs/transcriber-engines.md).
 """
 
 from __future__ import annotations
@@ -81,8 +81,16 @@ class Sessions(Protocol):
         """Codes that a client may name; one: there is nothing to find; none: any, for it is not known."""
 
     @property
+    def is_up(self) -> bool:
+        """The engine can be used at all."""
+
+    @property
     def admits(self) -> bool:
-        """A new stream can be served in time."""
+        """A new stream can be served in time; else it is told to wait."""
 
     def session(self, handshake: Handshake, granted: frozenset[str], clock_start: int) -> Session:
-        """For what a client asks for, with these extensions; its first sample has the index `clock_start`."""
+        """For what a client asks for, with these extensions; its first sample has the index `clock_start`.
+
+        Raises:
+            ProtocolError: it asks for something that the engine cannot do, such as a task; it is told, and closed.
+        """

@@ -80,6 +80,11 @@ class WindowedSessions:
         return self._decoder.languages
 
     @property
+    def is_up(self) -> bool:
+        """The engine is there."""
+        return self._decoder.is_up
+
+    @property
     def admits(self) -> bool:
         """Finals come in time."""
         return self._worker.admits

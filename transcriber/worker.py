@@ -14,7 +14,7 @@ from transcriber.core.filters import Verdict
 from transcriber.core.guards import best_of, is_missed, verdict_of
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
-from transcriber.core.policy import DecodeRequest, PassKind
+from transcriber.core.policy import DecodeRequest, Pass, PassKind
 from transcriber.core.scheduler import Scheduler
 from transcriber.core.session import SPEECH_FLOOR_RMS
 from transcriber.core.transcript import DecodeJob
@@ -25,6 +25,8 @@ from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
+MAX_BROKEN = 10
+"""Passes in a row that broke in this process, as they began or ended: red, as for an engine that fails so often."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +54,11 @@ class Decodable(Protocol):
     def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing was said; returns the segments to show."""
 
-    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
-        """Ends the pass: the engine failed. True: what it was over is given up, but for what these segments say."""
+    def fail(self, job: DecodeJob | None, now: float) -> tuple[Pass | None, list[WireSegment]]:
+        """Ends the pass: the engine failed; None: it could not begin.
+
+        Returns the pass if what it was over is given up, but for what the segments say.
+        """
 
     def release(self) -> list[WireSegment]:
         """The finals that were ready before their utterances ended."""
@@ -68,6 +73,10 @@ class PassResult:
     judged: tuple[Verdict, Hypothesis] | None = None
     """What the model said, shown or not, and what it is worth."""
     failed: bool = False
+
+
+UNBEGUN = PassResult("failed", failed=True)
+"""Of a pass that has no window."""
 
 
 class Worker:
@@ -88,6 +97,7 @@ class Worker:
         """Since when the passes under way were due."""
         self._background = 0  # calls for recordings under way
         self._unanswered = Unanswered()
+        self._broken_in_a_row = 0
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
         self.last_done: float | None = None
@@ -137,6 +147,11 @@ class Worker:
         """For how many seconds the engine was asked and gave no result."""
         return self._unanswered.seconds(now)
 
+    @property
+    def is_failing(self) -> bool:
+        """Nothing is decoded: the engine fails every call, or we fail to make or to read each."""
+        return self._decoder.is_failing or self._broken_in_a_row >= MAX_BROKEN
+
     def is_stalled(self, now: float) -> bool:
         """Results do not come: not because there is much to do, but none at all."""
         return self.unanswered(now) > self._decoder.limits.answer
@@ -175,12 +190,14 @@ class Worker:
         is_background = kind is PassKind.BACKGROUND
         self._background += is_background
         jobs: dict[Decodable, DecodeJob] = {}
+        unbegun: list[Decodable] = []
         try:
             for session, _ in requests:
                 try:
                     jobs[session] = session.begin()
                 except Exception as error:
                     self._broken("begin", error)
+                    unbegun.append(session)
             results = await self._decode([*jobs.values()])
         finally:
             self._background -= is_background
@@ -189,45 +206,52 @@ class Worker:
                 self._scheduler.done(session)
             self._wake.set()  # for what had to wait until nothing is under way
         now = self._now()
-        self._metrics.decoding.labels(kind.name.lower()).observe(now - began)
+        if jobs:
+            self._metrics.decoding.labels(kind.name.lower()).observe(now - began)
         for (session, job), result in zip(jobs.items(), results, strict=True):
-            try:
-                self._finish(session, job, result, now)
-            except Exception as error:
-                self._broken("show", error)
+            self._finish(session, job, result, now)
             self._note(job, result, now - began)
+        for session in unbegun:
+            self._finish(session, None, UNBEGUN, now)
+            self._metrics.passes.labels(kind.name.lower(), UNBEGUN.verdict).inc()
 
-    def _finish(self, session: Decodable, job: DecodeJob, result: PassResult, now: float) -> None:
-        if session not in self._listeners:
+    def _finish(self, session: Decodable, job: DecodeJob | None, result: PassResult, now: float) -> None:
+        if (listener := self._listeners.get(session)) is None:
             return
-        given_up, segments = self._over(session, job, result, now)
-        if given_up:
-            self._metrics.lost.inc()
-            first, last = job.work.utterance.bounds(job.work.end)
-            self._listeners[session].lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
-        if segments and job.work.kind is PassKind.FIRST_PARTIAL:
-            self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
-        self._show(session, segments, now)
-        self.poke(session)
+        try:
+            given_up, segments = self._over(session, job, result, now)
+            if given_up:
+                self._metrics.lost.inc()
+                first, last = given_up.utterance.bounds(given_up.end)
+                listener.lose(first / SAMPLE_RATE, last / SAMPLE_RATE)
+            if segments and job and job.work.kind is PassKind.FIRST_PARTIAL:
+                self._metrics.first_partial.observe(now - job.work.utterance.opened_at)
+            self._show(session, segments, now)
+            self.poke(session)
+        except Exception as error:
+            self._broken("show", error)
 
     def _over(
-        self, session: Decodable, job: DecodeJob, result: PassResult, now: float
-    ) -> tuple[bool, list[WireSegment]]:  # fmt: skip
-        """Ends the pass, as failed where its result breaks the session. True: what it was over is given up."""
-        if not result.failed:
+        self, session: Decodable, job: DecodeJob | None, result: PassResult, now: float
+    ) -> tuple[Pass | None, list[WireSegment]]:  # fmt: skip
+        """Ends the pass, as failed where its result breaks the session. The pass, if what it was over is given up."""
+        if job and not result.failed:
             try:
-                return False, session.finish(job, result.hypothesis)
+                segments = session.finish(job, result.hypothesis)
+                self._broken_in_a_row = 0
+                return None, segments
             except Exception as error:
                 self._broken("finish", error)
         try:
             return session.fail(job, now)
         except Exception as error:
             self._broken("fail", error)
-            return job.work.kind is PassKind.FINAL, []
+            return job.work if job and job.work.kind is PassKind.FINAL else None, []
 
     def _broken(self, step: str, error: Exception) -> None:
         """Whatever is wrong with one window costs that one: it is logged, without what was said."""
         self._metrics.failures.inc()
+        self._broken_in_a_row += 1
         log.error("decoding.broken", step=step, problem=error_report(error))
 
     def _show(self, session: Decodable, segments: list[WireSegment], now: float) -> None:
@@ -329,14 +353,14 @@ class Worker:
 
 def _is_astray(job: DecodeJob, result: PassResult) -> bool:
     verdict = result.judged[0] if result.judged else Verdict.KEEP
-    return verdict.is_anomaly or is_missed(verdict, job.speech)
+    return verdict.is_anomaly or is_missed(verdict, job.work.certain)
 
 
 def _better(job: DecodeJob, first: PassResult, second: PassResult) -> PassResult:
     """The second try; or, if nothing came of it, what is to be kept of both."""
     if second.hypothesis or second.failed:
         return second
-    kept = best_of([result.judged for result in (first, second) if result.judged], job.speech)
+    kept = best_of([result.judged for result in (first, second) if result.judged], job.work.certain)
     if kept is None:
         return second
     return PassResult("loop cut" if kept[0] is Verdict.LOOP else "doubtful", kept[1])
@@ -353,5 +377,5 @@ def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
         return PassResult("failed", failed=True)
     if job.raw:
         return PassResult("decoded", hypothesis)
-    verdict = verdict_of(job.window, hypothesis, job.speech / SAMPLE_RATE)
+    verdict = verdict_of(job.window, hypothesis, job.work.certain / SAMPLE_RATE)
     return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None, (verdict, hypothesis))

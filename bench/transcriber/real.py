@@ -133,9 +133,9 @@ def offline(material: Material, beam: int) -> Raw:
 
 def describe(material: Material) -> Raw:
     """What is played, and to what: nothing of where it lies here."""
-    from transcriber.engine.window_sizes import FULL_WINDOWS, find, fingerprint
+    from transcriber.engine.window_sizes import CPU, fingerprint, sizes_for
 
-    sizes = find(material.model) or FULL_WINDOWS
+    sizes = sizes_for(material.model, CPU)
     return {
         "weights": material.model.name,
         "fingerprint": fingerprint(material.model),

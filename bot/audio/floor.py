@@ -8,6 +8,7 @@ time. Everything else is unknown: several at once, nobody, a time without report
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,8 +34,6 @@ class _Span:
     """Who speaks."""
     holders: frozenset[str]
     """Who holds the floor: those of the span before while nobody speaks. Empty: unknown."""
-    changes_hands: bool
-    """Somebody held it before, and now somebody else does."""
 
 
 class Floor:
@@ -50,7 +49,6 @@ class Floor:
         self._margin = round(margin * SAMPLE_RATE)
         self._spans: list[_Span] = []  # in order, without overlap; at most MAX_SPANS
         self._latest: int | None = None  # meeting sample of the last report
-        self._last_holders: frozenset[str] = frozenset()  # those before any gap in the reports, too
 
     def report(self, ids: frozenset[str], at: float) -> None:
         """Takes an `ActiveSpeakers` event: these participants speak, from monotonic second `at` until the next report.
@@ -72,9 +70,7 @@ class Floor:
                 return
             last.until = sample
         holders = ids or (last.holders if last is not None and is_gapless else ids)
-        changes_hands = bool(ids and self._last_holders and ids != self._last_holders)
-        self._last_holders = ids or self._last_holders
-        self._spans.append(_Span(sample, until, ids, holders, changes_hands))
+        self._spans.append(_Span(sample, until, ids, holders))
         del self._spans[:-MAX_SPANS]
 
     def speaker(self, start: int, end: int) -> str | None:
@@ -98,12 +94,26 @@ class Floor:
         """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time."""
         return self._zero + (end + self._margin) / SAMPLE_RATE
 
-    def changes(self, start: int, end: int) -> list[int]:
-        """Meeting samples in (start, end), ascending, at which the floor passed from somebody to somebody else.
+    def parts(self, words: Sequence[tuple[int, int]]) -> list[tuple[int, str | None]]:
+        """Who said which words of one text, whose times are meeting samples [start, end), ascending.
 
-        Where to cut an utterance of the mix. Somebody who joins in, or goes on alone, is a change; a pause is none.
+        Returns:
+            For each run of words that one person said, or of which that is unknown: how many they are, and who.
         """
-        return [span.start for span in self._between(start, end) if span.changes_hands and span.start > start]
+        found: list[tuple[int, str | None]] = []
+        first = 0
+        while first < len(words):
+            # The longest run: a word in a pause between two of the same person is theirs, and alone would be nobody's.
+            spans = (
+                (last, self.speaker(words[first][0], words[last][1])) for last in range(len(words) - 1, first - 1, -1)
+            )
+            last, who = next((span for span in spans if span[1] is not None), (first, None))
+            count = last + 1 - first
+            if found and found[-1][1] == who:
+                count += found.pop()[0]
+            found.append((count, who))
+            first = last + 1
+        return found
 
     def _between(self, first: int, last: int) -> list[_Span]:
         """Spans that overlap [first, last), and the one in which `first` lies."""

@@ -10,14 +10,21 @@ How plane, plan and links play together (the plane is `bot.audio.plane`, a link 
 - At the bound a free lane of somebody else's is closed for a new one: a new connection is nobody's yet. Where no lane
   is free the utterance waits, with its audio, in the plane (`bot.audio.waiting`), first come, first served; somebody
   who holds a lane queues, too, with their next utterance while others wait.
+- After a change of settings (`renew`) utterances begin on new lanes; what is undecided on the old ones is finished
+  there, and they are closed as soon as it is. Old and new ones together are at most twice the bound.
+- Words of one speaker are decided in their order: an utterance waits while an earlier one of theirs, which has ended,
+  is undecided on another lane (an old one, or that of a track which they had before a reconnect).
 - A link keeps what is undecided in its `Replay`. The plane alone counts what a track has undecided, waiting or sent,
   and when that is over 60 s orders the oldest away (`LaneDrop`): one bound, one gap, reported once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+RENEWED_SHARE = 2
+"""× the bound: lanes open at once, those included that finish what was begun before a change."""
 IDLE_TIMEOUT_S = 60.0
 """Seconds without an utterance after which a lane is closed."""
 
@@ -39,7 +46,8 @@ class Lanes:
     """The seating plan: track → lane. Lanes are numbered from 1 and never reused.
 
     Args:
-        most: Lanes open at once, those that `renew` has replaced not counted; None: one for each track that speaks.
+        most: Lanes open at once; as many again may finish what was begun on them before `renew`. None: one for each
+            track that speaks.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -68,6 +76,8 @@ class Lanes:
                 return None, None
             closed = min(free, key=lambda number: free[number].used_at)
             del self._lanes[closed]
+        elif self._most is not None and len(self._lanes) >= RENEWED_SHARE * self._most:
+            return None, None
         self._opened += 1
         self._lanes[self._opened] = _Lane(track_id, track_id)
         return self._opened, closed
@@ -83,30 +93,39 @@ class Lanes:
         seat = self._lanes.get(lane)
         return seat.holder if seat else None
 
-    def held_by(self, track_id: str) -> list[int]:
-        """The lanes on which this track has undecided audio, the oldest first: one, or another that was renewed."""
-        return [number for number, lane in self._lanes.items() if lane.holder == track_id]
+    def seats(self, track_id: str, lane: int) -> bool:
+        """The track's next utterance would be on this lane, behind what it has there."""
+        seat = self._lanes.get(lane)
+        return seat is not None and seat.holder == track_id and not seat.is_renewed
 
-    def free(self, lane: int, now: float) -> None:
-        """The server has decided everything sent on it."""
+    def held_by(self, track_id: str) -> int | None:
+        """The lane on which this track has undecided audio, if there is any: there is never another one."""
+        return next((number for number, lane in self._lanes.items() if lane.holder == track_id), None)
+
+    def free(self, lane: int, now: float) -> bool:
+        """The server has decided everything sent on it. False: another has taken its place, and it is forgotten."""
         seat = self._lanes[lane]
         seat.holder, seat.used_at = None, now
+        if seat.is_renewed:
+            del self._lanes[lane]
+        return not seat.is_renewed
 
-    def renew(self) -> None:
-        """Later utterances go to new lanes (the language changed); the old ones are idle once they are free."""
+    def renew(self) -> list[int]:
+        """Later utterances go to new lanes (the language changed); forgets, and returns, those that are free."""
         for lane in self._lanes.values():
             lane.is_renewed = True
+        return self._forget(lambda lane: True)
 
     def close_idle(self, now: float) -> list[int]:
-        """Forgets, and returns, free lanes that nobody has used for a minute or that were renewed."""
-        idle = [
-            number
-            for number, lane in self._lanes.items()
-            if lane.holder is None and (lane.is_renewed or now - lane.used_at >= IDLE_TIMEOUT_S)
-        ]
-        for number in idle:
+        """Forgets, and returns, free lanes that nobody has used for a minute."""
+        return self._forget(lambda lane: now - lane.used_at >= IDLE_TIMEOUT_S)
+
+    def _forget(self, is_over: Callable[[_Lane], bool]) -> list[int]:
+        """Of the free lanes."""
+        over = [number for number, lane in self._lanes.items() if lane.holder is None and is_over(lane)]
+        for number in over:
             del self._lanes[number]
-        return idle
+        return over
 
     def __len__(self) -> int:
         """Lanes open."""

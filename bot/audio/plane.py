@@ -190,9 +190,9 @@ class AudioPlane:
         """Closes lanes for want of speech."""
         return [self._close_lane(lane) for lane in self._lanes.close_idle(now)]
 
-    def renew_lanes(self) -> None:
-        """Later utterances open new lanes."""
-        self._lanes.renew()
+    def renew_lanes(self) -> list[PlaneOrder]:
+        """Later utterances open new lanes; closes those that have nothing to finish."""
+        return [self._close_lane(lane) for lane in self._lanes.renew()]
 
     def gaps(self, now: float, *, at_the_end: bool = False) -> list[Gap]:
         """Losses that have come to their end since the last call; all there are `at_the_end` of the meeting."""
@@ -249,13 +249,13 @@ class AudioPlane:
 
     def _serve(self) -> Iterator[PlaneOrder]:
         """Seats those who wait, in their order, as far as there are lanes."""
-        while said := self._line.first:
+        while said := next(self._line.ready(self._is_behind), None):
             said.lane, closed = self._lanes.seat(said.track_id)
             if closed is not None:
                 yield self._close_lane(closed)
             if said.lane is None:
                 return
-            self._line.serve()
+            self._line.serve(said)
             self._ledgers.setdefault(said.lane, Ledger()).begin(said.utterance)
             while said.pieces:
                 pcm = said.pieces.popleft()
@@ -264,15 +264,26 @@ class AudioPlane:
             if said.utterance.end is not None:
                 yield LaneEnd(said.lane)
 
+    def _is_behind(self, said: Said) -> bool:
+        """Earlier words of the same speaker or track, which have ended, are undecided where these would not follow."""
+        own = said.utterance.speaker_id
+        return any(
+            utterance.end is not None and (utterance.speaker_id == own or self._lanes.holder(lane) == said.track_id)
+            for lane, ledger in self._ledgers.items()
+            if not self._lanes.seats(said.track_id, lane)
+            for utterance in ledger.undecided_utterances
+        )
+
     def _make_way(self, now: float) -> Iterator[PlaneOrder]:
         """Ends the utterances that are longest on their lanes for those who have waited for long.
 
         No more of them than need be: where nothing is open any more a lane only waits for decisions. What is said on
         is the next utterance, and queues.
         """
-        late = self._line.late(now - LONGEST_WAIT_S)
-        if not late:
+        if self._line.longest(now) < LONGEST_WAIT_S:
             return
+        ready = self._line.ready(self._is_behind)
+        late = len({said.track_id for said in ready if now - said.since >= LONGEST_WAIT_S})
         talking = {key: track.said for key, track in self._tracks.items() if track.said and track.said.lane is not None}
         ending = sum(bool(ledger.undecided_utterances) for ledger in self._ledgers.values()) - len(talking)
         for track_id in sorted(talking, key=lambda key: talking[key].utterance.number)[: max(late - ending, 0)]:
@@ -293,29 +304,31 @@ class AudioPlane:
 
     def _settle(self, lane: int, complete: list[Utterance], now: float) -> Iterator[PlaneOrder]:
         yield from map(Completed, complete)
-        if complete and not self._ledgers[lane].undecided_utterances:
-            self._lanes.free(lane, now)
-            yield from self._serve()
+        if not complete:
+            return
+        if not self._ledgers[lane].undecided_utterances and not self._lanes.free(lane, now):
+            yield self._close_lane(lane)
+        yield from self._serve()
 
     def _make_room(self, track_id: str, more: int, now: float) -> Iterator[PlaneOrder]:
         """Gives up the oldest of a track's undecided audio, as far as there is no room for `more` samples."""
-        held = [(lane, self._ledgers[lane]) for lane in self._lanes.held_by(track_id)]
-        kept = self._line.samples(track_id) + sum(ledger.undecided for _, ledger in held)
+        lane = self._lanes.held_by(track_id)
+        ledger = None if lane is None else self._ledgers[lane]
+        kept = self._line.samples(track_id) + (ledger.undecided if ledger else 0)
         too_much = kept + more - CAPACITY_SAMPLES
         if too_much <= 0:
             return
-        complete = []
-        for lane, ledger in held:
-            if samples := min(too_much, ledger.undecided):
-                sample, start = ledger.drop(samples)
-                self._gaps.lost(track_id, start, samples, now)
-                too_much -= samples
-                complete.append((lane, ledger.settle()))
-                yield LaneDrop(lane, sample)
+        complete: list[Utterance] = []
+        if lane is not None and ledger and (samples := min(too_much, ledger.undecided)):
+            sample, start = ledger.drop(samples)
+            self._gaps.lost(track_id, start, samples, now)
+            too_much -= samples
+            complete = ledger.settle()
+            yield LaneDrop(lane, sample)
         for start, samples in self._line.drop(track_id, too_much):
             self._gaps.lost(track_id, start, samples, now)
-        for lane, utterances in complete:
-            yield from self._settle(lane, utterances, now)
+        if lane is not None:
+            yield from self._settle(lane, complete, now)
 
     def _close_lane(self, lane: int) -> LaneClose:
         del self._ledgers[lane]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +56,18 @@ class WaitingLine:
         self._line.append(Said(track_id, utterance, now))
         return self._line[-1]
 
-    @property
-    def first(self) -> Said | None:
-        """Whose turn it is."""
-        return self._line[0] if self._line else None
+    def ready(self, is_behind: Callable[[Said], bool]) -> Iterator[Said]:
+        """Those who only want a lane, in their order; not who is behind earlier words of the same speaker."""
+        behind: set[str] = set()
+        for said in self._line:
+            if said.utterance.speaker_id in behind or is_behind(said):
+                behind.add(said.utterance.speaker_id)
+            else:
+                yield said
 
-    def serve(self) -> Said:
-        """The first one leaves the line."""
-        return self._line.popleft()
+    def serve(self, said: Said) -> None:
+        """It leaves the line."""
+        self._line.remove(said)
 
     def samples(self, track_id: str | None = None) -> int:
         """How much audio of a track waits, or of all."""
@@ -90,10 +93,6 @@ class WaitingLine:
     def longest(self, now: float) -> float:
         """Seconds that the first has waited; 0.0 when nobody waits."""
         return now - self._line[0].since if self._line else 0.0
-
-    def late(self, since: float) -> int:
-        """How many tracks have waited since then, or for longer."""
-        return len({waiting.track_id for waiting in takewhile(lambda waiting: waiting.since <= since, self._line)})
 
     def __len__(self) -> int:
         """Utterances that wait."""

@@ -106,11 +106,12 @@ class AutomaticLeave(Settings):
         default=1_200_000, description="Silence counts from so long after the beginning of the meeting, ms."
     )
 
-    def rules(self, cap: int, *, detects_speech: bool = True) -> LeaveSettings:
+    def rules(self, cap: int, mute: int, *, detects_speech: bool = True) -> LeaveSettings:
         """The leave rules, in seconds.
 
         Args:
             cap: Milliseconds after which the bot leaves whatever is switched off.
+            mute: Milliseconds after which it does because no transcriber ever answered.
             detects_speech: False: nobody looks for speech, so that silence is none.
         """
         always = LeaveSettings(
@@ -118,6 +119,7 @@ class AutomaticLeave(Settings):
             no_one_joined=None,
             everyone_left=None,
             only_bots_left=None,
+            mute=mute / 1000,
             cap=cap / 1000,
         )
         if not self.enabled:
@@ -223,6 +225,11 @@ class BotConfig(Settings):
         alias="whisperLiveMaxConnectionMs",
         description="Connections are renewed, in a pause, before they are as old: a stock server's "
         "`max_connection_time`. null: learnt when a server ends one.",
+    )
+    transcriber_mute_timeout_ms: Milliseconds = Field(
+        default=600_000,
+        alias="whisperLiveMuteTimeoutMs",
+        description="The bot ends when it has sent speech for so long and no transcriber ever answered.",
     )
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."

@@ -211,6 +211,8 @@ class UtteranceDecided:
     speaker_id: str
     samples: int
     """How long it was."""
+    is_assumed: bool = False
+    """No transcriber has ever answered: it had its time to say something, and that is all that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ WORDLESS_WINDOW_S = 60.0
 """Samples of speech, sent within so many seconds, about which the transcriber decided again and again that there was
 none, until that is said: noise may pass for speech, but not so much of it without one word."""
 
+MUTE_SAMPLES = 30 * SAMPLE_RATE
+"""Samples of speech that no transcriber has answered, and none before them: less may have been noise."""
+
 ANSWERED_S = 1.5
 """A report so soon after an answer is about speech that was answered already: it looks back one second."""
 
@@ -120,6 +123,9 @@ class HearingHealth:
         self._unlinked_since: float | None = None  # no transcriber
         self._spoke_at: float | None = None
         self._well_since: float | None = None
+        self._has_answers = False  # any transcriber has answered, ever
+        self._unheeded = 0  # samples of speech that were sent before, since ...
+        self._unheeded_since: float | None = None
 
     # --- what happens
 
@@ -128,11 +134,19 @@ class HearingHealth:
         self._tracks[track_id] = _Track(now, now)
 
     def closed(self, track_id: str) -> list[ReportHealth]:
-        """The track is gone and owes nothing any more: what was said to be wrong with it is over."""
-        track = self._tracks.pop(track_id, None)
-        if track is None or not track.reported.is_deaf:
-            return []
-        return [ReportHealth(f"track:{track_id}", True, "the track is closed")]
+        """The track is gone and owes nothing any more: what was said to be wrong with it is over.
+
+        With the last one goes the mix of all.
+        """
+        gone = {track_id: self._tracks.pop(track_id)} if track_id in self._tracks else {}
+        if gone and not self._tracks:
+            gone |= self._mix
+            self._mix = {}
+        return [
+            ReportHealth(f"track:{closed_id}", True, "the track is closed")
+            for closed_id, track in gone.items()
+            if track.reported.is_deaf
+        ]
 
     def encrypted(self, track_id: str) -> None:
         """Nothing can be heard on the track, and it is known why."""
@@ -151,7 +165,7 @@ class HearingHealth:
 
     def heard(self, report: AudioHeard, now: float) -> bool:
         """Audio came; whether it counts as signal, from `SIGNAL_DBFS` on."""
-        if report.track_id == MIX_TRACK and not self._mix:
+        if report.track_id == MIX_TRACK and self._tracks and not self._mix:
             self._mix[MIX_TRACK] = _Track(now, now, is_mix=True)
         track = (self._mix | self._tracks).get(report.track_id)
         if track is None:
@@ -165,17 +179,24 @@ class HearingHealth:
             self._spoke_at = now
         if report.sent:  # speech that waits for a lane is not owed an answer yet
             track.owe(report.sent, now)
+            self._unheeded += report.sent
+            self._unheeded_since = now if self._unheeded_since is None else self._unheeded_since
         return True
 
     def text(self, track_ids: Iterable[str], is_final: bool, now: float) -> None:
         """The transcriber has words for what was said on one of these tracks."""
+        self._has_answers = True
         for track in self._known(track_ids):
             track.answer(now)
             track.wordless = 0
             track.counters.segments += is_final
 
-    def decided(self, track_ids: Iterable[str], samples: int, now: float) -> None:
-        """The transcriber has no open question about an utterance of one of these tracks, whatever came of it."""
+    def decided(self, track_ids: Iterable[str], samples: int, now: float, *, is_assumed: bool = False) -> None:
+        """The transcriber has no open question about an utterance of one of these tracks, whatever came of it.
+
+        `is_assumed`: it said nothing of it, nor of anything else ever.
+        """
+        self._has_answers |= not is_assumed
         for track in self._known(track_ids):
             track.answer(now)
             track.counters.acknowledged += samples
@@ -200,6 +221,7 @@ class HearingHealth:
         self._restart(now)
 
     def _restart(self, now: float) -> None:
+        self._unheeded, self._unheeded_since = 0, None
         for track in (self._mix | self._tracks).values():
             track.restart(now)
 
@@ -245,13 +267,14 @@ class HearingHealth:
         if not self._tracks:
             return Hearing.NO_TRACKS
         states = {track.reported for track in self._tracks.values()} - {Hearing.MUTED}
-        if not states:
+        mixed = {mix.reported for mix in self._mix.values()} & {Hearing.NO_TEXT}
+        if not states | mixed:
             return Hearing.MUTED
-        if states <= set(SOUNDLESS):
+        if states and states <= set(SOUNDLESS):
             return next(hearing for hearing in SOUNDLESS if hearing in states)
         if self._unlinked_since is not None and now - self._unlinked_since >= DEAF_TIMEOUT_S:
             return Hearing.NO_TRANSCRIBER
-        if Hearing.NO_TEXT in states | {mix.reported for mix in self._mix.values()}:
+        if Hearing.NO_TEXT in states | mixed:
             return Hearing.NO_TEXT
         return Hearing.OK if self._spoke_at is not None and now - self._spoke_at < DEAF_TIMEOUT_S else Hearing.SILENT
 
@@ -289,6 +312,15 @@ class HearingHealth:
         if self._well_since is None:
             return None
         return self._well_since if self._spoke_at is None else max(self._well_since, self._spoke_at)
+
+    @property
+    def mute_since(self) -> float | None:
+        """Since when speech is sent that no transcriber has answered, if none ever has and it is not just a noise.
+
+        A pause or a lost connection begins it anew.
+        """
+        is_mute = not self._has_answers and self._unheeded >= MUTE_SAMPLES
+        return self._unheeded_since if is_mute else None
 
     @property
     def counters(self) -> dict[str, TrackCounters]:

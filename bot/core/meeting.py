@@ -81,9 +81,10 @@ class MeetingCore:
             self._depart(due[1])
 
     def _known(self) -> Facts:
-        """The facts, silence among them."""
-        is_inside = self.lifecycle.state is State.ACTIVE
-        return replace(self._facts, silent_since=self.health.silent_since if is_inside else None)
+        """The facts, and what hearing knows of them while we are inside."""
+        if self.lifecycle.state is not State.ACTIVE:
+            return self._facts
+        return replace(self._facts, silent_since=self.health.silent_since, mute_since=self.health.mute_since)
 
     def _check(self, now: float) -> None:
         """What is heard, and what is to be done where it is not."""
@@ -145,8 +146,8 @@ class MeetingCore:
                     self._recovery.heard(track_id)
             case ev.TextHeard(speaker_id, is_final):
                 self.health.text(self.roster.tracks_of(speaker_id), is_final, now)
-            case ev.UtteranceDecided(speaker_id, samples):
-                self.health.decided(self.roster.tracks_of(speaker_id), samples, now)
+            case ev.UtteranceDecided(speaker_id, samples, is_assumed):
+                self.health.decided(self.roster.tracks_of(speaker_id), samples, now, is_assumed=is_assumed)
             case ev.LinkChanged(link, up, detail):
                 if link == "transcriber":
                     self.health.link(up, now)

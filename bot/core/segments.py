@@ -100,7 +100,8 @@ class SegmentTracker:
             return None
         if told.is_decided and not completed:
             return None  # nobody would take it back
-        repeated = _repeated(text.split(), told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
+        spoken = text.split()
+        repeated = _repeated(spoken, told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
         text, stable = _tidy(text, repeated), _tidy(text[:stable_len], repeated)
         if not text or (not completed and text == told.shown):
             return None
@@ -118,7 +119,7 @@ class SegmentTracker:
             text=text,
             language=language,
             completed=completed,
-            words=_within(words[repeated:], start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
+            words=_within(_without(words, spoken, repeated), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
             stable=None if completed or stable_len is None else len(stable),
         )
 
@@ -131,10 +132,50 @@ class SegmentTracker:
         place = self._common(utterance, open_id, told.final_until, told.final_until)
         return Segment(**place, text="", language=None, completed=False)
 
+    def split(self, final: Segment, counts: Sequence[int]) -> list[Segment]:
+        """A final in parts, which begin with its words of these numbers; the first one keeps its id, times are theirs.
+
+        Args:
+            final: With words.
+            counts: How many words are in each part; all of them together.
+
+        Returns:
+            The parts, in their order; the final as it is where its words are not those of its text.
+        """
+        words = final.words or ()
+        sizes = [len("".join(word.word.split())) for word in words]
+        if len(counts) < 2 or sum(sizes) != len("".join(final.text.split())):
+            return [final]
+        parts, first, text = [], 0, final.text
+        for number, count in enumerate(counts):
+            own, size = words[first : first + count], sum(sizes[first : first + count])
+            said, text = _parted(text, size)
+            first += count
+            start = final.start if number == 0 else own[0].start
+            end = final.end if first == len(words) else own[-1].end
+            parts.append(
+                replace(
+                    final,
+                    segment_id=self._unused(final.speaker_id, start) if number else final.segment_id,
+                    text=said,
+                    words=own,
+                    start=round(start, 3),
+                    end=round(end, 3),
+                    absolute_start_time=iso_utc(self._zero + start),
+                    absolute_end_time=iso_utc(self._zero + end),
+                )
+            )
+        return parts
+
     def _new_id(self, utterance: Utterance, start: int) -> str:
-        at = round((start if utterance.told.has_id else utterance.onset) / SAMPLE_RATE * 1000)
+        at = start if utterance.told.has_id else utterance.onset
         utterance.told.has_id = True
-        while (segment_id := f"{self._connection_id}:{utterance.speaker_id}:{at}") in self._ids:
+        return self._unused(utterance.speaker_id, at / SAMPLE_RATE)
+
+    def _unused(self, speaker_id: str, start: float) -> str:
+        """An id that nothing has, named after this time in seconds."""
+        at = round(start * 1000)
+        while (segment_id := f"{self._connection_id}:{speaker_id}:{at}") in self._ids:
             at += 1
         self._ids[segment_id] = None
         if len(self._ids) > MAX_IDS_KEPT:
@@ -162,6 +203,35 @@ def _repeated(words: Sequence[str], said: Sequence[str]) -> int:
     """How many of the first words are the last ones said: a server that hears audio again says them again."""
     ours, theirs = ([word.strip(".,;:!?…").casefold() for word in some] for some in (words, said))
     return next((n for n in range(min(len(ours), len(theirs)), 0, -1) if ours[:n] == theirs[-n:]), 0)
+
+
+def _parted(text: str, characters: int) -> tuple[str, str]:
+    """The text before and after so many characters, spaces not counted and not kept between."""
+    at = 0
+    while characters:
+        characters -= not text[at].isspace()
+        at += 1
+    return text[:at].strip(), text[at:].strip()
+
+
+def _without(words: Sequence[Word], spoken: Sequence[str], repeated: int) -> Sequence[Word]:
+    """The words behind the first `repeated` ones of the text that was `spoken`.
+
+    A server's words are not the text's: it may have "well-known" in two, and the comma in one of both alone.
+    """
+    texts = ["".join(word.word.split()) for word in words]
+    counts = str.isalnum if "".join(texts) != "".join(spoken) else lambda character: True
+    left = sum(map(counts, "".join(spoken[:repeated])))
+    for number, text in enumerate(texts):
+        if not left:
+            return words[number:]
+        before = 0
+        while before < len(text) and left:
+            left -= counts(text[before])
+            before += 1
+        if before < len(text) and any(map(counts, text[before:])):
+            return [replace(words[number], word=text[before:]), *words[number + 1 :]]
+    return ()
 
 
 def _within(words: Sequence[Word], start: float, end: float) -> tuple[Word, ...]:

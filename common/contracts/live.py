@@ -10,8 +10,8 @@ from common.contracts.segments import Segment
 from common.contracts.times import iso_utc
 
 
-def live(meeting_id: int | str, segment: Segment, at: float) -> str:
-    """Pub/sub message: one partial or final segment; `at`: Unix seconds.
+def live(meeting_id: int | str, segment: Segment, at: float, drafted_as: str = "") -> str:
+    """Pub/sub message: one partial or final segment; `at`: Unix seconds; `drafted_as`: whose draft it was, if nobody's.
 
     `confirmed` is added by segment_id, `pending` replaces every draft of the speaker: a partial that is taken back, or
     has become final, leaves none.
@@ -22,7 +22,7 @@ def live(meeting_id: int | str, segment: Segment, at: float) -> str:
         {
             "type": "transcript",
             "meeting": {"id": meeting_id},
-            "speaker": segment.speaker_id,
+            "speaker": drafted_as or segment.speaker_id,
             "confirmed": [value] if segment.completed else [],
             "pending": [value] if is_draft else [],
             "segment": value,

@@ -54,6 +54,7 @@ class SubCode(StrEnum):
     DUPLICATE_IDENTITY = "duplicate_identity"
     CONNECTION_LOST = "connection_lost"
     BROWSER_CRASHED = "browser_crashed"
+    TRANSCRIBER_MUTE = "transcriber_mute"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
 
@@ -140,6 +141,12 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.BROWSER_CRASHED: Meaning(
         6, False, "Chromium, or the meeting's page, died again and again.", "Give the bot more memory; see the log."
+    ),
+    SubCode.TRANSCRIBER_MUTE: Meaning(
+        6,
+        False,
+        "Speech was sent, and no transcriber ever answered.",
+        "Check what `whisperLiveUrl` names, and its log; see `whisperLiveMuteTimeoutMs`.",
     ),
     SubCode.INTERRUPTED: Meaning(130, True, "SIGINT (Ctrl-C).", "Nothing to do."),
     SubCode.TERMINATED: Meaning(143, True, "SIGTERM (`docker stop`).", "Nothing to do."),

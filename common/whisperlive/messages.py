@@ -281,7 +281,9 @@ def _word(value: object) -> WireWord:
 
 def _name(value: object) -> str:
     name = text(value)
-    return name if 0 < len(name) <= 256 and name.isprintable() else _wrong(value, "1 to 256 printable characters")
+    return (
+        name if 0 < len(name) <= 256 and name.isprintable() else _wrong_setting(value, "1 to 256 printable characters")
+    )
 
 
 def _language(value: object) -> str | None:
@@ -291,7 +293,7 @@ def _language(value: object) -> str | None:
 
 
 def _code(value: object, expected: str = LANGUAGE_FORMS) -> str:
-    return language_code(text(value)) or _wrong(value, expected)
+    return language_code(text(value)) or _wrong_setting(value, expected)
 
 
 def _codes(value: object) -> frozenset[str]:
@@ -300,7 +302,9 @@ def _codes(value: object) -> frozenset[str]:
 
 def _one_of(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
-        return value if isinstance(value, str) and value in allowed else _wrong(value, "one of " + ", ".join(allowed))
+        if isinstance(value, str) and value in allowed:
+            return value
+        return _wrong_setting(value, "one of " + ", ".join(allowed))
 
     return read
 
@@ -355,7 +359,24 @@ def _private(value: object) -> str:
 
 
 def _wrong(value: object, expected: str) -> NoReturn:
+    """Says of which kind a value is, and quotes no text: in a segment it may be what somebody said."""
+    raise ProtocolError(f"expected {expected}, got {_kind(value)}")
+
+
+def _wrong_setting(value: object, expected: str) -> NoReturn:
+    """Quotes it: a client's own setting, which its people want to see."""
     raise ProtocolError(f"expected {expected}, got {_shown(value)}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return _shown(value)
 
 
 def _shown(value: object) -> str:

@@ -43,6 +43,17 @@ INWARD: dict[str, tuple[str, ...]] = {
     ),
     "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
+    "transcriber.audio_files": ("common",),
+    "transcriber.calibration": (
+        "common",
+        "transcriber.calibration",
+        "transcriber.engine",
+        "transcriber.core",
+        "transcriber.config",
+        "transcriber.audio_files",
+    ),
+    "transcriber.sessions": ("common", "transcriber.core.windows"),
+    "transcriber.streaming": ("common", "transcriber.sessions", "transcriber.config", "transcriber.engine.base"),
 }
 
 

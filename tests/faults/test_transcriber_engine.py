@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, Warned
-from tests.integration.transcriber.test_health import Running, running
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.processes import engines
+from tests.support.servers.whole_service import Running, running
 from tests.support.transcribing import Client, talking
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]

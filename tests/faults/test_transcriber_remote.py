@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, Segments, Warned
-from tests.integration.transcriber.test_health import Running, running
 from tests.support.fakes.scripted_engine import ScriptedDetector, tone
 from tests.support.servers.scripted_openai import breaks, says, scripted_openai, sends
+from tests.support.servers.whole_service import Running, running
 from tests.support.transcribing import Client, talking
 from tests.support.waiting import eventually
 from transcriber.config import RemoteSettings

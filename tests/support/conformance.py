@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +24,8 @@ from transcriber.engine.models import resolve
 ROOT = Path(__file__).parents[2]
 CHILDREN = ROOT / "tests/conformance/children"
 RATE = 16_000
+MARGIN_S = 0.5
+"""Seconds by which times may be wrong: half of the shortest pause between two sentences, and what a model rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,35 @@ def speech(clips: Sequence[str], pause: float) -> NDArray[np.int16]:
         pieces += [pcm[round((clip["start"] - 0.1) * RATE) : round((clip["end"] + 0.05) * RATE)]]
         pieces += [np.zeros(round(pause * RATE), np.int16)]
     return np.concatenate(pieces[:-1])
+
+
+def places(clips: Sequence[str], pause: float) -> list[tuple[float, float]]:
+    """When each clip's first word begins and its last one ends in that `speech`, seconds."""
+    found, at = [], 0.0
+    for name in clips:
+        clip = manifest()[name]
+        length = round((clip["end"] + 0.05) * RATE) / RATE - round((clip["start"] - 0.1) * RATE) / RATE
+        found.append((at + 0.1, at + length - 0.05))
+        at += length + pause
+    return found
+
+
+def pieces_of(clips: Sequence[str], pause: float, finals: Iterable[tuple[float, float, str]]) -> list[str]:
+    """The words of each clip, put together of the finals (start, end, text) that lie in it, in their order.
+
+    A stock server may complete a sentence in pieces. Each must lie where its words were said, after the one before.
+    """
+    spoken, last = ["" for _ in clips], 0.0
+    for start, end, text in finals:
+        middle = (start + end) / 2
+        number, (first, until) = min(
+            enumerate(places(clips, pause)), key=lambda place: abs(middle - (place[1][0] + place[1][1]) / 2)
+        )
+        assert last - MARGIN_S <= start <= end, "in order, and nothing twice"
+        assert first - MARGIN_S <= start <= end <= until + MARGIN_S, f"{text!r} at {start:.2f}-{end:.2f} s"
+        spoken[number] = f"{spoken[number]} {text.strip()}".strip()
+        last = end
+    return spoken
 
 
 def write(path: Path, pcm: NDArray[np.int16]) -> Path:

@@ -43,6 +43,8 @@ class Ears:
         self.published: list[Segment] = []
         self.reports: list[ReportHealth] = []
         self.lost_links: list[str] = []
+        self.began = 0.0
+        """When the last tracks began, seconds since the start."""
         self.settled: list[SpeechSettled] = []
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -84,7 +86,7 @@ class Ears:
 
     async def hear(self, tracks: dict[str, NDArray[np.int16]], speed: float = 1.0) -> None:
         """Hears tracks from now on, at so many times real time."""
-        begin = self.now
+        self.began = begin = self.now
         for first in range(0, max(map(len, tracks.values())), FRAME):
             await asyncio.sleep(begin + first / SAMPLE_RATE / speed - self.now)
             at = round(begin * SAMPLE_RATE) + first

@@ -7,8 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 from tests.support.fakes.scripted_engine import ScriptedEngine
 from transcriber.config import Settings
@@ -130,6 +132,17 @@ def deliberate(settings: Settings) -> Deliberate:
     return Deliberate(settings.model)
 
 
+class Hoarding(Deliberate):
+    """Takes many windows of recordings at once."""
+
+    full_batch = 9
+
+
+def hoarding(settings: Settings) -> Hoarding:
+    """Ready when its warm-up is over."""
+    return Hoarding(settings.model)
+
+
 class Fetched(Faulty):
     """Its start was all fetching, as it says."""
 
@@ -165,6 +178,12 @@ def from_file(settings: Settings) -> Faulty:
 def broken(settings: Settings) -> Faulty:
     """A bug."""
     raise TypeError(f"no engine for {settings.model}")
+
+
+@asynccontextmanager
+async def hollow(settings: Settings) -> AsyncIterator[SimpleNamespace]:
+    """A streaming engine that lacks most."""
+    yield SimpleNamespace(name=settings.model, languages=frozenset(), admits=True)
 
 
 def _note_try(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
-from transcriber.api.audio import Piece, Recording
+from transcriber.audio_files import AudioFileError, Piece, Recording, SoundlessError, TooLongError
 from transcriber.core.recording import RecordingChannel, RecordingWindow, are_alike
 from transcriber.core.session import SpeechProbabilities
 from transcriber.core.subtitles import Line
@@ -37,6 +37,11 @@ class Jobs:
         self._idle = asyncio.Event()
         self._served: tuple[Decoder, Worker, Callable[[], SpeechProbabilities]] | None = None
         self._aborted = False
+        self._declines = False
+
+    def decline(self) -> None:
+        """The engine takes no recordings: nobody is admitted."""
+        self._declines = True
 
     def start(self, decoder: Decoder, worker: Worker, speech: Callable[[], SpeechProbabilities]) -> None:
         """Serves from now on."""
@@ -57,7 +62,10 @@ class Jobs:
 
     @contextmanager
     def admission(self) -> Iterator[tuple[Decoder, Callable[[Recording, Handshake], Run]]]:
-        """One request, from before its body is read to its answer. Raises ApiError (503)."""
+        """One request, from before its body is read to its answer. Raises ApiError (501, 503)."""
+        if self._declines:
+            problem = "This transcriber's engine hears streams only: send recordings to one with another --engine."
+            raise ApiError(501, problem, code="no_recordings")
         if self._served is None:
             raise ApiError(503, "The transcriber is starting or stopping: send it again.", code="not_ready")
         if self.admitted >= self._most:
@@ -125,7 +133,7 @@ class Run:
         self._jobs.enter(self)
         try:
             position = 0
-            while (piece := await asyncio.to_thread(self.recording.read)).shape[1]:
+            while (piece := await self._read()).shape[1]:
                 self._check_aborted()
                 self._hear(position, piece, only)
                 position += piece.shape[1]
@@ -148,6 +156,15 @@ class Run:
             for window in self._windows:
                 self._worker.remove(window)
             await asyncio.to_thread(self.recording.close)
+
+    async def _read(self) -> Piece:
+        """The next second. Raises ApiError: it cannot be heard."""
+        try:
+            return await asyncio.to_thread(self.recording.read)
+        except TooLongError as error:
+            raise ApiError(413, str(error), param="file", code="audio_too_long") from error
+        except AudioFileError as error:
+            raise ApiError(422 if isinstance(error, SoundlessError) else 415, str(error), param="file") from error
 
     def _hear(self, position: int, piece: Piece, only: int | None) -> None:
         self.channels = self.channels or len(piece)

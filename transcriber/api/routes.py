@@ -20,9 +20,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from common.whisperlive.protocol import SAMPLE_RATE, Handshake
-from transcriber.api.audio import Recording
 from transcriber.api.forms import MEGABYTE, Upload, authorise, read
 from transcriber.api.jobs import Jobs, Run
+from transcriber.audio_files import Recording
 from transcriber.config import Settings
 from transcriber.core import subtitles
 from transcriber.core.subtitles import Line

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median_low
 
+from transcriber.core.rewording import word_costs
+
 MARGINS_FRAMES = (30, 100, 150, 200, 250)
 PADDINGS: tuple[float | None, ...] = (None, 0.0)
 """Silence, and what faster-whisper pads with."""
@@ -216,10 +218,4 @@ def _will_do(scores: Mapping[tuple[bool, int, int], Score], careful: bool, floor
 def edits(heard: tuple[str, ...], said: tuple[str, ...]) -> tuple[int, ...]:
     """The least substitutions, deletions and insertions from the words that were heard to the first n that were said,
     for each n from 0."""
-    row = tuple(range(len(said) + 1))
-    for count, word in enumerate(heard, 1):
-        after = [count]
-        for index, other in enumerate(said):
-            after.append(min(row[index + 1] + 1, after[index] + 1, row[index] + (word != other)))
-        row = tuple(after)
-    return row
+    return tuple(word_costs(heard, said)[-1])

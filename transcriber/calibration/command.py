@@ -23,7 +23,13 @@ from transcriber.engine import window_sizes
 from transcriber.engine.faster_whisper import FasterWhisper
 from transcriber.engine.features import BUCKET_FRAMES
 from transcriber.engine.models import resolve
-from transcriber.engine.window_sizes import FULL_WINDOW_FRAMES, FULL_WINDOWS, WINDOW_SIZES_FILE, WindowSizes
+from transcriber.engine.window_sizes import (
+    FULL_WINDOW_FRAMES,
+    FULL_WINDOWS,
+    WINDOW_SIZES_FILE,
+    WindowSizes,
+    file_name,
+)
 
 MIN_WORDS = 100
 """Of transcripts: fewer tell nothing."""
@@ -52,12 +58,12 @@ def run(settings: Settings, asked: Asked) -> None:
     """
     said, progress = (Console(stderr=err, markup=False, emoji=False, highlight=False) for err in (False, True))
     folder = resolve(settings.model)
-    known = window_sizes.find(folder) or FULL_WINDOWS
-    path = None if asked.dry_run else window_sizes.prepare(asked.output or window_sizes.place(folder))
     engine = FasterWhisper(
         folder, settings.model, device=settings.device, device_index=settings.device_index,
         compute_type=settings.compute_type, threads=settings.threads, sizes=FULL_WINDOWS,
     )  # fmt: skip
+    known = window_sizes.sizes_for(folder, engine.device)
+    path = None if asked.dry_run else window_sizes.prepare(asked.output or window_sizes.place(folder, engine.device))
     clips = _clips(asked, engine.languages)
     detector = SileroModel()
     passes = live_passes(clips, detector.batched)
@@ -79,8 +85,9 @@ def run(settings: Settings, asked: Asked) -> None:
     said.print(report.sentence(choice), soft_wrap=True)
     if path:
         sizes = WindowSizes(choice.partial, choice.careful, choice.margin, choice.padding, known.packed)
-        window_sizes.write(path, sizes, report.measured(choice, settings.model, engine.device, seconds))
-    said.print(_written(path, folder, asked), soft_wrap=True)
+        made_by = {"model": settings.model, "device": engine.device, "compute_type": engine.compute_type}
+        window_sizes.write(path, sizes, made_by | {"speech_s": seconds} | report.measured(choice))
+    said.print(_written(path, folder, asked, engine.device), soft_wrap=True)
 
 
 def _clips(asked: Asked, languages: frozenset[str]) -> list[Clip]:
@@ -124,11 +131,11 @@ def _compare(model: str, clips: Sequence[Clip], measuring: Measuring) -> tuple[C
     return comparison.choose(measuring.all_windows(padding), padding), scores
 
 
-def _written(path: Path | None, folder: Path, asked: Asked) -> str:
+def _written(path: Path | None, folder: Path, asked: Asked, device: str) -> str:
     """Where the result is now, and what follows."""
     if not path:
         return "Nothing was written (--dry-run)."
     if asked.output:
-        return f"Written to {path}: it counts as {WINDOW_SIZES_FILE} in the model's folder."
+        return f"Written to {path}: it counts as {file_name(WINDOW_SIZES_FILE, device)} in the model's folder."
     where = "" if path.parent == folder else f" ({folder} is not writable): it counts for whoever has this cache"
-    return f"Written to {path}{where}. Transcribers that are started from now on use it."
+    return f"Written to {path}{where}. Transcribers that are started on {device} from now on use it."

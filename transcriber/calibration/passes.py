@@ -51,7 +51,7 @@ def live_passes(clips: Sequence[Clip], detector: Callable[[], SpeechProbabilitie
         partials = [job for job in jobs if not job.window.careful and job.work.utterance.number in list(finals)[:1]]
         partials = [job for job in partials if MIN_PARTIAL_SAMPLES <= len(job.window.samples) <= MAX_PARTIAL_SAMPLES]
         chosen = (*finals.values(), *partials[::PARTIAL_STEP])
-        found += [LivePass(number, job.window, job.speech / SAMPLE_RATE) for job in chosen]
+        found += [LivePass(number, job.window, job.work.certain / SAMPLE_RATE) for job in chosen]
     return found
 
 

@@ -44,25 +44,20 @@ def sentence(choice: Choice) -> str:
     )
 
 
-def measured(choice: Choice, model: str, device: str, seconds: int) -> dict[str, Any]:
-    """What the file says beside the sizes."""
+def measured(choice: Choice) -> dict[str, Any]:
+    """What the file says about the sizes that were chosen."""
     full = {score.careful: score for score in choice.scores if score.floor == FULL_WINDOW_FRAMES}
     return {
-        "model": model,
-        "device": device,
-        "speech_s": seconds,
-        **{
-            "finals" if score.careful else "partials": {
-                "passes": score.passes,
-                "words": score.words,
-                "errors": score.errors,
-                "errors_full_window": full[score.careful].errors,
-                "astray": score.astray,
-                "astray_full_window": full[score.careful].astray,
-            }
-            for score in choice.scores
-            if choice.is_chosen(score)
-        },
+        "finals" if score.careful else "partials": {
+            "passes": score.passes,
+            "words": score.words,
+            "errors": score.errors,
+            "errors_full_window": full[score.careful].errors,
+            "astray": score.astray,
+            "astray_full_window": full[score.careful].astray,
+        }
+        for score in choice.scores
+        if choice.is_chosen(score)
     }
 
 

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from common.problems import reason
-from transcriber.api.audio import Recording
+from transcriber.audio_files import AudioFileError, Recording
 from transcriber.core.policy import MAX_UTTERANCE_SAMPLES
-from transcriber.core.uploads import ApiError
 from transcriber.core.windows import Samples
 from transcriber.core.words import words
 
 BUNDLED_FOLDER = Path(__file__).parent / "recordings"
 """A folder for each language; SOURCES.md says whose recordings they are."""
 MAX_CLIP_S = 600.0
-PAUSE_SAMPLES = 1600
+CLIP_GAP_SAMPLES = 1600
 """Between the clips of a monologue: too short to end an utterance."""
 MIN_MONOLOGUE_CLIP_WORDS = 2
 
@@ -72,7 +71,7 @@ def monologues(clips: Sequence[Clip]) -> list[Clip]:
     for language in dict.fromkeys(clip.language for clip in clips):
         parts = [clip for clip in clips if clip.language == language and _joins(clip)]
         if len(parts) > 1:
-            pause = np.zeros(PAUSE_SAMPLES, np.int16)
+            pause = np.zeros(CLIP_GAP_SAMPLES, np.int16)
             sound = np.concatenate([piece for clip in parts for piece in (clip.samples, pause)])
             found.append(Clip("monologue", language, " ".join(clip.text for clip in parts), sound))
     return found
@@ -90,7 +89,7 @@ def _samples(path: Path) -> Samples:
         try:
             while (piece := recording.read()).shape[1]:
                 pieces.append(piece[0])
-        except ApiError as error:
+        except AudioFileError as error:
             raise SpeechError(f"{path}: {error}") from error
         finally:
             recording.close()

@@ -17,7 +17,7 @@ JOINED_SPEECH_SAMPLES = SAMPLE_RATE
 """Speech from which an utterance is heard well by itself."""
 MAX_SAID_SAMPLES, MAX_GAP_SAMPLES = 8 * SAMPLE_RATE, 10 * SAMPLE_RATE
 """The one before must be no longer, so that both fit half of Whisper's window, and no longer ago."""
-PAUSE_SAMPLES = SAMPLE_RATE * 3 // 10
+KEPT_PAUSE_SAMPLES = SAMPLE_RATE * 3 // 10
 """Of the pause between them, as much as is kept."""
 
 
@@ -46,4 +46,4 @@ def joined(said: Said | None, utterance: PendingUtterance, language: str | None,
         return None
     if not ring.start <= said.start < said.end <= utterance.start:
         return None
-    return Before(ring.read(said.start, min(said.end + PAUSE_SAMPLES, utterance.start)), said.text.strip())
+    return Before(ring.read(said.start, min(said.end + KEPT_PAUSE_SAMPLES, utterance.start)), said.text.strip())

@@ -17,6 +17,8 @@ MIN_LOCK_SPEECH_S = 5.0
 """The same where the language stays for good and is less than sure."""
 SURE_LANGUAGE_SHARE = 0.9
 """Share that needs no amount of speech: nothing that got it was wrong, from 0.7 s on (`bench/languages.md`)."""
+UNTOLD_LANGUAGE_SHARE = SURE_LANGUAGE_SHARE
+"""Of a language that an engine names without a probability: that takes `MIN_SPEECH_S` to be sure."""
 SWITCH_ODDS = 4.0
 """How many times likelier than the stream's language another one must be: a borrowed word or a name is not a switch."""
 
@@ -64,17 +66,20 @@ class StreamLanguage:
         self._seconds = 0.0
         self._evidence: dict[str, float] = {}  # seconds, weighted by probability; one entry per language
 
-    def is_sure(self, language: str, probability: float, seconds: float) -> bool:
-        """Whether words that were heard in this language may be committed, by what so many seconds of audio say."""
+    def is_sure(self, language: str | None, probability: float, seconds: float) -> bool:
+        """Whether words that were heard in this language, None: nobody knows, may be committed, by what so many seconds
+        of audio say."""
+        if language is None:
+            return False
         least = MIN_LANGUAGE_SHARE if seconds >= MIN_SPEECH_S or language == self.prior else SURE_LANGUAGE_SHARE
         return self.allowed == {language} or probability > least
 
-    def hear(self, language: str, probability: float, seconds: float) -> tuple[str, float] | None:
-        """Takes what was detected in an utterance, and how many seconds of speech that was.
+    def hear(self, language: str | None, probability: float, seconds: float) -> tuple[str, float] | None:
+        """Takes what was detected in an utterance, None: nothing, and how many seconds of speech that was.
 
         Returns the stream's language and its probability once, when it is decided.
         """
-        if self.fixed is not None:
+        if self.fixed is not None or language is None:
             return None
         if self.prior is not None:
             if seconds >= MIN_SPEECH_S:  # a word is not a switch, whatever it was decoded in

@@ -167,6 +167,11 @@ class Policy:
             return self._closed[0].start
         return self._open.start if self._open else None
 
+    @property
+    def under_way(self) -> Pass | None:
+        """The pass that has begun and is not over."""
+        return self._pass
+
     def adapt(self, effort: Effort) -> None:
         """From now on this is worth doing; what is not any more is not due any more either."""
         self.effort = effort

@@ -34,7 +34,7 @@ from transcriber.core.ring import quiet_point
 from transcriber.core.session import SPEECH_FLOOR_RMS, SpeechProbabilities
 from transcriber.core.subtitles import Line
 from transcriber.core.transcript import DecodeJob
-from transcriber.core.windows import Hypothesis, Samples, Window
+from transcriber.core.windows import Hypothesis, Samples, Window, with_language
 from transcriber.core.words import letters
 
 THRESHOLDS = Thresholds(onset_frames=2, hangover_frames=5)
@@ -207,10 +207,6 @@ class RecordingWindow:
     def begin(self) -> DecodeJob:
         """Starts the pass."""
         self._is_under_way = True
-        first, last = self._part.pieces[0][0], self._part.pieces[-1][1]
-        spoken = PendingUtterance(
-            0, first, self._due_at, last, shown=self._part.spoken, stretches=list(self._part.speech)
-        )
         prompt = None if self._astray else self._handshake.initial_prompt
         window = Window(
             self._samples,
@@ -224,11 +220,20 @@ class RecordingWindow:
             packed=True,
             temperature=RETRY_TEMPERATURE if self._astray else 0.0,
         )
-        return DecodeJob(Pass(spoken, PassKind.BACKGROUND, first, last), window, first, raw=True)
+        work = self._pass()
+        return DecodeJob(work, window, work.start, raw=True)
+
+    def _pass(self) -> Pass:
+        first, last = self._part.pieces[0][0], self._part.pieces[-1][1]
+        spoken = PendingUtterance(
+            0, first, self._due_at, last, shown=self._part.spoken, stretches=list(self._part.speech)
+        )
+        return Pass(spoken, PassKind.BACKGROUND, first, last)
 
     def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing is heard."""
         self._is_under_way = False
+        result = result and with_language(result, job.window)
         verdict = verdict_of(job.window, result)
         is_astray = verdict.is_anomaly or is_missed(verdict, self._part.spoken)
         if result and self._astray is None and is_astray:
@@ -255,13 +260,13 @@ class RecordingWindow:
             verdict is Verdict.LOOP and self._astray is not None and letters(self._astray.text) == letters(result.text)
         )
 
-    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
-        """Ends the pass: the engine failed. True: nothing comes of the window."""
+    def fail(self, job: DecodeJob | None, now: float) -> tuple[Pass | None, list[WireSegment]]:
+        """Ends the pass: the engine failed; None: it could not begin. The pass, if nothing comes of the window."""
         self._is_under_way = False
         self._failures += 1
         self._due_at = now
         self.is_done = self.is_lost = self._failures >= MAX_DECODE_ATTEMPTS
-        return self.is_lost, []
+        return self._pass() if self.is_lost else None, []
 
     def _keep(self, result: Hypothesis, is_doubtful: bool, temperature: float) -> None:
         decoded, told, rest = left_out(self._part, result)
@@ -270,7 +275,7 @@ class RecordingWindow:
             start=0.0,
             end=0.0,
             text="",
-            language="en" if self._handshake.task == "translate" else told.language,
+            language="en" if self._handshake.task == "translate" else told.language or "",
             avg_logprob=told.avg_logprob,
             no_speech=told.no_speech,
             temperature=temperature,

@@ -60,7 +60,7 @@ def end_of(wanted: Sequence[str], heard: Sequence[str]) -> tuple[int, bool]:
         for cost, length in ((costs[best], len("".join(keys))), (costs[best] - before, len(keys[-1])))
     )
     if not is_close and not any(map(str.isdigit, "".join([*keys, *others[: len(keys)]]))):
-        row = _word_costs(keys, others)[-1]
+        row = word_costs(keys, others)[-1]
         best = max(best, min(ends, key=lambda k: (row[k], abs(k - len(keys)))))
     return same + best, is_close
 
@@ -68,7 +68,7 @@ def end_of(wanted: Sequence[str], heard: Sequence[str]) -> tuple[int, bool]:
 def pairs(wanted: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
     """Which word is heard where, spelled the same or not: the last ones first."""
     keys, others = [letters(text) for text in wanted], [letters(text) for text in heard]
-    rows = _word_costs(keys, others)
+    rows = word_costs(keys, others)
     found, n, k = [], len(keys), len(others)
     while n and k:
         if rows[n][k] == rows[n - 1][k - 1] + (keys[n - 1] != others[k - 1]):
@@ -110,7 +110,7 @@ def _letter_costs(wanted: Sequence[str], heard: Sequence[str]) -> tuple[float, l
     return before, [float(cost) for cost in row[ends]]
 
 
-def _word_costs(wanted: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
+def word_costs(wanted: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
     """Edit distance over words, of the first n wanted and the first k heard."""
     rows = [list(range(len(heard) + 1))]
     for n, key in enumerate(wanted, 1):

@@ -21,13 +21,14 @@ from transcriber.core.policy import (
     CUT_SEARCH_SAMPLES,
     MAX_UTTERANCE_SAMPLES,
     DecodeRequest,
+    Pass,
     PassOutcome,
     PendingUtterance,
     Policy,
 )
 from transcriber.core.ring import CAPACITY_SAMPLES, AudioRing, quiet_point
 from transcriber.core.transcript import DecodeJob, Transcript
-from transcriber.core.windows import Before, Hypothesis, Samples, Window
+from transcriber.core.windows import Before, Hypothesis, Samples, Window, with_language
 
 SpeechProbabilities = Callable[[npt.NDArray[np.float32]], Sequence[float]]
 """Takes the next frames of this stream, shape (n, 512), in [-1, 1]; the probability of speech in each."""
@@ -162,17 +163,22 @@ class StreamSession:
     def finish(self, job: DecodeJob, result: Hypothesis | None) -> list[WireSegment]:
         """Ends the pass with its result, None where nothing was said; returns the segments to show."""
         outcome = self._policy.finish()
+        result = result and with_language(result, job.window)
         if outcome is PassOutcome.FINAL:
             return self._transcript.conclude(job, result) + self.release()
         if outcome is PassOutcome.DROP:
             return self.release()
         return self._transcript.show(job, result, keep=outcome is PassOutcome.KEEP) + self.release()
 
-    def fail(self, job: DecodeJob, now: float) -> tuple[bool, list[WireSegment]]:
-        """Ends the pass: the engine failed. True: the utterance is given up, but for what these segments say."""
+    def fail(self, job: DecodeJob | None, now: float) -> tuple[Pass | None, list[WireSegment]]:
+        """Ends the pass: the engine failed; None: it could not begin.
+
+        Returns the pass if its utterance is given up, but for what the segments say.
+        """
+        work = job.work if job else self._policy.under_way or self._policy.begin(self._ring.end)
         if not self._policy.fail(now):
-            return False, []
-        return True, self._transcript.settle(job.work.utterance) + self.release()
+            return None, []
+        return work, self._transcript.settle(work.utterance) + self.release()
 
     def release(self) -> list[WireSegment]:
         """The finals that were ready before their utterances ended."""

@@ -21,8 +21,8 @@ class Line:
     end: float
     text: str
     words: tuple[Word, ...] = ()
-    language: str = "en"
-    """Of the text."""
+    language: str = ""
+    """Of the text; empty: not known."""
     avg_logprob: float = 0.0
     no_speech: float = 0.0
     temperature: float = 0.0

@@ -33,11 +33,6 @@ class DecodeJob:
         """Root mean square of the loudest 32 ms, full scale = 1.0."""
         return loudest(self.window.samples)
 
-    @property
-    def speech(self) -> int:
-        """Samples of certain speech that the utterance had when the pass began."""
-        return self.work.certain
-
 
 @dataclass(slots=True)
 class _UtteranceText:
@@ -47,7 +42,7 @@ class _UtteranceText:
     partial: tuple[str, int] = ("", 0)
     """The last one shown: text, and how much of it is committed."""
     latest: Hypothesis | None = None
-    language: tuple[str, float] | None = None
+    language: tuple[str | None, float] | None = None
     """That of the committed words, if there are any, and its probability: all later passes are in it."""
     kept: list[Unit] | None = None
     """The final, if nothing more is said."""
@@ -108,7 +103,7 @@ class Transcript:
         found = result.language, result.language_probability
         sure = job.window.language is not None or self._languages.is_sure(*found, len(job.window.samples) / SAMPLE_RATE)
         sure = sure and job.window.task == "transcribe"  # a translation of more begins with other words
-        text = spoken.agreement.hear(_units(job, result), heard, job.base, language=result.language, sure=sure)
+        text = spoken.agreement.hear(_units(job, result), heard, job.base, language=result.language or "", sure=sure)
         if spoken.agreement.committed:
             spoken.language = spoken.language or found
         spoken.latest, spoken.kept = result, text if keep else None  # an older one may lack what is committed now
@@ -137,7 +132,8 @@ class Transcript:
         found = spoken.language or (latest.language, latest.language_probability)
         decided = self._languages.hear(*found, utterance.speech / SAMPLE_RATE)
         self.detected = self.detected or decided
-        self.before = Said(*utterance.bounds(utterance.end or utterance.start), _text(text), found[0])
+        if found[0]:
+            self.before = Said(*utterance.bounds(utterance.end or utterance.start), _text(text), found[0])
         return [self._segment(utterance, utterance.end or utterance.start, text, found[0])]
 
     def _of(self, utterance: PendingUtterance) -> _UtteranceText:
@@ -148,7 +144,7 @@ class Transcript:
         utterance: PendingUtterance,
         until: int,
         said: Sequence[Unit],
-        language: str,
+        language: str | None,
         stable_len: int | None = None,
     ) -> WireSegment:
         first, last = utterance.bounds(until)

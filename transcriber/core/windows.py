@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from transcriber.core.languages import UNTOLD_LANGUAGE_SHARE
 
 Samples = npt.NDArray[np.int16]
 MAX_NUMBER = 1e6
@@ -77,8 +79,9 @@ class Hypothesis:
     """What the engine made of a window."""
 
     text: str
-    language: str = "en"
-    language_probability: float = 1.0
+    language: str | None = None
+    """None: the engine does not say."""
+    language_probability: float = UNTOLD_LANGUAGE_SHARE
     tokens: int = 0
     """How many the text has."""
     avg_logprob: float = 0.0
@@ -90,13 +93,22 @@ class Hypothesis:
     """The text again, cut where the model put time tokens; empty: it puts none."""
 
 
+def with_language(heard: Hypothesis, window: Window) -> Hypothesis:
+    """The same; where the engine does not say the language, in the one that was asked for, or the only one allowed."""
+    if heard.language is not None:
+        return heard
+    asked = [window.language] if window.language else [*window.allowed]
+    return replace(heard, language=asked[0], language_probability=1.0) if len(asked) == 1 else heard
+
+
 def flaw_of(heard: object) -> str | None:
     """What is wrong with what an engine gave for a window, without quoting it; None: nothing."""
     if not isinstance(heard, Hypothesis):
         return f"{type(heard).__name__} in the place of a Hypothesis"
     if not (_are(Word, heard.words) and _are(Phrase, heard.phrases)):
         return "words or phrases that are none"
-    if not all(_is_text(text) for text in (heard.text, heard.language, *(part.text for part in _parts(heard)))):
+    texts = (heard.text, "" if heard.language is None else heard.language, *(part.text for part in _parts(heard)))
+    if not all(map(_is_text, texts)):
         return "a text that is none, or that cannot be written"
     times = [time for part in _parts(heard) for time in (part.start, part.end) if time is not None]
     beliefs = [heard.language_probability, heard.avg_logprob, heard.no_speech, *(w.probability for w in heard.words)]

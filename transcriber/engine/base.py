@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 from transcriber.core.limits import TimeLimits
 from transcriber.core.windows import Hypothesis, Window, flaw_of
@@ -110,6 +111,12 @@ def error_report(error: Exception) -> str:
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     code = frame.f_code
     return f"{type(error).__name__}{message} ({os.path.basename(code.co_filename)}:{line} in {code.co_name})"
+
+
+def named(factory: str) -> Any:
+    """What `module:function` names. Raises ImportError, AttributeError, and what the module raises."""
+    module, _, function = factory.partition(":")
+    return getattr(import_module(module), function)
 
 
 def checked(answer: object, windows: int) -> list[Hypothesis]:

@@ -14,10 +14,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib import import_module
 from queue import SimpleQueue
 from typing import NoReturn
 
@@ -28,7 +26,7 @@ from common.audio.pcm import SAMPLE_RATE
 from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
 from transcriber.core.windows import Window
-from transcriber.engine.base import Engine, ModelError, checked, error_report
+from transcriber.engine.base import Engine, ModelError, checked, error_report, named
 from transcriber.engine.ipc import (
     BatchFailure,
     BatchRequest,
@@ -75,7 +73,7 @@ class Child:
     def _work(self, settings: Settings) -> None:
         configure_logging(settings.log_level, [settings.api_key] if settings.api_key else [])
         try:
-            engine = factory(settings.engine)(settings)
+            engine: Engine = named(settings.factory)(settings)
             ready = described(engine, settings.engine)
         except ModelError as error:
             self._send(EngineUnusable(str(error)))
@@ -109,13 +107,6 @@ class Child:
     def _send(self, message: object) -> None:
         with self._sending, suppress(OSError):  # a parent that is gone is noticed where it is read
             self._line.sendall(pack(message))
-
-
-def factory(name: str) -> Callable[[Settings], Engine]:
-    """What `module:function` names. Raises ImportError, AttributeError."""
-    module, _, function = name.partition(":")
-    made: Callable[[Settings], Engine] = getattr(import_module(module), function)
-    return made
 
 
 def described(engine: Engine, name: str) -> EngineReady:

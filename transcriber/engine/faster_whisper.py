@@ -14,49 +14,29 @@ CPU milliseconds per window of 2.5 s, 8 windows in calls of 1 / 2 / 4 / 8, one c
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 
-from common.audio.pcm import SAMPLE_RATE
 from transcriber.config import Settings
 from transcriber.core.languages import choose_language
-from transcriber.core.windows import Hypothesis, Phrase, Window, Word
+from transcriber.core.windows import Hypothesis, Window
+from transcriber.engine.alignment import Aligner
 from transcriber.engine.base import ModelError
-from transcriber.engine.features import (
-    BUCKET_FRAMES,
-    HOP_SAMPLES,
-    MIN_WINDOW_SAMPLES,
-    Extractor,
-    Features,
-    bucket,
-)
+from transcriber.engine.batches import FRAMES_PER_S, BatchItem, grouped
+from transcriber.engine.features import BUCKET_FRAMES, HOP_SAMPLES, MIN_WINDOW_SAMPLES, Extractor, bucket
 from transcriber.engine.models import resolve
-from transcriber.engine.phrases import SECONDS_PER_TIME_TOKEN, TokenPhrase, before_end, token_phrases
-from transcriber.engine.window_sizes import FULL_WINDOW_FRAMES, FULL_WINDOWS, WindowSizes, find
+from transcriber.engine.prompting import Prompting
+from transcriber.engine.window_sizes import CUDA, FULL_WINDOW_FRAMES, WindowSizes, find, sizes_for
 
-BEAM_SIZE = 5
-MAX_PROMPT_TOKENS = 100
-MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE = 12, 16
-"""The decoder is stopped here; what reaches it is a loop."""
-MAX_SPELLED_TOKENS_PER_S = 60
-SPELLED_LANGUAGES = frozenset(
-    ("am", "as", "bn", "bo", "gu", "hi", "hy", "ka", "km", "kn", "lo", "ml", "mn", "mr", "my", "ne", "pa", "sa", "si",
-     "ta", "te", "th")
-)  # fmt: skip
-"""Where the decoder is stopped in languages whose letters have a token or several each: counted, 14 to 66 a second."""
 MAX_DECODER_TOKENS = 448
 """Tokens that the decoder has positions for."""
-ENCODER_POSITIONS_PER_S = 50
-"""Encoder outputs per second of audio."""
-FRAMES_PER_S = 100
 MAX_CPU_BATCH_WINDOWS, MAX_GPU_BATCH_WINDOWS = 4, 16
 """Windows per call at most: on a CPU more gains nothing (above); what a GPU gains has not been measured."""
 MAX_GPU_BATCH_FULL_WINDOWS = 8
@@ -65,72 +45,6 @@ MAX_BATCH_ENCODE_S = 0.2
 """What the encoding of a batch, half of its work, may take on a CPU: what is urgent may have to wait for it."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class BatchItem:
-    """One window on its way through the model."""
-
-    window: Window
-    place: int
-    """Its index in the call."""
-    features: Features
-    frames: int
-    """How many of the features' are not padding."""
-    prompt: list[int]
-    told: list[int]
-    """Tokens of what was said before the window."""
-    language: str = ""
-    probability: float = 1.0
-    tokenizer: Any = None
-    logprob: float = 0.0
-    """Mean of what it says; CTranslate2 divides by what it was told, too."""
-    phrases: list[TokenPhrase] = field(default_factory=list)
-    words: tuple[Word, ...] = ()
-
-    @property
-    def tokens(self) -> list[int]:
-        """Of its text."""
-        return [token for phrase in self.phrases for token in phrase.tokens]
-
-    @property
-    def text(self) -> str:
-        """What is said in its window. Of what it is told the end may be missing: words that are heard before the window
-        are that, and not said again."""
-        if not self.told:
-            return str(self.tokenizer.decode(self.tokens)).strip()
-        return "".join(word.text for word in self.words).strip()
-
-    @property
-    def offset(self) -> float:
-        """Seconds of audio before its window."""
-        return len(self.window.before.samples) / SAMPLE_RATE if self.window.before else 0.0
-
-    @property
-    def forced(self) -> list[int]:
-        """What the decoder's text begins with: what was said before, between time tokens. The model must then say when
-        it goes on, or that it does not."""
-        if not self.told:
-            return []
-        zero: int = self.tokenizer.timestamp_begin
-        return [zero, *self.told, zero + round(self.offset / SECONDS_PER_TIME_TOKEN)]
-
-    @property
-    def group(self) -> tuple[int, int, int, int, float]:
-        """Items with the same value can be decoded together: CTranslate2 wants the same shape, beam, temperature, and
-        length of what it is told before and after the task tokens, whose number is the same for all."""
-        return self.features.shape[1], self.beam, len(self.prompt), len(self.told), self.window.temperature
-
-    @property
-    def beam(self) -> int:
-        """1 is greedy, or drawn."""
-        return BEAM_SIZE if self.window.careful and not self.window.temperature else 1
-
-    @property
-    def most(self) -> int:
-        """Tokens that its text has at most, once the language is known."""
-        rate = MAX_SPELLED_TOKENS_PER_S if self.language in SPELLED_LANGUAGES else MAX_OUTPUT_TOKENS_PER_S
-        return int(OUTPUT_TOKEN_ALLOWANCE + rate * self.frames / FRAMES_PER_S)
 
 
 class FasterWhisper:
@@ -179,14 +93,14 @@ class FasterWhisper:
         self.device = device
         self.batch = MAX_CPU_BATCH_WINDOWS if device == "cpu" else MAX_GPU_BATCH_WINDOWS
         self.full_batch = 1 if device == "cpu" else MAX_GPU_BATCH_FULL_WINDOWS
-        sizes = sizes or find(folder) or FULL_WINDOWS
+        self.compute_type = compute_type
+        sizes = sizes or sizes_for(folder, device)
         self.longest_window = sizes.packed / FRAMES_PER_S
         self.use(sizes)
         self._storage = ctranslate2.StorageView.from_array
-        self._host = ctranslate2.Device.cpu
-        self._tokenizers: dict[tuple[str, str], Any] = {}
-        self._aligns = True
-        self._multilingual: bool = self._whisper.model.is_multilingual
+        self._prompting = Prompting(self._whisper)
+        self._aligner = Aligner(self._whisper)
+        self._multilingual = self._prompting.is_multilingual
         self.languages = frozenset(self._whisper.supported_languages) if self._multilingual else frozenset({"en"})
 
     def use(self, sizes: WindowSizes) -> None:
@@ -201,20 +115,22 @@ class FasterWhisper:
         Raises:
             ValueError: A window is longer than 30 s, or its language is not the model's.
         """
-        results = [Hypothesis("", self._default(window), no_speech=1.0) for window in windows]
-        groups: dict[tuple[int, int, int, int, float], list[BatchItem]] = {}
-        for place, window in enumerate(windows):
-            if len(window.samples) >= MIN_WINDOW_SAMPLES:
-                told = self._told(window)
-                if not told:
-                    window = replace(window, before=None)
-                features, frames = self._extract(window)
-                item = BatchItem(window, place, features, frames, self._prompt(window), told)
-                groups.setdefault(item.group, []).append(item)
-        for group in groups.values():
+        results = [Hypothesis("", self._asked(window), no_speech=1.0) for window in windows]
+        long_enough = [item for item in enumerate(windows) if len(item[1].samples) >= MIN_WINDOW_SAMPLES]
+        for group in grouped(self._item(place, window) for place, window in long_enough):
             for item, result in zip(group, self._decode(group), strict=True):
                 results[item.place] = result
         return results
+
+    def _item(self, place: int, window: Window) -> BatchItem:
+        """A window, with what the model is told about it. Nothing was before it for a model that knows single sentences
+        only, or cannot tell when words are said."""
+        reads_on = self._aligner.works and self.sizes.packed >= FULL_WINDOW_FRAMES
+        told = self._prompting.told(window) if reads_on else []
+        if not told:
+            window = replace(window, before=None)
+        features, frames = self._extract(window)
+        return BatchItem(window, place, features, frames, self._prompting.prompt(window), told)
 
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees whether the
@@ -226,27 +142,11 @@ class FasterWhisper:
                 silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
                 self.transcribe([Window(silence, careful=frames >= sizes.careful)])
         short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
-        self._aligns = self._can_align(short)
+        self._aligner.look(short, self._prompting.tokenizer())
         if self.device == "cpu":
             started = time.perf_counter()
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
-
-    def _can_align(self, features: Any) -> bool:
-        """Tries it: not every conversion of a model says which of its heads know when a word is heard."""
-        tokenizer = self._tokenizer("en", "transcribe")
-        encoded = self._whisper.model.encode(features)
-        try:
-            self._whisper.model.align(encoded, tokenizer.sot_sequence, [tokenizer.encode(" a")], features.shape[2])
-        except (RuntimeError, ValueError) as error:
-            log.warning(
-                "model.no_word_times",
-                problem=str(error),
-                consequence="words have no times, and passes under load begin at the start of each utterance",
-                remedy="convert the model anew with its generation_config.json, which has the alignment_heads",
-            )
-            return False
-        return True
 
     def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
         encoded = self._encode(group)
@@ -256,39 +156,16 @@ class FasterWhisper:
         decoded = self._whisper.model.generate(
             encoded,
             prompts,
-            **_search(group[0]),
+            **group[0].search,
             # half of it or all but the prompt, whichever is less, is for the text; less than the prompt is a crash
             max_length=min(MAX_DECODER_TOKENS, max(2 * most, most + len(prompts[0]))),
             return_scores=True,
             return_no_speech_prob=True,
         )
         for item, result in zip(group, decoded, strict=True):
-            found = result.sequences_ids[0]
-            item.logprob = float(result.scores[0]) * len(found) / max(1, len(found) - len(item.forced))
-            found = found[: item.most + len(item.forced)]
-            told = token_phrases(found, item.tokenizer.timestamp_begin, item.tokenizer.eot)
-            item.phrases = before_end(told[bool(item.forced) :], item.frames / FRAMES_PER_S)
-        self._align(group, encoded)
-        return [
-            Hypothesis(
-                text=item.text,
-                language=item.language,
-                language_probability=item.probability,
-                tokens=len(item.tokens),
-                avg_logprob=item.logprob,
-                no_speech=float(result.no_speech_prob),
-                words=item.words,
-                phrases=tuple(
-                    Phrase(
-                        item.tokenizer.decode([*phrase.tokens]),
-                        max(0.0, phrase.start - item.offset),
-                        None if phrase.end is None else max(0.0, phrase.end - item.offset),
-                    )
-                    for phrase in item.phrases
-                ),
-            )
-            for item, result in zip(group, decoded, strict=True)
-        ]
+            item.take(result)
+        self._aligner.align(group, encoded)
+        return [item.hypothesis(float(result.no_speech_prob)) for item, result in zip(group, decoded, strict=True)]
 
     def _encode(self, group: Sequence[BatchItem]) -> Any:
         """Encoder outputs of the whole group. On a CPU one after the other, which is faster than a stack."""
@@ -303,94 +180,20 @@ class FasterWhisper:
         found: list[list[tuple[str, float]]] = []
         for place, item in enumerate(group):
             window = item.window
-            item.language = self._default(window)
-            if self._multilingual and not window.language:
+            asked = self._asked(window)
+            if asked is None:
                 found = found or self._whisper.model.detect_language(encoded)
                 shares = {token[2:-2]: share for token, share in found[place]}
                 item.language, item.probability = choose_language(
-                    shares, prior=window.prior, allowed=window.allowed, seconds=item.frames / FRAMES_PER_S
+                    shares, prior=window.prior, allowed=window.allowed, seconds=item.seconds
                 )
-            item.tokenizer = self._tokenizer(item.language, window.task)
+            else:
+                item.language = asked
+            item.tokenizer = self._prompting.tokenizer(item.language, window.task)
 
-    def _default(self, window: Window) -> str:
-        """The language of a window in which none is detected."""
-        return (window.language or window.prior or "en") if self._multilingual else "en"
-
-    def _tokenizer(self, language: str, task: str) -> Any:
-        from faster_whisper.tokenizer import Tokenizer
-
-        key = (language, task)
-        if key not in self._tokenizers:
-            self._tokenizers[key] = Tokenizer(
-                self._whisper.hf_tokenizer, self._multilingual, task=task, language=language
-            )
-        return self._tokenizers[key]
-
-    def _prompt(self, window: Window) -> list[int]:
-        """What stands before the start of the transcript. Special tokens that it spells out are not taken for such."""
-        if not window.prompt:
-            return []
-        tokenizer = self._tokenizer("en", "transcribe")  # text has the same tokens in every language
-        text = [token for token in tokenizer.encode(" " + window.prompt.strip()) if token < tokenizer.eot]
-        return [tokenizer.sot_prev, *text[-MAX_PROMPT_TOKENS:]]
-
-    def _told(self, window: Window) -> list[int]:
-        """The text of what was said before the window; nothing for a model that knows single sentences only or cannot
-        tell when words are said, nor where it is spelled in more tokens than are worth reading."""
-        if window.before is None or not self._aligns or self.sizes.packed < FULL_WINDOW_FRAMES:
-            return []
-        tokenizer = self._tokenizer("en", "transcribe")
-        text = [token for token in tokenizer.encode(" " + window.before.text) if token < tokenizer.eot]
-        return text if len(text) <= MAX_PROMPT_TOKENS else []
-
-    def _align(self, group: Sequence[BatchItem], encoded: Any) -> None:
-        """Finds the times of the words where they are wanted: one pass per language and task, nothing encoded again."""
-        starts: dict[tuple[int, ...], list[int]] = {}
-        for place, item in enumerate(group):
-            if self._aligns and (item.window.words or item.told) and item.tokens:
-                starts.setdefault(tuple(item.tokenizer.sot_sequence), []).append(place)
-        for start, places in starts.items():
-            items = [group[place] for place in places]
-            aligned = self._whisper.model.align(
-                self._rows(encoded, places),
-                list(start),
-                [item.told + item.tokens for item in items],
-                [item.frames for item in items],
-            )
-            for item, alignment in zip(items, aligned, strict=True):
-                words = timed(item.tokenizer, item.tokens, alignment, len(item.told), item.offset)
-                item.words = tuple(itertools.dropwhile(_is_before, words)) if item.told else words
-
-    def _rows(self, encoded: Any, places: Sequence[int]) -> Any:
-        """The encoder outputs of some items; all of them are not copied."""
-        if len(places) == encoded.shape[0]:
-            return encoded
-        return self._storage(np.array(encoded.to_device(self._host))[list(places)])
-
-
-def _search(item: BatchItem) -> dict[str, Any]:
-    """How to look for the text: a beam; or, with a temperature, the best of several that are drawn."""
-    if temperature := item.window.temperature:
-        return {"beam_size": 1, "num_hypotheses": BEAM_SIZE, "sampling_topk": 0, "sampling_temperature": temperature}
-    return {"beam_size": item.beam}
-
-
-def timed(tokenizer: Any, tokens: list[int], alignment: Any, told: int = 0, offset: float = 0.0) -> tuple[Word, ...]:
-    """The words that tokens make, each from where its first token is heard to where the next word's is; `told` tokens
-    and `offset` seconds before them do not count."""
-    texts, parts = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
-    rows, positions = np.array(alignment.alignments).T
-    heard = np.maximum(0.0, positions[np.diff(rows, prepend=-1) > 0] / ENCODER_POSITIONS_PER_S - offset)
-    edges = told + np.cumsum([0, *map(len, parts[:-1])])
-    return tuple(
-        Word(text, float(heard[first]), float(heard[last]), float(np.mean(alignment.text_token_probs[first:last])))
-        for text, first, last in zip(texts, edges, edges[1:], strict=False)
-        if text.strip()
-    )
-
-
-def _is_before(word: Word) -> bool:
-    return word.end <= 0
+    def _asked(self, window: Window) -> str | None:
+        """The language of a window; None: it is to be detected."""
+        return window.language if self._multilingual else "en"
 
 
 def load(settings: Settings) -> FasterWhisper:
@@ -402,12 +205,14 @@ def load(settings: Settings) -> FasterWhisper:
         folder, settings.model, device=settings.device, device_index=settings.device_index,
         compute_type=settings.compute_type, threads=settings.threads, parallel=settings.parallel,
     )  # fmt: skip
-    if find(folder) is None:
-        log.warning(
+    if find(folder, engine.device) is None:
+        (log.info if engine.device == CUDA else log.warning)(
             "model.not_calibrated",
             model=settings.model,
-            consequence="every pass has a full 30 s window: right, and two to five times as dear as a measured one",
-            remedy=f"measure it once, in minutes: earshot-transcriber calibrate --model {settings.model}",
+            device=engine.device,
+            consequence="every pass has a full 30 s window: right, and on a CPU two to five times as dear",
+            remedy=f"measure it once, in minutes: earshot-transcriber calibrate --model {settings.model}"
+            f" --device {engine.device}",
         )
     engine.fetching_s = fetching
     engine.warm_up()

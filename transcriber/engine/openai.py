@@ -137,7 +137,7 @@ class OpenAIDecoder:
         if asked is None and len(window.samples) < MIN_SPEECH_S * SAMPLE_RATE:
             asked = window.prior  # what is found in less is often wrong
         heard = await self._transcribe(window, asked)
-        if asked or not allowed or heard.language in allowed:
+        if asked or not allowed or heard.language is None or heard.language in allowed:
             return heard
         guesses = [window.prior] if window.prior in allowed else allowed[:MAX_GUESSES]
         return max([await self._transcribe(window, guess) for guess in guesses], key=lambda h: h.avg_logprob)

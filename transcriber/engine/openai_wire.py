@@ -23,6 +23,7 @@ import numpy as np
 from common.contracts.languages import language_code
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
+from transcriber.core.languages import UNTOLD_LANGUAGE_SHARE
 from transcriber.core.windows import Hypothesis, Phrase, Samples, Window, Word
 from transcriber.core.words import letters, pieces
 
@@ -167,11 +168,13 @@ def hypothesis(body: bytes, window: Window, language: str | None) -> Hypothesis:
     segments = _objects(answer.get("segments"))
     logprob = _mean(segments, "avg_logprob")
     usual = 0.0 if logprob is None else math.exp(min(0.0, logprob))
-    found = language or language_code(_text(answer.get("language")))
+    told = language_code(_text(answer.get("language")))
+    found = language or (told if window.task == "transcribe" else None)  # of a translation it may be that of the text
     return Hypothesis(
         text=text,
-        language=found or window.prior or min(window.allowed, default="en"),
-        language_probability=1.0 if found else 0.0,
+        language=found,
+        # it was told by the client; else heard by the server, or guessed by us
+        language_probability=1.0 if window.language else UNTOLD_LANGUAGE_SHARE,
         tokens=sum(len(_list(s.get("tokens"))) for s in segments) or len(text),  # unknown: more than there can be
         avg_logprob=logprob or 0.0,
         no_speech=_mean(segments, "no_speech_prob") or 0.0,

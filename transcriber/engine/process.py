@@ -170,7 +170,7 @@ class EngineProcess:
         self.name, self.languages, self.batch = answer.name, answer.languages, answer.batch
         self.full_batch, self.longest_window = answer.full_batch, answer.longest_window
         took = WarmUp(max(0.0, loop.time() - began - answer.fetching), answer.short, answer.full)
-        self.limits = fitting(took, self.batch)
+        self.limits = fitting(took, max(self.batch, self.full_batch))
         self.is_failing, self._failures = False, {False: 0, True: 0}
         self._writer = writer
         self._up.set()

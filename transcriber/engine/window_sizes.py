@@ -4,6 +4,9 @@ Whisper was trained on 30 s, and the encoder's cost grows faster than its input.
 property of the weights: the demo model was trained on 6 s; Whisper base loops in short windows when speech nearly fills
 them. What was measured is in WINDOW_SIZES_FILE in the model's folder; or, under the fingerprint of the weights, in the
 cache of the user who measured it where that folder is not writable, or among what ships with this package.
+
+What is cheapest is a property of the device, too: each has files of its own. A GPU gains little by shorter windows, and
+has full ones until somebody has measured there; what the model was trained on, `packed` and `padding`, holds on all.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,9 @@ from transcriber.engine.base import ModelError
 
 FULL_WINDOW_FRAMES = 3000
 """What Whisper was trained on, and the most that it takes: 30 s in frames of 10 ms."""
+CPU, CUDA = "cpu", "cuda"
 WINDOW_SIZES_FILE = "window_sizes.json"
+"""Measured on a CPU; on another device that stands before the ending."""
 SHIPPED_FOLDER = Path(__file__).parent.parent / "models" / "window_sizes"
 FINGERPRINT_BYTES = 1 << 20
 """Read at both ends of the weights: the whole would take seconds for a large model."""
@@ -50,19 +55,37 @@ class WindowSizes:
 FULL_WINDOWS = WindowSizes()
 
 
-def find(folder: Path) -> WindowSizes | None:
-    """What was measured for the model in this folder; None: nothing. Raises ModelError for a file that is wrong."""
-    name = f"{fingerprint(folder)}.json"
-    places = (folder / WINDOW_SIZES_FILE, cache_folder() / name, SHIPPED_FOLDER / name)
+def sizes_for(folder: Path, device: str) -> WindowSizes:
+    """What a model gets on a device: what was measured there; else full windows, padded and packed as it was trained.
+    Raises ModelError for a file that is wrong."""
+    measured = find(folder, device)
+    if measured or device == CPU:
+        return measured or FULL_WINDOWS
+    elsewhere = find(folder, CPU) or FULL_WINDOWS
+    return replace(FULL_WINDOWS, padding=elsewhere.padding, packed=elsewhere.packed)
+
+
+def find(folder: Path, device: str) -> WindowSizes | None:
+    """What was measured on a device for the model in this folder; None: nothing. Raises ModelError for a file that is
+    wrong."""
+    name = file_name(fingerprint(folder), device)
+    places = (folder / file_name(WINDOW_SIZES_FILE, device), cache_folder() / name, SHIPPED_FOLDER / name)
     return next((read(path) for path in places if os.path.isfile(path)), None)  # false also where one may not look
 
 
-def place(folder: Path) -> Path:
-    """Where what is measured for the model in this folder is kept: there, or where one may not write, in the cache."""
-    beside = folder / WINDOW_SIZES_FILE
+def place(folder: Path, device: str) -> Path:
+    """Where what is measured on a device for the model in this folder is kept: there, or where one may not write, in
+    the cache."""
+    beside = folder / file_name(WINDOW_SIZES_FILE, device)
     if os.access(folder, os.W_OK) or beside.is_file():  # one that is there would be found before that in the cache
         return beside
-    return cache_folder() / f"{fingerprint(folder)}.json"
+    return cache_folder() / file_name(fingerprint(folder), device)
+
+
+def file_name(stem: str, device: str) -> str:
+    """Of what was measured on a device."""
+    stem = stem.removesuffix(".json")
+    return f"{stem}.json" if device == CPU else f"{stem}.{device}.json"
 
 
 def cache_folder() -> Path:

@@ -21,6 +21,7 @@ from common.whisperlive.protocol import (
     UtteranceEnd,
     WireSegment,
 )
+from transcriber.core.answers import StreamAnswers
 from transcriber.core.outbox import Outbox
 from transcriber.core.pace import Pace, overhead_samples
 from transcriber.core.slots import Slot
@@ -64,11 +65,14 @@ class Connection:
         socket: ServerConnection,
         protocol: ServerProtocol,
         session: Session,
+        answers: StreamAnswers,
         metrics: Metrics,
     ) -> None:
         self._socket = socket
         self._protocol = protocol
         self._session = session
+        self._answers = answers
+        self._has_ended = False  # what was said so far: the engine is to finish it
         self._metrics = metrics
         self._now = asyncio.get_running_loop().time
         self._outbox = Outbox()
@@ -94,6 +98,8 @@ class Connection:
             error: BaseException = lost
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
+            self._metrics.streams_lost.inc()
+            self._answers.lose(self._now())
             log.error("client.engine_lost", uid=self._protocol.uid, problem=str(error))
             await self._socket.close(1011, "the engine is lost")
 
@@ -123,6 +129,11 @@ class Connection:
     def slot(self) -> Slot:
         """Whose it is, and for how long it has not been used."""
         return self._slot
+
+    @property
+    def is_owed(self) -> bool:
+        """The client can do nothing but wait: it has ended what it said, or may send no more."""
+        return (self._has_ended or self._session.is_full) and not self._session.is_settled
 
     async def give_way(self) -> None:
         """Closes: somebody else needs the slot."""
@@ -159,6 +170,7 @@ class Connection:
     async def _take(self, event: ServerEvent) -> None:
         if isinstance(event, UtteranceEnd):
             self._session.end_utterance(event.sample, self._now())
+            self._fed(has_ended=True)
             self._acknowledge()
         elif isinstance(event, Audio):
             self._metrics.audio.inc(len(event.samples) / SAMPLE_RATE)
@@ -168,8 +180,16 @@ class Connection:
             for first in range(0, len(event.samples), PIECE_SAMPLES):
                 piece = event.samples[first : first + PIECE_SAMPLES]
                 await self._room_for(len(piece))
-                if self._session.hear(event.first_sample + first, piece, self._now()):
+                is_news = self._session.hear(event.first_sample + first, piece, self._now())
+                self._fed()
+                if is_news:
                     self._acknowledge()
+
+    def _fed(self, *, has_ended: bool = False) -> None:
+        """The engine's turn, if that was not all silence."""
+        self._has_ended = has_ended
+        if not self._session.is_settled:
+            self._answers.feed(self._now())
 
     async def _room_for(self, samples: int) -> None:
         """Holds a client back that is too fast, or whose audio the engine cannot keep up with."""
@@ -202,12 +222,14 @@ class Connection:
             now = self._now()
             if now - self._last_heard >= PAUSE_S and not self._session.is_full:
                 self._session.end(now)
+                self._fed(has_ended=True)
                 self._acknowledge()
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def show(self, segments: list[WireSegment]) -> None:
         """A pass is over, or a final was ready before its utterance ended."""
+        self._answers.answer(self._now())
         if self._session.detected and not self._told_language:
             self._told_language = True
             self._post([self._protocol.language(*self._session.detected)])
@@ -262,9 +284,11 @@ class Connection:
     async def _flush(self) -> None:
         """Decodes what is left: a minute of audio at most, so it ends as long as anybody gets results."""
         self._session.end(self._now())
+        self._fed(has_ended=True)
         while not self._session.is_settled:
             if self._session.is_stalled(self._now()):
                 start, end = (at / SAMPLE_RATE for at in (self._session.decided, self._protocol.received_until))
+                self._metrics.flush_timeouts.inc()
                 log.warning("client.flush_timeout", uid=self._protocol.uid, lost_from_s=start, lost_until_s=end)
                 self.lose(start, end)
                 break

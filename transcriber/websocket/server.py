@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.http import ACCEPTED_AT_ONCE, BACKLOG_CONNECTIONS
 from common.whisperlive.protocol import MAX_MESSAGE_BYTES, SAMPLE_RATE, Handshake, ProtocolError, ServerProtocol
+from transcriber.core.answers import StreamAnswers
 from transcriber.core.slots import giving_way
 from transcriber.metrics import Metrics
 from transcriber.sessions import Session, Sessions
@@ -47,6 +48,8 @@ class Server:
         self._admission = admission
         self._metrics = metrics
         self._connections: dict[Connection, tuple[ServerProtocol, Session]] = {}
+        self.answers = StreamAnswers()
+        """What all streams got."""
         metrics.backlog.set_function(self._backlog)
         self._draining = False
         self._empty = asyncio.Event()
@@ -55,6 +58,11 @@ class Server:
     def clients(self) -> int:
         """Connections being served."""
         return len(self._connections)
+
+    @property
+    def is_owed(self) -> bool:
+        """A client has ended what it said, or may send no more, and waits for the engine."""
+        return any(connection.is_owed for connection in self._connections)
 
     @property
     def waiting(self) -> int:
@@ -88,6 +96,7 @@ class Server:
             pass
         except Exception:  # a bug in one connection must not take the others along
             log.exception("client.failed", uid=protocol.uid)
+            self.answers.lose(asyncio.get_running_loop().time())
             await socket.close(1011, "internal error")
 
     async def drain(self, timeout: float) -> None:
@@ -152,8 +161,11 @@ class Server:
         await socket.close(code)
 
     async def _serve(self, socket: ServerConnection, protocol: ServerProtocol, handshake: Handshake) -> None:
-        session = self._sessions.session(handshake, protocol.granted, protocol.clock_start)
-        connection = Connection(socket, protocol, session, self._metrics)
+        try:
+            session = self._sessions.session(handshake, protocol.granted, protocol.clock_start)
+        except ProtocolError as error:
+            return await self._refuse(socket, protocol.refuse(str(error)), 1008, "handshake", str(error))
+        connection = Connection(socket, protocol, session, self.answers, self._metrics)
         self._connections[connection] = (protocol, session)
         self._metrics.clients.set(self.clients)
         log.info("client.connected", uid=protocol.uid, extensions=sorted(protocol.granted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -25,6 +26,8 @@ SILENT_LINE_S = 10.0
 """Seconds without a single byte, pongs and the server's own pings included, after which nobody is there."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for a goodbye, all in all."""
+EXPLAINING_KEYS = frozenset({"status", "message", "error", "detail", "reason", "code", "type"})
+"""Of a message before ready: what is shown of it."""
 SEND_BUFFER_BYTES = 128 * 1024
 """Of the kernel, which doubles it: what is in it counts as sent, so it must not hold a minute of audio."""
 
@@ -128,7 +131,7 @@ async def greet(line: Line, session: Conversation, timeout: float) -> None:
         news = list(session.receive(message, clock()))
         for one in news:
             raise_if_over(one)
-        said, is_strange = _shown(message), not news
+        said, is_strange = _shown(_explaining(message)), not news
 
 
 @contextlib.asynccontextmanager
@@ -239,7 +242,18 @@ def _goodbye(close: Close | None) -> str:
     return f" (code {close.code:d}{', ' if close.reason else ''}{close.reason[:80]})"
 
 
+def _explaining(message: str | bytes) -> str | bytes:
+    """What a stranger said, of a JSON object only what may explain it: the rest may be what somebody said elsewhere."""
+    try:
+        said = json.loads(message)
+    except (ValueError, RecursionError):
+        return message
+    if not isinstance(said, dict):
+        return f"a JSON {type(said).__name__}"
+    return json.dumps({key: value if key in EXPLAINING_KEYS else "..." for key, value in said.items()})
+
+
 def _shown(message: str | bytes) -> str:
-    """The start of what a stranger said, before any speech was sent to it."""
+    """The start of it, fit for a line."""
     shown = ascii(message.decode("utf-8", "replace") if isinstance(message, bytes) else message)
     return shown if len(shown) <= 80 else shown[:77] + "...'"

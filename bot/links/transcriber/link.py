@@ -91,6 +91,11 @@ class TranscriberLink:
             self._on_refused,
         )
 
+    @property
+    def has_answers(self) -> bool:
+        """Some transcriber has answered speech."""
+        return self._servers.have_answered
+
     async def open(self) -> None:
         """Finds a transcriber that takes audio, and says which. Raises EarshotError as `probe` does."""
         url = await probe(self._servers, self._handshake(0), self._key)

@@ -75,6 +75,8 @@ class Servers:
     def __init__(self, urls: Sequence[str], last_backoff: float = 2.0, longest: float | None = None) -> None:
         self._servers = {url: _Server(url, longest) for url in urls}
         self._last_backoff = last_backoff
+        self.have_answered = False
+        """Any of them has decided about something, ever."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -104,6 +106,7 @@ class Servers:
         """It decided about something on a connection that began at `since`; `lag`: seconds after it was told the end of
         it, if it was. A connection that is older than the last failure does not disprove it: the server may be full.
         """
+        self.have_answered = True
         server = self._servers[url]
         if since >= server.failed_at:
             server.failures = server.mutes = 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from bot.cli import doctor
 from bot.links.callbacks import CallbackLink
 from bot.links.redis.link import RedisLink
 from bot.links.transcriber.link import probe
@@ -69,6 +73,22 @@ def test_no_client_is_led_to_the_metadata_service(
     with asyncio.Runner(loop_factory=MisledLoop) as runner, pytest.raises(EarshotError) as caught:
         runner.run(client())
     assert "metadata service" in str(caught.value) or ForbiddenAddress in map(type, behind(caught.value))
+
+
+def test_the_doctor_is_led_there_no_more_than_a_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it tries it tries as a bot would: each neighbour fails, for that reason."""
+    monkeypatch.setattr("common.destinations.guard.GuardedLoop", MisledLoop)
+    monkeypatch.setattr("bot.links.redis.link.OPEN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 0.5)
+    settings = tmp_path / "bot.json"
+    urls = {"redisUrl": "redis://redis:6379", "whisperLiveUrl": "ws://transcriber:9090"}
+    settings.write_text(json.dumps({"platform": "rehearsal", "meetingUrl": "rehearsal+ws://room:1", **urls}))
+    with pytest.raises(typer.Exit) as ended:
+        doctor(str(settings))
+    assert ended.value.exit_code == 3
+    assert capsys.readouterr().out.count("metadata service") >= 2
 
 
 def behind(error: BaseException) -> list[BaseException]:

@@ -68,6 +68,26 @@ async def test_a_language_that_the_transcriber_does_not_know_costs_no_words() ->
         assert [hello.handshake.language for hello in server.handshakes] == ["en", "yue", "en", "de"]
 
 
+async def test_however_often_the_language_changes_connections_do_not_pile_up() -> None:
+    """A change with each sentence and no answer to any: what waits is sent in order when there are answers again."""
+    server, languages = ScriptedTranscriber(answers=False), ["de", "en"] * 5
+    async with scripted_transcriber(server):
+        ears = Ears(server.url, lanesMax=2)
+        for language in languages:
+            ears.transcription.reconfigure(SpeechSettings(language))
+            await ears.hear({"ana": clip("ana1"), "ben": clip("ben2", 0.3)}, speed=8.0)
+            assert ears.transcription.lanes()[0] <= 4
+        server.answers = True
+        await server.cut()
+        await eventually(lambda: len(ears.finals("ana") + ears.finals("ben")) == 2 * len(languages), 60)
+        assert await ears.finish(20) == 0.0
+        assert server.most_open <= 4
+    for who in ("ana", "ben"):
+        starts = [final.start for final in ears.finals(who)]
+        assert starts == sorted(starts)
+    ears.check_ids()
+
+
 async def test_what_falls_out_is_one_gap_with_its_length() -> None:
     """A hundred seconds of speech while nobody answers: what is over 60 s is lost, said once, and the rest arrives."""
     server = ScriptedTranscriber(answers=False)
@@ -120,7 +140,7 @@ async def test_words_are_asked_for_only_where_they_are_wanted(words: bool) -> No
 
 @pytest.mark.parametrize("offered", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
 async def test_mixed_is_one_stream_whoever_speaks(offered: frozenset[str]) -> None:
-    """The floor names a speaker where the platform is sure; otherwise the speaker is unknown, never a guess."""
+    """Of what two say at once the speaker is unknown, never a guess."""
     server = ScriptedTranscriber(offered=offered)
     async with scripted_transcriber(server):
         ears = Ears(server.url, mode="mixed")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faster_whisper import WhisperModel
 from structlog.typing import EventDict
 
 from tests.support.audio.recordings import clips
@@ -21,14 +22,10 @@ from transcriber.core.agreement import LocalAgreement, units
 from transcriber.core.languages import MIN_SPEECH_S, SURE_LANGUAGE_SHARE
 from transcriber.core.windows import Before, Samples, Window
 from transcriber.engine.base import ModelError
-from transcriber.engine.faster_whisper import (
-    MAX_OUTPUT_TOKENS_PER_S,
-    MAX_PROMPT_TOKENS,
-    OUTPUT_TOKEN_ALLOWANCE,
-    FasterWhisper,
-    load,
-)
+from transcriber.engine.batches import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALLOWANCE
+from transcriber.engine.faster_whisper import FasterWhisper, load
 from transcriber.engine.models import DEMO_FOLDER, resolve
+from transcriber.engine.prompting import MAX_PROMPT_TOKENS
 from transcriber.engine.window_sizes import WindowSizes
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -152,6 +149,22 @@ def test_one_group_is_decoded_and_aligned_once(device: str, encodings: dict[tupl
     assert [bool(result.words) for result in results] == [window.words for window in windows]
 
 
+def test_a_model_on_a_gpu_has_full_windows_until_it_is_measured_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here a CPU that is taken for one: what was measured on CPUs does not count, padding and packing stay."""
+    on_cpu = WhisperModel
+
+    def on_gpu(folder: str, *, device: str, compute_type: str, **options: Any) -> WhisperModel:
+        assert (device, compute_type) == ("cuda", "float16")
+        return on_cpu(folder, device="cpu", compute_type="int8", **options)
+
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr("faster_whisper.WhisperModel", on_gpu)
+    engine = FasterWhisper(DEMO_FOLDER, "demo")
+    assert (engine.device, engine.sizes) == ("cuda", WindowSizes(padding=0.0, packed=800))
+    [(text, samples), *_] = clips()
+    assert [result.text for result in engine.transcribe([Window(samples, careful=True)])] == [text]
+
+
 @pytest.mark.parametrize(("seconds", "batch"), [(0.0, 1), (1000.0, 4)], ids=["slow", "fast"])
 def test_a_slow_model_decodes_fewer_at_once(monkeypatch: pytest.MonkeyPatch, seconds: float, batch: int) -> None:
     """Measured when the model is warmed up: an urgent window must not wait for long."""
@@ -230,7 +243,9 @@ def test_the_streams_language_is_kept_against_weak_evidence(multilingual: Faster
     samples = noise(MIN_SPEECH_S + 0.5)
     [likeliest] = multilingual.transcribe([Window(samples)])
     [kept] = multilingual.transcribe([Window(samples, prior="cy")])
-    assert (likeliest.language != "cy", kept.language) == (True, "cy")
+    assert likeliest.language
+    assert likeliest.language != "cy"
+    assert kept.language == "cy"
     assert kept.language_probability < likeliest.language_probability
     versus = frozenset({"cy", likeliest.language})
     long, short = multilingual.transcribe(
@@ -278,8 +293,8 @@ def test_a_prompt_does_not_become_text(demo: FasterWhisper) -> None:
 
 def test_of_a_long_prompt_the_end_is_kept(demo: FasterWhisper) -> None:
     """As Whisper does: what was said last is the nearest to what comes."""
-    long = demo._prompt(Window(noise(1), prompt="anna " * 500 + "ben and carlos"))
-    short = demo._prompt(Window(noise(1), prompt="ben and carlos"))
+    long = demo._prompting.prompt(Window(noise(1), prompt="anna " * 500 + "ben and carlos"))
+    short = demo._prompting.prompt(Window(noise(1), prompt="ben and carlos"))
     assert len(long) == MAX_PROMPT_TOKENS + 1
     assert (long[0], long[1 - len(short) :]) == (short[0], short[1:])
 

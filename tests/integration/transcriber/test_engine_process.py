@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.support.fakes.scripted_engine import tone
+from tests.support.guides import program
 from tests.support.processes import ended, engines, is_gone
 from tests.support.waiting import eventually
 from transcriber.config import Settings
@@ -68,7 +69,7 @@ def said(word: str = "alpha", script: str | None = None) -> Window:
 
 def where(hypotheses: list[Hypothesis]) -> tuple[int, str]:
     """Process and thread that decoded."""
-    pid, _, thread = hypotheses[0].language.partition(" ")
+    pid, _, thread = (hypotheses[0].language or "").partition(" ")
     return int(pid), thread
 
 
@@ -84,6 +85,16 @@ async def test_windows_are_decoded_in_another_process() -> None:
         assert [hypothesis.text for hypothesis in heard] == ["alpha", "bravo", ""]
         assert engines() == [where(heard)[0]]
         assert decoder.is_up
+
+
+async def test_the_guides_engine_works_word_by_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved as it stands on the page, and named."""
+    saved = program("transcriber-engines.md", "An engine of your own on windows")
+    (tmp_path / "your_module.py").write_text(saved, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    async with engine("your_module:load") as decoder:
+        assert (decoder.name, decoder.languages) == ("loudness", frozenset({"en"}))
+        assert await decoder.decode([said()]) == [Hypothesis("8000", language="en")]
 
 
 async def test_calls_run_in_parallel_and_answers_find_their_calls() -> None:
@@ -195,12 +206,16 @@ async def test_a_call_that_hangs_counts_even_if_nobody_waits_for_it(monkeypatch:
         assert where(await decoder.decode([said()]))[0] != first
 
 
-async def test_limits_fit_what_the_warm_up_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three."""
+@pytest.mark.parametrize(("factory", "windows"), [("deliberate", 3), ("hoarding", 9)])
+async def test_limits_fit_what_the_warm_up_took(
+    monkeypatch: pytest.MonkeyPatch, factory: str, windows: int
+) -> None:  # fmt: skip
+    """An engine that takes 0.3 s per call has 3.6 s for a window, three times that for three; those of recordings
+    count, too."""
     for name in ("MIN_CALL_S", "MIN_DRAIN_S"):
         monkeypatch.setattr(f"transcriber.core.limits.{name}", 0.0)
-    async with engine("tests.support.engines:deliberate") as decoder:
-        assert decoder.limits.call >= CALL_FACTOR * decoder.batch * 0.3
+    async with engine(f"tests.support.engines:{factory}") as decoder:
+        assert decoder.limits.call >= CALL_FACTOR * windows * 0.3
         assert decoder.limits.drain >= DRAIN_PASSES * 2 * 0.3
 
 
@@ -371,9 +386,9 @@ async def parent(factory: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def child_of(process: asyncio.subprocess.Process) -> int:
     """Its engine's process, which is busy loading or ready."""
-    await eventually(lambda: engines(process.pid))
+    await eventually(lambda: engines(process.pid), 25)  # on a machine with much to do an import takes seconds
     [child] = engines(process.pid)
-    await eventually(lambda: len(os.listdir(f"/proc/{child}/task")) > 1)
+    await eventually(lambda: len(os.listdir(f"/proc/{child}/task")) > 1, 25)
     await asyncio.sleep(0.2)
     return child
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from common.whisperlive.protocol import END_OF_AUDIO
-from tests.integration.transcriber.test_health import OURS, running, tones_are_speech
+from tests.integration.transcriber.test_health import OURS, tones_are_speech
 from tests.support.fakes.scripted_engine import tone
+from tests.support.servers.whole_service import running
 from tests.support.transcribing import Client, talking
 from transcriber.websocket.admission import GuardedConnection
 

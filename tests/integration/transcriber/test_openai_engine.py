@@ -352,7 +352,7 @@ async def test_what_is_found_is_one_of_the_allowed_languages() -> None:
     async with asking() as (server, decoder):
         server.language = "dutch"
 
-        async def asked(**wanted: Any) -> tuple[list[str | None], str]:
+        async def asked(**wanted: Any) -> tuple[list[str | None], str | None]:
             server.calls.clear()
             [heard] = await decoder.decode([Window(SPOKEN, **wanted)])
             return [call.get("language") for call in server.calls], heard.language
@@ -364,6 +364,8 @@ async def test_what_is_found_is_one_of_the_allowed_languages() -> None:
         assert await asked(allowed=frozenset({"de", "en"}), prior="en") == ([None, "en"], "en")
         assert await asked(allowed=frozenset({"tlh"})) == ([None], "nl")
         assert await asked(language="fr") == (["fr"], "fr")
+        server.language = "gibberish"
+        assert await asked(allowed=frozenset({"de", "en"})) == ([None], None)  # it may be one of them
 
 
 async def test_a_word_is_no_evidence_for_another_language() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.support.fakes.scripted_engine import silence
 from tests.support.processes import ended
 from tests.support.servers.certificates import write_pair
 from tests.support.transcribing import talking
+from transcriber.service import PortError, claim, listen
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 KEY = "canary-51be0d77"
@@ -98,7 +100,7 @@ async def test_both_ports_speak_tls_and_ask_for_the_key_of_a_file(tmp_path: Path
         ({"TRANSCRIBER_TLS_KEY": "/nowhere"}, "--tls-key is given without --tls-cert"),
         ({"DEVICE_TYPE": "gpu"}, "gpu"),
         ({"TRANSCRIBER_ENGINE": "openai"}, "--engine openai needs --engine-url"),
-        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url belongs to --engine openai only"),
+        ({"TRANSCRIBER_ENGINE_URL": "http://gpu:9091"}, "--engine-url belongs to --engine openai and stream"),
     ],
 )
 async def test_an_option_that_cannot_be_used_is_named(environment: dict[str, str], problem: str) -> None:
@@ -138,3 +140,36 @@ async def test_one_port_for_both_is_an_error() -> None:
         _, error = await process.communicate()
     assert process.returncode == 2
     assert error.decode() == "earshot-transcriber: --port and --http-port are both 9092: they must differ.\n"
+
+
+async def test_two_that_start_on_one_port_at_once_say_so(tmp_path: Path) -> None:
+    """Both may bind it as long as neither listens; the slower one ends in a sentence, exit 3, the other serves."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    root = str(Path(__file__).parents[3])
+    options = ("--engine", "tests.support.engines:scripted", "--port", port)
+    async with transcriber(*options, PYTHONPATH=root) as one, transcriber(*options, PYTHONPATH=root) as other:
+        ends = {asyncio.create_task(each.wait()): each for each in (one, other)}
+        async with asyncio.timeout(30):
+            [ended_first], [serving] = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        loser, winner = ends[ended_first], ends[serving]
+        assert loser.stderr
+        assert winner.stdout
+        said = (await loser.stderr.read()).decode()
+        assert (loser.returncode, "Traceback" in said) == (3, False)
+        assert f"Cannot listen on 127.0.0.1:{port} (Address already in use): use another --port or --host." in said
+        async with asyncio.timeout(30):
+            assert (await winner.stdout.readline()).decode().strip() == f"ws://127.0.0.1:{port}"
+        winner.send_signal(signal.SIGTERM)
+        assert await winner.wait() == 0
+
+
+def test_a_port_that_two_have_bound_is_the_first_listeners() -> None:
+    """The other hears of it when it wants to listen, too."""
+    with listen("127.0.0.1", 0, "--http-port") as one:
+        port = one.getsockname()[1]
+        with listen("127.0.0.1", port, "--http-port") as other:
+            claim(one, "--http-port")
+            with pytest.raises(PortError, match=f"Cannot listen on 127.0.0.1:{port} .* use another --http-port"):
+                claim(other, "--http-port")

@@ -18,7 +18,7 @@ from tests.support.fakes.stock_client import StockClient
 from tests.support.fakes.streaming_engine import (
     MAX_UNDECIDED_SAMPLES,
     ScriptedVendor,
-    StreamingSessions,
+    sessions_of,
     streaming_vendor,
 )
 from tests.support.lanes import running_lane
@@ -32,7 +32,7 @@ OURS = Handshake("u", language="en", extensions=EXTENSIONS)
 @asynccontextmanager
 async def streaming() -> AsyncIterator[tuple[ScriptedVendor, Serving]]:
     """The vendor, and a transcriber in front of it."""
-    async with streaming_vendor() as vendor, serving(sessions=StreamingSessions(vendor.url)) as running:
+    async with streaming_vendor() as vendor, serving(sessions=sessions_of(vendor.url)) as running:
         yield vendor, running
 
 
@@ -106,7 +106,7 @@ async def test_a_stream_that_breaks_ends_its_client_alone_and_says_why(logged: l
 
 async def test_an_engine_that_cannot_be_reached_refuses_the_client() -> None:
     """Ready, then closed with 1011: the client tries again later."""
-    nobody = StreamingSessions("ws://127.0.0.1:9")
+    nobody = sessions_of("ws://127.0.0.1:9")
     async with serving(sessions=nobody) as running, talking(running.url, OURS) as client:
         assert await client.rest() == 1011
 

@@ -50,12 +50,13 @@ def _samples(path: Path) -> Samples:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
 
 
-def encode(kind: str, samples: Samples, rate: int = 48_000) -> bytes:
-    """A file of this kind with 16 kHz samples of shape (n,), or (2, n) for stereo, at another rate."""
+def encode(kind: str, samples: Samples, rate: int = 48_000, **options: str) -> bytes:
+    """A file of this kind with 16 kHz samples of shape (n,), or (2, n) for stereo, at another rate; `options` are the
+    muxer's."""
     planes = np.atleast_2d(samples)
     layout = "stereo" if len(planes) == 2 else "mono"
     target = io.BytesIO()
-    with av.open(target, "w", format=kind) as container:
+    with av.open(target, "w", format=kind, options=options) as container:
         stream = container.add_stream(CODECS[kind], rate=rate, layout=layout)
         assert isinstance(stream, av.AudioStream)
         context = stream.codec_context

@@ -1,35 +1,33 @@
-"""A scripted streaming engine: a server that is fed audio and answers by itself, and the sessions that speak to it.
+"""A scripted vendor of streaming transcription: a server that is fed audio and answers by itself.
 
-The sessions are what an adaptor to a real one looks like (docs/transcriber-engines.md). The server stands for the
-vendor's: int16 at 16 kHz goes in, with a text message where an utterance ends; tones are words; out come
-`{"partial" | "final": text, "start": s, "end": s}`, and `{"decided": samples}` once nothing more comes for these.
+int16 at 16 kHz goes in, with a text message where an utterance ends; tones are words; out come
+`{"partial" | "final": text, "start": s, "end": s}`, and `{"decided": samples}` once nothing more comes for these. What
+speaks to it is the adaptor of docs/transcriber-engines.md, as it stands there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed
 
-from common.whisperlive.protocol import SAMPLE_RATE, Handshake, WireSegment
+from common.whisperlive.protocol import SAMPLE_RATE
 from tests.support.fakes.scripted_engine import BLOCK, word_in
-from transcriber.core.windows import Samples
-from transcriber.engine.base import EngineLost
-from transcriber.sessions import SessionListener
+from tests.support.guides import module
+from transcriber.config import RemoteSettings
+from transcriber.sessions import Sessions
 
 END_OF_UTTERANCE = "end"
 PAUSE_BLOCKS = 4
 """Silence that ends an utterance, in blocks."""
-MAX_UNDECIDED_SAMPLES = 20 * SAMPLE_RATE
-"""Taken before anything is decided; then the client waits."""
+ADAPTOR = module("transcriber-engines.md", "A streaming engine")
+MAX_UNDECIDED_SAMPLES: int = ADAPTOR.MAX_UNDECIDED_SAMPLES
 
 
 class ScriptedVendor:
@@ -40,6 +38,7 @@ class ScriptedVendor:
         self.go = asyncio.Event()
         self.go.set()
         self.streams: set[ServerConnection] = set()
+        self.keys: set[str | None] = set()
 
     def drop(self) -> None:
         """All streams break."""
@@ -49,6 +48,8 @@ class ScriptedVendor:
     async def handle(self, stream: ServerConnection) -> None:
         """One stream."""
         self.streams.add(stream)
+        if stream.request:
+            self.keys.add(stream.request.headers.get("Authorization"))
         with suppress(ConnectionClosed):
             await self._hear(stream)
         self.streams.discard(stream)
@@ -93,108 +94,11 @@ async def streaming_vendor() -> AsyncIterator[ScriptedVendor]:
         yield vendor
 
 
-class StreamingSession:
-    """One stream on its way to the vendor; its clock there begins with our first sample."""
-
-    detected = None
-    is_attentive = False
-
-    def __init__(self, url: str, handshake: Handshake, clock_start: int) -> None:
-        self._url = url
-        self._uid = handshake.uid
-        self._language = handshake.language
-        self._zero = clock_start
-        self._heard = clock_start
-        self.decided = clock_start
-        self._finals = 0
-        self._unsent: deque[bytes | str] = deque()  # bounded by what may be undecided
-        self._wake = asyncio.Event()
-
-    @property
-    def is_settled(self) -> bool:
-        """The vendor has decided everything."""
-        return self.decided >= self._heard
-
-    @property
-    def is_full(self) -> bool:
-        """The vendor does not keep up."""
-        return self._heard - self.decided > MAX_UNDECIDED_SAMPLES
-
-    def is_stalled(self, now: float) -> bool:
-        """A vendor that does not answer is waited for as long as its connection stands."""
-        return False
-
-    @asynccontextmanager
-    async def serve(self, listener: SessionListener) -> AsyncIterator[None]:
-        """On a connection of its own. Raises EngineLost."""
-        try:
-            async with connect(self._url, compression=None, proxy=None) as vendor, asyncio.TaskGroup() as tasks:
-                working = [tasks.create_task(self._send(vendor)), tasks.create_task(self._receive(vendor, listener))]
-                yield
-                for task in working:
-                    task.cancel()
-        except* (WebSocketException, OSError) as errors:
-            raise EngineLost(f"the vendor's connection broke: {errors.exceptions[0]}") from errors
-
-    def hear(self, first_sample: int, samples: Samples, now: float) -> bool:
-        """Sends it, and the gap before it as silence."""
-        self._put(np.zeros(2 * (first_sample - self._heard), np.int8).tobytes() + samples.astype("<i2").tobytes())
-        self._heard = first_sample + len(samples)
-        return False
-
-    def end_utterance(self, sample: int, now: float) -> None:
-        """The vendor cuts where its audio ends: clients say so at once, what they say next comes after it."""
-        self._put(END_OF_UTTERANCE)
-
-    def end(self, now: float) -> None:
-        """Nothing more for now."""
-        self._put(END_OF_UTTERANCE)
-
-    def _put(self, message: bytes | str) -> None:
-        self._unsent.append(message)
-        self._wake.set()
-
-    async def _send(self, vendor: ClientConnection) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._unsent:
-                await vendor.send(self._unsent.popleft())
-
-    async def _receive(self, vendor: ClientConnection, listener: SessionListener) -> None:
-        async for message in vendor:
-            answer = json.loads(message)
-            if "decided" in answer:
-                self.decided = self._zero + answer["decided"]
-                listener.show([])
-            else:
-                listener.show([self._segment(answer)])
-                self._finals += "final" in answer
-        raise ConnectionClosed(None, None)
-
-    def _segment(self, answer: dict[str, str | float]) -> WireSegment:
-        zero, completed = self._zero / SAMPLE_RATE, "final" in answer
-        return WireSegment(
-            start=zero + float(answer["start"]),
-            end=zero + float(answer["end"]),
-            text=f" {answer['final' if completed else 'partial']}",
-            completed=completed,
-            segment_id=f"{self._uid}:{self._zero}:{self._finals}",
-            language=self._language,
-            stable_len=None if completed else 0,
-        )
+load = ADAPTOR.load
+"""As `--engine` names it."""
 
 
-class StreamingSessions:
-    """The vendor as the server sees it."""
-
-    name = "scripted streams"
-    languages = frozenset[str]()
-    admits = True
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def session(self, handshake: Handshake, granted: frozenset[str], clock_start: int) -> StreamingSession:
-        """A stream."""
-        return StreamingSession(self._url, handshake, clock_start)
+def sessions_of(url: str) -> Sessions:
+    """The vendor as the server sees it: the adaptor of the guide."""
+    sessions: Sessions = ADAPTOR.Vendor(RemoteSettings(url))
+    return sessions

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from structlog.testing import capture_logs
 
 from bot.core import events as ev
 from bot.reporting import MAX_REFUSALS_KEPT, Reporting
-from common.contracts.segments import SessionIdentity
+from common.contracts.events import BotState, parse_event
+from common.contracts.health import Hearing
+from common.contracts.json_values import write
+from common.contracts.segments import Segment, SessionIdentity
+from common.contracts.status import State, SubCode
 
 
 class Kept:
@@ -17,6 +23,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
+        self.live: list[dict[str, Any]] = []
 
     def status(self, event: Mapping[str, Any]) -> bool:
         """Keeps it."""
@@ -24,12 +31,12 @@ class Kept:
         return True
 
     def publish_final(self, payload: str) -> bool:
-        """Not asked here."""
-        raise NotImplementedError
+        """Nothing to note."""
+        return True
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
-        """Not asked here."""
-        raise NotImplementedError
+        """Keeps it."""
+        self.live.append(json.loads(message))
 
     async def flush(self, timeout: float) -> int:
         """Nothing waits."""
@@ -49,3 +56,36 @@ def test_each_refusal_is_logged_once_and_answered_always() -> None:
     assert len(sink.events) == 2 * asked + 1
     levels = [line["log_level"] for line in logged]
     assert (levels.count("warning"), levels.count("info")) == (MAX_REFUSALS_KEPT, 1)
+
+
+def test_secrets_that_are_our_own_words_leave_reports_readable() -> None:
+    """A token `status`, a passcode `silent`: keys, states and subjects stay, and everybody can read them."""
+    sink = Kept()
+    secrets = ["status", "detail", "event", "hearing", "silent", "active", "failed", "transcriber", "connection_id"]
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), "vexa-status-1", [sink], secrets)
+    reporting.status(ev.ReportStatus(State.FAILED, SubCode.REMOVED, "status: see the log", State.ACTIVE))
+    reporting.health(ev.ReportHealth("transcriber", False, "no text", Hearing.SILENT))
+    state = BotState(State.ACTIVE, Hearing.SILENT, False, 1, None, "transcribe", ())
+    reporting.command(ev.AnswerCommand("status", True, "", "7", state))
+    status, health, command = (parse_event(write(event)) for event in sink.events)
+    assert (status.status, status.container_name, status.detail) == ("failed", "vexa-status-1", "***: see the log")  # type: ignore[union-attr]
+    assert (health.subject, health.hearing) == ("transcriber", "silent")  # type: ignore[union-attr]
+    assert (command.action, command.state) == ("status", state)  # type: ignore[union-attr]
+
+
+def test_the_final_of_a_mix_takes_the_place_of_its_drafts() -> None:
+    """They are nobody's and it is Ana's: clients that group drafts by `speaker` would keep them for ever."""
+    sink = Kept()
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot:1"), None, [sink])
+    times = "2026-01-31T09:30:00.250Z", "2026-01-31T09:30:01.250Z"
+    draft = Segment("bot:1:mix:250", 0.25, 1.25, "I do", "unknown", "mix", "en", False, *times)
+    named = replace(draft, speaker="Ana", speaker_id="ana", completed=True)
+    other = replace(named, segment_id="bot:1:ben:x:300", speaker="Ben", speaker_id="ben:x")
+    for segment in (draft, named, other):
+        reporting.segment(segment)
+    assert [(message["speaker"], len(message["pending"])) for message in sink.live] == [
+        ("mix", 1),
+        ("mix", 0),
+        ("ben:x", 0),
+    ]
+    assert sink.live[1]["confirmed"][0]["speaker"] == "Ana"

@@ -20,7 +20,7 @@ from bot.links.transcriber.conversation import LaneText
 from bot.transcription import Transcription
 from common.audio.silero import SpeechProbability
 from common.contracts.segments import Segment
-from common.whisperlive.protocol import WireSegment
+from common.whisperlive.protocol import WireSegment, WireWord
 
 ZERO = 100.0
 PIECE = 320
@@ -53,15 +53,16 @@ def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Mix:
-    """A transcription whose lanes go nowhere, and what it says."""
+    """A transcription whose lanes go nowhere, and what it says; of a bot that mixes, or in a platform's mix."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_the_platform: bool = False) -> None:
         self.tasks: list[asyncio.Task[None]] = []
         self.reports: list[AudioHeard] = []
         self.segments: list[Segment] = []
         self.decisions: list[UtteranceDecided] = []
+        config = BotConfig.model_validate(CONFIG | ({"audio": {}} if of_the_platform else {}))
         self.transcription = Transcription(
-            BotConfig.model_validate(CONFIG), None, lambda track: (track, track), str.title, self, self._spawn
+            config, None, lambda track: (track, "" if of_the_platform else track), str.title, self, self._spawn
         )
         self.transcription.start(ZERO, 0.0)
 
@@ -101,12 +102,11 @@ class Mix:
         """Nobody is connected."""
 
 
-@pytest.mark.parametrize("how", ["tick", "pause", "finish"])
+@pytest.mark.parametrize("how", ["tick", "pause", "finish", "mute"])
 async def test_the_last_of_a_mix_is_heard_although_nobody_sends_any_more(how: str) -> None:
-    """Push to talk: 0.2 s, then the microphone is off; with time, a pause or the end, all of it is sent."""
+    """Push to talk: 0.2 s, then nothing; with time, a pause, the end or the microphone off, all of it is sent."""
     mix = Mix()
     mix.play(1, 0.2)
-    mix.transcription.close_track("a", ZERO + 1.2)
     assert mix.transcription.lanes()[0] == 0
     if how == "tick":
         assert mix.transcription.tick(ZERO + 1.2) < 0.1
@@ -114,6 +114,10 @@ async def test_the_last_of_a_mix_is_heard_although_nobody_sends_any_more(how: st
             mix.transcription.tick(ZERO + 1.2 + step * 0.05)
     elif how == "pause":
         mix.transcription.pause(True, ZERO + 1.2)
+    elif how == "mute":
+        mix.transcription.close_track("nobody's", ZERO + 1.2)
+        assert mix.transcription.lanes()[0] == 0
+        mix.transcription.close_track("a", ZERO + 1.2)
     else:
         assert await mix.transcription.finish(ZERO + 1.2, 0.0) == pytest.approx(0.2, abs=0.01)
     assert mix.transcription.lanes()[0] == 1
@@ -152,20 +156,20 @@ async def test_a_bot_that_mixes_does_not_leave_people_who_talk() -> None:
     await asyncio.gather(*mix.tasks)
 
 
-def said(start: float, end: float, text: str, completed: bool) -> LaneText:
+def said(start: float, end: float, text: str, completed: bool, *words: tuple[str, float, float]) -> LaneText:
     """The server's words about these seconds of the mix, of which all is on its lane from the pre-roll on."""
     first, last = (round(at * 16000) for at in (start, end))
-    return LaneText(first, last, WireSegment(start, end, text, completed))
+    return LaneText(first, last, WireSegment(start, end, text, completed), tuple(WireWord(*word) for word in words))
 
 
 async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
     """Ben is reported 0.8 s late: partials go out nameless, finals once no report can change whose they are."""
-    mix = Mix()
+    mix = Mix(of_the_platform=True)
     for at in (1.0, 3.0, 5.0, 7.0, 9.0):
         mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
     mix.play(10.3, 4)
     mix.transcription.text(1, said(0.0, 0.65, "I do", False))
-    assert [(segment.speaker, segment.speaker_id) for segment in mix.segments] == [("unknown", "mix")]
+    assert [(segment.speaker, segment.speaker_id) for segment in mix.segments] == [("unknown", "a")]
     for at in (11.1, 13.0, 15.0):
         mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
     mix.play(14.3, 1, 10)
@@ -177,4 +181,48 @@ async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
     assert [segment.speaker for segment in mix.segments] == ["unknown", "Ben"]
     await mix.transcription.finish(ZERO + 15.3, 0.0)
     assert [segment.text for segment in mix.segments if segment.completed] == ["I do not", "agree"]
+    await asyncio.gather(*mix.tasks, return_exceptions=True)
+
+
+async def test_a_final_in_which_the_floor_changed_hands_is_parted_by_its_words() -> None:
+    """Each has their own words under an id of their own, what is near the change is nobody's; no words are told."""
+    mix = Mix(of_the_platform=True)
+    for at in (8.0, 12.0):
+        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
+    for at in (16.0, 20.0, 24.0):
+        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
+    mix.play(10.0, 12)
+    mix.play(22.0, 1, 10)
+    words = [("I", 1.0, 1.4), (" do.", 2.0, 2.4), (" You", 6.0, 6.4), (" do", 8.0, 8.4), (" not.", 9.0, 9.4)]
+    mix.transcription.text(1, said(0.5, 10.0, "I do. You do not.", True, *words))
+    mix.transcription.tick(ZERO + 30)
+    assert [(segment.speaker, segment.text, segment.words) for segment in mix.segments] == [
+        ("Ana", "I do.", None),
+        ("unknown", "You", None),
+        ("Ben", "do not.", None),
+    ]
+    assert len({segment.segment_id for segment in mix.segments}) == 3
+    await mix.transcription.finish(ZERO + 31, 0.0)
+    await asyncio.gather(*mix.tasks, return_exceptions=True)
+
+
+async def test_a_bot_that_mixes_knows_who_spoke_by_its_tracks() -> None:
+    """Whatever a platform reports: each has their own words, and what two said at once is nobody's."""
+    mix = Mix()
+    mix.transcription.follow_floor(frozenset({"cem"}), ZERO)
+    for piece in range(600):
+        at = 10 + piece * 0.02
+        for track, amplitude in (("a", 8000 if at < 15.5 else 10), ("b", 8000 if at >= 15 else 10)):
+            pcm = np.full(PIECE, amplitude, np.int16)
+            mix.transcription.frame(AudioFrame(track, pcm, round(at * 16000), 1, ZERO + at))
+    words = [("I", 1.0, 1.4), (" do.", 2.0, 2.4), (" You", 5.2, 5.6), (" do", 8.0, 8.4), (" not.", 9.0, 9.4)]
+    mix.transcription.text(1, said(0.5, 10.0, "I do. You do not.", True, *words))
+    assert mix.segments == []
+    mix.transcription.tick(ZERO + 23)
+    assert [(segment.speaker, segment.speaker_id, segment.text) for segment in mix.segments] == [
+        ("A", "a", "I do."),
+        ("unknown", "mix", "You"),
+        ("B", "b", "do not."),
+    ]
+    await mix.transcription.finish(ZERO + 31, 0.0)
     await asyncio.gather(*mix.tasks, return_exceptions=True)

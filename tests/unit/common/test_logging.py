@@ -49,6 +49,14 @@ def events(output: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
+def test_names_of_events_and_values_stay_whatever_is_secret(output: io.StringIO) -> None:
+    """They are constants of the code; a token that is one of these words is masked where a value has it."""
+    configure_logging("info", ["status"], stream=output, pretty=False)
+    structlog.get_logger("test").info("bot.status", status="a status", code="left_by_command")
+    (line,) = events(output)
+    assert (line["event"], line["status"], line["code"]) == ("bot.status", "a ***", "left_by_command")
+
+
 def test_no_canary_survives_however_it_is_passed(output: io.StringIO) -> None:
     """Secrets and speech in values, keys, nested objects, exceptions and third-party messages."""
     log = structlog.get_logger("test")

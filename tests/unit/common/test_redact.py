@@ -162,7 +162,7 @@ def test_no_part_of_a_password_survives(left: str, right: str, path: str) -> Non
 
 
 def test_documents_lose_secrets_and_keep_what_consumers_need() -> None:
-    """At any depth, keys too; spoken text, ids and the consumers' token stay; the original is not changed."""
+    """At any depth; keys, spoken text, ids and the consumers' token stay; the original is not changed."""
     spoken = {
         "text": "my token=canary-1234",
         "words": [{"word": "canary-1234", "start": 1.0}],
@@ -176,7 +176,8 @@ def test_documents_lose_secrets_and_keep_what_consumers_need() -> None:
     }  # fmt: skip
     before = copy.deepcopy(document)
     assert Redactor(["canary-1234", "active"]).document(document) == {
-        "detail": "ws://***@h: refused", "***": [1, None, True, "***"], "token": "canary-1234", "status": "active",
+        "detail": "ws://***@h: refused", "canary-1234": [1, None, True, "***"],
+        "token": "canary-1234", "status": "active",
         "meeting": {"id": "canary-1234"}, "segments": [spoken], "password": "***", "passcode": None, "Api_Key": "***",
     }  # fmt: skip
     assert document == before
@@ -215,6 +216,12 @@ def test_hostile_text_takes_no_time(text: str) -> None:
 def test_short_secrets_do_not_eat_innocent_text() -> None:
     """A passcode of four digits is not searched for everywhere."""
     assert Redactor(["1234", ""])("port 1234") == "port 1234"
+
+
+def test_a_secret_that_is_a_word_masks_that_word_alone() -> None:
+    """A token `status` is nobody's idea of a secret, and must not take the word out of the others."""
+    redactor = Redactor(["status", "Meeting", "k3ypass"])
+    assert redactor("status: no_status, statuses of a Meeting, xk3ypassx") == "***: no_status, statuses of a ***, x***x"
 
 
 def test_ordinary_text_is_left_alone() -> None:

@@ -65,7 +65,7 @@ def test_the_engine_is_one_of_ours_or_of_ones_own() -> None:
     """By name, or as the function that makes it."""
     assert read("faster-whisper") == ("transcriber.engine.faster_whisper:load", None)
     assert read("acme.engines:load") == ("acme.engines:load", None)
-    with pytest.raises(SettingsError, match="faster-whisper, openai, or module:function"):
+    with pytest.raises(SettingsError, match="faster-whisper, openai, or for one of your own module:function"):
         read("faster_whisper")
 
 
@@ -104,9 +104,13 @@ def test_a_url_that_cannot_be_used_is_an_error(given: str) -> None:
 
 def test_settings_of_an_engine_that_is_not_chosen_are_errors(tmp_path: Path) -> None:
     """Who gives a URL does not want the demo model; who chooses a server must say which; its key is in a file."""
-    with pytest.raises(SettingsError, match=r"^--engine-url belongs to --engine openai only, not to 'faster-whisper'"):
+    with pytest.raises(
+        SettingsError, match=r"^--engine-url belongs to --engine openai and streaming:… only, not to 'faster-whisper'"
+    ):
         read("faster-whisper", "http://gpu:9091")
-    with pytest.raises(SettingsError, match=r"^--engine-url and --engine-key-file belong to --engine openai only"):
+    with pytest.raises(
+        SettingsError, match=r"^--engine-url and --engine-key-file belong to --engine openai and streaming:… only"
+    ):
         read("faster-whisper", "http://gpu:9091", "/key")
     with pytest.raises(SettingsError, match="needs --engine-url"):
         read("openai", "")
@@ -122,3 +126,26 @@ def test_settings_of_an_engine_that_is_not_chosen_are_errors(tmp_path: Path) -> 
 def read(engine: str, url: str | None = None, key_file: str | None = None) -> tuple[str, RemoteSettings | None]:
     """The engine of these options."""
     return read_engine(engine, url=url, key_file=key_file, timeout=10.0)
+
+
+def test_a_streaming_engine_is_named_as_one(tmp_path: Path) -> None:
+    """Its server's address is as it was given, and may be missing; the key comes from a file."""
+    (file := tmp_path / "key").write_text("abc", encoding="ascii")
+    engine = "streaming:acme.streams:load"
+    asked = {"url": "wss://asr.acme.com/v1/listen", "key_file": str(file), "timeout": 5.0}
+    assert read_engine(engine, **asked) == (engine, RemoteSettings("wss://asr.acme.com/v1/listen", "abc", 5.0))  # type: ignore[arg-type]
+    assert read_engine(engine, url=None, key_file=None, timeout=10.0) == (engine, RemoteSettings(""))
+    settings = Settings(engine=engine, remote=RemoteSettings(""))
+    assert (settings.is_streaming, settings.factory, settings.backend) == (True, "acme.streams:load", "streams")
+    for url in ("asr.acme.com", "ftp://asr.acme.com", "wss://asr.acme.com?key=abc"):
+        with pytest.raises(SettingsError, match="--engine-url"):
+            read_engine(engine, url=url, key_file=None, timeout=10.0)
+    with pytest.raises(SettingsError, match="streaming:module:function"):
+        read_engine("streaming:acme", url=None, key_file=None, timeout=10.0)
+
+
+def test_the_engines_name_on_health() -> None:
+    """A server elsewhere by its kind, another by its module."""
+    assert Settings().backend == "faster_whisper"
+    assert Settings(engine="acme:load").backend == "acme"
+    assert Settings(engine="openai", remote=RemoteSettings("http://gpu:9091/v1")).backend == "openai"

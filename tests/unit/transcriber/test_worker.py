@@ -18,11 +18,12 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.servers.served import SECOND, loud, speech
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
+from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Window, Word
 from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
 from transcriber.windowed import WindowedSession
-from transcriber.worker import Worker
+from transcriber.worker import MAX_BROKEN, Worker
 
 ODD, SOUND = 8000, 4000
 """Loudness of a stream that the engine answers oddly, and of one that it does not."""
@@ -52,10 +53,12 @@ class Listener:
     """What a stream hears of itself."""
 
     finals: list[str] = field(default_factory=list)
+    segments: list[WireSegment] = field(default_factory=list)
     lost: list[tuple[float, float]] = field(default_factory=list)
 
     def show(self, segments: list[WireSegment]) -> None:
-        """Finals alone."""
+        """The text of finals, and all segments."""
+        self.segments += segments
         self.finals += [segment.text.strip() for segment in segments if segment.completed]
 
     def lose(self, start: float, end: float) -> None:
@@ -91,11 +94,16 @@ async def spoken(worker: Worker, level: int, seconds: float = 2) -> Listener:
         session.adapt(FINALS_ONLY_EFFORT)
         session.hear(0, speech(seconds) // 8000 * level, now())
         session.end_utterance(round(seconds * SECOND), now())
-        for _ in range(3000):
-            if session.is_settled:
-                break
-            await asyncio.sleep(0.1)
+        await settled(session)
     return listener
+
+
+async def settled(session: WindowedSession) -> None:
+    """Waits until everything is decided, for five minutes."""
+    for _ in range(3000):
+        if session.is_settled:
+            break
+        await asyncio.sleep(0.1)
 
 
 def level_of(window: Window) -> int:
@@ -114,7 +122,7 @@ def nan_word(text: str) -> Word:
         lambda: None,
         lambda: ["secret"],
         lambda: [Hypothesis(None)],  # type: ignore[arg-type]
-        lambda: [Hypothesis("secret", language=None)],  # type: ignore[arg-type]
+        lambda: [Hypothesis("secret", language=[])],  # type: ignore[arg-type]
         lambda: [Hypothesis("secret words", avg_logprob=None)],  # type: ignore[arg-type]
         lambda: dict[str, str]()["secret"],
         lambda: [Hypothesis("secret", words=(nan_word("secret"),)), Hypothesis("secret")],
@@ -165,10 +173,82 @@ async def test_a_session_that_breaks_over_a_result_breaks_alone(
             assert (await spoken(worker, SOUND)).lost
         with monkeypatch.context() as patch:
             patch.setattr(WindowedSession, "begin", broken)
-            assert not (await spoken(worker, SOUND)).finals
+            assert (await spoken(worker, SOUND)).lost == [(0.0, 2.0)]
         assert (await spoken(worker, SOUND)).finals == ["hello there"]
     assert {event["step"] for event in logged if event["event"] == "decoding.broken"} == {"begin", "finish", "fail"}
     assert "secret" not in repr(logged)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before anything", "after the audio was taken"])
+async def test_a_pass_that_cannot_begin_ends_like_one_that_failed(
+    begun: bool, virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried once more, then its client hears what was lost; its stream goes on, and so do the others."""
+    begin, tries = WindowedSession.begin, 0
+
+    def broken(session: WindowedSession) -> DecodeJob:
+        nonlocal tries
+        if (tries := tries + 1) > 2:
+            return begin(session)
+        if begun:
+            begin(session)
+        raise KeyError("secret")
+
+    monkeypatch.setattr(WindowedSession, "begin", broken)
+    listener, now = Listener(), asyncio.get_running_loop().time
+    async with logging() as logged, working(Inline(lambda _: [Hypothesis("hello there", tokens=2)])) as worker:
+        session = WindowedSession(worker, HELLO, loud, EXTENSIONS, 0)
+        async with session.serve(listener):
+            session.adapt(FINALS_ONLY_EFFORT)
+            for start in (0, 2):
+                session.hear(start * SECOND, speech(2), now())
+                session.end_utterance((start + 2) * SECOND, now())
+                await settled(session)
+        assert not worker.is_failing
+    assert (listener.lost, listener.finals, session.decided) == ([(0.0, 2.0)], ["hello there"], 4 * SECOND)
+    assert [event["step"] for event in logged if event["event"] == "decoding.broken"] == ["begin", "begin"]
+    assert "secret" not in repr(logged)
+
+
+async def test_passes_that_never_begin_are_an_illness(virtual_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten in a row: nobody gets any text, so health must be red; the first result makes it well again."""
+
+    def broken(_: WindowedSession) -> DecodeJob:
+        raise KeyError("secret")
+
+    async with working(Inline(lambda _: [Hypothesis("hello there", tokens=2)])) as worker:
+        with monkeypatch.context() as patch:
+            patch.setattr(WindowedSession, "begin", broken)
+            for _ in range(MAX_BROKEN // 2):
+                assert not worker.is_failing
+                assert (await spoken(worker, SOUND)).lost
+        assert worker.is_failing
+        await spoken(worker, SOUND)
+        assert not worker.is_failing
+
+
+async def test_an_engine_that_says_no_language_gets_none_by_default(virtual_time: None) -> None:
+    """Nobody knows in which it was said, so nothing is committed before the final, and no segment names one."""
+    said = [Hypothesis("hello there", tokens=2)]
+    for handshake, language, stable in (
+        (Handshake("u"), None, 0),
+        (Handshake("u", language="de"), "de", len(" hello there")),
+        (Handshake("u", allowed_languages=frozenset({"es"})), "es", len(" hello there")),
+        (Handshake("u", allowed_languages=frozenset({"es", "de"})), None, 0),
+    ):
+        listener, now = Listener(), asyncio.get_running_loop().time
+        async with working(Inline(lambda _: said)) as worker:
+            session = WindowedSession(worker, handshake, loud, EXTENSIONS, 0)
+            async with session.serve(listener):
+                for piece in range(8):
+                    session.hear(piece * SECOND, speech(1), now())
+                    await asyncio.sleep(1)
+                session.end_utterance(8 * SECOND, now())
+                await settled(session)
+        assert listener.finals == ["hello there"]
+        assert {segment.language for segment in listener.segments} == {language}
+        assert max(segment.stable_len or 0 for segment in listener.segments) == stable
+        assert session.detected == (None if language is None or handshake.language else (language, 1.0))
 
 
 async def test_a_window_that_kills_the_engine_takes_no_neighbour_along_twice(virtual_time: None) -> None:

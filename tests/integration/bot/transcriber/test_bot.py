@@ -7,11 +7,32 @@ import asyncio
 import pytest
 
 from bot.platforms.base import Listener
-from common.contracts.status import SubCode
+from common.contracts.status import MEANINGS, SubCode
 from tests.integration.bot.test_runner import Stage, enter, speak, world
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
+
+
+async def test_where_no_transcriber_ever_answers_the_bot_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It greets, takes speech and answers pings: after the time that is set the end says so, with its own exit code."""
+    monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("bot.core.health.MUTE_SAMPLES", 32_000)
+    async with world() as here:
+        here.transcriber.answers = False
+
+        async def act(stage: Stage, listener: Listener) -> SubCode:
+            enter(listener)
+            await speak(listener)
+            await stage.leave.wait()
+            return SubCode.LEFT_BY_COMMAND
+
+        rules = {"enabled": False}
+        finish = await asyncio.wait_for(here.attend(act, whisperLiveMuteTimeoutMs=1_500, automaticLeave=rules), 20)
+        assert finish.code is SubCode.TRANSCRIBER_MUTE
+        assert MEANINGS[finish.code].exit_code == 6
+        assert (await here.statuses())[-1] == ("failed", "transcriber_mute")
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "session_end"]
 
 
 async def test_speech_without_text_is_on_the_status_stream(monkeypatch: pytest.MonkeyPatch) -> None:

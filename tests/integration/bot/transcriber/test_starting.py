@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -45,6 +46,22 @@ async def test_a_bridge_that_knows_no_such_session_is_no_transcriber() -> None:
             await probe(Servers((bridge.url,)), hello(0))
         assert bridge.connections == 1
     assert caught.value.code is SubCode.NOT_A_TRANSCRIBER
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"error": "no", "transcript": "canary"}, '"error": "no", "transcript": "..."'),
+        ({"uid": "another", "segments": [{"text": "canary"}], "text": "canary"}, '"segments": "..."'),
+    ],
+)
+async def test_of_what_a_bridge_says_only_what_explains_is_shown(said: dict[str, Any], shown: str) -> None:
+    """It may tell what somebody says in another meeting; the error is logged."""
+    async with stock_transcriber(StockTranscriber(instead=(said,))) as bridge:
+        with pytest.raises(EarshotError) as caught:
+            await probe(Servers((bridge.url,)), hello(0))
+    assert shown in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

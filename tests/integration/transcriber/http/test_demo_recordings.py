@@ -62,16 +62,20 @@ async def test_a_live_stream_hardly_notices_a_long_recording(models: tuple[Engin
     data = encode("ogg", np.tile(once, times)[: times * len(once)])
     async with web(engine, speech=speech.batched) as at, talking(at.ws_url, hello()) as client:
         alone = [await final_latency(client, said[number][1]) for number in range(3)]
-        started = time.monotonic()
+        started, recordings = time.monotonic(), 0
         files = {"file": ("long.ogg", data)}
-        recording = asyncio.create_task(at.http.post(PATH, files=files, data={"model": "whisper-1"}))
         beside: list[float] = []
-        while not recording.done() and len(beside) < 12:
-            beside.append(await final_latency(client, said[len(beside) % len(said)][1]))
-        answer = await recording
+        while len(beside) < 3:  # a fast machine needs several recordings for that
+            recording = asyncio.create_task(at.http.post(PATH, files=files, data={"model": "whisper-1"}))
+            recordings += 1
+            while not recording.done() and len(beside) < 12:
+                latency = await final_latency(client, said[len(beside) % len(said)][1])
+                beside += [latency] * (not recording.done())
+            answer = await recording
         took = time.monotonic() - started
-    logging.getLogger(__name__).warning("alone %s, beside %s, the recording took %.1f s", alone, beside, took)
-    assert beside
+    logging.getLogger(__name__).warning(
+        "alone %s, beside %s, %d recordings took %.1f s", alone, beside, recordings, took
+    )
     assert max(beside) < 2.0
     reference = " ".join([text for text, _ in said] * times)
     assert jiwer.wer(reference, answer.json()["text"]) <= 0.08

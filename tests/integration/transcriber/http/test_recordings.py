@@ -20,7 +20,7 @@ from common.whisperlive.protocol import Handshake, Segments
 from tests.support.audio.recordings import CODECS, RATE, Samples, Web, encode, slowed, web
 from tests.support.fakes.scripted_engine import ScriptedEngine, silence, tone
 from tests.support.transcribing import talking
-from transcriber.api.audio import Recording
+from transcriber.audio_files import Recording
 from transcriber.config import Settings
 from transcriber.core.windows import Hypothesis, Window
 

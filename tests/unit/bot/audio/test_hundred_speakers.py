@@ -160,11 +160,16 @@ class Meeting:
     def __init__(self, offered: frozenset[str], random: Random, breaks: float = 0.01) -> None:
         self._offered, self._random, self._breaks = offered, random, breaks
         self.names: dict[str, str] = {}
-        self.plane = AudioPlane(0.0, lambda: loud, lambda track: (track, self.names[track]), Lanes(most=3))
+        self.plane = AudioPlane(0.0, lambda: loud, self._whose, Lanes(most=3))
         self.tracker = SegmentTracker("bot", 0.0)
         self.lanes: dict[int, VirtualLane] = {}
         self.opened = self.at_once = 0
         self.published: list[Segment] = []
+
+    def _whose(self, track: str) -> tuple[str, str]:
+        """`t7.2` is the third track of `t7`."""
+        speaker = track.partition(".")[0]
+        return speaker, self.names[speaker]
 
     def order(self, orders: list[PlaneOrder]) -> None:
         """Does what the plane wants."""
@@ -221,6 +226,10 @@ class Turn:
     """Seconds since the last one began."""
     length: float
     renames: bool
+    moves: bool = False
+    """On a new track: the speaker's connection was lost."""
+    renews: bool = False
+    """Meanwhile the language is changed."""
 
 
 turns = st.builds(
@@ -230,6 +239,15 @@ turns = st.builds(
     st.sampled_from([0.5, 1.0, 3.0]),
     st.booleans(),
 )
+changes = st.builds(
+    Turn,
+    st.integers(0, 4),
+    st.sampled_from([2.0, 1.0, 0.5, 0.1]),
+    st.sampled_from([0.5, 1.0, 3.0]),
+    st.just(value=False),
+    st.booleans(),
+    st.booleans(),
+)
 
 
 def hold(meeting: Meeting, script: list[Turn]) -> dict[int, tuple[str, str]]:
@@ -237,14 +255,16 @@ def hold(meeting: Meeting, script: list[Turn]) -> dict[int, tuple[str, str]]:
     truth: dict[int, tuple[str, str]] = {}
     speaking: list[tuple[str, int, int, int]] = []  # track, utterance, first step, last step
     free_at: Counter[str] = Counter()
+    tracks: Counter[str] = Counter()
     at, last = 1.0, 0
     for number, turn in enumerate(script):
         at += turn.gap
-        track = f"t{turn.speaker}"
-        first = max(round(at / STEP_S), free_at[track])
+        speaker = f"t{turn.speaker}"
+        first = max(round(at / STEP_S), free_at[speaker])
         last_step = first + max(round(turn.length / STEP_S), 3)
-        free_at[track] = last_step + 10  # over a second: the gate ends the utterance
-        speaking.append((track, number, first, last_step))
+        free_at[speaker] = last_step + 10  # over a second: the gate ends the utterance
+        tracks[speaker] += turn.moves
+        speaking.append((f"{speaker}.{tracks[speaker]}", number, first, last_step))
         last = max(last, last_step)
     step = 0
     while step < last + 20 or meeting.plane.undecided()[0]:
@@ -253,9 +273,12 @@ def hold(meeting: Meeting, script: list[Turn]) -> dict[int, tuple[str, str]]:
             if not first - 4 <= step < last_step + 8:
                 continue
             if step == first - 4:
-                renamed = f"{track} the {number}th" if script[number].renames else meeting.names.get(track, track)
-                meeting.names[track] = renamed
-                truth[number] = track, renamed
+                speaker = track.partition(".")[0]
+                renamed = f"{speaker} the {number}th" if script[number].renames else meeting.names.get(speaker, speaker)
+                meeting.names[speaker] = renamed
+                truth[number] = speaker, renamed
+            if step == first and script[number].renews:
+                meeting.order(meeting.plane.renew_lanes())
             level = LEVEL + LEVELS * number if first <= step < last_step else 0
             now = (step + 1) * STEP_S
             frame = AudioFrame(track, np.full(STEP, level, np.int16), step * STEP, 1, now)
@@ -275,6 +298,10 @@ def check(meeting: Meeting, truth: dict[int, tuple[str, str]]) -> None:
         assert (segment.speaker_id, segment.speaker) == truth[number]
         finals[number] += segment.completed and kind == "u"
     assert finals == Counter(truth.keys())
+    told = [segment for segment in meeting.published if segment.completed and segment.text[0] == "u"]
+    for speaker in {segment.speaker_id for segment in told}:
+        numbers = [int(segment.text.strip(" u")) for segment in told if segment.speaker_id == speaker]
+        assert numbers == sorted(numbers), "in the order in which they were spoken"
     closed: set[str] = set()
     for segment in meeting.published:
         assert segment.segment_id not in closed
@@ -293,6 +320,20 @@ def test_everything_arrives_once_under_its_speakers_name(
     meeting = Meeting(offered, Random(seed))
     check(meeting, hold(meeting, script))
     assert meeting.at_once <= 3
+
+
+@pytest.mark.parametrize("offered", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
+@given(script=st.lists(changes, min_size=1, max_size=30), seed=st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_each_speakers_finals_come_in_order_whatever_is_changed(
+    offered: frozenset[str], script: list[Turn], seed: int
+) -> None:
+    """New languages and new tracks in the middle of it: no words overtake earlier ones, and no lanes pile up."""
+    meeting = Meeting(offered, Random(seed))
+    check(meeting, hold(meeting, script))
+    assert meeting.at_once <= 6
+    meeting.order(meeting.plane.renew_lanes())
+    assert meeting.lanes == {}
 
 
 @pytest.mark.parametrize("offered", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])

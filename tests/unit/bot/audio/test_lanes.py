@@ -21,7 +21,7 @@ def test_where_the_server_grants_it_one_lane_serves_all_who_take_turns() -> None
     lanes.free(1, 3)
     assert lanes.seat("c") == (1, None)  # the lowest: the second one falls idle
     assert (lanes.holder(1), lanes.holder(2), lanes.holder(9)) == ("c", None, None)
-    assert (lanes.held_by("c"), lanes.held_by("a")) == ([1], [])
+    assert (lanes.held_by("c"), lanes.held_by("a")) == (1, None)
 
 
 def test_who_speaks_on_stays_on_the_lane() -> None:
@@ -100,10 +100,28 @@ def test_renewed_lanes_finish_what_is_said() -> None:
     """After a change of language the next utterance gets a new lane, beyond the bound, too; the old one closes."""
     lanes = Lanes(most=1)
     lanes.seat("a")
-    lanes.renew()
+    assert lanes.seats("a", 1)
+    assert lanes.renew() == []
+    assert not lanes.seats("a", 1)
     assert lanes.close_idle(1) == []
-    assert lanes.seat("a") == (2, None)
-    assert lanes.held_by("a") == [1, 2]
-    lanes.free(1, 2)
-    assert lanes.close_idle(2) == [1]
-    assert lanes.seat("a") == (2, None)
+    assert lanes.seat("b") == (2, None)
+    assert (lanes.seats("b", 2), lanes.seats("a", 2), lanes.seats("a", 9)) == (True, False, False)
+    assert not lanes.free(1, 2)
+    assert lanes.holder(1) is None
+    assert len(lanes) == 1
+    assert lanes.free(2, 2)
+    assert lanes.renew() == [2]
+    assert len(lanes) == 0
+
+
+def test_however_often_lanes_are_renewed_there_are_twice_the_bound() -> None:
+    """Those that finish what was begun leave as much room as they take; beyond it whoever speaks waits."""
+    lanes = Lanes(most=2)
+    assert [lanes.seat(track)[0] for track in "ab"] == [1, 2]
+    lanes.renew()
+    assert [lanes.seat(track)[0] for track in "cd"] == [3, 4]
+    lanes.renew()
+    assert lanes.seat("e") == (None, None)
+    lanes.free(1, 1)
+    assert [lanes.seat(track) for track in "ef"] == [(5, None), (None, None)]
+    assert len(lanes) == 4

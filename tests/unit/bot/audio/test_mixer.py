@@ -15,11 +15,16 @@ AHEAD = PIECE
 """A track's first piece is taken to have been 20 ms on its way."""
 
 
+def loud(pcm: NDArray[np.float32]) -> float:
+    """A speech detector for tests: loud is speech."""
+    return 1.0 if np.abs(pcm).max() > 0.1 else 0.0
+
+
 class Room:
     """Tracks that play constant levels; what comes out, on the meeting's clock."""
 
     def __init__(self) -> None:
-        self.mixer = Mixer(100.0)
+        self.mixer = Mixer(100.0, lambda: loud, {name: (name, name) for name in "abc"}.get)
         self.heard = np.zeros(20 * SAMPLE_RATE, np.int16)
         self.frames: list[AudioFrame] = []
 
@@ -55,7 +60,7 @@ def test_after_silence_the_mix_goes_on_where_it_is() -> None:
     room = Room()
     room.play("a", 16000, 1000, 50)
     room.mixer.close("a")
-    room.mixer.close("nobody")
+    assert not room.mixer.close("nobody")
     room.play("a", 160000, 2000, 50)
     assert room.levels(16000 + 10 * PIECE, 100000, 160000 + 10 * PIECE) == [1000, 0, 2000]
     ends = [frame.position + len(frame.pcm) for frame in room.frames]
@@ -80,7 +85,7 @@ def test_what_is_held_comes_with_time_or_at_once_where_nothing_follows() -> None
     """A track that is muted as soon as all is said leaves its last 200 ms in the mix: they are handed on, once."""
     room = Room()
     room.play("a", 16000, 1000, 50)
-    room.mixer.close("a")
+    assert room.mixer.close("a")
     end = 101.0 + 49 * PIECE / SAMPLE_RATE
     assert room.mixer.idle(end) == []
     [first] = room.mixer.idle(end + 0.1)
@@ -98,3 +103,20 @@ def test_each_track_is_measured() -> None:
     room.play("b", 16000, 0, 60)
     assert {report.track_id for report in room.mixer.reports()} == {"a", "b"}
     assert room.mixer.reports() == []
+
+
+def test_it_is_known_who_was_heard() -> None:
+    """By each track's own gate: alone, at once, to its end when the track stops or closes; nobody is not mixed."""
+    room = Room()
+    for piece in range(250):
+        at = 16000 + piece * PIECE
+        room.play("a", at, 8000 if piece < 150 else 0, 1)
+        room.play("b", at, 8000 if piece >= 100 else 0, 1)
+    speaker = room.mixer.turns.speaker
+    assert [speaker(round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)) for start, end in
+            [(1.2, 2.7), (3.2, 3.8), (4.6, 5.5)]] == ["a", None, "b"]  # fmt: skip
+    assert room.mixer.close("b") is False
+    room.play("c", 16000 * 8, 8000, 20)
+    room.mixer.idle(100 + 10)
+    assert [speaker(16000 * second, 16000 * second + 1600) for second in (7, 8, 10)] == [None, "c", None]
+    assert room.mixer.frame(AudioFrame("nobody", np.full(PIECE, 8000, np.int16), 0, 1, 111.0)) == []

@@ -168,12 +168,63 @@ def test_idle_lanes_close_once_everything_is_decided() -> None:
 
 
 def test_renewed_lanes_serve_the_next_utterance() -> None:
-    """After a reconfiguration the next utterance opens a lane of its own."""
+    """After a reconfiguration the next utterance opens a lane of its own; one with nothing to finish closes at once."""
+    room = Room()
+    room.utter("t1", 10, 1)
+    room.decide(1)
+    assert room.hearing.renew_lanes() == [LaneClose(1)]
+    room.utter("t1", 20, 1)
+    assert room.sent(2) > SAMPLE_RATE
+
+
+def test_words_after_a_change_do_not_overtake_those_before() -> None:
+    """Who said something that is undecided waits with the next words until it is; others do not, nor for them."""
+    room = Room(most=1)
+    room.utter("t1", 10, 1)
+    assert room.hearing.renew_lanes() == []
+    room.utter("t1", 12, 1)
+    assert room.sent(2) == 0
+    room.play("t2", 20, 8)
+    assert room.sent(2) > SAMPLE_RATE
+    room.orders += room.hearing.idle(ZERO + 28)
+    assert LaneEnd(2) not in room.orders  # nobody waits for Ben
+    assert [type(order) for order in room.decide(1)] == [Completed, LaneClose]
+    room.orders += room.hearing.close("t2", ZERO + 29)
+    room.hearing.granted(2, OURS)
+    assert completed(room.decide(2)) == [3]
+    found = room.hearing.find(2, room.sent(2) - PIECE, room.sent(2))
+    assert found is not None
+    assert found.utterance.speaker == "Ana"
+
+
+def test_a_track_that_somebody_else_speaks_on_does_not_overtake_either() -> None:
+    """Its owner was learnt, or has changed: it never has undecided audio on two lanes."""
     room = Room()
     room.utter("t1", 10, 1)
     room.hearing.renew_lanes()
-    room.utter("t1", 20, 1)
-    assert room.sent(2) > SAMPLE_RATE
+    room.owners["t1"] = ("dan", "Dan")
+    room.utter("t1", 12, 1)
+    assert room.sent(2) == 0
+    assert [type(order) for order in room.decide(1)][:3] == [Completed, LaneClose, LaneAudio]
+
+
+def test_a_new_track_of_somebody_does_not_overtake_the_old_one() -> None:
+    """After a reconnect; two that speak at once do not wait for each other."""
+    room = Room()
+    room.owners["new"] = room.owners["t1"]
+    room.play("t1", 10, 1)
+    room.play("new", 10.2, 1)
+    assert room.sent(2) > 0
+    room.orders += room.hearing.close("t1", ZERO + 11.2)
+    room.play("new", 11.2, 1, 10)
+    room.utter("new", 15, 1)
+    length = room.sent(2)
+    assert length < 2 * SAMPLE_RATE  # it waits for the first one
+    assert room.hearing.waiting(ZERO + 16)[0] == 1
+    room.decide(2)
+    assert room.sent(2) == length
+    assert completed(room.decide(1)) == [1]
+    assert room.hearing.waiting(ZERO + 16)[0] == 0
 
 
 def test_reports_say_what_a_track_sounds_like() -> None:
@@ -351,15 +402,18 @@ def test_a_track_keeps_sixty_seconds_on_its_lane_and_the_loss_is_one_gap() -> No
 
 
 def test_a_new_lane_after_a_change_of_language_has_no_room_of_its_own() -> None:
-    """What the track has undecided on the old one counts, and goes first."""
+    """What the track has undecided on the old one counts, and goes first; when all has gone the old one closes."""
     room = Room()
     room.play("t1", 10, 60)
     room.play("t1", 70, 1, 10)
-    room.hearing.renew_lanes()
+    assert room.hearing.renew_lanes() == []
     room.utter("t1", 72, 2)
     assert {order.lane for order in room.orders if isinstance(order, LaneDrop)} == {1}
     assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES, abs=512)
+    room.play("t1", 80, 59)
+    assert LaneClose(1) in room.orders
     assert room.sent(2) > 2 * SAMPLE_RATE
+    assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES, abs=512)
 
 
 def test_a_track_keeps_sixty_seconds_while_it_waits_and_others_lose_nothing() -> None:

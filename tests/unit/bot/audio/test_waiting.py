@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bot.audio.waiting import WaitingLine
+from bot.audio.waiting import Said, WaitingLine
 from bot.core.segments import Utterance
 
 
@@ -13,10 +13,15 @@ def audio(length: int, value: int = 1) -> np.ndarray[tuple[int], np.dtype[np.int
     return np.full(length, value, np.int16)
 
 
+def nobody(said: Said) -> bool:
+    """Is behind."""
+    return False
+
+
 def test_first_come_first_served() -> None:
     """With the audio that came meanwhile, in its order, and the time since they came."""
     line = WaitingLine()
-    assert line.first is None
+    assert next(line.ready(nobody), None) is None
     assert line.longest(5) == 0
     ana, ben = Utterance(1, "ana", "Ana", 100), Utterance(2, "ben", "Ben", 200)
     first, second = line.add("a", ana, 5), line.add("b", ben, 6)
@@ -25,12 +30,24 @@ def test_first_come_first_served() -> None:
     first.append(100, audio(5, 2))
     assert (len(line), line.samples("a"), line.samples("b"), line.samples()) == (2, 15, 20, 35)
     assert line.longest(8) == 3
-    assert [line.late(since) for since in (4.9, 5, 6)] == [0, 1, 2]
     assert line.utterances == [ana, ben]
-    served = line.serve()
-    assert served is first
-    assert (served.start, [len(piece) for piece in served.pieces]) == (90, [10, 5])
-    assert line.first is second
+    assert list(line.ready(nobody)) == [first, second]
+    line.serve(first)
+    assert (first.start, [len(piece) for piece in first.pieces]) == (90, [10, 5])
+    assert list(line.ready(nobody)) == [second]
+
+
+def test_who_is_behind_earlier_words_of_their_own_keeps_nobody() -> None:
+    """Others pass; what the same person says next, on whatever track, does not."""
+    line = WaitingLine()
+    ana, ben, again = (
+        line.add(track, Utterance(number, who, who, 0), number)
+        for number, (track, who) in enumerate([("a", "ana"), ("b", "ben"), ("a2", "ana")])
+    )
+    assert list(line.ready(lambda said: said is ana)) == [ben]
+    assert list(line.ready(lambda said: said is again)) == [ana, ben]
+    line.serve(ben)
+    assert list(line.ready(nobody)) == [ana, again]
 
 
 def test_the_oldest_of_a_track_is_given_up() -> None:

@@ -40,7 +40,9 @@ def end(rules: dict[str, Any], *history: tuple[float, ev.Event]) -> tuple[float,
     """When the bot leaves by itself after these events, and why; every track sounds quietly, once a second."""
     config = configured(**rules)
     leave = config.automatic_leave
-    meeting = MeetingCore(leave.rules(config.max_duration_ms), Roster(leave.bot_names))
+    meeting = MeetingCore(
+        leave.rules(config.max_duration_ms, config.transcriber_mute_timeout_ms), Roster(leave.bot_names)
+    )
     meeting.begin(0.0)
     told = list(history)
     for tenth in range(1_000_000):
@@ -96,9 +98,16 @@ def test_each_rule_leaves_at_its_time_and_says_why(
 
 def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:
     """As docs/leaving.md says: `enabled: false` switches every rule off, `timeout` included."""
-    rules = configured(**USERS_EXAMPLE).automatic_leave.rules(28_800_000)
+    rules = configured(**USERS_EXAMPLE).automatic_leave.rules(28_800_000, 600_000)
     off = {"no_one_joined": None, "everyone_left": None, "only_bots_left": None, "silence": None, "total": None}
-    assert rules == LeaveSettings(**off, lobby=300, cap=28_800)  # type: ignore[arg-type]
+    assert rules == LeaveSettings(**off, lobby=300, mute=600, cap=28_800)  # type: ignore[arg-type]
+
+
+def test_how_long_a_mute_transcriber_is_waited_for_is_set_beside_the_rules() -> None:
+    """It is no rule about who is there, and `enabled` is not about it."""
+    for given, waits in ((None, 600_000), (5, 5)):
+        config, warnings = load_config(json.dumps(NEEDED | {"whisperLiveMuteTimeoutMs": given}), {}, in_container=False)
+        assert (config.transcriber_mute_timeout_ms, warnings) == (waits, [])
 
 
 def test_where_nobody_looks_for_speech_there_is_no_silence() -> None:
@@ -107,8 +116,8 @@ def test_where_nobody_looks_for_speech_there_is_no_silence() -> None:
     given = NEEDED | {"automaticLeave": rules, "transcribeEnabled": False}
     config, warnings = load_config(json.dumps(given), {}, in_container=False)
     assert any("automaticLeave.silenceTimeout is ignored" in warning for warning in warnings)
-    assert config.automatic_leave.rules(28_800_000, detects_speech=False).silence is None
-    assert config.automatic_leave.rules(28_800_000).silence == 20
+    assert config.automatic_leave.rules(28_800_000, 600_000, detects_speech=False).silence is None
+    assert config.automatic_leave.rules(28_800_000, 600_000).silence == 20
     _, warnings = load_config(json.dumps(NEEDED | {"automaticLeave": rules, "audio": {"mode": "mixed"}}), {})
     assert warnings == []
 

@@ -114,20 +114,29 @@ def test_an_end_without_a_place_is_told_once_more_by_the_way_that_has_one() -> N
     assert told == [("active", True), ("completed", True), ("failed", False)]
 
 
-@given(
-    st.sampled_from(Generation),
-    st.lists(st.integers(0, 5), max_size=8),
-    st.sampled_from(list(SubCode)),
-    st.lists(st.booleans(), max_size=20),
-    st.booleans(),
-)
+@st.composite
+def lives(draw: st.DrawFn) -> list[StatusEvent]:
+    """What our bot may say: any way through its lifecycle, and any end."""
+    state, said = State.JOINING, [event(State.JOINING)]
+    for choice in draw(st.lists(st.integers(0, 5), max_size=8)):
+        following = sorted(OUR_MOVES[state] - {State.COMPLETED, State.FAILED})
+        state = following[choice % len(following)]
+        said.append(event(state))
+    code = draw(st.sampled_from(SubCode))
+    return [*said, event(State.COMPLETED if MEANINGS[code].completed else State.FAILED, code)]
+
+
+PACES = st.lists(st.booleans(), max_size=20)
+"""How a manager fares: with each step in its turn."""
+
+
+@given(st.sampled_from(Generation), lives(), PACES, st.booleans())
 def test_a_manager_that_is_well_at_the_end_takes_it(
-    generation: Generation, choices: list[int], code: SubCode, well: list[bool], knows_meetings: bool
+    generation: Generation, life: list[StatusEvent], well: list[bool], knows_meetings: bool
 ) -> None:
     """Whatever it failed at before, and even where it takes no `active` of ours."""
-    plan, state = CallbackPlan(generation), State.JOINING
+    plan, pace = CallbackPlan(generation), iter(well)
     row: State | None = None
-    pace = iter(well)
 
     def tell(is_well: bool) -> None:
         nonlocal row
@@ -137,14 +146,10 @@ def test_a_manager_that_is_well_at_the_end_takes_it(
         row = to if is_taken else row
         plan.settled(is_taken)
 
-    plan.report(event(State.JOINING))
-    for choice in choices:
+    for said in life:
         while plan.next and (is_well := next(pace, None)) is not None:
             tell(is_well)
-        following = sorted(OUR_MOVES[state] - {State.COMPLETED, State.FAILED})
-        state = following[choice % len(following)]
-        plan.report(event(state))
-    plan.report(event(State.COMPLETED if MEANINGS[code].completed else State.FAILED, code))
+        plan.report(said)
     plan.hurry()
     for _ in range(8):
         if plan.next:
@@ -153,32 +158,18 @@ def test_a_manager_that_is_well_at_the_end_takes_it(
     assert row in (State.COMPLETED, State.FAILED)
 
 
-@given(
-    st.sampled_from(Generation),
-    st.lists(st.integers(0, 5), max_size=8),
-    st.sampled_from(list(SubCode)),
-    st.lists(st.booleans(), max_size=20),
-    st.booleans(),
-)
+@given(st.sampled_from(Generation), lives(), PACES, st.booleans())
 def test_whatever_happens_only_legal_moves_are_told_and_one_end(
-    generation: Generation, choices: list[int], code: SubCode, settled: list[bool], hurried: bool
+    generation: Generation, life: list[StatusEvent], settled: list[bool], hurried: bool
 ) -> None:
     """Any way through our own lifecycle, any pace of the manager, in a hurry or not."""
-    plan, told, state = CallbackPlan(generation), [], State.JOINING
-    pace = iter(settled)
-
-    def settle() -> None:
+    plan, pace = CallbackPlan(generation), iter(settled)
+    told: list[Step] = []
+    for said in life:
         while plan.next and next(pace, False):
             told.append(plan.next)
             plan.settled()
-
-    plan.report(event(State.JOINING))
-    for choice in choices:
-        settle()
-        following = sorted(OUR_MOVES[state] - {State.COMPLETED, State.FAILED})
-        state = following[choice % len(following)]
-        plan.report(event(state))
-    plan.report(event(State.COMPLETED if MEANINGS[code].completed else State.FAILED, code))
+        plan.report(said)
     if hurried:
         plan.hurry()
     told += drain(plan)

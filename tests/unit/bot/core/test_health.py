@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
-from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, MUTE_SAMPLES, WORDLESS_SAMPLES, HearingHealth
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 ZEROS = float("-inf")
@@ -328,6 +328,64 @@ def test_a_mix_that_no_text_comes_of_is_said() -> None:
     health.heard(AudioHeard("t", 16000, -50.0, False), 29)
     assert subjects(health, 29) == {}
     assert health.counters[MIX_TRACK].acknowledged == 16000
+
+
+def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
+    """Once it is more than a noise, until anything is an answer; a break or a pause begins it anew."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    since = []
+    for second in range(1, 61):
+        health.heard(AudioHeard("t", 16000, -20.0, True, sent=16000), second)
+        health.decided(["t"], 16000, second, is_assumed=True)
+        since.append(health.mute_since)
+    assert since == [None] * (MUTE_SAMPLES // 16000 - 1) + [1] * (61 - MUTE_SAMPLES // 16000)
+    health.connection(True, 61)
+    health.connection(False, 62)
+    since = [health.mute_since]
+    spoke(health, 63, 100)
+    since.append(health.mute_since)
+    health.decided([], 16000, 101)
+    since.append(health.mute_since)
+    spoke(health, 102, 150)
+    assert [*since, health.mute_since] == [None, 63, None, None]
+
+
+def test_a_mix_ends_with_its_last_track() -> None:
+    """What it owed is over then, what it still reports is nobody's; with the next track it begins anew."""
+    health = HearingHealth()
+    for track in ("t", "u"):
+        health.opened(track, 0)
+    for second in range(1, 10):
+        for track in ("t", "u"):
+            health.heard(AudioHeard(track, 16000, -20.0, False), second)
+        health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), second)
+        health.check(second)
+    assert health.closed("t") == []
+    assert health.room(9) is Hearing.NO_TEXT
+    assert health.closed("u") == [ReportHealth("track:mix", True, "the track is closed")]
+    assert health.closed("u") == []
+    health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), 10)
+    assert health.counters == {}
+    assert health.next_timer() is None
+    health.opened("t", 20)
+    health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), 21)
+    assert health.counters[MIX_TRACK].sent == 16000
+
+
+def test_muting_everybody_pays_no_debt_of_a_mix() -> None:
+    """All microphones off, and no text for what was said before: that is not a quiet room."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    health.heard(AudioHeard(MIX_TRACK, 16000, -20.0, True, sent=16000), 1)
+    health.muted("t", True, 2)
+    assert subjects(health, 5) == {}
+    assert health.room(5) is Hearing.MUTED
+    assert subjects(health, 8) == {"track:mix": False, "room": False}
+    assert health.room(8) is Hearing.NO_TEXT
+    health.text([], True, 9)
+    assert subjects(health, 9) == {"track:mix": True, "room": True}
+    assert health.room(9) is Hearing.MUTED
 
 
 def test_whoever_speaks_in_a_mix_keeps_the_bot_in_the_meeting() -> None:

@@ -8,7 +8,7 @@ from bot.core.leave import Facts, LeaveSettings, next_departure
 from common.contracts.status import SubCode
 
 OFF = LeaveSettings(
-    lobby=None, no_one_joined=None, everyone_left=None, only_bots_left=None, lost=None, total=None, cap=None
+    lobby=None, no_one_joined=None, everyone_left=None, only_bots_left=None, lost=None, mute=None, cap=None
 )
 ALL = LeaveSettings(
     lobby=10,
@@ -18,6 +18,7 @@ ALL = LeaveSettings(
     silence=30,
     silence_after=40,
     lost=90,
+    mute=80,
     total=100,
     cap=1000,
 )
@@ -44,7 +45,8 @@ ALL = LeaveSettings(
         (ALL, Facts(active_since=2, silent_since=50, had_company=True), (80, SubCode.SILENCE_TIMEOUT)),
         (ALL, Facts(silent_since=50), None),
         (ALL, Facts(active_since=2, lost_since=8, had_company=True), (98, SubCode.CONNECTION_LOST)),
-        (OFF, Facts(lobby_since=1, active_since=2, alone_since=2, silent_since=2, lost_since=2), None),
+        (ALL, Facts(active_since=2, mute_since=8, had_company=True), (88, SubCode.TRANSCRIBER_MUTE)),
+        (OFF, Facts(lobby_since=1, active_since=2, alone_since=2, silent_since=2, lost_since=2, mute_since=2), None),
     ],
 )
 def test_rules(settings: LeaveSettings, facts: Facts, expected: tuple[float, SubCode] | None) -> None:

@@ -8,9 +8,8 @@ from bot.core import events as ev
 from bot.core import requests as rq
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
-from bot.core.orders import Reconnect, Rejoin, Resubscribe, SendChat, Speak
+from bot.core.orders import Reconnect, Rejoin, Resubscribe
 from bot.core.roster import Roster
-from common.contracts.events import BotState
 from common.contracts.health import Hearing
 from common.contracts.status import MEANINGS, State, SubCode
 
@@ -256,6 +255,45 @@ def test_speech_without_text_is_said_within_ten_seconds() -> None:
     assert said == {"track:t": Hearing.NO_TEXT, "room": Hearing.NO_TEXT}
 
 
+def talk(meeting: MeetingCore, seconds: range) -> list[float]:
+    """Ana speaks and is sent; returns when the bot would leave, if it would."""
+    left = []
+    for second in seconds:
+        meeting.receive(sound(speech=True), second)
+        meeting.tick(second)
+        left += [float(second) for effect in meeting.effects() if isinstance(effect, ev.LeaveMeeting)]
+    return left
+
+
+def test_where_no_transcriber_ever_answers_the_bot_does_not_stay() -> None:
+    """Ten minutes from the first speech on; what was only assumed is no answer, and a noise is no speech."""
+    meeting = core(IN, (0, ANA), (0, ev.TrackOpened("t", "ana")))
+    assert talk(meeting, range(5, 10)) == []
+    meeting.receive(ev.UtteranceDecided("ana", 80_000, is_assumed=True), 20)
+    assert talk(meeting, range(300, 325)) == []
+    meeting.receive(ev.UtteranceDecided("ana", 400_000, is_assumed=True), 330)
+    assert talk(meeting, range(600, 700)) == [605]
+    meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 701)
+    assert meeting.effects()[-1] == ev.Finish(SubCode.TRANSCRIBER_MUTE)
+
+
+@pytest.mark.parametrize("answer", [ev.TextHeard("ana", False), ev.UtteranceDecided("ana", 16_000)])
+def test_a_transcriber_that_has_ever_answered_is_waited_for(answer: ev.Event) -> None:
+    """It may come back: what it owes is said, and nobody leaves for it."""
+    meeting = core(IN, (0, ANA), (0, ev.TrackOpened("t", "ana")), (5, sound(speech=True)), (6, answer))
+    assert talk(meeting, range(7, 1000)) == []
+
+
+def test_a_pause_gives_a_transcriber_its_time_again() -> None:
+    """And so does a lost connection: nothing is sent meanwhile."""
+    meeting = core(IN, (0, ANA), (0, ev.TrackOpened("t", "ana")))
+    assert talk(meeting, range(5, 100)) == []
+    for paused in (True, False):
+        meeting.receive(ev.CommandReceived("x", rq.Pause(paused)), 100)
+    assert talk(meeting, range(200, 799)) == []
+    assert talk(meeting, range(799, 900)) == [800]
+
+
 def test_links_are_health() -> None:
     """Their changes are said at once; a transcriber that stays away makes the room deaf."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
@@ -288,70 +326,6 @@ def test_a_dead_track_is_subscribed_anew_and_a_dead_room_joined_anew() -> None:
     meeting.effects()
     meeting.tick(200)
     assert not any(isinstance(effect, ev.GiveOrder) for effect in meeting.effects())
-
-
-def test_reconfigure_changes_what_it_names() -> None:
-    """Null is "detect" and a missing key is "as it is"; the answer says what is set. What is refused is taken back."""
-    meeting = MeetingCore(SETTINGS, speech=rq.SpeechSettings("en", "translate", ("en", "de")))
-    changes: list[rq.SpeechChange] = [{"language": None}, {"task": "transcribe", "allowed_languages": ()}]
-    for change in changes:
-        meeting.receive(ev.CommandReceived("reconfigure", rq.ChangeSpeech(change), "7"), 1)
-    first, answer, second, _ = meeting.effects()
-    assert first == ev.Reconfigure(rq.SpeechSettings(None, "translate", ("en", "de")))
-    assert second == ev.Reconfigure(rq.SpeechSettings(None, "transcribe", ()))
-    assert isinstance(answer, ev.AnswerCommand)
-    assert (answer.accepted, answer.command_id) == (True, "7")
-    assert answer.state is not None
-    assert answer.state.allowed_languages == ("en", "de")
-    meeting.receive(ev.SpeechSettled(rq.SpeechSettings("zh"), False, "refused"), 2)
-    assert (meeting.speech.language, meeting.effects()) == ("zh", [ev.ReportHealth("reconfigure", False, "refused")])
-
-
-def test_pausing_stops_listening_and_excuses_silence() -> None:
-    """While paused nothing is owed and no silence counts; asked twice it happens once, and is answered twice."""
-    meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
-    for now in (2, 3):
-        meeting.receive(ev.CommandReceived("pause", rq.Pause(True)), now)
-    meeting.tick(100)
-    listening = ev.AnswerCommand("pause", True, "not listening")
-    assert meeting.effects() == [ev.PauseHearing(True), listening, listening]
-    meeting.receive(ev.CommandReceived("resume", rq.Pause(False)), 101)
-    assert meeting.effects() == [ev.PauseHearing(False), ev.AnswerCommand("resume", True, "listening")]
-    assert meeting.health.next_timer() == 109
-
-
-def test_what_the_platform_cannot_do_is_refused() -> None:
-    """Each refusal says why; what it can do is handed on with the answer that is owed."""
-    meeting = MeetingCore(SETTINGS, orders={SendChat})
-    chat, speak = rq.CarryOut(SendChat("hi")), rq.CarryOut(Speak("hi"))
-    meeting.receive(ev.CommandReceived("chat", chat), 0)
-    meeting.receive(ev.Admitted(), 1)
-    meeting.effects()
-    meeting.receive(ev.CommandReceived("speak", speak), 2)
-    meeting.receive(ev.CommandReceived("chat", chat), 2)
-    meeting.receive(ev.CommandReceived("dance", rq.Unusable("unknown action")), 2)
-    assert meeting.effects() == [
-        ev.AnswerCommand("speak", False, "the bot cannot speak on this platform"),
-        ev.GiveOrder(SendChat("hi"), ev.AnswerCommand("chat", True, "")),
-        ev.AnswerCommand("dance", False, "unknown action"),
-    ]
-    lobby = MeetingCore(SETTINGS, orders={SendChat})
-    lobby.receive(ev.CommandReceived("chat", chat), 0)
-    lobby.receive(ev.CommandReceived("write", rq.CarryOut(SendChat("hi"))), 0)
-    refusals = lobby.effects()
-    assert all(isinstance(effect, ev.AnswerCommand) and "joining" in effect.detail for effect in refusals)
-    no_chat = MeetingCore(SETTINGS)
-    no_chat.receive(ev.CommandReceived("chat", chat), 0)
-    assert no_chat.effects() == [ev.AnswerCommand("chat", False, "the bot cannot write into the chat on this platform")]
-
-
-def test_leaving_twice_is_answered_twice() -> None:
-    """The first order counts; the second learns that we are on our way."""
-    meeting = core(IN)
-    meeting.receive(LEAVE, 1)
-    meeting.receive(LEAVE, 1)
-    assert meeting.next_timer() is None
-    assert meeting.effects() == [LEFT, ev.LeaveMeeting(), ev.AnswerCommand("leave", True, "leaving already")]
 
 
 def test_an_encrypted_track_is_reported() -> None:
@@ -425,15 +399,6 @@ def test_what_nobody_has_asked_for_changes_nothing(event: ev.PlatformEvent) -> N
     meeting.receive(event, 1)
     assert meeting.effects() == []
     assert "hi" not in repr(event)
-
-
-def test_the_state_is_told() -> None:
-    """What somebody needs who asks why there is no text."""
-    meeting = core(IN, (1, ev.PeopleCounted(3)))
-    meeting.receive(ev.CommandReceived("status", rq.TellState()), 2)
-    (answer,) = meeting.effects()
-    assert isinstance(answer, ev.AnswerCommand)
-    assert answer.state == BotState(State.ACTIVE, Hearing.NO_TRACKS, False, 3, None, "transcribe", ())
 
 
 def test_tracks_of_services_are_not_watched() -> None:

@@ -185,6 +185,73 @@ def test_words_that_are_final_are_not_said_again_with_more() -> None:
     assert say(book, ana, 13, 17, "in the hall", True) is None
 
 
+@given(st.lists(st.sampled_from(["we", "well-known", "10,000", "he's", "-"]), min_size=1, max_size=8), st.data())
+def test_words_are_those_of_the_text_however_a_server_cuts_them(spoken: list[str], data: st.DataObject) -> None:
+    """What was said before goes from the words as it goes from the text; a server has pieces of its own."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    said = spoken[: data.draw(st.integers(1, len(spoken)))]
+    say(book, ana, 10, 12, " ".join(said), True)
+    text = " ".join(spoken)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(text)))) | {0, len(text)})
+    words = [Word(text[a:b], 10 + a / 100, 10 + b / 100, 1) for a, b in pairwise(cuts)]
+    more = book.update(ana, 10 * SAMPLE_RATE, 15 * SAMPLE_RATE, text, True, None, words)
+    if more is None:
+        assert len(said) == len(spoken)
+        return
+    assert "".join("".join(word.word for word in more.words or ()).split()) == "".join(more.text.split())
+
+
+def final_of(book: SegmentTracker, text: str, words: list[str]) -> Segment:
+    """A final whose words take half a second each, from second 10 on."""
+    timed = [Word(word, 10 + i / 2, 10.5 + i / 2, 1) for i, word in enumerate(words)]
+    end = (10 + len(words) / 2) * SAMPLE_RATE
+    final = book.update(utterance(), 10 * SAMPLE_RATE, round(end), text, True, None, timed)
+    assert final is not None
+    return final
+
+
+def test_a_final_is_parted_by_its_words() -> None:
+    """The first part keeps the id, each other has its own; text, words and times are those of its words."""
+    book = SegmentTracker("b", ZERO)
+    one, two, three = book.split(final_of(book, "I do. You don't!", [" I", " do.", " You", " don", "'t!"]), [1, 1, 3])
+    assert [(part.segment_id, part.text, part.start, part.end) for part in (one, two, three)] == [
+        ("b:ana:10000", "I", 10.0, 10.5),
+        ("b:ana:10500", "do.", 10.5, 11.0),
+        ("b:ana:11000", "You don't!", 11.0, 12.5),
+    ]
+    assert [len(part.words or ()) for part in (one, two, three)] == [1, 1, 3]
+    assert (three.absolute_start_time, three.absolute_end_time) == (
+        "2027-01-15T08:00:11.000Z",
+        "2027-01-15T08:00:12.500Z",
+    )
+    again = say(book, utterance(), 11, 12, "later", True)
+    assert again is not None
+    assert again.segment_id not in {one.segment_id, two.segment_id, three.segment_id}
+
+
+def test_a_final_whose_words_are_not_its_text_stays_whole() -> None:
+    """Nor is there anything to part where one part is wanted."""
+    book = SegmentTracker("b", ZERO)
+    other = final_of(book, "I do", ["I", "did"])
+    assert book.split(other, [1, 1]) == [other]
+    assert book.split(other, [2]) == [other]
+    assert book.split(other, []) == [other]
+
+
+@given(st.lists(st.sampled_from(["a", "well-known", "10,000", "he's"]), min_size=2, max_size=8), st.data())
+def test_parts_are_the_whole_again(spoken: list[str], data: st.DataObject) -> None:
+    """No word is lost, doubled or moved, however it is parted."""
+    book = SegmentTracker("b", ZERO)
+    final = final_of(book, " ".join(spoken), spoken)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(spoken) - 1))) | {0, len(spoken)})
+    parts = book.split(final, [b - a for a, b in pairwise(cuts)])
+    assert " ".join(part.text for part in parts) == final.text
+    assert sum((part.words or () for part in parts), ()) == final.words
+    assert len({part.segment_id for part in parts}) == len(parts)
+    assert (parts[0].start, parts[-1].end) == (final.start, final.end)
+    assert all(one.end <= other.start for one, other in pairwise(parts))
+
+
 times = st.floats(9, 20).map(lambda s: round(s, 2))
 
 

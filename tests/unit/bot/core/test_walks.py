@@ -49,7 +49,7 @@ HARMLESS = st.one_of(
     st.just(ev.CaptionHeard("ana", "Ana", "hi")),
     st.builds(ev.AudioHeard, TRACKS, st.just(16_000), LEVELS, st.booleans(), sent=st.sampled_from([0, 16_000])),
     st.builds(ev.TextHeard, WHO | TRACKS, st.booleans()),
-    st.builds(ev.UtteranceDecided, WHO | TRACKS, st.integers(0, 99)),
+    st.builds(ev.UtteranceDecided, WHO | TRACKS, st.integers(0, 99), st.booleans()),
     st.builds(ev.CommandReceived, st.just("x"), REQUESTS),
     st.builds(ev.LinkChanged, st.sampled_from(["redis", "transcriber"]), st.booleans()),
 )

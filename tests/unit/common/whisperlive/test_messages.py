@@ -178,7 +178,7 @@ def test_a_segment_is_read_from_any_stock_server() -> None:
 
 
 def test_readers_give_a_value_or_say_what_was_expected() -> None:
-    """Each reader accepts its kind of value only; long values are cut in the message."""
+    """Each reader accepts its kind of value only; long numbers are cut in the message."""
     assert (text("a"), index(0), number("1.5"), seconds(2), sequence([1]), mapping({})) == ("a", 0, 1.5, 2.0, [1], {})
     assert json_object('{"a": 1}', "message") == {"a": 1}
     for read, value in (
@@ -188,7 +188,23 @@ def test_readers_give_a_value_or_say_what_was_expected() -> None:
         with pytest.raises(ProtocolError, match="expected"):
             read(value)
     with pytest.raises(ProtocolError, match=r"\.\.\.$"):
-        index("x" * 100)
+        index(-(10**100))
+
+
+SPOKEN = "so we will sell the house"
+
+
+@pytest.mark.parametrize("wrong", [SPOKEN, [SPOKEN], {SPOKEN: SPOKEN}])
+@pytest.mark.parametrize("key", ["start", "end", "text", "completed", "words", "segment_id", "language", "stable_len"])
+def test_a_wrong_value_in_a_segment_is_not_quoted(key: str, wrong: object) -> None:
+    """A server that confuses its keys has what somebody said in any of them, and problems are logged."""
+    segment = {"start": 0, "end": 1, "text": "a", "completed": True, key: wrong}
+    if not isinstance(wrong, str) or key not in ("text", "segment_id", "language"):  # which are texts
+        with pytest.raises(ProtocolError) as caught:
+            WireSegment.parse(segment)
+        assert "house" not in str(caught.value)
+    with pytest.raises(ProtocolError, match=r"^expected .*, got (a text|a list|an object)$"):
+        WireSegment.parse({"start": 0, "end": 1, "text": "a", "words": [{"word": "a", "start": wrong, "end": 1}]})
 
 
 def test_samples_of_each_format_become_int16() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.languages import MIN_LANGUAGE_SHARE, MIN_SPEECH_S, StreamLanguage, choose_language
+from transcriber.core.languages import (
+    MIN_LANGUAGE_SHARE,
+    MIN_SPEECH_S,
+    UNTOLD_LANGUAGE_SHARE,
+    StreamLanguage,
+    choose_language,
+)
 
 ANY: frozenset[str] = frozenset()
 GERMAN = {"de": 0.5, "en": 0.125, "nl": 0.375}
@@ -143,3 +149,19 @@ def test_a_decision_is_announced_at_most_once(locks: bool, heard: list[tuple[str
         assert MIN_LANGUAGE_SHARE < probability <= 1
         assert languages.fixed == (language if locks else None)
     assert (languages.prior is not None) == bool(decisions)
+
+
+def test_an_unknown_language_is_never_sure_and_no_evidence() -> None:
+    """However much is said in it, and whatever was spoken before."""
+    languages = StreamLanguage(None, locks=True)
+    assert not languages.is_sure(None, 1.0, 30)
+    assert languages.hear(None, 1.0, 30) is None
+    assert languages.hear("de", 1.0, MIN_SPEECH_S) == ("de", 1.0)
+    assert not languages.is_sure(None, 1.0, 30)
+
+
+def test_a_language_without_a_probability_takes_some_speech() -> None:
+    """An engine that names one and does not say how sure it is may be wrong about a word."""
+    languages = StreamLanguage(None, locks=False)
+    assert not languages.is_sure("de", UNTOLD_LANGUAGE_SHARE, MIN_SPEECH_S - 0.1)
+    assert languages.is_sure("de", UNTOLD_LANGUAGE_SHARE, MIN_SPEECH_S)

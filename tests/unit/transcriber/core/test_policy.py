@@ -267,7 +267,7 @@ def test_a_final_that_fails_is_tried_once_more_and_alone() -> None:
     policy.open(0, now=0)
     policy.hear(0, 4000, now=0)
     policy.close(8000, now=1)
-    policy.begin(8000)
+    assert policy.begin(8000) is policy.under_way
     assert not policy.fail(now=5)
     assert policy.next_request() == (again := DecodeRequest(PassKind.FINAL, 6, alone=True))
     assert again.due == 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -210,7 +212,8 @@ def test_a_long_window_in_which_the_second_pass_hears_nothing_is_halved() -> Non
 
 def test_nothing_in_much_speech_is_asked_about_again() -> None:
     """The second answer counts; nothing twice is nothing, in no language."""
-    for second, expected in ((text("So it is."), ["So it is."]), (Hypothesis(""), []), (NO_SPEECH, [])):
+    sure = replace(text("So it is."), language="en", language_probability=1.0)
+    for second, expected in ((sure, ["So it is."]), (Hypothesis(""), []), (NO_SPEECH, [])):
         recording = channel(Handshake("u"))
         feed(recording, sound((8, 8000)))
         [window] = recording.open_windows()
@@ -274,13 +277,15 @@ def test_a_window_over_which_the_engine_fails_twice_is_lost() -> None:
     [window] = recording.open_windows()
     first = window.next_request()
     job = window.begin()
-    assert window.fail(job, 5.0) == (False, [])
+    assert window.fail(job, 5.0) == (None, [])
     second = window.next_request()
     assert first
     assert second
     assert (first.alone, second.alone, second.due, recording.is_lost) == (False, True, 5.0, False)
     job = window.begin()
-    assert window.fail(job, 6.0) == (True, [])
+    given_up, segments = window.fail(None, 6.0)
+    assert given_up
+    assert (given_up.start, given_up.end, segments) == (job.work.start, job.work.end, [])
     assert recording.is_lost
     assert (job.work.utterance.bounds(job.work.end)[0], window.next_request()) == (0, None)
 

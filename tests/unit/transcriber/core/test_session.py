@@ -223,7 +223,7 @@ def test_what_was_committed_survives_a_final_that_fails_or_says_nothing() -> Non
             session.finish(session.begin(), Hypothesis("we meet", language="de"))
         session.end_utterance(at, now=2)
         if fails:
-            assert session.fail(session.begin(), now=3) == (False, [])
+            assert session.fail(session.begin(), now=3) == (None, [])
             given_up, [final] = session.fail(session.begin(), now=4)
             assert given_up
         else:

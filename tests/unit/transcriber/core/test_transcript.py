@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,14 +28,17 @@ def speaking() -> tuple[Transcript, PendingUtterance]:
     return Transcript(Handshake("u"), StreamLanguage(None, locks=True)), utterance
 
 
+english = partial(Hypothesis, language="en", language_probability=1.0)
+
+
 def test_a_partial_says_how_much_of_it_stays() -> None:
     """With the bounds of the speech, in seconds; what has not changed is not shown again."""
     transcript, utterance = speaking()
-    hypothesis = Hypothesis("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
-    assert (job(utterance).level, job(utterance).speech) == (0.25, 0)
-    [first] = transcript.show(job(utterance, 2.0), Hypothesis("a d"))
+    hypothesis = english("a b", words=(Word(" a", 0.5, 0.8, 0.9), Word(" b", 1.6, 1.9, 0.9)))
+    assert job(utterance).level == 0.25
+    [first] = transcript.show(job(utterance, 2.0), english("a d"))
     assert (first.stable_len, first.words) == (0, None)
-    transcript.show(job(utterance, 2.5), Hypothesis("a c"))
+    transcript.show(job(utterance, 2.5), english("a c"))
     [partial] = transcript.show(job(utterance, 3.0), hypothesis)
     assert (partial.text, partial.stable_len, partial.completed, partial.segment_id) == (" a b", 2, False, "u:7")
     assert (partial.start, partial.end) == (1.468, 2.6)
@@ -48,7 +52,7 @@ def test_a_partial_says_how_much_of_it_stays() -> None:
     for seconds in (6.0, 6.5):
         transcript.show(job(utterance, seconds), replace(hypothesis, text="a b c"))
     assert transcript.trim(utterance) == (1, round(2.5 * SAMPLE_RATE))
-    [more] = transcript.show(job(utterance, 7.0, base=1, skipped=1.5), Hypothesis("b c d"))
+    [more] = transcript.show(job(utterance, 7.0, base=1, skipped=1.5), english("b c d"))
     assert (more.text, more.words) == (" a b c d", None)
 
 
@@ -57,8 +61,8 @@ def test_words_of_two_passes_do_not_overlap() -> None:
     transcript, utterance = speaking()
     utterance.end = 48_000
     for seconds in (2.0, 2.5, 3.0):
-        transcript.show(job(utterance, seconds), Hypothesis("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
-    again = Hypothesis("the b", words=(Word(" the", 0.5, 0.9, 0.9), Word(" b", 0.88, 1.2, 0.9)))
+        transcript.show(job(utterance, seconds), english("a", words=(Word(" a", 0.5, 0.9, 0.9),)))
+    again = english("the b", words=(Word(" the", 0.5, 0.9, 0.9), Word(" b", 0.88, 1.2, 0.9)))
     [final] = transcript.conclude(job(utterance), again)
     assert final.words == (WireWord(" a", 1.5, 1.88, 0.9), WireWord(" b", 1.88, 2.2, 0.9))
 
@@ -66,7 +70,7 @@ def test_words_of_two_passes_do_not_overlap() -> None:
 def test_a_partial_without_words_is_none() -> None:
     """The model heard nothing."""
     transcript, utterance = speaking()
-    assert transcript.show(job(utterance), Hypothesis("")) == []
+    assert transcript.show(job(utterance), english("")) == []
 
 
 def test_a_final_is_what_was_kept_or_what_its_own_pass_gave() -> None:
@@ -83,7 +87,7 @@ def test_a_final_is_what_was_kept_or_what_its_own_pass_gave() -> None:
         2.6,
     )
     assert transcript.settle(utterance) == []
-    [own] = transcript.conclude(job(utterance), Hypothesis("again"))
+    [own] = transcript.conclude(job(utterance), english("again"))
     assert own.text == " again"
     assert transcript.conclude(job(utterance), None) == []
     assert not transcript.detected
@@ -95,9 +99,9 @@ def test_a_final_is_what_was_kept_or_what_its_own_pass_gave() -> None:
 def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
     """And what was not certain is gone."""
     transcript, utterance = speaking()
-    hypothesis = Hypothesis("a b", words=(Word(" a", 0.0, 0.4, 0.9), Word(" b", 1.6, 1.9, 0.9)))
+    hypothesis = english("a b", words=(Word(" a", 0.0, 0.4, 0.9), Word(" b", 1.6, 1.9, 0.9)))
     for seconds, text in ((1.0, "a c"), (1.5, "a d")):
-        transcript.show(job(utterance, seconds), Hypothesis(text))
+        transcript.show(job(utterance, seconds), english(text))
     transcript.show(job(utterance, 2.0), hypothesis)
     assert transcript.show(job(utterance), None, keep=True) == []
     [final] = transcript.settle(utterance)
@@ -107,9 +111,9 @@ def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
 def test_what_a_pause_gave_is_no_final_any_more_once_more_was_said() -> None:
     """If the engine then fails: what was committed since may be other words."""
     transcript, utterance = speaking()
-    transcript.show(job(utterance), Hypothesis("hello word"), keep=True)
+    transcript.show(job(utterance), english("hello word"), keep=True)
     for seconds in (2.5, 3.0, 3.5):
-        transcript.show(job(utterance, seconds), Hypothesis("hello world how"))
+        transcript.show(job(utterance, seconds), english("hello world how"))
     [final] = transcript.settle(utterance)
     assert final.text == " hello world how"
 
@@ -165,7 +169,17 @@ def test_a_translation_is_its_last_pass() -> None:
 def test_an_utterance_can_be_forgotten() -> None:
     """Cut where words were committed."""
     transcript, utterance = speaking()
-    transcript.show(job(utterance), Hypothesis("a", words=(Word(" a", 0.0, 0.4, 0.9),)))
+    transcript.show(job(utterance), english("a", words=(Word(" a", 0.0, 0.4, 0.9),)))
     transcript.forget(utterance)
     assert transcript.committed_until(utterance) == utterance.start
     assert transcript.settle(utterance) == []
+
+
+def test_what_was_said_in_no_known_language_is_not_joined_with_what_follows() -> None:
+    """Nobody knows that it is the same one; its segment names none, and nothing is committed before."""
+    transcript, utterance = speaking()
+    for seconds in (1.5, 2.0, 2.5, 3.0):
+        shown = transcript.show(job(utterance, seconds), Hypothesis("a b"))
+        assert all((segment.stable_len, segment.language) == (0, None) for segment in shown)
+    [final] = transcript.conclude(job(utterance, 3.0), Hypothesis("a b"))
+    assert (final.text.strip(), final.language, transcript.before, transcript.detected) == ("a b", None, None, None)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from transcriber.core.windows import Hypothesis, Phrase, Word, flaw_of
+from transcriber.core.languages import UNTOLD_LANGUAGE_SHARE
+from transcriber.core.windows import Hypothesis, Phrase, Window, Word, flaw_of, with_language
 
 
 def test_a_sound_hypothesis_has_no_flaw() -> None:
@@ -26,7 +27,7 @@ def test_a_sound_hypothesis_has_no_flaw() -> None:
         ("secret", "str in the place of a Hypothesis"),
         (Hypothesis(None), "text"),  # type: ignore[arg-type]
         (Hypothesis("secret \ud800"), "text"),
-        (Hypothesis("secret", language=None), "text"),  # type: ignore[arg-type]
+        (Hypothesis("secret", language=[]), "text"),  # type: ignore[arg-type]
         (Hypothesis("secret", words=None), "words or phrases"),  # type: ignore[arg-type]
         (Hypothesis("secret", words=("secret",)), "words or phrases"),  # type: ignore[arg-type]
         (Hypothesis("secret", phrases=(Word("secret", 0, 1, 1),)), "words or phrases"),  # type: ignore[arg-type]
@@ -43,3 +44,23 @@ def test_what_is_none_is_named_and_not_quoted(heard: Any, named: str) -> None:
     assert flaw is not None
     assert named in flaw
     assert "secret" not in flaw
+
+
+@pytest.mark.parametrize(
+    ("window", "language", "probability"),
+    [
+        ({}, None, UNTOLD_LANGUAGE_SHARE),
+        ({"prior": "de"}, None, UNTOLD_LANGUAGE_SHARE),
+        ({"language": "de", "allowed": frozenset({"es"})}, "de", 1.0),
+        ({"allowed": frozenset({"es"})}, "es", 1.0),
+        ({"allowed": frozenset({"es", "de"})}, None, UNTOLD_LANGUAGE_SHARE),
+    ],
+)
+def test_a_language_that_nobody_says_is_the_one_asked_for(
+    window: dict[str, Any], language: str | None, probability: float
+) -> None:
+    """Or the only one that it may be; else nobody knows it. What an engine says is left alone."""
+    asked = Window(np.zeros(0, np.int16), **window)
+    heard = with_language(Hypothesis("hola"), asked)
+    assert (heard.text, heard.language, heard.language_probability) == ("hola", language, probability)
+    assert with_language(Hypothesis("hola", "fr"), asked).language == "fr"

@@ -85,7 +85,7 @@ def test_all_that_a_server_tells_is_taken() -> None:
         {"text": "And so on, and so forth", "avg_logprob": -0.1, "no_speech_prob": 0.1, "tokens": [3, 4, 5]},
     ]
     heard = answered(text=" Yes. And so on, and so forth ", language="german", segments=segments)
-    assert (heard.text, heard.language, heard.language_probability) == ("Yes. And so on, and so forth", "de", 1.0)
+    assert (heard.text, heard.language, heard.language_probability) == ("Yes. And so on, and so forth", "de", 0.9)
     assert heard.tokens == 5
     assert heard.avg_logprob == pytest.approx((5 * -0.9 + 24 * -0.1) / 29)
     assert heard.no_speech == pytest.approx((5 * 0.5 + 24 * 0.1) / 29)
@@ -93,14 +93,16 @@ def test_all_that_a_server_tells_is_taken() -> None:
 
 
 def test_a_server_that_tells_nothing_but_text_is_believed() -> None:
-    """No probability is taken for doubt; the language is the one asked for, else the likeliest, and not believed."""
+    """No probability is taken for doubt; the language is the one asked for, else nobody knows it."""
     heard = answered(text="yes", language="gibberish", segments="none", words=None)
     assert (heard.avg_logprob, heard.no_speech, heard.words) == (0.0, 0.0, ())
-    assert (heard.language, heard.language_probability) == ("en", 0.0)
+    assert heard.language is None
     assert heard.tokens >= 3
-    assert answered("pt", text="sim").language == "pt"
-    assert answered(text="sim", window=Window(WINDOW.samples, prior="pt")).language == "pt"
-    assert answered(text="sim", window=Window(WINDOW.samples, allowed=frozenset({"pt", "ru"}))).language == "pt"
+    assert answered(text="sim", window=Window(WINDOW.samples, prior="pt")).language is None
+    assert answered(text="yes", language="english", window=Window(WINDOW.samples, task="translate")).language is None
+    guessed, named = answered("pt", text="sim"), Window(WINDOW.samples, language="pt")
+    assert (guessed.language, guessed.language_probability) == ("pt", 0.9)
+    assert answered("pt", text="sim", window=named).language_probability == 1.0
 
 
 def test_segments_are_phrases_if_they_are_the_text() -> None:
@@ -228,7 +230,7 @@ JSON = st.recursive(
 def test_no_answer_breaks_the_reader(text: str, segments: Any, words: Any, language: Any) -> None:
     """Words are in the window and spell the text; numbers are numbers."""
     heard = answered(text=text, segments=segments, words=words, language=language)
-    assert heard.language in LANGUAGE_NAMES
+    assert heard.language in (None, *LANGUAGE_NAMES)
     assert all(map(math.isfinite, (heard.avg_logprob, heard.no_speech)))
     if heard.words:
         assert "".join(word.text for word in heard.words).split() == heard.text.split()

@@ -14,6 +14,9 @@ from transcriber.engine import window_sizes
 from transcriber.engine.base import ModelError
 from transcriber.engine.models import DEMO_FOLDER
 from transcriber.engine.window_sizes import (
+    CPU,
+    CUDA,
+    FULL_WINDOWS,
     WINDOW_SIZES_FILE,
     WindowSizes,
     find,
@@ -22,6 +25,7 @@ from transcriber.engine.window_sizes import (
     place,
     prepare,
     read,
+    sizes_for,
     write,
 )
 
@@ -65,19 +69,19 @@ def test_the_folder_knows_best_then_the_cache_then_the_package(
         folder.mkdir(parents=True)
     (model / "model.bin").write_bytes(b"weights")
     monkeypatch.setattr(window_sizes, "SHIPPED_FOLDER", shipped)
-    assert find(model) is None
+    assert find(model, CPU) is None
     name = f"{fingerprint(model)}.json"
     for careful, path in ((1500, shipped / name), (1250, cache / name), (1000, model / WINDOW_SIZES_FILE)):
         write(path, WindowSizes(800, careful, 150), {})
-        assert find(model) == WindowSizes(800, careful, 150)
+        assert find(model, CPU) == WindowSizes(800, careful, 150)
 
 
 def test_what_is_measured_is_kept_in_the_models_folder(tmp_path: Path) -> None:
     """Where it replaces what was measured before, and leaves nothing half written."""
     (tmp_path / "model.bin").write_bytes(b"weights")
     for careful in (1500, 1000):
-        write(prepare(place(tmp_path)), WindowSizes(800, careful), {"words": 400})
-        assert find(tmp_path) == WindowSizes(800, careful)
+        write(prepare(place(tmp_path, CPU)), WindowSizes(800, careful), {"words": 400})
+        assert find(tmp_path, CPU) == WindowSizes(800, careful)
     assert json.loads((tmp_path / WINDOW_SIZES_FILE).read_text())["measured"] == {"words": 400}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", WINDOW_SIZES_FILE]
 
@@ -88,13 +92,13 @@ def test_what_is_measured_is_kept_in_the_cache_where_the_folder_is_not_writable(
     """Unless the folder has a file, which would be found first."""
     (tmp_path / "model.bin").write_bytes(b"weights")
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
-    path = prepare(place(tmp_path))
+    path = prepare(place(tmp_path, CPU))
     assert path == cache / f"{fingerprint(tmp_path)}.json"
     write(path, WindowSizes(800, 1000), {})
-    assert find(tmp_path) == WindowSizes(800, 1000)
+    assert find(tmp_path, CPU) == WindowSizes(800, 1000)
     (tmp_path / WINDOW_SIZES_FILE).write_text("{}")
     with pytest.raises(ModelError, match=r"window_sizes\.json cannot be written: Permission denied\. .*--output"):
-        prepare(place(tmp_path))
+        prepare(place(tmp_path, CPU))
 
 
 def test_a_place_that_cannot_be_is_named(tmp_path: Path) -> None:
@@ -126,9 +130,31 @@ def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
     for wrong in ("[]", "{", "{}", '{"partial_frames": 800.5}', too_loud):
         (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
         with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*delete it"):
-            find(tmp_path)
+            find(tmp_path, CPU)
 
 
 def test_the_demo_model_has_the_windows_it_was_trained_on() -> None:
     """6 s at least, features padded with zeros, a sentence at a time; one that nobody measured has the full one."""
-    assert find(DEMO_FOLDER) == WindowSizes(partial=600, careful=600, margin=30, packed=800, padding=0.0)
+    assert find(DEMO_FOLDER, CPU) == WindowSizes(partial=600, careful=600, margin=30, packed=800, padding=0.0)
+
+
+def test_a_gpu_gets_full_windows_until_somebody_has_measured_there(tmp_path: Path, cache: Path) -> None:
+    """What is right in time on a CPU is nothing that a GPU needs; how it was trained holds on both."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    measured, own = WindowSizes(800, 1500, 150, padding=0.0, packed=800), WindowSizes(1000, 1000, 100)
+    write(prepare(place(tmp_path, CPU)), measured, {})
+    assert (find(tmp_path, CPU), find(tmp_path, CUDA)) == (measured, None)
+    assert sizes_for(tmp_path, CUDA) == WindowSizes(padding=0.0, packed=800)
+    write(prepare(place(tmp_path, CUDA)), own, {})
+    assert (sizes_for(tmp_path, CPU), sizes_for(tmp_path, CUDA)) == (measured, own)
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["window_sizes.cuda.json", "window_sizes.json"]
+
+
+def test_the_cache_too_knows_the_device(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured on a GPU only: a CPU gets full windows."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    path = prepare(place(tmp_path, CUDA))
+    assert path == cache / f"{fingerprint(tmp_path)}.cuda.json"
+    write(path, WindowSizes(1000, 1000), {})
+    assert (sizes_for(tmp_path, CUDA), sizes_for(tmp_path, CPU)) == (WindowSizes(1000, 1000), FULL_WINDOWS)

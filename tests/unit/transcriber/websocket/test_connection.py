@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 
 from common.metrics import total
 from common.whisperlive.protocol import ServerProtocol
+from transcriber.core.answers import StreamAnswers
 from transcriber.metrics import Metrics
 from transcriber.sessions import Session
 from transcriber.websocket.connection import WRITE_CHECK_S, WRITE_STALL_S, Connection
@@ -57,7 +58,9 @@ class Reader:
 async def send(reader: Reader, size: int) -> Metrics:
     """One message of so many bytes."""
     metrics = Metrics()
-    connection = Connection(cast(ServerConnection, reader), ServerProtocol(), cast(Session, None), metrics)
+    connection = Connection(
+        cast(ServerConnection, reader), ServerProtocol(), cast(Session, None), StreamAnswers(), metrics
+    )
     await connection._send("x" * size)
     return metrics
 

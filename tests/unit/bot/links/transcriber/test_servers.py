@@ -210,3 +210,13 @@ def test_whatever_happens_there_is_a_server_to_try_soon(events: list[tuple[str, 
         assert tester.url in on_trial or tester == choice
         assert (probe is not None) == (0 < len(doubtful) < 3)
         assert probe is None or (probe.url in doubtful and probe.wait <= MAX_PROBE_S)
+
+
+def test_it_is_known_whether_any_has_ever_answered() -> None:
+    """A decision counts, for ever; greetings do not."""
+    servers, answered = Servers((GPU, CPU)), []
+    servers.greeted(GPU, 0)
+    answered.append(servers.have_answered)
+    servers.progressed(CPU, 1, None)
+    servers.failed(CPU, 2, 1)
+    assert [*answered, servers.have_answered] == [False, True]

@@ -1,4 +1,4 @@
-"""Any audio file as 16 kHz samples, piece by piece. Everything here blocks: call it in a thread."""
+"""Audio files of any format as 16 kHz samples, piece by piece. Everything here blocks: call it in a thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 
 from common.whisperlive.protocol import SAMPLE_RATE
-from transcriber.core.uploads import ApiError
 
 PIECE_SAMPLES = SAMPLE_RATE
 """Samples per channel that `read` returns, except at the end: whoever listens is busy with them for milliseconds."""
@@ -30,6 +29,22 @@ UNKNOWN_LENGTH_BYTES = 0x7FFF0000
 """A WAV file that says it has so many, or none, was written to a pipe: it does not say how long it is."""
 
 Piece = npt.NDArray[np.int16]
+
+
+class AudioFileError(Exception):
+    """A file that cannot be heard. For people."""
+
+
+class UnreadableError(AudioFileError):
+    """It is no audio file, not whole, or nothing that speech could be in."""
+
+
+class SoundlessError(AudioFileError):
+    """There is no sound in it."""
+
+
+class TooLongError(AudioFileError):
+    """It is longer than the limit."""
 
 
 class Recording:
@@ -58,7 +73,7 @@ class Recording:
         """The next second, shape (channels, n); n is 0 at the end.
 
         Raises:
-            ApiError: 415 not an audio file, 422 no sound in it, 413 too long.
+            AudioFileError: UnreadableError, SoundlessError or TooLongError.
         """
         with self._lock:
             if self._closed:
@@ -68,7 +83,7 @@ class Recording:
             piece = next(self._pieces, None)
             if piece is None:
                 if not self.samples:
-                    raise ApiError(422, "There is no sound in the file that can be decoded.", param="file")
+                    raise SoundlessError("There is no sound in the file that can be decoded.")
                 return np.zeros((1, 0), np.int16)
             return piece
 
@@ -83,30 +98,30 @@ class Recording:
     def _decode(self) -> Iterator[Piece]:
         said, there = wav_seconds(self._file)
         if said - there >= MIN_MISSING_S:
-            problem = f"The file is not whole: it says that it has {said:.1f} s, and {there:.1f} s are there."
-            raise ApiError(415, problem, param="file")
+            raise UnreadableError(
+                f"The file is not whole: it says that it has {said:.1f} s, and {there:.1f} s are there."
+            )
         try:
             container = self._container = av.open(
                 self._file, "r", options={"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
             )
         except (FFmpegError, ValueError, OSError) as error:
             problem = f"The file cannot be read: it is in none of these formats, or not whole: {CONTAINERS}."
-            raise ApiError(415, problem, param="file") from error
+            raise UnreadableError(problem) from error
         if not container.streams.audio:
-            raise ApiError(422, "The file has no audio track.", param="file")
+            raise SoundlessError("The file has no audio track.")
         layout, kind = "", None
         resampler: AudioResampler | None = None
         for frame in self._frames(container):
             layout = layout or ("stereo" if self._split and frame.layout.nb_channels == 2 else "mono")
             if frame.sample_rate < MIN_SAMPLE_RATE_HZ:
-                raise ApiError(415, f"The sample rate of {frame.sample_rate} Hz is too low for speech.", param="file")
+                raise UnreadableError(f"The sample rate of {frame.sample_rate} Hz is too low for speech.")
             if kind != (kind := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                yield from self._count(resampler.resample(None) if resampler else [])
+                yield from self._resampled(resampler, None)
                 resampler = AudioResampler("s16p", layout, SAMPLE_RATE)
-            assert resampler
             frame.pts = None
-            yield from self._count(resampler.resample(frame))
-        yield from self._count(resampler.resample(None) if resampler else [])
+            yield from self._resampled(resampler, frame)
+        yield from self._resampled(resampler, None)
 
     def _frames(self, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
         packets = container.demux(container.streams.audio[0])
@@ -123,13 +138,19 @@ class Recording:
                 continue
             yield from frames
 
-    def _count(self, frames: list[Any]) -> Iterator[Piece]:
+    def _resampled(self, resampler: AudioResampler | None, frame: av.AudioFrame | None) -> Iterator[Piece]:
+        """A frame, or what is left of those before, at our rate; nothing of one that makes no sense."""
+        try:
+            frames: list[Any] = resampler.resample(frame) if resampler else []
+        except (FFmpegError, ValueError):
+            self.damaged += 1
+            return
         for frame in frames:
             self.samples += frame.samples
             if self.samples > self._longest * SAMPLE_RATE:
-                problem = f"The recording is longer than {self._longest:g} s: send it in parts."
-                raise ApiError(413, problem, param="file", code="audio_too_long")
-            yield frame.to_ndarray()
+                raise TooLongError(f"The recording is longer than {self._longest:g} s: send it in parts.")
+            piece: Any = frame.to_ndarray()
+            yield piece
 
 
 def wav_seconds(file: BinaryIO) -> tuple[float, float]:
