@@ -43,9 +43,8 @@ PREFIX = "earshot-chromium-"
 START_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 0.7
 """For Chromium, and again for its driver; then they are killed."""
+LANDING_TIMEOUT_S = 0.5
 KILL_TIMEOUT_S = 1.0
-LANDING_TIMEOUT_S = 1.0
-"""For a driver whose start nobody needs any more."""
 
 SWITCHES = (
     "--disable-gpu",  # there is none in a container, and looking for one takes a second
@@ -164,16 +163,9 @@ async def _user_agent(executable: str) -> str | None:
         asked = await asyncio.create_subprocess_exec(
             executable, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
-    except OSError:
-        return None
-    try:
         said, _ = await asyncio.wait_for(asked.communicate(), 5)
-    except TimeoutError:
+    except (OSError, TimeoutError):
         return None
-    finally:  # cancelled, too: it is ours to end
-        if asked.returncode is None:
-            asked.kill()
-            await asked.wait()
     found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", said)
     if found is None:
         return None
@@ -266,7 +258,7 @@ def processes(folder: Path) -> set[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             process = int(entry.name)
-            parents[process] = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            parents[process] = _parent(process)
             if marks[0] in (entry / "cmdline").read_bytes() or marks[1] in (entry / "environ").read_bytes():
                 found.add(process)
         except OSError:  # it has ended meanwhile, or is somebody else's
@@ -280,16 +272,29 @@ def processes(folder: Path) -> set[int]:
 
 
 async def _kill(folder: Path) -> None:
-    """Kills what is left in the folder, and waits until it is gone."""
+    """Kills what is left in the folder, and waits until it is gone, our own child (the driver) reaped."""
     deadline = asyncio.get_running_loop().time() + KILL_TIMEOUT_S
-    while left := await asyncio.to_thread(processes, folder):
+    killed: set[int] = set()
+    while (left := await asyncio.to_thread(processes, folder)) or any(map(_is_child, killed)):
         for process in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        killed |= left
         if asyncio.get_running_loop().time() > deadline:
             log.warning("browser_processes_left", processes=len(left))
             return
         await asyncio.sleep(0.02)
+
+
+def _is_child(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return _parent(process) == os.getpid()
+    return False
+
+
+def _parent(process: int) -> int:
+    """Raises OSError: it is gone."""
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
 def is_confined(folder: Path) -> bool:
@@ -315,18 +320,11 @@ async def _driver(folder: Path) -> AsyncIterator[Any]:
         raise unavailable(NO_PLAYWRIGHT) from None
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)  # the driver has it from us; Python's own `tempfile` has read it already
-    starting = asyncio.ensure_future(async_playwright().start())
     try:
-        driver = await asyncio.wait_for(asyncio.shield(starting), START_TIMEOUT_S)
+        driver = await _start(async_playwright())
     except TimeoutError:
         raise unavailable("Playwright's driver did not start.") from None
-    except asyncio.CancelledError:  # half started it could not be stopped
-        await asyncio.wait({starting}, timeout=LANDING_TIMEOUT_S)
-        if starting.done() and starting.exception() is None:
-            await _within(starting.result().stop(), CLOSE_TIMEOUT_S)
-        raise
     finally:
-        starting.cancel()
         if before is None:
             del os.environ["TMPDIR"]
         else:
@@ -335,6 +333,23 @@ async def _driver(folder: Path) -> AsyncIterator[Any]:
         yield driver
     finally:
         await _within(driver.stop(), CLOSE_TIMEOUT_S)
+
+
+async def _start(playwright: Any) -> Any:
+    """Starts a driver. Given up in mid-air it is stopped as soon as it is there. Raises TimeoutError."""
+    starting = asyncio.ensure_future(playwright.start())
+    try:
+        driver = await asyncio.wait_for(asyncio.shield(starting), START_TIMEOUT_S)
+    except (TimeoutError, asyncio.CancelledError):
+        await asyncio.wait({starting}, timeout=LANDING_TIMEOUT_S)
+        if not starting.done() or starting.exception() is not None:
+            starting.cancel()
+        else:
+            await _within(starting.result().stop(), LANDING_TIMEOUT_S)
+        raise
+    # Nobody else asks for what the driver's end raised (private: Playwright is pinned), and asyncio would log that.
+    playwright._client._transport.on_error_future.add_done_callback(lambda end: end.cancelled() or end.exception())
+    return driver
 
 
 async def _within(closing: Any, timeout: float) -> None:

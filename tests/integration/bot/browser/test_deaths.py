@@ -183,7 +183,7 @@ async def test_a_killed_bot_leaves_nothing_for_long() -> None:
     bot = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     try:
         assert bot.stdout is not None
-        assert await asyncio.wait_for(bot.stdout.readline(), 30) == b"open\n"
+        assert await asyncio.wait_for(bot.stdout.readline(), 60) == b"open\n"
         (folder,) = folders() - before
         os.kill(of_chromium("renderer", folder), signal.SIGSTOP)
         sweep()
