@@ -91,7 +91,7 @@ class Attendance:
         guest = fl.Guest(
             invitation.bot_name,
             invitation.passcode or site.passcode,
-            can_be_helped=invitation.browser.view or invitation.browser.headless == "window",
+            can_be_helped=invitation.browser.headless == "window",
             not_started_s=self._site.settings.not_started_timeout / 1000,
         )
         self._flow = fl.Flow(guest, site.title, time.monotonic())
