@@ -100,7 +100,8 @@ def test_passes_around_one_that_heard_nothing_are_not_in_a_row() -> None:
     """Three that agree have to follow each other."""
     transcript, utterance = speaking()
     for n, text in enumerate(("hm", "hm", None, "hm", "hm", "hm"), 1):
-        transcript.show(job(utterance, 1 + n / 2), Hypothesis(text) if text else None)
+        heard = Hypothesis(text, language="en", language_probability=0.95) if text else None
+        transcript.show(job(utterance, 1 + n / 2), heard)
         assert (transcript.committed_until(utterance) > utterance.start) == (n == 6)
 
 
@@ -109,7 +110,7 @@ def test_what_is_doubtful_is_no_context_for_what_follows() -> None:
     transcript, utterance = speaking()
     utterance.end = 48_000
     for is_doubtful in (False, True):
-        [final] = transcript.conclude(job(utterance), Hypothesis("we must no", is_doubtful=is_doubtful))
+        [final] = transcript.conclude(job(utterance), Hypothesis("we must no", language="en", is_doubtful=is_doubtful))
         assert final.text == " we must no"
         assert (transcript.before is None) == is_doubtful
 
