@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults check format bench bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-livekit bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
 ifeq ($(ROOM),livekit)
@@ -21,8 +21,11 @@ endif
 test: .venv/dev build/bin/livekit-server.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-faults: .venv/dev ## Every fault, five rounds of each (make test: one)
-	EARSHOT_FAULT_ROUNDS=5 tools/hermetic $(BIN)/python -m pytest tests/faults
+faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
+	tools/hermetic $(BIN)/python -m bench.faults; code=$$?; $(BIN)/python tools/generate_docs.py && exit $$code
+
+soak: .venv/dev build/bin/livekit-server.if-go ## Half an hour of meetings, with a fault every few seconds; writes bench/soak.md
+	tools/hermetic $(BIN)/python -m bench.soak
 
 check: .venv/dev ## Lint, format, types, and 100 % branches of each pure module by its own test
 	$(BIN)/ruff check .
@@ -36,6 +39,9 @@ format: .venv/dev ## What `make check` would complain about and a program can re
 
 bench: .venv/dev ## The media benchmark; writes bench/media.md
 	$(BIN)/python -m bench.media
+
+bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
+	tools/hermetic $(BIN)/python -m bench.livekit
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run

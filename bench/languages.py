@@ -334,9 +334,9 @@ def _stream_line(row: Mapping[str, Any]) -> str:
 
 def main() -> None:
     """Measures and writes both files."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("speech", type=Path)
-    parser.add_argument("--model", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("speech", type=Path, help="folder of speech")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     engine, silero = FasterWhisper(asked.model, "whisper", device="cpu"), SileroModel()

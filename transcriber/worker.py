@@ -270,8 +270,9 @@ class Worker:
         with the utterance before, and came to nothing, is first heard by itself: it may be taken for a part of that.
         """
         results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
-        await self._attempt({n: job for n, job in enumerate(jobs) if n not in results}, results)
-        nothing = {n for n, result in results.items() if jobs[n].window.before and result.hypothesis is None}
+        sounding = {n: job for n, job in enumerate(jobs) if n not in results}
+        await self._attempt(sounding, results)
+        nothing = {n for n, job in sounding.items() if job.window.before and results[n].hypothesis is None}
         await self._attempt({n: _again(jobs[n], full=False) for n in nothing if not results[n].failed}, results)
         astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
         await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)

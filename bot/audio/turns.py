@@ -16,7 +16,7 @@ MARGIN_SAMPLES = SAMPLE_RATE // 10
 """Samples (100 ms) on both sides in which nobody else may be heard: word times are no better than that."""
 SETTLE_S = 0.7
 """Seconds after which a turn that began is known: gates take 0.1 s to open, and tracks come up to 0.2 s apart."""
-MAX_TURNS = 512
+MAX_TURNS = 500
 """Turns kept; the oldest goes. Far more than the minute or two in which text comes back."""
 
 

@@ -54,7 +54,7 @@ def units(text: str, words: Sequence[Word] = (), offset: float = 0.0) -> list[Un
     times = _times(words)
     result, last = [], 0
     for n, unit in enumerate(found):
-        first, last = last, last + len(unit.strip())
+        first, last = last, last + len("".join(unit.split()))
         shown = unit if n else " " + unit.strip()
         if last > len(times):  # no alignment, or one of another text
             result.append(Unit(shown))
@@ -81,15 +81,17 @@ class LocalAgreement:
     ) -> list[Unit]:
         """Takes a pass over the first `heard` seconds, whose window began with committed word `base`; commits.
 
-        Words of two languages have nothing in common, and of one that is not `sure` none is certain. Nor is one of a
-        trimmed window that does not begin with its first committed word: nobody knows where it is then.
+        Words of two languages have nothing in common, and a pass in one that is not `sure` does not count. Nor does one
+        of a trimmed window that does not begin with its first committed word: nobody knows where it is then.
 
         Returns the whole text: the committed words, then what is not certain yet.
         """
-        if language != self._language:
+        if language != self._language or not sure:
             self._language = language
             self._earlier.clear()
         rest = self._after_committed(said, base)
+        if not sure:
+            return [*self.committed, *rest]
         keys = [unit.key for unit in rest]
         if base and [unit.key for unit in said[:1]] != [unit.key for unit in self.committed[base : base + 1]]:
             return [*self.committed, *rest]
@@ -98,7 +100,7 @@ class LocalAgreement:
             return [*self.committed, *rest]
         self._counted_s = heard
         agreed = count = 0
-        if sure and len(self._earlier) == PASSES_TO_COMMIT - 1:
+        if len(self._earlier) == PASSES_TO_COMMIT - 1:
             agreed = min(in_common(keys, before) for before, _ in self._earlier)
         for unit in rest[:agreed]:
             end = self._earlier[0][1] if unit.end is None else unit.end
@@ -110,6 +112,10 @@ class LocalAgreement:
             del before[:count]
         self._earlier.append((keys[count:], heard))
         return [*self.committed, *rest[count:]]
+
+    def miss(self) -> None:
+        """A pass came to nothing: those before it are not in a row with those after it."""
+        self._earlier.clear()
 
     def conclude(self, said: Sequence[Unit]) -> list[Unit]:
         """The final text: the committed words, then what this pass over the whole utterance adds."""
@@ -128,7 +134,8 @@ class LocalAgreement:
     def _after_committed(self, said: Sequence[Unit], base: int) -> list[Unit]:
         """What a pass says after the committed words: it may spell some of them differently, or skip one.
 
-        Those that it hears get its times: it has heard what comes after them.
+        Those that it hears get its times: it has heard what comes after them. How sure it is of a word that it hears as
+        another one says nothing about ours.
         """
         wanted, heard = [unit.text for unit in self.committed[base:]], [unit.text for unit in said]
         cut, is_certain = end_of(wanted, heard)
@@ -136,8 +143,10 @@ class LocalAgreement:
         if timed is not None and is_negated(heard[:timed]) == is_negated(wanted):
             cut = timed
         for n, k in pairs(wanted, heard[:cut]):
-            if said[k].end is not None:
-                self.committed[base + n] = replace(said[k], text=self.committed[base + n].text)
+            ours, again = self.committed[base + n], said[k]
+            if again.end is not None:
+                probability = again.probability if again.key == ours.key else ours.probability
+                self.committed[base + n] = replace(again, text=ours.text, probability=probability)
         rest = list(said[cut:])
         if not cut and rest and self.committed and is_sign(sign := rest[0].text.strip()):
             rest[0] = replace(rest[0], text=sign)  # a window begins with it, no sentence

@@ -58,6 +58,7 @@ def best_of(tries: Sequence[tuple[Verdict, Hypothesis]], speech: int) -> tuple[V
 
     The last loop: its words were sure before it looped. Else the likeliest; an echo of the prompt says nothing.
     """
+    tries = [(verdict, replace(heard, is_doubtful=True)) for verdict, heard in tries]
     loops = [(verdict, replace(unlooped(heard), words=())) for verdict, heard in tries if verdict is Verdict.LOOP]
     if loops:
         return loops[-1] if speech >= MIN_CUT_SPEECH_SAMPLES else None

@@ -186,9 +186,9 @@ class Policy:
         self._open = PendingUtterance(self._count, max(start, self._ended_at), now)
 
     def hear(self, first: int, last: int, now: float, *, certain: bool = True) -> None:
-        """Samples first…last-1 of the open utterance are speech, or may be."""
+        """Samples first…last-1 of the open utterance are speech, or may be; if they are before it, they are no news."""
         utterance = self._open
-        if utterance is None:
+        if utterance is None or last <= utterance.start:
             return
         utterance.speech += last - first
         utterance.certain += (last - first) * certain

@@ -150,7 +150,7 @@ class StreamSession:
             allowed=self._languages.allowed,
             task=self._handshake.task,
             prompt=prompt or None,
-            before=self._joined(work.utterance) if careful else None,
+            before=self._joined(work.utterance) if careful and is_said else None,
             careful=careful,
             words=is_said and (self._handshake.word_timestamps or trim),
         )

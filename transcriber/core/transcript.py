@@ -65,7 +65,7 @@ class Transcript:
         self.ended_at = 0.0
         """When the last utterance that has a final had ended, in seconds on the policy's clock."""
         self.before: Said | None = None
-        """What was said in that utterance; None: nothing."""
+        """What was said in that utterance; None: nothing, or nobody knows what."""
 
     def trim(self, utterance: PendingUtterance) -> tuple[int, int]:
         """Where a pass may begin that need not hear everything again: the index of a committed word, and a sample."""
@@ -96,6 +96,7 @@ class Transcript:
         """A partial, if it is news. `keep`: it becomes the final unless more is said."""
         spoken = self._of(job.work.utterance)
         if result is None:
+            spoken.agreement.miss()
             if keep:
                 spoken.kept = list(spoken.agreement.committed)
             return []
@@ -132,7 +133,7 @@ class Transcript:
         found = spoken.language or (latest.language, latest.language_probability)
         decided = self._languages.hear(*found, utterance.speech / SAMPLE_RATE)
         self.detected = self.detected or decided
-        if found[0]:
+        if found[0] and not latest.is_doubtful:
             self.before = Said(*utterance.bounds(utterance.end or utterance.start), _text(text), found[0])
         return [self._segment(utterance, utterance.end or utterance.start, text, found[0])]
 

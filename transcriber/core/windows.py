@@ -91,6 +91,8 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     phrases: tuple[Phrase, ...] = ()
     """The text again, cut where the model put time tokens; empty: it puts none."""
+    is_doubtful: bool = False
+    """Each try went astray: this is the best of them, and no context for others."""
 
 
 def with_language(heard: Hypothesis, window: Window) -> Hypothesis:

@@ -19,8 +19,17 @@ _LETTERS_PATTERN = re.compile(rf"[\w{_MARK_CHARACTERS}]+")
 
 
 def pieces(text: str) -> list[str]:
-    """The words with the space before and the punctuation after them: joined they are the text again, stripped."""
-    return _PIECE_PATTERN.findall(text.strip())
+    """The words with the space before and the punctuation after them: joined they are the text again, stripped.
+
+    Signs that stand alone ("Tu viens ?", "- Oui") belong to the word before, the first ones to the word after.
+    """
+    found: list[str] = []
+    for piece in _PIECE_PATTERN.findall(text.strip()):
+        if found and not (letters(piece) and letters(found[-1])):
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found
 
 
 def is_sign(text: str) -> bool:

@@ -218,13 +218,10 @@ def timed(text: str, told: Sequence[Mapping[str, Any]], usual: float, seconds: f
     words: list[Word] = []
     at = 0
     for piece in pieces(text):
-        first = owners[min(at, len(owners) - 1)]
-        at += (size := len(letters(piece)))
+        first = owners[at]
+        at += len(letters(piece))
         last = owners[at - 1]
-        if size:
-            words.append(Word(piece, first.start, last.end, min(first.probability, last.probability)))
-        else:  # signs alone: where the next word begins
-            words.append(Word(piece, first.start, first.start, first.probability))
+        words.append(Word(piece, first.start, last.end, min(first.probability, last.probability)))
     return tuple(words)
 
 

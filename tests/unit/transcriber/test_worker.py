@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
-from tests.support.servers.served import SECOND, loud, speech
+from tests.support.servers.served import SECOND, loud, silence, speech
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
 from transcriber.core.transcript import DecodeJob
@@ -249,6 +249,30 @@ async def test_an_engine_that_says_no_language_gets_none_by_default(virtual_time
         assert {segment.language for segment in listener.segments} == {language}
         assert max(segment.stable_len or 0 for segment in listener.segments) == stable
         assert session.detected == (None if language is None or handshake.language else (language, 1.0))
+
+
+async def test_silence_is_not_decoded_whatever_was_said_before_it(virtual_time: None) -> None:
+    """What a client ends before its first word, of which a partial was decoded, has nothing in it to hear."""
+    asked: list[Window] = []
+
+    def hear(windows: Sequence[Window]) -> Any:
+        asked.extend(windows)
+        return [Hypothesis("so it is", tokens=3, avg_logprob=-0.2)] * len(windows)
+
+    async with working(Inline(hear)) as worker:
+        now = asyncio.get_running_loop().time
+        session = WindowedSession(worker, HELLO, loud, EXTENSIONS, 0)
+        async with session.serve(listener := Listener()):
+            session.hear(0, speech(2), now())
+            session.end_utterance(2 * SECOND, now())
+            await asyncio.sleep(1)
+            session.hear(2 * SECOND, np.concatenate((silence(1), speech(0.6))), now())
+            await asyncio.sleep(1)
+            session.end_utterance(round(2.9 * SECOND), now())
+            await asyncio.sleep(1)
+    assert len(asked) == 3
+    assert all(window.samples.any() for window in asked)
+    assert listener.finals == ["so it is"]
 
 
 async def test_a_window_that_kills_the_engine_takes_no_neighbour_along_twice(virtual_time: None) -> None:

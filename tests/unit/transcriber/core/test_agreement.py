@@ -55,13 +55,24 @@ def test_signs_agree_whatever_their_punctuation_and_only_with_their_vowels() -> 
 
 
 def test_words_of_two_languages_have_nothing_in_common() -> None:
-    """The next pass in the new one begins anew; and of a language that is not sure nothing is committed."""
+    """The next pass in the new one begins anew."""
     agreement = LocalAgreement()
-    for language, sure in (("ko", False), ("ja", False), ("ja", False), ("ko", True), ("ja", True), ("ja", True)):
-        agreement.hear(units("a b"), agreement._counted_s + 0.5, language=language, sure=sure)
+    for n, language in enumerate(("ja", "ja", "ko", "ja", "ja"), 1):
+        agreement.hear(units("a b"), n / 2, language=language)
         assert agreement.committed == []
     agreement.hear(units("a b"), 5.0, language="ja")
     assert text(agreement.committed) == " a b"
+
+
+def test_passes_in_a_language_that_is_not_sure_do_not_count() -> None:
+    """Two that were not and one that is are no agreement; what they say is shown after what is committed."""
+    agreement = LocalAgreement()
+    for n, sure in enumerate((False, False, True, True, False, True, True), 1):
+        assert text(agreement.hear(units("a b"), n / 2, language="ja", sure=sure)) == " a b"
+        assert agreement.committed == []
+    agreement.hear(units("a"), 5.0, language="ja")
+    assert text(agreement.committed) == " a"
+    assert text(agreement.hear(units("a c"), 5.5, language="ja", sure=False)) == " a c"
 
 
 def test_two_passes_commit_nothing() -> None:
@@ -72,6 +83,16 @@ def test_two_passes_commit_nothing() -> None:
     assert (agreement.committed, agreement.until) == ([], 0.0)
     agreement.hear(timed("one two tree"), 10.0)
     assert (text(agreement.committed), agreement.until) == (" one two", 1.0)
+
+
+def test_a_pass_that_came_to_nothing_agrees_with_none() -> None:
+    """Whatever the passes before and after it have in common."""
+    agreement = LocalAgreement()
+    for _ in range(2):
+        for _ in range(2):
+            hear(agreement, "hm yes")
+        agreement.miss()
+    assert agreement.committed == []
 
 
 def test_passes_over_the_same_sound_count_as_one() -> None:
@@ -99,6 +120,28 @@ def test_a_later_pass_knows_better_when_a_committed_word_was_said() -> None:
     assert [(unit.text, unit.start) for unit in final] == [
         (" One", 0.1), (" two", 0.6), (" and", 1.1), (" three", 1.5), (" five", 1.6), (" six", 2.1),
     ]  # fmt: skip
+
+
+def test_a_committed_word_that_is_heard_as_another_one_keeps_its_probability() -> None:
+    """A pass that hears something else, however sure it is of that, only knows better when it was."""
+    agreement = LocalAgreement()
+    for heard in (2.5, 3.0, 3.5):
+        agreement.hear(timed("one tree", probability=0.5), heard)
+    final = agreement.conclude(timed("One, three four", probability=0.9))
+    assert [(unit.text, unit.probability) for unit in final] == [(" one", 0.9), (" tree", 0.5), (" four", 0.9)]
+
+
+def test_signs_that_stand_alone_are_no_words() -> None:
+    """They agree with their word, there or not, have its times, and no word is taken for one of them."""
+    said = units(
+        "Tu viens ? - Oui", [Word(" Tu", 0, 0.2, 0.9), Word(" viens ?", 0.2, 0.5, 0.9), Word(" - Oui", 0.6, 1, 0.8)]
+    )
+    assert [(unit.text, unit.end) for unit in said] == [(" Tu", 0.2), (" viens ? -", 0.6 + 0.4 / 4), (" Oui", 1)]
+    agreement = LocalAgreement()
+    for text_of_pass in ("Tu viens ?", "tu viens - ?", "Tu viens ?"):
+        hear(agreement, text_of_pass)
+    assert text(agreement.committed) == " Tu viens ?"
+    assert text(agreement.conclude(units("Tu viens oui"))) == " Tu viens ? oui"
 
 
 def test_the_final_adds_to_what_is_committed() -> None:

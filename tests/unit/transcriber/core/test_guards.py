@@ -76,9 +76,10 @@ LOOP = Hypothesis("we must " + "no " * 9, avg_logprob=-3.0)
 def test_the_best_of_two_tries_that_went_astray_is_kept(
     tries: list[tuple[Verdict, Hypothesis]], seconds: float, kept: str | None
 ) -> None:
-    """Where enough was certainly said; of loops the last, without its repeats."""
+    """Where enough was certainly said; of loops the last, without its repeats. It is marked."""
     best = best_of(tries, round(seconds * SECOND))
     assert (best and best[1].text) == kept
+    assert best is None or best[1].is_doubtful
 
 
 def test_speech_after_the_last_time_token_is_left_out() -> None:

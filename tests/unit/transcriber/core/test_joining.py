@@ -71,6 +71,18 @@ def test_what_the_ring_has_lost_is_not_heard_again() -> None:
     assert joined(Said(SECOND, 3 * SECOND, "so", "en"), utterance(5.0), "en", listened(6, kept=4)) is None
 
 
+def test_a_translation_is_heard_by_itself() -> None:
+    """Which of its words belong to which sound no alignment knows: those of the utterance before could not be left
+    out."""
+    session = StreamSession(Handshake("u", language="es", task="translate"), loud)
+    session.hear(0, np.concatenate((speech(2), silence(1), speech(0.6))), now=4)
+    while session.next_request():
+        session.finish(session.begin(), Hypothesis("so it is"))
+    session.end(now=5)
+    window = session.begin().window
+    assert (window.careful, window.before) == (True, None)
+
+
 def test_only_a_final_hears_the_utterance_before() -> None:
     """A partial would only take longer."""
     session = StreamSession(Handshake("u", language="en"), loud)

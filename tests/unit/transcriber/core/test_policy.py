@@ -131,6 +131,18 @@ def test_speech_after_a_cut_belongs_to_the_next_utterance() -> None:
     assert policy.begin(20_000).utterance.bounds(20_000) == (5000, 20_000)
 
 
+def test_speech_before_an_utterance_is_none_of_it() -> None:
+    """Listened to after the cut; a frame that reaches into it counts from its start."""
+    policy = Policy()
+    policy.open(0, now=0)
+    policy.cut(8000, now=1)
+    policy.hear(7000, 8000, now=1)
+    assert policy.current
+    assert (policy.current.speech, policy.current.stretches) == (0, [])
+    policy.hear(7800, 8312, now=1)
+    assert policy.current.stretches == [(8000, 8312)]
+
+
 def test_a_cut_counts_speech_and_not_the_silence_in_it() -> None:
     """Little speech before it is decoded all the same, and a pause that is being decoded stays the final."""
     policy = Policy(effort=FINALS_ONLY_EFFORT)

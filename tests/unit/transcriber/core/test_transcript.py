@@ -96,6 +96,25 @@ def test_a_final_is_what_was_kept_or_what_its_own_pass_gave() -> None:
     assert transcript.detected == ("de", pytest.approx(0.9, abs=0.3))
 
 
+def test_passes_around_one_that_heard_nothing_are_not_in_a_row() -> None:
+    """Three that agree have to follow each other."""
+    transcript, utterance = speaking()
+    for n, text in enumerate(("hm", "hm", None, "hm", "hm", "hm"), 1):
+        heard = Hypothesis(text, language="en", language_probability=0.95) if text else None
+        transcript.show(job(utterance, 1 + n / 2), heard)
+        assert (transcript.committed_until(utterance) > utterance.start) == (n == 6)
+
+
+def test_what_is_doubtful_is_no_context_for_what_follows() -> None:
+    """A loop that was cut, or text that nobody believes, is shown and not told to the model with the next utterance."""
+    transcript, utterance = speaking()
+    utterance.end = 48_000
+    for is_doubtful in (False, True):
+        [final] = transcript.conclude(job(utterance), Hypothesis("we must no", language="en", is_doubtful=is_doubtful))
+        assert final.text == " we must no"
+        assert (transcript.before is None) == is_doubtful
+
+
 def test_nothing_understood_in_a_pause_leaves_what_was_committed() -> None:
     """And what was not certain is gone."""
     transcript, utterance = speaking()
@@ -126,14 +145,14 @@ def test_nothing_is_committed_in_a_language_that_may_be_wrong() -> None:
     for seconds in (1.0, 1.5):
         transcript.show(job(utterance, seconds), wrong)
     assert (transcript.committed_until(utterance), transcript.language(utterance)) == (utterance.start, None)
-    for seconds in (2.0, 2.5, 3.0):
+    for seconds in (2.5, 3.0, 3.5):
         transcript.show(job(utterance, seconds), Hypothesis("c d", language="ja", language_probability=0.7))
     assert transcript.language(utterance) == "ja"
     [final] = transcript.conclude(job(utterance, 4.0), Hypothesis("c d e", language="ja"))
     assert (final.text, final.language) == (" c d e", "ja")
     assert transcript.language(utterance) is None
     utterance.speech *= 9
-    for seconds in (2.0, 2.5, 3.0):
+    for seconds in (2.5, 3.0, 3.5):
         transcript.show(job(utterance, seconds), Hypothesis("c d", language="ja", language_probability=0.7))
     transcript.settle(utterance)
     language, probability = transcript.detected or ("", 0.0)

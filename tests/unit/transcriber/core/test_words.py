@@ -17,10 +17,14 @@ from transcriber.core.words import is_sign, letters, pieces, syllables, words
         ("今日、(ok)。明日", ["今", "日、(", "ok)。", "明", "日"]),
         ("สวัส ดี", ["ส", "วั", "ส", " ดี"]),
         ("", []),
+        ("Tu viens ? - Oui !", ["Tu", " viens ? -", " Oui !"]),
+        ("- ¿ Sí ?", ["- ¿ Sí ?"]),
+        ("… ?", ["… ?"]),
+        ("今日 !", ["今", "日 !"]),
     ],
 )
 def test_pieces_keep_everything(text: str, expected: list[str]) -> None:
-    """Spaces go before a word; punctuation, and a vowel written at a sign, stay with it; a sign stands alone."""
+    """Spaces go before a word; punctuation, and a vowel written at a sign, stay with it; each Han sign is a word."""
     assert pieces(text) == expected
 
 
