@@ -204,7 +204,7 @@ async def test_a_popup_is_closed_and_a_dialog_dismissed() -> None:
     async with serve_pages({"/": page(script)}) as url, open_page(chromium_settings(), Heard()) as shown:
         await shown.goto(url)
         await eventually(lambda: len(shown.page.context.pages) == 1)
-        assert await shown.evaluate("document.title") == "false"
+        await shown.page.wait_for_function("document.title === 'false'")
         asked = "(name) => navigator.permissions.query({ name }).then(({ state }) => state)"
         states = {name: await shown.evaluate(asked, name) for name in ("microphone", "geolocation", "clipboard-read")}
         assert (states["microphone"], states["geolocation"] == "granted", states["clipboard-read"] == "granted") == (
