@@ -10,8 +10,11 @@ LIVEKIT_SERVER_VERSION := v1.13.5
 
 .PHONY: demo test faults soak check format bench bench-livekit bench-transcriber bench-real bench-gpu docs clean lock
 
-demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
-ifeq ($(ROOM),livekit)
+demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
+ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
+	@$(MAKE) --no-print-directory .venv/browser
+	@$(BIN)/earshot demo --room $(ROOM)
+else ifeq ($(ROOM),livekit)
 	@$(MAKE) --no-print-directory build/bin/livekit-server
 	@tools/hermetic $(BIN)/earshot demo --room livekit
 else
@@ -71,6 +74,10 @@ clean: ## Remove everything that was built or installed here
 .venv/demo: .venv/bin/python requirements/demo.lock pyproject.toml
 	@test -e .venv/dev || { echo "Installing from requirements/demo.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/demo.lock; }
 	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/browser: .venv/demo requirements/browser.lock ## Playwright; Chromium is the system's (docs/browser.md)
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || { echo "Installing from requirements/browser.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/browser.lock; }
 	@touch $@
 
 .venv/dev: .venv/bin/python requirements/dev.lock pyproject.toml

@@ -18,6 +18,7 @@ from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms.orders import Orders
 from bot.settings import Settings
 from common.contracts.status import SubCode
+from common.destinations.policy import hosted_host
 from common.problems import Problem
 
 if TYPE_CHECKING:  # numpy: not needed to describe a platform
@@ -96,6 +97,14 @@ class Platform(ABC):
     def warnings(self, invitation: Invitation) -> list[str]:
         """What is valid and probably not what its author wants."""
         return []
+
+    def host(self, url: str) -> str | None:
+        """Of a hosted platform: which of its hosts a meeting URL leads to; None: none of them."""
+        return hosted_host(url, self.hosts)
+
+    def address(self, invitation: Invitation) -> str | None:
+        """Of a hosted platform: the URL whose host is looked up, and must be public; None: there is none to look up."""
+        return invitation.meeting_url or ""
 
     def prepare(self) -> None:  # noqa: B027 (where attending imports nothing heavy, nothing is to be done)
         """Imports what joining needs; called in a thread before `attend`, whose own import then holds up nobody."""

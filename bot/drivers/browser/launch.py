@@ -163,9 +163,16 @@ async def _user_agent(executable: str) -> str | None:
         asked = await asyncio.create_subprocess_exec(
             executable, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
-        said, _ = await asyncio.wait_for(asked.communicate(), 5)
-    except (OSError, TimeoutError):
+    except OSError:
         return None
+    try:
+        said, _ = await asyncio.wait_for(asked.communicate(), 5)
+    except TimeoutError:
+        return None
+    finally:  # cancelled, too: it is ours to end
+        if asked.returncode is None:
+            asked.kill()
+            await asked.wait()
     found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", said)
     if found is None:
         return None
@@ -180,8 +187,8 @@ def proxy(settings: BrowserSettings, bridge: str) -> dict[str, str] | None:
     parts = urlsplit(settings.proxy.get_secret_value())
     given = {
         "server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
-        "bypass": f"<-loopback>,{bridge}",
-    }  # the last rule that fits counts
+        "bypass": f"<-loopback>,{bridge}",  # the last rule that fits counts
+    }
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given
