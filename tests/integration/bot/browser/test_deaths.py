@@ -85,6 +85,7 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
     before = folders()
     async with serve_pages({"/": page("")}) as url, open_page(chromium_settings(), Heard()) as shown:
         await shown.goto(url)
+        await eventually(lambda: shown._bridge.heard_at is not None)
         (folder,) = folders() - before
         waiting = asyncio.create_task(shown.evaluate("new Promise(() => {})", timeout=60))
         await asyncio.sleep(1.5)  # a heartbeat has been
@@ -103,9 +104,13 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
 
 
 async def test_a_busy_page_is_not_frozen() -> None:
-    """A page whose own script runs for seconds is left alone."""
-    async with serve_pages({"/": page("")}) as url, open_page(chromium_settings(), Heard()) as shown:
+    """A page whose own script runs for seconds is left alone, also as it begins, before its worker has spoken."""
+    busy_page = page("const end = performance.now() + 7000; while (performance.now() < end);")
+    pages = {"/": page(""), "/busy": busy_page}
+    async with serve_pages(pages) as url, open_page(chromium_settings(), Heard()) as shown:
+        await shown.goto(f"{url}/busy" if not url.endswith("/") else f"{url}busy", timeout=15)
         await shown.goto(url)
+        await eventually(lambda: shown._bridge.heard_at is not None)
         busy = "() => { const end = performance.now() + 7000; while (performance.now() < end); }"
         await shown.evaluate(busy, timeout=15)
         assert not shown.gone.done()
