@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -247,7 +248,8 @@ async def test_what_a_listener_raises_is_not_lost() -> None:
         serve_pages({"/": page("call(tone(440));")}) as url,
         open_page(chromium_settings(), Broken(), arguments=ON_ONE_MACHINE) as shown,
     ):
-        await shown.goto(url)
+        with contextlib.suppress(KeyError):
+            await shown.goto(url)  # which may end with it
         with pytest.raises(KeyError, match="broken"):
             await asyncio.wait_for(asyncio.shield(shown.gone), 10)
 
