@@ -76,7 +76,10 @@ class ParticipantLeft:
 
 @dataclass(frozen=True, slots=True)
 class TrackOpened:
-    """There is an audio track, which is owed to be heard from now on. Participants may have several."""
+    """There is an audio track, which is owed to be heard from now on. Participants may have several.
+
+    An id that is open already is that of another track now.
+    """
 
     track_id: str
     participant_id: str | None

@@ -51,7 +51,8 @@ class TranscriberLink:
         longest: Seconds after which the servers are known to end a connection; None: learnt when one does.
         holds_back: Whether lanes are to send nothing for now.
         on_sent: Told for how many seconds each piece of speech has waited to be sent.
-        on_refused: Told a server's words when it does not take our handshake and no other server is left that may.
+        on_refused: Told a lane's number and a server's words when it does not take our handshake and no other server is
+            left that may.
         sources: URL → where it came from: a configuration key or an environment variable.
     """
 
@@ -66,7 +67,7 @@ class TranscriberLink:
         longest: float | None = None,
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
-        on_refused: Callable[[str], None] = lambda detail: None,
+        on_refused: Callable[[int, str], None] = lambda lane, detail: None,
         sources: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = Servers(urls, last_backoff, longest)
@@ -77,12 +78,12 @@ class TranscriberLink:
         self._sources = sources or {}
         self._states = LinkStates()
 
-    def lane(self, number: int) -> Lane:
-        """A new lane; its `run` is to be started."""
+    def lane(self, number: int, handshake: Callable[[int], Handshake] | None = None) -> Lane:
+        """A new lane, with a handshake of its own if need be; its `run` is to be started."""
         return Lane(
             number,
             self._servers,
-            self._handshake,
+            handshake or self._handshake,
             self._listener,
             self._state_changed,
             self._key,
