@@ -115,6 +115,21 @@ def doctor(config: ConfigOption = None) -> None:
     raise typer.Exit(exit_code(findings))
 
 
+@app.command(epilog="Exit codes: 0 the session is stored · 2 no such platform or file · 4 no Chromium, or no page")
+def login(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Whose page to sign in at, such as google_meet.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Where the session goes; it is a secret.")],
+    url: Annotated[str | None, typer.Option("--url", help="Another page to sign in at.", show_default=False)] = None,
+) -> None:
+    """Sign a bot in by hand: opens a window, and stores its session for `browser.storageStateFile`.
+
+    Example: earshot login google_meet --out google.json
+    """
+    from bot.sign_in import run as run_login
+
+    raise typer.Exit(run_login(platform, out, url))
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration (also in configs/bot.schema.json)."""

@@ -102,7 +102,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
     schema.check_schema(json_schema())
     good = {"platform": "rehearsal", "meetingUrl": "rehearsal:x"}
     mistakes: tuple[dict[str, Any], ...] = (
-        {"platform": "zoom"},
+        {"platform": "webex"},
         {"task": "sing"},
         {"automaticLeave": {"timeout": "5"}},
         {"meeting_id": []},

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,21 +22,13 @@ from livekit.rtc.room import EventTypes
 
 from bot.core.events import (
     Admitted,
-    ParticipantJoined,
     ParticipantKind,
-    ParticipantLeft,
-    ParticipantRenamed,
-    PlatformEvent,
-    TrackClosed,
     TrackEncrypted,
-    TrackKind,
-    TrackMuted,
-    TrackOpened,
-    TrackUnmuted,
     TransportBack,
     TransportLost,
 )
 from bot.core.orders import Reconnect, Resubscribe
+from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import ask_server, room_token
 from bot.platforms.livekit.decryption import Decryption
 from bot.platforms.livekit.hearing import Hearing
@@ -111,20 +103,6 @@ class _SdkLog(logging.Filter):
 logging.getLogger("livekit").addFilter(_SdkLog())
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A participant as last looked at."""
-
-    name: str
-    kind: ParticipantKind
-    tracks: dict[str, bool] = field(default_factory=dict)
-    """Published audio tracks, subscribed to or not yet: track id → muted."""
-    encrypted: frozenset[str] = frozenset()
-    """Those of them that are encrypted, and we have no key."""
-    screens: frozenset[str] = frozenset()
-    """Those of them that are the sound of a shared screen."""
-
-
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
     """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
     return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
@@ -132,32 +110,6 @@ def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
 
 def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
     return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
-
-
-def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
-    """The events that lead from one look at the room to the next: departures first."""
-    events: list[PlatformEvent] = []
-    for identity, was in before.items():
-        now = after.get(identity)
-        events += [TrackClosed(track) for track in was.tracks if now is None or track not in now.tracks]
-        if now is None:
-            events.append(ParticipantLeft(identity))
-    for identity, now in after.items():
-        known = before.get(identity)
-        if known is None:
-            events.append(ParticipantJoined(identity, now.name, now.kind))
-        elif known.name != now.name:
-            events.append(ParticipantRenamed(identity, now.name))
-        tracks = known.tracks if known else {}
-        for track, muted in now.tracks.items():
-            if track not in tracks:
-                events.append(
-                    TrackOpened(track, identity, TrackKind.SCREEN if track in now.screens else TrackKind.VOICE)
-                )
-                events += [TrackEncrypted(track)] if track in now.encrypted else []
-            if muted != tracks.get(track, False):
-                events.append(TrackMuted(track) if muted else TrackUnmuted(track))
-    return events
 
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
