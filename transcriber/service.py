@@ -187,6 +187,7 @@ class Service:
 
     def _announce(self) -> None:
         self._phase = "serving"
+        assert self._sessions
         address = self._listener.getsockname()[0]
         if self._settings.api_key is None and not ipaddress.ip_address(address).is_loopback:
             log.warning(
@@ -196,7 +197,7 @@ class Service:
                 remedy="give it one with TRANSCRIBER_API_KEY_FILE, or let nobody else reach it",
             )
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
-        log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
+        log.info("transcriber.ready", model=self._sessions.name, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.
         scheme = "wss" if self._tls else "ws"
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -74,6 +75,8 @@ async def test_the_guide_works_word_by_word(tmp_path: Path, stopped_by: signal.S
             log = await process.stderr.read()
             assert await process.wait() == 0
     assert b"engine.ready" in log
+    [ready] = [line for line in log.splitlines() if b'"transcriber.ready"' in line]
+    assert json.loads(ready)["model"] == "acme streams"  # as `/health` calls it: `--model` is not looked at
     assert b"canary-key" not in log
     assert vendor.keys == {"Bearer canary-key"}
 
