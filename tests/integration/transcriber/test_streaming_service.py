@@ -105,6 +105,22 @@ async def test_health_says_what_can_be_seen_of_it() -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "no_recordings")
 
 
+async def test_it_is_known_since_when_a_vendor_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks first hears how long it has been, and of two short absences between which nobody asked, the last."""
+    monkeypatch.setattr("transcriber.service.STREAM_LIMITS", TimeLimits(replacement=2.0))
+    monkeypatch.setattr("transcriber.service.LOOK_INTERVAL_S", 0.1)
+    async with streaming() as (_, at):
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", False)
+        await asyncio.sleep(2.5)
+        status, body = await at.says()
+        assert (status, body["status"]) == (503, "stalled")
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", True)
+        await asyncio.sleep(1)
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", False)
+        status, body = await at.says()
+        assert (status, body["status"]) == (200, "restarting")
+
+
 async def test_a_vendor_that_answers_nobody_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as somebody waits for it; the backlog is counted; an answer makes it well."""
     monkeypatch.setattr("transcriber.service.STREAM_LIMITS", TimeLimits(call=0.1, replacement=0.1))
