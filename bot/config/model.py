@@ -82,9 +82,11 @@ LogLevel = Annotated[
 
 
 class AutomaticLeave(Settings):
-    """When the bot leaves by itself. `enabled: false` switches every rule off but the lobby's and `maxDurationMs`."""
+    """When the bot leaves by itself."""
 
-    enabled: bool = Field(default=True, description="false: no leave rule, `timeout` included.")
+    enabled: bool = Field(
+        default=True, description="false: no rule about who is there, silence or `timeout`; the lobby's stays."
+    )
     timeout: Milliseconds | None = Field(default=None, description="Planned time in the meeting, ms; null: none.")
     waiting_room_timeout: Milliseconds = Field(default=300_000, description="Longest wait in the lobby, ms.")
     no_one_joined_timeout: Milliseconds = Field(
