@@ -15,7 +15,7 @@ from bot.links.transcriber.dialing import FAILURES, code_of, dial, greet, hangin
 from bot.links.transcriber.lane import Lane, LaneListener
 from bot.links.transcriber.servers import Servers
 from bot.links.transcriber.states import LinkState, LinkStates, TranscriberHealth
-from common.contracts.status import SubCode
+from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.redact import redact_url
 from common.whisperlive.protocol import Handshake
@@ -197,6 +197,4 @@ def _nobody(errors: Mapping[str, BaseException | None]) -> EarshotError:
     codes = {code_of(error) for error in errors.values() if error is not None}
     listed = "; ".join(f"{redact_url(url)}: {why(error)}" for url, error in errors.items() if error is not None)
     code = next(iter(codes)) if len(codes) == 1 else SubCode.TRANSCRIBER_UNREACHABLE
-    return EarshotError(
-        code, f"No transcriber is ready ({listed}). Check `whisperLiveUrl` and that the bot is on its network."
-    )
+    return EarshotError(code, f"No transcriber is ready ({listed}). {MEANINGS[code].remedy}")

@@ -100,6 +100,8 @@ async def test_what_speaks_neither_http_nor_websocket_is_no_transcriber() -> Non
     with pytest.raises(EarshotError, match="not as a websocket server") as caught:
         await probe(Servers((f"ws://127.0.0.1:{port}",)), hello(0))
     assert caught.value.code is SubCode.NOT_A_TRANSCRIBER
+    assert "must name the transcriber itself" in str(caught.value)
+    assert "network" not in str(caught.value)
     server.close()
     await server.wait_closed()
 
