@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -208,8 +210,14 @@ def why(error: BaseException) -> str:
         case OSError() if "Name or service" in str(error) or "getaddrinfo" in str(error) or error.errno in (-2, -3):
             return "host name not known (on Docker's default bridge service names do not resolve: use one network)"
         case OSError():
-            return error.strerror or "connection failed"
+            return error.strerror or _of_several(str(error))
     return str(error) or type(error).__name__
+
+
+def _of_several(text: str) -> str:
+    """The first of the reasons that asyncio gives together where a name has several addresses, as `localhost` does."""
+    number = re.search(r"\[Errno (\d+)\]", text)
+    return os.strerror(int(number[1])).lower() if number else "connection failed"
 
 
 def _stranger(problem: str, said: str) -> EarshotError:

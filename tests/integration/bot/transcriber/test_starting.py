@@ -86,6 +86,20 @@ async def test_an_http_server_is_no_transcriber(status: HTTPStatus, body: str, w
     assert "a bridge" in str(caught.value)
 
 
+async def test_a_port_where_nobody_listens_is_said_of_localhost_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That name has two addresses, so that asyncio gives two reasons in one error without a number."""
+
+    async def refused(*_: object) -> None:
+        text = "[Errno 111] Connect call failed ('127.0.0.1', 9), [Errno 99] Cannot assign requested address"
+        raise OSError(f"Multiple exceptions: {text}")
+
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("bot.links.transcriber.link.dial", refused)
+    with pytest.raises(EarshotError, match="localhost:9: connection refused") as caught:
+        await probe(Servers(("ws://localhost:9",)), hello(0))
+    assert caught.value.code is SubCode.TRANSCRIBER_UNREACHABLE
+
+
 async def test_what_speaks_neither_http_nor_websocket_is_no_transcriber() -> None:
     """A port of something else: Redis, say."""
 
