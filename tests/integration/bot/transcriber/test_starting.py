@@ -23,8 +23,13 @@ pytestmark = pytest.mark.slow
 async def test_a_server_that_loads_its_model_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than one that is away, as long as it answers pings: stock servers load models before they are ready."""
     monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 0.3)
-    async with stock_transcriber(StockTranscriber(ready_after=1.5)) as loading:
-        assert await probe(Servers((loading.url,)), hello(0)) == loading.url
+    monkeypatch.setattr("bot.links.transcriber.link.WAITING_TOLD_S", 0.5)
+    with capture_logs() as logged:
+        async with stock_transcriber(StockTranscriber(ready_after=1.5)) as loading:
+            assert await probe(Servers((loading.url,)), hello(0)) == loading.url
+    (waiting,) = [line for line in logged if line["event"] == "transcriber.waiting"]
+    assert waiting["servers"] == [loading.url]
+    assert "60 s" in waiting["detail"]
 
 
 async def test_a_ready_that_never_comes_is_no_transcriber(monkeypatch: pytest.MonkeyPatch) -> None:
