@@ -8,21 +8,27 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults check format bench bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-livekit bench-transcriber bench-real bench-gpu docs clean lock
 
-demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room)
-ifeq ($(ROOM),livekit)
+demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
+ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
+	@$(MAKE) --no-print-directory .venv/browser
+	@$(BIN)/earshot demo --room $(ROOM)
+else ifeq ($(ROOM),livekit)
 	@$(MAKE) --no-print-directory build/bin/livekit-server
 	@tools/hermetic $(BIN)/earshot demo --room livekit
 else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+test: .venv/dev build/bin/livekit-server.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-faults: .venv/dev ## Every fault, five rounds of each (make test: one)
-	EARSHOT_FAULT_ROUNDS=5 tools/hermetic $(BIN)/python -m pytest tests/faults
+faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
+	tools/hermetic $(BIN)/python -m bench.faults; code=$$?; $(BIN)/python tools/generate_docs.py && exit $$code
+
+soak: .venv/dev build/bin/livekit-server.if-go ## Half an hour of meetings, with a fault every few seconds; writes bench/soak.md
+	tools/hermetic $(BIN)/python -m bench.soak
 
 check: .venv/dev ## Lint, format, types, and 100 % branches of each pure module by its own test
 	$(BIN)/ruff check .
@@ -36,6 +42,9 @@ format: .venv/dev ## What `make check` would complain about and a program can re
 
 bench: .venv/dev ## The media benchmark; writes bench/media.md
 	$(BIN)/python -m bench.media
+
+bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
+	tools/hermetic $(BIN)/python -m bench.livekit
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run
@@ -67,6 +76,10 @@ clean: ## Remove everything that was built or installed here
 	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
 	@touch $@
 
+.venv/browser: .venv/demo requirements/browser.lock ## Playwright; Chromium is the system's (docs/browser.md)
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || { echo "Installing from requirements/browser.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/browser.lock; }
+	@touch $@
+
 .venv/dev: .venv/bin/python requirements/dev.lock pyproject.toml
 	@echo "Installing from requirements/dev.lock …"; $(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
@@ -85,6 +98,15 @@ build/bin/livekit-server: ## The real LiveKit server, built once (about two minu
 .PHONY: build/bin/livekit-server.if-go
 build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
+
+build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
+	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }
+	@mkdir -p $@ && cp tests/support/livekit_page/{package.json,package-lock.json,.npmrc} $@/
+	@cd $@ && npm ci --silent && touch .
+
+.PHONY: build/livekit-page.if-npm
+build/livekit-page.if-npm:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory build/livekit-page; fi
 
 # --- maintenance: `make lock` needs uv; nothing else does. Locks carry versions and hashes, no URLs. ----------------------
 

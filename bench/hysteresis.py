@@ -69,7 +69,7 @@ class Gate:
     tail: int
 
 
-GATES = (Gate("bot", 3, 15, 13, 7), Gate("transcriber", 2, 12, 9, 12))
+GATES = (Gate("bot", 3, 12, 13, 7), Gate("transcriber", 2, 12, 9, 12))
 
 
 @dataclass(frozen=True)

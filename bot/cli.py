@@ -13,6 +13,7 @@ import typer
 
 from bot.config import find_config, json_schema, load_config
 from common.command_line import Commands, print_warnings
+from common.imports import without
 from common.interpreter import module_command
 from common.problems import ConfigError, Problem, shown
 
@@ -52,7 +53,11 @@ def run(config: ConfigOption = None) -> None:
 
     Example: earshot run --config configs/livekit.example.jsonc
     """
-    from common.logging import CONFIG_WARNING, configure_logging
+    with without("click", "pygments", "rich"):  # for colours, which a bot's log has none of: 6 MB
+        import httpx  # noqa: F401
+        import structlog
+
+        from common.logging import CONFIG_WARNING, configure_logging
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
     configure_logging()
@@ -65,8 +70,6 @@ def run(config: ConfigOption = None) -> None:
         tell_manager(text, error)
         raise
     configure_logging(settings.log_level, settings.secrets())
-    import structlog
-
     for warning in warnings:
         structlog.get_logger(__name__).warning(CONFIG_WARNING, warning=warning)
     from bot.process import run as run_bot
@@ -110,6 +113,21 @@ def doctor(config: ConfigOption = None) -> None:
         findings = runner.run(examine(settings, warnings))
     print_table(findings, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
     raise typer.Exit(exit_code(findings))
+
+
+@app.command(epilog="Exit codes: 0 the session is stored · 2 no such platform or file · 4 no Chromium, or no page")
+def login(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Whose page to sign in at, such as google_meet.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Where the session goes; it is a secret.")],
+    url: Annotated[str | None, typer.Option("--url", help="Another page to sign in at.", show_default=False)] = None,
+) -> None:
+    """Sign a bot in by hand: opens a window, and stores its session for `browser.storageStateFile`.
+
+    Example: earshot login google_meet --out google.json
+    """
+    from bot.sign_in import run as run_login
+
+    raise typer.Exit(run_login(platform, out, url))
 
 
 @app.command()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.problems import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Commands(TyperGroup):
@@ -50,4 +53,6 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 def stderr() -> Console:
     """Standard error, for text that is printed as it is."""
+    from rich.console import Console  # 5 MB: only where something is to be said
+
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)

@@ -40,17 +40,19 @@ def room(
 @app.command()
 def demo(
     room: Annotated[
-        str, typer.Option("--room", metavar="rehearsal|livekit", help="Where the meeting is held.")
+        str,
+        typer.Option("--room", metavar="rehearsal|livekit|meet|teams|zoom|jitsi", help="Where the meeting is held."),
     ] = "rehearsal",
 ) -> None:
     """Watch the whole path on this machine: a meeting of three speakers, a bot, a transcriber, Redis.
 
     Example: earshot demo
     """
+    from rehearsal.demo import ROOMS
     from rehearsal.demo import main as show
 
-    if room not in ("rehearsal", "livekit"):
-        raise ConfigError([Problem("--room", shown(room), "rehearsal or livekit")])
+    if room not in ROOMS:
+        raise ConfigError([Problem("--room", shown(room), f"one of {', '.join(ROOMS)}")])
     raise typer.Exit(show(room))
 
 

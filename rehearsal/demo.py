@@ -1,6 +1,7 @@
 """`earshot demo`: the main job on one machine, with the processes that production has, and a score at the end.
 
-    Redis ◀── bot ◀── rehearsal room (or a real LiveKit server with real publishers)
+    Redis ◀── bot ◀── rehearsal room (or a real LiveKit server with real publishers,
+               │                      or an imitation of a platform's web page, in a real Chromium)
                └────▶ transcriber with the demo model
 
 Nothing is shortened for the demo: the bot gets its JSON on standard input, joins over WebRTC, and what is shown is read
@@ -13,6 +14,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import time
@@ -41,9 +43,21 @@ from rehearsal.score import Final, Score, score
 
 MEETING = "demo"
 SCRIPT = str(files("rehearsal") / "demo.json")
+TURNS_SCRIPT = str(files("rehearsal") / "turns.json")
+"""For rooms that mix: there a name needs a second in which nobody else speaks."""
+PAGES = {
+    "meet": ("google_meet", "https://meet.google.com/abc-defg-hij", TURNS_SCRIPT),
+    "teams": ("teams", "https://teams.microsoft.com/meet/1234567890123?p=demo", TURNS_SCRIPT),
+    "zoom": ("zoom", "https://zoom.us/j/81234567890?pwd=demo", TURNS_SCRIPT),
+    "jitsi": ("jitsi", "https://meet.jit.si/EarshotDemo", SCRIPT),
+}
+"""Room → platform, a meeting of it, and the script."""
+ROOMS = ("rehearsal", "livekit", *PAGES)
 START_TIMEOUT_S = 30.0
 """How long a process of the demo may take to say that it is ready."""
 STOP_TIMEOUT_S = 6.0
+UNKNOWN = "unknown"
+"""Whose words are nobody's, as consumers read it."""
 REDRAWS_PER_S = 12
 
 
@@ -144,6 +158,21 @@ class Stage:
                     "livekit": {"room": MEETING, "apiKey": server.api_key, "apiSecret": server.api_secret},
                 }
 
+    @asynccontextmanager
+    async def page(self, room: str) -> AsyncIterator[dict[str, Any]]:
+        """An imitation of a platform's page with a room behind it; yields the bot's settings for it."""
+        platform, meeting, script = PAGES[room]
+        arguments = ("rehearsal.pages.room", platform, script, "--truth", str(self.truth))
+        async with self.child("page", *arguments) as child:
+            origin = (await child.line("rehearsal+ws://")).replace("rehearsal+ws", "http")
+            self.tell("Page", f"{origin} · an imitation of {platform}'s, three people over real WebRTC")
+            yield {
+                "platform": platform,
+                "meetingUrl": meeting,
+                platform: {"origin": origin},
+                "browser": _browser(),
+            }
+
     def said(self) -> list[Truth]:
         """What was really said, once the room is closed."""
         rows = self.truth.read_text(encoding="utf-8").splitlines() if self.truth.exists() else []
@@ -151,7 +180,7 @@ class Stage:
 
 
 def main(room: str) -> int:
-    """Runs the demo with a `rehearsal` or `livekit` room; returns the exit code."""
+    """Runs the demo with one of the `ROOMS`; returns the exit code."""
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder, asyncio.Runner() as runner:
         try:
@@ -172,8 +201,8 @@ async def _demo(room: str, stage: Stage) -> int:
         redis = await stack.enter_async_context(EmbeddedRedis(append_only=True))
         stage.tell("Redis", f"{redis} · a real redis-server")
         transcriber = await stack.enter_async_context(_transcriber(stage))
-        hold = stage.rehearsal if room == "rehearsal" else stage.livekit
-        async with hold() as platform:
+        hold = stage.page(room) if room in PAGES else stage.livekit() if room == "livekit" else stage.rehearsal()
+        async with hold as platform:
             config = _config(platform, redis, transcriber)
             async with stage.child("bot", "bot", "run", "--config", "-", stdin=json.dumps(config)) as bot:
                 stage.tell("Bot", f"platform {platform['platform']} · its JSON config came on standard input")
@@ -183,11 +212,19 @@ async def _demo(room: str, stage: Stage) -> int:
             stage.console.print(bot.last_words(), markup=False)
             return code
         segments = await _stored_segments(redis)
+        said = stage.said()
+        known = {row.name: row.participant for row in said}  # where nothing but the name identifies
         finals = [
-            Final(segment["speaker_id"], segment["text"], segment["start"], segment["end"], stored)
+            Final(
+                "" if segment["speaker"] == UNKNOWN else known.get(segment["speaker_id"], segment["speaker_id"]),
+                segment["text"],
+                segment["start"],
+                segment["end"],
+                stored,
+            )
             for stored, segment in segments
         ]
-        result = score(stage.said(), finals)
+        result = score(said, finals)
         _summary(stage, result, segments[0][1] if segments else {}, time.monotonic() - started)
     return 0 if result.finals else MEANINGS[SubCode.INTERNAL_ERROR].exit_code
 
@@ -200,6 +237,13 @@ async def _transcriber(stage: Stage) -> AsyncIterator[str]:
         url = await child.line("ws://")
         stage.tell("Transcriber", f"{url} · the bundled demo model on faster-whisper")
         yield url
+
+
+def _browser() -> dict[str, Any]:
+    """Settings for the Chromium that is here: the one that is named, else the system's."""
+    found = os.environ.get("EARSHOT_CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    named = {} if found is None else {"executable": found}
+    return {**named, "allowNoSandbox": os.geteuid() == 0}  # as root there is no sandbox
 
 
 def _config(platform: dict[str, Any], redis: str, transcriber: str) -> dict[str, Any]:
@@ -269,7 +313,7 @@ def _summary(stage: Stage, result: Score, sample: dict[str, Any], seconds: float
     rows = {
         "Finals in Redis": f"{result.finals} for {result.utterances} utterances",
         "Words": f"word error rate {result.wer:.1%} against the script (jiwer)",
-        "Names": f"{result.wrong_names} wrong, {result.missing} utterances missing",
+        "Names": f"{result.wrong_names} wrong, {result.unnamed} without a name, {result.missing} utterances missing",
         "Latency": (f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s"),
         "One of them": json.dumps(sample, ensure_ascii=False),
         "Read them": f"XRANGE {SEGMENT_STREAM} - +   ·   earshot tail --meeting ID   ·   docs/redis.md",

@@ -15,6 +15,7 @@ class Final:
     """One final as a consumer found it; times in meeting seconds."""
 
     speaker_id: str
+    """Empty: nobody is named."""
     text: str
     start: float
     end: float
@@ -34,6 +35,8 @@ class Score:
     """Utterances without any final."""
     wrong_names: int
     """Finals under the name of somebody who said something else at that time."""
+    unnamed: int
+    """Finals under no name."""
     latencies: tuple[float, ...]
     """Seconds from the end of speech to the final in Redis, ascending, one per utterance heard."""
 
@@ -52,8 +55,8 @@ def words(text: str) -> str:
 def score(truth: Sequence[Truth], finals: Iterable[Final]) -> Score:
     """Scores finals against the rows of truth that were sent whole and have a text.
 
-    A final belongs to the utterance of its speaker that it overlaps most (or is nearest to); finals of somebody who
-    said nothing count as insertions.
+    A final belongs to the utterance of its speaker that it overlaps most (or is nearest to), without a name to that of
+    anybody; finals of somebody who said nothing count as insertions.
     """
     from jiwer import process_words
 
@@ -62,7 +65,7 @@ def score(truth: Sequence[Truth], finals: Iterable[Final]) -> Score:
     wrong = strays = 0
     finals = sorted(finals, key=lambda final: final.start)
     for final in finals:
-        own = [index for index, row in enumerate(rows) if row.participant == final.speaker_id]
+        own = [index for index, row in enumerate(rows) if final.speaker_id in ("", row.participant)]
         if own:
             heard.setdefault(max(own, key=lambda index: _overlap(rows[index], final)), []).append(final)
         else:
@@ -74,7 +77,8 @@ def score(truth: Sequence[Truth], finals: Iterable[Final]) -> Score:
     errors = counts.substitutions + counts.deletions + counts.insertions + strays
     total = sum(len(reference.split()) for reference in references)
     latencies = sorted(max(f.stored_utc for f in found) - rows[index].end_utc for index, found in heard.items())
-    return Score(len(rows), len(finals), errors / total, len(rows) - len(heard), wrong, tuple(latencies))
+    unnamed = sum(not final.speaker_id for final in finals)
+    return Score(len(rows), len(finals), errors / total, len(rows) - len(heard), wrong, unnamed, tuple(latencies))
 
 
 def _overlap(row: Truth, final: Final) -> float:
@@ -87,7 +91,7 @@ def _is_misattributed(final: Final, rows: Sequence[Truth]) -> bool:
     from jiwer import wer
 
     spoken = words(final.text)
-    if not spoken:
+    if not spoken or not final.speaker_id:
         return False
     here = [row for row in rows if _overlap(row, final) > -0.5]
     distance = {True: 1.0, False: 1.0}  # own, others'

@@ -15,6 +15,7 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.support.seeds import headline
 from tests.support.virtual_time import loop_factory
 
 ROOT = Path(__file__).parent
@@ -23,6 +24,11 @@ settings.load_profile("earshot")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts us in the background has it ignored, and our children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    """With what chance faults happen in this run."""
+    return headline()
 
 
 @pytest.fixture

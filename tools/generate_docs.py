@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: the schema, the exit codes, the lifecycle, the metrics. A test compares them.
+"""Writes what is derived: schema, exit codes, lifecycle, metrics; what faults have shown. A test compares them.
 
 python tools/generate_docs.py
 """
@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -19,6 +20,7 @@ from bot.metrics import BotMetrics  # noqa: E402
 from common.contracts.generations import Generation, ending  # noqa: E402
 from common.contracts.status import MEANINGS, SubCode  # noqa: E402
 from common.metrics import Series  # noqa: E402
+from tests.faults.promises import PROMISES, Promise  # noqa: E402
 from transcriber.core.load import (  # noqa: E402
     LADDER,
     LEVEL_HOLD_S,
@@ -133,6 +135,60 @@ Does somebody try keys?
 """
 
 
+RELIABILITY_HEAD = """\
+# What is promised under faults, and what was measured
+
+Each row is a fault. The tests in `tests/faults/test_chain_*.py` do it to real processes: a meeting in which two people
+say numbered utterances at the same time, as tones (a rehearsal room over WebRTC, or a room of a real livekit-server), a
+bot, a transcriber with its engine process, a redis-server. Two things are scripted: the ears of bot and transcriber
+take what is loud for speech, and the engine takes tones for words. Each of them ends with the same audit: all that was
+said is stored exactly once, in order, under the right name; no id twice; one end; no lock, process or file left; no
+secret anywhere. The moment of the fault is chance, of a seed that the test run prints. `make test` runs each once, with
+short outages; `make faults` five times, with outages as long as they stand here.
+
+"""
+
+RELIABILITY_TAIL = """
+Numbers are the worst of all rounds, unless they say otherwise. (Generated from `tests/faults/promises.py` and
+`bench/faults.json` by `tools/generate_docs.py`.)
+
+Hours instead of minutes: [bench/soak.md](../bench/soak.md).
+"""
+
+
+def reliability() -> str:
+    """The promises of `tests.faults.promises` beside what `bench/faults.json` says of their tests, as Markdown."""
+    found = json.loads((ROOT / "bench" / "faults.json").read_text(encoding="utf-8"))
+    total = found["total"]
+    skipped = f", {total['skipped']} skipped" if total.get("skipped") else ""
+    note = f"; {found['note']}" if found["note"] else ""
+    run = (
+        f"Measured {found['date']}: {found['rounds']} rounds (seeds from {found['first_seed']}), {found['workers']} "
+        f"tests at a time on {found['cores']} cores, {found['minutes']} minutes{note}. "
+        f"{total.get('passed', 0)} runs passed, {total.get('failed', 0)} failed{skipped}.\n\n"
+        "| # | Fault | Promise | Shown by | Passed | Measured |\n|---|---|---|---|---:|---|\n"
+    )
+    return (
+        RELIABILITY_HEAD + run + "\n".join(_promise(promise, found) for promise in PROMISES) + "\n" + RELIABILITY_TAIL
+    )
+
+
+def _promise(promise: Promise, found: dict[str, Any]) -> str:
+    """A row of that table."""
+    tests = [f"[{test.rpartition('::')[2]}](../{test.partition('::')[0]})" for test in promise.tests]
+    runs = [found["tests"].get(test, {}) for test in promise.tests]
+    passed = sum(run.get("passed", 0) for run in runs)
+    tried = passed + sum(run.get("failed", 0) for run in runs)
+    values = [
+        measure.words.format(measure.of(numbers))
+        for measure in promise.measures
+        if (numbers := found["numbers"].get(measure.test, {}).get(measure.name))
+    ]
+    shown = ", ".join([*tests, *([promise.instead] if promise.instead else [])])
+    score = f"{passed} of {tried}" if tried else "–"
+    return f"| {promise.fault} | {promise.what} | {promise.promise} | {shown} | {score} | {'; '.join(values)} |"
+
+
 def metrics(all_series: Iterable[Series]) -> str:
     """A table of series as Markdown."""
     rows = [
@@ -178,6 +234,7 @@ def generated() -> dict[str, str]:
         "docs/transcriber-load.md": load(),
         "docs/transcriber-metrics.md": METRICS_HEAD + metrics(Metrics().series) + METRICS_TAIL,
         "docs/bot-metrics.md": BOT_METRICS_HEAD + metrics(BotMetrics().series) + BOT_METRICS_TAIL,
+        "docs/reliability.md": reliability(),
         "docs/lifecycle.md": f"{LIFECYCLE_HEAD}```mermaid\n{mermaid()}```\n",
     }
 

@@ -1,8 +1,9 @@
-"""The floor of a mix: who held it when, as far as the platform's reports tell; near a change of hands, nobody knows.
+"""The floor of a mix: who spoke when, as far as the platform's reports tell; where several may have, nobody knows.
 
-Whoever was reported speaking holds the floor until somebody else is: a pause gives it to nobody. A name is given only
-where one person held it for the whole time asked about and a margin on both sides, and was reported speaking in that
-time. Everything else is unknown: several at once, nobody, a time without reports.
+Reports come late and never early: whoever speaks is reported while they do, or within a margin after. So a name is
+given only where one person alone was reported speaking in the time asked about and the margin after it, and some of it
+in the time itself. Everything else is unknown: several at once, or so close together that a report may be either's,
+nobody, a time without reports.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from itertools import pairwise
 from common.audio.pcm import SAMPLE_RATE
 
 MARGIN_S = 1.0
-"""Seconds on both sides in which the floor must not change hands: by so much a report may lag behind the sound.
+"""Seconds by which a report may lag behind the sound: so long afterwards nobody else must be reported.
 A common SFU measures over 400 ms and smooths over two such intervals (0.8 s); the rest is for its delivery."""
-REPORT_LIFETIME_S = 10.0
-"""Seconds that a report holds. A platform says again every few seconds what goes on: one that has gone blind must not
-leave the floor with whoever had it last."""
+REPORT_LIFETIME_S = 1.0
+"""Seconds that a report holds; no more than the margin. A platform says twice a second what goes on: one that is blind
+for a moment must not leave the floor with whoever had it last, when somebody else may have begun."""
 MAX_SPANS = 1000
 """Changes kept, about 200 bytes each; the oldest goes. Far more than the minute or two in which text comes back."""
 
@@ -32,8 +33,6 @@ class _Span:
     until: int
     ids: frozenset[str]
     """Who speaks."""
-    holders: frozenset[str]
-    """Who holds the floor: those of the span before while nobody speaks. Empty: unknown."""
 
 
 class Floor:
@@ -41,11 +40,13 @@ class Floor:
 
     Args:
         zero: Monotonic seconds of meeting time zero.
-        margin: Seconds on both sides in which the floor must not change hands; more for platforms that report late.
+        margin: Seconds by which its reports may lag; more for platforms that report late.
+        lifetime: Seconds that a report holds; more for platforms that say everything once, and reliably.
     """
 
-    def __init__(self, zero: float, margin: float = MARGIN_S) -> None:
+    def __init__(self, zero: float, margin: float = MARGIN_S, lifetime: float = REPORT_LIFETIME_S) -> None:
         self._zero = zero
+        self._lifetime = round(lifetime * SAMPLE_RATE)
         self._margin = round(margin * SAMPLE_RATE)
         self._spans: list[_Span] = []  # in order, without overlap; at most MAX_SPANS
         self._latest: int | None = None  # meeting sample of the last report
@@ -61,16 +62,14 @@ class Floor:
             self._forget_since(sample)
             return
         self._latest = sample
-        until = sample + round(REPORT_LIFETIME_S * SAMPLE_RATE)
+        until = sample + self._lifetime
         last = self._spans[-1] if self._spans else None
-        is_gapless = last is not None and last.until >= sample
-        if last is not None and is_gapless:
+        if last is not None and last.until >= sample:
             if last.ids == ids:
                 last.until = until
                 return
             last.until = sample
-        holders = ids or (last.holders if last is not None and is_gapless else ids)
-        self._spans.append(_Span(sample, until, ids, holders))
+        self._spans.append(_Span(sample, until, ids))
         del self._spans[:-MAX_SPANS]
 
     def speaker(self, start: int, end: int) -> str | None:
@@ -78,17 +77,15 @@ class Floor:
 
         What is said about times whose margin has not passed yet (see `certain_at`) may turn into unknown later.
         """
-        first, last = start - self._margin, end + self._margin
-        spans = self._between(first, last)
-        if not spans or spans[0].start > first or spans[-1].until < last:
+        last = end + self._margin
+        spans = self._between(start, last)
+        if not spans or spans[0].start > start or spans[-1].until < last:
             return None
         if any(before.until < after.start for before, after in pairwise(spans)):
             return None
-        holders = spans[0].holders
-        if len(holders) != 1 or any(span.holders != holders for span in spans):
-            return None
+        reported = frozenset[str]().union(*(span.ids for span in spans if span.until > start))
         spoke = any(span.ids and span.start < end and span.until > start for span in spans)
-        return next(iter(holders)) if spoke else None
+        return next(iter(reported)) if spoke and len(reported) == 1 else None
 
     def certain_at(self, end: int) -> float:
         """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time."""

@@ -20,6 +20,9 @@ from common.audio.silero import SpeechProbability
 
 SPLICE_SAMPLES = 32
 """Samples (2 ms) of a gap that are bridged by a line instead of zeros: corrections of the clock must not click."""
+WARM_UP_FRAMES = 16
+"""Of silence below the floor no more than the last 0.5 s is shown to the speech detector, once something follows: most
+microphones are open and silent most of the time, and its network would cost more than all the rest of the plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,9 @@ class GateSettings:
     """Speech that it takes to open: clicks are shorter."""
     pre_roll_s: float = 0.4
     """Audio sent from before the onset."""
-    hangover_s: float = 0.45
-    """Silence after which an utterance is over."""
+    hangover_s: float = 0.38
+    """Silence after which an utterance is over: as in the transcriber. 0.48 s made as many errors on clean speech
+    (31 of 425 words, not 30), in a tenth fewer utterances."""
     tail_s: float = 0.2
     """Audio sent after the last speech; the rest of the hangover is only sent if speech goes on."""
     pad_s: float = 0.05
@@ -81,7 +85,7 @@ GateEvent: TypeAlias = Onset | Speech | End
 class SpeechGate:
     """The gate of one track.
 
-    Memory: at most a pre-roll and an onset, or a hangover, of audio: under 1 s.
+    Memory: at most a pre-roll and an onset, or a hangover, of audio: under 1 s; and as much again of silence.
 
     Args:
         probability: The speech detector of this track.
@@ -100,6 +104,7 @@ class SpeechGate:
         self._last = 0  # value of the sample before it
         self._is_fresh = True  # nothing taken since the start or a flush
         self._held: deque[NDArray[np.int16]] = deque()  # whole frames taken and not sent, the newest last
+        self._unseen: deque[NDArray[np.int16]] = deque(maxlen=WARM_UP_FRAMES)  # silence that is not shown yet
         self._speech = SpeechHysteresis(Thresholds(onset, hangover, settings.threshold, settings.release))
         self._sent = 0  # meeting sample after the last one sent
 
@@ -170,15 +175,22 @@ class SpeechGate:
         return np.linspace(self._last, pcm[0], gap + 2)[1:-1].astype(np.int16)
 
     def _hear(self, start: int, frame: NDArray[np.int16]) -> Iterator[GateEvent]:
-        probability = self._probability(to_float(frame))
-        if dbfs(frame) < self._settings.floor_dbfs:
-            probability = 0.0
+        probability = self._look(frame)
         self._held.append(frame)
         end = start + FRAME_SAMPLES
         if self._speech.is_open:
             yield from self._while_open(end, probability)
         else:
             yield from self._while_closed(end, probability)
+
+    def _look(self, frame: NDArray[np.int16]) -> float:
+        if dbfs(frame) < self._settings.floor_dbfs:
+            self._unseen.append(frame)
+            return 0.0
+        for silent in self._unseen:
+            self._probability(to_float(silent))
+        self._unseen.clear()
+        return self._probability(to_float(frame))
 
     def _while_open(self, end: int, probability: float) -> Iterator[GateEvent]:
         silence = self._speech.run + 1  # if this frame is silence, too

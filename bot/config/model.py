@@ -30,6 +30,7 @@ from bot.config.rules import (
 )
 from bot.core.leave import LeaveSettings
 from bot.core.requests import SpeechSettings
+from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.settings import Id, Milliseconds, Settings, Text
@@ -242,6 +243,7 @@ class BotConfig(Settings):
     automatic_leave: AutomaticLeave = AutomaticLeave()
     text_to_speech: TextToSpeech = TextToSpeech()
     audio: AudioSettings = AudioSettings()
+    browser: BrowserSettings = BrowserSettings()
     max_duration_ms: Milliseconds = Field(default=8 * HOUR_MS, description="The bot never stays longer than this.")
     publish: Literal["bot", "server"] = Field(
         default="bot", description="server: the transcriber writes segments to Redis itself."
@@ -285,6 +287,7 @@ class BotConfig(Settings):
             connection_id=self.connection_id,
             bot_name=self.bot_name,
             settings=self.platform_settings,
+            browser=self.browser,
             token=self.token.get_secret_value() if self.token else None,
             passcode=self.passcode.get_secret_value() if self.passcode else None,
         )

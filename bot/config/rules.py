@@ -7,7 +7,7 @@ import re
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
-from bot.platforms import PLANNED, PLATFORMS
+from bot.platforms import PLATFORMS
 from bot.settings import forbidden, is_url
 
 REDIS_URL_FORM = "redis://[:password@]host:port[/db], rediss://… or unix:///path"
@@ -16,8 +16,7 @@ REDIS_URL_FORM = "redis://[:password@]host:port[/db], rediss://… or unix:///pa
 def check_platform_name(name: str) -> str:
     """The name, if it is built. Raises PydanticCustomError naming those that are."""
     if name not in PLATFORMS:
-        planned = f" ({name} is planned and not built yet)" if name in PLANNED else ""
-        raise PydanticCustomError("platform", "{text}", {"text": f"one of {', '.join(sorted(PLATFORMS))}{planned}"})
+        raise PydanticCustomError("platform", "{text}", {"text": f"one of {', '.join(sorted(PLATFORMS))}"})
     return name
 
 

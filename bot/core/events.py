@@ -118,7 +118,8 @@ class TransportBack:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSpeakers:
-    """Who is speaking, as the platform shows it, from this moment until the next such event."""
+    """Who is speaking, as the platform shows it, from this moment until the next such event, but not for long without
+    one (`bot.audio.floor`): a platform says it twice a second."""
 
     participant_ids: frozenset[str]
     at: float

@@ -11,12 +11,14 @@ import importlib
 from bot.platforms.base import Platform
 
 PLATFORMS: dict[str, str] = {
+    "google_meet": "bot.platforms.google_meet:GoogleMeet",
+    "jitsi": "bot.platforms.jitsi:Jitsi",
     "livekit": "bot.platforms.livekit:LiveKit",
+    "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
+    "teams": "bot.platforms.teams:Teams",
+    "zoom": "bot.platforms.zoom:Zoom",
 }
-
-PLANNED = ("google_meet", "jitsi", "teams", "zoom")
-"""Platforms that users' configurations name and that are not built yet."""
 
 
 def load(name: str) -> Platform:

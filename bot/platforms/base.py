@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bot.core.events import PlatformEvent
 from bot.core.orders import Order
+from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms.orders import Orders
 from bot.settings import Settings
 from common.contracts.status import SubCode
+from common.destinations.policy import hosted_host
 from common.problems import Problem
 
 if TYPE_CHECKING:  # numpy: not needed to describe a platform
@@ -35,6 +37,7 @@ class Invitation:
         settings: The platform's own settings, an instance of its model; None: not given.
         token: Opens the room, where the platform says that a token does.
         passcode: Of the meeting.
+        browser: How a platform that is a web page opens it.
         addresses: Of a hosted platform's host, as they were checked: to be connected to without another look-up.
     """
 
@@ -45,6 +48,7 @@ class Invitation:
     settings: Any = None
     token: str | None = field(default=None, repr=False)
     passcode: str | None = field(default=None, repr=False)
+    browser: BrowserSettings = field(default_factory=BrowserSettings)
     addresses: tuple[str, ...] = ()
 
 
@@ -93,6 +97,14 @@ class Platform(ABC):
     def warnings(self, invitation: Invitation) -> list[str]:
         """What is valid and probably not what its author wants."""
         return []
+
+    def host(self, url: str) -> str | None:
+        """Of a hosted platform: which of its hosts a meeting URL leads to; None: none of them."""
+        return hosted_host(url, self.hosts)
+
+    def address(self, invitation: Invitation) -> str | None:
+        """Of a hosted platform: the URL whose host is looked up, and must be public; None: there is none to look up."""
+        return invitation.meeting_url or ""
 
     def prepare(self) -> None:  # noqa: B027 (where attending imports nothing heavy, nothing is to be done)
         """Imports what joining needs; called in a thread before `attend`, whose own import then holds up nobody."""

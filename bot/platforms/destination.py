@@ -7,7 +7,6 @@ from dataclasses import replace
 from bot.platforms.base import Invitation, Platform
 from bot.settings import forbidden
 from common.contracts.status import SubCode
-from common.destinations.policy import hosted_host
 from common.errors import EarshotError
 from common.problems import Problem, reason, shown
 
@@ -16,7 +15,7 @@ def destination_problem(platform: Platform, url: object) -> Problem | None:
     """What is wrong with where a configuration's `meetingUrl` leads; what is no URL at all, the platform says."""
     if not isinstance(url, str):
         return None
-    if platform.hosts and hosted_host(url, platform.hosts) is None:
+    if platform.hosts and platform.host(url) is None:
         allowed = f"https://… at {' or '.join(platform.hosts)}, and nothing else"
         return Problem("meetingUrl", shown(url), allowed)
     if why := forbidden(url):
@@ -30,11 +29,12 @@ async def checked(platform: Platform, invitation: Invitation) -> Invitation:
     Raises:
         EarshotError: ROOM_UNREACHABLE.
     """
-    if not platform.hosts:
+    url = platform.address(invitation) if platform.hosts else None
+    if url is None:
         return invitation
     from common.destinations.guard import public_addresses
 
-    host = hosted_host(invitation.meeting_url or "", platform.hosts)
+    host = platform.host(url)
     try:
         if host is None:
             raise OSError(f"only {' or '.join(platform.hosts)} is allowed")

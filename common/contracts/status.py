@@ -47,11 +47,20 @@ class SubCode(StrEnum):
     JOIN_TIMEOUT = "join_timeout"
     LOBBY_TIMEOUT = "lobby_timeout"
     NEEDS_HELP_TIMEOUT = "needs_help_timeout"
+    MEETING_NOT_FOUND = "meeting_not_found"
+    MEETING_NOT_STARTED = "meeting_not_started"
+    MEETING_FULL = "meeting_full"
+    PASSCODE_REFUSED = "passcode_refused"
+    AUTH_REQUIRED = "auth_required"
+    CAPTCHA = "captcha"
+    BOTS_NOT_ALLOWED = "bots_not_allowed"
     ENCRYPTED = "encrypted"
+    BROWSER_UNAVAILABLE = "browser_unavailable"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
     CONNECTION_LOST = "connection_lost"
+    BROWSER_CRASHED = "browser_crashed"
     TRANSCRIBER_MUTE = "transcriber_mute"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
@@ -118,11 +127,36 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.NEEDS_HELP_TIMEOUT: Meaning(
         4, False, "A person was needed to go on, and nobody came in time.", "Look at the status `needs_help`."
     ),
+    SubCode.MEETING_NOT_FOUND: Meaning(
+        4, False, "There is no such meeting.", "Check `meetingUrl` or `nativeMeetingId`."
+    ),
+    SubCode.MEETING_NOT_STARTED: Meaning(
+        4, False, "The meeting did not begin in time.", "Start the bot later; see `notStartedTimeout` of the platform."
+    ),
+    SubCode.MEETING_FULL: Meaning(4, False, "There is no room for us in the meeting.", "Ask the host."),
+    SubCode.PASSCODE_REFUSED: Meaning(
+        4, False, "The meeting has a passcode, and none was given or it is wrong.", "Check `passcode`."
+    ),
+    SubCode.AUTH_REQUIRED: Meaning(
+        4, False, "The meeting lets in only those who are signed in.", "Sign the bot in: `browser.storageState`."
+    ),
+    SubCode.CAPTCHA: Meaning(
+        4,
+        False,
+        "The page wanted proof that we are no robot, and nobody gave it.",
+        "Sign the bot in, or help it in time: `browser.view`.",
+    ),
+    SubCode.BOTS_NOT_ALLOWED: Meaning(
+        4, False, "The meeting lets no bots in through its web page.", "Ask the host; see the platform's guide."
+    ),
     SubCode.ENCRYPTED: Meaning(
         4,
         False,
         "Everything in the meeting is end-to-end encrypted, and the bot has no key.",
         "See the platform's guide.",
+    ),
+    SubCode.BROWSER_UNAVAILABLE: Meaning(
+        4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."
@@ -133,6 +167,9 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.CONNECTION_LOST: Meaning(
         6, False, "The connection to the meeting was lost for good.", "Check the network; start a new bot."
+    ),
+    SubCode.BROWSER_CRASHED: Meaning(
+        6, False, "Chromium, or the meeting's page, died again and again.", "Give the bot more memory; see the log."
     ),
     SubCode.TRANSCRIBER_MUTE: Meaning(
         6,

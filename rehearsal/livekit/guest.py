@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import jwt
 import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
+from common.imports import without
 from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.server import LiveKitServer
+
+with without("cryptography"):  # for signatures that LiveKit does not know
+    import jwt
 
 QUEUE_MS = 200
 """How far ahead of its playing audio is handed to the SDK."""

@@ -158,3 +158,8 @@ class BotPeer:
                     return
                 if message["type"] == "answer" and (sender := self._senders.get(message["track"])):
                     await sender.peer.accept(message["sdp"])
+                else:
+                    self._other(message)
+
+    def _other(self, message: dict[str, Any]) -> None:
+        """What a bot does not say."""

@@ -15,10 +15,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen_on
@@ -213,7 +214,7 @@ class Room:
         if not identity:
             await websocket.close(1008, "the first message must be join {identity, name}")
             return
-        peer = BotPeer(identity, websocket)
+        peer = self._peer(identity, websocket)
         if former := self._peers.get(identity):
             former.finish("replaced")
         self._peers[identity] = peer
@@ -228,6 +229,9 @@ class Room:
                 del self._peers[identity]
             if not self._peers:
                 self._vacant.set()
+
+    def _peer(self, identity: str, websocket: ServerConnection) -> BotPeer:
+        return BotPeer(identity, websocket)
 
     async def _lobby(self, peer: BotPeer) -> None:
         lobby = self._script.lobby
@@ -263,6 +267,9 @@ class Room:
                 peer.offer(person.track)
 
 
+AnyRoom = TypeVar("AnyRoom", bound=Room)
+
+
 @asynccontextmanager
 async def serve(
     script: Script, clips: dict[str, Clip], host: str = "127.0.0.1", port: int = 0, truth: TruthFile | None = None
@@ -272,7 +279,13 @@ async def serve(
     Raises:
         ConfigError: When it cannot listen there.
     """
-    room = Room(script, clips, truth)
+    async with listening(Room(script, clips, truth), host, port) as room:
+        yield room
+
+
+@asynccontextmanager
+async def listening(room: AnyRoom, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[AnyRoom]:
+    """The room, which listens until the end. Raises ConfigError when it cannot listen there."""
     try:
         server = await listen_on(
             room.visit,
@@ -302,7 +315,10 @@ async def serve(
             await playing
 
 
-def main(script: str, listen: str, truth: str | None = None, owned: bool = False) -> int:
+Make: TypeAlias = Callable[[Script, dict[str, Clip], TruthFile], Room]
+
+
+def main(script: str, listen: str, truth: str | None = None, owned: bool = False, make: Make = Room) -> int:
     """`earshot room`: plays a script until its end, SIGINT or SIGTERM. Prints the room's URL when it listens.
 
     Args:
@@ -311,6 +327,7 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
         truth: Path of the file for rows of what was really said.
         owned: Started by a program: also end when standard input closes, that is with it, and say a failure on standard
             output as one line of JSON, `{"code": sub-code, "message": …}`, instead of for people on standard error.
+        make: Makes the room.
 
     Returns:
         The process exit status.
@@ -319,7 +336,7 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
         EarshotError: Unless `owned`.
     """
     try:
-        return asyncio.run(_main(Path(script), listen, truth, owned))
+        return asyncio.run(_main(Path(script), listen, truth, owned, make))
     except EarshotError as error:
         if not owned:
             raise
@@ -329,7 +346,7 @@ def main(script: str, listen: str, truth: str | None = None, owned: bool = False
         return error.exit_code
 
 
-async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
+async def _main(path: Path, listen: str, truth: str | None, owned: bool, make: Make) -> int:
     script, clips = load_script(path)
     host, _, port = listen.rpartition(":")
     if not port.isdigit() or int(port) > 65_535:
@@ -352,7 +369,8 @@ async def _main(path: Path, listen: str, truth: str | None, owned: bool) -> int:
         loop.add_reader(0, owner_gone)
     try:
         with TruthFile(truth) as rows:
-            async with serve(script, clips, host.strip("[]") or "127.0.0.1", int(port), rows) as room:
+            made = make(script, clips, rows)
+            async with listening(made, host.strip("[]") or "127.0.0.1", int(port)) as room:
                 sys.stdout.write(f"{room.url}\n")
                 sys.stdout.flush()
                 async with asyncio.TaskGroup() as group:

@@ -15,6 +15,8 @@ PARTS = ("bot", "rehearsal", "transcriber")
 PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
+    "bot.drivers.browser.evidence",
+    *(f"bot.platforms.pages.{pure}" for pure in ("flow", "lines", "look", "pack", "people", "stage")),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
@@ -32,11 +34,14 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.core": ("common.contracts", "common.audio.pcm", "bot.core"),
     "bot.codecs": ("common.audio", "bot.codecs"),
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
-    "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers"),
+    "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.settings", "bot.drivers"),
     "bot.settings": ("common", "bot.settings"),
     "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
     "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
-    "bot.config": ("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
+    "bot.config": (
+        *("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
+        "bot.drivers.browser.settings",
+    ),
     "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
     "transcriber.audio_files": ("common",),

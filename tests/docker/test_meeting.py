@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 import wave
 from typing import Any
@@ -11,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from common.contracts.keys import live_channel
 from tests.support.servers.containers import ROOT, SDK, Run, World, docker, eventually, inspect
 
 CANARY = "canary-3f81c2"
@@ -123,23 +121,9 @@ def test_docker_stop_in_the_middle_of_an_utterance(here: World) -> None:
     with here.room({"participants": ANA_AND_BEN, "timeline": clips}) as url:
         settings = config(url, meeting_id=f"m-{uuid4().hex[:6]}")
         uid = settings["connectionId"]
-        follow = [
-            "docker",
-            "exec",
-            here.redis,
-            "redis-cli",
-            "SUBSCRIBE",
-            live_channel(settings["meeting_id"]),
-        ]
-        with here.bot(settings) as bot, subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as live:
-            assert live.stdout is not None
-            spoken = ""
-            for line in live.stdout:
-                if line.startswith("{") and not (segment := json.loads(line)["segment"])["completed"]:
-                    spoken = segment["segment_id"]
-                    break
+        with here.bot(settings) as bot, here.live(settings["meeting_id"]) as live:
+            spoken = next(segment["segment_id"] for segment in live if not segment["completed"])
             assert bot.stop() < 5
-            live.kill()
             assert bot.exit_code(5) == 143
     assert spoken in [segment["segment_id"] for segment in here.finals(uid)]
     assert here.segments(uid)[-1]["type"] == "session_end"

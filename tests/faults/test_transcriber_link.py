@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -17,8 +15,8 @@ from bot.links.transcriber.lane import Lane
 from tests.support.fakes.scripted_engine import silence, tone
 from tests.support.fakes.scripted_service import process
 from tests.support.lanes import LaneNotes, running_lane
+from tests.support.network import partition, require_network
 from tests.support.servers.proxies import TcpProxy
-from tests.support.tools import require
 from tests.support.transcribing import serving
 from tests.support.waiting import eventually
 
@@ -64,24 +62,10 @@ async def test_delay_and_little_bandwidth_are_no_reason_to_connect_anew() -> Non
     assert notes.links == []
 
 
-@asynccontextmanager
-async def partition(port: str) -> AsyncIterator[None]:
-    """Drops what goes to and comes from a port, in this network, which is ours alone."""
-    rules = [["INPUT", "-i", "lo", "-p", "tcp", side, port, "-j", "DROP"] for side in ("--dport", "--sport")]
-    for rule in rules:
-        assert await (await asyncio.create_subprocess_exec("iptables", "-A", *rule)).wait() == 0
-    try:
-        yield
-    finally:
-        for rule in rules:
-            await (await asyncio.create_subprocess_exec("iptables", "-D", *rule)).wait()
-
-
 @pytest.mark.processes
 async def test_a_silent_partition_is_noticed_and_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets vanish both ways in mid-word, nobody is told; after it every word is there, once."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "needs a network of its own: tools/hermetic pytest …")
-    require(shutil.which("iptables"), "needs iptables: apt install iptables")
+    require_network()
     monkeypatch.setattr("bot.links.transcriber.dialing.PING_INTERVAL_S", 0.3)
     monkeypatch.setattr("bot.links.transcriber.dialing.SILENT_LINE_S", 1.0)
     monkeypatch.setattr("bot.links.transcriber.dialing.OPEN_TIMEOUT_S", 1.0)

@@ -20,7 +20,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pytest
@@ -32,47 +31,13 @@ from bot.platforms.base import Invitation, Platform
 from bot.platforms.orders import Orders
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from tests.platforms.rooms import Room
 from tests.support.fakes.listener import RATE, RecordingListener
 from tests.support.processes import children
 
+__all__ = ["LEAVE_WITHIN", "Attending", "PlatformContract", "Room", "attending"]
+
 LEAVE_WITHIN = 2.0  # seconds from `leave` to the return of `attend`
-
-
-class Room(Protocol):
-    """A meeting on a real counterpart, directed by the test. `who` is the platform's stable identity."""
-
-    def invitation(self) -> Invitation:
-        """With what a bot joins this room."""
-
-    async def join(self, who: str, name: str, *, publishes: bool = True) -> None:
-        """A person joins and, if `publishes`, opens an unmuted audio track. Returns when the room knows of it."""
-
-    async def tone(self, who: str, hertz: float) -> None:
-        """From now on the person's microphone picks up a sine of that pitch; 0 = digital zeros. Does not wait."""
-
-    async def mute(self, who: str) -> None:
-        """The person mutes; the tone goes on unheard."""
-
-    async def unmute(self, who: str) -> None:
-        """The person unmutes."""
-
-    async def rename(self, who: str, name: str) -> None:
-        """The person changes the display name."""
-
-    async def leave(self, who: str) -> None:
-        """The person leaves the meeting."""
-
-    async def admit(self) -> None:
-        """The host lets the waiting bot in (rooms with a lobby only)."""
-
-    async def cut(self, seconds: float) -> None:
-        """The bot's connection breaks and can be had again after `seconds`. Returns at once or after the cut."""
-
-    async def remove_bot(self) -> None:
-        """The host removes the bot."""
-
-    async def end(self) -> None:
-        """The host ends the meeting for everyone."""
 
 
 @dataclass(slots=True)
@@ -88,9 +53,9 @@ class Attending:
         """Set: told to leave."""
         return self.orders.leaving
 
-    async def ends(self, within: float = 10.0) -> SubCode:
+    async def ends(self, within: float | None = None) -> SubCode:
         """Waits for the return of `attend`."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within or self.listener.patience):
             return await asyncio.shield(self.task)
 
     async def leaves(self) -> float:
@@ -100,7 +65,7 @@ class Attending:
         assert await self.ends(LEAVE_WITHIN) is SubCode.LEFT_BY_COMMAND
         return time.monotonic() - asked
 
-    async def hears(self, who: str, hertz: float, timeout: float = 10.0) -> None:
+    async def hears(self, who: str, hertz: float, timeout: float | None = None) -> None:
         """Waits until what has newly arrived of the person is the tone."""
         since = time.monotonic()
 
@@ -112,10 +77,10 @@ class Attending:
 
 
 @asynccontextmanager
-async def attending(platform: Platform, invitation: Invitation) -> AsyncIterator[Attending]:
+async def attending(platform: Platform, invitation: Invitation, patience: float = 10.0) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
     processes, threads = children(), set(threading.enumerate())
-    listener, orders = RecordingListener(), Orders()
+    listener, orders = RecordingListener(patience), Orders()
     task = asyncio.create_task(platform.attend(invitation, listener, orders))
     watch = asyncio.create_task(_report_early_end(task, listener))
     try:
@@ -147,8 +112,18 @@ class PlatformContract:
     platform: str
     """The name in the registry."""
     has_lobby = False
+    patience = 10.0
+    """Seconds in which what is waited for comes, joining included."""
     refusal = SubCode.JOIN_REFUSED
     """How a room that does not want us ends the attempt."""
+
+    def names(self, **people: str) -> dict[str, str]:
+        """Identity → name, as the platform reports who joined the room as `who=name`."""
+        return people
+
+    def owns(self, bot: Attending, *who: str) -> bool:
+        """Whether exactly these people have a track each."""
+        return sorted(map(str, bot.listener.owner.values())) == sorted(who)
 
     def room(self, lobby: bool = False) -> AbstractAsyncContextManager[Room]:
         """A fresh, empty room; with `lobby` the bot waits until `Room.admit`."""
@@ -164,7 +139,7 @@ class PlatformContract:
 
     def start(self, room: Room) -> AbstractAsyncContextManager[Attending]:
         """Sends a fresh instance of the platform into the room."""
-        return attending(load(self.platform), room.invitation())
+        return attending(load(self.platform), room.invitation(), self.patience)
 
     async def test_claims_its_own_urls_alone(self) -> None:
         """Exactly one registered platform claims the room's URL."""
@@ -240,9 +215,11 @@ class PlatformContract:
             await room.tone("ana", 440)
             await room.tone("ben", 1000)
             async with self.start(room) as bot:
-                await bot.listener.until(lambda: bot.listener.names == {"ana": "Ana", "ben": "Ben"}, "both are here")
+                await bot.listener.until(
+                    lambda: bot.listener.names == self.names(ana="Ana", ben="Ben"), "both are here"
+                )
                 await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
-                assert sorted(map(str, bot.listener.owner.values())) == ["ana", "ben"]
+                assert self.owns(bot, "ana", "ben")
 
     async def test_late_join_and_leave_of_a_participant(self) -> None:
         """Somebody joins later, is heard, leaves, and is heard no more; the other one stays."""
@@ -254,10 +231,10 @@ class PlatformContract:
             await room.tone("ben", 1000)
             await bot.hears("ben", 1000)
             await room.leave("ben")
-            await bot.listener.until(lambda: bot.listener.names == {"ana": "Ana"}, "ben has left")
+            await bot.listener.until(lambda: bot.listener.names == self.names(ana="Ana"), "ben has left")
             left = time.monotonic()
             await bot.hears("ana", 440)
-            assert list(bot.listener.owner.values()) == ["ana"]
+            assert self.owns(bot, "ana")
             assert bot.listener.heard("ben", since=left).size == 0
 
     async def test_comes_back_under_the_same_identity(self) -> None:
@@ -267,7 +244,7 @@ class PlatformContract:
                 await room.join("ana", name)
                 await room.tone("ana", hertz)
                 await bot.hears("ana", hertz)
-                assert bot.listener.names == {"ana": name}
+                assert bot.listener.names == self.names(ana=name)
                 await room.leave("ana")
                 await bot.listener.until(lambda: not bot.listener.names, "ana has left")
 
@@ -279,7 +256,7 @@ class PlatformContract:
                 await bot.listener.until(lambda: bot.listener.owner, "a track")
                 before = dict(bot.listener.owner)
                 await room.rename("ana", "Dr. Ana")
-                await bot.listener.until(lambda: bot.listener.names == {"ana": "Dr. Ana"}, "renamed")
+                await bot.listener.until(lambda: bot.listener.names == self.names(ana="Dr. Ana"), "renamed")
                 assert bot.listener.of(ev.ParticipantRenamed) == [ev.ParticipantRenamed("ana", "Dr. Ana")]
                 assert bot.listener.owner == before
 
@@ -323,7 +300,7 @@ class PlatformContract:
             async with self.start(room) as bot:
                 await bot.hears("ana", 440)
                 assert set(bot.listener.names) == {"ana", "eve", "zoe"}
-                assert sorted(map(str, bot.listener.owner.values())) == ["ana", "zoe"]
+                assert self.owns(bot, "ana", "zoe")
                 zeros = bot.listener.heard("zoe")
                 assert zeros.size == 0 or np.abs(zeros).max() <= 8
                 assert bot.listener.heard("eve").size == 0
@@ -344,8 +321,8 @@ class PlatformContract:
                     event for _, event in bot.listener.events if isinstance(event, ev.TransportLost | ev.TransportBack)
                 ]
                 assert changes == [ev.TransportLost(), ev.TransportBack()]
-                assert bot.listener.names == {"ana": "Ana"}
-                assert list(bot.listener.owner.values()) == ["ana"]
+                assert bot.listener.names == self.names(ana="Ana")
+                assert self.owns(bot, "ana")
 
     async def test_leave_during_a_network_cut(self) -> None:
         """Leaving does not wait for the connection."""
@@ -418,8 +395,8 @@ class PlatformContract:
                     assert bot.orders.give(Resubscribe(track))
                 await bot.listener.until(lambda: bot.listener.frames[-1][1].source not in before, "carried out", 15)
                 await bot.hears("ana", 440, 15)
-                assert bot.listener.names == {"ana": "Ana"}
-                assert list(bot.listener.owner.values()) == ["ana"]
+                assert bot.listener.names == self.names(ana="Ana")
+                assert self.owns(bot, "ana")
                 assert bot.listener.count(ev.ParticipantLeft) == 0
 
     @pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.06, 0.12, 0.25, 0.6, "audio"])

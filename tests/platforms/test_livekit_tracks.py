@@ -7,6 +7,9 @@ import asyncio
 import numpy as np
 import pytest
 from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient
+from livekit.rtc._proto.audio_frame_pb2 import AudioStreamEvent
+from livekit.rtc._proto.ffi_pb2 import FfiEvent
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -60,6 +63,30 @@ async def test_subscription_that_fails(livekit: LiveKitServer, monkeypatch: pyte
             await bot.hears("ana", 440)
             assert lost == 2
             assert bot.listener.count(TrackOpened) == 1
+
+
+def _readers() -> int:
+    """Who gets every piece of audio that the SDK hands over in this process; one of them would be enough."""
+    piece = FfiEvent(audio_stream_event=AudioStreamEvent(stream_handle=1))
+    takers = [wants for _, _, wants in FfiClient.instance.queue._subscribers if wants is not None]
+    return sum(wants(piece) for wants in takers)
+
+
+async def test_each_piece_of_audio_has_one_reader(livekit: LiveKitServer) -> None:
+    """However many tracks there are: a reader for each would be woken by all of them. Afterwards there is none."""
+    async with directed_room(livekit) as room:
+        for who, hertz in (("ana", 440), ("ben", 700), ("cleo", 1000)):
+            await room.join(who, who.title())
+            await room.tone(who, hertz)
+        async with attending(LiveKit(), room.invitation()) as bot:
+            await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 700), bot.hears("cleo", 1000))
+            assert _readers() == 1
+            await room.mute("ben")
+            await bot.listener.until(lambda: len(bot.listener.muted) == 1, "he is muted")
+            await room.unmute("ben")
+            await bot.hears("ben", 700)
+            assert _readers() == 1
+        assert _readers() == 0
 
 
 async def test_sound_of_a_shared_screen(livekit: LiveKitServer) -> None:
@@ -167,10 +194,10 @@ async def test_waiting_for_a_track_while_the_connection_is_away(
     """A request that falls due meanwhile is made afterwards, and nobody looks for it in circles."""
     looks, really = 0, livekit_attendance._Attendance._look
 
-    def counted(attendance: livekit_attendance._Attendance, tasks: asyncio.TaskGroup) -> float | None:
+    def counted(attendance: livekit_attendance._Attendance) -> float | None:
         nonlocal looks
         looks += 1
-        return really(attendance, tasks)
+        return really(attendance)
 
     monkeypatch.setattr(livekit_attendance._Attendance, "_look", counted)
     async with directed_room(livekit) as room:

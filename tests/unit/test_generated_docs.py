@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -16,6 +17,7 @@ from typer.main import get_command
 from bot.config import json_schema, load_config
 from bot.config.sources import parse
 from bot.platforms import PLATFORMS
+from tests.faults.promises import PROMISES
 from transcriber.cli import app as transcriber
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +39,31 @@ def test_generated_files_are_current() -> None:
     """After a change of the configuration or the sub-codes: python tools/generate_docs.py."""
     for path, text in generated().items():
         assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path} is old: python tools/generate_docs.py"
+
+
+def test_what_is_promised_is_tested() -> None:
+    """Each test that docs/reliability.md names is there, and was run for its numbers; each fault has a row."""
+    measured = json.loads((ROOT / "bench" / "faults.json").read_text(encoding="utf-8"))
+    for promise in PROMISES:
+        assert promise.tests or promise.instead, promise
+        for test in promise.tests:
+            path, *names = test.split("::")
+            assert names[-1] in functions_of(path, names[:-1]), test
+            assert test in measured["tests"], f"{test}: make faults"
+    numbers = {number for promise in PROMISES for number in promise.fault.split(", ")}
+    assert {str(number) for number in range(1, 26)} <= numbers
+    noted = {(measure.test, measure.name) for promise in PROMISES for measure in promise.measures}
+    assert noted <= {(test, name) for test, names in measured["numbers"].items() for name in names}
+
+
+def functions_of(path: str, classes: Sequence[str]) -> set[str]:
+    """The test functions in a file, or of a class of it and of the contract that it may inherit."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    if classes:
+        assert classes[0] in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+        tree = ast.parse((ROOT / "tests/platforms/contract.py").read_text(encoding="utf-8"))
+    found = ast.walk(tree) if classes else iter(tree.body)
+    return {node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_every_platform_has_an_example() -> None:
@@ -75,7 +102,7 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
     schema.check_schema(json_schema())
     good = {"platform": "rehearsal", "meetingUrl": "rehearsal:x"}
     mistakes: tuple[dict[str, Any], ...] = (
-        {"platform": "zoom"},
+        {"platform": "webex"},
         {"task": "sing"},
         {"automaticLeave": {"timeout": "5"}},
         {"meeting_id": []},

@@ -213,9 +213,9 @@ class RedisLink:
         """Releases the lock, takes the heartbeat away, closes every connection; within `timeout` seconds, no errors."""
         try:
             async with asyncio.timeout(timeout):
-                await self._listener.close()
                 if await self._lock.release(self._client):  # else the heartbeat is another bot's
                     await self._client.delete(self._heartbeat_key)
+                await self._listener.close()
                 await self._client.aclose()
         except (*FAILURES, TimeoutError) as error:
             log.info("redis_closed_without_goodbye", error=explain(error))

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-import jwt
 
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.imports import without
 from common.redact import Redactor, redact_url
+
+with without("cryptography"):  # for signatures that LiveKit does not know: 9 MB
+    import jwt
 
 if TYPE_CHECKING:
     from bot.platforms.base import Invitation

@@ -3,10 +3,7 @@
 The SDK says what changed; we compare what its room looks like with what we have reported, and report the difference. So
 coalesced, repeated or reordered notifications, a resume and a full reconnect (for which the SDK forgets everybody and
 meets them again) all come out as the few events that describe them.
-
-Clock: the SDK hands over audio after libwebrtc's jitter buffer (NetEq), which plays at an even pace 33-52 ms after the
-packets arrive and stretches or repeats instead of leaving holes. So positions count played samples without gaps, and
-`arrival` takes off the least that this costs; the rest stays within the 150 ms that we promise for this platform.
+What is said on its tracks is heard in `hearing`.
 """
 
 from __future__ import annotations
@@ -15,37 +12,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 from livekit import rtc
 from livekit.rtc.room import EventTypes
 
-from bot.audio.frame import AudioFrame
 from bot.core.events import (
     Admitted,
-    ParticipantJoined,
     ParticipantKind,
-    ParticipantLeft,
-    ParticipantRenamed,
-    PlatformEvent,
-    TrackClosed,
     TrackEncrypted,
-    TrackKind,
-    TrackMuted,
-    TrackOpened,
-    TrackUnmuted,
     TransportBack,
     TransportLost,
 )
 from bot.core.orders import Reconnect, Resubscribe
+from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import ask_server, room_token
 from bot.platforms.livekit.decryption import Decryption
+from bot.platforms.livekit.hearing import Hearing
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
-from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import Redactor, redact_url
@@ -54,15 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
+    from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
     from bot.platforms.livekit.settings import LiveKitSettings
     from bot.platforms.orders import Orders
 
-FRAME_MS = 50
-STREAM_FRAMES = 200
-"""Bound of one track's queue in the SDK, in frames (10 s); beyond it the oldest go. Only a stalled loop fills it."""
-PLAYOUT_DELAY_S = 0.033
-"""The shortest stay in NetEq that we measured."""
 CONNECT_TIMEOUT_S = 11.0
 """With the 8 s of `ask_server`: an answer within 20 s."""
 LANDING_TIMEOUT_S = 1.0
@@ -120,20 +103,6 @@ class _SdkLog(logging.Filter):
 logging.getLogger("livekit").addFilter(_SdkLog())
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A participant as last looked at."""
-
-    name: str
-    kind: ParticipantKind
-    tracks: dict[str, bool] = field(default_factory=dict)
-    """Published audio tracks, subscribed to or not yet: track id → muted."""
-    encrypted: frozenset[str] = frozenset()
-    """Those of them that are encrypted, and we have no key."""
-    screens: frozenset[str] = frozenset()
-    """Those of them that are the sound of a shared screen."""
-
-
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
     """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
     return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
@@ -141,32 +110,6 @@ def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
 
 def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
     return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
-
-
-def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[PlatformEvent]:
-    """The events that lead from one look at the room to the next: departures first."""
-    events: list[PlatformEvent] = []
-    for identity, was in before.items():
-        now = after.get(identity)
-        events += [TrackClosed(track) for track in was.tracks if now is None or track not in now.tracks]
-        if now is None:
-            events.append(ParticipantLeft(identity))
-    for identity, now in after.items():
-        known = before.get(identity)
-        if known is None:
-            events.append(ParticipantJoined(identity, now.name, now.kind))
-        elif known.name != now.name:
-            events.append(ParticipantRenamed(identity, now.name))
-        tracks = known.tracks if known else {}
-        for track, muted in now.tracks.items():
-            if track not in tracks:
-                events.append(
-                    TrackOpened(track, identity, TrackKind.SCREEN if track in now.screens else TrackKind.VOICE)
-                )
-                events += [TrackEncrypted(track)] if track in now.encrypted else []
-            if muted != tracks.get(track, False):
-                events.append(TrackMuted(track) if muted else TrackUnmuted(track))
-    return events
 
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
@@ -268,7 +211,7 @@ class _Attendance:
         self._subscriptions = Subscriptions()
         self._has_clear = False  # there is, or was, a track that can be heard
         self._hopeless_at: float | None = None  # when we go if that stays so
-        self._pumps: dict[str, tuple[rtc.Track, asyncio.Task[None]]] = {}
+        self._hearing: Hearing
         self._sources = count(1)
 
     def enter(self, room: rtc.Room) -> None:
@@ -320,18 +263,11 @@ class _Attendance:
         if not self._admitted:
             self._admitted = True
             self._listener.event(Admitted())
-        async with asyncio.TaskGroup() as tasks:
-            waiting = tasks.create_task(self._wake_to_leave()), tasks.create_task(self._obey())
-            self._awake.set()
-            while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
-                again = self._look(tasks)
-                self._awake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(again):
-                        await self._awake.wait()
-            for task in (*waiting, *(pump for _, pump in self._pumps.values())):
-                task.cancel()
-        self._pumps.clear()
+        self._hearing = Hearing(self._hear, self._sources)
+        try:
+            await self._look_around()
+        finally:
+            await self._hearing.close()
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
         if self._is_hopeless:
@@ -341,6 +277,20 @@ class _Attendance:
         if end is None:
             self._report_away(True)
         return end
+
+    async def _look_around(self) -> None:
+        """Looks whenever something has changed, until there is a reason to go."""
+        async with asyncio.TaskGroup() as tasks:
+            others = [tasks.create_task(work) for work in (self._hearing.run(), self._wake_to_leave(), self._obey())]
+            self._awake.set()
+            while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
+                again = self._look()
+                self._awake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(again):
+                        await self._awake.wait()
+            for task in others:
+                task.cancel()
 
     async def _wake_to_leave(self) -> None:
         await self._leave.wait()
@@ -362,7 +312,7 @@ class _Attendance:
             self.lost_at = time.monotonic() if away else 0.0
             self._listener.event(TransportLost() if away else TransportBack())
 
-    def _look(self, tasks: asyncio.TaskGroup) -> float | None:
+    def _look(self) -> float | None:
         """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting.
 
         Returns:
@@ -386,7 +336,7 @@ class _Attendance:
         elif self._hopeless_at is None:
             self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
         self._subscribe(clear)
-        self._follow(tasks, {one.sid: one.track for one in clear if one.track is not None and not one.muted})
+        self._hearing.follow({one.sid: one.track for one in clear if one.track is not None and not one.muted})
         now = asyncio.get_running_loop().time()
         for track_id in self._decryption.review({one.sid: one.muted for one in clear}, now):
             log.warning("livekit_other_key", track=track_id)
@@ -423,27 +373,3 @@ class _Attendance:
         closed = frozenset(one.sid for one in heard if self._is_closed_to_us(one))
         screens = frozenset(one.sid for one in heard if _is_screen(one))
         return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed, screens)
-
-    def _follow(self, tasks: asyncio.TaskGroup, audible: dict[str, rtc.Track]) -> None:
-        """Reads exactly the tracks that can be heard: nothing is read of a muted one."""
-        for sid, (track, pump) in list(self._pumps.items()):
-            if audible.get(sid) is not track:
-                pump.cancel()
-                del self._pumps[sid]
-        for sid, track in audible.items():
-            if sid not in self._pumps:
-                self._pumps[sid] = track, tasks.create_task(self._pump(sid, track, next(self._sources)))
-
-    async def _pump(self, track_id: str, track: rtc.Track, source: int) -> None:
-        stream = rtc.AudioStream(
-            track, capacity=STREAM_FRAMES, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=FRAME_MS
-        )
-        position = 0
-        try:
-            async for event in stream:
-                pcm = np.frombuffer(event.frame.data, np.int16)
-                arrival = time.monotonic() - len(pcm) / SAMPLE_RATE - PLAYOUT_DELAY_S
-                self._hear(AudioFrame(track_id, pcm, position, source, arrival))
-                position += len(pcm)
-        finally:
-            await stream.aclose()

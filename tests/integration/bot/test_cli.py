@@ -66,11 +66,11 @@ def test_validate_prints_what_is_in_effect() -> None:
 @pytest.mark.parametrize("command", ["run", "validate"])
 def test_all_errors_at_once_and_exit_code_2(command: str) -> None:
     """Path, value, what is allowed; warnings too; nothing on stdout."""
-    bad = GOOD | {"platform": "teams", "task": "sing", "meetingURL": 1, "token": {"x": "hidden-canary"}}
+    bad = GOOD | {"platform": "webex", "task": "sing", "meetingURL": 1, "token": {"x": "hidden-canary"}}
     result = RUNNER.invoke(app, [command, "-c", "-"], input=json.dumps(bad), env=CLEAN)
     assert result.exit_code == 2
     assert result.stdout == ""
-    for words in ("3 errors", "platform", '"teams"', "one of ", ", rehearsal", '"sing"', "meetingUrl?"):
+    for words in ("3 errors", "platform", '"webex"', "one of ", ", rehearsal", '"sing"', "meetingUrl?"):
         assert words in result.stderr, words
     assert "hidden-canary" not in result.output
     assert "Traceback" not in result.output
@@ -86,7 +86,7 @@ def test_all_errors_at_once_and_exit_code_2(command: str) -> None:
         (app, ["tail", "-m", "1", "--redis", "http://u:p@h"], "config_invalid", "--redis", '"http://***@h"', "redis:"),
         (rehearsals, ["room", "none.json"], "config_invalid", "script", '"none.json"', "(No such file or directory)"),
         (rehearsals, ["room", "script.json", "--listen", "x"], "config_invalid", "--listen", '"x"', "HOST:PORT"),
-        (rehearsals, ["demo", "--room", "zoom"], "config_invalid", "--room", '"zoom"', "rehearsal or livekit"),
+        (rehearsals, ["demo", "--room", "webex"], "config_invalid", "--room", '"webex"', "one of rehearsal, livekit"),
     ],
 )
 def test_every_wrong_setting_is_said_in_one_way(
@@ -158,7 +158,7 @@ def test_rehearsals_are_said_once() -> None:
         (["room"], 2, "SCRIPT"),
         (["room", "no-such-script.json", "--truth", "x"], 2, "no-such-script.json"),
         (["room", "x.json", "--dance"], 2, "--dance"),
-        (["demo", "--room", "zoom"], 2, "rehearsal or livekit"),
+        (["demo", "--room", "webex"], 2, "one of rehearsal, livekit"),
     ],
 )
 def test_rehearsals_are_programs_of_their_own(arguments: list[str], code: int, words: str) -> None:
@@ -174,7 +174,7 @@ def test_rehearsals_are_programs_of_their_own(arguments: list[str], code: int, w
 @pytest.mark.processes
 async def test_a_real_process_reports_everything_and_exits_with_2() -> None:
     """As a bot manager starts it: configuration in the environment, errors on stderr."""
-    environment = {**os.environ, **CLEAN, "VEXA_BOT_CONFIG": '{"platform": "zoom", "maxDurationMs": "long"}'}
+    environment = {**os.environ, **CLEAN, "VEXA_BOT_CONFIG": '{"platform": "webex", "maxDurationMs": "long"}'}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "run", cwd=ROOT, env=environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -24,7 +24,9 @@ class RecordingListener:
     Breaches of the platform interface are collected in `breaches`, so that every test checks them at its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 10.0) -> None:
+        self.patience = patience
+        """Seconds that `until` waits, if it is not told otherwise."""
         self.events: list[tuple[float, PlatformEvent]] = []
         self.frames: list[tuple[float, AudioFrame]] = []
         self.names: dict[str, str] = {}
@@ -61,7 +63,7 @@ class RecordingListener:
                 self.muted.discard(track)
             case _:
                 pass
-        if not self.admitted and not isinstance(event, ev.LobbyEntered):
+        if not self.admitted and not isinstance(event, ev.LobbyEntered | ev.HelpNeeded):
             self.breaches.append(f"{event} before admission")
         self._changed.set()
 
@@ -102,9 +104,10 @@ class RecordingListener:
         return {frame.track_id for _, frame in self.frames}
 
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
-        """Everything of the participant's tracks that arrived after `since` (monotonic seconds): int16 at 16 kHz."""
+        """What arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""
         owner = {event.track_id: event.participant_id for event in self.of(ev.TrackOpened)}
-        parts = [frame.pcm for at, frame in self.frames if at >= since and owner.get(frame.track_id) == participant]
+        theirs = {track for track, whose in owner.items() if whose in (participant, None)}
+        parts = [frame.pcm for at, frame in self.frames if at >= since and frame.track_id in theirs]
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
     def pitch(self, participant: str, since: float = 0.0) -> float | None:
@@ -114,12 +117,13 @@ class RecordingListener:
             return None
         return float(np.argmax(np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))) * RATE / pcm.size)
 
-    async def until(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], what: str, timeout: float | None = None) -> None:
         """Waits until `condition()` is true; asked after every event and frame.
 
         Raises:
             AssertionError: It did not come true in time; says what was waited for and what came instead.
         """
+        timeout = timeout or self.patience
         try:
             async with asyncio.timeout(timeout):
                 while not condition():

@@ -159,6 +159,23 @@ class World:
         """The lifecycle events of one bot."""
         return [event for event in self._payloads(keys.status_stream(uid)) if event["event"] == "status"]
 
+    def health(self, uid: str, subject: str) -> list[dict[str, Any]]:
+        """What one bot has said about a subject, or about all that begin with it."""
+        events = self._payloads(keys.status_stream(uid))
+        return [event for event in events if event["event"] == "health" and event["subject"].startswith(subject)]
+
+    @contextmanager
+    def live(self, meeting_id: int | str) -> Iterator[Iterator[dict[str, Any]]]:
+        """Segments as those see them who watch now: partials and finals, from here on, for a minute."""
+        watch = ("timeout", "60", "redis-cli", "SUBSCRIBE", keys.live_channel(meeting_id))
+        follow = ["docker", "exec", self.redis, *watch]
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield (json.loads(line)["segment"] for line in process.stdout if line.startswith("{"))
+            finally:
+                process.kill()
+
     def await_status(self, uid: str, status: str, within: float = 30) -> None:
         """Waits until a bot says that it is `status`."""
         eventually(lambda: status in [event["status"] for event in self.statuses(uid)], f"{uid} is {status}", within)

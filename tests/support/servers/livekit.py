@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -105,6 +105,9 @@ class DirectedRoom:
         await as_host(self.server, "DeleteRoom", room=self.name)
 
 
+R = TypeVar("R", bound=DirectedRoom)
+
+
 class Door:
     """A TCP proxy before the server's signalling, which can be shut."""
 
@@ -170,10 +173,10 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
-    """A fresh, empty room; everybody leaves it at the end."""
+async def room_of(kind: type[R], server: LiveKitServer) -> AsyncIterator[R]:
+    """A fresh, empty room of a kind; everybody leaves it at the end."""
     async with Door(server).standing() as door:
-        room = DirectedRoom(server, door)
+        room = kind(server, door)
         try:
             yield room
         finally:
@@ -181,3 +184,8 @@ async def directed_room(server: LiveKitServer) -> AsyncIterator[DirectedRoom]:
                 await room.leave(who)
             # where the server ended the room, the SDK still hears of it when it has let us go
             await eventually(lambda: not any("Room._listen_task" in repr(task) for task in asyncio.all_tasks()))
+
+
+def directed_room(server: LiveKitServer) -> AbstractAsyncContextManager[DirectedRoom]:
+    """A fresh, empty room; everybody leaves it at the end."""
+    return room_of(DirectedRoom, server)

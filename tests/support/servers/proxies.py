@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class TcpProxy:
-    """Forwards 127.0.0.1:`port` to a target, and can lose replies or fall silent.
+    """Forwards `port` to a target, and can lose replies or fall silent.
 
     Args:
         host: Target host.
@@ -19,6 +19,7 @@ class TcpProxy:
         slice_bytes: Most bytes forwarded at once.
         bytes_per_s: Bandwidth of each way; None: unlimited.
         delay: Seconds that each chunk is kept, asked anew for each.
+        listen: Address to listen on.
     """
 
     def __init__(
@@ -30,22 +31,25 @@ class TcpProxy:
         slice_bytes: int = 65536,
         bytes_per_s: float | None = None,
         delay: Callable[[], float] = lambda: 0.0,
+        listen: str = "127.0.0.1",
     ) -> None:
         self.target = (host, port)
         self._loses_reply = loses_reply
         self._slice_bytes = slice_bytes
         self._bytes_per_s = bytes_per_s
         self._delay = delay
+        self._listen = listen
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.passing = asyncio.Event()
         """Cleared: a silent partition, nothing passes and nothing is closed."""
         self.passing.set()
         self.lost = 0
+        self.connections = 0
         self.port = 0
 
     async def __aenter__(self) -> TcpProxy:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, self._listen, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -68,6 +72,7 @@ class TcpProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.connections += 1
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._forward(reader, writer)

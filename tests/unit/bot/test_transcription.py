@@ -165,13 +165,13 @@ def said(start: float, end: float, text: str, completed: bool, *words: tuple[str
 async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
     """Ben is reported 0.8 s late: partials go out nameless, finals once no report can change whose they are."""
     mix = Mix(of_the_platform=True)
-    for at in (1.0, 3.0, 5.0, 7.0, 9.0):
-        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
+    for half in range(2, 23):  # twice a second
+        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + half / 2)
     mix.play(10.3, 4)
     mix.transcription.text(1, said(0.0, 0.65, "I do", False))
     assert [(segment.speaker, segment.speaker_id) for segment in mix.segments] == [("unknown", "a")]
-    for at in (11.1, 13.0, 15.0):
-        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
+    for half in range(9):
+        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + 11.1 + half / 2)
     mix.play(14.3, 1, 10)
     mix.transcription.text(1, said(1.9, 2.6, "I do not", True))
     mix.transcription.text(1, said(3.0, 3.8, "agree", True))
@@ -187,10 +187,8 @@ async def test_nobody_is_named_before_it_is_certain_who_spoke() -> None:
 async def test_a_final_in_which_the_floor_changed_hands_is_parted_by_its_words() -> None:
     """Each has their own words under an id of their own, what is near the change is nobody's; no words are told."""
     mix = Mix(of_the_platform=True)
-    for at in (8.0, 12.0):
-        mix.transcription.follow_floor(frozenset({"ana"}), ZERO + at)
-    for at in (16.0, 20.0, 24.0):
-        mix.transcription.follow_floor(frozenset({"ben"}), ZERO + at)
+    for half in range(16, 49):  # Ana until 16, then Ben
+        mix.transcription.follow_floor(frozenset({"ana" if half < 32 else "ben"}), ZERO + half / 2)
     mix.play(10.0, 12)
     mix.play(22.0, 1, 10)
     words = [("I", 1.0, 1.4), (" do.", 2.0, 2.4), (" You", 6.0, 6.4), (" do", 8.0, 8.4), (" not.", 9.0, 9.4)]

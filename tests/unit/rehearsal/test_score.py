@@ -67,3 +67,10 @@ def test_rows_that_were_not_sent_whole_do_not_count() -> None:
     assert (result.utterances, result.wer) == (1, 0)
     assert math.isnan(score(TRUTH, []).latency(50))
     assert score(TRUTH[:1], [final("ana", "hello everyone", 1, 2)]).latency(95) == pytest.approx(0.5)
+
+
+def test_words_without_a_name_are_nobodys() -> None:
+    """They count for the utterance that they are nearest to, and are no wrong name."""
+    result = score(TRUTH, [final("", "good morning ana", 3, 4), final("ana", "hello everyone", 1, 2)])
+    assert (result.unnamed, result.wrong_names, result.missing) == (1, 0, 1)
+    assert result.wer == pytest.approx(3 / 8)

@@ -252,3 +252,23 @@ async def test_closing_without_redis_is_quick() -> None:
         await asyncio.gather(task, return_exceptions=True)
         await link.close()
         assert time.monotonic() - started <= 3
+
+
+@pytest.mark.parametrize("which", [1, 2])
+async def test_an_answer_that_is_lost_at_the_end_does_not_keep_the_lock(which: int) -> None:
+    """Whichever of the last ones it is: the id is free for the next bot at once, not when the lock runs out."""
+    answers = 0
+
+    def is_lost(chunk: bytes) -> bool:
+        nonlocal answers
+        answers += 1
+        return answers == which
+
+    async with server() as redis, client(redis.url) as admin:
+        async with TcpProxy("127.0.0.1", redis.port, is_lost) as proxy:
+            link = RedisLink(f"redis://127.0.0.1:{proxy.port}", "bot", 1)
+            answers = 1000
+            await link.open()
+            answers = 0
+            await link.close()
+        assert await admin.keys("earshot:lock:*") == []

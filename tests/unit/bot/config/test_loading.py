@@ -103,7 +103,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
     """One run tells everything that is wrong."""
     found = problems(
         {
-            "platform": "zoom",
+            "platform": "webex",
             "meeting_id": True,
             "language": "klingon",
             "task": "sing",
@@ -135,7 +135,7 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
         "maxDurationMs",
     }
     built = ", ".join(sorted(PLATFORMS))
-    assert found["platform"] == ('"zoom"', f"one of {built} (zoom is planned and not built yet)")
+    assert found["platform"] == ('"webex"', f"one of {built}")
     assert found["automaticLeave.timeout"] == ('"5"', "a valid integer")
     assert found["whisperLiveUrl[1]"][0] == '"http://two"'
     assert all(allowed for _, allowed in found.values())

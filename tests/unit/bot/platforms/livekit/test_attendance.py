@@ -22,7 +22,8 @@ from bot.core.events import (
     TrackOpened,
     TrackUnmuted,
 )
-from bot.platforms.livekit.attendance import Seen, differences, participant_kind
+from bot.platforms.differences import Seen, differences
+from bot.platforms.livekit.attendance import participant_kind
 
 PERSON, SERVICE = ParticipantKind.PERSON, ParticipantKind.SERVICE
 

@@ -1,0 +1,347 @@
+"""Ways to hear a page, beside each other: `python -m bench.browser` writes browser.md and browser.json.
+
+A real Chromium (headless shell) opens a page with one WebRTC connection from an aiortc sender in a process of its own:
+N participants, two of whom speak all the time, the others send silence (50 packets a second each: an open microphone
+without DTX). Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element` (a
+muted element and an AudioWorklet at 16 kHz, our second).
+
+Latency is from the moment at which a 20 ms frame was handed to the sender's encoder to the arrival of its PCM at the
+listener. CPU is of one core: Chromium with the page's own decoding, Playwright's driver, and our process. Memory is PSS
+of Chromium's processes. SNR is after a least-squares alignment of 96 taps, per two seconds.
+
+    python -m bench.browser                     every cell: 2, 10 and 30 participants
+    python -m bench.browser --participants 2    some; the others stay as they were measured
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+PARTICIPANTS = (2, 10, 30)
+WAYS = ("none", "frames", "element")
+SPEAKERS = 2
+SETTLE_S = 6.0
+WINDOW_S = 12.0
+FRAME = 960
+RATE = 16_000
+
+PAGE = """<!doctype html><body><script>
+(async () => {
+  const connection = new RTCPeerConnection();
+  connection.ontrack = ({ track }) => {
+    const element = new Audio();
+    element.srcObject = new MediaStream([track]);
+    element.autoplay = true;
+    document.body.append(element);
+  };
+  const offer = await (await fetch("/offer")).json();
+  await connection.setRemoteDescription(offer);
+  await connection.setLocalDescription();
+  await new Promise((done) => {
+    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && done();
+    if (connection.iceGatheringState === "complete") done();
+  });
+  await fetch("/answer", { method: "POST", body: JSON.stringify(connection.localDescription) });
+})();
+</script>"""
+
+
+def speech() -> NDArray[np.int16]:
+    """Clips one after the other, 48 kHz."""
+    from rehearsal.clips import load_clip
+
+    return np.concatenate([load_clip(f"ana{n}", HERE).pcm for n in range(1, 9)])
+
+
+# --- the sender
+
+
+async def send(participants: int) -> None:
+    """Serves the page and the tracks; says its port, and at the end of its input when each frame was handed over."""
+    from aiortc import MediaStreamTrack, RTCSessionDescription
+    from av import AudioFrame
+
+    from common.webrtc import Peer
+
+    said = speech()
+
+    class Microphone(MediaStreamTrack):
+        kind = "audio"
+
+        def __init__(self, speaks: bool, times: list[float] | None) -> None:
+            super().__init__()
+            self.speaks, self.times, self.sent, self.began = speaks, times, 0, 0.0
+
+        async def recv(self) -> AudioFrame:
+            self.began = self.began or time.monotonic()
+            await asyncio.sleep(self.began + self.sent * 0.02 - time.monotonic())
+            at = np.arange(self.sent * FRAME, (self.sent + 1) * FRAME) % len(said)
+            pcm = said[at] if self.speaks else np.zeros(FRAME, np.int16)
+            frame = AudioFrame.from_ndarray(pcm[np.newaxis], "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, self.sent * FRAME, Fraction(1, 48_000)
+            self.sent += 1
+            if self.times is not None:
+                self.times.append(time.monotonic())
+            return frame
+
+    times: list[float] = []
+    peer = Peer(loopback=True)
+    for number in range(participants):
+        peer.connection.addTrack(Microphone(number < SPEAKERS, times if number == 0 else None))
+    await peer.connection.setLocalDescription(await peer.connection.createOffer())
+    local = peer.connection.localDescription
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path, kind, body = head.split(" ")[1], "application/json", "{}"
+        if path == "/":
+            kind, body = "text/html", PAGE
+        elif path == "/offer":
+            body = json.dumps({"type": local.type, "sdp": local.sdp})
+        elif path == "/answer":
+            size = int(
+                next(line for line in head.lower().splitlines() if line.startswith("content-length")).split(":")[1]
+            )
+            given = json.loads(await reader.readexactly(size))
+            await peer.connection.setRemoteDescription(RTCSessionDescription(given["sdp"], given["type"]))
+        data = body.encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + data)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    print(json.dumps(times), flush=True)
+    os._exit(0)
+
+
+# --- a cell
+
+
+def cpu_seconds(processes: set[int]) -> float:
+    """User and system time of these processes."""
+    total = 0
+    for process in processes:
+        try:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mib(processes: set[int]) -> float:
+    """Proportional set size of these processes."""
+    total = 0
+    for process in processes:
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def is_driver(process: int) -> bool:
+    """Whether it is Playwright's."""
+    return b"run-driver" in Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+async def cell(way: str, participants: int) -> dict[str, Any]:
+    """One run: opens the page, waits until it is settled, measures for WINDOW_S."""
+    from bot.drivers.browser.bridge import Bridge
+    from bot.drivers.browser.launch import chromium, processes
+    from bot.drivers.browser.page import open_page
+    from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings
+
+    sender = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.browser", "--send", str(participants)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    assert sender.stdout is not None
+    url = f"http://127.0.0.1:{int(await sender.stdout.readline())}/"
+
+    class Listener(Heard):
+        bridge: Bridge
+
+        def track_opened(self, track: Any) -> None:
+            super().track_opened(track)
+            if way == "element":
+                asyncio.get_running_loop().call_soon(self._force, track.track_id)
+
+        def _force(self, track_id: str) -> None:
+            for frame in self.bridge._frames:
+                for number, track in list(frame._tracks.items()):
+                    if track.info.track_id == track_id:
+                        frame._change_way(number, track, "the benchmark")
+
+    heard = Listener()
+
+    async def measure(folder: Path) -> dict[str, Any]:
+        await asyncio.sleep(SETTLE_S)
+        all_of_it = processes(folder)
+        driver = {one for one in all_of_it if is_driver(one)}
+        groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid()}}
+        before = {name: cpu_seconds(group) for name, group in groups.items()}
+        began = time.monotonic()
+        await asyncio.sleep(WINDOW_S)
+        took = time.monotonic() - began
+        used = {f"{name}_cpu": 100 * (cpu_seconds(group) - before[name]) / took for name, group in groups.items()}
+        return {**used, "pss": pss_mib(groups["chromium"]), "since": began}
+
+    own = tempfile.TemporaryDirectory(prefix="earshot-")  # Chromiums of others on this machine are not ours
+    tempfile.tempdir = own.name
+
+    def folder() -> Path:
+        return next(Path(own.name).iterdir())
+
+    settings = chromium_settings()
+    if way == "none":
+        async with chromium(settings, "127.0.0.1:1", ON_ONE_MACHINE) as context:
+            await context.pages[0].goto(url)
+            row = await measure(folder())
+    else:
+        async with open_page(settings, heard, arguments=ON_ONE_MACHINE, mix=False) as page:
+            heard.bridge = page._bridge
+            await page.goto(url)
+            row = await measure(folder())
+    assert sender.stdin is not None
+    sender.stdin.close()
+    times = json.loads(await sender.stdout.readline())
+    await sender.wait()
+    row |= {"way": way, "participants": participants, "load": os.getloadavg()[0]}
+    own.cleanup()
+    if way != "none":
+        row |= sound(heard, times, row["since"])
+    return row
+
+
+def sound(heard: Any, times: list[float], since: float) -> dict[str, Any]:
+    """Latency and SNR of the first participant's track."""
+    track = next(one.track_id for one in heard.tracks.values() if one.mid == "0")
+    frames = [(at, frame.pcm) for at, frame in heard.frames if frame.track_id == track and at >= since]
+    got = np.concatenate([pcm for _, pcm in frames]).astype(np.float64)
+    said = speech().astype(np.float64)
+    source = said[: len(said) // 3 * 3].reshape(-1, 3).mean(axis=1)
+    source = np.tile(source, len(times) * 320 // len(source) + 2)
+    latencies, ratios, index = [], [], 0
+    for first in range(0, len(got) - 2 * RATE, 2 * RATE):
+        piece = got[first : first + 2 * RATE]
+        size = 1 << (len(source) + len(piece)).bit_length()
+        match = np.fft.irfft(np.fft.rfft(source, size) * np.conj(np.fft.rfft(piece, size)), size)
+        # the speech repeats: of the equal matches the one that was sent within the last second
+        latest = int(np.searchsorted(times, frames[min(index, len(frames) - 1)][0])) * 320
+        best = (
+            latest - RATE + int(match[max(0, latest - RATE) : latest].argmax())
+            if latest > RATE
+            else int(match.argmax())
+        )
+        ratios.append(snr(source[best - 48 : best + len(piece) + 48], piece))
+        position = best
+        while index < len(frames) and position < best + len(piece):
+            at, pcm = frames[index]
+            position += len(pcm)
+            sent = (position - 1) // 320
+            if sent < len(times):
+                latencies.append(1000 * (at - times[sent]))
+            index += 1
+    missing = WINDOW_S * RATE - len(got)
+    return {
+        "latency": statistics.median(latencies),
+        "latency_p95": float(np.percentile(latencies, 95)),
+        "snr": statistics.median(ratios),
+        "missing_ms": 1000 * missing / RATE,
+        "tracks": len(heard.tracks),
+    }
+
+
+def snr(source: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+    """dB, after the best filter of 96 taps."""
+    taps = 96
+    windows = np.lib.stride_tricks.sliding_window_view(source, taps)[: len(got)]
+    got = got[: len(windows)]
+    best, *_ = np.linalg.lstsq(windows, got, rcond=None)
+    rest = got - windows @ best
+    return float(10 * np.log10((got @ got) / (rest @ rest + 1e-9)))
+
+
+# --- the report
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    """The page."""
+    loads = [row["load"] for row in rows]
+    machine = (
+        f"Measured on {os.cpu_count()} cores with a load of {min(loads):.1f} to {max(loads):.1f} (one-minute average,"
+        " this benchmark included): above 2 other work took part of them (other Chromiums, too, with which ours shares"
+        " memory), and latencies and CPU are upper bounds."
+    )
+    lines = [
+        "# Ways to hear a page",
+        "",
+        "Written by `python -m bench.browser`; what is measured and how stands at its top. Percent of one core.",
+        "",
+        machine,
+        "",
+        "| Participants | Way | Latency, median / p95 | SNR | Chromium | driver | bot | PSS | load |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        heard = (
+            f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {row['snr']:.1f} dB" if "latency" in row else "- | -"
+        )
+        lines.append(
+            f"| {row['participants']} | {row['way']} | {heard} | {row['chromium_cpu']:.1f} % |"
+            f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB | {row['load']:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m bench.browser")
+    parser.add_argument("--participants", type=int, nargs="*", default=PARTICIPANTS)
+    parser.add_argument("--ways", nargs="*", default=WAYS)
+    parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.send is not None:
+        asyncio.run(send(given.send))
+    elif given.cell is not None:
+        print(json.dumps(asyncio.run(cell(given.cell[0], int(given.cell[1])))))
+    else:
+        kept = json.loads((HERE / "browser.json").read_text()) if (HERE / "browser.json").exists() else []
+        rows = {(row["participants"], row["way"]): row for row in kept}
+        for participants in given.participants:
+            for way in given.ways:
+                command = [sys.executable, "-m", "bench.browser", "--cell", way, str(participants)]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                rows[participants, way] = json.loads(done.stdout.splitlines()[-1])
+                print(rows[participants, way], flush=True)
+                ordered = sorted(rows.values(), key=lambda row: (row["participants"], WAYS.index(row["way"])))
+                (HERE / "browser.json").write_text(json.dumps(ordered, indent=1) + "\n")
+                (HERE / "browser.md").write_text(report(ordered))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,381 @@
+"""Chromium, started for one page: which program, with which switches and why, in a folder of its own that never stays.
+
+The folder holds the profile, Chromium's and its driver's temporary files and the silent devices. Its lock is ours: a
+folder whose lock is free was left by a bot that was killed, and the next start sweeps it, with what still runs in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import wave
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from bot.drivers.browser.sandbox import (
+    CHROMIUM_VARIABLE,
+    NO_PLAYWRIGHT,
+    confinement,
+    is_sandboxed,
+    not_started,
+)
+from bot.drivers.browser.settings import BrowserSettings
+from common.audio.pcm import SAMPLE_RATE
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext
+
+PREFIX = "earshot-chromium-"
+START_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 0.7
+"""For Chromium, and again for its driver; then they are killed."""
+LANDING_TIMEOUT_S = 0.5
+KILL_TIMEOUT_S = 1.0
+
+SWITCHES = (
+    "--disable-gpu",  # there is none in a container, and looking for one takes a second
+    "--disable-quic",  # where UDP is filtered, QUIC stalls for seconds before HTTP/2 is tried
+    "--autoplay-policy=no-user-gesture-required",  # nobody clicks before a page may play what we listen to
+    "--use-fake-ui-for-media-stream",  # the headless shell has nobody to ask, and would say that there are no devices
+    "--use-fake-device-for-media-stream",  # pages refuse a participant without devices; ours are silent and black
+    "--disable-blink-features=AutomationControlled",  # sites show the page that they show everybody
+    "--no-pings",  # hyperlink auditing: requests that no meeting needs
+    # Public pages may not reach this machine or its network (Local Network Access). Our bridge alone counts as public.
+    "--ip-address-space-overrides={bridge}=public",
+)
+"""Beside those of Playwright; `{bridge}` is the bridge's host:port. Not here, although cheaper: --no-zygote (needs
+--no-sandbox), --in-process-gpu and --renderer-process-limit (less isolation of a strange page), and whatever loosens
+web security or certificates."""
+PLAYWRIGHT_SWITCHES_OFF = (
+    "--enable-automation",  # a banner, and pages that turn bots away
+    "--disable-popup-blocking",  # a page is a stranger
+    "--disable-ipc-flooding-protection",  # the same
+)
+PERMISSIONS = ("microphone", "camera")
+"""The devices are our silent ones. All else is refused without asking: clipboard, location, the local network."""
+ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
+"""Variables that Chromium gets of ours."""
+ROOT = (
+    "Chromium's sandbox does not run as root: start the bot as a normal user (the image does), or set "
+    "`browser.allowNoSandbox`, and a page that breaks out of the browser has what the bot has."
+)
+UNCONFINED = "Chromium runs without its sandbox although it was asked for. Set `browser.allowNoSandbox` to allow that."
+
+log = structlog.get_logger(__name__)
+
+
+def unavailable(detail: str) -> EarshotError:
+    """Chromium cannot be had."""
+    return EarshotError(SubCode.BROWSER_UNAVAILABLE, detail)
+
+
+@asynccontextmanager
+async def chromium(
+    settings: BrowserSettings, bridge: str, switches: Sequence[str] = ()
+) -> AsyncIterator[BrowserContext]:
+    """A Chromium with one empty page; at the end no process and no file of it is left.
+
+    Args:
+        settings: Which Chromium, and how.
+        bridge: host:port on loopback that its pages may reach.
+        switches: More of them, for tests; of a switch that is given twice the last one counts.
+
+    Raises:
+        EarshotError: BROWSER_UNAVAILABLE.
+    """
+    if os.geteuid() == 0 and not settings.allow_no_sandbox:
+        raise unavailable(ROOT)
+    await asyncio.to_thread(sweep)
+    with _folder() as folder:
+        try:
+            async with _driver(folder) as driver:
+                context = await _launch(driver, settings, folder, bridge, switches)
+                try:
+                    if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
+                        raise unavailable(UNCONFINED)
+                    yield context
+                finally:
+                    await _within(context.close(), CLOSE_TIMEOUT_S)
+        finally:
+            await _kill(folder)
+
+
+async def _launch(
+    driver: Any, settings: BrowserSettings, folder: Path, bridge: str, switches: Sequence[str]
+) -> BrowserContext:
+    from playwright.async_api import Error
+
+    executable = settings.executable or os.environ.get(CHROMIUM_VARIABLE)
+    agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
+    given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
+    if agent is not None:
+        given.append(f"--user-agent={agent}")  # beside Playwright's own way, which workers and proxies do not see
+    _make_devices(folder)
+    options: dict[str, Any] = {
+        "executable_path": executable,
+        "channel": "chromium" if settings.headless == "new" and executable is None else None,
+        "headless": settings.headless != "window",
+        "chromium_sandbox": not settings.allow_no_sandbox,
+        "args": [*_devices(folder), f"--lang={settings.locale}", *given],
+        "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
+        "env": _environment(folder),
+        "accept_downloads": False,
+        "bypass_csp": True,  # else a strict policy keeps our worker out
+        "locale": settings.locale,
+        "proxy": proxy(settings, bridge),
+        "user_agent": agent,
+        "viewport": {"width": 1280, "height": 720},
+        "timeout": START_TIMEOUT_S * 1000,
+    }
+    try:
+        context: BrowserContext = await driver.chromium.launch_persistent_context(folder / "profile", **options)
+        await context.grant_permissions(list(PERMISSIONS))
+    except Error as error:
+        said = str(error).replace("BrowserType.launch_persistent_context: ", "")
+        raise unavailable(str(not_started(said, settings.allow_no_sandbox))) from None
+    await _sign_in(context, settings)
+    return context
+
+
+def _environment(folder: Path) -> dict[str, str | float | bool]:
+    """Chromium's: little of ours, which may hold secrets; what it writes goes into the folder."""
+    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
+
+
+async def _user_agent(executable: str) -> str | None:
+    """Chrome's of the same version, without the word Headless; None: the program does not say its version."""
+    try:
+        asked = await asyncio.create_subprocess_exec(
+            executable, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    try:
+        said, _ = await asyncio.wait_for(asked.communicate(), 5)
+    except TimeoutError:
+        return None
+    finally:  # cancelled, too: it is ours to end
+        if asked.returncode is None:
+            asked.kill()
+            await asked.wait()
+    found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", said)
+    if found is None:
+        return None
+    system = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    return f"{system} Chrome/{found[1].decode()}.0.0.0 Safari/537.36"
+
+
+def proxy(settings: BrowserSettings, bridge: str) -> dict[str, str] | None:
+    """The proxy as Playwright wants it; the way to our bridge does not lead through it."""
+    if settings.proxy is None:
+        return None
+    parts = urlsplit(settings.proxy.get_secret_value())
+    given = {
+        "server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        "bypass": f"<-loopback>,{bridge}",  # the last rule that fits counts
+    }
+    if parts.username is not None:
+        given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
+    return given
+
+
+async def _sign_in(context: BrowserContext, settings: BrowserSettings) -> None:
+    """Takes up a stored session: its cookies, and each site's local storage."""
+    if settings.storage_state is None:
+        return
+    from playwright.async_api import Error
+
+    try:
+        await context.set_storage_state(json.loads(settings.storage_state.get_secret_value()))
+    except (ValueError, TypeError, KeyError, AttributeError, Error):  # their words may quote the session
+        raise unavailable("`browser.storageState` is no stored session of Playwright's: run `earshot login`.") from None
+
+
+def _devices(folder: Path) -> list[str]:
+    return [
+        f"--use-file-for-fake-audio-capture={folder / 'silence.wav'}",
+        f"--use-file-for-fake-video-capture={folder / 'black.y4m'}",
+    ]
+
+
+def _make_devices(folder: Path) -> None:
+    with wave.open(str(folder / "silence.wav"), "wb") as silence:
+        silence.setnchannels(1)
+        silence.setsampwidth(2)
+        silence.setframerate(SAMPLE_RATE)
+        silence.writeframes(bytes(2 * SAMPLE_RATE))
+    black = bytes([16]) * (160 * 120) + bytes([128]) * (2 * 80 * 60)
+    (folder / "black.y4m").write_bytes(b"YUV4MPEG2 W160 H120 F1:1 Ip A1:1 C420jpeg\nFRAME\n" + black)
+
+
+# --- the folder, and what runs in it
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        with (folder / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Removes what killed bots have left: processes that run in their folders, and the folders."""
+    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        try:
+            if folder.stat().st_uid != os.geteuid():
+                continue
+            with (folder / "lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:  # another bot is just making, or sweeping it
+            continue
+        except OSError:  # its bot lives
+            continue
+        for process in processes(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+        log.info("browser_swept", folder=folder.name)
+
+
+def processes(folder: Path) -> set[int]:
+    """Chromium's processes and its driver's that run in the folder, and all below them."""
+    found: set[int] = set()
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = _parent(int(entry.name))
+            if _runs_in(entry, folder):
+                found.add(int(entry.name))
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            continue
+    grew = True
+    while grew:
+        below = {process for process, parent in parents.items() if parent in found} - found
+        found |= below
+        grew = bool(below)
+    return found - {os.getpid()}
+
+
+def _runs_in(process: Path, folder: Path) -> bool:
+    """By its command line or temporary folder; a renderer, which may have lost its parents, by a file that it shares.
+
+    (One that is sandboxed shows none, and needs none: the kernel ends its namespace with its first process.)
+    """
+    command = (process / "cmdline").read_bytes()
+    if b"--type=renderer" in command:
+        return any(str(folder) in os.readlink(opened) for opened in (process / "fd").iterdir())
+    return (
+        f"--user-data-dir={folder}".encode() in command
+        or f"TMPDIR={folder}".encode() in (process / "environ").read_bytes()
+    )
+
+
+async def _kill(folder: Path) -> None:
+    """Kills what is left in the folder, and waits until it is gone, our own child (the driver) reaped."""
+    deadline = asyncio.get_running_loop().time() + KILL_TIMEOUT_S
+    killed: set[int] = set()
+    while (left := await asyncio.to_thread(processes, folder)) or any(map(_is_child, killed)):
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        killed |= left
+        if asyncio.get_running_loop().time() > deadline:
+            log.warning("browser_processes_left", processes=len(left))
+            return
+        await asyncio.sleep(0.02)
+
+
+def _is_child(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return _parent(process) == os.getpid()
+    return False
+
+
+def _parent(process: int) -> int:
+    """Raises OSError: it is gone."""
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+
+
+def is_confined(folder: Path) -> bool:
+    """Whether each renderer is confined by a sandbox of its own."""
+    renderers = []
+    for process in processes(folder):
+        with contextlib.suppress(OSError):
+            if b"--type=renderer" in Path("/proc", str(process), "cmdline").read_bytes():
+                renderers.append(confinement(Path("/proc", str(process), "status").read_text(encoding="utf-8")))
+    ours = confinement(Path("/proc/self/status").read_text(encoding="utf-8"))
+    return bool(renderers) and all(is_sandboxed(renderer, ours) for renderer in renderers)
+
+
+# --- Playwright's driver
+
+
+@asynccontextmanager
+async def _driver(folder: Path) -> AsyncIterator[Any]:
+    """Playwright's driver, with its temporary files in the folder."""
+    try:
+        from playwright.async_api import async_playwright
+    except ImportError:
+        raise unavailable(NO_PLAYWRIGHT) from None
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)  # the driver has it from us; Python's own `tempfile` has read it already
+    try:
+        driver = await _start(async_playwright())
+    except TimeoutError:
+        raise unavailable("Playwright's driver did not start.") from None
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+    try:
+        yield driver
+    finally:
+        await _within(driver.stop(), CLOSE_TIMEOUT_S)
+
+
+async def _start(playwright: Any) -> Any:
+    """Starts a driver. Given up in mid-air it is stopped as soon as it is there. Raises TimeoutError."""
+    starting = asyncio.ensure_future(playwright.start())
+    try:
+        driver = await asyncio.wait_for(asyncio.shield(starting), START_TIMEOUT_S)
+    except (TimeoutError, asyncio.CancelledError):
+        await asyncio.wait({starting}, timeout=LANDING_TIMEOUT_S)
+        if not starting.done() or starting.exception() is not None:
+            starting.cancel()
+        else:
+            await _within(starting.result().stop(), LANDING_TIMEOUT_S)
+        raise
+    # Nobody else asks for what the driver's end raised (private: Playwright is pinned), and asyncio would log that.
+    playwright._client._transport.on_error_future.add_done_callback(lambda end: end.cancelled() or end.exception())
+    return driver
+
+
+async def _within(closing: Any, timeout: float) -> None:
+    """Lets something close, for so long; what does not is killed afterwards."""
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait({task}, timeout=timeout)
+    task.cancel()
+    outcome = await asyncio.gather(task, return_exceptions=True)
+    failure = outcome[0]
+    if failure is not None and not isinstance(failure, asyncio.CancelledError):
+        log.debug("browser_close_failed", why=type(failure).__name__)

@@ -1,0 +1,44 @@
+"""Settings under the key `browser`: which Chromium, how it is started, and what it leaves behind for people to see."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+
+from bot.settings import Settings, Text
+
+Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Z]{2})?$")]
+
+
+class BrowserSettings(Settings):
+    """How the platforms that are web pages are opened; the others do not read it."""
+
+    executable: Text | None = Field(
+        default=None, description="Path of Chromium; else environment EARSHOT_CHROMIUM, else what Playwright installed."
+    )
+    headless: Literal["shell", "new", "window"] = Field(
+        default="shell",
+        description="shell: Chromium's headless shell, half the memory. new: the full browser without a window. "
+        "window: with one (needs a screen).",
+    )
+    allow_no_sandbox: bool = Field(
+        default=False, description="Starts Chromium without its sandbox, which it needs to run as root."
+    )
+    locale: Locale = Field(default="en-US", description="Language of the pages, which their words are read in.")
+    user_agent: Text | None = Field(
+        default=None, description="What sites are told the browser is; default: Chrome of the same version."
+    )
+    proxy: SecretStr | None = Field(
+        default=None, description="http://[user:password@]host:port or socks5://host:port for all pages.", min_length=1
+    )
+    storage_state: SecretStr | None = Field(
+        default=None, description="JSON of a signed-in session, as Playwright stores it.", min_length=1
+    )
+    selectors_dir: Text | None = Field(
+        default=None, description="Folder of selector packs that go before ours, a file per platform."
+    )
+    view: bool = Field(default=False, description="Serves the page live on loopback, for a person to help the bot.")
+    evidence_dir: Text | None = Field(
+        default=None, description="Folder for what a page looked like when joining failed; null: none is kept."
+    )

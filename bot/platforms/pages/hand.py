@@ -1,0 +1,107 @@
+"""The hand on a page: a pointer that moves and keys that are typed, as a person's would be. Every call has a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from playwright.async_api import Error as PlaywrightError
+
+from bot.drivers.browser.page import MeetingPage
+from bot.platforms.pages.look import Look, Spot
+
+ACTION_S = 5.0
+"""For one click, or for a text."""
+KEY_PAUSE_MS = 25
+"""Between two keys: pages that look at each of them keep up."""
+POINTER_STEPS = 8
+"""Of one movement."""
+PASTED_CHARACTERS = 60
+"""Longer texts are put in at once."""
+CHAT_S = 4.0
+"""For the chat to open."""
+
+
+class Hand:
+    """Uses one page."""
+
+    def __init__(self, page: MeetingPage) -> None:
+        self.page = page
+        self._resting = False
+
+    async def click(self, spot: Spot) -> None:
+        """Moves to the spot and clicks. A page that went elsewhere meanwhile is no error: the next look will show."""
+        try:
+            async with asyncio.timeout(ACTION_S):
+                await self.page.page.mouse.move(spot.x, spot.y, steps=POINTER_STEPS)
+                await self.page.page.mouse.click(spot.x, spot.y)
+        except (PlaywrightError, TimeoutError):
+            self._check()
+
+    async def fill(self, spot: Spot, text: str) -> None:
+        """Types into the field at the spot, in place of what is in it."""
+        await self.click(spot)
+        try:
+            async with asyncio.timeout(ACTION_S):
+                keyboard = self.page.page.keyboard
+                await keyboard.press("Control+A")
+                if len(text) > PASTED_CHARACTERS:
+                    await keyboard.insert_text(text)
+                else:
+                    await keyboard.type(text, delay=KEY_PAUSE_MS)
+        except (PlaywrightError, TimeoutError):
+            self._check()
+
+    async def wake(self) -> None:
+        """Moves the pointer, so that a page shows the controls that it hides from a resting one."""
+        self._resting = not self._resting
+        x, y = (640, 360) if self._resting else (700, 420)
+        try:
+            async with asyncio.timeout(ACTION_S):
+                await self.page.page.mouse.move(x, y, steps=POINTER_STEPS)
+        except (PlaywrightError, TimeoutError):
+            self._check()
+
+    async def write(self, message: str, look: Callable[[], Awaitable[Look]]) -> bool:
+        """Writes into the chat, opening it if need be; returns whether the field was empty afterwards.
+
+        Args:
+            message: One message.
+            look: Looks at the page.
+        """
+        try:
+            async with asyncio.timeout(CHAT_S + ACTION_S):
+                seen = await look()
+                if "chat_input" not in seen.controls and (opens := seen.controls.get("chat_open")):
+                    await self.click(opens)
+                while "chat_input" not in seen.controls:
+                    await asyncio.sleep(0.2)
+                    seen = await look()
+                await self.fill(seen.controls["chat_input"], message)
+                seen = await look()
+                if sends := seen.controls.get("chat_send"):
+                    await self.click(sends)
+                else:
+                    await self.page.page.keyboard.press("Enter")
+                field = (await look()).controls.get("chat_input")
+                return field is None or not field.value.strip()
+        except (PlaywrightError, TimeoutError):
+            self._check()
+            return False
+
+    async def leave(self, look: Callable[[], Awaitable[Look]]) -> None:
+        """Clicks what leaves, waking the page if that is hidden, and what confirms it."""
+        seen = await look()
+        if "leave" not in seen.controls:
+            await self.wake()
+            seen = await look()
+        if leaves := seen.controls.get("leave"):
+            await self.page.page.mouse.click(leaves.x, leaves.y)
+            seen = await look()
+        if confirms := seen.controls.get("leave_confirm"):
+            await self.page.page.mouse.click(confirms.x, confirms.y)
+
+    def _check(self) -> None:
+        """A page that is gone is not used any more."""
+        if self.page.gone.done():
+            raise self.page.gone.result()

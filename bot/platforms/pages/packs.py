@@ -1,0 +1,45 @@
+"""Where selector packs come from: our own, in the platform's folder, or a file that goes before it."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from bot.platforms.pages.pack import Pack, PackError, read_pack
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from common.problems import reason
+
+MAX_BYTES = 256 * 1024
+
+
+def load_pack(platform: str, selectors_dir: str | None = None) -> Pack:
+    """The platform's pack: of `browser.selectorsDir`, if there is one for it, else our own.
+
+    Raises:
+        EarshotError: CONFIG_INVALID with every problem of the file, and its path.
+    """
+    if selectors_dir is not None and (path := Path(selectors_dir, f"{platform}.toml")).is_file():
+        try:
+            return parse_pack(path.read_text(encoding="utf-8")[:MAX_BYTES], platform)
+        except (PackError, OSError, UnicodeDecodeError) as error:
+            words = str(error) if isinstance(error, PackError) else reason(error)
+            told = "\n".join(f"  {line}" for line in words.splitlines())
+            raise EarshotError(
+                SubCode.CONFIG_INVALID, f"browser.selectorsDir: {path} is no selector pack:\n{told}"
+            ) from None
+    return parse_pack(our_text(platform), platform)
+
+
+def our_text(platform: str) -> str:
+    """The file of our own pack."""
+    return files(f"bot.platforms.{platform}").joinpath("selectors.toml").read_text(encoding="utf-8")
+
+
+def parse_pack(text: str, platform: str) -> Pack:
+    """A pack from the text of its file. Raises PackError."""
+    try:
+        return read_pack(tomllib.loads(text), platform)
+    except tomllib.TOMLDecodeError as error:
+        raise PackError([f"not TOML: {error}"]) from None

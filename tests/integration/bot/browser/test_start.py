@@ -1,0 +1,93 @@
+"""How Chromium is started: signed in, in a language, by way of a proxy, with nothing of our environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.drivers.browser.launch import processes
+from bot.drivers.browser.page import open_page
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+from tests.support.servers.pages import Heard, chromium_settings, page, serve_pages
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60)]
+
+
+async def test_signed_in_and_in_a_language() -> None:
+    """The stored session's cookies and local storage are there, and the page sees the language that was set."""
+    async with serve_pages({"/": page("")}) as url:
+        cookie = {"name": "sid", "value": "7", "domain": "127.0.0.1", "path": "/", "expires": -1}
+        more = {"httpOnly": False, "secure": False, "sameSite": "Lax"}
+        kept = {"origin": url, "localStorage": [{"name": "who", "value": "bot"}]}
+        session = SecretStr(json.dumps({"cookies": [cookie | more], "origins": [kept]}))
+        async with open_page(chromium_settings(storage_state=session, locale="de-DE"), Heard()) as shown:
+            await shown.goto(url)
+            seen = await shown.evaluate(
+                "[document.cookie, localStorage.who, navigator.language, navigator.languages[0]]"
+            )
+    assert seen == ["sid=7", "bot", "de-DE", "de-DE"]
+
+
+async def test_what_is_no_session_is_said_without_it() -> None:
+    """Neither JSON nor Playwright's: an error that quotes nothing of it."""
+    for text in ("canary", '{"cookies": [{"canary": 1}]}', "[]"):
+        with pytest.raises(EarshotError, match="storageState") as failure:
+            async with open_page(chromium_settings(storage_state=SecretStr(text)), Heard()):
+                pass
+        assert failure.value.code is SubCode.BROWSER_UNAVAILABLE
+        assert "canary" not in str(failure.value)
+
+
+async def test_by_way_of_a_proxy() -> None:
+    """Requests go to the proxy, with its password after it has asked; what the page hears does not."""
+    asked = list[str]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        if "Proxy-Authorization" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\n<title>far</title>")
+        else:
+            refusal = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\nConnection: close"
+            writer.write(refusal + b"\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        way = SecretStr(f"http://me:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with open_page(chromium_settings(proxy=way), Heard()) as shown:
+            await shown.goto("http://meet.example.com/room")
+            await eventually(lambda: shown._bridge.heard_at is not None)
+            assert "far" in await shown.evaluate("document.title")
+    assert asked[-1].startswith("GET http://meet.example.com/room")
+    assert not any("127.0.0.1" in head.splitlines()[0] or "Headless" in head for head in asked)
+
+
+async def test_it_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the bot was configured with is in no process of Chromium, on no command line of it, and no file stays."""
+    monkeypatch.setenv("BOT_CONFIG", '{"token": "canary"}')
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with open_page(chromium_settings(), Heard()) as shown:
+        await shown.evaluate("1")
+        folder = _only(tmp_path)
+        assert folder is not None
+        found = [each for each in processes(folder) if _knows(each, b"canary") and not _knows(each, b"run-driver")]
+    assert found == []
+    assert _only(tmp_path) is None
+
+
+def _only(folder: Path) -> Path | None:
+    return next(folder.iterdir(), None)
+
+
+def _knows(process: int, what: bytes) -> bool:
+    try:
+        return any(what in Path(f"/proc/{process}/{part}").read_bytes() for part in ("environ", "cmdline"))
+    except OSError:  # it has ended
+        return False

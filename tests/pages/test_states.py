@@ -1,0 +1,223 @@
+"""The pages in every state, language and form: what each look at them means, and that nothing but a meeting is one.
+
+One Chromium for each platform; its page is told which state to draw. The words are those of the selector pack: what is
+tested is that they are found where a page has them, with either apostrophe, and not where a stranger has written them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bot.drivers.browser.page import MeetingPage, open_page
+from bot.platforms import load
+from bot.platforms.pages import PagePlatform
+from bot.platforms.pages.attendance import observe_script
+from bot.platforms.pages.look import MAX_NAME_CHARACTERS, Look, read_look
+from bot.platforms.pages.pack import LANGUAGES, Pack, as_argument
+from bot.platforms.pages.packs import load_pack
+from bot.platforms.pages.stage import Stage, stage
+from rehearsal.pages.room import PLATFORMS
+from tests.support.servers.meeting_pages import page_room
+from tests.support.servers.pages import Heard, chromium_settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+
+MEANS = {name: Stage(name) for name in set(Stage) - {Stage.UNKNOWN}} | {
+    "loading": Stage.UNKNOWN,
+    "connecting": Stage.UNKNOWN,
+    "launcher": Stage.UNKNOWN,
+    "no_devices": Stage.UNKNOWN,
+    "leaving": Stage.UNKNOWN,
+}
+"""State of a page → what a look at it means."""
+STATES = {
+    "google_meet": "loading door lobby inside reconnecting captcha consent sign_in not_started unanswered denied "
+    "blocked not_found full ended removed left",
+    "teams": "loading launcher no_devices door lobby not_started inside reconnecting sign_in captcha denied blocked "
+    "not_found full passcode_refused ended removed left",
+    "zoom": "loading launcher door lobby not_started inside leaving reconnecting bots_refused captcha sign_in denied "
+    "not_found full passcode_refused ended removed left",
+    "jitsi": "loading door lobby not_started inside reconnecting sign_in denied full passcode_refused ended removed "
+    "left",
+}
+VARIANTS = {
+    "google_meet": ("old", "sleepy"),
+    "teams": ("old",),
+    "zoom": ("classic", "sleepy", "cookies", "devices"),
+    "jitsi": ("no_api", "members_only", "shell"),
+}
+DRAW_AND_LOOK = """([packs, rows]) => rows.map(([state, words, variants, names, pack]) => {
+  settings.state = ''; settings.words = words; settings.variants = variants;
+  meeting.name = 'Earshot'; meeting.isAwake = !has('sleepy'); meeting.answered.clear(); meeting.isChatOpen = true;
+  meeting.people = new Map(names.map((name, at) => [`p${at}`, {name, muted: false}]));
+  meeting.chat = names.map((text) => ({author: text, text}));
+  enter(state);
+  return LOOK(packs[pack]);
+})"""
+DRIFTS = 40
+"""Packs with one entry of each list broken, for each platform."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the page draws, and the pack that it is looked at with."""
+
+    state: str
+    words: dict[str, str] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
+    names: tuple[str, ...] = ("Ana", "Ben")
+    pack: Pack | None = None
+
+
+class Shown:
+    """A platform's page in Chromium."""
+
+    def __init__(self, platform: str, page: MeetingPage) -> None:
+        found = load(platform)
+        assert isinstance(found, PagePlatform)
+        self.pack, self.page = load_pack(platform), page
+        self._script = DRAW_AND_LOOK.replace("LOOK", f"({observe_script(platform, found.probe)})")
+
+    async def looks(self, rows: Sequence[Row]) -> list[Look]:
+        """Draws and looks, row by row."""
+        packs = list({id(row.pack): row.pack or self.pack for row in rows}.values())
+        places = {id(pack): place for place, pack in enumerate(packs)}
+        given = [
+            [row.state, row.words, list(row.variants), list(row.names), places[id(row.pack or self.pack)]]
+            for row in rows
+        ]
+        answers = await self.page.evaluate(self._script, [[as_argument(pack) for pack in packs], given], 100)
+        return [read_look(answer) for answer in answers]
+
+    async def meant(self, rows: Sequence[Row]) -> list[tuple[Row, Stage, Look]]:
+        """Each row, and what the look at it means."""
+        looks = await self.looks(rows)
+        return [
+            (row, stage(look, self.pack.sign_in_hosts, self.pack.people.prove), look)
+            for row, look in zip(rows, looks, strict=True)
+        ]
+
+
+@asynccontextmanager
+async def showing(platform: str) -> AsyncIterator[Shown]:
+    """The platform's page."""
+    async with page_room(platform) as room, open_page(chromium_settings(), Heard()) as page:
+        await page.goto(room.room.origin)
+        await page.page.wait_for_function("meeting.state !== 'loading'", polling=50)
+        yield Shown(platform, page)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_every_state_means_what_it_is(platform: str) -> None:
+    """In English, in each form of the page that there is; and the browser understands every selector."""
+    forms = ((), ("curly",), *((variant,) for variant in VARIANTS[platform]))
+    async with showing(platform) as shown:
+        rows = [Row(state, variants=variants) for variants in forms for state in STATES[platform].split()]
+        for row, means, look in await shown.meant(rows):
+            assert means is MEANS[row.state], (row, look)
+            assert look.unusable == ()
+
+
+def wordings(pack: Pack, states: list[str]) -> Iterator[Row]:
+    """Each of a state's words in the pack, found by themselves: without the selectors of their sign."""
+    for state in states:
+        if (sign := pack.signs.get(state)) is not None:
+            bare = replace(pack, signs={**pack.signs, state: replace(sign, selectors=())})
+            for text in (text for language in LANGUAGES for text in sign.texts.get(language, ())):
+                for variants in ((), ("curly",)) if "'" in text else ((),):
+                    yield Row(state, {state: text}, variants, pack=bare)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_every_wording_is_understood(platform: str) -> None:
+    """Each of the pack's words, in six languages, with straight and curly apostrophes, means its state."""
+    async with showing(platform) as shown:
+        rows = list(wordings(shown.pack, STATES[platform].split()))
+        assert len(rows) > 100
+        for row, means, look in await shown.meant(rows):
+            assert means is MEANS[row.state], (row.state, row.words, look.found)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_what_strangers_write_is_not_the_pages_word(platform: str) -> None:
+    """Names and chat messages in the words of every state, in the meeting: we are inside all the same."""
+    async with showing(platform) as shown:
+        texts = tuple(text for sign in shown.pack.signs.values() for words in sign.texts.values() for text in words)
+        ((_, means, look),) = await shown.meant([Row("inside", names=texts)])
+        assert means is Stage.INSIDE, look.found
+        assert {person.name for person in look.others} >= {" ".join(text.split()) for text in texts}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_hostile_names_stay_names(platform: str) -> None:
+    """Markup, control characters, a megabyte: shown by the page, read as text, bounded."""
+    hostile = ("<img src=x onerror=alert(1)>", "Ana\u202e\r\n\x1b[31m", "x" * 1_000_000, "'];DROP", "\u200d" * 50 + "a")
+    async with showing(platform) as shown:
+        ((_, means, look),) = await shown.meant([Row("inside", names=hostile)])
+        assert means is Stage.INSIDE
+        assert len(look.others) == len(hostile)
+        assert max(len(person.name) for person in look.people) <= MAX_NAME_CHARACTERS
+        assert any(person.name == hostile[0] for person in look.people)
+
+
+def broken(pack: Pack, seed: int) -> Pack:
+    """The pack after a change of the page: one entry of each list finds nothing any more."""
+    chance = random.Random(seed)
+
+    def without(entries: tuple[str, ...]) -> tuple[str, ...]:
+        lost = chance.randrange(len(entries)) if entries else -1
+        return tuple(entry for place, entry in enumerate(entries) if place != lost)
+
+    def fewer(words: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {language: without(texts) for language, texts in words.items()}
+
+    signs = {
+        name: replace(sign, selectors=without(sign.selectors), texts=fewer(sign.texts))
+        for name, sign in pack.signs.items()
+    }
+    controls = {
+        name: replace(control, selectors=without(control.selectors), labels=fewer(control.labels))
+        for name, control in pack.controls.items()
+    }
+    people = replace(
+        pack.people,
+        tiles=without(pack.people.tiles),
+        names=without(pack.people.names),
+        speaking=without(pack.people.speaking),
+        us=without(pack.people.us),
+    )
+    return replace(pack, signs=signs, controls=controls, people=people)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_a_page_that_has_changed_is_never_taken_for_a_meeting(platform: str) -> None:
+    """One entry of each list broken at random, forty times: the meeting is known, nothing else is taken for it."""
+    async with showing(platform) as shown:
+        packs = [broken(shown.pack, seed) for seed in range(DRIFTS)]
+        rows = [Row(state, pack=pack) for state in STATES[platform].split() for pack in packs]
+        for row, means, look in await shown.meant(rows):
+            assert (means is Stage.INSIDE) == (row.state == "inside"), (row.state, look.found)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_a_page_in_a_language_that_nobody_knows(platform: str) -> None:
+    """No word of it is in the pack, and its buttons are those of a meeting: it is not taken for one."""
+    async with showing(platform) as shown:
+        outside = [state for state in STATES[platform].split() if state not in ("inside", "reconnecting")]
+        rows = [
+            Row(
+                state,
+                dict.fromkeys((state, f"{state}_more", "home"), "Zzzz qqqq"),
+                pack=replace(
+                    shown.pack, signs={name: sign for name, sign in shown.pack.signs.items() if name != state}
+                ),
+            )
+            for state in outside
+        ]
+        for row, means, look in await shown.meant(rows):
+            assert means is not Stage.INSIDE, (row.state, look.found)

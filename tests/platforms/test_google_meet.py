@@ -1,0 +1,14 @@
+"""Google Meet: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+
+from __future__ import annotations
+
+from tests.platforms.page_contract import BROWSER, MixContract
+
+pytestmark = BROWSER
+
+
+class TestGoogleMeet(MixContract):
+    """The contract suite."""
+
+    platform = "google_meet"
+    names_identify = False

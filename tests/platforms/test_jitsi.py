@@ -1,0 +1,13 @@
+"""Jitsi Meet: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+
+from __future__ import annotations
+
+from tests.platforms.page_contract import BROWSER, PageContract
+
+pytestmark = BROWSER
+
+
+class TestJitsi(PageContract):
+    """The contract suite."""
+
+    platform = "jitsi"

@@ -1,0 +1,13 @@
+"""Microsoft Teams: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+
+from __future__ import annotations
+
+from tests.platforms.page_contract import BROWSER, MixContract
+
+pytestmark = BROWSER
+
+
+class TestTeams(MixContract):
+    """The contract suite."""
+
+    platform = "teams"

@@ -1,0 +1,13 @@
+"""Zoom: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+
+from __future__ import annotations
+
+from tests.platforms.page_contract import BROWSER, MixContract
+
+pytestmark = BROWSER
+
+
+class TestZoom(MixContract):
+    """The contract suite."""
+
+    platform = "zoom"
