@@ -208,7 +208,9 @@ class _Reader:
         """Each is put into one selector with others, and into a style sheet: none may reach beyond itself."""
         selectors = self._list(value, where)
         self.problems += [
-            f"{where}: {one!r} has a bracket or a quote without its other half" for one in selectors if not _is_whole(one)
+            f"{where}: {one!r} has a bracket or a quote without its other half"
+            for one in selectors
+            if not _is_whole(one)
         ]
         return selectors
 
