@@ -35,7 +35,7 @@ async def tail(url: str, meeting_id: str, *, since_start: bool, follow: bool, pl
         reader = TranscriptReader(url, meeting_id, write)
         await reader.history(everything=since_start)
         if not _has_begun(reader):
-            print(f"earshot: nothing of meeting {meeting_id} yet; waiting, Ctrl-C ends", file=sys.stderr, flush=True)
+            sys.stderr.write(f"earshot: nothing of meeting {meeting_id} yet; waiting, Ctrl-C ends\n")
         await reader.follow(until_end=not follow)
         return
     reader = TranscriptReader(url, meeting_id)

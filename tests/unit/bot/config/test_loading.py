@@ -141,16 +141,6 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
     assert all(allowed for _, allowed in found.values())
 
 
-@pytest.mark.parametrize("environment", [{}, {"WHISPER_LIVE_URL": "http://one:9090"}])
-def test_one_wrong_url_is_shown_whole(environment: dict[str, str]) -> None:
-    """It may stand alone where a list is allowed: then it is no list, and its first letter no value."""
-    written = {} if environment else {"whisperLiveUrl": "http://one:9090"}
-    path = "whisperLiveUrl (from WHISPER_LIVE_URL)" if environment else "whisperLiveUrl"
-    found = problems(REHEARSAL, {"redisUrl": "redis://redis:6379"}, written, environment=environment)
-    assert set(found) == {path}
-    assert found[path][0] == '"http://one:9090"'
-
-
 def test_what_is_missing_is_named_with_what_is_needed() -> None:
     """No platform, no Redis, no transcriber: three errors, each with a hint."""
     found = problems({})
