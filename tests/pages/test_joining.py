@@ -137,9 +137,9 @@ async def test_chat_both_ways(platform: str) -> None:
         async with enter(room, {"announcement": "I write a transcript."}) as bot:
             await bot.listener.until(lambda: bot.listener.names, "somebody is here")
             await eventually(lambda: room.room.written == ["I write a transcript."], PATIENCE_S)
-            assert bot.orders.give(SendChat("Hello ✓"))
+            assert bot.orders.give(SendChat("Hello ✓\nall"))
             await eventually(lambda: len(room.room.written) == 2, PATIENCE_S)
-            assert room.room.written[1] == "Hello ✓"
+            assert room.room.written[1].split() == ["Hello", "✓", "all"]
             room.room.say("Ana", "Welcome <b>all</b>")
             await bot.listener.until(
                 lambda: [event for event in bot.listener.of(ev.ChatReceived) if event.message == "Welcome <b>all</b>"],

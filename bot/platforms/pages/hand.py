@@ -45,7 +45,7 @@ class Hand:
             async with asyncio.timeout(ACTION_S):
                 keyboard = self.page.page.keyboard
                 await keyboard.press("Control+A")
-                if len(text) > PASTED_CHARACTERS:
+                if len(text) > PASTED_CHARACTERS or "\n" in text:  # the key would send the first line
                     await keyboard.insert_text(text)
                 else:
                     await keyboard.type(text, delay=KEY_PAUSE_MS)
