@@ -109,6 +109,7 @@ async def test_each_failure_has_its_code_and_its_evidence(
     told = json.loads(summary.read_text(encoding="utf-8"))
     assert (told["platform"], told["code"]) == (platform, code)
     assert told["page"]["rows"]
+    assert "title" not in told["page"]
     assert picture.stat().st_mode & 0o777 == 0o600
 
 

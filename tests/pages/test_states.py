@@ -221,3 +221,16 @@ async def test_a_page_in_a_language_that_nobody_knows(platform: str) -> None:
         ]
         for row, means, look in await shown.meant(rows):
             assert means is not Stage.INSIDE, (row.state, look.found)
+
+
+@pytest.mark.parametrize("platform", ["google_meet", "zoom"])
+async def test_a_badge_is_no_challenge(platform: str) -> None:
+    """A page that a challenge only guards, and that asks nothing, has its badge of 256 x 60: it is what it is."""
+    badge = '<iframe src="about:blank?recaptcha" title="reCAPTCHA" width="256" height="60" style="border:0"></iframe>'
+    async with showing(platform) as shown:
+        draw = "(badge) => { settings.state = ''; enter('door'); root().insertAdjacentHTML('beforeend', badge); }"
+        await shown.page.evaluate(draw, badge)
+        found = load(platform)
+        assert isinstance(found, PagePlatform)
+        look = read_look(await shown.page.evaluate(observe_script(platform, found.probe), as_argument(shown.pack)))
+        assert stage(look, shown.pack.sign_in_hosts, shown.pack.people.prove) is Stage.DOOR

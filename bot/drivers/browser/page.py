@@ -216,7 +216,11 @@ class MeetingPage:
             await page.close()
 
     async def _dismiss(self, dialog: Any) -> None:
-        await dialog.dismiss()
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error):  # the page is gone, and it with it
+            # whether the page is to be left: dismissed, it would be kept, and nothing else could be opened
+            await (dialog.accept() if dialog.type == "beforeunload" else dialog.dismiss())
 
 
 def prepare() -> None:

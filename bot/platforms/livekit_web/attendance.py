@@ -138,7 +138,7 @@ class _Attendance:
                 self._reason = int(payload["reason"])
             elif name == "failed":
                 self._failure = str(payload["why"])
-        except (ValidationError, TypeError, KeyError, ValueError):
+        except (ValidationError, TypeError, KeyError, ValueError, OverflowError):
             log.warning("livekit_web_malformed_signal", name=name)
         if name == "room" and self._loses_somebody():
             asyncio.get_running_loop().call_later(SETTLE_S, self._awake.set)

@@ -47,6 +47,9 @@ LOOPBACK_SWITCHES = ("--allow-loopback-in-peer-connection",)
 """Of Chromium, for a page on this machine: so is its media."""
 FRESH_S = 0.4
 """From the page's saying who speaks to our hearing it; later it is not believed."""
+MAX_SPEAKERS = 100
+"""Of one report of who speaks."""
+UNHEARD_OF = "somebody"
 HELD_S = 3.0
 """A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
 
@@ -307,6 +310,10 @@ class Attendance:
 
     def _open(self, track: _Track) -> None:
         """Tells of a track as soon as it is known whose it is, and of its being muted."""
+        if track.is_open and self._knows_owners:
+            now_of = self._company.owner_of(track.info.page_track_id)
+            if now_of is not None and now_of != track.owner:  # SFUs give a few tracks to whoever speaks
+                self._close(track)
         if not track.is_open:
             owner = self._owner(track.info)
             if self._knows_owners and owner is None:
@@ -338,8 +345,11 @@ class Attendance:
     def _close_tracks_of(self, participant: str) -> None:
         for track in self._tracks.values():
             if track.is_open and track.owner == participant:
-                track.is_open, track.owner = False, None
-                self._report(ev.TrackClosed(track.info.track_id))
+                self._close(track)
+
+    def _close(self, track: _Track) -> None:
+        track.is_open, track.owner, track.muted = False, None, False
+        self._report(ev.TrackClosed(track.info.track_id))
 
     # --- the capture engine's listener
 
@@ -378,10 +388,13 @@ class Attendance:
         if name != "speakers" or not self._is_admitted or not is_mixed or not isinstance(payload, dict):
             return
         ids, at = payload.get("ids"), payload.get("at")
-        is_fresh = isinstance(at, int | float) and abs(time.time() - at / 1000) <= FRESH_S and not payload.get("late")
-        if isinstance(ids, list) and is_fresh:
-            known = (one for one in ids[:100] if isinstance(one, str) and self._company.knows(one))
-            self._report(ev.ActiveSpeakers(frozenset(known), time.monotonic()))
+        now = time.time() * 1000
+        is_fresh = isinstance(at, int | float) and now - FRESH_S * 1000 <= at <= now + FRESH_S * 1000
+        if isinstance(ids, list) and is_fresh and not payload.get("late"):
+            known = {one for one in ids[:MAX_SPEAKERS] if isinstance(one, str) and self._company.knows(one)}
+            # with somebody of whom we have not heard yet the floor is nobody's in particular
+            others = {UNHEARD_OF, ""} if len(known) < len(ids) else set()
+            self._report(ev.ActiveSpeakers(frozenset(known | others), time.monotonic()))
 
 
 def _is_on_this_machine(url: str) -> bool:

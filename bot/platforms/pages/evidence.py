@@ -24,13 +24,14 @@ MAX_BYTES = 5 * 1024 * 1024
 MAX_FAILURES = 3
 EVIDENCE_S = 3.0
 MAX_ELEMENTS = 400
+FIELDS_AND_PICTURES = ("input", "textarea", "[contenteditable]", "video", "canvas", "img")
 _SUMMARY = """(arg) => {
-  const strange = arg.strangers.join(",");
+  const strange = `:is(${arg.strangers.join(",")})`; // forgives what it does not understand
   const rows = [];
   const shown = "h1,h2,h3,p,button,input,iframe,[role],[aria-label],[data-tid],[data-testid]";
   for (const one of document.querySelectorAll(shown)) {
     if (rows.length >= arg.most) break;
-    if (!one.checkVisibility() || (strange && one.closest(strange))) continue;
+    if (!one.checkVisibility() || one.closest(strange)) continue;
     const row = { tag: one.tagName.toLowerCase() };
     for (const key of ["id", "class", "role", "aria-label", "data-tid", "data-testid", "type", "placeholder"]) {
       const value = one.getAttribute(key);
@@ -41,7 +42,7 @@ _SUMMARY = """(arg) => {
     rows.push(row);
   }
   const page = document.documentElement;
-  return { host: location.hostname, title: document.title.slice(0, 200), language: page.lang, rows };
+  return { host: location.hostname, language: page.lang, rows }; // the title is often the meeting's
 }"""
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ async def keep_evidence(page: MeetingPage, pack: Pack, folder: str | None, code:
     _kept += 1
     stem = Path(folder, f"{pack.platform}-{code}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{_kept}")
     found: dict[Path, bytes] = {}
-    hidden = [*pack.strangers, *pack.people.tiles, "input", "video"]
+    hidden = [*pack.strangers, *pack.people.tiles, *FIELDS_AND_PICTURES]
     try:
         async with asyncio.timeout(EVIDENCE_S):
             style = f":is({','.join(hidden)}) {{ filter: blur(12px) !important; }}"

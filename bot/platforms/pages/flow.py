@@ -270,6 +270,8 @@ class Flow:
             return [self._over(*_FAILURES[stage])]
         if stage in (Stage.REMOVED, Stage.LEFT):  # never inside
             return [self._over(*_FAILURES[Stage.DENIED])]
+        if stage not in (Stage.UNKNOWN, Stage.BLOCKED):  # it goes on after all
+            self._reopen_at = None
         if stage in _HELP:
             return self._need(stage, now)
         if stage in (Stage.INSIDE, Stage.LOBBY):  # another door is another one
@@ -331,7 +333,7 @@ class Flow:
             return [Reopen()]
         if stage is Stage.DOOR and not self._is_inside and (done := self._at_the_door(look, now)):
             return done
-        if self._was_inside:
+        if self._was_inside and (self._wait is None or self._wait.stage is not stage):
             return self._come_back(stage, now)
         if stage is Stage.BLOCKED and self._settled is stage:
             return self._be_blocked(now)

@@ -181,7 +181,7 @@ class _Reader:
             people=self._people(top.get("people", {})),
             chat=self._lines(top.get("chat", {}), "chat"),
             captions=self._lines(top.get("captions", {}), "captions"),
-            strangers=self._list(top.get("strangers", []), "strangers"),
+            strangers=self._selectors(top.get("strangers", []), "strangers"),
             sign_in_hosts=self._list(top.get("sign_in_hosts", []), "sign_in_hosts"),
         )
 
@@ -203,6 +203,16 @@ class _Reader:
             self.problems.append(f"{where}: not a list of at most {MAX_ENTRIES} texts")
             return ()
         return tuple(self._word(entry, f"{where}[{place}]") for place, entry in enumerate(value))
+
+    def _selectors(self, value: object, where: str) -> tuple[str, ...]:
+        """Each is put into one selector with others, and into a style sheet: none may reach beyond itself."""
+        selectors = self._list(value, where)
+        self.problems += [
+            f"{where}: {one!r} has a bracket or a quote without its other half"
+            for one in selectors
+            if not _is_whole(one)
+        ]
+        return selectors
 
     def _words(self, value: object, where: str) -> dict[str, tuple[str, ...]]:
         """Language → words."""
@@ -228,7 +238,7 @@ class _Reader:
         table = self._table(value, where, "selectors", "texts", "unverified", "min_width", "min_height")
         texts = self._words(table.get("texts", {}), f"{where}.texts")
         sign = Sign(
-            self._list(table.get("selectors", []), f"{where}.selectors"),
+            self._selectors(table.get("selectors", []), f"{where}.selectors"),
             texts,
             self._number(table.get("min_width", 0), f"{where}.min_width"),
             self._number(table.get("min_height", 0), f"{where}.min_height"),
@@ -242,7 +252,7 @@ class _Reader:
     def _control(self, value: object, where: str) -> Control:
         table = self._table(value, where, "selectors", "labels", "unverified")
         labels = self._words(table.get("labels", {}), f"{where}.labels")
-        control = Control(self._list(table.get("selectors", []), f"{where}.selectors"), labels)
+        control = Control(self._selectors(table.get("selectors", []), f"{where}.selectors"), labels)
         self._unverified(table, where, labels)
         return control
 
@@ -256,13 +266,23 @@ class _Reader:
         return People(
             id=table.get("id", ""),
             prove=table.get("prove", False) is True,
-            **{key: self._list(table.get(key, []), f"people.{key}") for key in lists},
+            phantoms=self._list(table.get("phantoms", []), "people.phantoms"),
+            **{key: self._selectors(table.get(key, []), f"people.{key}") for key in lists if key != "phantoms"},
         )
 
     def _lines(self, value: object, where: str) -> Lines:
         keys = ("items", "author", "text")
         table = self._table(value, where, *keys, "unverified")
-        return Lines(**{key: self._list(table.get(key, []), f"{where}.{key}") for key in keys})
+        return Lines(**{key: self._selectors(table.get(key, []), f"{where}.{key}") for key in keys})
+
+
+def _is_whole(selector: str) -> bool:
+    """Whether all its quotes and brackets are closed; browsers close them at its end, wherever that then is."""
+    bare = re.sub(r"""\\.|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", "", selector)
+    before = ""
+    while bare != before:
+        before, bare = bare, re.sub(r"""\[[^\[\]()"']*\]|\([^\[\]()"']*\)""", "", bare)
+    return not re.search(r"""["'\\\[\](){}]|/\*""", bare)
 
 
 def _all(words: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

@@ -220,6 +220,17 @@ async def test_a_popup_is_closed_and_a_dialog_dismissed() -> None:
         )
 
 
+async def test_a_page_that_asks_whether_it_may_be_left_is_left() -> None:
+    """After a click it may ask: then the meeting could not be opened again."""
+    asks = page("addEventListener('beforeunload', (event) => event.preventDefault())")
+    async with serve_pages({"/": asks, "/next": ""}) as url, open_page(chromium_settings(), Heard()) as shown:
+        await shown.goto(url)
+        await shown.page.mouse.click(100, 100)
+        await shown.goto("about:blank")
+        await shown.goto(f"{url}/next")
+        assert await shown.evaluate("location.pathname") == "/next"
+
+
 async def test_the_devices_are_silent_and_black() -> None:
     """A page that asks for microphone and camera gets both, without a sound and without a picture."""
     script = """async () => {

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.platforms.pages import flow as fl
 from bot.platforms.pages.flow import Click, Fill, Flow, Guest, Help, InLobby, Inside, Lost, Note, Over, Reopen, Wake
@@ -347,3 +349,40 @@ def test_a_lobby_that_flickers_is_one_lobby() -> None:
     assert [do.code for do in done if isinstance(do, Over)][:1] == [S.MEETING_NOT_STARTED]
     covered = Driven()
     assert list(names(covered.see(Stage.DOOR, camera=BUSY, join=""))) == ["join"]
+
+
+def test_a_page_that_blocked_us_and_then_goes_on_is_not_opened_again() -> None:
+    """Its door, its lobby, and above all its meeting are kept."""
+    for stage in (Stage.DOOR, Stage.LOBBY, Stage.INSIDE):
+        page = Driven()
+        page.see(Stage.BLOCKED, 1.0)
+        assert Reopen() not in page.see(stage, 2 * fl.BLOCKED_PAUSE_S, join=BUSY)
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "after"),
+    [(Stage.CAPTCHA, S.CAPTCHA, fl.HELP_S), (Stage.NOT_STARTED, S.MEETING_NOT_STARTED, fl.NOT_STARTED_S)],
+)
+def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: SubCode, after: float) -> None:
+    """On the way back as on the way in."""
+    page = Driven().inside()
+    assert not [do for do in page.see(stage, after) if isinstance(do, Over)]
+    assert [do.code for do in page.see(stage, 5) if isinstance(do, Over)][:1] == [code]
+
+
+@given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_page_shows_inside_is_what_was_seen_as_inside(shown: list[tuple[Stage, int]]) -> None:
+    """Said after two looks in a row that prove it; never elsewhere, and nothing is opened again in a meeting."""
+    page, row = Driven(), 0
+    for stage, looks in shown:
+        for _ in range(looks):
+            row = row + 1 if stage is Stage.INSIDE else 0
+            for do in page.see(stage, 0.25, join="", name="Earshot", dismiss=""):
+                if isinstance(do, Over):
+                    return
+                assert not isinstance(do, Inside) or row >= 2
+                assert not (isinstance(do, Reopen) and row >= 3)
+                if isinstance(do, Reopen):
+                    page.flow.reopened(page.now)
+                    row = 0

@@ -140,3 +140,24 @@ def test_the_vocabulary_says_what_each_word_means() -> None:
     assert all(SIGNS.values())
     assert all(CONTROLS.values())
     assert LANGUAGES == ("en", "de", "fr", "es", "pt", "ja")
+
+
+@pytest.mark.parametrize(
+    "selector", ["[data-name", "div:not(.a", ".a)", "[title='it]", '[a="b]', ".a { } .b", ".a/*", "a]", "(", "a\\"]
+)
+def test_a_selector_that_reaches_beyond_itself(selector: str) -> None:
+    """Browsers close what is open only at the end of everything: what follows would be part of it."""
+    words = "has a bracket or a quote without its other half"
+    for key in ("tiles", "us", "count"):
+        assert problems(people={key: [selector]}) == [f"people.{key}: {selector!r} {words}"]
+    assert problems(strangers=[selector, ".b"]) == [f"strangers: {selector!r} {words}"]
+    assert problems(chat={"items": [selector]}) == [f"chat.items: {selector!r} {words}"]
+    signs = SMALL["signs"] | {"left": {"selectors": [selector]}}
+    assert problems(signs=signs) == [f"signs.left.selectors: {selector!r} {words}"]
+    assert problems(controls={"join": {"selectors": [selector]}}) == [f"controls.join.selectors: {selector!r} {words}"]
+
+
+@pytest.mark.parametrize("selector", ["[a='(']", "a:not([b='[']:is(.c, .d))@x", ".a\\{b", r"[a='it\'s']", '[a="[{"]'])
+def test_a_selector_is_whole(selector: str) -> None:
+    """What is quoted or escaped is no bracket."""
+    assert read_pack(SMALL | {"strangers": [selector]}, "acme").strangers == (selector,)

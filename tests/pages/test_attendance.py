@@ -1,0 +1,106 @@
+"""The attendance of a page that is scripted data, without Chromium: what is said of whose words they are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from bot.core import events as ev
+from bot.drivers.browser.page import CaptureListener, MeetingPage, TrackInfo
+from bot.platforms import load
+from bot.platforms.orders import Orders
+from bot.platforms.pages import PagePlatform, attendance
+from common.contracts.status import SubCode
+from tests.support.fakes.listener import RecordingListener
+from tests.support.servers.meeting_pages import invited
+
+pytestmark = pytest.mark.browser  # it needs Playwright
+
+
+class FakePage:
+    """A fake: a page inside a meeting, whose people are the test's."""
+
+    def __init__(self) -> None:
+        self.people: list[dict[str, Any]] = []
+        self.capture: CaptureListener | None = None
+        self.gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def goto(self, url: str) -> None:
+        """Is there at once."""
+
+    async def evaluate(self, script: str, argument: Any = None) -> Any:
+        """What a look finds."""
+        return {"joined": True, "signs": {"inside": "x"}, "people": self.people}
+
+    def speaks(self, *ids: str, **changes: Any) -> None:
+        """What the probe in the page says."""
+        assert self.capture is not None
+        self.capture.signal("speakers", {"ids": list(ids), "at": time.time() * 1000} | changes)
+
+
+@asynccontextmanager
+async def inside(
+    platform: str, monkeypatch: pytest.MonkeyPatch, *people: dict[str, Any]
+) -> AsyncIterator[tuple[FakePage, RecordingListener]]:
+    """In the meeting, with these people, each reported."""
+    shown = FakePage()
+    shown.people = list(people)
+
+    async def stay(settings: Any, capture: CaptureListener, visit: Any, lost: Any, **more: Any) -> SubCode:
+        shown.capture = capture
+        return cast(SubCode, await visit(cast(MeetingPage, shown), 0))
+
+    monkeypatch.setattr(attendance, "stay", stay)
+    listener, found = RecordingListener(), load(platform)
+    assert isinstance(found, PagePlatform)
+    invitation = invited(platform, "http://127.0.0.1:1")
+    attending = asyncio.create_task(attendance.attend(found.site(invitation), invitation, listener, Orders()))
+    try:
+        await listener.until(lambda: len(listener.names) == len(people), "everybody")
+        yield shown, listener
+    finally:
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+    assert listener.breaches == []
+
+
+async def test_a_track_that_is_given_to_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SFUs give a few tracks to whoever speaks: it is closed, and opened again as theirs."""
+    ana, ben = {"id": "a", "name": "Ana", "tracks": ["t"]}, {"id": "b", "name": "Ben"}
+    async with inside("jitsi", monkeypatch, ana, ben) as (shown, listener):
+        assert shown.capture is not None
+        shown.capture.track_opened(TrackInfo("1.1.1", "t"))
+        await listener.until(lambda: listener.owner.get("1.1.1") == "a", "Ana's")
+        shown.people = [ana | {"tracks": []}, ben | {"tracks": ["t"]}]
+        await listener.until(lambda: listener.owner.get("1.1.1") == "b", "Ben's")
+        assert listener.of(ev.TrackClosed) == [ev.TrackClosed("1.1.1")]
+
+
+async def test_somebody_unheard_of_who_speaks_leaves_the_floor_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is shown as speaking and was not reported yet is not nobody: Ana, who speaks too, is not alone."""
+    async with inside("teams", monkeypatch, {"name": "Ana"}) as (shown, listener):
+        assert shown.capture is not None
+        shown.capture.track_opened(TrackInfo("1.1.1", "mix"))
+        shown.speaks("Ana")
+        shown.speaks("Ana", "Zed")
+        shown.speaks("Zed")
+        shown.speaks()
+        said = [event.participant_ids for event in listener.of(ev.ActiveSpeakers)]
+        assert said[0] == {"Ana"}
+        assert all(len(ids) > 1 for ids in said[1:3])
+        assert said[3] == frozenset()
+
+
+@pytest.mark.parametrize("at", [10**400, float("inf"), -1, "now", None, True], ids=lambda at: str(at)[:5])
+async def test_a_report_from_no_time_is_none(at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever number the page says."""
+    async with inside("teams", monkeypatch, {"name": "Ana"}) as (shown, listener):
+        assert shown.capture is not None
+        shown.capture.track_opened(TrackInfo("1.1.1", "mix"))
+        shown.speaks("Ana", at=at)
+        assert listener.of(ev.ActiveSpeakers) == []
