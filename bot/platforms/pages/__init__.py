@@ -32,6 +32,7 @@ class PagePlatform(Platform):
     """What a `meetingUrl` looks like."""
     settings_model: ClassVar[type[PageSettings]] = PageSettings
     carries_out = frozenset({SendChat, Rejoin})
+    opens_page = True
     sign_in_url: ClassVar[str | None] = None
     """Where a bot's account is signed in; None: it has none."""
     separates: ClassVar[bool] = False
