@@ -144,7 +144,7 @@ MEANINGS: dict[SubCode, Meaning] = {
         4,
         False,
         "The page wanted proof that we are no robot, and nobody gave it.",
-        "Sign the bot in, or help it in time: `browser.view`.",
+        "Sign the bot in: `earshot login`; or be there to help it: `browser.headless` `window`.",
     ),
     SubCode.BOTS_NOT_ALLOWED: Meaning(
         4, False, "The meeting lets no bots in through its web page.", "Ask the host; see the platform's guide."
