@@ -36,7 +36,8 @@ NO_PAGE = "Chromium started and did not show a page. In Docker it needs --shm-si
 ADVICE = (
     "Chromium did not start with its sandbox. It needs a kernel with user namespaces and, in Docker, "
     "--security-opt seccomp=docker/seccomp-chromium.json and a writable /tmp; see docs/deploy.md. "
-    "--allow-no-sandbox starts it without: then a page that breaks out of the browser has the container."
+    "`browser.allowNoSandbox` (of a command `--allow-no-sandbox`) starts it without: then a page that breaks out of "
+    "the browser has the container."
 )
 NO_START = "Chromium does not start, and not because of its sandbox."
 

@@ -6,6 +6,7 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+from bot.platforms import PLATFORMS
 from bot.platforms.pages.pack import Pack, PackError, read_pack
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -41,7 +42,12 @@ def pack_path(platform: str, selectors_dir: str) -> Path:
 
 def our_text(platform: str) -> str:
     """The file of our own pack."""
-    return files(f"bot.platforms.{platform}").joinpath("selectors.toml").read_text(encoding="utf-8")
+    return own_text(platform, "selectors.toml")
+
+
+def own_text(platform: str, name: str) -> str:
+    """A file of the platform's folder, wherever that is: `PLATFORMS` may name one from outside."""
+    return files(PLATFORMS[platform].partition(":")[0]).joinpath(name).read_text(encoding="utf-8")
 
 
 def parse_pack(text: str, platform: str) -> Pack:

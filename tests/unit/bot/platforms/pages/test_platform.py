@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.config import load_config
-from bot.platforms.pages.packs import our_text
+from bot.platforms import PLATFORMS
+from bot.platforms.pages.packs import load_pack, our_text
 from common.problems import ConfigError
 
 
@@ -44,3 +45,31 @@ def test_what_does_nothing_yet_is_said() -> None:
     """Nobody waits for a view or for captions that do not come."""
     assert ["no view yet" in warning for warning in warnings({"view": True})] == [True]
     assert ["not published yet" in warning for warning in warnings({}, captions=True)] == [True]
+
+
+def test_a_host_of_ones_own_is_a_name() -> None:
+    """With a port it is refused in words that say where the port goes."""
+    meeting = {
+        "platform": "jitsi",
+        "meetingUrl": "https://jitsi.example.org/Room",
+        "meeting_id": 1,
+        "redisUrl": "redis://r",
+    }
+    for host, expected in (("jitsi.example.org:8443", "without scheme or port"), ("jitsi.example.org", None)):
+        text = json.dumps({**meeting, "whisperLiveUrl": "ws://t:1", "jitsi": {"hosts": [host]}})
+        if expected is None:
+            assert load_config(text, {}, in_container=False)[1] == []
+        else:
+            with pytest.raises(ConfigError, match=expected):
+                load_config(text, {}, in_container=False)
+
+
+def test_a_platform_from_outside_has_its_pack_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever adds one to `PLATFORMS` in a program of their own puts everything into a folder of their own."""
+    (tmp_path / "acme_meetings").mkdir()
+    (tmp_path / "acme_meetings/__init__.py").touch()
+    pack = our_text("zoom").replace('platform = "zoom"', 'platform = "acme"')
+    (tmp_path / "acme_meetings/selectors.toml").write_text(pack, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PLATFORMS, "acme", "acme_meetings:Acme")
+    assert load_pack("acme").platform == "acme"
