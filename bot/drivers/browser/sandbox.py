@@ -32,7 +32,7 @@ ROOT = (
     "the bot has."
 )
 NO_SCREEN = "Chromium's window needs a screen, and there is none: neither DISPLAY nor WAYLAND_DISPLAY leads to one."
-NO_PAGE = "Chromium started and did not show a page. In Docker it needs --shm-size 1g and a writable /tmp."
+NO_PAGE = "Chromium started and did not show a page. In Docker it needs memory and a writable /tmp (--tmpfs /tmp)."
 ADVICE = (
     "Chromium did not start with its sandbox. It needs a kernel with user namespaces and, in Docker, "
     "--security-opt seccomp=docker/seccomp-chromium.json and a writable /tmp; see docs/deploy.md. "
