@@ -10,7 +10,7 @@ listener. CPU is of one core: Chromium with the page's own decoding, Playwright'
 of Chromium's processes. SNR is after a least-squares alignment of 96 taps, per two seconds.
 
     python -m bench.browser                     every cell: 2, 10 and 30 participants
-    python -m bench.browser --participants 2    some
+    python -m bench.browser --participants 2    some; the others stay as they were measured
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -207,12 +208,11 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
         used = {f"{name}_cpu": 100 * (cpu_seconds(group) - before[name]) / took for name, group in groups.items()}
         return {**used, "pss": pss_mib(groups["chromium"]), "since": began}
 
-    import tempfile
-
-    from bot.drivers.browser.launch import PREFIX
+    own = tempfile.TemporaryDirectory(prefix="earshot-")  # Chromiums of others on this machine are not ours
+    tempfile.tempdir = own.name
 
     def folder() -> Path:
-        return max(Path(tempfile.gettempdir()).glob(PREFIX + "*"), key=lambda one: one.stat().st_mtime)
+        return next(Path(own.name).iterdir())
 
     settings = chromium_settings()
     if way == "none":
@@ -229,6 +229,7 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     times = json.loads(await sender.stdout.readline())
     await sender.wait()
     row |= {"way": way, "participants": participants, "load": os.getloadavg()[0]}
+    own.cleanup()
     if way != "none":
         row |= sound(heard, times, row["since"])
     return row
@@ -291,7 +292,8 @@ def report(rows: list[dict[str, Any]]) -> str:
     loads = [row["load"] for row in rows]
     machine = (
         f"Measured on {os.cpu_count()} cores with a load of {min(loads):.1f} to {max(loads):.1f} (one-minute average,"
-        " this benchmark included): above 2 other work took part of them: latencies and CPU are upper bounds."
+        " this benchmark included): above 2 other work took part of them (other Chromiums, too, with which ours shares"
+        " memory), and latencies and CPU are upper bounds."
     )
     lines = [
         "# Ways to hear a page",
@@ -300,8 +302,8 @@ def report(rows: list[dict[str, Any]]) -> str:
         "",
         machine,
         "",
-        "| Participants | Way | Latency, median / p95 | SNR | Chromium | driver | bot | PSS |",
-        "|---:|---|---:|---:|---:|---:|---:|---:|",
+        "| Participants | Way | Latency, median / p95 | SNR | Chromium | driver | bot | PSS | load |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         heard = (
@@ -309,7 +311,7 @@ def report(rows: list[dict[str, Any]]) -> str:
         )
         lines.append(
             f"| {row['participants']} | {row['way']} | {heard} | {row['chromium_cpu']:.1f} % |"
-            f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB |"
+            f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB | {row['load']:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -318,6 +320,7 @@ def main() -> int:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m bench.browser")
     parser.add_argument("--participants", type=int, nargs="*", default=PARTICIPANTS)
+    parser.add_argument("--ways", nargs="*", default=WAYS)
     parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -326,15 +329,17 @@ def main() -> int:
     elif given.cell is not None:
         print(json.dumps(asyncio.run(cell(given.cell[0], int(given.cell[1])))))
     else:
-        rows = []
+        kept = json.loads((HERE / "browser.json").read_text()) if (HERE / "browser.json").exists() else []
+        rows = {(row["participants"], row["way"]): row for row in kept}
         for participants in given.participants:
-            for way in WAYS:
+            for way in given.ways:
                 command = [sys.executable, "-m", "bench.browser", "--cell", way, str(participants)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                rows.append(json.loads(done.stdout.splitlines()[-1]))
-                print(rows[-1], flush=True)
-        (HERE / "browser.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (HERE / "browser.md").write_text(report(rows))
+                rows[participants, way] = json.loads(done.stdout.splitlines()[-1])
+                print(rows[participants, way], flush=True)
+                ordered = sorted(rows.values(), key=lambda row: (row["participants"], WAYS.index(row["way"])))
+                (HERE / "browser.json").write_text(json.dumps(ordered, indent=1) + "\n")
+                (HERE / "browser.md").write_text(report(ordered))
     return 0
 
 

@@ -97,6 +97,13 @@ def run(asked: argparse.Namespace, chosen: list[str]) -> tuple[int, dict[str, An
         }
 
 
+def merged(before: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """A whole run in which some tests have the outcome of a later one, which says so."""
+    said = {key: again[key] for key in ("date", "rounds", "workers", "load_before", "note")}
+    kinds = {kind: before[kind] | again[kind] for kind in ("tests", "numbers")}
+    return before | kinds | {"again": [*before.get("again", []), said | {"tests": sorted(again["tests"])}]}
+
+
 def main() -> int:
     """Runs them, writes the numbers, and returns pytest's exit code."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -111,7 +118,7 @@ def main() -> int:
     code, result = run(asked, asked.only or tests())
     if asked.only:
         before = json.loads(RESULT.read_text(encoding="utf-8"))
-        result = before | {kind: before[kind] | result[kind] for kind in ("tests", "numbers")}
+        result = merged(before, result)
     total: Counter[str] = Counter()
     for outcome in result["tests"].values():
         total.update({kind: outcome[kind] for kind in ("passed", "failed", "skipped")})

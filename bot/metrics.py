@@ -29,7 +29,10 @@ class BotMetrics:
         self.segments = new(Counter, "segments", "Segments made: `partial`, `final`", "kind")
         self.state = new(Gauge, "state", "1 for the lifecycle's state", "state")
         self.hearing = new(Gauge, "hearing", "1 for what the room is like to the bot's ears (docs/hearing.md)", "state")
-        self.link_up = new(Gauge, "link_up", "1 while the neighbour is connected", "link")
+        self.link_up = new(
+            Gauge, "link_up", "1 while the neighbour is connected: `redis`, `transcriber` if there is one, "
+            "`callback` once it has failed; `outbox`: 1 while there is room for finals", "link",
+        )  # fmt: skip
         self.since_audio = new(Gauge, "since_audio_seconds", "Since the last audio of any track; -1 before the first")
         self.outbox = new(Gauge, "outbox_entries", "Finals and session marks that wait for Redis")
         self.outbox_age = new(Gauge, "outbox_age_seconds", "How long the oldest of them has waited")

@@ -1,4 +1,6 @@
-"""Reports: what the bot says about itself and the meeting, built and redacted once, and handed to every sink.
+"""Reports: what the bot says about itself and the meeting, built once, and handed to every sink.
+
+What it says about itself is redacted here; what people said is published as it is, with the consumers' token.
 
 A sink stores or sends what it gets in its own time (`bot.sinks` says which there are). `flush` says how much is not
 stored yet, so that an end can tell the truth about it.
@@ -34,7 +36,8 @@ class Sink(Protocol):
         """Takes a status or health event; False: there is no room, it is lost."""
 
     def publish_final(self, payload: str) -> bool:
-        """Takes a payload of finals or a session mark; False: there is no room, it is lost."""
+        """Takes a payload of finals or a session mark, as consumers are to read it, their token in it: not redacted.
+        False: there is no room, it is lost."""
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
         """Takes a message for those who watch now."""

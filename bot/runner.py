@@ -158,9 +158,9 @@ class Bot:
 
     async def _open(self) -> None:
         """Redis, a transcriber and the manager must answer before anything is joined; all that do not are named."""
-        asked = [self._open_redis(), self._sinks.open()]
+        asked = [self._reach("redis", self._open_redis()), self._sinks.open()]
         if self._meter is None:
-            asked.append(self._transcription.open())
+            asked.append(self._reach("transcriber", self._transcription.open()))
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -179,6 +179,11 @@ class Bot:
         self._core.begin(self._now())
         self._perform()
         self._attendance.begin()
+
+    async def _reach(self, link: str, opening: Coroutine[Any, Any, None]) -> None:
+        self._vitals.links_up[link] = False
+        await opening
+        self._vitals.links_up[link] = True
 
     async def _open_redis(self) -> None:
         await self._redis.open()

@@ -34,23 +34,31 @@ async def tail(url: str, meeting_id: str, *, since_start: bool, follow: bool, pl
 
         reader = TranscriptReader(url, meeting_id, write)
         await reader.history(everything=since_start)
+        if not _has_begun(reader):
+            sys.stderr.write(f"earshot: nothing of meeting {meeting_id} yet; waiting, Ctrl-C ends\n")
         await reader.follow(until_end=not follow)
         return
     reader = TranscriptReader(url, meeting_id)
     await reader.history(everything=since_start)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async with asyncio.TaskGroup() as group:
-            painter = group.create_task(_paint(live, reader))
+            painter = group.create_task(_paint(live, reader, meeting_id))
             await reader.follow(until_end=not follow)
             painter.cancel()
     for row in reader.view.rows():
         console.print(row.line)
 
 
-async def _paint(live: Live, reader: TranscriptReader) -> None:
+def _has_begun(reader: TranscriptReader) -> bool:
+    """Whether anything of the meeting was seen: with a mistyped id nothing ever is."""
+    return reader.view.started or reader.view.ended or bool(reader.view.rows())
+
+
+async def _paint(live: Live, reader: TranscriptReader, meeting_id: str) -> None:
     while True:
         size = live.console.size
-        state = reader.problem or ("the meeting has ended" if reader.view.ended else "live; Ctrl-C ends")
+        state = "live" if _has_begun(reader) else f"nothing of meeting {meeting_id} yet"
+        state = reader.problem or ("the meeting has ended" if reader.view.ended else f"{state}; Ctrl-C ends")
         live.update(
             Group(reader.view.render(size.width, size.height - 2), Text(f"── {state}", style="dim")), refresh=True
         )

@@ -15,6 +15,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -37,6 +38,7 @@ from bot.audio.plane import (
 from bot.audio.turns import Turns
 from bot.config import BotConfig
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
+from bot.core.lane_speech import LaneSpeech
 from bot.core.requests import SpeechSettings
 from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
@@ -110,10 +112,7 @@ class Transcription:
         self._whose, self._name = whose, name
         self._listener, self._on_settled = listener, on_settled
         self._spawn = spawn
-        self._speech = config.speech()
-        self._proven: SpeechSettings | None = None  # what was in use before changes that no server has taken yet
-        self._last_old_lane = 0  # of those that were opened before the last change
-        self._was_refused = False
+        self._speech = LaneSpeech(config.speech())
         self._paused = False
         self._vad = SileroModel()
         self._floor: Floor | None = None
@@ -124,7 +123,7 @@ class Transcription:
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._link = TranscriberLink(
             config.transcriber_urls,
-            self._handshake,
+            partial(self._handshake, 0),
             self,
             key=config.transcriber_api_key.get_secret_value() if config.transcriber_api_key else None,
             last_backoff=config.reconnection_interval_ms / 1000,
@@ -227,8 +226,7 @@ class Transcription:
 
     def reconfigure(self, speech: SpeechSettings) -> None:
         """Later utterances are transcribed like this, on new lanes; what is being said goes on where it began."""
-        self._proven = self._proven or self._speech
-        self._speech, self._last_old_lane = speech, max(self._lanes, default=self._last_old_lane)
+        self._speech.change(speech)
         if self._plane is not None:
             self._order(self._plane.renew_lanes())
         log.info("bot.reconfigured", **dataclasses.asdict(speech))
@@ -286,6 +284,7 @@ class Transcription:
                     self._lane(lane).drop(sample)
                 case LaneClose(lane):
                     self._lanes.pop(lane)[0].close()
+                    self._speech.closed(lane)
                 case Completed(utterance):
                     length = (utterance.end or utterance.onset) - utterance.onset
                     is_assumed = not self._link.has_answers
@@ -295,20 +294,21 @@ class Transcription:
 
     def _lane(self, number: int) -> Lane:
         if number not in self._lanes:
-            lane = self._link.lane(number)
+            self._speech.opened(number)
+            lane = self._link.lane(number, partial(self._handshake, number))
             self._lanes[number] = lane, self._spawn(lane.run(), f"lane-{number}")
         return self._lanes[number][0]
 
-    def _handshake(self, sample: int) -> Handshake:
-        config = self._config
+    def _handshake(self, lane: int, sample: int) -> Handshake:
+        config, speech = self._config, self._speech.of(lane)
         return Handshake(
             uid=str(uuid4()),
-            language=self._speech.language,
-            task=self._speech.task,
+            language=speech.language,
+            task=speech.task,
             same_output_threshold=2,
             word_timestamps=config.audio.words or config.audio.mode == "mixed",
             extensions=EXTENSIONS,
-            allowed_languages=frozenset(self._speech.allowed_languages),
+            allowed_languages=frozenset(speech.allowed_languages),
             resume=Resume(config.connection_id, sample) if sample else None,
             platform=config.platform,
             meeting_url=config.meeting_url or config.platform,
@@ -322,18 +322,14 @@ class Transcription:
         """A lane has a server, which grants these extensions."""
         if self._plane is not None:
             self._plane.granted(lane, extensions)
-        if self._proven and lane > self._last_old_lane:
-            self._proven = None
-            if self._was_refused:
-                self._was_refused = False
-                self._on_settled(SpeechSettled(self._speech, True, "the transcriber takes what was asked for"))
+        if self._speech.taken(lane):
+            self._on_settled(SpeechSettled(self._speech.current, True, "the transcriber takes what was asked for"))
 
-    def _refused(self, detail: str) -> None:
-        """No server takes our handshake: goes back to the settings that one took, if they were changed since."""
-        if self._proven:
-            self._speech, self._proven, self._was_refused = self._proven, None, True
+    def _refused(self, lane: int, detail: str) -> None:
+        """No server takes a lane's handshake: goes back to the settings that one took, if they were changed since."""
+        if self._speech.refused(lane):
             told = f"{detail}; later speech is transcribed as before the last `reconfigure`"
-            self._on_settled(SpeechSettled(self._speech, False, told))
+            self._on_settled(SpeechSettled(self._speech.current, False, told))
 
     def text(self, lane: int, text: LaneText) -> None:
         """A lane has text: finds its speaker and time, and hands on what is new."""

@@ -29,7 +29,8 @@ class Vitals:
         self._audio_at: float | None = None
         self._loop_lag = LoopLag()
         self.metrics = BotMetrics()
-        self.links_up = {"redis": True, "transcriber": True}
+        self.links_up: dict[str, bool] = {}
+        """Whether each neighbour that the bot needs is connected."""
         self.ready = False
         """Whether the neighbours have answered."""
 

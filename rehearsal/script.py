@@ -121,11 +121,12 @@ def parse_script(text: str) -> Script:
     participants = _read_list(Participant, raw, "participants", problems)
     actions = _read_list(Action, raw, "timeline", problems)
     _check_identities(participants, problems)
+    unread = _written_ids(raw) - {participant.id for _, participant in participants}
     for index, action in actions:
-        _check_keys(index, action, {participant.id for _, participant in participants}, problems)
+        _check_keys(index, action, _written_ids(raw), problems)
     ordered = sorted(actions, key=lambda item: item[1].at)
     script = Script(tuple(p for _, p in participants), tuple(a for _, a in ordered), lobby)
-    _check_story(ordered, script, problems)
+    _check_story([item for item in ordered if item[1].who not in unread], script, problems)
     if problems:
         raise ScriptError(problems)
     return script
@@ -169,6 +170,13 @@ def _check_identities(participants: list[tuple[int, Participant]], problems: lis
         if participant.id in seen:
             problems.append(Problem(f"participants[{index}].id", shown(participant.id), "an id of its own"))
         seen.add(participant.id)
+
+
+def _written_ids(raw: dict[str, Any]) -> set[str]:
+    """The participants' ids, also of those that have other errors: an entry of the timeline about them is none."""
+    items = raw.get("participants")
+    found = [item.get("id") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return {value for value in found if isinstance(value, str)}
 
 
 def _check_keys(index: int, action: Action, known: set[str], problems: list[Problem]) -> None:

@@ -18,6 +18,16 @@ from hypothesis import settings
 from tests.support.seeds import headline
 from tests.support.virtual_time import loop_factory
 
+# What tests share and asserts, before the first of them imports it.
+pytest.register_assert_rewrite(
+    "tests.platforms.contract",
+    "tests.platforms.page_contract",
+    "tests.support.chain",
+    "tests.support.fakes.listener",
+    "tests.support.network",
+    "tests.support.numbered",
+)
+
 ROOT = Path(__file__).parent
 settings.register_profile("earshot", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("earshot")

@@ -166,10 +166,21 @@ def reliability() -> str:
         f"Measured {found['date']}: {found['rounds']} rounds (seeds from {found['first_seed']}), {found['workers']} "
         f"tests at a time on {found['cores']} cores, {found['minutes']} minutes{note}. "
         f"{total.get('passed', 0)} runs passed, {total.get('failed', 0)} failed{skipped}.\n\n"
+        f"{''.join(map(_again, found.get('again', [])))}"
         "| # | Fault | Promise | Shown by | Passed | Measured |\n|---|---|---|---|---:|---|\n"
     )
     return (
         RELIABILITY_HEAD + run + "\n".join(_promise(promise, found) for promise in PROMISES) + "\n" + RELIABILITY_TAIL
+    )
+
+
+def _again(later: dict[str, Any]) -> str:
+    """Which tests' numbers are not those of the whole run."""
+    names = ", ".join(f"`{test.rpartition('::')[2]}`" for test in later["tests"])
+    note = f", {later['note']}" if later["note"] else ""
+    return (
+        f"Run by themselves {later['date']} ({later['rounds']} rounds, {later['workers']} at a time, load "
+        f"{later['load_before']}{note}), and counted from then: {names}.\n\n"
     )
 
 

@@ -41,6 +41,8 @@ M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES = -3, 128 * 1024
 """Blocks of this many bytes are the system's again as soon as they are free, as malloc(3) has it at first. By itself it
 soon puts even a stream's two megabytes among small blocks, and a thousand short streams cost up to 10 MB for good."""
 
+LOOK_INTERVAL_S = 0.5
+"""Seconds between looks whether the engine is there, whether anybody asks for health or not."""
 STREAM_LIMITS = TimeLimits(drain=MAX_DRAIN_S)
 """What is too long for a streaming engine, whose speed nobody has measured."""
 
@@ -94,7 +96,7 @@ class Service:
         self._report: Callable[[float, ServiceHealth], ServiceHealth] = lambda _, health: health
         self._phase: Phase = "starting"
         self._down_since: float | None = None
-        """When the engine was first seen to be gone."""
+        """When the engine was first seen to be gone, at one of the looks."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop`. Raises PortError, ModelError, in groups."""
@@ -149,13 +151,26 @@ class Service:
         self._sessions = sessions
         claim(self._listener, "--port")
         with short_collections():
-            async with server.listen(self._listener, self._tls) as websockets:
+            async with server.listen(self._listener, self._tls) as websockets, asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(self._watch(sessions))
                 self._announce()
                 await stop.wait()
                 log.info("transcriber.draining", clients=server.clients)
                 self._phase = "draining"
                 websockets.close(close_connections=False)
                 await asyncio.gather(server.drain(drain()), self._jobs.drain(drain()))
+                watching.cancel()
+
+    async def _watch(self, sessions: Sessions) -> None:
+        while True:
+            self._look(sessions, asyncio.get_running_loop().time())
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    def _look(self, sessions: Sessions, now: float) -> None:
+        if sessions.is_up:
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = now
 
     def health(self) -> ServiceHealth:
         """What its endpoint says."""
@@ -163,7 +178,7 @@ class Service:
         health = ServiceHealth(settings.model, settings.max_clients, settings.backend, phase=self._phase)
         if self._sessions is None or self._server is None:
             return health
-        self._down_since = None if self._sessions.is_up else self._down_since or now
+        self._look(self._sessions, now)
         health = replace(
             health,
             model=self._sessions.name,
@@ -187,6 +202,7 @@ class Service:
 
     def _announce(self) -> None:
         self._phase = "serving"
+        assert self._sessions
         address = self._listener.getsockname()[0]
         if self._settings.api_key is None and not ipaddress.ip_address(address).is_loopback:
             log.warning(
@@ -196,7 +212,7 @@ class Service:
                 remedy="give it one with TRANSCRIBER_API_KEY_FILE, or let nobody else reach it",
             )
         ports = {"port": self._listener.getsockname()[1], "http_port": self._http_listener.getsockname()[1]}
-        log.info("transcriber.ready", model=self._settings.model, host=self._settings.host, **ports)
+        log.info("transcriber.ready", model=self._sessions.name, host=self._settings.host, **ports)
         # For whoever started us: one line on standard output, as `earshot room` has it.
         scheme = "wss" if self._tls else "ws"
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -75,8 +76,8 @@ class PassResult:
     failed: bool = False
 
 
-UNBEGUN = PassResult("failed", failed=True)
-"""Of a pass that has no window."""
+FAILED = PassResult("failed", failed=True)
+"""What came of a pass without a window, or without a result that can be read."""
 
 
 class Worker:
@@ -212,8 +213,8 @@ class Worker:
             self._finish(session, job, result, now)
             self._note(job, result, now - began)
         for session in unbegun:
-            self._finish(session, None, UNBEGUN, now)
-            self._metrics.passes.labels(kind.name.lower(), UNBEGUN.verdict).inc()
+            self._finish(session, None, FAILED, now)
+            self._metrics.passes.labels(kind.name.lower(), FAILED.verdict).inc()
 
     def _finish(self, session: Decodable, job: DecodeJob | None, result: PassResult, now: float) -> None:
         if (listener := self._listeners.get(session)) is None:
@@ -277,7 +278,7 @@ class Worker:
         astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
         await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
         for n, first in astray.items():
-            results[n] = _better(jobs[n], first, results[n])
+            results[n] = self._read(partial(_better, jobs[n], first, results[n]))
         return [results[n] for n in range(len(jobs))]
 
     async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
@@ -285,11 +286,15 @@ class Worker:
             return
         hypotheses = await self._isolate([job.window for job in jobs.values()])
         for (n, job), hypothesis in zip(jobs.items(), hypotheses, strict=True):
-            try:
-                results[n] = _judged(job, hypothesis)
-            except Exception as error:
-                self._broken("judge", error)
-                results[n] = _judged(job, None)
+            results[n] = self._read(partial(_judged, job, hypothesis))
+
+    def _read(self, reading: Callable[[], PassResult]) -> PassResult:
+        """What we make of an answer; where that breaks, the pass has failed."""
+        try:
+            return reading()
+        except Exception as error:
+            self._broken("judge", error)
+            return FAILED
 
     async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
         """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
@@ -332,11 +337,17 @@ class Worker:
             if self._load.update(now := self._now(), self._scheduler.oldest(now)):
                 log.warning("load.level", shed=self._load.level)
                 for session in self._listeners:
-                    session.adapt(self._load.effort)
-                    self._scheduler.submit(session, session.next_request())
+                    self._adapt(session)
             self._metrics.level.set(self._load.level)
             self._metrics.shed.inc(self._scheduler.shed - shed)
             shed = self._scheduler.shed
+
+    def _adapt(self, session: Decodable) -> None:
+        try:
+            session.adapt(self._load.effort)
+            self._scheduler.submit(session, session.next_request())
+        except Exception as error:
+            self._broken("adapt", error)
 
     def _note(self, job: DecodeJob, result: PassResult, seconds: float) -> None:
         kind = job.work.kind
@@ -375,7 +386,7 @@ def _again(job: DecodeJob, *, full: bool) -> DecodeJob:
 
 def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
     if hypothesis is None:
-        return PassResult("failed", failed=True)
+        return FAILED
     if job.raw:
         return PassResult("decoded", hypothesis)
     verdict = verdict_of(job.window, hypothesis, job.work.certain / SAMPLE_RATE)

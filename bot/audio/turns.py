@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from common.audio.pcm import SAMPLE_RATE
 
@@ -17,7 +17,7 @@ MARGIN_SAMPLES = SAMPLE_RATE // 10
 SETTLE_S = 0.7
 """Seconds after which a turn that began is known: gates take 0.1 s to open, and tracks come up to 0.2 s apart."""
 MAX_TURNS = 500
-"""Turns kept; the oldest goes. Far more than the minute or two in which text comes back."""
+"""Turns kept that are over; the oldest goes. Far more than the minute or two in which text comes back."""
 
 
 @dataclass(slots=True)
@@ -38,23 +38,24 @@ class Turns:
 
     def __init__(self, zero: float) -> None:
         self._zero = zero
-        self._turns: deque[_Turn] = deque(maxlen=MAX_TURNS)
-        self._open: dict[str, _Turn] = {}  # one for each track that is heard
+        self._over: deque[_Turn] = deque(maxlen=MAX_TURNS)
+        self._open: dict[str, _Turn] = {}  # one for each track that is heard, for however long it has been
 
     def began(self, track_id: str, speaker: str | None, sample: int) -> None:
         """Somebody is heard on a track from this sample on."""
         self._open[track_id] = _Turn(speaker, sample)
-        self._turns.append(self._open[track_id])
 
     def ended(self, track_id: str, sample: int) -> None:
         """Nobody is from this sample on."""
         if turn := self._open.pop(track_id, None):
             turn.end = sample
+            self._over.append(turn)
 
     def speaker(self, start: int, end: int) -> str | None:
         """Who said what lies in meeting samples [start, end), as participant id; None: nobody, or not one alone."""
         first, last = start - MARGIN_SAMPLES, end + MARGIN_SAMPLES
-        heard = {turn.speaker for turn in self._turns if turn.start < last and (turn.end is None or turn.end > first)}
+        turns = chain(self._over, self._open.values())
+        heard = {turn.speaker for turn in turns if turn.start < last and (turn.end is None or turn.end > first)}
         return next(iter(heard)) if len(heard) == 1 else None
 
     def parts(self, words: Sequence[tuple[int, int]]) -> list[tuple[int, str | None]]:

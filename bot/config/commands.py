@@ -91,4 +91,5 @@ def _text(arguments: Mapping[str, Any]) -> str:
 def _words(detail: ErrorDetails) -> str:
     """Which key, and what is allowed there; not what stood there, whose sender may be anybody."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
-    return f"{path or 'values'}: {detail['msg'].removeprefix('Input should be ')}"
+    allowed = "a text is missing" if detail["type"] == "missing" else detail["msg"].removeprefix("Input should be ")
+    return f"{path or 'values'}: {allowed.replace('a valid string', 'a text')}"

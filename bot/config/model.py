@@ -47,6 +47,12 @@ def _language(value: Any) -> Any:
     return code
 
 
+def _listed_language(value: Any) -> str:
+    if not isinstance(value, str) or (code := language_code(value)) is None:
+        raise PydanticCustomError("language", LANGUAGE_FORMS)
+    return code
+
+
 def _meeting_id(value: Any) -> Any:
     usable = isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,256}", value))
     if not usable or isinstance(value, bool):
@@ -82,9 +88,11 @@ LogLevel = Annotated[
 
 
 class AutomaticLeave(Settings):
-    """When the bot leaves by itself. `enabled: false` switches every rule off but the lobby's and `maxDurationMs`."""
+    """When the bot leaves by itself."""
 
-    enabled: bool = Field(default=True, description="false: no leave rule, `timeout` included.")
+    enabled: bool = Field(
+        default=True, description="false: no rule about who is there, silence or `timeout`; the lobby's stays."
+    )
     timeout: Milliseconds | None = Field(default=None, description="Planned time in the meeting, ms; null: none.")
     waiting_room_timeout: Milliseconds = Field(default=300_000, description="Longest wait in the lobby, ms.")
     no_one_joined_timeout: Milliseconds = Field(
@@ -199,7 +207,7 @@ class BotConfig(Settings):
     passcode: SecretStr | None = Field(default=None, description="Passcode of the meeting.")
     language: OptionalLanguage = Field(default=None, description="Spoken language; null: the transcriber detects it.")
     task: Literal["transcribe", "translate"] = Field(default="transcribe", description="translate: text in English.")
-    allowed_languages: tuple[Annotated[Language, BeforeValidator(_language)], ...] = Field(
+    allowed_languages: tuple[Annotated[Language, BeforeValidator(_listed_language)], ...] = Field(
         default=(), description="Languages to detect; empty: all."
     )
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(

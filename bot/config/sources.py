@@ -214,17 +214,26 @@ def problem_of(
     detail: ErrorDetails, model: type[BaseModel], cleaned: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Problem:
     """One pydantic error in our words. `origins`: top-level key → environment variable that gave its value."""
-    location = detail["loc"]
+    location, value = _place(detail["loc"], cleaned)
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     description, secret = _describe(model, location)
     if detail["type"] == "missing":
         return Problem(path, "(missing)", description.rstrip("."))
-    value: Any = cleaned
-    for part in location:
-        value = value[part]
     origin = origins.get(str(location[0]))
     allowed = detail["msg"].removeprefix("Input should be ")
     return Problem(f"{path} (from {origin})" if origin else path, shown(value, secret), allowed)
+
+
+def _place(location: Sequence[int | str], cleaned: Mapping[str, Any]) -> tuple[list[int | str], Any]:
+    """Where an error is in what was written, and what stands there: one text may stand where a list is allowed."""
+    value: Any = cleaned
+    place: list[int | str] = []
+    for part in location:
+        if isinstance(value, str):
+            break
+        place.append(part)
+        value = value[part] if isinstance(part, int) else value.get(part)
+    return place, value
 
 
 def _describe(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, bool]:

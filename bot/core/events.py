@@ -76,7 +76,10 @@ class ParticipantLeft:
 
 @dataclass(frozen=True, slots=True)
 class TrackOpened:
-    """There is an audio track, which is owed to be heard from now on. Participants may have several."""
+    """There is an audio track, which is owed to be heard from now on. Participants may have several.
+
+    An id that is open already is that of another track now.
+    """
 
     track_id: str
     participant_id: str | None
@@ -254,7 +257,7 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """A link to a neighbour (`redis`, `transcriber`) came up or broke."""
+    """A link to a neighbour (`redis`, `transcriber`, `callback`) came up or broke; `outbox`: there is room, or none."""
 
     link: str
     up: bool
@@ -305,8 +308,7 @@ class ReportHealth:
     """Something about hearing changed: say it in the log and on the status stream within seconds."""
 
     subject: str
-    """`track:<id>`, `room`, `meeting`, `redis`, `transcriber`, `lanes`, `reconfigure`, or news and no
-    state: `gap:<track id>`, lost speech, and `gap:redis`, text that Redis has lost."""
+    """What it is about, as docs/redis.md lists it: `room`, `redis`, …; `gap:…` is news and no state."""
     healthy: bool
     detail: str
     hearing: Hearing | None = None

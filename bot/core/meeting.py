@@ -123,6 +123,8 @@ class MeetingCore:
                 self._counted = people
                 self._count_people(now)
             case ev.TrackOpened(track_id, participant_id, kind):
+                if track_id in self.roster.tracks:  # another one under its id: nothing of it is continued
+                    self._close_track(track_id)
                 self.roster.open_track(track_id, participant_id, kind)
                 if self.roster.speaks_for(track_id) is not None:
                     self.health.opened(track_id, now)

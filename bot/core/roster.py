@@ -77,6 +77,7 @@ class Roster:
     def open_track(self, track_id: str, participant_id: str | None, kind: TrackKind = TrackKind.VOICE) -> None:
         """Remembers whose track it is; None: a mix."""
         self._owner[track_id] = participant_id
+        self._screens.pop(track_id, None)
         if kind is TrackKind.SCREEN and participant_id is not None:
             self._screens[track_id] = participant_id
             if len(self._screens) > MAX_NAMES:

@@ -20,8 +20,11 @@ UNKNOWN_SPEAKER = "unknown"
 """Name of a mix's speech whose speaker nobody can say (yet); its `speaker_id` is the track's id."""
 OVERLAP_SAMPLES = SAMPLE_RATE // 20
 """Samples (50 ms) that a new piece may reach back into the last final and still be new: server times are rounded."""
-MAX_WORDS_KEPT = 50
-"""Words of an utterance's finals that are remembered, to know them when a server says them again with more."""
+MAX_WORDS_KEPT = 100
+"""Words of an utterance's finals that are remembered, to know them when a server says them again with more: those of
+13 s, after which our transcriber cuts, however fast they come."""
+MIN_REPEATED_SHARE = 0.5
+"""Of the words in what is final already, where that is most of a piece: so many it must repeat for others to be new."""
 MAX_IDS_KEPT = 4096
 """Ids remembered so that none is given twice. Two can only clash when one person begins twice in one millisecond, on
 two tracks; the texts of that come minutes apart at most."""
@@ -96,12 +99,16 @@ class SegmentTracker:
             stable_len: Of a partial: so many characters of `text` will not change.
         """
         told = utterance.told
-        if end <= told.final_until or (end + start) // 2 < told.final_until - OVERLAP_SAMPLES:
+        if end <= told.final_until:
             return None
         if told.is_decided and not completed:
             return None  # nobody would take it back
         spoken = text.split()
         repeated = _repeated(spoken, told.last_words) if start < told.final_until - OVERLAP_SAMPLES else 0
+        if (end + start) // 2 < told.final_until - OVERLAP_SAMPLES:  # known, unless its words say more
+            known = (told.final_until - start) / (end - start) * len(spoken)
+            if repeated < MIN_REPEATED_SHARE * known:
+                return None
         text, stable = _tidy(text, repeated), _tidy(text[:stable_len], repeated)
         if not text or (not completed and text == told.shown):
             return None

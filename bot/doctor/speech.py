@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bot.doctor.findings import Finding, Verdict
 from bot.links.transcriber.conversation import EXTENSIONS, LaneText
 from bot.links.transcriber.link import TranscriberLink
-from common.contracts.status import SubCode
+from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.redact import redact_url
 from common.whisperlive.protocol import Handshake
@@ -74,7 +74,9 @@ async def speech(url: str, key: str | None) -> list[Finding]:
     try:
         await link.open()
     except EarshotError as error:
-        remedy = "see `whisperLiveUrl`; in a container, localhost is the container"
+        remedy = MEANINGS[error.code].remedy
+        if error.code is SubCode.TRANSCRIBER_UNREACHABLE:
+            remedy = "check `whisperLiveUrl` and the network; in a container, localhost is the container"
         return [Finding(f"transcriber {server}", Verdict.FAILS, str(error), remedy, error.code)]
     greeted = Finding(f"transcriber {server}", Verdict.WORKS, f"takes audio ({time.monotonic() - began:.1f} s)")
     lane = link.lane(0)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field as attribute
+from dataclasses import dataclass, field
 from typing import Any
 
-from common.contracts.json_values import field, read_object
+from common.contracts.json_values import read_object
 
 MAX_COMMAND_CHARACTERS = 64 * 1024
 """Longer ones are not read."""
@@ -23,7 +22,7 @@ class Command:
     """
 
     action: str
-    arguments: Mapping[str, Any] = attribute(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The message."""
@@ -35,7 +34,7 @@ def parse_command(message: str | bytes) -> Command:
     if len(message) > MAX_COMMAND_CHARACTERS:
         raise ValueError(f"at most {MAX_COMMAND_CHARACTERS} characters expected")
     value = read_object(message)
-    action = field(value, "action", str)
-    if not action:
-        raise ValueError("action: a word expected")
+    action = value.get("action")
+    if not isinstance(action, str) or not action:
+        raise ValueError("action: a word such as leave expected")
     return Command(action, {key: item for key, item in value.items() if key != "action"})

@@ -66,8 +66,7 @@ class HealthEvent:
 
     Args:
         connection_id: The bot.
-        subject: `track:<id>`, `room`, `meeting`, `redis`, `transcriber`,
-            `lanes`; or news, not a state: `gap:<track id>` (lost speech), `gap:redis` (text that Redis has lost).
+        subject: What it is about, as docs/redis.md lists it: `room`, `redis`, …; `gap:…` is news and no state.
         healthy: Whether it works now.
         detail: What happened, for people.
         timestamp: ISO 8601, UTC.

@@ -138,13 +138,13 @@ MEANINGS: dict[SubCode, Meaning] = {
         4, False, "The meeting has a passcode, and none was given or it is wrong.", "Check `passcode`."
     ),
     SubCode.AUTH_REQUIRED: Meaning(
-        4, False, "The meeting lets in only those who are signed in.", "Sign the bot in: `browser.storageState`."
+        4, False, "The meeting lets in only those who are signed in.", "Sign the bot in: `earshot login`."
     ),
     SubCode.CAPTCHA: Meaning(
         4,
         False,
         "The page wanted proof that we are no robot, and nobody gave it.",
-        "Sign the bot in: `earshot login`; or be there to help it: `browser.headless` `window`.",
+        "Sign the bot in: `earshot login`.",
     ),
     SubCode.BOTS_NOT_ALLOWED: Meaning(
         4, False, "The meeting lets no bots in through its web page.", "Ask the host; see the platform's guide."

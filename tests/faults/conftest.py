@@ -13,8 +13,6 @@ from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server
 from tests.support.seeds import seeds
 from tests.support.tools import require
 
-pytest.register_assert_rewrite("tests.support.chain", "tests.support.numbered", "tests.support.network")
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `seed` runs once for each round."""

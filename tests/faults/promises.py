@@ -48,6 +48,7 @@ STARTING = "tests/integration/bot/transcriber/test_starting.py::"
 REFUSALS = "tests/integration/bot/redis/test_refusals.py::"
 POLICY = "tests/unit/common/destinations/test_policy.py::"
 SECRETS = "tests/integration/bot/test_secrets.py::"
+DEATHS = "tests/integration/bot/browser/test_deaths.py::"
 
 PROMISES = (
     Promise(
@@ -169,7 +170,22 @@ PROMISES = (
          Measure("test_a_bot_killed_is_followed_by_another_that_goes_on", "joined_s", "the next one heard everybody "
                  "after {:.1f} s")),
     ),
-    Promise("14, 15", "the browser dies or freezes", "", instead="with the browser platforms, which are not there yet"),
+    Promise(
+        "14",
+        "Chromium's renderer, Chromium or its driver is killed; the bot itself, with a Chromium",
+        "noticed within 0.5 s; the page is opened again, with the same people; the fourth death in ten minutes is an "
+        "end; no process and no file stays",
+        (DEATHS + "test_a_death_is_noticed",
+         DEATHS + "test_a_page_that_dies_is_opened_again_and_again_and_no_more",
+         DEATHS + "test_a_killed_bot_leaves_nothing_for_long",
+         "tests/platforms/test_livekit_web.py::test_a_page_that_dies_comes_back_with_the_same_people"),
+    ),
+    Promise(
+        "15",
+        "Chromium's renderer is frozen, or only busy",
+        "frozen: noticed within 5 s, then as 14; busy: left alone",
+        (DEATHS + "test_a_death_is_noticed", DEATHS + "test_a_busy_page_is_not_frozen"),
+    ),
     Promise(
         "16",
         "the meeting's network is down for 2 s, and for 30 s (the bot's link, in a namespace of its own)",

@@ -10,8 +10,6 @@ import pytest
 from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
 from tests.support.tools import require
 
-pytest.register_assert_rewrite("tests.platforms.contract", "tests.support.fakes.listener")
-
 
 @pytest.fixture(scope="session")
 def livekit() -> Iterator[LiveKitServer]:

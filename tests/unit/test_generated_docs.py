@@ -1,9 +1,10 @@
-"""What is generated is current, every example configuration is one, and the deployment guide is complete."""
+"""What is generated is current, every example configuration is one, and the guides are complete."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import json
 import re
 from collections.abc import Sequence
@@ -15,10 +16,16 @@ import pytest
 from typer.main import get_command
 
 from bot.config import json_schema, load_config
+from bot.config.commands import ACTIONS
+from bot.config.model import AutomaticLeave
 from bot.config.sources import parse
+from bot.core.leave import next_departure
 from bot.platforms import PLATFORMS
+from common.contracts.events import StatusEvent, parse_event
+from common.contracts.status import State, SubCode
 from tests.faults.promises import PROMISES
 from transcriber.cli import app as transcriber
+from transcriber.sessions import Session, SessionListener, Sessions
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "configs").glob("*.example.json*"))
@@ -94,6 +101,47 @@ def test_the_deployment_guide_is_complete() -> None:
 def as_list(envvar: str | Sequence[str] | None) -> Sequence[str]:
     """The environment variables of an option."""
     return [envvar] if isinstance(envvar, str) else envvar or []
+
+
+def guide(page: str) -> str:
+    """A page that is written by hand."""
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def rows(text: str) -> set[str]:
+    """What stands as code in the first cells of its tables."""
+    return {word for line in re.findall(r"(?m)^\|([^|]+)\|", text) for word in re.findall(r"`([^`]+)`", line)}
+
+
+def test_every_leave_rule_and_every_command_is_in_its_guide() -> None:
+    """Each key of `automaticLeave`, each reason of a rule, each action."""
+    leaving = guide("leaving.md")
+    keys = {str(field.alias) for field in AutomaticLeave.model_fields.values()}
+    reasons = {SubCode[name] for name in re.findall(r"SubCode\.(\w+)", inspect.getsource(next_departure))}
+    assert keys | reasons <= set(re.findall(r"`(\w+)\b[^`]*`", leaving))
+    assert set(ACTIONS) <= rows(guide("commands.md"))
+
+
+def test_the_status_stream_is_described() -> None:
+    """Its examples are events as they are written; whatever an end may have, and each link, has a row."""
+    _, _, section = guide("redis.md").partition("\n## Payloads of the status stream\n")
+    section = section.partition("\n## ")[0]
+    for example in re.findall(r"```json\n(.*?)```", section, re.DOTALL):
+        assert parse_event(example).as_json() == json.loads(example)
+    everything = StatusEvent("b", 1, None, State.FAILED, "", "why", SubCode.REMOVED, State.ACTIVE, ("shot.png",), 1)
+    plain = StatusEvent("b", 1, None, State.ACTIVE, "")
+    assert set(everything.as_json()) - set(plain.as_json()) <= rows(section)
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "bot").rglob("*.py"))
+    subjects = re.findall(r"(?:ReportHealth|LinkChanged)\(f?\"([a-z]+:?)", written)
+    assert {"track:", "room", "callback", "gap:"} <= set(subjects)
+    assert not [each for each in subjects if not any(row.startswith(each) for row in rows(section))]
+
+
+def test_the_guide_to_streaming_engines_is_complete() -> None:
+    """Whatever a connection uses of a session, and a session of its listener, has a row."""
+    used = {name for each in (Sessions, Session, SessionListener) for name in vars(each) if not name.startswith("_")}
+    told = rows(guide("transcriber-engines.md").partition("\n## A streaming engine\n")[2])
+    assert used <= {name.removeprefix("listener.").partition("(")[0] for name in told}
 
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:

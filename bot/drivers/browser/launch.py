@@ -198,8 +198,8 @@ def proxy(settings: BrowserSettings, bridge: str) -> dict[str, str] | None:
     parts = urlsplit(settings.proxy.get_secret_value())
     given = {
         "server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
-        "bypass": f"<-loopback>,{bridge}",
-    }  # the last rule that fits counts
+        "bypass": f"<-loopback>,{bridge}",  # the last rule that fits counts
+    }
     if parts.username is not None:
         given |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     return given
@@ -268,17 +268,14 @@ def sweep() -> None:
 
 
 def processes(folder: Path) -> set[int]:
-    """Chromium's processes and its driver's that run in the folder: by their command line or temporary folder, and
-    all below them."""
-    marks = (f"--user-data-dir={folder}".encode(), f"TMPDIR={folder}".encode())
+    """Chromium's processes and its driver's that run in the folder, and all below them."""
     found: set[int] = set()
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            process = int(entry.name)
-            parents[process] = _parent(process)
-            if marks[0] in (entry / "cmdline").read_bytes() or marks[1] in (entry / "environ").read_bytes():
-                found.add(process)
+            parents[int(entry.name)] = _parent(int(entry.name))
+            if _runs_in(entry, folder):
+                found.add(int(entry.name))
         except OSError:  # it has ended meanwhile, or is somebody else's
             continue
     grew = True
@@ -287,6 +284,20 @@ def processes(folder: Path) -> set[int]:
         found |= below
         grew = bool(below)
     return found - {os.getpid()}
+
+
+def _runs_in(process: Path, folder: Path) -> bool:
+    """By its command line or temporary folder; a renderer, which may have lost its parents, by a file that it shares.
+
+    (One that is sandboxed shows none, and needs none: the kernel ends its namespace with its first process.)
+    """
+    command = (process / "cmdline").read_bytes()
+    if b"--type=renderer" in command:
+        return any(str(folder) in os.readlink(opened) for opened in (process / "fd").iterdir())
+    return (
+        f"--user-data-dir={folder}".encode() in command
+        or f"TMPDIR={folder}".encode() in (process / "environ").read_bytes()
+    )
 
 
 async def _kill(folder: Path) -> None:

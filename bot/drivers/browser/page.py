@@ -56,7 +56,7 @@ MISSES = 4
 """So a page that froze is noticed within HEARTBEAT_S + MISSES * MISS_S = 4.6 s."""
 HOLD_S = 0.1
 BUSY_S = 15.0
-"""A page whose worker beats is not frozen but busy: for so long at most."""
+"""A page whose worker beats is not frozen but busy, and so is one that has no worker yet: for so long at most."""
 BRIDGE_TIMEOUT_S = 5.0
 """From the opening of a page to its worker's first word: then it cannot be heard, and that is said."""
 
@@ -176,7 +176,7 @@ class MeetingPage:
                 misses = 0
             if misses >= MISSES:
                 heard_at, now = self._bridge.heard_at, loop.time()
-                busy = heard_at is not None and now - heard_at < MISSES * MISS_S
+                busy = heard_at is None or now - heard_at < MISSES * MISS_S
                 if not busy or now - silent_since > BUSY_S:
                     self._die(f"its renderer has not answered for {now - silent_since:.0f} s")
 

@@ -38,7 +38,6 @@ class BrowserSettings(Settings):
     selectors_dir: Text | None = Field(
         default=None, description="Folder of selector packs that go before ours, a file per platform."
     )
-    view: bool = Field(default=False, description="Serves the page live on loopback, for a person to help the bot.")
     evidence_dir: Text | None = Field(
         default=None, description="Folder for what a page looked like when joining failed; null: none is kept."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -26,6 +28,7 @@ SILENT_LINE_S = 10.0
 """Seconds without a single byte, pongs and the server's own pings included, after which nobody is there."""
 CLOSE_TIMEOUT_S = 2.0
 """Seconds for a goodbye, all in all."""
+TRANSCRIBER_ITSELF = "`whisperLiveUrl` must name the transcriber itself (ws://host:9090)"
 EXPLAINING_KEYS = frozenset({"status", "message", "error", "detail", "reason", "code", "type"})
 """Of a message before ready: what is shown of it."""
 SEND_BUFFER_BYTES = 128 * 1024
@@ -194,7 +197,7 @@ def why(error: BaseException) -> str:
         case InvalidURI() | UnicodeError():
             return "not a ws:// or wss:// URL"
         case InvalidHandshake():
-            return "answered, but not as a websocket server"
+            return f"answered, but not as a websocket server: {TRANSCRIBER_ITSELF}"
         case ProtocolError():
             return f"it does not speak the WhisperLive protocol: {error}"
         case ConnectionClosed():
@@ -208,14 +211,20 @@ def why(error: BaseException) -> str:
         case OSError() if "Name or service" in str(error) or "getaddrinfo" in str(error) or error.errno in (-2, -3):
             return "host name not known (on Docker's default bridge service names do not resolve: use one network)"
         case OSError():
-            return error.strerror or "connection failed"
+            return error.strerror or _of_several(str(error))
     return str(error) or type(error).__name__
+
+
+def _of_several(text: str) -> str:
+    """The first of the reasons that asyncio gives together where a name has several addresses, as `localhost` does."""
+    number = re.search(r"\[Errno (\d+)\]", text)
+    return os.strerror(int(number[1])).lower() if number else "connection failed"
 
 
 def _stranger(problem: str, said: str) -> EarshotError:
     """It is a websocket, and no transcriber as it seems."""
     last = f"; the last it said was {said}" if said else ""
-    advice = "Is it a bridge, or another service? `whisperLiveUrl` must name the transcriber itself"
+    advice = f"Is it a bridge, or another service? {TRANSCRIBER_ITSELF}"
     return EarshotError(SubCode.NOT_A_TRANSCRIBER, f"{problem}{last}. {advice}")
 
 
@@ -230,10 +239,7 @@ def _why_status(status: int, body: bytes) -> str:
         case _ if status >= 500:
             return f"HTTP {status} instead of a websocket"
     said = f", {_shown(body)}" if body else ""
-    return (
-        f"HTTP {status} instead of a websocket{said}: an HTTP server or a bridge answers there; "
-        "`whisperLiveUrl` must name the transcriber itself (ws://host:9090)"
-    )
+    return f"HTTP {status} instead of a websocket{said}: an HTTP server or a bridge answers there; {TRANSCRIBER_ITSELF}"
 
 
 def _goodbye(close: Close | None) -> str:

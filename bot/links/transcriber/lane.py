@@ -102,7 +102,8 @@ class Lane:
         key: API key of the transcribers.
         holds_back: Whether nothing is to be sent for now: what would be answered has no room.
         on_sent: Told for how many seconds a piece of speech has waited to be sent, the first time that it is.
-        on_refused: Told a server's words when it does not take our handshake and no other server is left that may.
+        on_refused: Told the lane's number and a server's words when it does not take our handshake and no other server
+            is left that may.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Lane:
         key: str | None = None,
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
-        on_refused: Callable[[str], None] = lambda detail: None,
+        on_refused: Callable[[int, str], None] = lambda lane, detail: None,
     ) -> None:
         self.number = number
         self._servers = servers
@@ -235,7 +236,7 @@ class Lane:
         self._servers.failed(self._url, self._clock(), random.random(), mute=is_mute)
         self._change(LinkState.MUTE if is_mute else LinkState.LOST, why(error))
         if isinstance(error, EarshotError) and error.code is SubCode.TRANSCRIBER_REFUSED and self._servers.are_doubtful:
-            self._on_refused(why(error))
+            self._on_refused(self.number, why(error))
 
     def _change(self, state: LinkState, detail: str) -> None:
         if state is not self._state:

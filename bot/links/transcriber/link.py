@@ -24,6 +24,8 @@ UNREACHABLE_TIMEOUT_S, PAUSE_S = 7.0, 0.25
 """At the start: seconds for which a server that is away or full is asked again, and between tries."""
 START_TIMEOUT_S = 60.0
 """At the start: seconds for which a server that lets us in and shows that it lives may load its model."""
+WAITING_TOLD_S = 3.0
+"""At the start: seconds after which the log says that nobody is ready yet."""
 PREFERENCE_S = 1.0
 """Seconds that a preferred server is waited for once another one is ready."""
 PROBE_POLL_S = 1.0
@@ -51,7 +53,8 @@ class TranscriberLink:
         longest: Seconds after which the servers are known to end a connection; None: learnt when one does.
         holds_back: Whether lanes are to send nothing for now.
         on_sent: Told for how many seconds each piece of speech has waited to be sent.
-        on_refused: Told a server's words when it does not take our handshake and no other server is left that may.
+        on_refused: Told a lane's number and a server's words when it does not take our handshake and no other server is
+            left that may.
         sources: URL → where it came from: a configuration key or an environment variable.
     """
 
@@ -66,7 +69,7 @@ class TranscriberLink:
         longest: float | None = None,
         holds_back: Callable[[], bool] = lambda: False,
         on_sent: Callable[[float], None] = lambda seconds: None,
-        on_refused: Callable[[str], None] = lambda detail: None,
+        on_refused: Callable[[int, str], None] = lambda lane, detail: None,
         sources: Mapping[str, str] | None = None,
     ) -> None:
         self._servers = Servers(urls, last_backoff, longest)
@@ -77,12 +80,12 @@ class TranscriberLink:
         self._sources = sources or {}
         self._states = LinkStates()
 
-    def lane(self, number: int) -> Lane:
-        """A new lane; its `run` is to be started."""
+    def lane(self, number: int, handshake: Callable[[int], Handshake] | None = None) -> Lane:
+        """A new lane, with a handshake of its own if need be; its `run` is to be started."""
         return Lane(
             number,
             self._servers,
-            self._handshake,
+            handshake or self._handshake,
             self._listener,
             self._state_changed,
             self._key,
@@ -140,6 +143,7 @@ async def probe(servers: Servers, handshake: Handshake, key: str | None = None) 
             wrong there.
     """
     asking = {url: asyncio.create_task(_until_ready(url, handshake, key)) for url in servers.urls}
+    telling = asyncio.get_running_loop().call_later(WAITING_TOLD_S, _tell_waiting, servers.urls)
     try:
         await _first_success(list(asking.values()))
         ready = [url for url, task in asking.items() if task.done() and task.exception() is None]
@@ -152,9 +156,15 @@ async def probe(servers: Servers, handshake: Handshake, key: str | None = None) 
             log.warning("transcriber.not_ready", server=redact_url(url), problem=said)
         return ready[0]
     finally:
+        telling.cancel()
         for task in asking.values():
             task.cancel()
         await asyncio.gather(*asking.values(), return_exceptions=True)
+
+
+def _tell_waiting(urls: Sequence[str]) -> None:
+    detail = f"none is ready yet; one that loads its model is waited for, {START_TIMEOUT_S:g} s at most"
+    log.info("transcriber.waiting", servers=[redact_url(url) for url in urls], detail=detail)
 
 
 async def _first_success(tasks: list[asyncio.Task[None]]) -> None:
@@ -197,6 +207,6 @@ def _nobody(errors: Mapping[str, BaseException | None]) -> EarshotError:
     codes = {code_of(error) for error in errors.values() if error is not None}
     listed = "; ".join(f"{redact_url(url)}: {why(error)}" for url, error in errors.items() if error is not None)
     code = next(iter(codes)) if len(codes) == 1 else SubCode.TRANSCRIBER_UNREACHABLE
-    return EarshotError(
-        code, f"No transcriber is ready ({listed}). Check `whisperLiveUrl` and that the bot is on its network."
-    )
+    away = code is SubCode.TRANSCRIBER_UNREACHABLE  # what answers has said itself what is wrong
+    advice = " Check `whisperLiveUrl` and that the bot is on its network." if away else ""
+    return EarshotError(code, f"No transcriber is ready ({listed}).{advice}")

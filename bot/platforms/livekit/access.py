@@ -116,6 +116,12 @@ async def ask_server(url: str, token: str) -> None:
             f"no LiveKit server answered at {redact_url(url)} ({error or f'nothing within {PROBE_TIMEOUT_S:.0f} s'}):"
             " check `meetingUrl` and the network",
         ) from None
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        raise EarshotError(
+            SubCode.ROOM_UNREACHABLE,
+            f"the server at {redact_url(url)} answered {answer.status_code} and a web page: it, or a proxy in front of "
+            "it, is no LiveKit server. Check `meetingUrl`",
+        )
     if answer.status_code != httpx.codes.OK:
         raise _refusal(url, answer.status_code, Redactor((token,))(answer.text.strip()[:300]))
 

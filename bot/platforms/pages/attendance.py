@@ -91,7 +91,7 @@ class Attendance:
         guest = fl.Guest(
             invitation.bot_name,
             invitation.passcode or site.passcode,
-            can_be_helped=invitation.browser.view or invitation.browser.headless == "window",
+            can_be_helped=invitation.browser.headless == "window",
             not_started_s=self._site.settings.not_started_timeout / 1000,
         )
         self._flow = fl.Flow(guest, site.title, time.monotonic())
@@ -102,7 +102,8 @@ class Attendance:
         self._is_admitted = self._is_lost = False
         self._chat: tuple[Line, ...] | None = None
         self._captions = Captions()
-        self._announced = False
+        self._announcement = site.settings.announcement
+        self._has_captions = False
         self._unusable: set[str] = set()
         self._hand: Hand | None = None
         self._last = Look()
@@ -129,9 +130,7 @@ class Attendance:
         """One page, from its opening to the end of the meeting."""
         self._hand = hand = Hand(page)
         try:
-            await page.goto(self._site.url)
-            if launch:
-                self._flow.reopened(time.monotonic())
+            await self._open_page(page, again=launch > 0)
             while True:
                 code = await self._look(page, hand)
                 if code is not None:
@@ -142,6 +141,19 @@ class Attendance:
                 raise
             evidence = await keep_evidence(page, self._pack, self._invitation.browser.evidence_dir, str(error.code))
             raise EarshotError(error.code, str(error), evidence) from None
+
+    async def _open_page(self, page: MeetingPage, again: bool) -> None:
+        """Opens the meeting's page. One that does not answer on the way back is tried again by the flow."""
+        try:
+            if again:
+                await page.goto("about:blank")  # a URL that differs in nothing but its fragment is not opened anew
+            await page.goto(self._site.url)
+        except EarshotError as error:
+            if error.code is not SubCode.ROOM_UNREACHABLE or not self._is_lost:
+                raise
+            log.warning("page.unreachable", platform=self._site.name, why=str(error))
+        if again:
+            self._flow.reopened(time.monotonic())
 
     async def _look(self, page: MeetingPage, hand: Hand) -> SubCode | None:
         """One look, and what follows from it. Returns how the meeting ended for us; None: it goes on."""
@@ -176,9 +188,7 @@ class Attendance:
             case fl.Wake():
                 await hand.wake()
             case fl.Reopen():
-                await page.goto("about:blank")  # a URL that differs in nothing but its fragment is not opened anew
-                await page.goto(self._site.url)
-                self._flow.reopened(time.monotonic())
+                await self._open_page(page, again=True)
             case fl.Note(what, control):
                 log.warning("page.step", what=what, control=control)
             case fl.InLobby():
@@ -222,15 +232,13 @@ class Attendance:
         return self._hand.page
 
     async def _settle_in(self, hand: Hand) -> None:
-        """Once inside: what was asked for."""
-        if self._announced:
-            return
-        self._announced = True
-        if self._site.settings.captions and (spot := self._last.controls.get("captions_on")):
+        """Once inside: what was asked for. The switch of captions may be hidden at first; clicked twice it is off."""
+        spot = self._last.controls.get("captions_on")
+        if self._site.settings.captions and not self._has_captions and spot is not None:
+            self._has_captions = True
             await hand.click(spot)
-        if self._site.settings.announcement is not None and not await hand.write(
-            self._site.settings.announcement, self._controls
-        ):
+        announcement, self._announcement = self._announcement, None
+        if announcement is not None and not await hand.write(announcement, self._controls):
             log.warning("page.chat", what="the announcement could not be written", platform=self._site.name)
 
     async def farewell(self) -> None:

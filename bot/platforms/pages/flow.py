@@ -24,6 +24,8 @@ PROOF_S = 2.0
 TRIES = 3
 JOIN_S = 90.0
 """From the first look to the lobby, the meeting, or somebody's help."""
+BLANK_S = 10.0
+"""A page that has shown nothing at all that the pack knows is opened again, once: it may not have loaded."""
 UNKNOWN_S = 20.0
 """Nothing that the pack knows, or a door that does not open: then a person has to look at it."""
 GONE_S = 12.0
@@ -207,6 +209,7 @@ class Flow:
         self._given_up: set[str] = set()
         self._wait: _Wait | None = None
         self._blocked = 0
+        self._is_blank = True  # nothing known was ever seen; once it has been opened again, that is not looked for
         self._reopen_at: float | None = None
         self._rejoins: deque[float] = deque(maxlen=REJOINS)
 
@@ -241,6 +244,7 @@ class Flow:
             self.stage, self._seen_since = stage, now
         if stage not in (Stage.UNKNOWN, Stage.BLOCKED):
             self._known_at = now
+        self._is_blank = self._is_blank and stage is Stage.UNKNOWN and not look.controls
         done = self._clear_the_way(look, now) if stage in _BUSY else []
         if stage is not self._settled and now - self._seen_since >= self._patience(stage):
             self._settled = stage
@@ -346,6 +350,9 @@ class Flow:
             ]
         if wait is not None and wait.stage not in (Stage.LOBBY, Stage.NOT_STARTED):
             return []
+        if self._is_blank and now - self._known_at >= BLANK_S:
+            self._is_blank = False
+            return [Reopen()]
         if stage is Stage.UNKNOWN and now - self._known_at >= UNKNOWN_S:
             return self._ask(stage, SubCode.JOIN_TIMEOUT, "the page shows nothing that we know", now)
         if stage is Stage.DOOR and "join" in self._given_up:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -337,23 +338,55 @@ async def test_sigterm_before_joining_ends_at_once() -> None:
         assert (await running).code is SubCode.TERMINATED
 
 
-async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Status, links and the age of the audio over HTTP; nobody listens there any more after the end."""
+@pytest.fixture
+def health_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where the bot of this test answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = int(free.getsockname()[1])
     monkeypatch.setenv("EARSHOT_HEALTH_PORT", str(port))
+    return port
+
+
+async def ask(port: int) -> dict[str, Any]:
+    """What `/health` says."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    said: dict[str, Any] = json.loads(body)
+    return said
+
+
+async def test_a_neighbour_that_has_not_answered_is_not_connected(health_port: int) -> None:
+    """While Redis is there and the transcriber loads, `links` says so; a bot without transcriber has no such link."""
+    said: list[dict[str, Any]] = []
+
+    async def look(bot: Bot) -> None:
+        async with asyncio.timeout(10):
+            while not said or not said[-1]["links"]["redis"]:
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(ConnectionRefusedError):
+                    said.append(await ask(health_port))
+        bot.stop(SubCode.TERMINATED)
+
+    async with world() as here:
+        await here.attend(one_utterance, look, whisperLiveUrl="ws://127.0.0.1:2")
+        assert said[-1]["links"] == {"redis": True, "transcriber": False}
+        said.clear()
+        await here.attend(one_utterance, look, whisperLiveUrl="ws://127.0.0.1:2", transcribeEnabled=False)
+        assert said[-1]["links"] == {"redis": True}
+
+
+async def test_it_answers_health_checks_while_it_attends(health_port: int) -> None:
+    """Status, links and the age of the audio over HTTP; nobody listens there any more after the end."""
     said: list[dict[str, Any]] = []
 
     async def listen_and_ask(stage: Stage, listener: Listener) -> SubCode:
         enter(listener)
         await speak(listener)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /health HTTP/1.1\r\n\r\n")
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        writer.close()
-        assert head.startswith(b"HTTP/1.1 200 OK")
-        said.append(json.loads(body))
+        said.append(await ask(health_port))
         return SubCode.MEETING_ENDED
 
     async with world() as here:
@@ -365,7 +398,7 @@ async def test_it_answers_health_checks_while_it_attends(monkeypatch: pytest.Mon
     counted = said[0]["tracks"]["t1"]
     assert counted["decoded"] >= counted["gated"] >= counted["sent"] > 0
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.open_connection("127.0.0.1", health_port)
 
 
 async def test_a_platform_is_prepared_in_a_thread_before_it_attends() -> None:

@@ -68,6 +68,22 @@ async def test_a_language_that_the_transcriber_does_not_know_costs_no_words() ->
         assert [hello.handshake.language for hello in server.handshakes] == ["en", "yue", "en", "de"]
 
 
+async def test_what_was_said_before_a_change_is_sent_again_as_it_was_meant() -> None:
+    """The connection breaks after it: what is undecided goes on in its own language, later words in the new one."""
+    server = ScriptedTranscriber(answers=False)
+    async with scripted_transcriber(server):
+        ears = Ears(server.url)
+        await ears.hear({"ana": clip("ana1")}, speed=8.0)
+        ears.transcription.reconfigure(SpeechSettings("de"))
+        await ears.hear({"ben": clip("ben2")}, speed=8.0)
+        await eventually(lambda: len(server.handshakes) == 2)
+        server.answers = True
+        await server.cut()
+        await eventually(lambda: ears.finals("ana") and ears.finals("ben"))
+        assert await ears.finish(20) == 0.0
+    assert sorted(str(opened.handshake.language) for opened in server.handshakes[2:4]) == ["de", "en"]
+
+
 async def test_however_often_the_language_changes_connections_do_not_pile_up() -> None:
     """A change with each sentence and no answer to any: what waits is sent in order when there are answers again."""
     server, languages = ScriptedTranscriber(answers=False), ["de", "en"] * 5

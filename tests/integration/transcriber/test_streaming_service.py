@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -74,6 +75,8 @@ async def test_the_guide_works_word_by_word(tmp_path: Path, stopped_by: signal.S
             log = await process.stderr.read()
             assert await process.wait() == 0
     assert b"engine.ready" in log
+    [ready] = [line for line in log.splitlines() if b'"transcriber.ready"' in line]
+    assert json.loads(ready)["model"] == "acme streams"  # as `/health` calls it: `--model` is not looked at
     assert b"canary-key" not in log
     assert vendor.keys == {"Bearer canary-key"}
 
@@ -100,6 +103,22 @@ async def test_health_says_what_can_be_seen_of_it() -> None:
             assert ours == {"transcriber_clients", "transcriber_audio_seconds_total"}
         answer = await at.web.post("/v1/audio/transcriptions", files={"file": b"x"}, data={"model": "whisper-1"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (501, "no_recordings")
+
+
+async def test_it_is_known_since_when_a_vendor_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks first hears how long it has been, and of two short absences between which nobody asked, the last."""
+    monkeypatch.setattr("transcriber.service.STREAM_LIMITS", TimeLimits(replacement=2.0))
+    monkeypatch.setattr("transcriber.service.LOOK_INTERVAL_S", 0.1)
+    async with streaming() as (_, at):
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", False)
+        await asyncio.sleep(2.5)
+        status, body = await at.says()
+        assert (status, body["status"]) == (503, "stalled")
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", True)
+        await asyncio.sleep(1)
+        monkeypatch.setattr(ADAPTOR.Vendor, "is_up", False)
+        status, body = await at.says()
+        assert (status, body["status"]) == (200, "restarting")
 
 
 async def test_a_vendor_that_answers_nobody_is_red(monkeypatch: pytest.MonkeyPatch) -> None:

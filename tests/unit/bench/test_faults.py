@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.faults import named, numbers, outcomes
+from bench.faults import merged, named, numbers, outcomes
 
 
 def test_names_are_those_of_promises() -> None:
@@ -27,3 +27,14 @@ def test_numbers_of_all_rounds_stand_together() -> None:
     """Sorted, under their test and name."""
     lines = '{"test": "t", "seed": 1, "a_s": 2.0, "b": 1}\n{"test": "t", "seed": 2, "a_s": 1.0}\n'
     assert numbers(lines) == {"t": {"a_s": [1.0, 2.0], "b": [1]}}
+
+
+def test_what_was_run_again_says_so() -> None:
+    """Outcomes and numbers are the later ones, and how they came about stands beside those of the whole run."""
+    whole = {"date": "d1", "tests": {"a": 1, "b": 1}, "numbers": {"a": {}}}
+    later = {"date": "d2", "rounds": 5, "workers": 2, "load_before": 1.0, "note": "", "minutes": 1, "cores": 2}
+    found = merged(
+        merged(whole, later | {"tests": {"b": 2}, "numbers": {}}), later | {"tests": {"c": 3}, "numbers": {}}
+    )
+    assert (found["date"], found["tests"]) == ("d1", {"a": 1, "b": 2, "c": 3})
+    assert [(again["date"], again["tests"]) for again in found["again"]] == [("d2", ["b"]), ("d2", ["c"])]

@@ -113,6 +113,21 @@ def test_every_error_at_once() -> None:
     assert found["timeline[2].clip"] == "(missing); needed by speak"
 
 
+def test_one_error_is_told_once() -> None:
+    """What a participant with an error does in the timeline is no error of its own."""
+    found = problems(
+        {
+            "version": 1,
+            "participants": [{"id": "ana", "nam": "Ana"}, 7],
+            "timeline": [{"at": 1, "who": "ana", "do": "speak", "clip": "ana1"}, {"at": 2, "who": "zoe", "do": "mute"}],
+        }
+    )
+    assert set(found) == {
+        "participants[0].name", "participants[0].nam", "participants[1]", "timeline[1].who", "timeline[1]",
+    }  # fmt: skip
+    assert found["timeline[1].who"].endswith("one of ana")
+
+
 @pytest.mark.parametrize("version", [None, True, 1.5, "1"])
 def test_version(version: object) -> None:
     """Only 1 is known, and it must be said."""

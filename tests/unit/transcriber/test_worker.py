@@ -179,6 +179,50 @@ async def test_a_session_that_breaks_over_a_result_breaks_alone(
     assert "secret" not in repr(logged)
 
 
+async def test_a_reading_of_ours_that_breaks_costs_its_window(
+    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of two tries that went astray: a defect there ends no worker, and the next client is served."""
+
+    def hear(windows: Sequence[Window]) -> Any:
+        loop = Hypothesis("no no " * 30, tokens=90, avg_logprob=-0.1)
+        return [loop if level_of(window) == ODD else Hypothesis("hello there", tokens=2) for window in windows]
+
+    def broken(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr("transcriber.worker.best_of", broken)
+    async with logging() as logged, working(Inline(hear)) as worker:
+        assert (await spoken(worker, ODD)).lost == [(0.0, 2.0)]
+        assert (await spoken(worker, SOUND)).finals == ["hello there"]
+    assert {event["step"] for event in logged if event["event"] == "decoding.broken"} == {"judge"}
+    assert "secret" not in repr(logged)
+
+
+async def test_a_session_that_cannot_adapt_to_the_load_breaks_alone(
+    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shedding goes over all streams: a defect in one ends no worker, and the others adapt."""
+    adapted: list[object] = []
+    async with logging() as logged, working(Inline(lambda _: [Hypothesis("hello there", tokens=2)])) as worker:
+        sessions = [WindowedSession(worker, HELLO, loud, EXTENSIONS, 0) for _ in range(3)]
+
+        def adapt(session: WindowedSession, _: object) -> None:
+            if session is sessions[1]:
+                raise KeyError("secret")
+            adapted.append(session)
+
+        async with sessions[0].serve(Listener()), sessions[1].serve(Listener()), sessions[2].serve(Listener()):
+            with monkeypatch.context() as patch:
+                patch.setattr(WindowedSession, "adapt", adapt)
+                patch.setattr("transcriber.core.load.LoadShedder.update", lambda *_: not adapted)
+                await asyncio.sleep(2)
+        assert (await spoken(worker, SOUND)).finals == ["hello there"]
+    assert adapted == [sessions[0], sessions[2]]
+    assert [event["step"] for event in logged if event["event"] == "decoding.broken"] == ["adapt"]
+    assert "secret" not in repr(logged)
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["before anything", "after the audio was taken"])
 async def test_a_pass_that_cannot_begin_ends_like_one_that_failed(
     begun: bool, virtual_time: None, monkeypatch: pytest.MonkeyPatch

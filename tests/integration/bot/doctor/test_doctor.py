@@ -145,9 +145,10 @@ async def test_a_meetings_server_is_reached_or_not() -> None:
         f"https://127.0.0.1:{port}",
         "rehearsal:x",
     )
-    found = [(await reach("meeting", url, SubCode.ROOM_UNREACHABLE, "look")).verdict for url in urls]
+    findings = [await reach("meeting", url, SubCode.ROOM_UNREACHABLE, "look") for url in urls]
     listening.close()
-    assert found == [Verdict.WORKS, Verdict.FAILS, Verdict.FAILS, Verdict.SKIPPED]
+    assert findings[-1].detail == "its URL names no host to reach"
+    assert [finding.verdict for finding in findings] == [Verdict.WORKS, Verdict.FAILS, Verdict.FAILS, Verdict.SKIPPED]
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:

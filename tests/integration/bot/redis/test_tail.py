@@ -111,6 +111,17 @@ async def test_the_command_prints_finals_and_ends_with_the_meeting() -> None:
         assert (rest, errors, process.returncode) == (b"[00:02] Ana: and now\n", b"", 0)
 
 
+async def test_a_meeting_that_nobody_knows_is_said() -> None:
+    """It may begin later, or its id is mistyped: said beside the transcript, not in it."""
+    async with meeting() as (redis, _):
+        process = await start("-m", "bot", "tail", "--meeting", "8", "--redis", redis.url)
+        assert process.stderr is not None
+        said = await asyncio.wait_for(process.stderr.readline(), 10)
+        assert said == b"earshot: nothing of meeting 8 yet; waiting, Ctrl-C ends\n"
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.communicate(), 5) == (b"", b"")
+
+
 async def test_ctrl_c_ends_it_cleanly() -> None:
     """SIGINT: exit code 130 and no traceback."""
     async with meeting() as (redis, _):

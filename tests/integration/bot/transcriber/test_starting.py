@@ -23,8 +23,13 @@ pytestmark = pytest.mark.slow
 async def test_a_server_that_loads_its_model_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than one that is away, as long as it answers pings: stock servers load models before they are ready."""
     monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 0.3)
-    async with stock_transcriber(StockTranscriber(ready_after=1.5)) as loading:
-        assert await probe(Servers((loading.url,)), hello(0)) == loading.url
+    monkeypatch.setattr("bot.links.transcriber.link.WAITING_TOLD_S", 0.5)
+    with capture_logs() as logged:
+        async with stock_transcriber(StockTranscriber(ready_after=1.5)) as loading:
+            assert await probe(Servers((loading.url,)), hello(0)) == loading.url
+    (waiting,) = [line for line in logged if line["event"] == "transcriber.waiting"]
+    assert waiting["servers"] == [loading.url]
+    assert "60 s" in waiting["detail"]
 
 
 async def test_a_ready_that_never_comes_is_no_transcriber(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +91,20 @@ async def test_an_http_server_is_no_transcriber(status: HTTPStatus, body: str, w
     assert "a bridge" in str(caught.value)
 
 
+async def test_a_port_where_nobody_listens_is_said_of_localhost_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That name has two addresses, so that asyncio gives two reasons in one error without a number."""
+
+    async def refused(*_: object) -> None:
+        text = "[Errno 111] Connect call failed ('127.0.0.1', 9), [Errno 99] Cannot assign requested address"
+        raise OSError(f"Multiple exceptions: {text}")
+
+    monkeypatch.setattr("bot.links.transcriber.link.UNREACHABLE_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("bot.links.transcriber.link.dial", refused)
+    with pytest.raises(EarshotError, match="localhost:9: connection refused") as caught:
+        await probe(Servers(("ws://localhost:9",)), hello(0))
+    assert caught.value.code is SubCode.TRANSCRIBER_UNREACHABLE
+
+
 async def test_what_speaks_neither_http_nor_websocket_is_no_transcriber() -> None:
     """A port of something else: Redis, say."""
 
@@ -100,6 +119,8 @@ async def test_what_speaks_neither_http_nor_websocket_is_no_transcriber() -> Non
     with pytest.raises(EarshotError, match="not as a websocket server") as caught:
         await probe(Servers((f"ws://127.0.0.1:{port}",)), hello(0))
     assert caught.value.code is SubCode.NOT_A_TRANSCRIBER
+    assert "must name the transcriber itself" in str(caught.value)
+    assert "network" not in str(caught.value)
     server.close()
     await server.wait_closed()
 

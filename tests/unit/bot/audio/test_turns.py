@@ -52,9 +52,17 @@ def test_it_does_not_grow() -> None:
     """The oldest turns are forgotten: unknown, not wrong; an end without a beginning is none."""
     heard = turns(*[("ana", n, n + 0.5) for n in range(MAX_TURNS + 10)])
     heard.ended("nobody", 0)
-    assert len(heard._turns) == MAX_TURNS
+    assert len(heard._over) == MAX_TURNS
     assert heard._open == {}
     assert speaker(heard, 1, 1.5) is None
+
+
+def test_who_is_heard_all_the_time_is_not_forgotten() -> None:
+    """A television on Ana's microphone, for an hour: with it nobody else is alone, however many turns there were."""
+    heard = turns(("ana", 0, None), *[("ben", 10 * n, 10 * n + 2) for n in range(1, MAX_TURNS + 2)])
+    last = 10 * (MAX_TURNS + 1)
+    assert speaker(heard, last, last + 2) is None
+    assert speaker(heard, last + 5, last + 6) == "ana"
 
 
 @given(

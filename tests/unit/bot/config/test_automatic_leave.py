@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from typing import Any
 
 import pytest
 
 from bot.config import BotConfig, ConfigError, load_config
 from bot.core import events as ev
-from bot.core.leave import LeaveSettings
+from bot.core.leave import LeaveSettings, next_departure
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from common.contracts.status import SubCode
@@ -65,35 +67,42 @@ LOST = ev.TransportLost()
 NOTES = ev.ParticipantJoined("n", "VexaBot-7f")
 
 
-@pytest.mark.parametrize(
-    ("rules", "history", "expected"),
-    [
-        ({}, (), (120, SubCode.JOIN_TIMEOUT)),
-        ({}, ((1, ev.HelpNeeded("a captcha")),), (301, SubCode.NEEDS_HELP_TIMEOUT)),
-        ({"waitingRoomTimeout": 5_500}, ((1, ev.LobbyEntered()),), (6.5, SubCode.LOBBY_TIMEOUT)),
-        ({"noOneJoinedTimeout": 20_000}, (IN, (2, NOTES)), (21, SubCode.STARTUP_ALONE)),
-        ({"everyoneLeftTimeout": 20_000}, (IN, (2, ANA), (30, LEFT)), (50, SubCode.LEFT_ALONE)),
-        ({"onlyBotsLeftTimeout": 20_000}, (IN, (2, ANA), (3, NOTES), (30, LEFT)), (50, SubCode.ONLY_BOTS_LEFT)),
-        ({"botNames": ["ana"], "noOneJoinedTimeout": 9_000}, (IN, (2, ANA)), (10, SubCode.STARTUP_ALONE)),
-        ({"silenceTimeout": 20_000, "silenceAfter": 30_000}, (IN, (2, ANA), (2, TRACK)), (51, SubCode.SILENCE_TIMEOUT)),
-        ({"timeout": 60_000}, (IN, (2, ANA), (2, TRACK)), (61, SubCode.LEAVE_TIMEOUT)),
-        ({}, (IN, (2, ANA), (2, TRACK)), (1201, SubCode.MAX_DURATION)),
-        (
-            {"everyoneLeftTimeout": 20_000},
-            (IN, (2, ANA), (5, LEFT), (9, ev.TransportLost())),
-            (189, SubCode.CONNECTION_LOST),
-        ),
-        (USERS_EXAMPLE, ((1, ev.LobbyEntered()),), (301, SubCode.LOBBY_TIMEOUT)),
-        (USERS_EXAMPLE, (IN,), (1201, SubCode.MAX_DURATION)),
-        (USERS_EXAMPLE, (IN, (2, ANA), (3, LEFT)), (1201, SubCode.MAX_DURATION)),
-        (USERS_EXAMPLE, (IN, (2, ANA), (3, LOST)), (183, SubCode.CONNECTION_LOST)),
-    ],
+CASES: tuple[tuple[dict[str, Any], tuple[tuple[float, ev.Event], ...], tuple[float, SubCode]], ...] = (
+    ({}, (), (120, SubCode.JOIN_TIMEOUT)),
+    ({}, ((1, ev.HelpNeeded("a captcha")),), (301, SubCode.NEEDS_HELP_TIMEOUT)),
+    ({"waitingRoomTimeout": 5_500}, ((1, ev.LobbyEntered()),), (6.5, SubCode.LOBBY_TIMEOUT)),
+    ({"noOneJoinedTimeout": 20_000}, (IN, (2, NOTES)), (21, SubCode.STARTUP_ALONE)),
+    ({"everyoneLeftTimeout": 20_000}, (IN, (2, ANA), (30, LEFT)), (50, SubCode.LEFT_ALONE)),
+    ({"onlyBotsLeftTimeout": 20_000}, (IN, (2, ANA), (3, NOTES), (30, LEFT)), (50, SubCode.ONLY_BOTS_LEFT)),
+    ({"botNames": ["ana"], "noOneJoinedTimeout": 9_000}, (IN, (2, ANA)), (10, SubCode.STARTUP_ALONE)),
+    ({"silenceTimeout": 20_000, "silenceAfter": 30_000}, (IN, (2, ANA), (2, TRACK)), (51, SubCode.SILENCE_TIMEOUT)),
+    ({"timeout": 60_000}, (IN, (2, ANA), (2, TRACK)), (61, SubCode.LEAVE_TIMEOUT)),
+    ({}, (IN, (2, ANA), (2, TRACK)), (1201, SubCode.MAX_DURATION)),
+    (
+        {"everyoneLeftTimeout": 20_000},
+        (IN, (2, ANA), (5, LEFT), (9, ev.TransportLost())),
+        (189, SubCode.CONNECTION_LOST),
+    ),
+    (USERS_EXAMPLE, ((1, ev.LobbyEntered()),), (301, SubCode.LOBBY_TIMEOUT)),
+    (USERS_EXAMPLE, (IN,), (1201, SubCode.MAX_DURATION)),
+    (USERS_EXAMPLE, (IN, (2, ANA), (3, LEFT)), (1201, SubCode.MAX_DURATION)),
+    (USERS_EXAMPLE, (IN, (2, ANA), (3, LOST)), (183, SubCode.CONNECTION_LOST)),
 )
+
+
+@pytest.mark.parametrize(("rules", "history", "expected"), CASES)
 def test_each_rule_leaves_at_its_time_and_says_why(
     rules: dict[str, Any], history: tuple[tuple[float, ev.Event], ...], expected: tuple[float, SubCode]
 ) -> None:
     """From the keys of the configuration, in milliseconds, to the reason of the end."""
     assert end(rules, *history) == expected
+
+
+def test_no_rule_is_left_out() -> None:
+    """Each reason that a rule may give has a case above, whole: from what happens to the end."""
+    reasons = {SubCode[name] for name in re.findall(r"SubCode\.(\w+)", inspect.getsource(next_departure))}
+    elsewhere = {SubCode.TRANSCRIBER_MUTE}  # in tests/unit/bot/core/test_meeting.py
+    assert reasons - elsewhere == {code for _, _, (_, code) in CASES}
 
 
 def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from bot.core.leave import Facts, LeaveSettings, next_departure
@@ -52,6 +54,14 @@ ALL = LeaveSettings(
 def test_rules(settings: LeaveSettings, facts: Facts, expected: tuple[float, SubCode] | None) -> None:
     """Each rule fires at its own time with its own reason, the earliest first."""
     assert next_departure(settings, facts) == expected
+
+
+def test_no_clock_about_who_is_there_runs_blind() -> None:
+    """Where nobody can be counted all stop, a new one too, but for those about what is known without."""
+    everything = Facts(**{fact.name: 1.0 for fact in fields(Facts)})  # type: ignore[arg-type]
+    still = {fact.name for fact in fields(Facts) if getattr(everything.nobody_known(), fact.name) is not None}
+    waiting = {"joining_since", "helpless_since", "lobby_since", "outside_since", "lost_since"}
+    assert still == waiting | {"active_since", "silent_since", "mute_since", "had_company"}
 
 
 def test_bots_alone_are_nobody_until_a_person_came() -> None:

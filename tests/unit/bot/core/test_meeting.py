@@ -108,6 +108,18 @@ def test_tracks_open_mute_and_close() -> None:
     assert meeting.roster.speaks_for("t") is None
 
 
+def test_a_track_id_that_is_used_again_is_another_track() -> None:
+    """What Ana says on it ends there, what was wrong with it is over, and what follows is Ben's voice."""
+    shown = ev.TrackOpened("t", "ana", ev.TrackKind.SCREEN)
+    meeting = core(IN, (1, ANA), (1, ev.ParticipantJoined("ben", "Ben")), (1, shown), (9, ev.PeopleCounted(2)))
+    assert meeting.roster.speaks_for("t") == ("t", "Ana (screen)")
+    meeting.receive(ev.TrackOpened("t", "ben"), 10)
+    effects = meeting.effects()
+    assert effects[:2] == [ev.CloseTrack("t"), ev.ReportHealth("track:t", True, "the track is closed")]
+    assert meeting.roster.speaks_for("t") == ("ben", "Ben")
+    assert meeting.roster.tracks_of("ana") == []
+
+
 def test_deafness_is_said_and_healed() -> None:
     """Eight seconds without audio are reported, by timer; audio heals."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))

@@ -65,6 +65,21 @@ def test_nothing_new_is_not_published() -> None:
     assert say(book, ana, 10, 12, "hello", False) is None
 
 
+def test_what_is_new_behind_much_that_is_final_is_not_lost() -> None:
+    """A server broke after a final and before its acknowledgement: the next one hears it again, and a little more.
+
+    Where it does not say the same again the piece is the same one, heard otherwise.
+    """
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    assert say(book, ana, 10, 14, "We can go on Monday, or later.", True)
+    assert say(book, ana, 10, 14.1, "He can go on Sunday, or later", True) is None
+    assert say(book, ana, 10, 14.1, "Later it was", True) is None
+    assert say(book, ana, 10, 16, "we can go on Monday or later", True) is None
+    more = say(book, ana, 10, 16, "we can go on Monday or later, if Ben agrees", True)
+    assert more is not None
+    assert (more.text, more.start, more.end) == ("if Ben agrees", 14.0, 16.0)
+
+
 def test_a_long_utterance_has_pieces_with_their_own_ids() -> None:
     """After a cut by the server the next piece gets an id of its own and never reaches back."""
     book, ana = SegmentTracker("b", ZERO), utterance()

@@ -37,9 +37,9 @@ def test_any_command_reads_back(action: str, arguments: dict[str, object]) -> No
         ("{canary", "JSON was expected"),
         ("[" * 50_000, "nested too deeply"),
         ('["canary"]', "a JSON object was expected"),
-        ('{"act": "canary"}', "action: str expected"),
-        ('{"action": 1}', "action: str expected"),
-        ('{"action": ""}', "action: a word expected"),
+        ('{"act": "canary"}', "action: a word such as leave expected"),
+        ('{"action": 1}', "action: a word such as leave expected"),
+        ('{"action": ""}', "action: a word such as leave expected"),
     ],
 )
 def test_odd_messages_are_refused(message: str, why: str) -> None:

@@ -119,6 +119,16 @@ async def test_refusals(status: int, words: str, code: SubCode, monkeypatch: pyt
     assert asked[0].headers["authorization"] == f"Bearer {token}"
 
 
+@pytest.mark.parametrize("status", [200, 401, 404, 502])
+async def test_a_web_page_is_no_livekit_server(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said in one sentence without the page, and no host can let anybody in there."""
+    _serve(monkeypatch, lambda _: httpx.Response(status, html="<html><body>canary</body></html>"))
+    with pytest.raises(EarshotError, match=rf"h:7880 answered {status} and a web page.*`meetingUrl`") as failure:
+        await ask_server("ws://h:7880", "token")
+    assert failure.value.code is SubCode.ROOM_UNREACHABLE
+    assert "canary" not in str(failure.value)
+
+
 async def test_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that would let us in is not an error."""
     _serve(monkeypatch, lambda _: httpx.Response(200, text="success"))

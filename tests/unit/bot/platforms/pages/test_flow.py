@@ -203,8 +203,10 @@ def test_a_meeting_that_has_not_begun() -> None:
 
 
 def test_a_page_that_shows_nothing_known() -> None:
-    """A person is asked, then it is a timeout; from the lobby, too."""
+    """It is opened again, once; then a person is asked, then it is a timeout; from the lobby, too."""
     page = Driven()
+    assert page.see(Stage.UNKNOWN, fl.BLANK_S) == [Reopen()]
+    page.flow.reopened(page.now)
     assert page.see(Stage.UNKNOWN, fl.UNKNOWN_S) == [Help("Acme: the page shows nothing that we know")]
     assert [do.code for do in page.see(Stage.UNKNOWN, fl.HELP_S + 1) if isinstance(do, Over)][:1] == [S.JOIN_TIMEOUT]
     waiting = Driven()
@@ -215,6 +217,7 @@ def test_a_page_that_shows_nothing_known() -> None:
 def test_a_slow_page_gets_its_time_anew_when_its_door_comes() -> None:
     """Help that turned out not to be needed is forgotten."""
     page = Driven()
+    page.see(Stage.DOOR, 1, name="Earshot", join=BUSY)
     page.see(Stage.UNKNOWN, fl.UNKNOWN_S + 5)
     assert page.see(Stage.DOOR, 50, name="Earshot", join=BUSY) == []
     assert list(names(page.see(Stage.DOOR, 1, name="Earshot", join=""))) == ["join"]
