@@ -75,8 +75,6 @@ class PagePlatform(Platform):
         found = []
         if browser.selectors_dir is not None and not pack_path(self.name, browser.selectors_dir).is_file():
             found.append(f"browser.selectorsDir has no {self.name}.toml: our own pack is used")
-        if browser.view:
-            found.append("browser.view is true, but there is no view yet: a bot that needs help waits, and is not seen")
         if settings is not None and settings.captions:
             found.append(f"{self.name}.captions is true, but captions are not published yet")
         return found

@@ -42,8 +42,7 @@ def test_a_folder_without_a_pack_for_the_platform_is_said(tmp_path: Path) -> Non
 
 
 def test_what_does_nothing_yet_is_said() -> None:
-    """Nobody waits for a view or for captions that do not come."""
-    assert ["no view yet" in warning for warning in warnings({"view": True})] == [True]
+    """Nobody waits for captions that do not come."""
     assert ["not published yet" in warning for warning in warnings({}, captions=True)] == [True]
 
 
