@@ -115,11 +115,16 @@ def doctor(config: ConfigOption = None) -> None:
     raise typer.Exit(exit_code(findings))
 
 
-@app.command(epilog="Exit codes: 0 the session is stored · 2 no such platform or file · 4 no Chromium, or no page")
+@app.command(
+    epilog="Exit codes: 0 the session is stored · 2 no such platform or file · 4 no Chromium, no page, nobody signed in"
+)
 def login(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Whose page to sign in at, such as google_meet.")],
     out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Where the session goes; it is a secret.")],
     url: Annotated[str | None, typer.Option("--url", help="Another page to sign in at.", show_default=False)] = None,
+    allow_no_sandbox: Annotated[
+        bool, typer.Option("--allow-no-sandbox", help="Start Chromium without its sandbox, as root has to.")
+    ] = False,
 ) -> None:
     """Sign a bot in by hand: opens a window, and stores its session for `browser.storageStateFile`.
 
@@ -127,7 +132,7 @@ def login(
     """
     from bot.sign_in import run as run_login
 
-    raise typer.Exit(run_login(platform, out, url))
+    raise typer.Exit(run_login(platform, out, url, allow_no_sandbox))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from bot.platforms.pages import PagePlatform
 from common.problems import ConfigError, Problem, shown
 
 
-def run(platform: str, out: str, url: str | None) -> int:
+def run(platform: str, out: str, url: str | None, allow_no_sandbox: bool) -> int:
     """Opens the window; returns 0 when the session is stored.
 
     Raises:
@@ -22,7 +22,9 @@ def run(platform: str, out: str, url: str | None) -> int:
     """
     where = url or _sign_in_url(platform)
     sys.stderr.write(f"Sign in at {where} in the window that opens; then close it, or press Ctrl-C here.\n")
-    cookies = asyncio.run(_sign_in(where, Path(out)))
+    cookies = asyncio.run(
+        _sign_in(where, Path(out), BrowserSettings(headless="window", allow_no_sandbox=allow_no_sandbox))
+    )
     sys.stderr.write(f"{out}: {cookies} cookies. Whoever has this file is signed in: keep it as a secret.\n")
     return 0
 
@@ -34,10 +36,10 @@ def _sign_in_url(platform: str) -> str:
     return str(pages[platform].sign_in_url)
 
 
-async def _sign_in(url: str, out: Path) -> int:
+async def _sign_in(url: str, out: Path, settings: BrowserSettings) -> int:
     from bot.platforms.pages.login import sign_in
 
     done, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, done.set)
-    return await sign_in(url, out, BrowserSettings(headless="window"), done)
+    return await sign_in(url, out, settings, done)

@@ -19,7 +19,7 @@ from bot.platforms import PLATFORMS, load
 from bot.platforms.destination import destination_problem
 from common.problems import ConfigError, Problem
 
-INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode")
+INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode", "browser")
 """What a platform gets to know beside its own settings."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +11,8 @@ from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
 from bot.doctor.storage import storage
-from bot.drivers.browser.sandbox import CHROMIUM_VARIABLE
+from bot.platforms import load
+from bot.platforms.pages import PagePlatform
 from common.contracts.status import SubCode
 from common.interpreter import module_command
 
@@ -36,7 +36,7 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         ("redisUrl", redis, SubCode.REDIS_UNREACHABLE),
         *(("whisperLiveUrl", url, SubCode.TRANSCRIBER_UNREACHABLE) for url in config.transcriber_urls),
         *((name, url, SubCode.CALLBACK_UNREACHABLE) for name, url in callbacks),
-        ("meetingUrl", config.meeting_url or "", SubCode.ROOM_UNREACHABLE),
+        ("meetingUrl", _meeting(config) or "", SubCode.ROOM_UNREACHABLE),
     ]
     groups = await asyncio.gather(
         names(hosts),
@@ -44,7 +44,7 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         *(speech(url, key) for url in config.transcriber_urls),
         _room(config),
         *(_callback(name, url) for name, url in callbacks),
-        _browser(config.platform),
+        _browser(config),
     )
     found = [finding for group in groups for finding in group]
     return [_configuration(warnings), *_forgiving(found)]
@@ -69,23 +69,39 @@ def _configuration(warnings: Sequence[str]) -> Finding:
     return Finding("configuration", Verdict.DOUBTFUL, f"{len(warnings)} warnings", " · ".join(warnings))
 
 
+def _meeting(config: BotConfig) -> str | None:
+    """The URL that is connected to from here, to join; None: there is none."""
+    platform = load(config.platform)
+    if platform.opens_page and config.browser.proxy is not None:
+        return None
+    return platform.page_url(config.invitation()) if isinstance(platform, PagePlatform) else config.meeting_url
+
+
 async def _room(config: BotConfig) -> list[Finding]:
-    if config.meeting_url is None:
-        return [Finding("meeting", Verdict.SKIPPED, f"{config.platform} finds it without a URL")]
+    url = _meeting(config)
+    if url is None:
+        by_proxy = config.browser.proxy is not None
+        why = "it is reached through `browser.proxy`" if by_proxy else f"{config.platform} finds it without a URL"
+        return [Finding("meeting", Verdict.SKIPPED, why)]
     remedy = "check `meetingUrl`, and the way out of this network"
-    return [await reach("meeting", config.meeting_url, SubCode.ROOM_UNREACHABLE, remedy)]
+    return [await reach("meeting", url, SubCode.ROOM_UNREACHABLE, remedy)]
 
 
 async def _callback(name: str, url: str) -> list[Finding]:
     return [await reach(name, url, SubCode.CALLBACK_UNREACHABLE, f"check `{name}`, and that its service is up")]
 
 
-async def _browser(platform: str) -> list[Finding]:
-    """Whether Chromium starts in its sandbox, where there is one: in the image earshot/bot."""
-    if not os.environ.get(CHROMIUM_VARIABLE):
-        return [Finding("browser", Verdict.SKIPPED, f"{CHROMIUM_VARIABLE} names none; {platform} needs none")]
+async def _browser(config: BotConfig) -> list[Finding]:
+    """Whether the Chromium of this configuration starts, in its sandbox unless it may do without."""
+    if not load(config.platform).opens_page:
+        return [Finding("browser", Verdict.SKIPPED, f"{config.platform} needs none")]
+    browser = config.browser
+    arguments = [] if browser.executable is None else ["--executable", browser.executable]
+    arguments += ["--allow-no-sandbox"] if browser.allow_no_sandbox else []
     process = await asyncio.create_subprocess_exec(
-        *module_command("bot.drivers.browser.sandbox"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *module_command("bot.drivers.browser.sandbox", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(BROWSER_TIMEOUT_S):
@@ -94,7 +110,11 @@ async def _browser(platform: str) -> list[Finding]:
         process.kill()
         await process.wait()
         said = f"no answer within {BROWSER_TIMEOUT_S:g} s".encode()
+    if process.returncode == 0 and browser.allow_no_sandbox:
+        words = "Chromium starts, and may do without its sandbox"
+        return [Finding("browser", Verdict.DOUBTFUL, words, "do without `browser.allowNoSandbox`")]
     if process.returncode == 0:
         return [Finding("browser", Verdict.WORKS, "Chromium starts, and its sandbox holds")]
-    why = said.decode(errors="replace").strip()
-    return [Finding("browser", Verdict.FAILS, why, "see docs/deploy.md, Hardening", SubCode.INTERNAL_ERROR)]
+    why = said.decode(errors="replace").strip() or "Chromium's renderers are not confined"
+    remedy = "see docs/browser.md; in a container docs/deploy.md, Hardening"
+    return [Finding("browser", Verdict.FAILS, why, remedy, SubCode.BROWSER_UNAVAILABLE)]

@@ -77,6 +77,9 @@ class Platform(ABC):
     token_opens_room: ClassVar[bool] = False
     """Whether `token` opens the room: then it is ours alone. Elsewhere it is the consumers', and is passed on."""
 
+    opens_page: ClassVar[bool] = False
+    """Whether it is a web page, which is opened in a Chromium as `browser` says."""
+
     carries_out: ClassVar[frozenset[type[Order]]] = frozenset()
     """The orders that it can carry out; it is given no others, and whoever asks for one is told so."""
 
@@ -89,8 +92,8 @@ class Platform(ABC):
 
         Args:
             given: Values as they stand in the configuration, wrong ones too, and only those that are there:
-                `meetingUrl`, `nativeMeetingId`, `connectionId`, `botName`, `token`, `passcode`, and our own settings
-                under our name.
+                `meetingUrl`, `nativeMeetingId`, `connectionId`, `botName`, `token`, `passcode`, `browser`, and our own
+                settings under our name.
         """
         return []
 

@@ -59,3 +59,26 @@ def test_nobody_signs_in_where_there_is_no_account(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["login", platform, "--out", str(tmp_path / "x")])
         assert result.exit_code == 2
         assert "one of google_meet, teams, zoom" in result.stderr
+
+
+async def test_who_does_not_sign_in_loses_nothing(tmp_path: Path) -> None:
+    """A window that is closed at once: it is said, and the session of the last time stays."""
+    path, done = tmp_path / "session.json", asyncio.Event()
+    path.write_text("of the last time")
+    done.set()
+    async with serve_pages({"/": "<p>Sign in</p>"}) as url:
+        with pytest.raises(EarshotError, match="nobody has signed in") as failure:
+            await sign_in(url, path, chromium_settings(), done)
+    assert failure.value.code is SubCode.AUTH_REQUIRED
+    assert path.read_text() == "of the last time"
+
+
+async def test_a_window_that_nobody_would_see_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headless shell has none, and without a screen there is none: said, in place of waiting for ever."""
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    for program, words in (("/x/chrome-headless-shell", "has no window"), ("/x/chromium", "needs a screen")):
+        settings = chromium_settings(executable=program, headless="window")
+        with pytest.raises(EarshotError, match=words) as failure:
+            await sign_in("http://127.0.0.1:1/", tmp_path / "x", settings, asyncio.Event())
+        assert failure.value.code is SubCode.BROWSER_UNAVAILABLE

@@ -25,9 +25,11 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from bot.drivers.browser.sandbox import (
-    CHROMIUM_VARIABLE,
     NO_PLAYWRIGHT,
+    NO_SCREEN,
+    ROOT,
     confinement,
+    find_chromium,
     is_sandboxed,
     not_started,
 )
@@ -69,11 +71,9 @@ PERMISSIONS = ("microphone", "camera")
 """The devices are our silent ones. All else is refused without asking: clipboard, location, the local network."""
 ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 """Variables that Chromium gets of ours."""
-ROOT = (
-    "Chromium's sandbox does not run as root: start the bot as a normal user (the image does), or set "
-    "`browser.allowNoSandbox`, and a page that breaks out of the browser has what the bot has."
-)
 UNCONFINED = "Chromium runs without its sandbox although it was asked for. Set `browser.allowNoSandbox` to allow that."
+
+NO_WINDOW = "{} is Chromium's headless shell, which has no window: name the full Chromium in EARSHOT_CHROMIUM."
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +119,10 @@ async def _launch(
 ) -> BrowserContext:
     from playwright.async_api import Error
 
-    executable = settings.executable or os.environ.get(CHROMIUM_VARIABLE)
+    has_window = settings.headless == "window"
+    executable = find_chromium(settings.executable, driver.chromium.executable_path, has_window)
+    if has_window:
+        _check_window(executable)
     agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
     given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
     if agent is not None:
@@ -128,7 +131,7 @@ async def _launch(
     options: dict[str, Any] = {
         "executable_path": executable,
         "channel": "chromium" if settings.headless == "new" and executable is None else None,
-        "headless": settings.headless != "window",
+        "headless": not has_window,
         "chromium_sandbox": not settings.allow_no_sandbox,
         "args": [*_devices(folder), f"--lang={settings.locale}", *given],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
@@ -149,6 +152,14 @@ async def _launch(
         raise unavailable(str(not_started(said, settings.allow_no_sandbox))) from None
     await _sign_in(context, settings)
     return context
+
+
+def _check_window(executable: str | None) -> None:
+    """A window that nobody can see would be waited for. Raises EarshotError."""
+    if re.search("headless.shell", Path(executable or "").resolve().name):
+        raise unavailable(NO_WINDOW.format(executable))
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise unavailable(NO_SCREEN)
 
 
 def _environment(folder: Path) -> dict[str, str | float | bool]:

@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,14 +23,21 @@ CHROMIUM_VARIABLE = "EARSHOT_CHROMIUM"
 PAGE = "<title>page</title><script>document.title = 'rendered ' + 6 * 7</script>"
 NO_PLAYWRIGHT = "Playwright is not installed: pip install 'earshot[browser]', or use the image earshot/bot."
 NO_CHROMIUM = (
-    f"There is no Chromium to start. Name one in {CHROMIUM_VARIABLE}, or `playwright install chromium`, or use the "
-    "image earshot/bot."
+    "There is no Chromium to start. `apt install chromium-headless-shell` (Debian), `playwright install chromium`, "
+    f"name one in `browser.executable` or {CHROMIUM_VARIABLE}, or use the image earshot/bot."
 )
-NO_PAGE = "Chromium started and did not show a page. In Docker it needs --shm-size 1g and a writable /tmp."
+ROOT = (
+    "Chromium's sandbox does not run as root: start the bot as a normal user (the image does), or set "
+    "`browser.allowNoSandbox` (of a command `--allow-no-sandbox`), and a page that breaks out of the browser has what "
+    "the bot has."
+)
+NO_SCREEN = "Chromium's window needs a screen, and there is none: neither DISPLAY nor WAYLAND_DISPLAY leads to one."
+NO_PAGE = "Chromium started and did not show a page. In Docker it needs memory and a writable /tmp (--tmpfs /tmp)."
 ADVICE = (
     "Chromium did not start with its sandbox. It needs a kernel with user namespaces and, in Docker, "
     "--security-opt seccomp=docker/seccomp-chromium.json and a writable /tmp; see docs/deploy.md. "
-    "--allow-no-sandbox starts it without: then a page that breaks out of the browser has the container."
+    "`browser.allowNoSandbox` (of a command `--allow-no-sandbox`) starts it without: then a page that breaks out of "
+    "the browser has the container."
 )
 NO_START = "Chromium does not start, and not because of its sandbox."
 
@@ -52,6 +60,23 @@ class Confinement:
     seccomp_filters: int
     capabilities: int
     """Effective ones, as a bit set."""
+
+
+def find_chromium(named: str | None, playwrights: str, has_window: bool = False) -> str | None:
+    """Path of the Chromium to start: the one that is named, else the system's; None: Playwright's own.
+
+    Args:
+        named: By a setting; it goes before the environment.
+        playwrights: Where Playwright would have its own: `…/chromium-1255/chrome-linux64/chrome`.
+        has_window: A headless shell will not do.
+    """
+    if path := named or os.environ.get(CHROMIUM_VARIABLE):
+        return path
+    folder = Path(playwrights).parents[1]
+    if folder.is_dir() or folder.with_name(folder.name.replace("chromium", "chromium_headless_shell", 1)).is_dir():
+        return None
+    programs = ("chromium",) if has_window else ("chromium-headless-shell", "chromium")
+    return next(filter(None, map(shutil.which, programs)), None)
 
 
 def confinement(status: str) -> Confinement:
@@ -78,13 +103,29 @@ def _confinement_of(process: str) -> Confinement:
 
 
 def _renderers() -> list[Confinement]:
+    """Of our own Chromium alone: another one on this machine says nothing of it."""
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in _below(os.getpid()):
         try:
-            if b"--type=renderer" in (process / "cmdline").read_bytes():
-                found.append(_confinement_of(process.name))
+            if b"--type=renderer" in Path("/proc", process, "cmdline").read_bytes():
+                found.append(_confinement_of(process))
         except OSError:  # it has ended meanwhile
             continue
+    return found
+
+
+def _below(process: int) -> list[str]:
+    """All processes that a process has started, and those that they have."""
+    children: dict[str, list[str]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+        except OSError:  # it has ended meanwhile
+            continue
+        children.setdefault(parent, []).append(entry.name)
+    found = list(children.get(str(process), []))
+    for one in found:  # grows meanwhile
+        found += children.get(one, [])
     return found
 
 
@@ -93,6 +134,8 @@ def not_started(said: str, allow_no_sandbox: bool) -> SandboxError:
     first = said.partition("\n")[0].removeprefix("BrowserType.launch: ")
     if re.search("executable doesn't exist|ENOENT|EACCES|ENOEXEC", said, re.IGNORECASE):
         return SandboxError(f"{NO_CHROMIUM}\n{first}")
+    if re.search(r"missing X server|cannot open display|without having a XServer", said, re.IGNORECASE):
+        return SandboxError(NO_SCREEN)
     from_browser = re.findall(r"\[err\] (.*)", said)
     words = [line for line in from_browser if re.search("FATAL|sandbox|namespace", line)] or from_browser or [first]
     if allow_no_sandbox or "error while loading shared libraries" in words[0]:
@@ -100,8 +143,12 @@ def not_started(said: str, allow_no_sandbox: bool) -> SandboxError:
     return SandboxError(f"{ADVICE}\n{words[0]}", 1)
 
 
-async def check(allow_no_sandbox: bool) -> int:
+async def check(allow_no_sandbox: bool, executable: str | None = None) -> int:
     """Prints what was found as one JSON object. Returns 0: confined, or allowed not to be; 1: not.
+
+    Args:
+        allow_no_sandbox: It is started without.
+        executable: Path of Chromium; None: see `find_chromium`.
 
     Raises:
         SandboxError: Chromium does not start, or shows nothing.
@@ -110,10 +157,12 @@ async def check(allow_no_sandbox: bool) -> int:
         from playwright.async_api import Error, async_playwright
     except ImportError:
         raise SandboxError(NO_PLAYWRIGHT) from None
+    if os.geteuid() == 0 and not allow_no_sandbox:
+        raise SandboxError(ROOT, 1)
     async with async_playwright() as playwright:
         try:
             browser = await playwright.chromium.launch(
-                executable_path=os.environ.get(CHROMIUM_VARIABLE),
+                executable_path=find_chromium(executable, playwright.chromium.executable_path),
                 chromium_sandbox=not allow_no_sandbox,
                 args=["--disable-gpu"],
             )
@@ -137,8 +186,10 @@ def main() -> int:
     """The command described in this module's docstring; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bot.drivers.browser.sandbox")
     parser.add_argument("--allow-no-sandbox", action="store_true", help="start Chromium without, and say so")
+    parser.add_argument("--executable", metavar="PATH", help="Chromium, as in `browser.executable`")
+    given = parser.parse_args()
     try:
-        return asyncio.run(check(parser.parse_args().allow_no_sandbox))
+        return asyncio.run(check(given.allow_no_sandbox, given.executable))
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

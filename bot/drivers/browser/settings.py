@@ -15,7 +15,7 @@ class BrowserSettings(Settings):
     """How the platforms that are web pages are opened; the others do not read it."""
 
     executable: Text | None = Field(
-        default=None, description="Path of Chromium; else environment EARSHOT_CHROMIUM, else what Playwright installed."
+        default=None, description="Path of Chromium; else EARSHOT_CHROMIUM, else Playwright's, else the system's."
     )
     headless: Literal["shell", "new", "window"] = Field(
         default="shell",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, cast
 from urllib.parse import quote
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from bot.platforms.base import Invitation
 from bot.platforms.jitsi.links import PUBLIC_HOSTS, native, parse
@@ -14,7 +16,16 @@ from bot.platforms.pages import PagePlatform
 from bot.platforms.pages.links import Link
 from bot.platforms.pages.settings import PageSettings
 
-Host = Annotated[str, StringConstraints(pattern=r"^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*$")]
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*")
+
+
+def _check_host(host: str) -> str:
+    if not _HOST.fullmatch(host):
+        raise PydanticCustomError("host", "a host such as meet.example.com, without scheme or port (see `origin`)")
+    return host
+
+
+Host = Annotated[str, AfterValidator(_check_host)]
 
 
 class JitsiSettings(PageSettings):

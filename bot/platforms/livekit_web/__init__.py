@@ -19,6 +19,7 @@ class LiveKitWeb(Platform):
     """The platform `livekit_web`: `meetingUrl` is the page, which shows its `Room` as `window.__lk_room`."""
 
     token_opens_room = True
+    opens_page = True
 
     def claims(self, url: str) -> bool:
         """Whether the URL says that a LiveKit page is behind it."""

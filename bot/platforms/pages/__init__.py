@@ -14,6 +14,7 @@ from bot.core.orders import Rejoin, SendChat
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.platforms.pages.links import Link
+from bot.platforms.pages.packs import load_pack, pack_path
 from bot.platforms.pages.settings import PageSettings
 from bot.platforms.pages.site import Site
 from common.contracts.status import SubCode
@@ -32,6 +33,7 @@ class PagePlatform(Platform):
     """What a `meetingUrl` looks like."""
     settings_model: ClassVar[type[PageSettings]] = PageSettings
     carries_out = frozenset({SendChat, Rejoin})
+    opens_page = True
     sign_in_url: ClassVar[str | None] = None
     """Where a bot's account is signed in; None: it has none."""
     separates: ClassVar[bool] = False
@@ -52,7 +54,32 @@ class PagePlatform(Platform):
         return self.parse(url) is not None
 
     def problems(self, given: Mapping[str, Any]) -> list[Problem]:
-        """A meeting must be named, by URL or by id."""
+        """A meeting must be named, by URL or by id; selector packs that go before ours must be some."""
+        return [*self._unnamed(given), *self._unusable_pack(given)]
+
+    def _unusable_pack(self, given: Mapping[str, Any]) -> list[Problem]:
+        browser = given.get("browser")
+        folder = browser.get("selectorsDir") if isinstance(browser, Mapping) else None
+        if not isinstance(folder, str):
+            return []
+        try:
+            load_pack(self.name, folder)
+        except EarshotError as error:
+            words = str(error).removeprefix("browser.selectorsDir: ")
+            return [Problem("browser.selectorsDir", shown(folder), f"a folder of selector packs: {words}")]
+        return []
+
+    def warnings(self, invitation: Invitation) -> list[str]:
+        """What is taken and does nothing, or not yet."""
+        browser, settings = invitation.browser, invitation.settings
+        found = []
+        if browser.selectors_dir is not None and not pack_path(self.name, browser.selectors_dir).is_file():
+            found.append(f"browser.selectorsDir has no {self.name}.toml: our own pack is used")
+        if settings is not None and settings.captions:
+            found.append(f"{self.name}.captions is true, but captions are not published yet")
+        return found
+
+    def _unnamed(self, given: Mapping[str, Any]) -> list[Problem]:
         url, native = given.get("meetingUrl"), given.get("nativeMeetingId")
         if isinstance(url, str) and self._parse(url, self._settings(given)) is None:
             return [Problem("meetingUrl", shown(url), f"for {self.name}: {self.forms}")]

@@ -24,7 +24,7 @@ from bot.platforms.pages.hand import Hand
 from bot.platforms.pages.lines import Captions, new_lines
 from bot.platforms.pages.look import Line, Look, read_look
 from bot.platforms.pages.pack import as_argument
-from bot.platforms.pages.packs import load_pack
+from bot.platforms.pages.packs import load_pack, own_text
 from bot.platforms.pages.people import Company
 from bot.platforms.pages.stage import Stage, stage
 from common.contracts.status import MEANINGS, SubCode
@@ -117,7 +117,7 @@ class Attendance:
     async def stay(self) -> SubCode:
         """Joins, and comes back as long as that makes sense, until the meeting is over for us."""
         people = json.dumps(self._argument["people"])
-        probes = [f"(earshot) => ({_script('pages', 'speakers.js')})(earshot, {people})"]
+        probes = [f"(earshot) => ({_script('speakers.js')})(earshot, {people})"]
         return await stay(
             self._invitation.browser,
             self,
@@ -402,12 +402,16 @@ def _is_on_this_machine(url: str) -> bool:
     return address is not None and address.is_loopback
 
 
-def _script(folder: str, name: str) -> str:
+def _script(name: str) -> str:
     """A JavaScript function of ours."""
-    return files(f"bot.platforms.{folder}").joinpath(name).read_text(encoding="utf-8").rstrip().removesuffix(";")
+    return _function(files("bot.platforms.pages").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _function(text: str) -> str:
+    return text.rstrip().removesuffix(";")
 
 
 def observe_script(platform: str, probe: str | None) -> str:
     """A JavaScript function that looks at the platform's page; its argument is the pack (`as_argument`)."""
-    own = "null" if probe is None else _script(platform, probe)
-    return f"(pack) => ({_script('pages', 'observe.js')})(pack, {own})"
+    own = "null" if probe is None else _function(own_text(platform, probe))
+    return f"(pack) => ({_script('observe.js')})(pack, {own})"

@@ -39,7 +39,8 @@ async def sign_in(url: str, path: Path, settings: BrowserSettings, done: asyncio
         How many cookies were kept.
 
     Raises:
-        EarshotError: BROWSER_UNAVAILABLE, ROOM_UNREACHABLE, CONFIG_INVALID (the file cannot be written).
+        EarshotError: BROWSER_UNAVAILABLE, ROOM_UNREACHABLE, CONFIG_INVALID (the file cannot be written), AUTH_REQUIRED
+            (nobody has signed in: a session that is in the file stays).
     """
     state: dict[str, Any] = {}
     async with chromium(settings, NO_BRIDGE) as context:
@@ -57,6 +58,8 @@ async def sign_in(url: str, path: Path, settings: BrowserSettings, done: asyncio
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await done.wait()
+    if not state.get("cookies") and not state.get("origins"):
+        raise EarshotError(SubCode.AUTH_REQUIRED, f"nobody has signed in: there is no session, and {path} is as it was")
     await asyncio.to_thread(_write, path, json.dumps(state))
     return len(state.get("cookies", ()))
 

@@ -6,6 +6,7 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+from bot.platforms import PLATFORMS
 from bot.platforms.pages.pack import Pack, PackError, read_pack
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -18,9 +19,11 @@ def load_pack(platform: str, selectors_dir: str | None = None) -> Pack:
     """The platform's pack: of `browser.selectorsDir`, if there is one for it, else our own.
 
     Raises:
-        EarshotError: CONFIG_INVALID with every problem of the file, and its path.
+        EarshotError: CONFIG_INVALID: there is no such folder, or every problem of the file, and its path.
     """
-    if selectors_dir is not None and (path := Path(selectors_dir, f"{platform}.toml")).is_file():
+    if selectors_dir is not None and not Path(selectors_dir).is_dir():
+        raise EarshotError(SubCode.CONFIG_INVALID, f"browser.selectorsDir: {selectors_dir} is no folder")
+    if selectors_dir is not None and (path := pack_path(platform, selectors_dir)).is_file():
         try:
             return parse_pack(path.read_text(encoding="utf-8")[:MAX_BYTES], platform)
         except (PackError, OSError, UnicodeDecodeError) as error:
@@ -32,9 +35,19 @@ def load_pack(platform: str, selectors_dir: str | None = None) -> Pack:
     return parse_pack(our_text(platform), platform)
 
 
+def pack_path(platform: str, selectors_dir: str) -> Path:
+    """Where the platform's pack is in such a folder, if it is."""
+    return Path(selectors_dir, f"{platform}.toml")
+
+
 def our_text(platform: str) -> str:
     """The file of our own pack."""
-    return files(f"bot.platforms.{platform}").joinpath("selectors.toml").read_text(encoding="utf-8")
+    return own_text(platform, "selectors.toml")
+
+
+def own_text(platform: str, name: str) -> str:
+    """A file of the platform's folder, wherever that is: `PLATFORMS` may name one from outside."""
+    return files(PLATFORMS[platform].partition(":")[0]).joinpath(name).read_text(encoding="utf-8")
 
 
 def parse_pack(text: str, platform: str) -> Pack:

@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from bot.config import BotConfig, load_config
+from bot.doctor import examination
 from bot.doctor import speech as speech_module
 from bot.doctor.examination import examine
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
@@ -24,7 +25,9 @@ from bot.doctor.storage import _clock, storage
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
+from tests.support.servers.pages import NO_CHROMIUM, find_chromium
 from tests.support.servers.redis_server import client, server
+from tests.support.tools import require
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -169,3 +172,40 @@ def test_the_table_ends_with_what_to_do() -> None:
     assert said.index("What to do") < said.index("meeting: check it")
     assert exit_code(findings) == 4
     assert exit_code(findings[:1]) == 0
+
+
+def meet(**browser: object) -> BotConfig:
+    """A meeting in a web page, whose page is served where nobody listens."""
+    settings = {
+        "platform": "google_meet", "nativeMeetingId": "abc-defg-hij", "meeting_id": 1, "redisUrl": "redis://r",
+        "whisperLiveUrl": "ws://t:1", "google_meet": {"origin": f"http://127.0.0.1:{free_port()}"}, "browser": browser,
+    }  # fmt: skip
+    return load_config(json.dumps(settings), {})[0]
+
+
+async def test_a_platform_that_is_a_page_needs_its_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that its configuration names is tried, also where no variable names one; without it a bot ends with 4."""
+    monkeypatch.delenv("EARSHOT_CHROMIUM", raising=False)
+    [found] = await examination._browser(meet(executable=str(tmp_path / "none"), allowNoSandbox=True))
+    assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.BROWSER_UNAVAILABLE)
+    assert str(tmp_path / "none") in found.detail
+    assert exit_code([found]) == 4
+    [unneeded] = await examination._browser(config("redis://r", "ws://t:1"))
+    assert unneeded.verdict is Verdict.SKIPPED
+
+
+@pytest.mark.browser
+async def test_a_chromium_without_its_sandbox_is_doubtful() -> None:
+    """It starts; whoever allowed it hears of it once more."""
+    require(find_chromium(), NO_CHROMIUM)
+    [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True))
+    assert (found.verdict, "sandbox" in found.detail) == (Verdict.DOUBTFUL, True), found
+
+
+async def test_the_page_is_looked_for_where_it_is_opened() -> None:
+    """At another origin, not at the platform; with an id alone; through a proxy it is not tried."""
+    [found] = await examination._room(meet())
+    assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.ROOM_UNREACHABLE)
+    assert "127.0.0.1" in found.detail
+    [by_proxy] = await examination._room(meet(proxy="http://proxy:3128"))
+    assert (by_proxy.verdict, "browser.proxy" in by_proxy.detail) == (Verdict.SKIPPED, True)

@@ -12,10 +12,13 @@ from bot.drivers.browser.sandbox import (
     ADVICE,
     NO_CHROMIUM,
     NO_PLAYWRIGHT,
+    NO_SCREEN,
     NO_START,
+    ROOT,
     Confinement,
     SandboxError,
     confinement,
+    find_chromium,
     is_sandboxed,
     main,
     not_started,
@@ -88,3 +91,44 @@ def test_without_playwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_a_container_alone_is_no_sandbox(renderer: Confinement, confined: bool) -> None:
     """The renderer needs a namespace and a filter beyond those that hold for us."""
     assert is_sandboxed(renderer, OURS) is confined
+
+
+def test_a_window_without_a_screen_is_no_matter_of_the_sandbox() -> None:
+    """What Chromium and Playwright say then is told in our words."""
+    said = f"{ENDED}[pid=7][err] [7:7:1130/040807:ERROR:ozone_platform_x11.cc(249)] Missing X server or $DISPLAY\n"
+    assert str(not_started(said, allow_no_sandbox=False)) == NO_SCREEN
+
+
+def program(folder: Path, name: str) -> str:
+    """Something to start."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o755)
+    return str(path)
+
+
+def test_which_chromium_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting's, the environment's, Playwright's own (also where it has the shell alone), the system's."""
+    theirs = tmp_path / "cache/chromium-1255/chrome-linux64/chrome"
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("EARSHOT_CHROMIUM", "/of/the/environment")
+    assert find_chromium("/of/the/setting", str(theirs)) == "/of/the/setting"
+    assert find_chromium(None, str(theirs)) == "/of/the/environment"
+    monkeypatch.delenv("EARSHOT_CHROMIUM")
+    assert find_chromium(None, str(theirs)) is None
+    shell = program(tmp_path, "bin/chromium-headless-shell")
+    assert find_chromium(None, str(theirs)) == shell
+    assert find_chromium(None, str(theirs), has_window=True) is None
+    full = program(tmp_path, "bin/chromium")
+    assert find_chromium(None, str(theirs), has_window=True) == full
+    program(tmp_path, "cache/chromium_headless_shell-1255/chrome-headless-shell-linux64/chrome-headless-shell")
+    assert find_chromium(None, str(theirs)) is None
+
+
+def test_root_is_told_that_it_is_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not that its kernel lacks namespaces."""
+    pytest.importorskip("playwright")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "argv", ["sandbox"])
+    assert main() == 1
+    assert capsys.readouterr().err == f"{ROOT}\n"
