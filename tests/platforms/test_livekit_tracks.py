@@ -125,6 +125,20 @@ async def test_encrypted_room_with_its_key(livekit: LiveKitServer) -> None:
             assert bot.listener.count(TrackEncrypted) == 0
 
 
+async def test_encrypted_microphone_that_was_muted(livekit: LiveKitServer) -> None:
+    """Opened long after the bot came, it is heard from its first sound on, and nothing else is."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", key=KEY)
+        await room.mute("ana")
+        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=SecretStr(KEY))) as bot:
+            await bot.listener.until(lambda: bot.listener.count(TrackOpened) == 1, "the track")
+            await asyncio.sleep(1.5 * decryption.BEGINNING_S)
+            await room.tone("ana", 440)
+            await room.unmute("ana")
+            await bot.hears("ana", 440)
+            assert np.abs(bot.listener.heard("ana")).max() < 1.2 * TONE_PEAK
+
+
 async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another key encrypted is known to be so, and nothing at all is heard of it."""
     monkeypatch.setattr(decryption, "KEY_TIMEOUT_S", 1.0)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 NOISE_S = 0.25
 """From the first decrypted packet on: what was decoded before it is still on its way."""
+BEGINNING_S = 1.0
+"""Noise comes only so soon after a subscription: of a muted track nothing is decoded then."""
 KEY_TIMEOUT_S = 5.0
 """A track that is not muted and not decrypted for so long was encrypted with another key than ours."""
 SAME_TIME_S = 0.1
@@ -24,6 +26,7 @@ SAME_TIME_S = 0.1
 @dataclass(slots=True)
 class _Track:
     participant_id: str
+    begun_at: float
     clear_at: float | None = None
     """When what is heard of it is what was said; None: not yet known."""
     due_at: float | None = None
@@ -41,7 +44,7 @@ class Decryption:
 
     def subscribed(self, track_id: str, participant_id: str, now: float) -> None:
         """We are subscribed to this encrypted track, maybe again: it begins with noise."""
-        self._tracks[track_id] = _Track(participant_id)
+        self._tracks[track_id] = _Track(participant_id, now)
         if now - self._decrypted.get(participant_id, -1.0) < SAME_TIME_S:
             self._tracks[track_id].clear_at = now + NOISE_S
 
@@ -50,7 +53,7 @@ class Decryption:
         self._decrypted[participant_id] = now
         for track in self._tracks.values():
             if track.participant_id == participant_id and track.clear_at is None:
-                track.clear_at = now + NOISE_S
+                track.clear_at = now + NOISE_S if now - track.begun_at < BEGINNING_S else now
 
     def is_clear(self, track_id: str, now: float) -> bool:
         """Whether what is heard of the track is what was said there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.platforms.livekit.decryption import KEY_TIMEOUT_S, NOISE_S, SAME_TIME_S, Decryption
+from bot.platforms.livekit.decryption import BEGINNING_S, KEY_TIMEOUT_S, NOISE_S, SAME_TIME_S, Decryption
 
 OPEN, MUTED = {"t": False}, {"t": True}
 
@@ -16,11 +16,11 @@ def test_a_track_is_clear_once_the_noise_before_its_first_decrypted_packet_is_ov
     decryption.subscribed("t", "ana", 1.0)
     assert not decryption.is_clear("t", 1.1)
     decryption.decrypted("ben", 1.1)
-    assert not decryption.is_clear("t", 9.0)
-    decryption.decrypted("ana", 9.0)
-    decryption.decrypted("ana", 9.1)  # of another track of hers: this one has its time
-    assert not decryption.is_clear("t", 9.0 + NOISE_S - 0.01)
-    assert decryption.is_clear("t", 9.0 + NOISE_S)
+    assert not decryption.is_clear("t", 1.4)
+    decryption.decrypted("ana", 1.4)
+    decryption.decrypted("ana", 1.5)  # of another track of hers: this one has its time
+    assert not decryption.is_clear("t", 1.4 + NOISE_S - 0.01)
+    assert decryption.is_clear("t", 1.4 + NOISE_S)
     assert decryption.review(OPEN, 99.0) == []
     assert decryption.next_timer() is None
 
@@ -64,3 +64,11 @@ def test_a_muted_track_owes_nothing_and_one_that_is_gone_is_forgotten() -> None:
     assert decryption.next_timer() == 100.0 + KEY_TIMEOUT_S
     assert decryption.review({}, 100.0) == []
     assert decryption.next_timer() is None
+
+
+def test_who_unmutes_long_after_loses_nothing() -> None:
+    """Nothing was decoded before the SDK began to decrypt."""
+    decryption = Decryption()
+    decryption.subscribed("t", "ana", 1.0)
+    decryption.decrypted("ana", 1.0 + BEGINNING_S)
+    assert decryption.is_clear("t", 1.0 + BEGINNING_S)
