@@ -273,6 +273,8 @@ async def open_bridge(listener: CaptureListener, wants_mix: bool) -> AsyncIterat
         ping_interval=None,
         close_timeout=0.2,
         server_header=None,
+        start_serving=False,  # by asyncio itself it would leave its socket open when it is cancelled there
     ) as server:
+        await server.start_serving()
         bridge.authority = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield bridge

@@ -20,6 +20,8 @@ PASTED_CHARACTERS = 60
 """Longer texts are put in at once."""
 CHAT_S = 4.0
 """For the chat to open."""
+TYPING_TRIES = 3
+"""A panel that moves while it is clicked does not get what is typed."""
 
 
 class Hand:
@@ -77,8 +79,15 @@ class Hand:
                 while "chat_input" not in seen.controls:
                     await asyncio.sleep(0.2)
                     seen = await look()
-                await self.fill(seen.controls["chat_input"], message)
-                seen = await look()
+                for _ in range(TYPING_TRIES):
+                    if "chat_input" in seen.controls:
+                        await self.fill(seen.controls["chat_input"], message)
+                    seen = await look()
+                    field = seen.controls.get("chat_input")
+                    if field is not None and field.value.strip():
+                        break
+                else:
+                    return False
                 if sends := seen.controls.get("chat_send"):
                     await self.click(sends)
                 else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bot.drivers.browser.bridge import open_bridge
 from bot.drivers.browser.launch import processes
 from bot.drivers.browser.page import open_page
 from common.contracts.status import SubCode
@@ -67,6 +69,23 @@ async def test_by_way_of_a_proxy() -> None:
             assert "far" in await shown.evaluate("document.title")
     assert asked[-1].startswith("GET http://meet.example.com/room")
     assert not any("127.0.0.1" in head.splitlines()[0] or "Headless" in head for head in asked)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_bridge_that_is_given_up_in_the_making_leaves_no_socket(turns: int) -> None:
+    """Cancelled at any turn of the loop; a socket that stays open fails the test as it is collected."""
+
+    async def opening() -> None:
+        async with open_bridge(Heard(), True):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(opening())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    del task
+    gc.collect()
 
 
 async def test_it_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
