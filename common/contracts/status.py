@@ -152,7 +152,7 @@ MEANINGS: dict[SubCode, Meaning] = {
     SubCode.ENCRYPTED: Meaning(
         4,
         False,
-        "Everything in the meeting is end-to-end encrypted, and the bot has no key.",
+        "Everything in the meeting is end-to-end encrypted, and the bot has not its key.",
         "See the platform's guide.",
     ),
     SubCode.BROWSER_UNAVAILABLE: Meaning(

@@ -140,14 +140,30 @@ async def test_encrypted_microphone_that_was_muted(livekit: LiveKitServer) -> No
 
 
 async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another key encrypted is known to be so, and nothing at all is heard of it."""
+    """What another key encrypted is known to be so, and nothing of it is heard; a bot that hears nothing else leaves.
+
+    A clear track (a phone's) is reason enough to stay.
+    """
     monkeypatch.setattr(decryption, "KEY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(livekit_attendance, "HOPELESS_S", 0.5)
+    wrong = SecretStr("another")
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana", key=KEY)
         await room.tone("ana", 440)
-        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=SecretStr("another"))) as bot:
+        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=wrong)) as bot:
             await bot.listener.until(lambda: bot.listener.count(TrackEncrypted) == 1, "the track's key")
+            with pytest.raises(EarshotError, match=r"another key: .* `livekit\.encryptionKey`") as failure:
+                await asyncio.wait_for(asyncio.shield(bot.task), 10)
+            assert failure.value.code is SubCode.ENCRYPTED
             assert not bot.listener.frames
+        await room.join("ben", "Ben")
+        await room.tone("ben", 1000)
+        async with attending(LiveKit(), invited(livekit, room.name, encryption_key=wrong)) as bot:
+            await bot.hears("ben", 1000)
+            await bot.listener.until(lambda: bot.listener.count(TrackEncrypted) == 1, "the track's key")
+            await asyncio.sleep(2 * livekit_attendance.HOPELESS_S)
+            assert not bot.task.done()
+            assert not bot.listener.heard("ana").size
 
 
 async def test_encrypted_track_without_a_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:

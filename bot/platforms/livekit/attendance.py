@@ -57,7 +57,7 @@ REJOIN_PAUSE_S = 0.5
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 HOPELESS_S = 10.0
-"""Where every track is encrypted and there is no key, whoever publishes a clear one has so long."""
+"""Where every track is encrypted and none with our key, whoever publishes one that we can hear has so long."""
 
 _PEOPLE = {
     rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
@@ -271,8 +271,9 @@ class _Attendance:
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
         if self._is_hopeless:
-            words = "every track in the LiveKit room is end-to-end encrypted: give the room's key in"
-            raise EarshotError(SubCode.ENCRYPTED, f"{words} `livekit.encryptionKey`")
+            how = "end-to-end encrypted" if self.key is None else "encrypted with another key"
+            words = f"every track in the LiveKit room is {how}: give the room's key in `livekit.encryptionKey`"
+            raise EarshotError(SubCode.ENCRYPTED, words)
         end = _ENDINGS.get(self._reason or rtc.DisconnectReason.UNKNOWN_REASON)
         if end is None:
             self._report_away(True)
@@ -330,19 +331,28 @@ class _Attendance:
             self._listener.event(event)
         self._seen = seen
         clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
-        self._has_clear = self._has_clear or bool(clear)
-        if self._has_clear or not wanted:
-            self._hopeless_at = None
-        elif self._hopeless_at is None:
-            self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
         self._subscribe(clear)
         self._hearing.follow({one.sid: one.track for one in clear if one.track is not None and not one.muted})
         now = asyncio.get_running_loop().time()
         for track_id in self._decryption.review({one.sid: one.muted for one in clear}, now):
             log.warning("livekit_other_key", track=track_id)
             self._listener.event(TrackEncrypted(track_id))
+        self._weigh(wanted, now)
         timers = self._subscriptions.next_timer(), self._decryption.next_timer(), self._hopeless_at
         return min((timer for timer in timers if timer is not None), default=None)
+
+    def _weigh(self, wanted: list[rtc.RemoteTrackPublication], now: float) -> None:
+        """Whether there is any hope: something can be heard, or could, or may still turn out to have our key."""
+        self._has_clear = self._has_clear or any(map(self._is_clear, wanted))
+        closed = (self._is_closed_to_us(one) or self._decryption.has_other_key(one.sid) for one in wanted)
+        if self._has_clear or not wanted or not all(closed):
+            self._hopeless_at = None
+        elif self._hopeless_at is None:
+            self._hopeless_at = now + HOPELESS_S
+
+    def _is_clear(self, publication: rtc.RemoteTrackPublication) -> bool:
+        is_encrypted = publication.encryption_type != rtc.EncryptionType.NONE
+        return not is_encrypted or self._decryption.has_begun(publication.sid)
 
     def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
         before = self._subscriptions.unheard
@@ -353,7 +363,7 @@ class _Attendance:
 
     @property
     def _is_hopeless(self) -> bool:
-        """Everything is encrypted, and has been for so long that nothing else is to be expected."""
+        """Everything is closed to us, and has been for so long that nothing else is to be expected."""
         return self._hopeless_at is not None and asyncio.get_running_loop().time() >= self._hopeless_at
 
     def _is_closed_to_us(self, publication: rtc.RemoteTrackPublication) -> bool:

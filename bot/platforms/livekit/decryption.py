@@ -60,6 +60,16 @@ class Decryption:
         track = self._tracks.get(track_id)
         return track is None or (track.clear_at is not None and now >= track.clear_at)
 
+    def has_begun(self, track_id: str) -> bool:
+        """Whether the track is decrypted: it has our key."""
+        track = self._tracks.get(track_id)
+        return track is not None and track.clear_at is not None
+
+    def has_other_key(self, track_id: str) -> bool:
+        """Whether the track was found to have another key, and still has."""
+        track = self._tracks.get(track_id)
+        return track is not None and track.is_closed and track.clear_at is None
+
     def review(self, published: Mapping[str, bool], now: float) -> list[str]:
         """Tracks that turn out to have another key, each of them once.
 
@@ -67,6 +77,7 @@ class Decryption:
             published: All tracks that there are, and whether they are muted. Others are forgotten.
         """
         self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in published}
+        self._decrypted = {who: at for who, at in self._decrypted.items() if now - at < SAME_TIME_S}
         closed = []
         for track_id, track in self._tracks.items():
             if track.clear_at is not None or track.is_closed:

@@ -8,7 +8,10 @@ OPEN, MUTED = {"t": False}, {"t": True}
 
 
 def test_a_track_that_is_not_encrypted_is_clear() -> None:
-    assert Decryption().is_clear("clear", 0.0)
+    decryption = Decryption()
+    assert decryption.is_clear("clear", 0.0)
+    assert not decryption.has_other_key("clear")
+    assert not decryption.has_begun("clear")
 
 
 def test_a_track_is_clear_once_the_noise_before_its_first_decrypted_packet_is_over() -> None:
@@ -45,13 +48,18 @@ def test_a_track_that_is_never_decrypted_has_another_key_which_is_said_once() ->
     decryption = Decryption()
     decryption.subscribed("t", "ana", 1.0)
     assert decryption.review(OPEN, 1.0) == []
+    assert not decryption.has_other_key("t")
+    assert not decryption.has_begun("t")
     assert decryption.next_timer() == 1.0 + KEY_TIMEOUT_S
     assert decryption.review(OPEN, 0.9 + KEY_TIMEOUT_S) == []
     assert decryption.review(OPEN, 1.0 + KEY_TIMEOUT_S) == ["t"]
     assert decryption.next_timer() is None
     assert decryption.review(OPEN, 99.0) == []
+    assert decryption.has_other_key("t")
     decryption.decrypted("ana", 100.0)  # the room's key was changed to ours
     assert decryption.is_clear("t", 101.0)
+    assert decryption.has_begun("t")
+    assert not decryption.has_other_key("t")
 
 
 def test_a_muted_track_owes_nothing_and_one_that_is_gone_is_forgotten() -> None:
