@@ -54,6 +54,7 @@ HANG_UP_TIMEOUT_S = 0.8
 GIVE_UP_S = 120.0
 """The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
 REJOIN_PAUSE_S = 0.5
+STATS_TIMEOUT_S = 1.0
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 HOPELESS_S = 10.0
@@ -189,6 +190,14 @@ async def _hang_up(room: rtc.Room) -> None:
         await asyncio.wait_for(room.disconnect(), HANG_UP_TIMEOUT_S)
 
 
+async def _packets(track: rtc.Track) -> int:
+    """How many packets of it have come; 0 where the SDK does not say."""
+    (stats,) = await asyncio.gather(asyncio.wait_for(track.get_stats(), STATS_TIMEOUT_S), return_exceptions=True)
+    if isinstance(stats, BaseException):
+        return 0
+    return sum(one.inbound_rtp.received.packets_received for one in stats if one.WhichOneof("stats") == "inbound_rtp")
+
+
 class _Attendance:
     """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
@@ -208,6 +217,7 @@ class _Attendance:
         self.lost_at = 0.0
         """Monotonic seconds at which the connection was lost last."""
         self._seen: dict[str, Seen] = {}
+        self._wanted: list[rtc.RemoteTrackPublication] = []  # all tracks that are to be heard, as last looked at
         self._subscriptions = Subscriptions()
         self._has_clear = False  # there is, or was, a track that can be heard
         self._hopeless_at: float | None = None  # when we go if that stays so
@@ -285,8 +295,13 @@ class _Attendance:
             others = [tasks.create_task(work) for work in (self._hearing.run(), self._wake_to_leave(), self._obey())]
             self._awake.set()
             while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
-                again = self._look()
                 self._awake.clear()
+                again = None
+                if self._look():
+                    await self._examine()
+                    self._weigh()
+                    timers = self._subscriptions.next_timer(), self._decryption.next_timer(), self._hopeless_at
+                    again = min((timer for timer in timers if timer is not None), default=None)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(again):
                         await self._awake.wait()
@@ -313,42 +328,42 @@ class _Attendance:
             self.lost_at = time.monotonic() if away else 0.0
             self._listener.event(TransportLost() if away else TransportBack())
 
-    def _look(self) -> float | None:
-        """Brings what we have reported up to what the room looks like; waits while the SDK is reconnecting.
-
-        Returns:
-            When to look again although nothing has happened, on the loop's clock; None: not before something does.
-        """
+    def _look(self) -> bool:
+        """Brings what we have reported up to what the room looks like; False: the connection is gone, or on its way."""
         state = self._room.connection_state
         if state == rtc.ConnectionState.CONN_DISCONNECTED:
-            return None  # the reason follows
+            return False  # the reason follows
         self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
         if self._away:
-            return None
+            return False
         wanted: list[rtc.RemoteTrackPublication] = []
         seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
         for event in differences(self._seen, seen):
             self._listener.event(event)
-        self._seen = seen
+        self._seen, self._wanted = seen, wanted
         clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
         self._subscribe(clear)
         self._hearing.follow({one.sid: one.track for one in clear if one.track is not None and not one.muted})
-        now = asyncio.get_running_loop().time()
-        for track_id in self._decryption.review({one.sid: one.muted for one in clear}, now):
-            log.warning("livekit_other_key", track=track_id)
-            self._listener.event(TrackEncrypted(track_id))
-        self._weigh(wanted, now)
-        timers = self._subscriptions.next_timer(), self._decryption.next_timer(), self._hopeless_at
-        return min((timer for timer in timers if timer is not None), default=None)
+        return True
 
-    def _weigh(self, wanted: list[rtc.RemoteTrackPublication], now: float) -> None:
+    async def _examine(self) -> None:
+        """Tells of tracks that have another key: packets come, and none of them is decrypted."""
+        published = {one.sid: one for one in self._wanted if not self._is_closed_to_us(one)}
+        muted = {sid: one.muted for sid, one in published.items()}
+        for track_id in self._decryption.review(muted, asyncio.get_running_loop().time()):
+            track = published[track_id].track
+            if track is not None and self._decryption.found(track_id, await _packets(track)):
+                log.warning("livekit_other_key", track=track_id)
+                self._listener.event(TrackEncrypted(track_id))
+
+    def _weigh(self) -> None:
         """Whether there is any hope: something can be heard, or could, or may still turn out to have our key."""
-        self._has_clear = self._has_clear or any(map(self._is_clear, wanted))
-        closed = (self._is_closed_to_us(one) or self._decryption.has_other_key(one.sid) for one in wanted)
-        if self._has_clear or not wanted or not all(closed):
+        self._has_clear = self._has_clear or any(map(self._is_clear, self._wanted))
+        closed = (self._is_closed_to_us(one) or self._decryption.has_other_key(one.sid) for one in self._wanted)
+        if self._has_clear or not self._wanted or not all(closed):
             self._hopeless_at = None
         elif self._hopeless_at is None:
-            self._hopeless_at = now + HOPELESS_S
+            self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
 
     def _is_clear(self, publication: rtc.RemoteTrackPublication) -> bool:
         is_encrypted = publication.encryption_type != rtc.EncryptionType.NONE

@@ -2,8 +2,8 @@
 
 The SDK subscribes first and decrypts a moment later. What came before that is decoded as it is: up to 0.2 s of noise of
 full scale at the beginning of a track, measured with the right key and with a wrong one. It says when it decrypts
-somebody's media, and never that it cannot. So nothing of a track is heard before that, and what never gets there has
-another key.
+somebody's media, and never that it cannot. So nothing of a track is heard before that, and where packets come and that
+never does, they have another key.
 
 Pure: `now` is an argument.
 """
@@ -18,7 +18,9 @@ NOISE_S = 0.25
 BEGINNING_S = 1.0
 """Noise comes only so soon after a subscription: of a muted track nothing is decoded then."""
 KEY_TIMEOUT_S = 5.0
-"""A track that is not muted and not decrypted for so long was encrypted with another key than ours."""
+"""A track that is not muted and not decrypted for so long is looked at: has it another key, or does nothing come?"""
+MIN_PACKETS = 10
+"""So many that are not decrypted have another key; a few are there before the SDK begins. In silence two seconds."""
 SAME_TIME_S = 0.1
 """The word that somebody's media is decrypted may come so much before the word that we are subscribed to it."""
 
@@ -30,9 +32,8 @@ class _Track:
     clear_at: float | None = None
     """When what is heard of it is what was said; None: not yet known."""
     due_at: float | None = None
-    """When that ought to be known; None: it is muted."""
-    is_closed: bool = False
-    """It was said to have another key."""
+    """When it is looked at (again); None: it is muted."""
+    has_other_key: bool = False
 
 
 class Decryption:
@@ -68,30 +69,38 @@ class Decryption:
     def has_other_key(self, track_id: str) -> bool:
         """Whether the track was found to have another key, and still has."""
         track = self._tracks.get(track_id)
-        return track is not None and track.is_closed and track.clear_at is None
+        return track is not None and track.has_other_key and track.clear_at is None
 
     def review(self, published: Mapping[str, bool], now: float) -> list[str]:
-        """Tracks that turn out to have another key, each of them once.
+        """Tracks of which something should have been decrypted by now: `found` takes what came of them.
 
         Args:
             published: All tracks that there are, and whether they are muted. Others are forgotten.
         """
         self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in published}
         self._decrypted = {who: at for who, at in self._decrypted.items() if now - at < SAME_TIME_S}
-        closed = []
+        overdue = []
         for track_id, track in self._tracks.items():
-            if track.clear_at is not None or track.is_closed:
+            if track.clear_at is not None or track.has_other_key:
                 continue
             if published[track_id]:
                 track.due_at = None
-            elif track.due_at is None:
-                track.due_at = now + KEY_TIMEOUT_S
-            elif now >= track.due_at:
-                track.is_closed = True
-                closed.append(track_id)
-        return closed
+                continue
+            if track.due_at is not None and now >= track.due_at:
+                track.due_at = None
+                overdue.append(track_id)
+            track.due_at = track.due_at or now + KEY_TIMEOUT_S
+        return overdue
+
+    def found(self, track_id: str, packets: int) -> bool:
+        """Takes how many packets of an overdue track have come; returns whether that says that it has another key."""
+        track = self._tracks[track_id]
+        track.has_other_key = packets >= MIN_PACKETS and track.clear_at is None
+        return track.has_other_key
 
     def next_timer(self) -> float | None:
         """When `review` has something to say although nothing has happened."""
-        waiting = (track.due_at for track in self._tracks.values() if track.clear_at is None and not track.is_closed)
+        waiting = (
+            track.due_at for track in self._tracks.values() if track.clear_at is None and not track.has_other_key
+        )
         return min((due for due in waiting if due is not None), default=None)

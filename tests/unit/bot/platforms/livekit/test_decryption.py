@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.platforms.livekit.decryption import BEGINNING_S, KEY_TIMEOUT_S, NOISE_S, SAME_TIME_S, Decryption
+from bot.platforms.livekit.decryption import BEGINNING_S, KEY_TIMEOUT_S, MIN_PACKETS, NOISE_S, SAME_TIME_S, Decryption
 
 OPEN, MUTED = {"t": False}, {"t": True}
 
@@ -53,6 +53,7 @@ def test_a_track_that_is_never_decrypted_has_another_key_which_is_said_once() ->
     assert decryption.next_timer() == 1.0 + KEY_TIMEOUT_S
     assert decryption.review(OPEN, 0.9 + KEY_TIMEOUT_S) == []
     assert decryption.review(OPEN, 1.0 + KEY_TIMEOUT_S) == ["t"]
+    assert decryption.found("t", MIN_PACKETS)
     assert decryption.next_timer() is None
     assert decryption.review(OPEN, 99.0) == []
     assert decryption.has_other_key("t")
@@ -80,3 +81,25 @@ def test_who_unmutes_long_after_loses_nothing() -> None:
     decryption.subscribed("t", "ana", 1.0)
     decryption.decrypted("ana", 1.0 + BEGINNING_S)
     assert decryption.is_clear("t", 1.0 + BEGINNING_S)
+
+
+def test_a_track_of_which_nothing_comes_has_no_key_at_all() -> None:
+    """A microphone that is open and sends nothing is no reason to leave: it is looked at again, time after time."""
+    decryption = Decryption()
+    decryption.subscribed("t", "ana", 1.0)
+    decryption.review(OPEN, 1.0)
+    for now in (1.0 + KEY_TIMEOUT_S, 1.0 + 2 * KEY_TIMEOUT_S):
+        assert decryption.next_timer() == now
+        assert decryption.review(OPEN, now) == ["t"]
+        assert not decryption.found("t", MIN_PACKETS - 1)
+        assert not decryption.has_other_key("t")
+
+
+def test_a_key_that_comes_while_it_is_looked_at_is_ours() -> None:
+    """The answer to how many packets came may be late."""
+    decryption = Decryption()
+    decryption.subscribed("t", "ana", 1.0)
+    decryption.review(OPEN, 1.0)
+    assert decryption.review(OPEN, 1.0 + KEY_TIMEOUT_S) == ["t"]
+    decryption.decrypted("ana", 1.1 + KEY_TIMEOUT_S)
+    assert not decryption.found("t", MIN_PACKETS)
