@@ -26,7 +26,8 @@ from faster_whisper.tokenizer import Tokenizer
 
 from bench.hysteresis import FRAME_SAMPLES, GATES, KEEP, OPEN, Rule, Sound, clips, listen, utterances
 from bench.recordings import errors
-from bench.words import Heard, Track, live, track
+from bench.tracks import Track, track
+from bench.words import Heard, live
 from common.audio.pcm import SAMPLE_RATE, to_float
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import Handshake, WireSegment
