@@ -60,9 +60,11 @@ def agreed(first: Hypothesis, second: Hypothesis) -> bool:
     though neither is likely alone: they are of the same words, and the model took both for speech.
 
     A single word is seldom likely ("six": -0.9 to -1.3 with Whisper base), and the two have different things before it.
+    Two that are alike to the last digit are one: of an engine that does not hear what was said before.
     """
     return (
         bool(words(first.text))
+        and first.avg_logprob != second.avg_logprob
         and words(first.text) == words(second.text)
         and max(first.no_speech, second.no_speech) <= SHORT_SPEECH_MAX_NO_SPEECH
         and min(first.avg_logprob, second.avg_logprob) >= MIN_LOGPROB

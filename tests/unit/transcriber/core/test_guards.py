@@ -144,12 +144,13 @@ def test_of_a_loop_one_repeat_is_kept() -> None:
             heard(("six", 0.0, 0.4), avg_logprob=-1.0),
             True,
         ),
-        (heard((" Six.", 0.0, 0.4)), heard((" Sick.", 0.0, 0.4)), False),
-        (heard((" …", 0.0, 0.4)), heard((" …", 0.0, 0.4)), False),
-        (heard((" Six.", 0.0, 0.4)), heard(("six", 0.0, 0.4), no_speech=0.5), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.0), heard((" Sick.", 0.0, 0.4)), False),
+        (heard((" …", 0.0, 0.4), avg_logprob=-1.0), heard((" …", 0.0, 0.4)), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.0), heard(("six", 0.0, 0.4), no_speech=0.5), False),
         (heard((" Six.", 0.0, 0.4), avg_logprob=-1.7), heard(("six", 0.0, 0.4)), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.2), heard((" Six.", 0.0, 0.4), avg_logprob=-1.2), False),
     ],
-    ids=["the same", "another word", "no word", "no speech", "too unlikely"],
+    ids=["the same", "another word", "no word", "no speech", "too unlikely", "one hearing"],
 )
 def test_two_hearings_of_the_same_words_are_believed(first: Hypothesis, second: Hypothesis, is_believed: bool) -> None:
     """Where the model took both for speech, and neither is quite incredible."""
