@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
+from tests.support.examples import EXAMPLES
 from tests.support.servers.served import (
     HELLO,
     SECOND,
@@ -402,7 +403,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), STEPS)
 def test_whatever_happens_everything_is_decided_once_and_in_order(
