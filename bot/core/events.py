@@ -244,7 +244,7 @@ class CommandReceived:
     action: str
     """As it was sent, for the answer."""
     request: Request
-    command_id: str | None = None
+    command_id: int | str | None = None
     """The sender's own id, for the answer."""
 
 
@@ -348,7 +348,7 @@ class AnswerCommand:
     action: str
     accepted: bool
     detail: str
-    command_id: str | None = None
+    command_id: int | str | None = None
     state: BotState | None = None
     """How things are now, where that was asked or has changed."""
 
