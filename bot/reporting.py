@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class Sink(Protocol):
-    """Where reports go. Nothing of it waits, but `flush`. What one raises is said once and keeps no other from hearing."""
+    """Where reports go. Nothing of it waits but `flush`. What one raises is said once, and no other misses a thing."""
 
     def status(self, event: Mapping[str, Any]) -> bool:
         """Takes a status or health event; False: there is no room, it is lost."""
