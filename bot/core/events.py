@@ -198,6 +198,8 @@ class AudioHeard:
     """Samples that the speech gate let through."""
     sent: int = 0
     """Samples that went on a lane to the transcriber."""
+    clear: int = 0
+    """Samples that were speech beyond doubt, of utterances of clear speech that were sent to their end."""
 
 
 @dataclass(frozen=True, slots=True)
