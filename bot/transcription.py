@@ -287,9 +287,8 @@ class Transcription:
                     self._lanes.pop(lane)[0].close()
                     self._speech.closed(lane)
                 case Completed(utterance):
-                    length = (utterance.end or utterance.onset) - utterance.onset
                     is_assumed = not self._link.has_answers
-                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length, is_assumed))
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, utterance.length, is_assumed))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 
