@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -332,8 +333,7 @@ async def test_a_frame_does_not_learn_the_token(way: str) -> None:
     """
     async with showing(script, heard) as shown:
         overheard = "() => frames[0]?.isListening ? overheard.concat(frames[0].overheard).join() : ''"
-        async with asyncio.timeout(10):
-            while not heard.tracks and shown._bridge.token not in await shown.evaluate(overheard):
-                await asyncio.sleep(0.1)
+        with contextlib.suppress(AssertionError):  # of a frame whose worker is not ours there is none
+            await heard.until(lambda: heard.tracks, "its track")
         assert shown._bridge.token not in await shown.evaluate(overheard)
-        await heard.until(lambda: heard.tracks, "its track")
+        assert heard.tracks
