@@ -72,6 +72,7 @@ class Sinks:
             [secret for secret in config.secrets() if secret != published.token],
             published=published,
             publishes=config.publish == "bot",
+            takes_chat=generation is None or generation.knows_sources,
         )
 
     @property
