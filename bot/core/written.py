@@ -40,11 +40,10 @@ class Written:
 
     def take(self, event: ChatReceived | CaptionHeard, now: float) -> list[PublishText | ReportHealth]:
         """What follows from a line; a caption waits for `captions`."""
-        match event:
-            case ChatReceived(participant_id, name, message):
-                source, text, start, end = Source.CHAT, message, now, now
-            case CaptionHeard(participant_id, name, caption, start, end):
-                source, text = Source.CAPTIONS, caption
+        if isinstance(event, ChatReceived):
+            source, text, start, end = Source.CHAT, event.message, now, now
+        else:
+            source, text, start, end = Source.CAPTIONS, event.caption, event.start, event.end
         text = one_line(text, MAX_TEXT_CHARACTERS)
         if not text:
             return []
@@ -53,7 +52,7 @@ class Written:
             detail = f"more than {TEXTS_PER_S:g} lines a second: some are not published"
             return [] if was_flooded else [ReportHealth(f"gap:{source}", False, detail)]
         published = PublishText(
-            source, participant_id or UNKNOWN_SPEAKER, clean_name(name) or UNKNOWN_SPEAKER, text, start, end
+            source, event.participant_id or UNKNOWN_SPEAKER, clean_name(event.name) or UNKNOWN_SPEAKER, text, start, end
         )
         if source is Source.CHAT:
             return [published]
