@@ -12,7 +12,7 @@ import pytest
 from bot.core import events as ev
 from bot.core.orders import SendChat
 from bot.platforms import load
-from bot.platforms.pages import evidence
+from bot.platforms.pages import evidence, lines
 from bot.platforms.pages import flow as fl
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -130,8 +130,9 @@ async def test_put_back_into_the_lobby_and_let_in_again(platform: str) -> None:
 
 
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])
-async def test_chat_both_ways(platform: str) -> None:
-    """What is written there is reported; what we are told to write, and our announcement, arrives."""
+async def test_chat_both_ways(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others write there is reported; what we are told to write, and our announcement, arrives."""
+    monkeypatch.setattr(lines, "CHAT_SETTLE_S", 0.0)
     async with page_room(platform) as room:
         await room.join("ana", "Ana")
         async with enter(room, {"announcement": "I write a transcript."}) as bot:
@@ -145,8 +146,24 @@ async def test_chat_both_ways(platform: str) -> None:
                 lambda: [event for event in bot.listener.of(ev.ChatReceived) if event.message == "Welcome <b>all</b>"],
                 "Ana's message",
             )
-            (heard,) = [event for event in bot.listener.of(ev.ChatReceived) if event.name == "Ana"]
-            assert bot.listener.names[heard.participant_id or ""] == "Ana"
+            (heard,) = bot.listener.of(ev.ChatReceived)
+            assert bot.listener.names[heard.participant_id or ""] == heard.name == "Ana"
+
+
+@pytest.mark.parametrize("platform", ["google_meet", "zoom"])
+async def test_the_chat_is_opened_to_be_read(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the toolbar is hidden: messages are in the page only then, and those from before are not reported."""
+    monkeypatch.setattr(lines, "CHAT_SETTLE_S", 1.0)
+    async with page_room(platform, variants=("sleepy",)) as room, enter(room) as bot:
+        await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+        said = 0
+        while not bot.listener.count(ev.ChatReceived):
+            said += 1
+            assert said < 60
+            room.room.say("Ana", f"message {said}")
+            await asyncio.sleep(0.5)
+        (heard,) = bot.listener.of(ev.ChatReceived)
+        assert (heard.participant_id, heard.name, heard.message) == (None, "Ana", f"message {said - 1}")
 
 
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])
