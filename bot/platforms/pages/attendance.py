@@ -16,6 +16,7 @@ from bot.core import events as ev
 from bot.core.orders import Order, Rejoin, SendChat
 from bot.drivers.browser.page import MeetingPage
 from bot.drivers.browser.stay import stay
+from bot.drivers.browser.view import LiveView, live_view
 from bot.platforms.pages import acts
 from bot.platforms.pages.door import Guest
 from bot.platforms.pages.evidence import keep_evidence
@@ -44,6 +45,7 @@ INSIDE_PAUSE_S = 0.5
 """... in the meeting: who speaks is said by the page's probe in between."""
 FAREWELL_S = 0.8
 """For clicking the button that leaves; then the page is closed."""
+VIEWED = "the bot's log says where the page can be seen and used"
 LOOPBACK_SWITCHES = ("--allow-loopback-in-peer-connection",)
 """Of Chromium, for a page on this machine: so is its media."""
 
@@ -79,7 +81,7 @@ class Attendance:
         guest = Guest(
             invitation.bot_name,
             invitation.passcode or site.passcode,
-            can_be_helped=invitation.browser.headless == "window",
+            can_be_helped=invitation.browser.headless == "window" or invitation.browser.view,
             not_started_s=self._site.settings.not_started_timeout / 1000,
         )
         self._flow = Flow(guest, site.title, time.monotonic())
@@ -91,11 +93,16 @@ class Attendance:
         self._is_admitted = self._is_lost = False
         self._unusable: set[str] = set()
         self._hand: Hand | None = None
+        self._view: LiveView | None = None
         self.over = False
         """Nothing is reported any more."""
 
     async def stay(self) -> SubCode:
         """Joins, and comes back as long as that makes sense, until the meeting is over for us."""
+        async with live_view(self._invitation.browser) as self._view:
+            return await self._stay()
+
+    async def _stay(self) -> SubCode:
         people = json.dumps(self._argument["people"])
         probes = [f"(earshot) => ({_script('speakers.js')})(earshot, {people})"]
         return await stay(
@@ -112,6 +119,7 @@ class Attendance:
     async def _visit(self, page: MeetingPage, launch: int) -> SubCode:
         """One page, from its opening to the end of the meeting."""
         self._hand = hand = Hand(page)
+        self._show(page)
         try:
             await self._open_page(page, again=launch > 0)
             while True:
@@ -180,7 +188,9 @@ class Attendance:
                 self._report(ev.LobbyEntered())
             case acts.Help(reason):
                 self._go_outside()
-                self._report(ev.HelpNeeded(reason))
+                self._report(ev.HelpNeeded(reason if self._view is None else f"{reason}; {VIEWED}"))
+                if self._view is not None:
+                    self._view.announce()
             case acts.Lost():
                 self._lose()
             case acts.Inside():
@@ -237,6 +247,7 @@ class Attendance:
     def _enter(self) -> None:
         """Inside: for the first time, from the lobby, or after a break."""
         self._talk.enter()
+        self._show(None)
         if not self._is_admitted:
             self._is_admitted, self._is_lost = True, False
             self._report(ev.Admitted())
@@ -246,7 +257,13 @@ class Attendance:
             self._is_lost = False
             self._report(ev.TransportBack())
 
+    def _show(self, page: MeetingPage | None) -> None:
+        """Whoever helps sees the page outside the meeting, and nothing of the meeting."""
+        if self._view is not None:
+            self._view.show(page)
+
     def _go_outside(self) -> None:
+        self._show(self._hand.page if self._hand is not None else None)
         self._is_admitted = self._is_lost = False
         self._tracks.leave()
 
@@ -258,6 +275,7 @@ class Attendance:
     def _page_died(self) -> None:
         """The engine opens another page."""
         self._hand = None
+        self._show(None)
         self._lose()
 
     def _report_room(self, look: Look, now: float) -> None:
