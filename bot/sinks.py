@@ -73,6 +73,7 @@ class Sinks:
             [secret for secret in config.secrets() if secret != published.token],
             published=published,
             publishes=config.publish == "bot",
+            takes_chat=generation is None or generation.knows_sources,
         )
 
     @property

@@ -14,7 +14,7 @@ PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     "bot.drivers.browser.evidence",
-    *(f"bot.platforms.pages.{pure}" for pure in ("flow", "lines", "look", "pack", "people", "stage")),
+    *(f"bot.platforms.pages.{pure}" for pure in ("acts", "door", "flow", "lines", "look", "pack", "people", "stage")),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {
