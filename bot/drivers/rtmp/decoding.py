@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import av
 import numpy as np
 from av.audio.frame import AudioFrame as DecodedFrame
+from av.audio.stream import AudioStream
+from av.stream import Discard
 from numpy.typing import NDArray
 
 from bot.codecs.presentation import PresentationClock
@@ -74,18 +76,18 @@ class Decoding:
             sound = container.streams.audio[0]
             for stream in container.streams:
                 if stream is not sound:
-                    stream.discard = "all"
-            for pieces in self._pieces(container.demux(sound)):
+                    stream.discard = Discard.all
+            for pieces in self._pieces(sound, container.demux(sound)):
                 if pieces and not emit(pieces):
                     return
         raise EOFError("the server ended the stream")
 
-    def _pieces(self, packets: Iterator[av.Packet]) -> Iterator[list[Piece]]:
+    def _pieces(self, sound: AudioStream, packets: Iterator[av.Packet[AudioStream]]) -> Iterator[list[Piece]]:
         broken = 0
         for packet in packets:
             arrival = time.monotonic()
             try:
-                frames = packet.decode()
+                frames = sound.decode(packet)
                 broken = 0
             except (av.InvalidDataError, ValueError) as error:
                 broken += 1

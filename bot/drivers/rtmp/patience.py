@@ -53,6 +53,7 @@ class Patience:
             self._is_away, self._since, self._attempts = is_away, now, 0
         if reason is Reason.REFUSED or (reason is Reason.NOT_RTMP and not self.was_reached):
             return None
+        limit: float | None
         if is_away:
             limit = AWAY_S if self.was_reached else REACH_S
         else:

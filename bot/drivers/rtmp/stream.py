@@ -34,7 +34,7 @@ class Stream:
     it arrives. The hole stays one.
 
     Args:
-        url: `rtmp://host[:port]/app/stream[?…]`, or `rtmps://…`.
+        url: Says `rtmp://host[:port]/app/stream[?…]`, or `rtmps://…`, for each connection: keys in it may expire.
         track_id: What the frames are labelled with.
         audio: Called with every frame, from the event loop.
         listener: Told of changes.
@@ -45,7 +45,7 @@ class Stream:
 
     def __init__(
         self,
-        url: str,
+        url: Callable[[], str],
         track_id: str,
         audio: Callable[[AudioFrame], None],
         listener: StreamListener,
@@ -95,7 +95,7 @@ class Stream:
 
     async def _pull(self) -> StreamError:
         """One pull, and why it ended."""
-        work = pull(self._url, self._track_id, self._audio, opened=self._opened, latency=self._latency)
+        work = pull(self._url(), self._track_id, self._audio, opened=self._opened, latency=self._latency)
         self._pulling = asyncio.create_task(work, name=f"rtmp-{self._track_id}")
         try:
             await asyncio.wait([self._pulling])
