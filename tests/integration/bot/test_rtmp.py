@@ -174,7 +174,7 @@ async def test_formats(codec: str, rate: int, layout: str) -> None:
     ear = Ear()
     async with scripted_rtmp(play) as url:
         assert (await ends(url, ear)).reason is Reason.ENDED
-    assert 1.4 < ear.seconds < 1.65
+    assert 1.3 < ear.seconds < 1.65  # encoders and resamplers keep a little at the end
     assert abs(ear.pitch(0.5, 1.2) - 440) < 5
     assert len({frame.source for frame in ear.frames}) == 1
     assert all(frame.pcm.size <= RATE // 8 for frame in ear.frames)

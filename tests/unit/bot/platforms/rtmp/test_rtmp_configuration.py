@@ -8,8 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from bot.platforms.base import Invitation
-from bot.platforms.rtmp import Rtmp, RtmpSettings
+from bot.platforms.rtmp import Rtmp
 from bot.platforms.rtmp.access import key, with_key
+from bot.platforms.rtmp.settings import RtmpSettings
 
 SECRET = "0123456789abcdef0123"
 
