@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
+
+import structlog
 
 from bot.config import BotConfig
 from bot.links.redis.collector import warn_of_collector
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # httpx: only where there is a manager
 
 TELL_RESERVE_S = 0.5
 """For telling a manager the end, once everything is stored."""
+
+log = structlog.get_logger(__name__)
 
 
 class Served(Sink, Protocol):
@@ -49,7 +52,7 @@ class Sinks:
     ) -> None:
         target = callback_target(config.bot_manager_callback_url, config.meeting_api_callback_url)
         generation = target.generation if target else None
-        self._config = config
+        self._config, self._redis = config, redis
         identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
@@ -70,6 +73,7 @@ class Sinks:
             [secret for secret in config.secrets() if secret != published.token],
             published=published,
             publishes=config.publish == "bot",
+            takes_chat=generation is None or generation.knows_sources,
         )
 
     @property
@@ -94,12 +98,21 @@ class Sinks:
             await warn_of_collector(self._config.redis_url.get_secret_value(), self._config.meeting_id)
 
     def without_redis(self) -> None:
-        """Redis was never ours: only the manager is still told."""
-        self.reporting.sinks = [self.manager] if self.manager else []
+        """Redis was never ours: whoever writes there is told nothing any more, all others are."""
+        there = self._redis, self.speakers
+        self.reporting.sinks = [sink for sink in self.reporting.sinks if sink not in there]
 
     async def close(self, timeout: float) -> None:
         """Closes every connection but those of Redis; within `timeout` seconds, no errors."""
-        with suppress(TimeoutError, *FAILURES):
-            async with asyncio.timeout(timeout):
-                for sink in self.served:
-                    await sink.close()
+        await asyncio.gather(*(_close(sink, timeout) for sink in self.served))
+
+
+async def _close(sink: Served, timeout: float) -> None:
+    """Each within its time, whatever another one does."""
+    try:
+        async with asyncio.timeout(timeout):
+            await sink.close()
+    except (TimeoutError, *FAILURES):
+        pass
+    except Exception as error:
+        log.error("sink.failed", sink=type(sink).__name__, step="close", problem=type(error).__name__)

@@ -36,7 +36,7 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
+from bot.core.events import MIX_TRACK, AudioHeard, PublishText, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.core.lane_speech import LaneSpeech
 from bot.core.requests import SpeechSettings
 from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker
@@ -287,9 +287,8 @@ class Transcription:
                     self._lanes.pop(lane)[0].close()
                     self._speech.closed(lane)
                 case Completed(utterance):
-                    length = (utterance.end or utterance.onset) - utterance.onset
                     is_assumed = not self._link.has_answers
-                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length, is_assumed))
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, utterance.length, is_assumed))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 
@@ -318,6 +317,13 @@ class Transcription:
         )
 
     # --- text on its way back ---------------------------------------------------------------------------------------
+
+    def written(self, text: PublishText, zero: float) -> Segment | None:
+        """The final of what was not heard; None before the meeting began. `zero`: monotonic seconds of its start."""
+        if self._tracker is None:
+            return None
+        start, end = (max(at - zero, 0.0) for at in (text.start, text.end))
+        return self._tracker.written(text.source, text.speaker_id, text.speaker, text.text, start, end)
 
     def granted(self, lane: int, extensions: frozenset[str]) -> None:
         """A lane has a server, which grants these extensions."""
