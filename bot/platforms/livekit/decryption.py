@@ -6,8 +6,8 @@ somebody's media, not of which track, and never that it cannot. So nothing of a 
 packets come and that never does, they have another key.
 
 Of somebody with several encrypted tracks that word is proof of none of them: each is heard once so much of it was
-decoded that it cannot be the noise of its beginning. (What is not decrypted is not decoded: of 272 packets of 20 ms with
-another key 60 ms were, of those with ours all.)
+decoded that it cannot be the noise of its beginning. (What is not decrypted is not decoded: 60 ms of 272 packets of
+20 ms with another key, and all of those with ours.)
 
 Pure: `now` is an argument.
 """
