@@ -20,7 +20,7 @@ import structlog
 from bot.core import events as ev
 from common.contracts.events import CommandEvent, HealthEvent, StatusEvent
 from common.contracts.live import live
-from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
+from common.contracts.segments import Segment, SessionIdentity, Source, session_end, session_start, transcription
 from common.contracts.times import iso_utc
 from common.redact import Redactor
 
@@ -59,6 +59,7 @@ class Reporting:
         sinks: Who gets them.
         secrets: Values that no report may contain.
         publishes: False: the transcriber stores finals and session marks itself.
+        takes_chat: False: consumers would take what was written for speech, and are spared it.
         wall: Unix seconds.
     """
 
@@ -71,6 +72,7 @@ class Reporting:
         *,
         published: SessionIdentity | None = None,
         publishes: bool = True,
+        takes_chat: bool = True,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._identity = identity
@@ -78,7 +80,7 @@ class Reporting:
         self._container_name = container_name
         self.sinks = sinks
         self._redact = Redactor(secrets)
-        self._publishes = publishes
+        self._publishes, self._takes_chat = publishes, takes_chat
         self._wall = wall
         self._refused: set[tuple[str, str]] = set()
         self._broken: set[tuple[int, str]] = set()  # which sink has failed at what: each is said once
@@ -143,6 +145,8 @@ class Reporting:
 
     def segment(self, segment: Segment) -> None:
         """Publishes a partial or a final."""
+        if segment.source is Source.CHAT and not self._takes_chat:
+            return
         # Of a mix drafts are nobody's, and the final that takes their place is somebody's: their ids say so.
         drafted_as = segment.segment_id.removeprefix(f"{self._identity.connection_id}:").rpartition(":")[0]
         message = live(self._identity.meeting_id, segment, self._wall(), drafted_as)

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from bot.config import BotConfig, read_command
-from bot.core import events as ev
+from bot.config import BotConfig
 from bot.links.redis.collector import warn_of_collector
 from bot.links.redis.link import RedisLink
-from bot.links.redis.retention import Retention
 from bot.links.redis.speaker_events import SpeakerEventLink
 from bot.reporting import Reporting, Sink
 from common.contracts.generations import Generation, callback_target
@@ -75,6 +73,7 @@ class Sinks:
             [secret for secret in config.secrets() if secret != published.token],
             published=published,
             publishes=config.publish == "bot",
+            takes_chat=generation is None or generation.knows_sources,
         )
 
     @property
@@ -117,30 +116,3 @@ async def _close(sink: Served, timeout: float) -> None:
         pass
     except Exception as error:
         log.error("sink.failed", sink=type(sink).__name__, step="close", problem=type(error).__name__)
-
-
-def redis_link(
-    config: BotConfig,
-    receive: Callable[[ev.Event], None],
-    report: Callable[[ev.ReportHealth], None],
-    on_stored: Callable[[float], None],
-) -> RedisLink:
-    """The link that stores, and that commands come from; `receive` hears of them, and how it fares.
-
-    `report` hears what Redis has lost.
-    """
-    lost = "finals and session marks that Redis had stored are gone from it: check its persistence"
-    return RedisLink(
-        config.redis_url.get_secret_value(),
-        config.connection_id,
-        config.meeting_id,
-        platform=config.platform,
-        container_name=config.container_name,
-        on_command=lambda message: receive(read_command(message)),
-        spill_dir=config.redis.spill_dir,
-        retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
-        on_change=lambda up, detail: receive(ev.LinkChanged("redis", up, detail)),
-        on_full=lambda full, detail: receive(ev.LinkChanged("outbox", not full, detail)),
-        on_stored=on_stored,
-        on_gone=lambda entries: report(ev.ReportHealth("gap:redis", False, f"{entries} {lost}")),
-    )

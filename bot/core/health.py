@@ -288,6 +288,11 @@ class HearingHealth:
         return f"every track is {WORDS[room]}" if room is Hearing.MUTED else WORDS[room]
 
     @property
+    def is_soundless(self) -> bool:
+        """Whether it was said that no sound comes of the room, although somebody is there; text may come otherwise."""
+        return self._reported in (Hearing.NO_TRACKS, *SOUNDLESS)
+
+    @property
     def deaf(self) -> bool:
         """Nothing at all is heard, and it is not just one microphone switched off; as of the last check."""
         dead = self.dead

@@ -14,7 +14,7 @@ from bot.reporting import MAX_REFUSALS_KEPT, Reporting
 from common.contracts.events import BotState, parse_event
 from common.contracts.health import Hearing
 from common.contracts.json_values import write
-from common.contracts.segments import Segment, SessionIdentity
+from common.contracts.segments import Segment, SessionIdentity, Source
 from common.contracts.status import State, SubCode
 from tests.support.fakes.kept import Kept
 
@@ -114,3 +114,16 @@ def test_the_final_of_a_mix_takes_the_place_of_its_drafts() -> None:
         ("ben:x", 0),
     ]
     assert sink.live[1]["confirmed"][0]["speaker"] == "Ana"
+
+
+def test_chat_is_spared_whoever_would_take_it_for_speech() -> None:
+    """Captions are speech in another form, and come; a message ends no draft of whoever wrote it."""
+    times = "2026-01-31T09:30:00.250Z", "2026-01-31T09:30:00.250Z"
+    chat = Segment("bot:ana:chat:250", 0.25, 0.25, "hi", "Ana", "ana", None, True, *times, source=Source.CHAT)
+    captions = replace(chat, segment_id="bot:ana:captions:250", source=Source.CAPTIONS)
+    for takes_chat in (True, False):
+        sink = Kept()
+        reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [sink], takes_chat=takes_chat)
+        reporting.segment(chat)
+        reporting.segment(captions)
+        assert [message["speaker"] for message in sink.live] == ["ana:chat"] * takes_chat + ["ana:captions"]

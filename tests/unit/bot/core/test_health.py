@@ -428,3 +428,12 @@ def test_a_break_pays_what_a_mix_owes() -> None:
     health.connection(False, 9)
     health.heard(AudioHeard("t", 16000, -50.0, False), 10)
     assert subjects(health, 12) == {}
+
+
+def test_no_sound_of_the_room_is_known_when_it_is_said() -> None:
+    """Neither a quiet room nor a transcriber that says nothing is one without sound."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    assert not health.is_soundless
+    health.check(DEAF_TIMEOUT_S)
+    assert health.is_soundless

@@ -404,15 +404,6 @@ def test_out_of_the_room_again(event: ev.PlatformEvent, state: State, timeout: f
     assert meeting.next_timer() == 20 + 60  # alone until the platform says who is there
 
 
-@pytest.mark.parametrize("event", [ev.ChatReceived("ana", "Ana", "hi"), ev.CaptionHeard(None, "Ana", "hi")])
-def test_what_nobody_has_asked_for_changes_nothing(event: ev.PlatformEvent) -> None:
-    """Chat and captions are understood; what was said is in no representation of them that could reach a log."""
-    meeting = core(IN)
-    meeting.receive(event, 1)
-    assert meeting.effects() == []
-    assert "hi" not in repr(event)
-
-
 def test_tracks_of_services_are_not_watched() -> None:
     """A recorder that sends nothing does not make the room deaf."""
     meeting = core(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from common.audio.hysteresis import FRAME_SAMPLES
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
+from tests.support.examples import EXAMPLES
 from tests.support.servers.served import (
     HELLO,
     SECOND,
@@ -422,7 +423,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), STEPS)
 def test_whatever_happens_everything_is_decided_once_and_in_order(
