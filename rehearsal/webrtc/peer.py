@@ -22,8 +22,8 @@ RTP_CLOCK = fractions.Fraction(1, 48_000)
 
 MAX_QUEUED_PACKETS = 500
 """Packets (10 s) of a track that wait to be sent: a process that was held up sends at once, when it goes on, what it
-could not, and no rehearsal is worth more. Policy when full: the new one is not sent, and the room says that some of what
-was said is missing."""
+could not, and no rehearsal is worth more. Policy when full: the new one is not sent, and the room says that some of
+what was said is missing."""
 
 
 class EncodedTrack(MediaStreamTrack):

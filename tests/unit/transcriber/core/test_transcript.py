@@ -106,7 +106,7 @@ def test_passes_around_one_that_heard_nothing_are_not_in_a_row() -> None:
 
 
 def test_what_is_doubtful_is_no_context_for_what_follows() -> None:
-    """A loop that was cut, or text that nobody believes, is shown as that; the model does not hear it with the next one."""
+    """A loop that was cut, or text that nobody believes, is shown as that; nothing is heard together with it."""
     transcript, utterance = speaking()
     utterance.end = 48_000
     for is_doubtful in (False, True):
