@@ -35,7 +35,6 @@ def test_it_counts_from_the_first_of_it_and_begins_anew() -> None:
     for second in range(0, 2500, 10):
         unheeded.add(MUTE_SAMPLES // 10, float(second))
         unheeded.look(float(second))
-<<<<<<< HEAD
     since.append(unheeded.since)
     unheeded.forget()
     since.append(unheeded.since)
@@ -44,13 +43,3 @@ def test_it_counts_from_the_first_of_it_and_begins_anew() -> None:
         unheeded.look(now)
         since.append(unheeded.since)
     assert since == [0.0, None, 3000.0, None]
-=======
-    found = [unheeded.since]
-    unheeded.forget()
-    found.append(unheeded.since)
-    unheeded.add(MUTE_SAMPLES, 3000.0)
-    for at in (3000.0, 3000.5 + MUTE_WINDOW_S):
-        unheeded.look(at)
-        found.append(unheeded.since)
-    assert found == [0.0, None, 3000.0, None]
->>>>>>> main
