@@ -31,15 +31,15 @@ def test_only_what_was_said_in_the_window_counts(said: list[tuple[float, int]]) 
 
 def test_it_counts_from_the_first_of_it_and_begins_anew() -> None:
     """As long as it goes on, from where it began; an answer, or a window without any, and nothing is left of it."""
-    unheeded, since = UnheededSpeech(), list[float | None]()
+    unheeded = UnheededSpeech()
     for second in range(0, 2500, 10):
         unheeded.add(MUTE_SAMPLES // 10, float(second))
         unheeded.look(float(second))
-    since.append(unheeded.since)
+    found = [unheeded.since]
     unheeded.forget()
-    since.append(unheeded.since)
+    found.append(unheeded.since)
     unheeded.add(MUTE_SAMPLES, 3000.0)
-    for now in (3000.0, 3000.5 + MUTE_WINDOW_S):
-        unheeded.look(now)
-        since.append(unheeded.since)
-    assert since == [0.0, None, 3000.0, None]
+    for at in (3000.0, 3000.5 + MUTE_WINDOW_S):
+        unheeded.look(at)
+        found.append(unheeded.since)
+    assert found == [0.0, None, 3000.0, None]
