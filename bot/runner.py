@@ -27,7 +27,8 @@ from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from bot.platforms.base import Platform
-from bot.sinks import Sinks, redis_link
+from bot.redis_link import redis_link
+from bot.sinks import Sinks
 from bot.transcription import Transcription
 from bot.vitals import Vitals
 from common.contracts.segments import Segment

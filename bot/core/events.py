@@ -203,6 +203,8 @@ class AudioHeard:
     """Samples that the speech gate let through."""
     sent: int = 0
     """Samples that went on a lane to the transcriber."""
+    clear: int = 0
+    """Samples that were speech beyond doubt, of utterances of clear speech that were sent to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ class CommandReceived:
     action: str
     """As it was sent, for the answer."""
     request: Request
-    command_id: str | None = None
+    command_id: int | str | None = None
     """The sender's own id, for the answer."""
 
 
@@ -366,7 +368,7 @@ class AnswerCommand:
     action: str
     accepted: bool
     detail: str
-    command_id: str | None = None
+    command_id: int | str | None = None
     state: BotState | None = None
     """How things are now, where that was asked or has changed."""
 

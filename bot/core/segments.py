@@ -61,6 +61,11 @@ class Utterance:
     def __post_init__(self) -> None:
         self.told = _Told(self.onset)
 
+    @property
+    def length(self) -> int:
+        """Samples, as far as it has come; 0 while it goes on."""
+        return (self.end or self.onset) - self.onset
+
 
 class SegmentTracker:
     """The published text of one bot.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,31 +16,56 @@ from common.contracts.health import Hearing
 from common.contracts.json_values import write
 from common.contracts.segments import Segment, SessionIdentity, Source
 from common.contracts.status import State, SubCode
+from tests.support.fakes.kept import Kept
 
 
-class Kept:
-    """A sink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.events: list[Mapping[str, Any]] = []
-        self.live: list[dict[str, Any]] = []
+class Broken(Kept):
+    """One that raises, whatever it is told; what it says may be what somebody said."""
 
     def status(self, event: Mapping[str, Any]) -> bool:
-        """Keeps it."""
-        self.events.append(event)
-        return True
+        """Raises."""
+        raise ValueError("canary words")
 
     def publish_final(self, payload: str) -> bool:
-        """Nothing to note."""
-        return True
+        """Raises."""
+        raise OSError("canary words")
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
-        """Keeps it."""
-        self.live.append(json.loads(message))
+        """Raises."""
+        raise KeyError("canary words")
 
     async def flush(self, timeout: float) -> int:
-        """Nothing waits."""
+        """Raises."""
+        raise RuntimeError("canary words")
+
+
+class Stuck(Kept):
+    """One that never says what is left."""
+
+    async def flush(self, timeout: float) -> int:
+        """Never returns."""
+        await asyncio.Event().wait()
         return 0
+
+
+SAID = Segment("bot:ana:250", 0.25, 1.25, "I do", "Ana", "ana", "en", True, *["2026-01-31T09:30:00.250Z"] * 2)
+
+
+async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None) -> None:
+    """Its failures are said once for each step, without the words in them, and what it lost counts as not stored."""
+    broken, kept, stuck = Broken(), Kept(), Stuck()
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [broken, kept, stuck])
+    with capture_logs() as logged:
+        for _ in range(3):
+            reporting.health(ev.ReportHealth("room", True, "audio is heard"))
+            reporting.segment(SAID)
+        left = await reporting.flush(1.0)
+    assert (len(kept.events), len(kept.live), kept.finals) == (3, 3, 3)
+    assert left == 3 + 3 + 1 + 1, "events, finals, and whatever the two had left"
+    failures = [(line["sink"], line["step"]) for line in logged if line["event"] == "sink.failed"]
+    steps = ["status", "publish_live", "publish_final", "flush"]
+    assert failures == [*(("Broken", step) for step in steps), ("Stuck", "flush")]
+    assert "canary" not in repr(logged)
 
 
 def test_each_refusal_is_logged_once_and_answered_always() -> None:

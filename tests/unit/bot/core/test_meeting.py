@@ -40,7 +40,7 @@ HER_TRACK = (ev.TrackOpened("t", "ana"), ev.TrackMuted("t"))
 
 def sound(speech: bool = False, level: float = -30.0, track: str = "t") -> ev.AudioHeard:
     """A second of audio."""
-    return ev.AudioHeard(track, 16_000, level, speech, sent=16_000 * speech)
+    return ev.AudioHeard(track, 16_000, level, speech, sent=16_000 * speech, clear=16_000 * speech)
 
 
 def test_a_platform_without_lobby_still_passes_through_it() -> None:

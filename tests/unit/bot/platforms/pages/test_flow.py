@@ -16,6 +16,7 @@ from bot.platforms.pages.flow import Flow
 from bot.platforms.pages.look import Look, Spot
 from bot.platforms.pages.stage import Stage
 from common.contracts.status import SubCode
+from tests.support.examples import EXAMPLES
 
 BUSY = Spot(1, 1, is_free=False)
 S = SubCode
@@ -373,7 +374,7 @@ def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: S
 
 
 @given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=5 * EXAMPLES)
 def test_whatever_a_page_shows_inside_is_what_was_seen_as_inside(shown: list[tuple[Stage, int]]) -> None:
     """Said after two looks in a row that prove it; never elsewhere, and nothing is opened again in a meeting."""
     page, row = Driven(), 0
