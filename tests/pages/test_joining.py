@@ -80,7 +80,13 @@ async def test_a_passcode_is_typed(platform: str) -> None:
 async def test_a_person_helps_in_the_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passcode that nobody gave: the log says where the page can be used; typed in there, the bot is in."""
     pages: list[Any] = []
-    monkeypatch.setattr(LiveView, "show", lambda view, page: (pages.append(page), setattr(view, "_page", page)))
+    show = LiveView.show
+
+    def shown(view: LiveView, page: Any) -> None:
+        pages.append(page)
+        show(view, page)
+
+    monkeypatch.setattr(LiveView, "show", shown)
     with capture_logs() as logged:
         async with (
             page_room("jitsi", passcode="1234") as room,

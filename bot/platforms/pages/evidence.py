@@ -7,15 +7,15 @@ Bounded: 5 MB a failure, three failures a run. It goes into a folder, for the bo
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import secrets
+import tempfile
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import structlog
 from playwright.async_api import Error as PlaywrightError
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 5 * 1024 * 1024
 MAX_FAILURES = 3
 EVIDENCE_S = 3.0
-UPLOAD_S = 5.0
-"""For all files of one failure."""
 TRACE_S = 3.0
 MAX_ELEMENTS = 400
 MAX_NAMES = 300
@@ -125,34 +123,10 @@ def _write(folder: Path, found: dict[str, bytes]) -> list[str]:
 
 
 async def _upload(settings: BrowserSettings, found: dict[str, bytes]) -> list[str]:
-    access, secret = settings.evidence_access_key, settings.evidence_secret_key
-    if settings.evidence_url is None or access is None or secret is None:
+    if settings.evidence_url is None:
         return []
-    import httpx
-
-    from bot.platforms.pages.s3 import signed_headers
-
-    sent = []
-    try:
-        async with asyncio.timeout(UPLOAD_S), httpx.AsyncClient(trust_env=False, timeout=None) as client:
-            for name, content in found.items():
-                url = f"{settings.evidence_url}/{quote(name)}"
-                headers = signed_headers(
-                    "PUT",
-                    url,
-                    content,
-                    region=settings.evidence_region,
-                    access_key=access.get_secret_value(),
-                    secret_key=secret.get_secret_value(),
-                    at=datetime.now(UTC),
-                )
-                answer = await client.put(url, content=content, headers=headers)
-                if not answer.is_success:
-                    log.warning("evidence.not_sent", url=settings.evidence_url, status=answer.status_code)
-                    break
-                sent.append(url)
-    except (httpx.HTTPError, TimeoutError, OSError) as error:
-        log.warning("evidence.not_sent", url=settings.evidence_url, error=reason(error) or type(error).__name__)
+    storage = await asyncio.to_thread(importlib.import_module, "bot.platforms.pages.storage")  # and its HTTP client
+    sent: list[str] = await storage.upload(settings, found)
     return sent
 
 
@@ -178,8 +152,6 @@ async def drop_trace(page: MeetingPage) -> None:
 
 
 async def _end_trace(page: MeetingPage) -> bytes | None:
-    import tempfile
-
     try:
         with tempfile.TemporaryDirectory(prefix="earshot-trace-") as folder:
             path = Path(folder, "trace.zip")

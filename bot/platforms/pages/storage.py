@@ -1,4 +1,4 @@
-"""One file into S3-compatible object storage: an HTTP PUT, signed as AWS Signature Version 4 wants it.
+"""Files into S3-compatible storage: an HTTP PUT each, signed as AWS Signature Version 4 wants it.
 
 Source: AWS documentation, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)". A client
 library would be 20 MB for this one request.
@@ -8,12 +8,55 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from asyncio import timeout
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlsplit
 
+import httpx
+import structlog
+
+from common.problems import reason
+
+if TYPE_CHECKING:
+    from bot.drivers.browser.settings import BrowserSettings
+
+UPLOAD_S = 5.0
+"""For all files of one failure."""
 UNRESERVED = "-_.~"
 """Beside letters and digits; RFC 3986."""
+
+log = structlog.get_logger(__name__)
+
+
+async def upload(settings: BrowserSettings, files: Mapping[str, bytes]) -> list[str]:
+    """Sends the files, by name, as `browser.evidence…` says; returns the URLs of those that are there."""
+    access, secret = settings.evidence_access_key, settings.evidence_secret_key
+    if access is None or secret is None:
+        return []
+    sent: list[str] = []
+    try:
+        async with timeout(UPLOAD_S), httpx.AsyncClient(trust_env=False, timeout=None) as client:
+            for name, content in files.items():
+                url = f"{settings.evidence_url}/{quote(name, safe=UNRESERVED)}"
+                headers = signed_headers(
+                    "PUT",
+                    url,
+                    content,
+                    region=settings.evidence_region,
+                    access_key=access.get_secret_value(),
+                    secret_key=secret.get_secret_value(),
+                    at=datetime.now(UTC),
+                )
+                answer = await client.put(url, content=content, headers=headers)
+                if not answer.is_success:
+                    log.warning("evidence.not_sent", url=settings.evidence_url, status=answer.status_code)
+                    break
+                sent.append(url)
+    except (httpx.HTTPError, TimeoutError, OSError) as error:
+        log.warning("evidence.not_sent", url=settings.evidence_url, error=reason(error) or type(error).__name__)
+    return sent
 
 
 def signed_headers(
