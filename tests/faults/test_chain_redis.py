@@ -120,6 +120,8 @@ async def test_answers_of_redis_that_never_arrive_double_no_word(seed: int, tmp_
 
 async def test_a_redis_that_takes_nothing_costs_no_word(seed: int, tmp_path: Path) -> None:
     """Out of memory, or a replica, in turns: what is refused waits, and goes there when that is over."""
+    begin: Act
+    end: Act
     async with chain(seed, tmp_path) as here:
         if seed % 2 == 0:
             begin, end = (partial(here.consumer.config_set, "maxmemory", most) for most in ("1", "0"))

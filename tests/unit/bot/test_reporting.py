@@ -48,7 +48,8 @@ class Stuck(Kept):
         return 0
 
 
-SAID = Segment("bot:ana:250", 0.25, 1.25, "I do", "Ana", "ana", "en", True, *["2026-01-31T09:30:00.250Z"] * 2)
+HEARD_AT = "2026-01-31T09:30:00.250Z"
+SAID = Segment("bot:ana:250", 0.25, 1.25, "I do", "Ana", "ana", "en", True, HEARD_AT, HEARD_AT)
 
 
 async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None) -> None:

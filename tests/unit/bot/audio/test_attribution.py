@@ -29,6 +29,10 @@ class Mix:
         assert final is not None
         self.attribution.add(final)
 
+    def waits(self) -> bool:
+        """Whether anything is kept back."""
+        return self.attribution.waits
+
     def take(self, at: float, *, at_the_end: bool = False) -> list[tuple[str, str, str]]:
         """Name, id and text of what is said at this second of the meeting."""
         return [told(final) for final in self.attribution.take(ZERO + at, at_the_end=at_the_end)]
@@ -50,14 +54,14 @@ def floor(*reports: tuple[float, str]) -> Floor:
 def test_a_final_waits_until_it_is_certain_who_spoke_and_the_next_behind_it() -> None:
     """In order, though of the second it is known as early."""
     mix = Mix(floor((0, "ana")))
-    assert not mix.attribution.waits
+    assert not mix.waits()
     mix.add(1, 3, "I", "do")
     mix.add(3, 4, "so")
-    assert mix.attribution.waits
+    assert mix.waits()
     assert mix.take(3.9) == []
     assert mix.take(4.1) == [("Ana", "ana", "I do")]
     assert mix.take(5.1) == [("Ana", "ana", "so")]
-    assert not mix.attribution.waits
+    assert not mix.waits()
 
 
 def test_a_final_of_several_is_parted_and_what_nobody_knows_is_nobodys() -> None:

@@ -435,8 +435,7 @@ def test_a_track_keeps_sixty_seconds_while_it_waits_and_others_lose_nothing() ->
     room.hearing.granted(1, OURS)
     room.utter("t2", 31, 10)
     room.play("t1", 42, 50)
-    drops = [order for order in room.orders if isinstance(order, LaneDrop)]
-    assert drops
+    assert [order for order in room.orders if isinstance(order, LaneDrop)]
     assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES + 10.6 * SAMPLE_RATE, abs=3 * 512)
     room.play("t1", 92, 15)
     assert completed(room.orders) == [1]  # nothing of it is left

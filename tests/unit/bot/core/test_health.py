@@ -354,8 +354,8 @@ def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
 
 
 def test_music_on_hold_is_no_mute_transcriber() -> None:
-    """Hours of what passes for speech and is none beyond doubt, which a stock server is right to say nothing to; and of
-    what is, in any quarter of an hour, too little: nobody leaves for it. The people who come then are another matter."""
+    """Hours of what passes for speech and is none beyond doubt, to which a stock server is right to say nothing; and of
+    what is, in any quarter of an hour, too little: nobody leaves for it. People who come then are another matter."""
     health = HearingHealth()
     health.opened("t", 0)
     for second in range(4 * 3600):

@@ -426,9 +426,7 @@ STEPS = st.lists(
 @settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), STEPS)
-def test_whatever_happens_everything_is_decided_once_and_in_order(
-    explicit: bool, steps: list[tuple[str, int, str]]
-) -> None:
+def test_everything_is_decided_once_and_in_order(explicit: bool, steps: list[tuple[str, int, str]]) -> None:
     """All that is said is in the last pass over exactly one utterance, or reported lost; at last nothing is open."""
     served, decided = Served(explicit), 0
     for what, amount, text in steps:
