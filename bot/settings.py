@@ -31,7 +31,7 @@ class Settings(BaseModel):
         values: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            values[field.alias or name] = value.masked() if isinstance(value, Settings) else _masked(value)
+            values[field.alias or name] = _masked(value)
         return values
 
     def secrets(self) -> tuple[str, ...]:
@@ -39,9 +39,10 @@ class Settings(BaseModel):
         found: list[str] = []
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Settings):
-                found += value.secrets()
             for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Settings):
+                    found += item.secrets()
+                    continue
                 plain = item.get_secret_value() if isinstance(item, SecretStr) else item
                 if isinstance(plain, str) and "://" in plain:
                     found += url_secrets(plain)
@@ -56,6 +57,8 @@ class Settings(BaseModel):
 def _masked(value: Any) -> Any:
     """A settings value as JSON, without secrets."""
     match value:
+        case Settings():
+            return value.masked()
         case SecretStr():
             return redact_url(value.get_secret_value())
         case str() if "://" in value:
