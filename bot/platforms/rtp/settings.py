@@ -73,19 +73,26 @@ class RtpStream(Settings):
     )
     codec: Codec = Field(default="opus", description="What the packets carry.")
     payload_type: int | None = Field(
-        default=None, ge=0, le=127, description="Default: the codec's own, 0 or 8; of opus and l16 the first that comes."
+        default=None,
+        ge=0,
+        le=127,
+        description="Default: the codec's own, 0 or 8; of opus and l16 the first that comes.",
     )
     clock_rate: int | None = Field(default=None, ge=8_000, le=48_000, description="Hz, of l16; the others have one.")
     channels: Literal[1, 2] = Field(default=1, description="Of l16; two are mixed to one.")
     ssrc: int | None = Field(
-        default=None, ge=0, lt=2**32, description="Only these packets; several streams of one port are told apart by it."
+        default=None,
+        ge=0,
+        lt=2**32,
+        description="Only these packets; several streams of one port are told apart by it.",
     )
     source: Source = Field(
         default=None,
         description="Where it comes from: address, address:port or network; default: pinned to the first that sends.",
     )
     peer: Peer = Field(
-        default=None, description="address:port that is sent RTCP receiver reports, which opens its way to us (comedia)."
+        default=None,
+        description="address:port that is sent RTCP receiver reports, which opens its way to us (comedia).",
     )
     rtcp_mux: bool = Field(default=True, description="RTCP comes to the same port; false: to the next one.")
     audio_level_id: int | None = Field(
@@ -123,7 +130,8 @@ class RtpSettings(Settings):
         "else native.",
     )
     engine_fallback: bool = Field(
-        default=True, description="An engine that fails is followed by the next: gst, ffmpeg, native. false: the bot ends."
+        default=True,
+        description="An engine that fails is followed by the next: gst, ffmpeg, native. false: the bot ends.",
     )
     engine_timeout: Milliseconds = Field(
         default=5_000, description="Packets come and the engine gives no audio for so long, ms: it has failed."
