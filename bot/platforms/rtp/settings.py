@@ -76,7 +76,7 @@ class RtpStream(Settings):
         default=None,
         ge=0,
         le=127,
-        description="Default: the codec's own, 0 or 8; of opus and l16 the first that comes.",
+        description="Default: the codec's own, 0 or 8; of others the first that comes.",
     )
     clock_rate: int | None = Field(default=None, ge=8_000, le=48_000, description="Hz, of l16; the others have one.")
     channels: Literal[1, 2] = Field(default=1, description="Of l16; two are mixed to one.")
@@ -84,7 +84,7 @@ class RtpStream(Settings):
         default=None,
         ge=0,
         lt=2**32,
-        description="Only these packets; several streams of one port are told apart by it.",
+        description="Only these packets: so streams of one port are told apart.",
     )
     source: Source = Field(
         default=None,
@@ -92,7 +92,7 @@ class RtpStream(Settings):
     )
     peer: Peer = Field(
         default=None,
-        description="address:port that is sent RTCP receiver reports, which opens its way to us (comedia).",
+        description="address:port to send RTCP reports to, which opens the way to us (comedia).",
     )
     rtcp_mux: bool = Field(default=True, description="RTCP comes to the same port; false: to the next one.")
     audio_level_id: int | None = Field(
@@ -131,7 +131,7 @@ class RtpSettings(Settings):
     )
     engine_fallback: bool = Field(
         default=True,
-        description="An engine that fails is followed by the next: gst, ffmpeg, native. false: the bot ends.",
+        description="An engine that fails is followed by the next: gst, ffmpeg, native. false: we end.",
     )
     engine_timeout: Milliseconds = Field(
         default=5_000, description="Packets come and the engine gives no audio for so long, ms: it has failed."
