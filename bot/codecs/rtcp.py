@@ -18,7 +18,7 @@ class RtcpError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """A sender is there; `timestamp` of its RTP clock was at `ntp` (seconds since 1900, 32.32 bits) of its wall clock."""
+    """A sender is there. At `ntp` (seconds since 1900, 32.32 bits) its RTP clock said `timestamp`."""
 
     ssrc: int
     ntp: int

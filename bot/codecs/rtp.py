@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 REORDER_WAIT_S = 0.060
@@ -49,6 +49,8 @@ class RtpPacket:
     """What the header extension is, 16 bits; and ..."""
     extension: bytes = b""
     """... the extension itself."""
+    datagram: bytes = field(default=b"", compare=False, repr=False)
+    """The packet as it came."""
 
     def extended(self, extension_id: int) -> bytes | None:
         """One element of the header extension (RFC 8285, with headers of one or two bytes); None: there is none."""
@@ -117,6 +119,7 @@ def parse_rtp(data: bytes) -> RtpPacket:
         sources=tuple(int.from_bytes(data[at : at + 4]) for at in range(12, first, 4)),
         profile=int.from_bytes(data[first : first + 2]) if start > first else 0,
         extension=data[first + 4 : start],
+        datagram=data,
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from bot.codecs.formats import STATIC, Format, format_of
 
@@ -45,7 +44,7 @@ class Media:
     formats: Mapping[int, Format]
     rtcp_mux: bool = False
     audio_level_id: int | None = None
-    names: Mapping[int, str] = MappingProxyType({})
+    names: Mapping[int, str] = field(default_factory=dict)
     source: str | None = None
     title: str | None = None
 

@@ -1,5 +1,4 @@
-"""A track of packets: RTP of one sender in, audio frames out, timers inside. Every RTP-like source feeds one, most of them
-Opus."""
+"""A track of packets: RTP of one sender in, audio frames out, timers inside. Every RTP-like source feeds one."""
 
 from __future__ import annotations
 
