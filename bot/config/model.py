@@ -191,6 +191,9 @@ class RecordingSettings(Settings):
     process_url: Annotated[Text | None, AfterValidator(check_process_url)] = Field(
         default=None, description="Each finished file is also posted here: `http://transcriber:9091/process`."
     )
+    process_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
+        default=None, description="Sent there as `Authorization: Bearer`."
+    )
 
 
 class BotConfig(Settings):

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # httpx: only where there is a bucket
 
 UPLOAD_TIMEOUT_S = 60.0
 """For one file, from its first byte to the answer."""
+CONNECT_TIMEOUT_S = 5.0
 CHUNK_BYTES = 256 * 1024
 MAX_ANSWER_BYTES = 4 * 1024
 """Of a refusal that are read, and ..."""
@@ -76,7 +78,11 @@ class ObjectStore:
         import httpx
 
         self._bucket = bucket
-        self._client = httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(UPLOAD_TIMEOUT_S, connect=5.0))
+        self._client = httpx.AsyncClient(
+            trust_env=False,  # no proxy of the environment
+            verify=ssl.create_default_context() if bucket.endpoint.startswith("https:") else False,
+            timeout=httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        )
 
     async def put(self, path: Path, key: str, content_type: str = "application/octet-stream") -> str:
         """Stores a file under `prefix/key`, in place of what was there; returns its URL, in which there is no secret.

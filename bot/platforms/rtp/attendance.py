@@ -224,7 +224,7 @@ class _Attendance:
 
     def decoder(self, stream: Stream, voice: Voice, payload_type: int) -> Decoder:
         """See `bot.platforms.rtp.stream.Room`."""
-        formats, level = stream.plan.formats, stream.plan.stream.audio_level_id
+        formats, level = stream.plan.heard_as(payload_type), stream.plan.stream.audio_level_id
         if next(iter(self._engines)) != "native":
             return EngineDecoder(
                 voice.track_id, self._listener.audio, formats, level, self._engines,

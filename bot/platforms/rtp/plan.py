@@ -34,6 +34,11 @@ class StreamPlan:
     track_id: str
     names: Mapping[int, str] = field(default_factory=dict)
 
+    def heard_as(self, payload_type: int) -> Mapping[int, Format]:
+        """The formats of a sender whose first packets had this payload type: where none was named, it is pinned."""
+        is_named = len(self.formats) < 128 - FIRST_DYNAMIC
+        return self.formats if is_named else {payload_type: self.formats[payload_type]}
+
 
 def listening_address(url: str) -> tuple[str, int]:
     """Host and port of `rtp://host:port`; 0: any port."""
