@@ -149,7 +149,8 @@ class Receiver(ABC):
             return
         self._sequence_number = packet.sequence_number
         self._decoded += len(pcm)
-        yield self._emit(pcm)
+        for start in range(0, len(pcm), MAX_FILL_SAMPLES):
+            yield self._emit(pcm[start : start + MAX_FILL_SAMPLES])
 
     def _begin(self, packet: Ordered) -> None:
         self._start()

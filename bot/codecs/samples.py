@@ -48,7 +48,7 @@ class SampleReceiver(Receiver):
         if not 0 < len(payload) <= MAX_PAYLOAD_BYTES or len(payload) % size:
             raise PayloadError(f"{len(payload)} bytes of {self._form.codec}")
         samples = len(payload) // size * SAMPLE_RATE // self._form.clock_rate
-        if not 0 < samples <= MAX_FILL_SAMPLES:
+        if not 0 < samples <= SAMPLE_RATE:  # GStreamer fills packets to the MTU: 173 ms of G.711
             raise PayloadError(f"{samples * 1000 / SAMPLE_RATE:g} ms of {self._form.codec} in one packet")
         return samples
 

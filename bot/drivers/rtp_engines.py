@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import shutil
+import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -279,15 +281,17 @@ class _Child:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """It is gone afterwards."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
+    """It is gone afterwards, and whatever it has started, which would hold its pipe open."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
+                if process.stdout is not None:
+                    while await process.stdout.read(MAX_PIECE_BYTES):
+                        pass
                 await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+                return
 
 
 def _free_port() -> int:
