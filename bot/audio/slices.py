@@ -81,8 +81,6 @@ class Slices:
         cuts: list[Cut] = []
         if len(self._timelines) > MAX_LINES:
             cuts += self._forget(next(iter(self._timelines)))
-        if len(pcm) == 0:
-            return cuts
         if self._per_track:
             cuts += self._cut(frame.track_id, start, pcm)
         if self._mix is not None:

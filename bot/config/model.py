@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -194,6 +196,14 @@ class RecordingSettings(Settings):
     process_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
         default=None, description="Sent there as `Authorization: Bearer`."
     )
+
+    @model_validator(mode="after")
+    def _is_something_that_can_be_done(self) -> Self:
+        if not self.per_track and not self.mixed:
+            raise PydanticCustomError("recording", "perTrack or mixed, or both")
+        if self.format == "flac" and importlib.util.find_spec("av") is None:
+            raise PydanticCustomError("recording", "format wav; flac needs PyAV (pip install 'earshot[webrtc]')")
+        return self
 
 
 class BotConfig(Settings):

@@ -35,6 +35,9 @@ MAX_HELD_SAMPLES = SAMPLE_RATE
 MAX_SPEECH = 20_000
 """Utterances in the index. Policy when full: the oldest go."""
 INDEX = "index.json"
+RESERVE = ".reserve"
+RESERVE_BYTES = 64 * 1024
+"""Of a file that is there to be deleted: so the last index finds room on a disk that is full."""
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +180,7 @@ class Writer:
                 self._do(job)
             for name in list(self._lines):
                 self._finish(name, "", "")
-            self._write_index(finished=True)
+            self._close()
         except OSError as error:
             self._fail(error)
         finally:
@@ -202,7 +205,7 @@ class Writer:
                 self._lines[name].held.clear()
                 self._finish(name, "", "")
         with contextlib.suppress(OSError):
-            self._write_index(finished=True)
+            self._close()
         self._on_failure(f"{self.folder}: {error.strerror or error}")
 
     def _open(self) -> None:
@@ -215,6 +218,12 @@ class Writer:
         except (OSError, ValueError, TypeError, KeyError):
             pass
         self._write_index()
+        (self.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+
+    def _close(self) -> None:
+        """The last index. Raises OSError."""
+        (self.folder / RESERVE).unlink(missing_ok=True)
+        self._write_index(finished=True)
 
     def _do(self, job: Job) -> None:
         match job:
