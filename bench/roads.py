@@ -3,7 +3,7 @@
 A real nginx-rtmp, as docker/rtmp configures it, into which ffmpeg publishes speech in real time. First each of FFmpeg's
 options, with our driver alone; then the whole chain, with sound handed on in chunks of several sizes: `earshot run` in
 a process of its own, our transcriber with the demo model, redis-server, and between bot and transcriber a proxy that
-notes when what passed. Seven minutes; close everything else before.
+notes when what passed. Nine minutes; close everything else before.
 """
 
 from __future__ import annotations
