@@ -59,7 +59,8 @@ def run(config: ConfigOption = None) -> None:
 
         from common.logging import CONFIG_WARNING, configure_logging
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the bot has its own; as PID 1 they would be ignored
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     configure_logging()
     text = find_config(config, os.environ)
     try:

@@ -38,6 +38,13 @@ class BrowserSettings(Settings):
     selectors_dir: Text | None = Field(
         default=None, description="Folder of selector packs that go before ours, a file per platform."
     )
+    view: bool = Field(
+        default=False,
+        description="Whether a person may see the page and act in it while the bot is outside the meeting; the address "
+        "is in the log when help is needed.",
+    )
+    view_host: Text = Field(default="127.0.0.1", description="Address that the live view is served on.")
+    view_port: int = Field(default=0, ge=0, le=65_535, description="Its port; 0: any that is free.")
     evidence_dir: Text | None = Field(
         default=None, description="Folder for what a page looked like when joining failed; null: none is kept."
     )

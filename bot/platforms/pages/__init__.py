@@ -70,14 +70,18 @@ class PagePlatform(Platform):
         return []
 
     def warnings(self, invitation: Invitation) -> list[str]:
-        """What is taken and does nothing, or not yet."""
+        """What is taken and does nothing."""
         browser, settings = invitation.browser, invitation.settings
         found = []
         if browser.selectors_dir is not None and not pack_path(self.name, browser.selectors_dir).is_file():
             found.append(f"browser.selectorsDir has no {self.name}.toml: our own pack is used")
-        if settings is not None and settings.captions:
-            found.append(f"{self.name}.captions is true, but captions are not published yet")
+        if settings is not None and settings.captions and not self._can_read_captions(browser.selectors_dir):
+            found.append(f"{self.name}.captions is true, but its selector pack knows no captions: there will be none")
         return found
+
+    def _can_read_captions(self, selectors_dir: str | None) -> bool:
+        pack = load_pack(self.name, selectors_dir)
+        return bool(pack.captions.items) and "captions_on" in pack.controls
 
     def _unnamed(self, given: Mapping[str, Any]) -> list[Problem]:
         url, native = given.get("meetingUrl"), given.get("nativeMeetingId")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from playwright.async_api import Error as PlaywrightError
 
+from bot.platforms.pages.private import write_private
 from common.problems import reason
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ def _write(found: dict[Path, bytes]) -> list[str]:
         left -= len(content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_bytes(content)
-            path.chmod(0o600)
+            write_private(path, content)
         except OSError as error:
             log.warning("evidence.not_written", path=str(path), error=reason(error))
             break

@@ -15,6 +15,7 @@ from common.contracts.generations import Generation
 from common.contracts.segments import (
     Segment,
     SessionIdentity,
+    Source,
     StreamPayload,
     Word,
     parse,
@@ -171,3 +172,13 @@ def test_any_text_is_a_payload_or_a_value_error(text: str) -> None:
     """Nothing else comes out."""
     with contextlib.suppress(ValueError):
         parse(text)
+
+
+def test_words_that_were_not_heard_say_where_they_are_from() -> None:
+    """Speech says nothing, so that it reads as ever; an unknown source is refused."""
+    assert "source" not in SEGMENT.as_json()
+    value = replace(SEGMENT, source=Source.CHAT).as_json()
+    assert value["source"] == "chat"
+    assert Segment.parse(value).source is Source.CHAT
+    with pytest.raises(ValueError, match="source"):
+        Segment.parse(value | {"source": "dreamt"})

@@ -10,22 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.whisperlive.fields import ProtocolError
 from common.whisperlive.messages import (
     AUDIO_FORMATS,
     MAX_TEXT_CHARACTERS,
     Handshake,
-    ProtocolError,
     Resume,
     WireSegment,
     WireWord,
-    index,
-    json_object,
-    mapping,
-    number,
     read_samples,
-    seconds,
-    sequence,
-    text,
 )
 
 STOCK_HELLO = (
@@ -175,20 +168,6 @@ def test_a_segment_is_read_from_any_stock_server() -> None:
     for wrong in ({"start": -1, "end": 1, "text": ""}, {"start": 0, "end": 1}, 7):
         with pytest.raises(ProtocolError):
             WireSegment.parse(wrong)
-
-
-def test_readers_give_a_value_or_say_what_was_expected() -> None:
-    """Each reader accepts its kind of value only; long numbers are cut in the message."""
-    assert (text("a"), index(0), number("1.5"), seconds(2), sequence([1]), mapping({})) == ("a", 0, 1.5, 2.0, [1], {})
-    assert json_object('{"a": 1}', "message") == {"a": 1}
-    for read, value in (
-        (text, 1), (index, -1), (index, True), (index, 1 << 54), (number, "nan"), (number, True), (number, "x"),
-        (number, 10**400), (seconds, -0.1), (sequence, {}), (mapping, []),
-    ):  # fmt: skip
-        with pytest.raises(ProtocolError, match="expected"):
-            read(value)
-    with pytest.raises(ProtocolError, match=r"\.\.\.$"):
-        index(-(10**100))
 
 
 SPOKEN = "so we will sell the house"
