@@ -356,6 +356,7 @@ class Transcription:
             wire.language,
             words,
             wire.stable_len,
+            doubtful=wire.doubtful,
         )
         if segment is not None:
             self._publish(segment)
