@@ -3,7 +3,7 @@
 A real nginx-rtmp, as docker/rtmp configures it, into which ffmpeg publishes speech in real time. First each of FFmpeg's
 options, with our driver alone; then the whole chain, with sound handed on in chunks of several sizes: `earshot run` in
 a process of its own, our transcriber with the demo model, redis-server, and between bot and transcriber a proxy that
-notes when what passed. Nine minutes; close everything else before.
+notes when what passed. Ten minutes; close everything else before.
 """
 
 from __future__ import annotations
@@ -270,7 +270,8 @@ async def play_chunks(
     server: RtmpServer, speech: Speech, chunk_ms: int, transcriber: str, redis: str, folder: Path, video: bool = False
 ) -> dict[str, Any]:
     """All sentences once, through the whole chain."""
-    stream, heard_path = f"chunks{chunk_ms}", folder / f"heard-{chunk_ms}.npz"
+    stream = f"chunks{chunk_ms}{'picture' if video else ''}"
+    heard_path = folder / f"{stream}.npz"
     publisher = Publisher(server.url(stream, "publish"), speech, video=video)
     async with wire(transcriber) as (seen, url):
         config = {
@@ -289,7 +290,7 @@ async def play_chunks(
             "BOT_CONFIG": json.dumps(config),
         }
         load = os.getloadavg()[0]
-        async with process("bench.roads", "--bot", log=folder / f"bot-{chunk_ms}.log", **environment) as bot:
+        async with process("bench.roads", "--bot", log=folder / f"{stream}.log", **environment) as bot:
             await asyncio.sleep(3.0)
             try:
                 await publisher.start()
@@ -304,7 +305,8 @@ async def play_chunks(
     finals = await stored(redis, stream)
     found = np.load(heard_path)
     stages = follow(speech, publisher.began, found, seen, finals)
-    return {"chunk_ms": chunk_ms, "cpu": round(cpu, 4), "memory_mb": memory, "load_before": load, "stages": stages}
+    row = {"chunk_ms": chunk_ms, "video": video, "cpu": round(cpu, 4), "memory_mb": memory}
+    return {**row, "load_before": load, "stages": stages}
 
 
 async def stored(redis: str, uid: str) -> list[tuple[float, dict[str, Any]]]:
@@ -371,6 +373,11 @@ STAGES = {
 }
 
 
+def column(row: dict[str, Any]) -> str:
+    """Of one way through the whole chain."""
+    return f"{row['chunk_ms']} ms{', and a picture' if row['video'] else ''}"
+
+
 def percentile(values: list[float], percent: int) -> float:
     """Of seconds."""
     return float(np.percentile(values, percent)) if values else float("nan")
@@ -409,7 +416,7 @@ def report(raw: dict[str, Any]) -> str:
         "each one's speech. Nobody reports who speaks: where somebody does, finals wait until that is certain (1 s).",
         "Means add up.",
         "",
-        "| stage, ms: mean (p95) | " + " | ".join(f"{row['chunk_ms']} ms" for row in raw["chunks"]) + " |",
+        "| stage, ms: mean (p95) | " + " | ".join(map(column, raw["chunks"])) + " |",
         "|---|" + "---|" * len(raw["chunks"]),
     ]
     for name, words in STAGES.items():
@@ -476,8 +483,9 @@ async def run(parts: set[str], only: Callable[[str], bool], chunks: Sequence[int
                         if b"ws://" in line:
                             break
                     url = line.decode().strip()
-                    for chunk_ms in chunks:
-                        row = await play_chunks(server, speech, chunk_ms, url[url.index("ws://") :], redis, folder)
+                    for chunk_ms, video in [(chunk_ms, False) for chunk_ms in chunks] + [(chunks[0], True)]:
+                        target = url[url.index("ws://") :]
+                        row = await play_chunks(server, speech, chunk_ms, target, redis, folder, video)
                         raw["chunks"].append(row)
                         loads.append(row["load_before"])
                         print(json.dumps(row)[:300], flush=True)

@@ -108,27 +108,34 @@ async def test_keys() -> None:
     and the first goes on. A query that pretends to be the server's own words opens nothing."""
     async with rtmp_server() as server:
         soon = server.url("a", "publish")
-        for url in (
-            server.url("a"),
-            server.url("a", "publish", secret="f" * 32),
-            server.url("a", "publish", life=-5),
-            server.url("a", "play"),
-            server.url("b", "publish").replace("/b?", "/a?"),
-            server.url("b", "publish").replace("/b?", "/a?name=b&"),
-            server.url("b", "publish").replace("/live/b?", "/live?name=b&app=live/a?"),
-        ):
-            publisher = Publisher(url, sine(440))
-            await publisher.start()
-            assert await publisher.refused(), url
+        await asyncio.gather(
+            *map(
+                refused,
+                (
+                    server.url("a"),
+                    server.url("a", "publish", secret="f" * 32),
+                    server.url("a", "publish", life=-5),
+                    server.url("a", "play"),
+                    server.url("b", "publish").replace("/b?", "/a?"),
+                    server.url("b", "publish").replace("/b?", "/a?name=b&"),
+                    server.url("b", "publish").replace("/live/b?", "/live?name=b&app=live/a?"),
+                ),
+            )
+        )
         assert (await ends(server.url("a", "play"))).reason is Reason.NOT_PUBLISHED
         async with publishing(soon, sine(440)):
             await published(server.url("a", "play"))
             for url in (server.url("a"), server.url("a", "play", life=-5), soon):
                 assert (await ends(url)).reason is Reason.REFUSED, url
-            second = Publisher(soon, sine(1000))
-            await second.start()
-            assert await second.refused()
+            await refused(soon)
             await Ear().hears(440, server.url("a", "play"))
+
+
+async def refused(url: str) -> None:
+    """Nobody publishes there."""
+    publisher = Publisher(url, sine(1000))
+    await publisher.start()
+    assert await publisher.refused(), url
 
 
 async def published(url: str) -> None:
