@@ -55,6 +55,9 @@ WINDOW_S = 8.0
 """For which each set of options is looked at."""
 CHUNKS_MS = (20, 100, 200)
 STEPS = CLIP_RATE // SAMPLE_RATE
+AAC = ("-c:a", "aac", "-b:a", "128k", "-ac", "2")
+PCM = ("-c:a", "pcm_s16le", "-ar", "44100", "-ac", "2")
+"""Without an encoder's delay: what is left is the road's."""
 OPTIONS: dict[str, PullOptions] = {
     "all of them (what the bot does)": LOW_LATENCY,
     "without quick_ack": replace(LOW_LATENCY, quick_ack=False),
@@ -126,10 +129,12 @@ class Heard:
         self.pcm.append(frame.pcm)
 
 
-async def try_options(server: RtmpServer, speech: Speech, options: PullOptions, video: bool) -> dict[str, Any]:
+async def try_options(
+    server: RtmpServer, speech: Speech, options: PullOptions, video: bool, codec: tuple[str, ...] = AAC
+) -> dict[str, Any]:
     """One set of options, on a publication that goes on: how soon it is heard, and how late."""
     stream = f"options{time.monotonic_ns()}"
-    publisher = Publisher(server.url(stream, "publish"), speech, video=video)
+    publisher = Publisher(server.url(stream, "publish"), speech, video=video, codec=codec)
     await publisher.start()
     heard = Heard()
     try:
@@ -467,10 +472,16 @@ async def run(parts: set[str], only: Callable[[str], bool], chunks: Sequence[int
     speech, loads = Speech(), [os.getloadavg()[0]]
     raw: dict[str, Any] = {"options": [], "chunks": []}
     async with rtmp_server() as server:
-        for name, options in OPTIONS.items() if "options" in parts else ():
-            for video in (False, True):
+        if "options" in parts:
+            rows = [(name, options, video, AAC) for name, options in OPTIONS.items() for video in (False, True)]
+            rows.insert(1, ("all of them, PCM instead of AAC", LOW_LATENCY, False, PCM))
+            for name, options, video, codec in rows:
                 if only(name):
-                    row = {"options": name, "video": video, **await try_options(server, speech, options, video)}
+                    row = {
+                        "options": name,
+                        "video": video,
+                        **await try_options(server, speech, options, video, codec),
+                    }
                     raw["options"].append(row)
                     print(json.dumps(row), flush=True)
         with tempfile.TemporaryDirectory(prefix="earshot-roads-") as name:

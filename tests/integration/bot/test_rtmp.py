@@ -218,6 +218,22 @@ async def test_a_format_that_changes_a_hole_and_a_clock_that_begins_anew() -> No
     assert [abs(hole - 2 * RATE) < RATE * 0.1 for hole in holes] == [True]
 
 
+async def test_a_codec_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg makes another stream of it, which this connection does not hear: it ends, and the next one does."""
+    monkeypatch.setattr(pulling, "READ_TIMEOUT_S", 1.0)
+    first, then = sounding_tags("aac", 48_000, "mono", 440, 0.5), sounding_tags("libmp3lame", 44_100, "mono", 1000, 5.0)
+    connections = itertools.count()
+
+    async def play(connection: Connection) -> None:
+        await connection.begin()
+        await connection.send(first if next(connections) == 0 else [], paced=False)
+        await connection.send(then)
+
+    async with scripted_rtmp(play) as url:
+        assert (await ends(url)).reason is Reason.STALLED
+        await Ear().hears(1000, url)
+
+
 # --- hostile servers --------------------------------------------------------------------------------------------------
 
 
