@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import ssl
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bot.audio.frame import AudioFrame
 from bot.drivers.rtmp import Reason, StreamError, pull, pulling
+from tests.support.servers.certificates import write_pair
 from tests.support.servers.rtmp import Publisher, publishing, publishing_opus, rtmp_server, sine
 from tests.support.servers.scripted_rtmp import (
     AUDIO,
@@ -187,6 +190,24 @@ async def test_formats(codec: str, rate: int, layout: str) -> None:
     assert abs(ear.pitch(0.5, 1.2) - 440) < 5
     assert len({frame.source for frame in ear.frames}) == 1
     assert all(frame.pcm.size <= RATE // 8 for frame in ear.frames)
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot show a certificate that is trusted is told nothing: no stream, and no key."""
+    certificate, private = write_pair(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, private)
+    tags = sounding_tags("aac", 48_000, "stereo", 440, 1.5)
+
+    async def play(connection: Connection) -> None:
+        await connection.begin()
+        await connection.send(tags)
+
+    async with scripted_rtmp(play, tls) as url:
+        error = await ends(url)
+        assert (error.reason, "certificate" in str(error)) == (Reason.UNREACHABLE, True), error
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        await Ear().hears(440, url)
 
 
 async def test_a_format_that_changes_a_hole_and_a_clock_that_begins_anew() -> None:
