@@ -97,7 +97,11 @@ class Relay:
         with suppress(OSError):
             while words := await reader.read(CHUNK_BYTES):
                 self._remote[1].write(words)
-                await self._remote[1].drain()
+                try:
+                    await self._remote[1].drain()
+                except OSError as error:
+                    self.hung_up = self.hung_up or reason(error)
+                    break
         self.cut()
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
