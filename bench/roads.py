@@ -34,7 +34,7 @@ from websockets.exceptions import ConnectionClosed
 from bench.livekit import cpu_s, memory_mb
 from bot.audio.frame import AudioFrame
 from bot.core.events import PlatformEvent
-from bot.drivers.rtmp import LOW_LATENCY, PullOptions, pull
+from bot.drivers.rtmp import LOW_LATENCY, PullOptions, pull, pulling
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.platforms.rtmp import Rtmp
@@ -51,7 +51,7 @@ PAUSE_S = 1.4
 """Between two sentences: longer than a final takes."""
 LEAD_S = 2.0
 """Of a publication before anybody plays it."""
-WINDOW_S = 8.0
+WINDOW_S = 10.0
 """For which each set of options is looked at."""
 CHUNKS_MS = (20, 100, 200)
 STEPS = CLIP_RATE // SAMPLE_RATE
@@ -513,6 +513,7 @@ def main() -> None:
         sys.argv[1:] = ["run"]
         bot_main()
         return
+    pulling.OPEN_TIMEOUT_S = 2 * WINDOW_S  # FFmpeg's own probing takes longer than the bot would wait
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=["options", "chunks"], choices=["options", "chunks"])
     parser.add_argument("--only", default="", help="sets of options whose name has this in it")
