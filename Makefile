@@ -46,7 +46,7 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit
 
-bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 9 minutes on a quiet machine; writes bench/roads.md
+bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md
 	$(BIN)/python -m bench.roads
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
