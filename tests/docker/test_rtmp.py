@@ -45,7 +45,7 @@ def test_a_published_stream_becomes_segments(here: World) -> None:
         **USERS_CONFIG,
         "platform": "rtmp",
         "meetingUrl": URL,
-        "rtmp": {"secret": SECRET, "returnTimeout": 1500},
+        "rtmp": {"secret": SECRET, "publisherReturnTimeout": 1500},
         "meeting_id": 44,
         "connectionId": uid,
         "language": "en",
