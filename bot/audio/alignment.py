@@ -107,6 +107,6 @@ class Alignment:
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Pearson's, of levels; 0 where either says too little."""
     loud = one > FLOOR_DBFS
-    if not MIN_SPEECH_STEPS <= int(loud.sum()) or float(one.std()) < 1.0 or float(other.std()) < 1.0:
+    if int(loud.sum()) < MIN_SPEECH_STEPS or float(one.std()) < 1.0 or float(other.std()) < 1.0:
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])

@@ -1,8 +1,8 @@
-"""A handover between two roads on which the same room is heard: each moment of the meeting is heard on exactly one.
+"""A handover between two roads on which the same room is heard: each moment of the meeting is heard on one.
 
-Both bring frames whose `arrival` is when they were said, however late they come: what was said before a change passes on
-the road before, though it may come after the change. What the other road has meanwhile is kept for a few seconds, as a
-change may lie in the past.
+Both bring frames whose `arrival` is when they were said, however late they come: what was said before a change passes
+on the road before, though it may come after the change. What the other road has meanwhile is kept for a few seconds, as
+a change may lie in the past.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bot.core.router import Road
 
 HELD_S = 5.0
 """Seconds of the road that is not in charge that are kept, about 32 kB a second for each track; the oldest goes. An
-egress that drops out leaves so much unsaid at most: it may come 3 s late, and that it is gone takes 2 s to be sure of."""
+egress that drops out leaves so much unsaid at most: it may come 3 s late, and to be sure that it is gone takes 2 s."""
 MAX_CHANGES = 16
 """Changes kept; the oldest goes. Between two lie minutes."""
 

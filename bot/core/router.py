@@ -22,11 +22,11 @@ ALONE_S = 30.0
 BUDGET_TIMEOUT_S = 30.0
 """Seconds that `mode: composite` waits for a free egress."""
 START_TIMEOUT_S = 40.0
-"""Seconds from the order for an egress to its first sound. LiveKit itself looks for a worker for up to 10 s, and again."""
+"""Seconds from the order for an egress to its first sound. LiveKit looks for a worker for 10 s, and again."""
 OVERLAP_TIMEOUT_S = 120.0
 """Seconds in which both roads are there and the mix cannot be laid over the tracks: nobody has said anything."""
 PAUSE_TIMEOUT_S = 60.0
-"""Seconds for which a road that is to change waits for a pause; then it changes in mid-speech, at the cost of a word."""
+"""Seconds for which a road that is to change waits for a pause; then it changes in mid-speech, which costs a word."""
 STALL_TIMEOUT_S = 2.0
 """Seconds without sound of an egress that is in charge, or about to be: it is gone. A mix has sound in silence, too."""
 COOL_DOWN_S = 30.0

@@ -352,7 +352,7 @@ STEPS = ("come", "go", "grant", "revoke", "start", "stop", "refuse", "align", "t
     walk=st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from([0.0, 0.5, 3.0, 10.0, 40.0, 130.0])), max_size=40),
 )
 def test_walks(mode: Mode, walk: list[tuple[str, float]]) -> None:
-    """Whatever happens, one road is in charge, and none of them is without sound for longer than it takes to be sure."""
+    """Whatever happens, one road is in charge, and it is never without sound for longer than it takes to be sure."""
     world = _World(Router(mode))
     for step in walk:
         world.step(*step)
