@@ -83,6 +83,8 @@ class Router:
     """Why the bot is to end: `mode: composite`, and there is none."""
     detail: str = ""
     """Why it stands where it does, for people."""
+    was_dropped: bool = False
+    """The last egress ended by itself, or had to."""
     _since: float = 0.0  # when the stage began
     _people: int = 0
     _changed_at: float = 0.0  # when there were enough people, or too few
@@ -132,6 +134,7 @@ class Router:
             self.failure = why
         if why and self.stage is not Stage.JOINED:
             self._enter(Stage.JOINED, now, why)
+            self.was_dropped = True
         self.tick(now)
 
     def budget(self, held: bool, now: float) -> None:
@@ -152,6 +155,7 @@ class Router:
         self._cool_until = now + min(COOL_DOWN_S * 2.0**self._failures, LONGEST_COOL_DOWN_S)
         self._failures = min(self._failures + 1, 16)
         self._enter(Stage.JOINED, now, why)
+        self.was_dropped = True
 
     def heard(self, now: float) -> None:
         """The mix has sound, silence too."""
@@ -227,4 +231,4 @@ class Router:
     def _enter(self, stage: Stage, now: float, why: str) -> None:
         if stage not in (Stage.COMPOSITE, Stage.RETURNING):
             self._aligned_at = None
-        self.stage, self._since, self.detail = stage, now, why
+        self.stage, self._since, self.detail, self.was_dropped = stage, now, why, False

@@ -56,6 +56,7 @@ class SubCode(StrEnum):
     BOTS_NOT_ALLOWED = "bots_not_allowed"
     ENCRYPTED = "encrypted"
     BROWSER_UNAVAILABLE = "browser_unavailable"
+    EGRESS_UNAVAILABLE = "egress_unavailable"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
@@ -157,6 +158,12 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.BROWSER_UNAVAILABLE: Meaning(
         4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."
+    ),
+    SubCode.EGRESS_UNAVAILABLE: Meaning(
+        4,
+        False,
+        "The meeting was to be heard as an egress, and there is none: refused, none free, or one without sound.",
+        "Read the log; see docs/livekit-egress.md, or let `livekit.mode` be `auto`.",
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

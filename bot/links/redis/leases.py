@@ -54,6 +54,7 @@ class Lease:
         self._client: Redis | None = None
         self._held_until: float | None = None  # monotonic seconds
         self._is_away = False
+        self._calling = asyncio.Lock()
 
     async def ask(self) -> bool:
         """Takes it, or renews it; to be called every few seconds, also while it is waited for.
@@ -61,7 +62,10 @@ class Lease:
         Returns:
             Whether it is ours for another `MARGIN_S` at least. False after True: it could not be renewed in time.
         """
-        asked_at = asyncio.get_running_loop().time()
+        async with self._calling:
+            return await self._ask(asyncio.get_running_loop().time())
+
+    async def _ask(self, asked_at: float) -> bool:
         try:
             answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
             checkpoint()
@@ -82,15 +86,16 @@ class Lease:
 
     async def give_back(self) -> None:
         """Lets go of it, and of our place among those who wait. To be called in any case; never fails."""
-        self._held_until, self.used_for = None, ""
-        if self._client is None:
-            return
-        with contextlib.suppress(TimeoutError, *FAILURES):
-            async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
-                await self._call("give")
-        client, self._client = self._client, None
-        with contextlib.suppress(*FAILURES):
-            await client.aclose()
+        async with self._calling:
+            self._held_until, self.used_for = None, ""
+            if self._client is None:
+                return
+            with contextlib.suppress(TimeoutError, *FAILURES):
+                async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
+                    await self._call("give")
+            client, self._client = self._client, None
+            with contextlib.suppress(*FAILURES):
+                await client.aclose()
 
     async def _call(self, what: str) -> list[int | str]:
         if self._client is None:

@@ -124,3 +124,11 @@ def _ask_for(track: rtc.Track) -> int:
     stream.queue_size_frames = 0  # no bound of its own: what is kept longer than we take to look is in the queue above
     answer: FfiResponse = FfiClient.instance.request(request)
     return answer.new_audio_stream.stream.handle.id
+
+
+def send(publication: rtc.RemoteTrackPublication, sends: bool) -> None:
+    """Asks the server to send this track, or nothing of it for now: we stay subscribed. The SDK has no method for it."""
+    request = FfiRequest()
+    request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
+    request.enable_remote_track_publication.enabled = sends
+    FfiClient.instance.request(request)
