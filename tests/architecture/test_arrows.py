@@ -15,7 +15,7 @@ PARTS = ("bot", "rehearsal", "transcriber")
 PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
-    "bot.drivers.browser.evidence",
+    *("bot.drivers.browser.evidence", "bot.drivers.rtmp.patience", "bot.drivers.rtmp.reasons"),
     *(f"bot.platforms.pages.{pure}" for pure in ("flow", "lines", "look", "pack", "people", "stage")),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )

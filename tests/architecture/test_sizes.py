@@ -68,6 +68,7 @@ def _is_bare_event(item: ast.AST) -> bool:
 BROAD_EXCEPT_ALLOWED: dict[str, str] = {
     "bot.process": "whatever stops the event loop, the bot ends in order",
     "bot.drivers.browser.bridge": "what a listener raises in a connection's task becomes the page's end",
+    "bot.drivers.rtmp.pulling": "whatever ends the thread is raised where it is waited for",
     "bot.runner": "turns any bug into a terminal status and exit code 1",
     "transcriber.engine.child": "one failing window must not end the engine, nor a failing engine the server",
     "transcriber.streaming": "an engine of one's own that does not start is said in a sentence",
