@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,8 +26,9 @@ from rehearsal.livekit.server import LiveKitServer
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
-BINARY = Path(__file__).parents[3] / "build" / "bin" / "egress-worker"
-MISSING = "the stand-in for LiveKit's egress worker is missing: run `make build/bin/egress-worker` (needs Go)"
+BINARY = Path(os.environ.get("EGRESS_WORKER") or Path(__file__).parents[3] / "build" / "bin" / "egress-worker")
+MISSING = "the stand-in for LiveKit's egress worker is missing: run `make build/bin/egress-worker` (needs Go), or name one "
+MISSING += "in EGRESS_WORKER"
 RATE = 48_000
 STEP = RATE // 50
 """Samples (20 ms) that are mixed at once."""
