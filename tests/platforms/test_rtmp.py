@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from bot.core import events as ev
 from bot.platforms import load
 from bot.platforms.base import Invitation
-from bot.platforms.rtmp import RtmpSettings
+from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
 from tests.platforms.page_contract import is_quiet, peaks

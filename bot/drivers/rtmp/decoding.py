@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import av
@@ -77,9 +78,10 @@ class Decoding:
             for stream in container.streams:
                 if stream is not sound:
                     stream.discard = Discard.all
-            for pieces in self._pieces(sound, container.demux(sound)):
-                if pieces and not emit(pieces):
-                    return
+            with suppress(IndexError):  # PyAV's, at the end of a container in which streams have appeared since
+                for pieces in self._pieces(sound, container.demux(sound)):
+                    if pieces and not emit(pieces):
+                        return
         raise EOFError("the server ended the stream")
 
     def _pieces(self, sound: AudioStream, packets: Iterator[av.Packet[AudioStream]]) -> Iterator[list[Piece]]:

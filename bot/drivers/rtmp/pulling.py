@@ -20,8 +20,9 @@ from common.problems import reason
 
 OPEN_TIMEOUT_S = 5.0
 """From the connection to the first packet. Servers may let us wait for a publisher that is not there yet."""
-READ_TIMEOUT_S = 5.0
-"""Without sound, until the stream counts as stalled. Publishers send silence, too."""
+READ_TIMEOUT_S = 3.0
+"""Without sound, until the stream counts as stalled: publishers send silence, too. What another connection finds may be
+sound in another codec, of which this one would never hear."""
 END_TIMEOUT_S = 1.0
 """For the thread to end after its connection was cut; then it is left behind, and heard of no more."""
 MAX_UNHEARD = 100
@@ -117,13 +118,19 @@ class _Thread:
         self._room = threading.Semaphore(MAX_UNHEARD)
         self._closed = False
         self._restarts, self._source = -1, 0
+        self._due = 0.0  # when the next sound must have come
         self.heard = False
         """Whether any sound has come."""
 
     async def run(self) -> None:
-        """Runs until the stream ends, by the exception that ended it."""
+        """Runs until the stream ends, by the exception that ended it: TimeoutError, where no sound comes any more."""
         threading.Thread(target=self._work, name=f"rtmp-{self._track_id}", daemon=True).start()
-        await asyncio.shield(self._over)
+        self._due = self._loop.time() + OPEN_TIMEOUT_S + READ_TIMEOUT_S
+        while not self._over.done():
+            if self._loop.time() > self._due:
+                raise TimeoutError
+            await asyncio.wait([self._over], timeout=READ_TIMEOUT_S / 10)
+        self._over.result()
 
     async def end(self) -> None:
         """Waits until the thread, whose connection is gone, has ended; it says nothing any more."""
@@ -171,6 +178,7 @@ class _Thread:
         self._room.release()
         if self._closed:
             return
+        self._due = self._loop.time() + READ_TIMEOUT_S
         if not self.heard:
             self.heard = True
             self._opened()

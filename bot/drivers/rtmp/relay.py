@@ -50,9 +50,9 @@ class Relay:
         self._writers.append(self._remote[1])
         try:
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK_BYTES, backlog=1)
-        except BaseException:
-            await self.__aexit__()
-            raise
+        finally:
+            if self._server is None:
+                self.cut()
         return self
 
     @property

@@ -10,6 +10,7 @@ from typing import NoReturn, Protocol
 import structlog
 
 from bot.audio.frame import AudioFrame
+from bot.drivers.rtmp.options import CAREFUL, LOW_LATENCY
 from bot.drivers.rtmp.patience import RETURNS_WITHIN_S, Patience
 from bot.drivers.rtmp.pulling import pull
 from bot.drivers.rtmp.reasons import Reason, StreamError
@@ -95,8 +96,11 @@ class Stream:
 
     async def _pull(self) -> StreamError:
         """One pull, and why it ended."""
-        work = pull(self._url(), self._track_id, self._audio, opened=self._opened, latency=self._latency)
-        self._pulling = asyncio.create_task(work, name=f"rtmp-{self._track_id}")
+        options = CAREFUL if self._missing is Reason.NO_SOUND else LOW_LATENCY
+        self._pulling = asyncio.create_task(
+            pull(self._url(), self._track_id, self._audio, opened=self._opened, latency=self._latency, options=options),
+            name=f"rtmp-{self._track_id}",
+        )
         try:
             await asyncio.wait([self._pulling])
             if self._pulling.cancelled() and self._is_renewed:

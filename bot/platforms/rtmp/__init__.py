@@ -6,35 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, SecretStr
-
 from bot.core.orders import Reconnect
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
-from bot.settings import Milliseconds, Settings, is_url
+from bot.platforms.rtmp.settings import RtmpSettings
+from bot.settings import is_url
 from common.contracts.status import SubCode
 from common.problems import Problem, shown
 
 SCHEMES = ("rtmp", "rtmps")
 FORM = "for rtmp: rtmp://host[:port]/app/stream or rtmps://…, for example rtmp://rtmp:1935/live/standup"
 MIN_SECRET_CHARACTERS = 16
-
-
-class RtmpSettings(Settings):
-    """How a published stream is played."""
-
-    secret: SecretStr | None = Field(
-        default=None, description="Of the server in docker/: keys to play with are made of it.", min_length=1
-    )
-    return_timeout: Milliseconds = Field(
-        default=30_000, description="A publisher that was heard and is gone for so long has ended the meeting."
-    )
-    latency: int = Field(
-        default=0,
-        ge=0,
-        le=30_000,
-        description="Milliseconds from a sound in the room to its arrival at the server, where they are known.",
-    )
 
 
 class Rtmp(Platform):

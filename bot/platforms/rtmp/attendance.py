@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from bot.core import events as ev
 from bot.core.orders import Reconnect
 from bot.drivers.rtmp import Reason, Stream, StreamError
-from bot.platforms.rtmp import RtmpSettings
 from bot.platforms.rtmp.access import KEY_LIFE_S, with_key
+from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 

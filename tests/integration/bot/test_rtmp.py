@@ -1,8 +1,9 @@
-"""The RTMP driver: against a real nginx-rtmp with ffmpeg as publisher, and against a server that says what none would."""
+"""The RTMP driver: with a real nginx-rtmp and ffmpeg as publisher, and with a server that says what none would."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 import time
@@ -173,7 +174,7 @@ async def test_formats(codec: str, rate: int, layout: str) -> None:
     ear = Ear()
     async with scripted_rtmp(play) as url:
         assert (await ends(url, ear)).reason is Reason.ENDED
-    assert 1.4 < ear.seconds < 1.65
+    assert 1.3 < ear.seconds < 1.65  # encoders and resamplers keep a little at the end
     assert abs(ear.pitch(0.5, 1.2) - 440) < 5
     assert len({frame.source for frame in ear.frames}) == 1
     assert all(frame.pcm.size <= RATE // 8 for frame in ear.frames)
@@ -202,7 +203,7 @@ async def test_a_format_that_changes_a_hole_and_a_clock_that_begins_anew() -> No
     one_clock = [frame for frame in ear.frames if frame.source == sources[0]]
     holes = [
         later.position - frame.position - frame.pcm.size
-        for frame, later in zip(one_clock, one_clock[1:], strict=False)
+        for frame, later in itertools.pairwise(one_clock)
         if later.position != frame.position + frame.pcm.size
     ]
     assert [abs(hole - 2 * RATE) < RATE * 0.1 for hole in holes] == [True]
