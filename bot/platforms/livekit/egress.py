@@ -25,9 +25,10 @@ with without("cryptography"):  # for signatures that LiveKit does not know
     import jwt
 
 CALL_TIMEOUT_S = 15.0
-"""The server looks for a worker for 10 s, and tries again; who asked has long gone on by then."""
+"""Where no worker has room the server says nothing: it asks them again and again, for more than a minute."""
 STOP_TIMEOUT_S = 0.8
 """Within the time that a bot has to leave."""
+NO_WORKER = ". No egress worker is running, or none has room"
 TOKEN_LIFE_S = 60
 CLOCK_SKEW_S = 60
 MARK = "earshot:"
@@ -137,7 +138,7 @@ class EgressApi:
             raise EgressError(f"the server knows no egress {egress_id}", "not_found")
         return read_egress(items[0])
 
-    async def stop(self, egress_id: str, timeout: float = CALL_TIMEOUT_S) -> None:
+    async def stop(self, egress_id: str, timeout: float | None = None) -> None:
         """Ends one; one that is over already is none to end. Raises EgressError."""
         try:
             await self._call("StopEgress", {"egress_id": egress_id}, timeout)
@@ -145,18 +146,19 @@ class EgressApi:
             if error.code not in ("failed_precondition", "not_found"):
                 raise
 
-    async def _call(self, name: str, body: Mapping[str, Any], timeout: float = CALL_TIMEOUT_S) -> dict[str, Any]:
+    async def _call(self, name: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token()}"}
+        within = timeout or CALL_TIMEOUT_S
         try:
-            answer = await self._client.post(self._base + name, json=body, headers=headers, timeout=timeout)
+            answer = await self._client.post(self._base + name, json=body, headers=headers, timeout=within)
+        except httpx.ReadTimeout:
+            busy = NO_WORKER if name.startswith("Start") else ""
+            raise EgressError(f"LiveKit's egress API did not answer {name} within {within:g} s{busy}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
-            raise EgressError(f"LiveKit's egress API did not answer ({name}: {why})") from None
-        try:
-            said = answer.json()
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
+            raise EgressError(f"LiveKit's egress API cannot be reached ({name}: {why})") from None
+        said = _said(answer)
+        if said is None:
             words = f"no LiveKit server answered {name}: {answer.status_code} and something that is not JSON"
             raise EgressError(words, "bad_route")
         if answer.status_code != httpx.codes.OK:
@@ -179,6 +181,17 @@ class EgressApi:
             return jwt.encode(claims, self._secret, algorithm="HS256")
 
 
+def _said(answer: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object of an answer; a bad token is refused before Twirp, in plain text."""
+    try:
+        said = answer.json()
+    except ValueError:
+        is_text = answer.headers.get("content-type", "").startswith("text/plain")
+        is_refusal = answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+        return {"code": "unauthenticated", "msg": answer.text.strip()} if is_text and is_refusal else None
+    return said if isinstance(said, dict) else None
+
+
 def _advice(said: Mapping[str, Any]) -> str:
     """What to do about a refusal."""
     code, words = said.get("code"), str(said.get("msg", ""))
@@ -187,7 +200,7 @@ def _advice(said: Mapping[str, Any]) -> str:
     if "redis required" in words:
         return ". The server has no Redis, without which it knows no egress"
     if code in ("unavailable", "resource_exhausted") or "no response" in words:
-        return ". No egress worker is running, or none has room"
+        return NO_WORKER
     return ""
 
 

@@ -245,7 +245,12 @@ class Roads:
         """One egress, from its order to its end. Raises EgressError."""
         await self._clear_away(api)
         hooks = [self._egress.webhook_url] if self._egress.webhook_url else []
-        egress = await api.start_room_composite(self._room, self._ingest_url(), self._session, hooks)
+        try:
+            egress = await api.start_room_composite(self._room, self._ingest_url(), self._session, hooks)
+        except EgressError as error:
+            if not error.code:  # it may have been started just when we gave up
+                await self._clear_away(api)
+            raise
         self._budget.used_for = egress.egress_id
         log.info("livekit_egress_started", egress=egress.egress_id)
         tasks = [

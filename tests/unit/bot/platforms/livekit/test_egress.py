@@ -89,6 +89,8 @@ def test_which_states_are_over() -> None:
     ("answer", "code", "words"),
     [
         (httpx.Response(401, json={"code": "unauthenticated", "msg": "invalid key"}), "unauthenticated", "apiSecret"),
+        (httpx.Response(401, text="invalid token: error"), "unauthenticated", "apiSecret"),
+        (httpx.Response(401, html="canary"), "bad_route", "not JSON"),
         (httpx.Response(404, json={"code": "not_found", "msg": "no such room"}), "not_found", "no such room"),
         (httpx.Response(429, json={"code": "resource_exhausted", "msg": "full"}), "resource_exhausted", "has room"),
         (httpx.Response(503, json={"code": "unavailable", "msg": "no response from servers"}), "unavailable", "worker"),
@@ -114,15 +116,19 @@ async def test_refusals(answer: httpx.Response, code: str, words: str, monkeypat
     assert "canary" not in str(failure.value)
 
 
-async def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is not there, or too slow, is an error like any other."""
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(httpx.ConnectTimeout, r"cannot be reached .*ConnectTimeout"), (httpx.ReadTimeout, r"within 15 s\. No egress worker")],
+)
+async def test_no_answer(error: type[httpx.TimeoutException], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is not there, or looks for a worker for too long, is an error like any other."""
 
     def hang_up(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectTimeout("", request=request)
+        raise error("", request=request)
 
     api = _api(monkeypatch, hang_up)
-    with pytest.raises(EgressError, match="did not answer .*ConnectTimeout") as failure:
-        await api.look("EG_1")
+    with pytest.raises(EgressError, match=words) as failure:
+        await api.start_room_composite("standup", "rtmp://in/live/x", "bot-1")
     await api.close()
     assert failure.value.code == ""
 
