@@ -16,8 +16,8 @@ from common.audio.pcm import SAMPLE_RATE
 
 STEP_SAMPLES = SAMPLE_RATE // 50
 """Samples (20 ms) of one level: as exact as the delay gets."""
-WINDOW_STEPS = 1500
-"""Steps (30 s) that are compared; the oldest go."""
+WINDOW_STEPS = 600
+"""Steps (12 s) that are compared, the latest: what stalled before, and may have shifted, is soon forgotten."""
 MAX_DELAY_STEPS = 400
 """Steps (8 s) that the mix may come later."""
 FLOOR_DBFS = -50.0
@@ -96,7 +96,8 @@ class Alignment:
             one, other = tracks[max(ahead, 0) :], mix[max(-ahead, 0) :]
             common = min(len(one), len(other))
             if common >= 2 * MIN_SPEECH_STEPS:
-                scores[lag] = _correlation(one[:common], other[:common])
+                latest = slice(max(common - WINDOW_STEPS, 0), common)
+                scores[lag] = _correlation(one[latest], other[latest])
         best = int(np.argmax(scores))
         elsewhere = np.delete(scores, slice(max(best - NEAR_STEPS, 0), best + NEAR_STEPS + 1))
         if scores[best] < MIN_CORRELATION or scores[best] - elsewhere.max() < MIN_LEAD:

@@ -118,7 +118,10 @@ async def test_refusals(answer: httpx.Response, code: str, words: str, monkeypat
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(httpx.ConnectTimeout, r"cannot be reached .*ConnectTimeout"), (httpx.ReadTimeout, r"within 15 s\. No egress worker")],
+    [
+        (httpx.ConnectTimeout, r"cannot be reached .*ConnectTimeout"),
+        (httpx.ReadTimeout, r"within 15 s\. No egress worker"),
+    ],
 )
 async def test_no_answer(error: type[httpx.TimeoutException], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is not there, or looks for a worker for too long, is an error like any other."""
