@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -56,13 +56,16 @@ WINDOW_S = 8.0
 CHUNKS_MS = (20, 100, 200)
 STEPS = CLIP_RATE // SAMPLE_RATE
 OPTIONS: dict[str, PullOptions] = {
-    "all four (what the bot does)": LOW_LATENCY,
+    "all of them (what the bot does)": LOW_LATENCY,
+    "without quick_ack": replace(LOW_LATENCY, quick_ack=False),
+    "without tcp_nodelay": replace(LOW_LATENCY, no_delay=False),
+    "without both": replace(LOW_LATENCY, no_delay=False, quick_ack=False),
     "without nobuffer": replace(LOW_LATENCY, no_buffer=False),
     "without low_delay": replace(LOW_LATENCY, low_delay=False),
     "default probesize": replace(LOW_LATENCY, probe_bytes=None),
     "default analyzeduration": replace(LOW_LATENCY, analyze_us=None),
     "default probing, nobuffer": replace(LOW_LATENCY, probe_bytes=None, analyze_us=None),
-    "none of them": PullOptions(no_buffer=False, low_delay=False, probe_bytes=None, analyze_us=None),
+    "none of them": PullOptions(False, False, False, False, None, None),
 }
 
 
@@ -125,13 +128,14 @@ class Heard:
 
 async def try_options(server: RtmpServer, speech: Speech, options: PullOptions, video: bool) -> dict[str, Any]:
     """One set of options, on a publication that goes on: how soon it is heard, and how late."""
-    publisher = Publisher(server.url("options", "publish"), speech, video=video)
+    stream = f"options{time.monotonic_ns()}"
+    publisher = Publisher(server.url(stream, "publish"), speech, video=video)
     await publisher.start()
     heard = Heard()
     try:
         await asyncio.sleep(LEAD_S)
         spent, begun = time.process_time(), time.monotonic()
-        playing = asyncio.create_task(pull(server.url("options", "play"), "t", heard.take, options=options))
+        playing = asyncio.create_task(pull(server.url(stream, "play"), "t", heard.take, options=options))
         await asyncio.sleep(WINDOW_S)
         playing.cancel()
         await asyncio.gather(playing, return_exceptions=True)
@@ -451,7 +455,7 @@ def machine(loads: list[float]) -> dict[str, str]:
     }
 
 
-async def run(parts: set[str], only: Callable[[str], bool]) -> dict[str, Any]:
+async def run(parts: set[str], only: Callable[[str], bool], chunks: Sequence[int]) -> dict[str, Any]:
     """Everything."""
     speech, loads = Speech(), [os.getloadavg()[0]]
     raw: dict[str, Any] = {"options": [], "chunks": []}
@@ -472,7 +476,7 @@ async def run(parts: set[str], only: Callable[[str], bool]) -> dict[str, Any]:
                         if b"ws://" in line:
                             break
                     url = line.decode().strip()
-                    for chunk_ms in CHUNKS_MS:
+                    for chunk_ms in chunks:
                         row = await play_chunks(server, speech, chunk_ms, url[url.index("ws://") :], redis, folder)
                         raw["chunks"].append(row)
                         loads.append(row["load_before"])
@@ -493,10 +497,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=["options", "chunks"], choices=["options", "chunks"])
     parser.add_argument("--only", default="", help="sets of options whose name has this in it")
+    parser.add_argument("--chunks", nargs="+", type=int, default=CHUNKS_MS, help="milliseconds")
     parser.add_argument("--out", type=Path, default=HERE, help="where roads.json and roads.md are written")
     asked = parser.parse_args()
     kept = json.loads((asked.out / "roads.json").read_text()) if (asked.out / "roads.json").exists() else {}
-    raw = asyncio.run(run(set(asked.parts), lambda name: asked.only in name))
+    raw = asyncio.run(run(set(asked.parts), lambda name: asked.only in name, asked.chunks))
     raw = {key: raw[key] or kept.get(key, []) for key in ("options", "chunks")} | {"machine": raw["machine"]}
     (asked.out / "roads.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
     (asked.out / "roads.md").write_text(report(raw), encoding="utf-8")

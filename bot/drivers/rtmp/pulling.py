@@ -63,7 +63,8 @@ async def pull(
     app, _, stream = parts.path.lstrip("/").rpartition("/")
     stream += f"?{parts.query}" if parts.query else ""
     try:
-        async with Relay(parts.hostname or "", port, tls=parts.scheme == "rtmps") as relay:
+        tls = parts.scheme == "rtmps"
+        async with Relay(parts.hostname or "", port, tls=tls, quick_ack=options.quick_ack) as relay:
             extra = {
                 "rtmp_app": app,
                 "rtmp_playpath": stream,
@@ -74,7 +75,7 @@ async def pull(
             try:
                 await thread.run()
             except (OSError, EOFError, av.FFmpegError, ValueError) as error:
-                raise _failure(error, where, relay, decoding, thread.heard) from None
+                raise _failure(where, error, relay, decoding, thread.heard) from None
             finally:
                 relay.cut()
                 await thread.end()
@@ -82,20 +83,19 @@ async def pull(
         raise StreamError(Reason.UNREACHABLE, f"nobody answers at {where} ({reason(error)})") from None
 
 
-def _failure(error: Exception, where: str, relay: Relay, decoding: Decoding, heard: bool) -> StreamError:
-    """What an exception of FFmpeg's means, beside what the connection has seen."""
-    is_timeout = isinstance(error, av.ExitError | TimeoutError)
+def _failure(where: str, error: Exception, relay: Relay, decoding: Decoding, heard: bool) -> StreamError:
+    """What FFmpeg's end of it means. It says `Input/output error` to most; who hung up on whom, the relay knows."""
+    if heard and relay.hung_up is None:
+        return StreamError(Reason.STALLED, f"no more sound comes from {where}")
     if heard:
-        if is_timeout:
-            return StreamError(Reason.STALLED, f"{where} has sent no sound for {READ_TIMEOUT_S:g} s")
         return StreamError(Reason.ENDED, f"the stream at {where} has ended, or its publisher is gone")
     if decoding.is_open:
         return StreamError(Reason.NO_SOUND, f"no sound has come from {where}")
+    if not relay.received and relay.hung_up is None:
+        return StreamError(Reason.UNREACHABLE, f"{where} took the connection and said nothing")
     if relay.received < HANDSHAKE_BYTES or relay.first_byte != b"\x03":
-        if is_timeout and not relay.received:
-            return StreamError(Reason.UNREACHABLE, f"{where} took the connection and said nothing")
         return StreamError(Reason.NOT_RTMP, f"who answers at {where} does not speak RTMP")
-    if is_timeout or isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or relay.hung_up is None:
         return StreamError(Reason.NOT_PUBLISHED, f"nobody publishes this stream at {where}")
     return StreamError(Reason.REFUSED, f"{where} hung up when asked for the stream: is its key right, and not too old?")
 

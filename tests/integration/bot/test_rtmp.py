@@ -7,7 +7,6 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -362,15 +361,15 @@ async def test_cancelled_in_each_phase(phase: str) -> None:
         reached.set()
         await asyncio.sleep(60)
 
-    def running() -> Callable[[], bool]:
-        return lambda: any(one.name == "rtmp-t" for one in threading.enumerate())
+    def running() -> bool:
+        return any(one.name == "rtmp-t" for one in threading.enumerate())
 
     ear = Ear()
     async with scripted_rtmp(play) as url:
         playing = asyncio.create_task(pull(url, "t", ear.take))
         if phase != "connecting":
             await reached.wait()
-            await eventually(running())
+            await eventually(running)
         if phase == "playing":
             await eventually(lambda: ear.frames)
         playing.cancel()
@@ -378,4 +377,4 @@ async def test_cancelled_in_each_phase(phase: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await playing
         assert time.monotonic() - asked < 1.0
-        assert not running()()
+        await eventually(lambda: not running(), 1)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,20 @@ class RtmpServer:
             },
         )
         await eventually(lambda: _answers(self.port) and _answers(self._key_port), 10)
+
+    async def change_secret(self) -> None:
+        """Keys that were made before open nothing any more; connections stay."""
+        before = self.url("a", "play").replace(f"rtmp://127.0.0.1:{self.port}/live/a?", "")
+        settings = self._folder / "nginx.conf"
+        changed = secrets.token_hex(16)
+        settings.write_text(settings.read_text().replace(self.secret, changed))
+        self.secret = changed
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+        asked = f"http://127.0.0.1:{self._key_port}/key?call=play&app=live&name=a&{before}"
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(10):
+            while (await client.get(asked)).status_code != httpx.codes.FORBIDDEN:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """All its connections are cut."""
@@ -108,6 +124,16 @@ class Publisher:
 
     async def start(self) -> None:
         """Begins to publish; how that goes, `process` shows."""
+        await self.prepare()
+        self.begin()
+
+    def begin(self) -> None:
+        """With the first sound ffmpeg connects."""
+        assert self.process is not None
+        self._feeding = self._feeding or asyncio.create_task(self._feed(self.process))
+
+    async def prepare(self) -> None:
+        """Starts ffmpeg, which waits for sound."""
         at_once = "-fflags nobuffer -probesize 32 -analyzeduration 0"
         picture = "-re -f lavfi -i testsrc=size=320x180:rate=15"
         encoded = "-c:v libx264 -preset ultrafast -tune zerolatency -g 15 -pix_fmt yuv420p"
@@ -121,7 +147,6 @@ class Publisher:
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        self._feeding = asyncio.create_task(self._feed(self.process))
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
@@ -143,10 +168,11 @@ class Publisher:
         await self._stop(lambda process: process.kill())
 
     async def _stop(self, how: Callable[[asyncio.subprocess.Process], None]) -> None:
-        if self._feeding is None or self.process is None:
+        if self.process is None:
             return
-        self._feeding.cancel()
-        await asyncio.gather(self._feeding, return_exceptions=True)
+        if self._feeding is not None:
+            self._feeding.cancel()
+            await asyncio.gather(self._feeding, return_exceptions=True)
         with suppress(ProcessLookupError):
             how(self.process)
         try:
