@@ -93,9 +93,9 @@ class Lease:
             with contextlib.suppress(TimeoutError, *FAILURES):
                 async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
                     await self._call("give")
-            client, self._client = self._client, None
             with contextlib.suppress(*FAILURES):
-                await client.aclose()
+                await self._client.aclose()
+            self._client = None  # who is cancelled before is called again
 
     async def _call(self, what: str) -> list[int | str]:
         if self._client is None:

@@ -173,6 +173,8 @@ class Roads:
             elif self._stage is Stage.RETURNING:
                 self._pauses = Pauses()
             self._look()  # tracks send, or not any more
+        elif self.failure is not None:
+            self._look()
         if self.router.road is not self._handover.road:
             self._change(now, now if pause is None else pause)
 

@@ -52,9 +52,13 @@ class _Mix:
 
     async def join(self) -> None:
         self._room.on("track_subscribed", self._subscribed)
-        await self._room.connect(self._url, self._token, rtc.RoomOptions(auto_subscribe=True))
+        options = rtc.RoomOptions(auto_subscribe=True)
+        self._joining = asyncio.create_task(self._room.connect(self._url, self._token, options))
+        await asyncio.shield(self._joining)
 
     async def leave(self) -> None:
+        """Also out of a room that we were about to enter: half entered, the SDK would end this process after 30 s."""
+        await asyncio.gather(self._joining, return_exceptions=True)
         await self._room.disconnect()
         for reader in self._readers:
             reader.cancel()
@@ -162,8 +166,8 @@ class EgressWorker:
         if not self.starts:
             await asyncio.Event().wait()
         mix = _Mix(self._server, info["roomName"], info["egressId"], self._latency)
-        await mix.join()
         try:
+            await mix.join()
             push = self._push if "roomComposite" in info else self._send
             await push(info, mix)
         finally:
