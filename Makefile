@@ -21,7 +21,7 @@ else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+test: .venv/dev build/bin/livekit-server.if-go build/bin/egress-worker.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
@@ -101,6 +101,13 @@ build/bin/livekit-server: ## The real LiveKit server, built once (about two minu
 .PHONY: build/bin/livekit-server.if-go
 build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
+
+build/bin/egress-worker: tests/support/egress_worker/main.go tests/support/egress_worker/go.sum ## A stand-in for LiveKit's egress worker, for the tests (needs Go)
+	@cd tests/support/egress_worker && go build -o $(CURDIR)/$@ .
+
+.PHONY: build/bin/egress-worker.if-go
+build/bin/egress-worker.if-go:
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
 
 build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
 	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }

@@ -130,7 +130,7 @@ def test_what_is_in_common_is_used_by_two_parts() -> None:
     assert {name for name in lonely if not is_inside(name, "common.contracts")} == set(WAITING_FOR_A_SECOND_PART)
 
 
-KEY = re.compile(r"\{?(earshot:(status|lock|bot):|tc:meeting:|bot_commands:|transcription_segments)")
+KEY = re.compile(r"\{?(earshot:(status|lock|bot|lease):|tc:meeting:|bot_commands:|transcription_segments)")
 
 
 def test_keys_of_redis_are_spelled_in_one_place() -> None:
