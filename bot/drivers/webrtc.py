@@ -72,8 +72,9 @@ class TrackReceiver:
         return answer
 
     def _negotiated(self) -> None:
-        codecs = self._transceiver._codecs
-        self._payload_types |= {codec.payloadType for codec in codecs if codec.mimeType.lower() == "audio/opus"}
+        for codec in self._transceiver._codecs:
+            if codec.mimeType.lower() == "audio/opus" and codec.payloadType is not None:
+                self._payload_types.add(codec.payloadType)
 
     @property
     def packets(self) -> int:

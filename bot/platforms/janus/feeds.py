@@ -7,7 +7,7 @@ person is still heard about the others.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from bot.core.events import ParticipantKind
 from bot.platforms.differences import Seen
@@ -62,7 +62,7 @@ class Feeds:
         return (person.feed, mid, person.streams[mid]) if person is not None and mid in person.streams else None
 
     def joined(self, data: dict[str, Any]) -> None:
-        """Takes the answer to our `join`: everybody who is there. (`attendees`: where the room says `notify_joining`.)"""
+        """Takes the answer to our `join`: everybody who is there (listeners where the room says `notify_joining`)."""
         self._people.clear()
         for person in (*_objects(data.get("attendees")), *_objects(data.get("publishers"))):
             self._publish(person)
@@ -121,7 +121,7 @@ class Feeds:
             person.streams[mid] = Stream(person.streams[mid].codec, moderation == "muted")
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[FeedId]:
     return isinstance(value, int | str) and not isinstance(value, bool) and value != ""
 
 

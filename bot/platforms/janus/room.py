@@ -104,8 +104,8 @@ class JanusRoom(SfuRoom):
             await self._say({"janus": "keepalive"})
 
     async def leave(self) -> None:
-        """See `SfuRoom`."""
-        await self._say({"janus": "destroy"})
+        """See `SfuRoom`. Waits for the answer: Janus 1.1.2 may crash where a session's end and its connection's meet."""
+        await self._ask({"janus": "destroy"})
 
     @property
     def _where(self) -> str:

@@ -1,4 +1,4 @@
-"""mediasoup: rooms of an application built on it. Guide: docs/mediasoup.md; example: configs/mediasoup.example.jsonc."""
+"""mediasoup: rooms of an application on it. Guide: docs/mediasoup.md; example: configs/mediasoup.example.jsonc."""
 
 from __future__ import annotations
 

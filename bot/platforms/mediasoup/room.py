@@ -1,4 +1,4 @@
-"""A room of a mediasoup application: requests over its websocket, a transport and a consumer for each track that is heard."""
+"""A room of a mediasoup application: requests over its websocket, a transport and a consumer for each track heard."""
 
 from __future__ import annotations
 

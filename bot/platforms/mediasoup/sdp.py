@@ -1,8 +1,8 @@
 """An SDP offer from what mediasoup says of a transport and a consumer, and back: DTLS parameters from the answer.
 
-mediasoup has no SDP: ORTC-like dictionaries take its place, and a client makes the description that its WebRTC stack needs.
-One transport with one consumer gives one m-line. Every value goes into a line of text, so each is held to the characters
-that it may have.
+mediasoup has no SDP: ORTC-like dictionaries take its place, and a client makes the description that its WebRTC stack
+needs. One transport with one consumer gives one m-line. Every value goes into a line of text, so each is held to the
+characters that it may have.
 """
 
 from __future__ import annotations

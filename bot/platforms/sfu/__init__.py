@@ -1,1 +1,1 @@
-"""What platforms share that are SFUs joined without their vendor's SDK: signalling over a websocket, a connection per track."""
+"""What SFUs joined without an SDK of their vendors share: signalling over a websocket, a connection per track."""

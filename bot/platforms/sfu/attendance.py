@@ -1,7 +1,7 @@
-"""Attendance of a room on an SFU: joined over a websocket, come back to after every break, each track a connection of its own.
+"""Attendance of a room on an SFU: joined over a websocket, come back to after every break, a connection per track.
 
-The server says what changed; we compare what its room looks like with what we have reported, and report the difference. So
-a return after a break, with the same people or others, comes out as the few events that describe it.
+The server says what changed; we compare what its room looks like with what we have reported, and report the
+difference. So a return after a break, with the same people or others, comes out as the few events that describe it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.core import events as ev
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
 from bot.platforms.sfu.line import MAX_MESSAGE_BYTES, LineBroken
-from bot.platforms.sfu.room import SfuRoom
+from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -104,7 +104,7 @@ class _Attendance:
         """Tells the server that we leave, as far as that is possible."""
         self.over = True
         if self._room is not None:
-            with suppress(LineBroken, TimeoutError):
+            with suppress(LineBroken, Refused, TimeoutError):
                 async with asyncio.timeout(FAREWELL_TIMEOUT_S):
                     await self._room.leave()
 
@@ -213,8 +213,10 @@ class _Attendance:
                 self._look(room, tracks)
                 changed.clear()
                 waiting = asyncio.create_task(changed.wait())
-                await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                try:
+                    await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
                 for task in tasks:
                     if task.done():
                         await task

@@ -93,4 +93,4 @@ class SfuRoom(ABC):
 
     @abstractmethod
     async def leave(self) -> None:
-        """Leaves in order. Raises LineBroken."""
+        """Leaves in order. Raises Refused, LineBroken or TimeoutError."""

@@ -16,6 +16,8 @@ from bot.platforms.sfu.room import Encrypted, Refused, SfuRoom
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
 
+CONNECT_PATIENCE_S = (3.0, 6.0, 9.0)
+"""From the agreement to media that can flow, before it is tried again; the last one repeats."""
 AGAIN_PAUSES_S = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0)
 """Before a track is asked for again that was refused, or whose media ended; the last one repeats."""
 
@@ -37,6 +39,7 @@ class Tracks:
         self._renewed: dict[str, asyncio.Event] = {}
         self._hearing: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._closing = False
 
     def want(self, tracks: set[str]) -> None:
         """Exactly these are to be heard."""
@@ -69,7 +72,8 @@ class Tracks:
                         hearing.result()
 
     async def close(self) -> None:
-        """Ends every connection."""
+        """Ends every media connection; the room's own is about to end, and what it knows of us with it."""
+        self._closing = True
         for hearing in self._hearing.values():
             hearing.cancel()
         await asyncio.gather(*self._hearing.values(), return_exceptions=True)
@@ -79,8 +83,9 @@ class Tracks:
         attempt = 0
         while True:
             self._renewed[track] = asyncio.Event()
+            patience = CONNECT_PATIENCE_S[min(attempt, len(CONNECT_PATIENCE_S) - 1)]
             try:
-                if await self._connection(room, track, self._renewed[track]):
+                if await self._connection(room, track, self._renewed[track], patience):
                     attempt = 0
             except (Refused, ValueError, TimeoutError) as error:
                 log.warning("track_not_heard", track=track, error=str(error) or "no answer in time")
@@ -92,19 +97,32 @@ class Tracks:
             await asyncio.sleep(AGAIN_PAUSES_S[min(attempt, len(AGAIN_PAUSES_S) - 1)])
             attempt += 1
 
-    async def _connection(self, room: SfuRoom, track: str, renewed: asyncio.Event) -> bool:
+    async def _connection(self, room: SfuRoom, track: str, renewed: asyncio.Event, patience: float) -> bool:
         """One connection to its end. Whether anything came over it."""
+        connected = False
+
+        def up() -> None:
+            nonlocal connected
+            connected = True
 
         def lost(reason: str) -> None:
             log.info("track_connection_lost", track=track, reason=reason)
             renewed.set()
 
-        receiver = TrackReceiver(track, self._hear, loopback=self._loopback, lost=lost)
+        receiver = TrackReceiver(track, self._hear, loopback=self._loopback, connected=up, lost=lost)
         try:
             await room.subscribe(track, receiver)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await renewed.wait()
+            if not connected and not renewed.is_set():
+                raise Refused(f"no media connection within {patience:g} s")
             await renewed.wait()
             return receiver.packets > 0
         finally:
-            await receiver.close()
-            with suppress(LineBroken):
-                await room.unsubscribe(track)
+            try:
+                if not self._closing:
+                    with suppress(LineBroken):
+                        await room.unsubscribe(track)
+            finally:
+                await receiver.close()

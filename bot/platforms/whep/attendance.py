@@ -1,7 +1,7 @@
 """Attendance of a WHEP endpoint: one stream, had again whenever it breaks or its publisher comes back.
 
-WHEP names nobody and says nothing but HTTP. That the publisher has gone shows when the stream has broken and the endpoint
-has no other one for us; then the person has left, and the endpoint is asked until the publisher is back.
+WHEP names nobody and says nothing but HTTP. That the publisher has gone shows when the stream has broken and the
+endpoint has no other one for us; then the person has left, and the endpoint is asked until the publisher is back.
 """
 
 from __future__ import annotations

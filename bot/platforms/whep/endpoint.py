@@ -1,7 +1,8 @@
 """A WHEP endpoint: HTTP in which an SDP offer becomes a resource, and the resource is given back.
 
-draft-ietf-wish-whep (RFC 9725 is its sister for publishing, WHIP). We offer, with every candidate in the offer; a server
-that would rather offer itself answers 406 with its own, which is answered by PATCH. Link headers name ICE servers.
+draft-ietf-wish-whep (RFC 9725 is its sister for publishing, WHIP). We offer, with every candidate in the offer; a
+server that would rather offer answers 406 with an offer of its own, which is answered by PATCH. Link headers name ICE
+servers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urljoin, urlsplit
@@ -162,10 +164,8 @@ class Endpoint:
     async def close(self, resource: Resource) -> None:
         """Gives a resource back, as far as that is possible; whoever does not answer is not waited for."""
         if resource.url is not None:
-            try:
+            with suppress(httpx.HTTPError):
                 await self._client.delete(resource.url, timeout=FAREWELL_TIMEOUT_S)
-            except httpx.HTTPError:
-                pass
 
     async def _send(self, method: str, url: str, sdp: str, headers: dict[str, str] | None = None) -> httpx.Response:
         try:
