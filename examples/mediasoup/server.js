@@ -103,7 +103,8 @@ const requests = {
   },
   async closeRoom(peer, { token }) {
     administrator(token);
-    peer.room.close();
+    const { room } = peer;
+    setImmediate(() => room.close()); // after the answer
   },
 };
 

@@ -104,7 +104,7 @@ class JanusRoom(SfuRoom):
             await self._say({"janus": "keepalive"})
 
     async def leave(self) -> None:
-        """See `SfuRoom`. Waits for the answer: Janus 1.1.2 may crash where a session's end and its connection's meet."""
+        """See `SfuRoom`. Waits for the answer: Janus 1.1.2 may crash where a session and its connection end at once."""
         await self._ask({"janus": "destroy"})
 
     @property

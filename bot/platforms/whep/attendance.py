@@ -120,7 +120,8 @@ class _Attendance:
                 raise OSError(words)
             self._here()
             await self._listen(stream)
-            self._lost()
+            if stream.down.is_set():
+                self._lost()
         return receiver.packets > 0
 
     async def _agree(self, stack: AsyncExitStack, stream: _Stream) -> TrackReceiver:
@@ -194,8 +195,9 @@ class _Attendance:
             words = f"{self._endpoint.where} had no stream for {seconds:g} s: {error} (`whep.notStartedTimeout`)"
             raise EarshotError(code, words)
         if self._open:  # its publisher has gone
+            if self._away:
+                self._report(ev.TransportBack())
             self._open, self._away, self._since = False, False, now
-            self._report(ev.TransportBack())
             self._report(ev.TrackClosed(TRACK))
             if self._settings.participant is not None:
                 self._report(ev.ParticipantLeft(self._settings.participant))

@@ -40,6 +40,10 @@ class Door:
                 end.transport.abort()
             self._connections -= ends
 
+    def close(self) -> None:
+        """Lets nobody in until `shut` is over."""
+        self._open.clear()
+
     async def shut(self, seconds: float, dropping: bool = True) -> None:
         """Lets nobody in for so long; with `dropping` it breaks every connection, too."""
         self._open.clear()

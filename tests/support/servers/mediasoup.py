@@ -99,10 +99,10 @@ class Connection:
         self._line, self.told = line, told
         self._numbers = count(1)
 
-    async def ask(self, kind: str, **data: Any) -> dict[str, Any]:
+    async def ask(self, request: str, /, **data: Any) -> dict[str, Any]:
         """A request that must be granted."""
         number = next(self._numbers)
-        answer = await self._line.ask(number, {"id": number, "type": kind, "data": data})
+        answer = await self._line.ask(number, {"id": number, "type": request, "data": data})
         assert answer["ok"], answer
         found: dict[str, Any] = answer["data"]
         return found
