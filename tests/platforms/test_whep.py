@@ -1,4 +1,4 @@
-"""WHEP: a front of the tests' on a real mediasoup worker, and a real WHEP server on a real Janus, with real publishers."""
+"""WHEP: a front of the tests' on a real mediasoup worker, and a real server on a real Janus, with real publishers."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ SDP = {"Content-Type": "application/sdp"}
         (("406 Not Acceptable", {}, ""), SubCode.JOIN_REFUSED, "406"),
         (("200 OK", {"Content-Type": "text/html"}, "<html>"), SubCode.ROOM_UNREACHABLE, "no WHEP endpoint"),
         (("201 Created", SDP, "v=nonsense"), SubCode.JOIN_REFUSED, "no Opus stream"),
-        (("406 Not Acceptable", SDP, "v=0\r\n"), SubCode.JOIN_REFUSED, "does not say where"),
+        (("406 Not Acceptable", SDP, "v=0\r\n"), SubCode.JOIN_REFUSED, "no Opus stream"),
         (("307 Temporary Redirect", {"Location": "http://192.0.2.1/"}, ""), SubCode.JOIN_REFUSED, "whep.redirectHosts"),
         (("307 Temporary Redirect", {"Location": "/whep/r"}, ""), SubCode.MEETING_NOT_FOUND, "notStartedTimeout"),
         (("404 Not Found", {"Retry-After": "0"}, ""), SubCode.MEETING_NOT_FOUND, "notStartedTimeout"),
@@ -173,7 +173,7 @@ async def test_each_answer_has_its_sub_code(answer: tuple[str, dict[str, str], s
 
 
 async def test_waits_as_long_as_the_endpoint_says(sfu: mediasoup.MediasoupServer) -> None:
-    """503 with Retry-After: it asks again after that, not before, through a redirect; and the resource is given back."""
+    """503 with Retry-After: it asks again after that, not before; through a redirect; and gives the resource back."""
     async with Front(sfu).serving() as front:
         guest = mediasoup.Guest("later", "ana")
         await guest.join(sfu, "Ana")

@@ -32,12 +32,6 @@ def opus_of(capabilities: object) -> dict[str, Any]:
     return {"codecs": codecs, "headerExtensions": []}
 
 
-def is_opus(parameters: object) -> bool:
-    """Whether the first codec of RTP parameters is Opus."""
-    codecs = parameters.get("codecs") if isinstance(parameters, dict) else None
-    return isinstance(codecs, list) and bool(codecs) and _is_opus(codecs[0])
-
-
 def _is_opus(codec: object) -> bool:
     return isinstance(codec, dict) and str(codec.get("mimeType")).lower() == "audio/opus"
 

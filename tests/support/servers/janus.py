@@ -137,7 +137,8 @@ class JanusHandle:
 
     async def request(self, jsep: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
         """One request to the plugin; its answer, without whatever is around it."""
-        answer = await self.ask(body=body, **({} if jsep is None else {"jsep": jsep}))
+        content: dict[str, Any] = {"body": body} if jsep is None else {"body": body, "jsep": jsep}
+        answer = await self.ask(**content)
         data: dict[str, Any] = answer["plugindata"]["data"]
         assert "error" not in data, data
         return data | {"jsep": answer.get("jsep")}
@@ -183,7 +184,7 @@ class Guest:
     async def _stay(self, server: JanusServer, name: str, pin: str | None) -> None:
         with suppress(LineBroken, OSError):
             async with janus_handle(server) as self.handle:
-                given = {} if pin is None else {"pin": pin}
+                given: dict[str, Any] = {} if pin is None else {"pin": pin}
                 await self.handle.request(
                     request="join", ptype="publisher", room=self.room, id=self.who, display=name, **given
                 )
@@ -239,8 +240,8 @@ class DirectedRoom:
 
     async def create(self, **settings: Any) -> None:
         """Makes the room."""
-        usual = {"notify_joining": True, "publishers": 20, "secret": ADMIN_SECRET, "audiocodec": "opus"}
-        given = {} if self._pin is None else {"pin": self._pin}
+        usual: dict[str, Any] = {"notify_joining": True, "publishers": 20, "secret": ADMIN_SECRET, "audiocodec": "opus"}
+        given: dict[str, Any] = {} if self._pin is None else {"pin": self._pin}
         await self._host.request(request="create", room=self.name, **(usual | given | settings))
 
     async def join(self, who: str, name: str, *, publishes: bool = True) -> None:

@@ -34,7 +34,8 @@ class Viewer:
     async def watch(self, offer: str) -> str | None:
         """The answer to an offer; None: nobody publishes there."""
         self._task = asyncio.create_task(self._stay(offer))
-        await asyncio.wait({self._task, self._answer}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {self._task, self._answer}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not self._answer.done():
             await self._task
         return self._answer.result()
@@ -104,6 +105,7 @@ class Front:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         """Method, path and headers of each request."""
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def serving(self, host: str = ADDRESS) -> AsyncIterator[Front]:
@@ -114,7 +116,9 @@ class Front:
             yield self
         finally:
             listening.close()
-            await self.end_all()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, self.end_all(), return_exceptions=True)
 
     async def end_all(self) -> None:
         """Every stream ends, and nobody is told over HTTP."""
@@ -122,6 +126,18 @@ class Front:
         await asyncio.gather(*(viewer.close() for viewer in viewers.values()))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self._exchange(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the test is over
+        finally:
+            writer.transport.abort()
+            self._serving.discard(task)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             method, path, _ = first.split(" ")
@@ -133,7 +149,8 @@ class Front:
             head = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
             writer.write(f"HTTP/1.1 {status}\r\n{head}\r\n{text}".encode())
             await writer.drain()
-        writer.close()
+            writer.close()
+            await writer.wait_closed()
 
     async def _answer(self, method: str, path: str, body: str) -> tuple[str, dict[str, str], str]:
         if method == "DELETE":
@@ -144,9 +161,13 @@ class Front:
         if method != "POST" or self._server is None:
             return "405 Method Not Allowed", {}, ""
         viewer = Viewer(self._server, path.rpartition("/")[2])
-        answer = await viewer.watch(body)
+        answer = None
+        try:
+            answer = await viewer.watch(body)
+        finally:
+            if answer is None:
+                await viewer.close()
         if answer is None:
-            await viewer.close()
             return "404 Not Found", {"Retry-After": "0"}, "nobody publishes here"
         resource = f"/resource/{next(self._numbers)}"
         self._viewers[resource] = viewer
