@@ -18,6 +18,8 @@ PLATFORMS: dict[str, str] = {
     "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
     "mediasoup": "bot.platforms.mediasoup:Mediasoup",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
+    "rtmp": "bot.platforms.rtmp:Rtmp",
+    "rtp": "bot.platforms.rtp:Rtp",
     "teams": "bot.platforms.teams:Teams",
     "whep": "bot.platforms.whep:Whep",
     "zoom": "bot.platforms.zoom:Zoom",
