@@ -6,7 +6,7 @@ import ast
 import statistics
 from pathlib import Path
 
-from tests.support.source import ROOT, functions, modules, nodes
+from tests.support.source import ROOT, functions, modules, statements
 
 
 def length(node: ast.AST) -> int:
@@ -84,7 +84,7 @@ def test_broad_excepts_are_few_and_known() -> None:
     """`except Exception` only where a whole lifetime is guarded, each with its reason."""
     found = set()
     for name, tree in modules().items():
-        for node in nodes(tree):
+        for node in statements(tree):
             if isinstance(node, ast.ExceptHandler) and (
                 node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
             ):

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 
 from bot.core import events as ev
 from bot.core.orders import SendChat
+from bot.drivers.browser.view import LiveView
 from bot.platforms import load
 from bot.platforms.pages import evidence, lines
 from bot.platforms.pages import flow as fl
@@ -76,27 +77,31 @@ async def test_a_passcode_is_typed(platform: str) -> None:
             assert not bot.listener.admitted
 
 
-async def test_a_person_helps_in_the_live_view() -> None:
+async def test_a_person_helps_in_the_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passcode that nobody gave: the log says where the page can be used; typed in there, the bot is in."""
+    pages: list[Any] = []
+    show = LiveView.show
+
+    def shown(view: LiveView, page: Any) -> None:
+        pages.append(page)
+        show(view, page)
+
+    monkeypatch.setattr(LiveView, "show", shown)
     with capture_logs() as logged:
         async with (
-            page_room("teams", passcode="1234") as room,
+            page_room("jitsi", passcode="1234") as room,
             enter(room, browser=chromium_settings(view=True)) as bot,
         ):
             await bot.listener.until(lambda: bot.listener.count(ev.HelpNeeded), "needs help")
             (url,) = [line["url"] for line in logged if line["event"] == "browser.view"]
             assert url.split("/")[3] not in bot.listener.of(ev.HelpNeeded)[0].reason
-            origin = url.rpartition("/")[0].rpartition("/")[0]
-            async with connect(
-                url.replace("http", "ws"), origin=origin
-            ) as viewer:  # a real viewer's page: test_view.py
-                for action in (
-                    {"key": "Tab"},
-                    {"key": "Tab"},
-                    {"text": "1234"},
-                    *[{"key": "Tab"}] * 1,
-                    {"key": "Enter"},
-                ):
+            places = [
+                await pages[-1].page.locator(one).bounding_box() for one in ("[type=password]", "[data-action=join]")
+            ]
+            field, button = ([(box["x"] + 9) / 1280, (box["y"] + 9) / 720] for box in places)
+            # a real viewer's page: test_view.py
+            async with connect(url.replace("http", "ws"), origin=url.rpartition(url.split("/")[3])[0][:-1]) as viewer:
+                for action in ({"click": field}, {"text": "1234"}, {"click": button}):
                     await viewer.send(json.dumps(action))
                 await bot.listener.until(lambda: bot.listener.admitted, "admitted")
                 while not isinstance(told := await asyncio.wait_for(viewer.recv(), 10), str):

@@ -206,14 +206,17 @@ async def live_view(settings: BrowserSettings) -> AsyncIterator[LiveView | None]
         server_header=None,
         start_serving=False,  # see `bridge`
     )
-    async with server as listening:
-        try:
-            await listening.start_serving()
-        except OSError as error:
-            where = f"{settings.view_host}:{settings.view_port}"
-            words = f"`browser.view` cannot be served on {where} (`browser.viewHost`, `viewPort`): {reason(error)}"
-            raise EarshotError(SubCode.BROWSER_UNAVAILABLE, words) from None
+    try:
+        listening = await server.__aenter__()
+    except OSError as error:
+        where = f"{settings.view_host}:{settings.view_port}"
+        words = f"`browser.view` cannot be served on {where} (`browser.viewHost`, `viewPort`): {reason(error)}"
+        raise EarshotError(SubCode.BROWSER_UNAVAILABLE, words) from None
+    try:
+        await listening.start_serving()
         port = listening.sockets[0].getsockname()[1]
         host = "127.0.0.1" if settings.view_host in ("0.0.0.0", "::") else settings.view_host
         view.url = f"http://{host}:{port}/{view.token}/"
         yield view
+    finally:
+        await server.__aexit__(None, None, None)

@@ -63,7 +63,8 @@ async def pull(
     app, _, stream = parts.path.lstrip("/").rpartition("/")
     stream += f"?{parts.query}" if parts.query else ""
     try:
-        async with Relay(parts.hostname or "", port, tls=parts.scheme == "rtmps") as relay:
+        tls = parts.scheme == "rtmps"
+        async with Relay(parts.hostname or "", port, tls=tls, quick_ack=options.quick_ack) as relay:
             extra = {
                 "rtmp_app": app,
                 "rtmp_playpath": stream,

@@ -19,7 +19,7 @@ from bot.drivers.browser.stay import stay
 from bot.drivers.browser.view import LiveView, live_view
 from bot.platforms.pages import acts
 from bot.platforms.pages.door import Guest
-from bot.platforms.pages.evidence import keep_evidence
+from bot.platforms.pages.evidence import begin_trace, drop_trace, keep_evidence
 from bot.platforms.pages.flow import Flow
 from bot.platforms.pages.hand import Hand
 from bot.platforms.pages.look import Look, read_look
@@ -92,6 +92,7 @@ class Attendance:
         self._talk = Talk(site, self._report)
         self._is_admitted = self._is_lost = False
         self._unusable: set[str] = set()
+        self._last = Look()
         self._hand: Hand | None = None
         self._view: LiveView | None = None
         self.over = False
@@ -100,7 +101,12 @@ class Attendance:
     async def stay(self) -> SubCode:
         """Joins, and comes back as long as that makes sense, until the meeting is over for us."""
         async with live_view(self._invitation.browser) as self._view:
-            return await self._stay()
+            try:
+                return await self._stay()
+            except EarshotError as error:
+                if error.code is not SubCode.BROWSER_CRASHED:
+                    raise
+                raise await self._with_evidence(None, error) from None
 
     async def _stay(self) -> SubCode:
         people = json.dumps(self._argument["people"])
@@ -111,7 +117,7 @@ class Attendance:
             self._visit,
             self._page_died,
             probes=probes,
-            arguments=LOOPBACK_SWITCHES if _is_on_this_machine(self._site.url) else (),
+            arguments=LOOPBACK_SWITCHES if is_on_this_machine(self._site.url) else (),
         )
 
     # --- the page
@@ -121,6 +127,8 @@ class Attendance:
         self._hand = hand = Hand(page)
         self._show(page)
         try:
+            if self._invitation.browser.trace:
+                await begin_trace(page)
             await self._open_page(page, again=launch > 0)
             while True:
                 code = await self._look(page, hand)
@@ -130,8 +138,13 @@ class Attendance:
         except EarshotError as error:
             if error.code is SubCode.BROWSER_CRASHED:
                 raise
-            evidence = await keep_evidence(page, self._pack, self._invitation.browser.evidence_dir, str(error.code))
-            raise EarshotError(error.code, str(error), evidence) from None
+            raise await self._with_evidence(page, error) from None
+
+    async def _with_evidence(self, page: MeetingPage | None, error: EarshotError) -> EarshotError:
+        names = [*self._company.names, *(person.name for person in self._last.people)]
+        settings = self._invitation.browser
+        evidence = await keep_evidence(page, self._pack, settings, str(error.code), self._last, names)
+        return EarshotError(error.code, str(error), evidence)
 
     async def _open_page(self, page: MeetingPage, again: bool) -> None:
         """Opens the meeting's page. One that does not answer on the way back is tried again by the flow."""
@@ -154,6 +167,7 @@ class Attendance:
         except (PlaywrightError, TimeoutError):  # it goes elsewhere at this moment
             answer = None
         look, now = read_look(answer), time.monotonic()
+        self._last = self._last if answer is None else look
         self._tracks.has_interface |= look.joined is not None
         for selector in set(look.unusable) - self._unusable:
             self._unusable.add(selector)
@@ -195,6 +209,8 @@ class Attendance:
                 self._lose()
             case acts.Inside():
                 self._enter()
+                if self._invitation.browser.trace:
+                    await drop_trace(page)
             case acts.Over(code, detail):
                 if MEANINGS[code].completed or code is SubCode.REMOVED:
                     return code
@@ -287,7 +303,8 @@ class Attendance:
         self._talk.read(look, now)
 
 
-def _is_on_this_machine(url: str) -> bool:
+def is_on_this_machine(url: str) -> bool:
+    """Whether a page is served here: then its media needs `LOOPBACK_SWITCHES`."""
     address = literal(urlsplit(url).hostname or "")
     return address is not None and address.is_loopback
 

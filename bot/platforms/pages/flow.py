@@ -40,7 +40,7 @@ REJOINS = 3
 REJOINS_WINDOW_S = 600.0
 
 
-_FAILURES = {
+FAILURES = {
     Stage.DENIED: (SubCode.JOIN_REFUSED, "the host refused us: ask the host to admit the bot"),
     Stage.UNANSWERED: (SubCode.LOBBY_TIMEOUT, "nobody answered our request to join, and the page gave up"),
     Stage.NOT_FOUND: (SubCode.MEETING_NOT_FOUND, "there is no such meeting: check `meetingUrl` or `nativeMeetingId`"),
@@ -49,7 +49,7 @@ _FAILURES = {
     Stage.ENDED: (SubCode.MEETING_ENDED, ""),
 }
 """Stages that end it before we are in: why, in words for people."""
-_HELP = {
+HELP = {
     Stage.CAPTCHA: (SubCode.CAPTCHA, "the page wants proof that we are no robot"),
     Stage.SIGN_IN: (SubCode.AUTH_REQUIRED, "the meeting lets in only those who are signed in (`earshot login`)"),
     Stage.CONSENT: (SubCode.NEEDS_HELP_TIMEOUT, "the page asks for a consent that only a person may give"),
@@ -154,13 +154,13 @@ class Flow:
         """The stage is certain now."""
         if self._was_inside and stage in _ENDINGS:
             return [Over(_ENDINGS[stage])]
-        if stage in _FAILURES:
-            return [self._over(*_FAILURES[stage])]
+        if stage in FAILURES:
+            return [self._over(*FAILURES[stage])]
         if stage in (Stage.REMOVED, Stage.LEFT):  # never inside
-            return [self._over(*_FAILURES[Stage.DENIED])]
+            return [self._over(*FAILURES[Stage.DENIED])]
         if stage not in (Stage.UNKNOWN, Stage.BLOCKED):  # it goes on after all
             self._reopen_at = None
-        if stage in _HELP:
+        if stage in HELP:
             return self._need(stage, now)
         if stage in (Stage.INSIDE, Stage.LOBBY):
             self._door.forget()
@@ -193,7 +193,7 @@ class Flow:
 
     def _need(self, stage: Stage, now: float) -> list[Do]:
         """A person is needed. Where nobody can see the page, an account does not come by itself."""
-        code, reason = _HELP[stage]
+        code, reason = HELP[stage]
         if stage is Stage.SIGN_IN and not self._guest.can_be_helped:
             return [self._over(code, reason)]
         self._is_inside = False

@@ -74,12 +74,12 @@ class Talk:
         if spot is None:
             self._woken += 1
             await hand.wake()
+        elif not await hand.press(control, spot, look_again):
+            self._tried_at = float("-inf")
         elif control == "captions_on":
             self._has_captions = True
-            await hand.click(spot)
         else:
             self._opened += 1
-            await hand.click(spot)
             if self._opened == TRIES:
                 log.warning("page.chat", what="it does not open", platform=self._site.name)
 
