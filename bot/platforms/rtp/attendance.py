@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -142,7 +143,8 @@ class _Attendance:
         """Until the order to leave, or until nothing can be decoded any more."""
         leaving, watching = asyncio.create_task(orders.leaving.wait()), asyncio.create_task(self._watch())
         try:
-            await asyncio.wait({leaving, watching, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {leaving, watching, self._failure}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (leaving, watching):
                 task.cancel()
