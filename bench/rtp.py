@@ -156,10 +156,11 @@ class _Writer:
     """Writes down every frame, and when it came."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+        self._path, self._file = path, path.open("wb")
 
     def event(self, event: object) -> None:
-        """Nothing is of interest."""
+        """The first one: it listens."""
+        self._path.with_suffix(".ready").touch()
 
     def audio(self, frame: AudioFrame) -> None:
         """To the file."""
@@ -218,7 +219,8 @@ def run(codec: str, network: Network, engines: list[str]) -> list[Result]:
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
                 out.bind(("127.0.0.1", 0))
-                time.sleep(3)  # until they listen
+                while not all(Path(folder, f"{engine}.ready").exists() for engine in engines):
+                    time.sleep(0.1)
                 begun = time.monotonic()
                 used = {engine: ticks(bot.pid) for engine, bot in bots.items()}
                 for at, datagram in sent(network, codec):
@@ -253,9 +255,9 @@ def judge(
         place, ratio = aligned(window, truth, expected)
         ratios.append(ratio)
         if ratio > 3:
-            index = np.arange(place, place + WINDOW, FRAME)
-            given = begun + np.ceil((index + 1) / FRAME - 1) * FRAME_S
-            latencies += list(1000 * (times[start : start + WINDOW : FRAME] - given))
+            middle_of_frames = np.arange(FRAME // 2, WINDOW, FRAME)
+            given = begun + (place + middle_of_frames) // FRAME * FRAME_S
+            latencies += list(1000 * (times[start + middle_of_frames] - given))
     found = np.array(latencies or [np.nan])
     snr, (middle, high) = float(np.median(ratios)), np.percentile(found, (50, 95))
     return Result(codec, network.name, engine, len(pcm) / RATE, snr, float(middle), float(high), cpu)
@@ -288,11 +290,13 @@ def report(results: list[Result], load: float) -> str:
     lines = [
         "# Plain RTP: our decoder, GStreamer and FFmpeg on the same packets",
         "",
-        f"`python -m bench.rtp` on {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} at its "
-        f"start. {SECONDS} s of the bundled speech in packets of 20 ms, sent once to three bots, each of them the platform "
-        "`rtp` in a process of its own; engines are its child processes. Latency: from the sending of a packet to the "
-        "frame with its sound. SNR: median of windows of 0.5 s, after a least-squares alignment with the source; Opus "
-        "itself leaves 15 to 25 dB. CPU: of one core, the bot's media path and its child.",
+        (
+            f"`python -m bench.rtp` on {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} at "
+            f"its start. {SECONDS} s of the bundled speech in packets of 20 ms, sent once to three bots, each the "
+            "platform `rtp` in a process of its own; engines are its child processes. Latency: from the sending of a "
+            "packet to the frame with its sound. SNR: median of windows of 0.5 s, after a least-squares alignment with "
+            "the source; Opus itself leaves 15 to 25 dB. CPU: of one core, the bot's media path and its child."
+        ),
         "",
         "| Codec | Network | Engine | Audio out, s | SNR, dB | Latency, ms (p95) | CPU, % |",
         "|---|---|---|---:|---:|---:|---:|",
