@@ -2,13 +2,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 4
 # Demo and tests start Python hundreds of times: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults soak check format bench bench-livekit bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-livekit bench-roads bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
@@ -45,6 +45,9 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 
 bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit
+
+bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 9 minutes on a quiet machine; writes bench/roads.md
+	$(BIN)/python -m bench.roads
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run

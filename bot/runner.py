@@ -28,7 +28,8 @@ from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from bot.platforms.base import Platform
 from bot.recording import Recording
-from bot.sinks import Sinks, redis_link
+from bot.redis_link import redis_link
+from bot.sinks import Sinks
 from bot.transcription import Transcription
 from bot.vitals import Vitals
 from common.contracts.segments import Segment
@@ -225,6 +226,8 @@ class Bot:
                 self._reporting.health(effect)
             case ev.StartSession():
                 self._start_session()
+            case ev.PublishText():
+                self._publish(effect)
             case ev.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
             case ev.Reconfigure(speech):
@@ -265,6 +268,17 @@ class Bot:
             self._recording.start(self._zero, zero)
         self._reporting.session_start(zero)
         self._has_session = True
+
+    def _publish(self, text: ev.PublishText) -> None:
+        """What was written, where anything is to be transcribed; the last room of the outbox is for what was said."""
+        segment = self._transcription.written(text, self._zero) if self._meter is None else None
+        if segment is None:
+            return
+        if self._redis.is_full:
+            self._reporting.lost += 1
+            return
+        self._vitals.segment(segment, self._zero)
+        self._reporting.segment(segment)
 
     async def _watch_time(self) -> None:
         """Gives the core its ticks and the transcription its housekeeping."""

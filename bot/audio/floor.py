@@ -88,8 +88,12 @@ class Floor:
         return next(iter(reported)) if spoke and len(reported) == 1 else None
 
     def certain_at(self, end: int) -> float:
-        """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time."""
-        return self._zero + (end + self._margin) / SAMPLE_RATE
+        """Monotonic seconds from which on `speaker(…, end)` does not change any more, if reports come in time.
+
+        Where nobody has ever reported, nobody is waited for: not every mix comes with who speaks.
+        """
+        margin = self._margin if self._latest is not None else 0
+        return self._zero + (end + margin) / SAMPLE_RATE
 
     def parts(self, words: Sequence[tuple[int, int]]) -> list[tuple[int, str | None]]:
         """Who said which words of one text, whose times are meeting samples [start, end), ascending.

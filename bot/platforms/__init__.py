@@ -16,6 +16,7 @@ PLATFORMS: dict[str, str] = {
     "livekit": "bot.platforms.livekit:LiveKit",
     "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
+    "rtmp": "bot.platforms.rtmp:Rtmp",
     "rtp": "bot.platforms.rtp:Rtp",
     "teams": "bot.platforms.teams:Teams",
     "zoom": "bot.platforms.zoom:Zoom",

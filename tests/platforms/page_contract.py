@@ -25,6 +25,11 @@ class PageContract(PlatformContract):
     has_lobby = True
     patience = 25.0  # Chromium starts, beside whatever else this machine does
 
+    @pytest.fixture(autouse=True)
+    def quick_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A form takes five looks."""
+        monkeypatch.setattr("bot.platforms.pages.attendance.OUTSIDE_PAUSE_S", 0.1)
+
     @asynccontextmanager
     async def room(self, lobby: bool = False) -> AsyncIterator[Room]:
         """A room behind the platform's page."""
@@ -81,7 +86,7 @@ class MixContract(PageContract):
                     lambda: any(event.participant_ids == both for event in bot.listener.of(ev.ActiveSpeakers)),
                     "both speak",
                 )
-                await bot.listener.until(lambda: _peaks(bot) == {440, 1000}, "both tones")
+                await bot.listener.until(lambda: peaks(bot) == {440, 1000}, "both tones")
                 assert self.owns(bot)
 
     async def test_late_join_and_leave_of_a_participant(self) -> None:
@@ -132,7 +137,7 @@ class MixContract(PageContract):
             async with self.start(room) as bot:
                 await bot.hears("ana", 440)
                 await room.mute("ana")
-                await bot.listener.until(lambda: _is_quiet(bot), "quiet")
+                await bot.listener.until(lambda: is_quiet(bot), "quiet")
                 await room.tone("ana", 1000)
                 await room.unmute("ana")
                 await bot.hears("ana", 1000)
@@ -170,12 +175,13 @@ def _last(bot: Attending, seconds: float = 0.5) -> np.ndarray:
     return bot.listener.heard("", time.monotonic() - 5)[-round(RATE * seconds) :]
 
 
-def _is_quiet(bot: Attending) -> bool:
+def is_quiet(bot: Attending) -> bool:
+    """Whether the last half second of everything heard is silent."""
     pcm = _last(bot)
     return pcm.size == RATE // 2 and int(np.abs(pcm).max()) < 200
 
 
-def _peaks(bot: Attending) -> set[int]:
+def peaks(bot: Attending) -> set[int]:
     """The tones of the rehearsal that are in what was heard last."""
     pcm = _last(bot).astype(np.float64)
     if pcm.size < RATE // 2:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -17,8 +18,18 @@ from bot.platforms.base import Invitation
 from bot.platforms.livekit.settings import LiveKitSettings
 from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.guest import Guest
-from rehearsal.livekit.server import LiveKitServer, as_host
+from rehearsal.livekit.server import MISSING, LiveKitServer, as_host, find_livekit_server, livekit_server
+from tests.support.tools import require
 from tests.support.waiting import eventually
+
+
+@contextmanager
+def required() -> Iterator[LiveKitServer]:
+    """A real livekit-server on the tests' own network, with keys of its own; without one the test says so."""
+    require(os.environ.get("EARSHOT_HERMETIC"), "LiveKit tests need a network of their own: tools/hermetic pytest …")
+    require(find_livekit_server(), MISSING)
+    with livekit_server() as server:
+        yield server
 
 
 def invited(server: LiveKitServer, room: str, **changes: Any) -> Invitation:

@@ -115,6 +115,12 @@ def test_the_answer_is_certain_once_the_margin_has_passed() -> None:
     assert reported.speaker(11 * SAMPLE_RATE, end) == "ana"
 
 
+def test_where_nobody_ever_reports_nobody_is_waited_for() -> None:
+    """A mix that comes without who speaks: its texts are nobody's at once."""
+    assert Floor(ZERO).certain_at(13 * SAMPLE_RATE) == ZERO + 13
+    assert speaker(Floor(ZERO), 10, 13) is None
+
+
 def test_a_platform_that_is_blind_for_a_moment_names_nobody() -> None:
     """Reports hold for no longer than they may lag: whoever began in between is not taken for the one before."""
     assert REPORT_LIFETIME_S <= MARGIN_S

@@ -1,0 +1,55 @@
+"""Patience with a stream: a publisher that is gone may come back for a while, a server for longer."""
+
+from __future__ import annotations
+
+from bot.drivers.rtmp.patience import AWAY_S, PAUSES_S, REACH_S, Patience
+from bot.drivers.rtmp.reasons import Reason
+
+
+def test_nobody_publishes_yet() -> None:
+    """Waited for without end, asked for twice a second."""
+    patience = Patience(0.0)
+    pauses = [patience.failed(Reason.NOT_PUBLISHED, at) for at in (0.0, 0.1, 0.3, 0.6, 1.1, 90_000.0)]
+    assert pauses == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
+    assert patience.was_reached
+    assert not patience.was_heard
+
+
+def test_a_server_that_never_answers() -> None:
+    """Tried for as long as it may take to start."""
+    patience = Patience(10.0)
+    assert patience.failed(Reason.UNREACHABLE, 10.0) is not None
+    assert patience.failed(Reason.UNREACHABLE, 9.9 + REACH_S) is not None
+    assert patience.failed(Reason.UNREACHABLE, 10.0 + REACH_S) is None
+    assert not patience.was_reached
+
+
+def test_what_will_not_change() -> None:
+    """A wrong key, and who does not speak RTMP, are not tried again."""
+    assert Patience(0.0).failed(Reason.REFUSED, 0.0) is None
+    assert Patience(0.0).failed(Reason.NOT_RTMP, 0.0) is None
+
+
+def test_a_publisher_that_is_gone() -> None:
+    """Its return is waited for from its end on, and each time anew."""
+    patience = Patience(0.0, returns_within=30.0)
+    patience.playing()
+    assert patience.failed(Reason.ENDED, 100.0) == PAUSES_S[0]
+    assert patience.failed(Reason.NOT_PUBLISHED, 129.9) is not None
+    patience.playing()
+    assert patience.failed(Reason.STALLED, 200.0) == PAUSES_S[0]
+    assert patience.failed(Reason.NOT_PUBLISHED, 229.0) is not None
+    assert patience.failed(Reason.NO_SOUND, 230.0) is None
+
+
+def test_a_server_that_is_started_anew() -> None:
+    """It has longer than a publisher, who then has time of its own to come back to it."""
+    patience = Patience(0.0, returns_within=30.0)
+    patience.playing()
+    assert patience.failed(Reason.ENDED, 100.0) is not None
+    assert patience.failed(Reason.UNREACHABLE, 100.1) is not None
+    assert patience.failed(Reason.NOT_RTMP, 160.0) is not None
+    assert patience.failed(Reason.NOT_PUBLISHED, 170.0) == PAUSES_S[0]
+    assert patience.failed(Reason.NOT_PUBLISHED, 199.0) is not None
+    assert patience.failed(Reason.UNREACHABLE, 199.5) is not None
+    assert patience.failed(Reason.UNREACHABLE, 199.5 + AWAY_S) is None
