@@ -70,13 +70,14 @@ class SampleReceiver(Receiver):
 
 def decoded(form: Format, payload: bytes) -> NDArray[np.int16]:
     """A payload's samples at its own rate, int16 of shape (n,); two channels are mixed to one."""
-    if form.codec == "l16":
-        pcm: NDArray[np.int16] = np.frombuffer(payload, ">i2").astype(np.int16)
-        if form.channels == 2:
-            pcm = (pcm.reshape(-1, 2).astype(np.int32).sum(axis=1) // 2).astype(np.int16)
+    pcm: NDArray[np.int16]
+    if form.codec != "l16":
+        pcm = _expansion(form.codec)[np.frombuffer(payload, np.uint8)]
         return pcm
-    expanded: NDArray[np.int16] = _expansion(form.codec)[np.frombuffer(payload, np.uint8)]
-    return expanded
+    pcm = np.frombuffer(payload, ">i2").astype(np.int16)
+    if form.channels == 2:
+        pcm = (pcm.reshape(-1, 2).astype(np.int32).sum(axis=1) // 2).astype(np.int16)
+    return pcm
 
 
 @cache
