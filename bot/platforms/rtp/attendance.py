@@ -55,7 +55,7 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
     host, port = listening_address(invitation.meeting_url or "")
     wanted = await asyncio.to_thread(engines, _wanted(settings), settings.engine_fallback)
     try:
-        plans = plan(settings, port, await asyncio.to_thread(description_of, settings))
+        plans = plan(settings, port, await asyncio.to_thread(description_of, settings.sdp, settings.sdp_file))
     except SdpError as error:
         raise EarshotError(SubCode.CONFIG_INVALID, f"`rtp.sdp` is no use: {error}") from None
     attendance = _Attendance(invitation, listener, settings, wanted)
