@@ -85,7 +85,7 @@ class Result:
     kept: float
     """Seconds that came out."""
     snr: float
-    """dB, the median of windows of half a second."""
+    """dB, over all windows of half a second."""
     latency: float
     """ms from the sending of a packet to its sound, median, and ..."""
     latency_p95: float
@@ -246,20 +246,20 @@ def judge(
 ) -> Result:  # fmt: skip
     """Aligns what came out with what went in."""
     truth = speech() if codec == "opus" else wide(narrowed())
-    ratios, latencies = [], []
+    energy, latencies = np.zeros(2), []
     for start in range(0, len(pcm) - WINDOW, WINDOW):
         window = pcm[start : start + WINDOW].astype(float)
         expected = round((times[start] - begun) * RATE)
         if np.abs(window).max() < 500:
             continue
-        place, ratio = aligned(window, truth, expected)
-        ratios.append(ratio)
-        if ratio > 3:
+        place, signal, noise = aligned(window, truth, expected)
+        energy += signal, noise
+        if signal > 2 * noise:
             middle_of_frames = np.arange(FRAME // 2, WINDOW, FRAME)
             given = begun + (place + middle_of_frames) // FRAME * FRAME_S
             latencies += list(1000 * (times[start + middle_of_frames] - given))
     found = np.array(latencies or [np.nan])
-    snr, (middle, high) = float(np.median(ratios)), np.percentile(found, (50, 95))
+    snr, (middle, high) = float(10 * np.log10(energy[0] / energy[1])), np.percentile(found, (50, 95))
     return Result(codec, network.name, engine, len(pcm) / RATE, snr, float(middle), float(high), cpu)
 
 
@@ -269,12 +269,12 @@ def wide(narrow: NDArray[np.int16]) -> NDArray[np.int16]:
     return padded[54:][: 2 * len(narrow)]
 
 
-def aligned(window: NDArray[np.float64], truth: NDArray[np.int16], expected: int) -> tuple[int, float]:
-    """Where in the truth a window is, and its ratio of signal to noise there after a least-squares filter."""
+def aligned(window: NDArray[np.float64], truth: NDArray[np.int16], expected: int) -> tuple[int, float, float]:
+    """Where in the truth a window is, and the energy of what it has of it (by a least-squares filter) and has not."""
     first = max(expected - 2 * RATE, 0)
     part = truth[first : expected + WINDOW + RATE // 2].astype(float)
     if len(part) < WINDOW + 2 * TAPS:
-        return first, -99.0
+        return first, 0.0, 0.0
     size = 1 << (len(part) + len(window)).bit_length()
     matched = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(window, size)), size)[: len(part) - WINDOW + 1]
     lag = int(np.abs(matched).argmax())
@@ -282,7 +282,7 @@ def aligned(window: NDArray[np.float64], truth: NDArray[np.int16], expected: int
     shifted = np.lib.stride_tricks.sliding_window_view(part[low : low + WINDOW + TAPS - 1], TAPS)
     weights = np.linalg.solve(shifted.T @ shifted + np.eye(TAPS), shifted.T @ window)
     fitted = shifted @ weights
-    return first + lag, float(10 * np.log10((fitted @ fitted + 1) / (((window - fitted) ** 2).sum() + 1)))
+    return first + lag, float(fitted @ fitted), float(((window - fitted) ** 2).sum())
 
 
 def report(results: list[Result], load: float) -> str:
@@ -294,7 +294,7 @@ def report(results: list[Result], load: float) -> str:
             f"`python -m bench.rtp` on {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f} at "
             f"its start. {SECONDS} s of the bundled speech in packets of 20 ms, sent once to three bots, each the "
             "platform `rtp` in a process of its own; engines are its child processes. Latency: from the sending of a "
-            "packet to the frame with its sound. SNR: median of windows of 0.5 s, after a least-squares alignment with "
+            "packet to the frame with its sound. SNR: of all, after a least-squares alignment of windows of 0.5 s with "
             "the source; Opus itself leaves 15 to 25 dB. CPU: of one core, the bot's media path and its child."
         ),
         "",

@@ -31,8 +31,8 @@ class Rtp(Platform):
             allowed = "for rtp: where to listen, rtp://address:port or rtp://address, for example rtp://0.0.0.0:5004"
             found.append(Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed))
         own = given.get("rtp")
-        for key in ("sdp", "sdpFile") if isinstance(own, Mapping) else ():
-            written = own.get(key)
+        for key in ("sdp", "sdpFile"):
+            written = own.get(key) if isinstance(own, Mapping) else None
             if isinstance(written, str):
                 try:
                     parse_sdp(description_of(*((written, None) if key == "sdp" else (None, written))) or "")
