@@ -245,18 +245,19 @@ def judge(
     cpu: float,
 ) -> Result:  # fmt: skip
     """Aligns what came out with what went in."""
-    truth = speech() if codec == "opus" else wide(narrowed())
+    quiet = np.zeros(2 * RATE, np.int16)  # so that what comes first can be looked for, too
+    truth = np.concatenate([quiet, speech() if codec == "opus" else wide(narrowed()), quiet])
     energy, latencies = np.zeros(2), []
     for start in range(0, len(pcm) - WINDOW, WINDOW):
         window = pcm[start : start + WINDOW].astype(float)
         expected = round((times[start] - begun) * RATE)
         if np.abs(window).max() < 500:
             continue
-        place, signal, noise = aligned(window, truth, expected)
+        place, signal, noise = aligned(window, truth, expected + len(quiet))
         energy += signal, noise
         if signal > 2 * noise:
             middle_of_frames = np.arange(FRAME // 2, WINDOW, FRAME)
-            given = begun + (place + middle_of_frames) // FRAME * FRAME_S
+            given = begun + (place - len(quiet) + middle_of_frames) // FRAME * FRAME_S
             latencies += list(1000 * (times[start + middle_of_frames] - given))
     found = np.array(latencies or [np.nan])
     snr, (middle, high) = float(10 * np.log10(energy[0] / energy[1])), np.percentile(found, (50, 95))
@@ -273,16 +274,21 @@ def aligned(window: NDArray[np.float64], truth: NDArray[np.int16], expected: int
     """Where in the truth a window is, and the energy of what it has of it (by a least-squares filter) and has not."""
     first = max(expected - 2 * RATE, 0)
     part = truth[first : expected + WINDOW + RATE // 2].astype(float)
-    if len(part) < WINDOW + 2 * TAPS:
-        return first, 0.0, 0.0
     size = 1 << (len(part) + len(window)).bit_length()
     matched = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(window, size)), size)[: len(part) - WINDOW + 1]
-    lag = int(np.abs(matched).argmax())
-    low = min(max(lag - TAPS // 2, 0), len(part) - WINDOW - TAPS)
-    shifted = np.lib.stride_tricks.sliding_window_view(part[low : low + WINDOW + TAPS - 1], TAPS)
-    weights = np.linalg.solve(shifted.T @ shifted + np.eye(TAPS), shifted.T @ window)
-    fitted = shifted @ weights
-    return first + lag, float(fitted @ fitted), float(((window - fitted) ** 2).sum())
+    sums = np.concatenate([[0.0], np.cumsum(part**2)])
+    likeness = np.abs(matched) / np.sqrt(sums[WINDOW:] - sums[:-WINDOW] + 1e6)
+    fits = []
+    for _ in range(4):  # voices are like themselves a pitch period later: the best fit decides
+        lag = int(likeness.argmax())
+        likeness[max(lag - TAPS // 2, 0) : lag + TAPS // 2] = 0
+        low = min(max(lag - TAPS // 2, 0), len(part) - WINDOW - TAPS)
+        shifted = np.lib.stride_tricks.sliding_window_view(part[low : low + WINDOW + TAPS - 1], TAPS)
+        weights = np.linalg.solve(shifted.T @ shifted + np.eye(TAPS), shifted.T @ window)
+        fitted = shifted @ weights
+        fits.append((float(((window - fitted) ** 2).sum()), float(fitted @ fitted), first + lag))
+    noise, signal, place = min(fits)
+    return place, signal, noise
 
 
 def report(results: list[Result], load: float) -> str:
