@@ -30,6 +30,8 @@ class _Track:
     timeline: Timeline
     meter: Meter
     gate: SpeechGate
+    late: float
+    """Seconds, as of the first frame."""
 
 
 class Mixer:
@@ -65,7 +67,8 @@ class Mixer:
             return []
         track = self._tracks.get(frame.track_id)
         if track is None:
-            track = _Track(Timeline(self._zero), Meter(frame.arrival), SpeechGate(self._new_probability()))
+            gate = SpeechGate(self._new_probability())
+            track = _Track(Timeline(self._zero), Meter(frame.arrival), gate, frame.late)
             self._tracks[frame.track_id] = track
         if report := track.meter.measure(frame):
             self._reports.append(report)
@@ -78,12 +81,12 @@ class Mixer:
         pcm = frame.pcm[max(self._begin - start, 0) :]
         self._mix[end - len(pcm) - self._begin : end - self._begin] += pcm
         self._end = max(self._end, end)
-        return ready + self._by_now(frame.arrival)
+        return ready + self._by_now(frame.arrival + frame.late)
 
     def idle(self, now: float) -> list[AudioFrame]:
         """What is ready of the mix by now although no track has sent more; to be called while it `holds` audio."""
         for track_id, track in self._tracks.items():
-            self._follow(track_id, track.gate.idle(round((now - self._zero) * SAMPLE_RATE)))
+            self._follow(track_id, track.gate.idle(round((now - track.late - self._zero) * SAMPLE_RATE)))
         return self._by_now(now)
 
     def flush(self) -> list[AudioFrame]:
@@ -108,7 +111,8 @@ class Mixer:
         return reports
 
     def _by_now(self, now: float) -> list[AudioFrame]:
-        return self._hand_on(round((now - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
+        late = max((track.late for track in self._tracks.values()), default=0.0)
+        return self._hand_on(round((now - late - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
 
     def _follow(self, track_id: str, events: Iterable[GateEvent], speaker: str | None = None) -> None:
         for event in events:
