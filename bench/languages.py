@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,8 @@ from faster_whisper.tokenizer import Tokenizer
 
 from bench.hysteresis import FRAME_SAMPLES, GATES, KEEP, OPEN, Rule, Sound, clips, listen, utterances
 from bench.recordings import errors
-from bench.words import Heard, Track, live, track
+from bench.tracks import Track, track
+from bench.words import Heard, live
 from common.audio.pcm import SAMPLE_RATE, to_float
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import Handshake, WireSegment
@@ -256,7 +258,7 @@ def aligned(model: Any, audio: Sound, language: str, text: str) -> list[Word]:
 # --- page ------------------------------------------------------------------------------------------------------------
 
 
-def report(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def report(results: Mapping[str, Any]) -> str:
     """The page."""
     lines = [
         "# Languages and word times on real speech",
@@ -268,6 +270,8 @@ def report(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         f"language at most {MAX_PIECES}, and {MAX_SHORT_PIECES} of up to {SHORT_S:g} s. In streams they are",
         f"{PAUSES_S[0]:g} to {PAUSES_S[1]:g} s apart, as in [words.md](words.md). Words are held against",
         "what the same weights make of each utterance offline (full window, beam 5) when they are told its language.",
+        f"The machine: {results['machine']}; the clock of the streams goes on",
+        "by the CPU time that each call took there.",
         "",
         "## By length",
         "",
@@ -349,7 +353,8 @@ def main() -> None:
         "translations": translation_rows(said, runs),
         "words": word_rows(said, runs, model),
     }
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in parts}
+    load = f"a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores when it began"
+    results: dict[str, Any] = {"machine": load, **{name: [] for name in parts}}
     for name, rows in parts.items():
         for row in rows:
             results[name].append(row)

@@ -59,7 +59,8 @@ def run(config: ConfigOption = None) -> None:
 
         from common.logging import CONFIG_WARNING, configure_logging
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # until the bot has its own; as PID 1 it would be ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the bot has its own; as PID 1 they would be ignored
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     configure_logging()
     text = find_config(config, os.environ)
     try:
@@ -95,22 +96,44 @@ def validate(config: ConfigOption = None) -> None:
 
 
 @app.command(epilog="Exit codes: 0 everything works, or is only doubtful · else that of a bot that would end on it")
-def doctor(config: ConfigOption = None) -> None:
+def doctor(
+    config: ConfigOption = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Look at this meeting's page only: what of the selector pack is found in it."),
+    ] = None,
+    join: Annotated[bool, typer.Option("--join", help="With --url: ask to be let in, and leave again.")] = False,
+    evidence: Annotated[
+        str | None, typer.Option("--evidence", metavar="DIR", help="With --url: where a picture of the page goes.")
+    ] = None,
+    allow_no_sandbox: Annotated[
+        bool, typer.Option("--allow-no-sandbox", help="With --url: start Chromium without its sandbox, as root has to.")
+    ] = False,
+) -> None:
     """Try what a bot will need: names, Redis, transcribers with a spoken phrase, the meeting's server, the clock.
 
-    Example: earshot doctor --config bot.json
+    Example: earshot doctor --config bot.json; earshot doctor --url https://meet.google.com/abc-defg-hij
     """
     from rich.console import Console
 
     from bot.doctor.examination import examine
     from bot.doctor.findings import exit_code, print_table
+    from bot.doctor.invited import look_at
     from common.destinations.guard import GuardedLoop
     from common.logging import configure_logging
 
-    settings, warnings = load_config(find_config(config, os.environ), os.environ)
-    configure_logging("error", settings.secrets())
+    if url is None or config is not None:
+        settings, warnings = load_config(find_config(config, os.environ), os.environ)
+        configure_logging("error", settings.secrets())
+    else:
+        settings, warnings = None, []
+        configure_logging("error", ())
     with asyncio.Runner(loop_factory=GuardedLoop) as runner:
-        findings = runner.run(examine(settings, warnings))
+        if url is not None or settings is None:
+            looking = look_at(str(url), settings, join=join, evidence=evidence, allow_no_sandbox=allow_no_sandbox)
+            findings = runner.run(looking)
+        else:
+            findings = runner.run(examine(settings, warnings))
     print_table(findings, Console(highlight=False, width=None if sys.stdout.isatty() else 200))
     raise typer.Exit(exit_code(findings))
 

@@ -12,6 +12,7 @@ from common.metrics import Registry, Series
 
 STAGE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 STAGES = ("sent", "decided", "published")
+SEGMENT_KINDS = ("partial", "final", "chat", "captions")
 
 
 class BotMetrics:
@@ -26,7 +27,9 @@ class BotMetrics:
             "it is stored. Speech to Redis is `decided` and `published` together", "stage",
         )  # fmt: skip
         self.audio = new(Counter, "audio_seconds", "Audio received, of all tracks")
-        self.segments = new(Counter, "segments", "Segments made: `partial`, `final`", "kind")
+        self.segments = new(
+            Counter, "segments", "Segments made: `partial`, `final`, and what was not heard: `chat`, `captions`", "kind"
+        )
         self.state = new(Gauge, "state", "1 for the lifecycle's state", "state")
         self.hearing = new(Gauge, "hearing", "1 for what the room is like to the bot's ears (docs/hearing.md)", "state")
         self.link_up = new(
@@ -44,7 +47,7 @@ class BotMetrics:
         self.loop_lag = new(Gauge, "loop_lag_seconds", "By how much the event loop was late, last time it was measured")
         for stage in STAGES:
             self.stage.labels(stage)  # at 0 from the start, for `rate` does not see a series come
-        for kind in ("partial", "final"):
+        for kind in SEGMENT_KINDS:
             self.segments.labels(kind)
 
     @property

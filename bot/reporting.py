@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -19,18 +20,20 @@ import structlog
 from bot.core import events as ev
 from common.contracts.events import CommandEvent, HealthEvent, StatusEvent
 from common.contracts.live import live
-from common.contracts.segments import Segment, SessionIdentity, session_end, session_start, transcription
+from common.contracts.segments import Segment, SessionIdentity, Source, session_end, session_start, transcription
 from common.contracts.times import iso_utc
 from common.redact import Redactor
 
 MAX_REFUSALS_KEPT = 100
 """Refusals of commands that are remembered, so that the log says each once; more are not logged."""
+FLUSH_GRACE_S = 0.1
+"""Seconds that a sink may take beyond the time that it was given to flush; then it is not waited for."""
 
 log = structlog.get_logger(__name__)
 
 
 class Sink(Protocol):
-    """Where reports go. Nothing of it waits, but `flush`."""
+    """Where reports go. Nothing of it waits but `flush`. What one raises is said once, and no other misses a thing."""
 
     def status(self, event: Mapping[str, Any]) -> bool:
         """Takes a status or health event; False: there is no room, it is lost."""
@@ -56,6 +59,7 @@ class Reporting:
         sinks: Who gets them.
         secrets: Values that no report may contain.
         publishes: False: the transcriber stores finals and session marks itself.
+        takes_chat: False: consumers would take what was written for speech, and are spared it.
         wall: Unix seconds.
     """
 
@@ -68,6 +72,7 @@ class Reporting:
         *,
         published: SessionIdentity | None = None,
         publishes: bool = True,
+        takes_chat: bool = True,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._identity = identity
@@ -75,9 +80,10 @@ class Reporting:
         self._container_name = container_name
         self.sinks = sinks
         self._redact = Redactor(secrets)
-        self._publishes = publishes
+        self._publishes, self._takes_chat = publishes, takes_chat
         self._wall = wall
         self._refused: set[tuple[str, str]] = set()
+        self._broken: set[tuple[int, str]] = set()  # which sink has failed at what: each is said once
         self.lost = 0
         """Entries that no sink had room for."""
 
@@ -139,23 +145,54 @@ class Reporting:
 
     def segment(self, segment: Segment) -> None:
         """Publishes a partial or a final."""
+        if segment.source is Source.CHAT and not self._takes_chat:
+            return
         # Of a mix drafts are nobody's, and the final that takes their place is somebody's: their ids say so.
         drafted_as = segment.segment_id.removeprefix(f"{self._identity.connection_id}:").rpartition(":")[0]
         message = live(self._identity.meeting_id, segment, self._wall(), drafted_as)
-        for sink in self.sinks:
-            sink.publish_live(segment.segment_id, message, segment.completed)
+        self._each("publish_live", lambda sink: sink.publish_live(segment.segment_id, message, segment.completed))
         if segment.completed:
             self._publish(transcription(self._published, [segment]))
 
     async def flush(self, timeout: float) -> int:
-        """Waits `timeout` seconds at most until every sink has stored all; returns what is left or was lost."""
-        left = await asyncio.gather(*(sink.flush(max(timeout, 0.0)) for sink in self.sinks))
+        """Waits `timeout` seconds at most until every sink has stored all; returns what is left or was lost.
+
+        Of one that fails, or does not return in time, nobody knows what is left: that counts as one.
+        """
+        left = await asyncio.gather(*(self._flushed(sink, max(timeout, 0.0)) for sink in self.sinks))
         return sum(left) + self.lost
+
+    async def _flushed(self, sink: Sink, timeout: float) -> int:
+        try:
+            async with asyncio.timeout(timeout + FLUSH_GRACE_S):
+                return await sink.flush(timeout)
+        except Exception as error:
+            self._failed(sink, "flush", error)
+            return 1
 
     def _publish(self, payload: str) -> None:
         if self._publishes:
-            self.lost += sum(not sink.publish_final(payload) for sink in self.sinks)
+            self.lost += self._each("publish_final", lambda sink: sink.publish_final(payload)).count(False)
 
     def _tell(self, event: StatusEvent | HealthEvent | CommandEvent) -> None:
         redacted = self._redact.document(event.as_json())
-        self.lost += sum(not sink.status(redacted) for sink in self.sinks)
+        self.lost += self._each("status", lambda sink: sink.status(redacted)).count(False)
+
+    def _each(self, what: str, tell: Callable[[Sink], bool | None]) -> list[bool | None]:
+        """Every sink hears it; False in the place of one that failed."""
+        return [self._told(sink, what, tell) for sink in self.sinks]
+
+    def _told(self, sink: Sink, what: str, tell: Callable[[Sink], bool | None]) -> bool | None:
+        try:
+            return tell(sink)
+        except Exception as error:
+            self._failed(sink, what, error)
+            return False
+
+    def _failed(self, sink: Sink, what: str, error: Exception) -> None:
+        """Once for each sink and step, and without the error's words: they may be those of the meeting."""
+        if (id(sink), what) not in self._broken:
+            self._broken.add((id(sink), what))
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            at = f"{where.filename}:{where.lineno}"
+            log.error("sink.failed", sink=type(sink).__name__, step=what, problem=type(error).__name__, at=at)

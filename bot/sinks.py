@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from bot.config import BotConfig, read_command
-from bot.core import events as ev
+import structlog
+
+from bot.config import BotConfig
 from bot.links.redis.collector import warn_of_collector
 from bot.links.redis.link import RedisLink
-from bot.links.redis.retention import Retention
 from bot.links.redis.speaker_events import SpeakerEventLink
 from bot.reporting import Reporting, Sink
 from common.contracts.generations import Generation, callback_target
@@ -24,6 +23,8 @@ if TYPE_CHECKING:  # httpx: only where there is a manager
 
 TELL_RESERVE_S = 0.5
 """For telling a manager the end, once everything is stored."""
+
+log = structlog.get_logger(__name__)
 
 
 class Served(Sink, Protocol):
@@ -51,7 +52,7 @@ class Sinks:
     ) -> None:
         target = callback_target(config.bot_manager_callback_url, config.meeting_api_callback_url)
         generation = target.generation if target else None
-        self._config = config
+        self._config, self._redis = config, redis
         identity = SessionIdentity(
             config.platform, config.meeting_id, config.native_meeting_id, config.connection_id, token
         )
@@ -72,6 +73,7 @@ class Sinks:
             [secret for secret in config.secrets() if secret != published.token],
             published=published,
             publishes=config.publish == "bot",
+            takes_chat=generation is None or generation.knows_sources,
         )
 
     @property
@@ -96,39 +98,21 @@ class Sinks:
             await warn_of_collector(self._config.redis_url.get_secret_value(), self._config.meeting_id)
 
     def without_redis(self) -> None:
-        """Redis was never ours: only the manager is still told."""
-        self.reporting.sinks = [self.manager] if self.manager else []
+        """Redis was never ours: whoever writes there is told nothing any more, all others are."""
+        there = self._redis, self.speakers
+        self.reporting.sinks = [sink for sink in self.reporting.sinks if sink not in there]
 
     async def close(self, timeout: float) -> None:
         """Closes every connection but those of Redis; within `timeout` seconds, no errors."""
-        with suppress(TimeoutError, *FAILURES):
-            async with asyncio.timeout(timeout):
-                for sink in self.served:
-                    await sink.close()
+        await asyncio.gather(*(_close(sink, timeout) for sink in self.served))
 
 
-def redis_link(
-    config: BotConfig,
-    receive: Callable[[ev.Event], None],
-    report: Callable[[ev.ReportHealth], None],
-    on_stored: Callable[[float], None],
-) -> RedisLink:
-    """The link that stores, and that commands come from; `receive` hears of them, and how it fares.
-
-    `report` hears what Redis has lost.
-    """
-    lost = "finals and session marks that Redis had stored are gone from it: check its persistence"
-    return RedisLink(
-        config.redis_url.get_secret_value(),
-        config.connection_id,
-        config.meeting_id,
-        platform=config.platform,
-        container_name=config.container_name,
-        on_command=lambda message: receive(read_command(message)),
-        spill_dir=config.redis.spill_dir,
-        retention=Retention(config.redis.keep_entries, config.redis.keep_hours),
-        on_change=lambda up, detail: receive(ev.LinkChanged("redis", up, detail)),
-        on_full=lambda full, detail: receive(ev.LinkChanged("outbox", not full, detail)),
-        on_stored=on_stored,
-        on_gone=lambda entries: report(ev.ReportHealth("gap:redis", False, f"{entries} {lost}")),
-    )
+async def _close(sink: Served, timeout: float) -> None:
+    """Each within its time, whatever another one does."""
+    try:
+        async with asyncio.timeout(timeout):
+            await sink.close()
+    except (TimeoutError, *FAILURES):
+        pass
+    except Exception as error:
+        log.error("sink.failed", sink=type(sink).__name__, step="close", problem=type(error).__name__)

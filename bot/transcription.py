@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from uuid import uuid4
 
 import structlog
 
+from bot.audio.attribution import Attribution
 from bot.audio.floor import Floor
 from bot.audio.frame import AudioFrame
 from bot.audio.lanes import Lanes
@@ -35,9 +35,8 @@ from bot.audio.plane import (
     PlaneOrder,
     Whose,
 )
-from bot.audio.turns import Turns
 from bot.config import BotConfig
-from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
+from bot.core.events import MIX_TRACK, AudioHeard, PublishText, ReportHealth, SpeechSettled, UtteranceDecided
 from bot.core.lane_speech import LaneSpeech
 from bot.core.requests import SpeechSettings
 from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker
@@ -119,7 +118,7 @@ class Transcription:
         self._plane: AudioPlane | None = None  # from the first admission on
         self._mixer: Mixer | None = None  # where all tracks are one
         self._tracker: SegmentTracker | None = None
-        self._unnamed: deque[Segment] = deque()  # a mix's finals of the last second, until it is known who spoke
+        self._attribution: Attribution | None = None  # of a mix
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._link = TranscriberLink(
             config.transcriber_urls,
@@ -136,8 +135,7 @@ class Transcription:
         self._is_waiting = False  # as reported
         self._longest_wait = 0.0  # seconds, while it is
         self._served = asyncio.Event()  # a lane may have become free
-        self.strays = 0
-        """Texts about audio that is nobody's."""
+        self._strays = 0  # texts about audio that is nobody's
         self._lost_s = 0.0  # in the gaps that were reported
 
     async def open(self) -> None:
@@ -158,6 +156,8 @@ class Transcription:
             now, self._vad.stream, whose, Lanes(audio.lanes_max if audio.mode == "lanes" else None)
         )
         self._tracker = SegmentTracker(self._config.connection_id, wall)
+        holders = self._floor if self._mixer is None else self._mixer.turns
+        self._attribution = Attribution(holders, self._tracker, self._name)
 
     def lanes(self) -> tuple[int, int, float]:
         """Lanes open, utterances that wait for one, and seconds of speech that were lost."""
@@ -201,7 +201,8 @@ class Transcription:
         self._order(self._plane.idle(now) + self._plane.close_idle(now))
         self._report(self._plane, now)
         self._publish_named(now)
-        if self._plane.speaking or self._unnamed or (self._mixer is not None and self._mixer.holds):
+        is_unnamed = self._attribution is not None and self._attribution.waits
+        if self._plane.speaking or is_unnamed or (self._mixer is not None and self._mixer.holds):
             return STALLED_TRACK_POLL_S
         return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
 
@@ -286,9 +287,8 @@ class Transcription:
                     self._lanes.pop(lane)[0].close()
                     self._speech.closed(lane)
                 case Completed(utterance):
-                    length = (utterance.end or utterance.onset) - utterance.onset
                     is_assumed = not self._link.has_answers
-                    self._listener.decided(UtteranceDecided(utterance.speaker_id, length, is_assumed))
+                    self._listener.decided(UtteranceDecided(utterance.speaker_id, utterance.length, is_assumed))
                     if self._tracker and (taken_back := self._tracker.decided(utterance)):
                         self._publish(taken_back)
 
@@ -318,6 +318,13 @@ class Transcription:
 
     # --- text on its way back ---------------------------------------------------------------------------------------
 
+    def written(self, text: PublishText, zero: float) -> Segment | None:
+        """The final of what was not heard; None before the meeting began. `zero`: monotonic seconds of its start."""
+        if self._tracker is None:
+            return None
+        start, end = (max(at - zero, 0.0) for at in (text.start, text.end))
+        return self._tracker.written(text.source, text.speaker_id, text.speaker, text.text, start, end)
+
     def granted(self, lane: int, extensions: frozenset[str]) -> None:
         """A lane has a server, which grants these extensions."""
         if self._plane is not None:
@@ -335,8 +342,8 @@ class Transcription:
         """A lane has text: finds its speaker and time, and hands on what is new."""
         found = self._plane.find(lane, text.start, text.end) if self._plane else None
         if found is None or self._tracker is None:
-            self.strays += 1
-            log.warning("transcriber.stray_text", lane=lane, strays=self.strays)
+            self._strays += 1
+            log.warning("transcriber.stray_text", lane=lane, strays=self._strays)
             return
         wire, shift = text.wire, found.shift / SAMPLE_RATE
         words = [Word(w.word, w.start + shift, w.end + shift, w.probability) for w in text.words]
@@ -349,14 +356,15 @@ class Transcription:
             wire.language,
             words,
             wire.stable_len,
+            doubtful=wire.doubtful,
         )
         if segment is not None:
             self._publish(segment)
 
     def _publish(self, segment: Segment) -> None:
         """At once where it is known who spoke. Of a mix that takes a while: partials name nobody, finals wait."""
-        if segment.completed and not segment.speaker:
-            self._unnamed.append(segment)
+        if segment.completed and not segment.speaker and self._attribution is not None:
+            self._attribution.add(segment)
         else:
             self._say(segment if segment.speaker else replace(segment, speaker=UNKNOWN_SPEAKER))
 
@@ -365,36 +373,9 @@ class Transcription:
         self._listener.segment(segment if self._config.audio.words else replace(segment, words=None))
 
     def _publish_named(self, now: float, *, at_the_end: bool = False) -> None:
-        """Finals of a mix, in order, once no report can change any more who spoke; all `at_the_end` of the meeting."""
-        while self._unnamed and (holders := self._holders):
-            is_certain = holders.certain_at(round(self._unnamed[0].end * SAMPLE_RATE)) <= now
-            is_certain |= at_the_end and self._mixer is not None  # whose tracks have no more to say
-            if not is_certain and not at_the_end:
-                return
-            final = self._unnamed.popleft()
-            for segment in self._named(final) if is_certain else [replace(final, speaker=UNKNOWN_SPEAKER)]:
-                self._say(segment)
-
-    @property
-    def _holders(self) -> Floor | Turns | None:
-        """Who knows who spoke: of our own mix its tracks, of a platform's what it reports."""
-        return self._mixer.turns if self._mixer is not None else self._floor
-
-    def _named(self, final: Segment) -> list[Segment]:
-        """A mix's final under the names of who spoke, by its words in parts; under none where that is unknown."""
-        holders = self._holders
-        assert holders is not None
-        assert self._tracker is not None
-        whole = holders.speaker(*_samples(final))
-        parts = [(0, whole)] if whole else holders.parts([_samples(word) for word in final.words or ()])
-        split = self._tracker.split(final, [count for count, _ in parts])
-        names = [who for _, who in parts] if len(split) == len(parts) else [None]
-        return [
-            replace(part, speaker=UNKNOWN_SPEAKER)
-            if who is None
-            else replace(part, speaker=self._name(who), speaker_id=who)
-            for part, who in zip(split, names, strict=True)
-        ]
+        """Finals of a mix of which is known now who spoke."""
+        for segment in self._attribution.take(now, at_the_end=at_the_end) if self._attribution else ():
+            self._say(segment)
 
     def decided(self, lane: int, sample: int) -> None:
         """A lane has no open question before `sample`."""
@@ -405,8 +386,3 @@ class Transcription:
     def transcriber(self, healthy: bool, detail: str) -> None:
         """The state of all lanes together has changed."""
         self._listener.transcriber(healthy, detail)
-
-
-def _samples(spoken: Segment | Word) -> tuple[int, int]:
-    """Its times, 16 kHz samples since meeting time zero."""
-    return round(spoken.start * SAMPLE_RATE), round(spoken.end * SAMPLE_RATE)

@@ -13,7 +13,7 @@ from bot.health_endpoint import HOST, HOST_VARIABLE, LoopLag, health_port, serve
 from bot.metrics import BotMetrics
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import BotHealth
-from common.contracts.segments import Segment
+from common.contracts.segments import Segment, Source
 
 
 class Vitals:
@@ -41,6 +41,9 @@ class Vitals:
 
     def segment(self, segment: Segment, zero: float) -> None:
         """A partial or a final goes out; `zero`: monotonic seconds of meeting time zero."""
+        if segment.source is not Source.SPEECH:
+            self.metrics.segments.labels(segment.source).inc()
+            return
         self.metrics.segments.labels("final" if segment.completed else "partial").inc()
         if segment.completed:
             since_end = asyncio.get_running_loop().time() - zero - segment.end

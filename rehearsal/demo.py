@@ -225,7 +225,7 @@ async def _demo(room: str, stage: Stage) -> int:
             for stored, segment in segments
         ]
         result = score(said, finals)
-        _summary(stage, result, segments[0][1] if segments else {}, time.monotonic() - started)
+        _summary(stage, room, result, segments[0][1] if segments else {}, time.monotonic() - started)
     return 0 if result.finals else MEANINGS[SubCode.INTERNAL_ERROR].exit_code
 
 
@@ -308,17 +308,18 @@ async def _stored_segments(redis: str) -> list[tuple[float, dict[str, Any]]]:
     return found
 
 
-def _summary(stage: Stage, result: Score, sample: dict[str, Any], seconds: float) -> None:
+def _summary(stage: Stage, room: str, result: Score, sample: dict[str, Any], seconds: float) -> None:
     table = Table.grid(padding=(0, 2))
+    others = [other for other in ROOMS if other != room]
     rows = {
         "Finals in Redis": f"{result.finals} for {result.utterances} utterances",
         "Words": f"word error rate {result.wer:.1%} against the script (jiwer)",
         "Names": f"{result.wrong_names} wrong, {result.unnamed} without a name, {result.missing} utterances missing",
         "Latency": (f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s"),
         "One of them": json.dumps(sample, ensure_ascii=False),
-        "Read them": f"XRANGE {SEGMENT_STREAM} - +   ·   earshot tail --meeting ID   ·   docs/redis.md",
-        "Try next": "make demo ROOM=livekit   ·   earshot room --help   ·   configs/",
+        "Read yours": "earshot tail --meeting ID --redis URL (this Redis ends now)   ·   docs/redis.md",
+        "Try next": f"make demo ROOM={others[0]} (or {', '.join(others[1:])})   ·   earshot room --help",
     }
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))
-    stage.console.print(Panel(table, title=f"{seconds:.0f} s, five processes", border_style="green", padding=(0, 1)))
+    stage.console.print(Panel(table, title=f"{seconds:.0f} s", border_style="green", padding=(0, 1)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,8 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.support.examples import EXAMPLES
+from tests.support.order import arrange
 from tests.support.seeds import headline
 from tests.support.virtual_time import loop_factory
 
@@ -29,7 +34,11 @@ pytest.register_assert_rewrite(
 )
 
 ROOT = Path(__file__).parent
-settings.register_profile("earshot", deadline=None, max_examples=40, derandomize=True)
+# Half of what collecting costs, and of what a child costs that starts, is compiling: whatever is set here, it is kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT.parent / "build" / "node"))  # Playwright's driver
+settings.register_profile("earshot", deadline=None, max_examples=EXAMPLES, derandomize=True)
 settings.load_profile("earshot")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts us in the background has it ignored, and our children would inherit that.
@@ -39,6 +48,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_report_header() -> str:
     """With what chance faults happen in this run."""
     return headline()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers share the cores."""
+    if hasattr(config, "workerinput"):
+        arrange(items)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
 from transcriber.core.filters import Verdict
-from transcriber.core.guards import best_of, is_missed, verdict_of
+from transcriber.core.guards import agreed, best_of, is_missed, verdict_of
 from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, Pass, PassKind
@@ -268,13 +268,16 @@ class Worker:
 
         That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
         partial is not worth it: the next one comes soon, and music or noise would keep the model busy. What was heard
-        with the utterance before, and came to nothing, is first heard by itself: it may be taken for a part of that.
+        with the utterance before, and came to nothing, is first heard by itself: it may be taken for a part of that,
+        and the same words again are kept.
         """
         results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
         sounding = {n: job for n, job in enumerate(jobs) if n not in results}
         await self._attempt(sounding, results)
-        nothing = {n for n, job in sounding.items() if job.window.before and results[n].hypothesis is None}
-        await self._attempt({n: _again(jobs[n], full=False) for n in nothing if not results[n].failed}, results)
+        together = {n: results[n] for n, job in sounding.items() if job.window.before and _is_nothing(results[n])}
+        await self._attempt({n: _again(jobs[n], full=False) for n in together}, results)
+        for n, first in together.items():
+            results[n] = self._read(partial(_agreed, first, results[n]))
         astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
         await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
         for n, first in astray.items():
@@ -366,6 +369,17 @@ class Worker:
 def _is_astray(job: DecodeJob, result: PassResult) -> bool:
     verdict = result.judged[0] if result.judged else Verdict.KEEP
     return verdict.is_anomaly or is_missed(verdict, job.work.certain)
+
+
+def _is_nothing(result: PassResult) -> bool:
+    return result.hypothesis is None and not result.failed
+
+
+def _agreed(first: PassResult, second: PassResult) -> PassResult:
+    """The second hearing, kept although it is doubtful by itself where the first was of the same words."""
+    if second.hypothesis or not (first.judged and second.judged) or not agreed(first.judged[1], second.judged[1]):
+        return second
+    return PassResult("agreed", second.judged[1])
 
 
 def _better(job: DecodeJob, first: PassResult, second: PassResult) -> PassResult:

@@ -42,7 +42,7 @@ def main() -> None:
         measuring = commands.add_parser(name, help=what)
         measuring.add_argument("--model", type=Path, required=True, help="folder of a CTranslate2 Whisper")
         measuring.add_argument(
-            "--speech", type=Path, required=True, help="clips, transcripts, SOURCES.md: bench/words.py"
+            "--speech", type=Path, required=True, help="clips, transcripts, SOURCES.md: bench/tracks.py"
         )
         measuring.add_argument("--server-cores", default=None, help="the usual: all here, or on a GPU all but one")
         measuring.add_argument("--driver-core", type=int, default=(os.cpu_count() or 1) - 1)
@@ -83,7 +83,7 @@ def measure(given: argparse.Namespace) -> None:
         material = real.read_material(given.model, given.speech)
         played = real.describe(material)
     except (OSError, ValueError) as error:
-        raise SystemExit(f"--model must be a CTranslate2 Whisper, --speech as bench/words.py says: {error}") from error
+        raise SystemExit(f"--model must be a CTranslate2 Whisper, --speech as bench/tracks.py says: {error}") from error
     every = range(os.cpu_count() or 1)
     usual = [core for core in every if not device or core != given.driver_core] or [*every]
     cores = [int(core) for core in given.server_cores.split(",")] if given.server_cores else usual

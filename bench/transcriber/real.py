@@ -90,13 +90,13 @@ class Plan:
 
 
 def read_material(model: Path, speech: Path) -> Material:
-    """English speech in a quiet room, from a folder as `bench.words` reads it.
+    """English speech in a quiet room, from a folder as `bench.tracks` reads it.
 
     Raises:
         OSError: A folder lacks what should be in it.
         ValueError: There is no such speech.
     """
-    from bench.words import quiet_room, speech_bounds, transcribed
+    from bench.tracks import quiet_room, speech_bounds, transcribed
     from common.audio.pcm import to_float
 
     clips = {}
@@ -104,7 +104,7 @@ def read_material(model: Path, speech: Path) -> Material:
         clips[name] = to_float(sound), Spoken(*speech_bounds(sound), text)
     if len(clips) < 2:
         raise ValueError(
-            f"{speech}: at least two English clips with official transcripts are needed (see bench/words.py)"
+            f"{speech}: at least two English clips with official transcripts are needed (see bench/tracks.py)"
         )
     return Material(model, clips)
 

@@ -25,8 +25,9 @@ class Meter:
         self._frames = self._samples = 0
         self._energy = 0.0
         self._spoke = False
-        self.gated = self.sent = 0
-        """Samples since the last report that the speech gate let through, and that went on a lane."""
+        self.gated = self.sent = self.clear = 0
+        """Samples since the last report that the speech gate let through, that went on a lane, and that were clear
+        speech of utterances that ended there."""
 
     def measure(self, frame: AudioFrame, *, speech: bool = False) -> AudioHeard | None:
         """Takes a frame, in which there is `speech` or not; returns a report when one is due."""
@@ -45,7 +46,8 @@ class Meter:
             mean = self._energy / self._samples / 32768.0**2
             level = 10 * math.log10(mean) if mean > 0 else float("-inf")
             spoke = self._spoke or speech
-            heard = AudioHeard(track_id, self._samples, level, spoke, self._frames, self.gated, self.sent)
-            self._frames = self._samples = self.gated = self.sent = 0
+            passed = self._frames, self.gated, self.sent, self.clear
+            heard = AudioHeard(track_id, self._samples, level, spoke, *passed)
+            self._frames = self._samples = self.gated = self.sent = self.clear = 0
         self._energy, self._spoke, self._since = 0.0, False, now
         return heard

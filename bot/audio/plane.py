@@ -33,6 +33,9 @@ from common.audio.silero import SpeechProbability
 LONGEST_WAIT_S = 5.0
 """Seconds that somebody waits for a lane before an utterance without a pause has to end for them."""
 
+CLEAR_SAMPLES, CLEAR_SHARE = SAMPLE_RATE, 0.5
+"""An utterance is clear speech if so many of its samples are, and so much of it."""
+
 Whose: TypeAlias = Callable[[str], tuple[str, str] | None]
 """Track → (speaker id, display name now), or None when nobody who counts speaks on it."""
 
@@ -239,6 +242,8 @@ class AudioPlane:
                 continue
             track.said = None
             said.utterance.end = max(event.end, said.utterance.onset + 1)
+            if said.lane is not None and event.clear >= max(CLEAR_SAMPLES, CLEAR_SHARE * said.utterance.length):
+                track.meter.clear += event.clear
             self._end_speech(track_id, track, now)
             if said.lane is not None:
                 yield LaneEnd(said.lane)

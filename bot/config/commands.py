@@ -24,6 +24,8 @@ ACTIONS = ("leave", "reconfigure", "pause", "resume", "status", "speak", "chat")
 """What a bot may be asked to do."""
 MAX_ECHO_CHARACTERS = 64
 """Of an action or an id, in the answer."""
+MAX_ECHO_NUMBER = 1 << 53
+"""Of an id that is a number, either way: beyond that readers of JSON may see another one."""
 MAX_SAID_CHARACTERS = 4096
 """Of a text to speak or to write."""
 
@@ -41,13 +43,21 @@ def read_command(message: str | bytes) -> CommandReceived:
         command = parse_command(message)
     except ValueError as error:  # its words never quote the message
         return CommandReceived("", Unusable(f"not a command: {error}"))
-    command_id = command.arguments.get("id")
-    echo = printable(command_id, MAX_ECHO_CHARACTERS) if isinstance(command_id, str) else None
+    echo = _echo(command.arguments.get("id"))
     try:
         request = _request(command)
     except ValidationError as error:
         request = Unusable("; ".join(map(_words, error.errors())))
     return CommandReceived(printable(command.action, MAX_ECHO_CHARACTERS), request, echo)
+
+
+def _echo(command_id: object) -> int | str | None:
+    """A sender's id as it comes back: a number as it was, so that it equals what was sent; a text made printable."""
+    if isinstance(command_id, str):
+        return printable(command_id, MAX_ECHO_CHARACTERS)
+    if isinstance(command_id, int) and not isinstance(command_id, bool) and abs(command_id) <= MAX_ECHO_NUMBER:
+        return command_id
+    return None
 
 
 def _request(command: Command) -> Request:

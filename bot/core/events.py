@@ -14,6 +14,7 @@ from bot.core.orders import Order
 from bot.core.requests import Request, SpeechSettings
 from common.contracts.events import BotState
 from common.contracts.health import Hearing
+from common.contracts.segments import Source
 from common.contracts.status import State, SubCode
 
 
@@ -147,11 +148,15 @@ class ChatReceived:
 
 @dataclass(frozen=True, slots=True)
 class CaptionHeard:
-    """The platform's own captions say what somebody said."""
+    """The platform's own captions say what somebody said: words that are final, each of them once."""
 
     participant_id: str | None
     name: str
     caption: str = field(repr=False)
+    start: float
+    """Monotonic seconds: when its first word was shown; captions come a second or two after what was said."""
+    end: float
+    """... its last one."""
 
 
 PlatformEvent: TypeAlias = (
@@ -198,6 +203,8 @@ class AudioHeard:
     """Samples that the speech gate let through."""
     sent: int = 0
     """Samples that went on a lane to the transcriber."""
+    clear: int = 0
+    """Samples that were speech beyond doubt, of utterances of clear speech that were sent to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +251,7 @@ class CommandReceived:
     action: str
     """As it was sent, for the answer."""
     request: Request
-    command_id: str | None = None
+    command_id: int | str | None = None
     """The sender's own id, for the answer."""
 
 
@@ -321,6 +328,19 @@ class StartSession:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishText:
+    """Publish what somebody wrote, or what captions say that somebody said; cleaned, and within its bounds."""
+
+    source: Source
+    speaker_id: str
+    speaker: str
+    text: str = field(repr=False)
+    start: float
+    """Monotonic seconds."""
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTrack:
     """The track will bring no more audio: end its utterance now."""
 
@@ -348,7 +368,7 @@ class AnswerCommand:
     action: str
     accepted: bool
     detail: str
-    command_id: str | None = None
+    command_id: int | str | None = None
     state: BotState | None = None
     """How things are now, where that was asked or has changed."""
 
@@ -394,6 +414,7 @@ Effect: TypeAlias = (
     ReportStatus
     | ReportHealth
     | StartSession
+    | PublishText
     | CloseTrack
     | Reconfigure
     | PauseHearing

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
+from bot.core.unheeded import UnheededSpeech
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
@@ -27,9 +28,6 @@ WORDLESS_SAMPLES = 20 * SAMPLE_RATE
 WORDLESS_WINDOW_S = 60.0
 """Samples of speech, sent within so many seconds, about which the transcriber decided again and again that there was
 none, until that is said: noise may pass for speech, but not so much of it without one word."""
-
-MUTE_SAMPLES = 30 * SAMPLE_RATE
-"""Samples of speech that no transcriber has answered, and none before them: less may have been noise."""
 
 ANSWERED_S = 1.5
 """A report so soon after an answer is about speech that was answered already: it looks back one second."""
@@ -124,8 +122,7 @@ class HearingHealth:
         self._spoke_at: float | None = None
         self._well_since: float | None = None
         self._has_answers = False  # any transcriber has answered, ever
-        self._unheeded = 0  # samples of speech that were sent before, since ...
-        self._unheeded_since: float | None = None
+        self._unheeded = UnheededSpeech()  # before that
 
     # --- what happens
 
@@ -179,8 +176,7 @@ class HearingHealth:
             self._spoke_at = now
         if report.sent:  # speech that waits for a lane is not owed an answer yet
             track.owe(report.sent, now)
-            self._unheeded += report.sent
-            self._unheeded_since = now if self._unheeded_since is None else self._unheeded_since
+        self._unheeded.add(report.clear, now)
         return True
 
     def text(self, track_ids: Iterable[str], is_final: bool, now: float) -> None:
@@ -221,7 +217,7 @@ class HearingHealth:
         self._restart(now)
 
     def _restart(self, now: float) -> None:
-        self._unheeded, self._unheeded_since = 0, None
+        self._unheeded.forget()
         for track in (self._mix | self._tracks).values():
             track.restart(now)
 
@@ -230,6 +226,7 @@ class HearingHealth:
     def check(self, now: float) -> list[ReportHealth]:
         """What changed since the last check. Deaf or not is news; who is quiet is not."""
         self._checked_at = now
+        self._unheeded.look(now)
         if not self._company or self._tracks or self._is_excused:
             self._trackless_since = None
         elif self._trackless_since is None:
@@ -291,6 +288,11 @@ class HearingHealth:
         return f"every track is {WORDS[room]}" if room is Hearing.MUTED else WORDS[room]
 
     @property
+    def is_soundless(self) -> bool:
+        """Whether it was said that no sound comes of the room, although somebody is there; text may come otherwise."""
+        return self._reported in (Hearing.NO_TRACKS, *SOUNDLESS)
+
+    @property
     def deaf(self) -> bool:
         """Nothing at all is heard, and it is not just one microphone switched off; as of the last check."""
         dead = self.dead
@@ -315,12 +317,11 @@ class HearingHealth:
 
     @property
     def mute_since(self) -> float | None:
-        """Since when speech is sent that no transcriber has answered, if none ever has and it is not just a noise.
+        """Since when clear speech is sent that no transcriber has answered, if none ever has, as of the last check.
 
         A pause or a lost connection begins it anew.
         """
-        is_mute = not self._has_answers and self._unheeded >= MUTE_SAMPLES
-        return self._unheeded_since if is_mute else None
+        return None if self._has_answers else self._unheeded.since
 
     @property
     def counters(self) -> dict[str, TrackCounters]:

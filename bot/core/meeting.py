@@ -18,6 +18,7 @@ from bot.core.lifecycle import Lifecycle
 from bot.core.orders import Order, Speak
 from bot.core.recovery import Recovery
 from bot.core.roster import Roster
+from bot.core.written import Written
 from common.contracts.events import BotState
 from common.contracts.status import MEANINGS, State, SubCode
 
@@ -40,6 +41,7 @@ class MeetingCore:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     health: HearingHealth = field(default_factory=HearingHealth)
     _recovery: Recovery = field(init=False)
+    _written: Written = field(default_factory=Written)
     _facts: Facts = field(default_factory=Facts)
     _paused: bool = False
     _counted: int | None = None  # people, from a platform that counts them
@@ -89,6 +91,7 @@ class MeetingCore:
     def _check(self, now: float) -> None:
         """What is heard, and what is to be done where it is not."""
         self._effects += self.health.check(now)
+        self._effects += self._written.captions(self.health.is_soundless, now)
         if self._departing is None and self.lifecycle.state is State.ACTIVE:
             self._effects += self._recovery.tend(self.health.dead, self.health.deaf, now)
 
@@ -140,7 +143,8 @@ class MeetingCore:
             case ev.ActiveSpeakers(participant_ids, at):
                 self._effects.append(ev.FollowFloor(participant_ids, at))
             case ev.ChatReceived() | ev.CaptionHeard():
-                pass  # nobody has asked for them yet
+                if self.lifecycle.state is State.ACTIVE and not self._paused:
+                    self._effects += self._written.take(event, now)
             case ev.TransportLost() | ev.TransportBack():
                 self._transport(isinstance(event, ev.TransportBack), now)
             case ev.AudioHeard(track_id):

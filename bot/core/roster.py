@@ -15,17 +15,22 @@ MAX_NAMES = 10_000
 """Names that are remembered, of those who have left too. Policy when full: the one that was heard of first goes."""
 
 
-def clean_name(name: str) -> str:
-    """A display name fit for logs, JSON and terminals: one line in NFC, no control or bidi characters, at most 128.
+def one_line(text: str, most: int) -> str:
+    """A stranger's text fit for JSON and terminals: one line in NFC, no control or bidi characters, at most so many.
 
     Joiners inside emoji and scripts that need them (U+200C, U+200D) stay.
     """
     kept = [
         " " if character.isspace() else character
-        for character in name[: MAX_NAME_CHARACTERS * 8]
+        for character in text[: most * 8]
         if character.isspace() or character in "\u200c\u200d" or unicodedata.category(character)[0] != "C"
     ]
-    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))[:MAX_NAME_CHARACTERS].strip()
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))[:most].strip()
+
+
+def clean_name(name: str) -> str:
+    """A display name as `one_line`, at most 128 characters."""
+    return one_line(name, MAX_NAME_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

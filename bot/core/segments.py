@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.audio.pcm import SAMPLE_RATE
-from common.contracts.segments import Segment, Word
+from common.contracts.segments import Segment, Source, Word
 from common.contracts.times import iso_utc
 
 UNKNOWN_SPEAKER = "unknown"
@@ -61,6 +61,11 @@ class Utterance:
     def __post_init__(self) -> None:
         self.told = _Told(self.onset)
 
+    @property
+    def length(self) -> int:
+        """Samples, as far as it has come; 0 while it goes on."""
+        return (self.end or self.onset) - self.onset
+
 
 class SegmentTracker:
     """The published text of one bot.
@@ -85,6 +90,8 @@ class SegmentTracker:
         language: str | None = None,
         words: Sequence[Word] = (),
         stable_len: int | None = None,
+        *,
+        doubtful: bool = False,
     ) -> Segment | None:
         """What to publish for one segment of the server's, or None when it says nothing new.
 
@@ -97,6 +104,7 @@ class SegmentTracker:
             language: Language of this segment, if known.
             words: Words with times in meeting seconds; they are kept within the segment's.
             stable_len: Of a partial: so many characters of `text` will not change.
+            doubtful: The server's model went astray here.
         """
         told = utterance.told
         if end <= told.final_until:
@@ -128,6 +136,7 @@ class SegmentTracker:
             completed=completed,
             words=_within(_without(words, spoken, repeated), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
             stable=None if completed or stable_len is None else len(stable),
+            doubtful=completed and doubtful,
         )
 
     def decided(self, utterance: Utterance) -> Segment | None:
@@ -138,6 +147,25 @@ class SegmentTracker:
             return None
         place = self._common(utterance, open_id, told.final_until, told.final_until)
         return Segment(**place, text="", language=None, completed=False)
+
+    def written(self, source: Source, speaker_id: str, speaker: str, text: str, start: float, end: float) -> Segment:
+        """A final that nobody had to hear: of the chat, or of the platform's captions; times in meeting seconds.
+
+        Its id is of a speaker of its own (`ana:chat`), so that it neither is an utterance's nor ends a draft of one.
+        """
+        return Segment(
+            segment_id=self._unused(f"{speaker_id}:{source}", start),
+            start=round(start, 3),
+            end=round(end, 3),
+            text=text,
+            speaker=speaker,
+            speaker_id=speaker_id,
+            language=None,
+            completed=True,
+            absolute_start_time=iso_utc(self._zero + start),
+            absolute_end_time=iso_utc(self._zero + end),
+            source=source,
+        )
 
     def split(self, final: Segment, counts: Sequence[int]) -> list[Segment]:
         """A final in parts, which begin with its words of these numbers; the first one keeps its id, times are theirs.

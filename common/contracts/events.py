@@ -142,7 +142,7 @@ class CommandEvent:
         accepted: Whether it is, or will be, carried out.
         detail: What follows from it, or why not; for people.
         timestamp: ISO 8601, UTC.
-        command_id: The command's `id`, if it had one.
+        command_id: The command's `id`, a text or a number, if it had one.
         state: How things are, if that was asked or has changed.
     """
 
@@ -151,7 +151,7 @@ class CommandEvent:
     accepted: bool
     detail: str
     timestamp: str
-    command_id: str | None = None
+    command_id: int | str | None = None
     state: BotState | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def parse_event(payload: str | bytes) -> StatusEvent | HealthEvent | CommandEven
                 accepted=field(value, "accepted", bool),
                 detail=field(value, "detail", str),
                 timestamp=moment(value, "timestamp"),
-                command_id=optional(value, "id", str),
+                command_id=identity(value, "id") if value.get("id") is not None else None,
                 state=_parse_state(field(value, "state", dict)) if value.get("state") is not None else None,
             )
     raise ValueError("event: status, health or command expected")

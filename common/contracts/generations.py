@@ -21,6 +21,11 @@ class Generation(StrEnum):
     V10 = "v0.10"
     V12 = "v0.12"
 
+    @property
+    def knows_sources(self) -> bool:
+        """Whether its collector tells what was written from what was said; the older ones take all for speech."""
+        return self is Generation.V12
+
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:

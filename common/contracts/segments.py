@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from common.contracts.generations import Generation
-from common.contracts.json_values import count, field, identity, items, moment, optional, read_object, write
+from common.contracts.json_values import count, field, identity, items, member, moment, optional, read_object, write
 from common.contracts.languages import LANGUAGE_NAMES
 from common.contracts.times import iso_utc
 
@@ -55,6 +56,17 @@ class SessionIdentity:
         return replace(self, token=None)
 
 
+class Source(StrEnum):
+    """Where the words of a segment are from."""
+
+    SPEECH = "speech"
+    """Heard and transcribed."""
+    CHAT = "chat"
+    """Written into the meeting's chat."""
+    CAPTIONS = "captions"
+    """The platform's own captions, from moments in which nothing could be heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word; `start` and `end` in seconds since the meeting began, `probability` 0 to 1."""
@@ -67,7 +79,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of speech of one speaker.
+    """A piece of speech of one speaker, or what somebody wrote.
 
     Args:
         segment_id: The same for all partials and the final.
@@ -83,6 +95,8 @@ class Segment:
         confidence: 0 to 1, if known.
         words: With their own times, if known.
         stable: Of a partial, if known: so many characters of `text` will not change.
+        source: Where the words are from; consumers are told if that is not speech.
+        doubtful: Of a final: the transcriber's model went astray here; consumers are told if so.
     """
 
     segment_id: str
@@ -98,6 +112,8 @@ class Segment:
     confidence: float | None = None
     words: tuple[Word, ...] | None = None
     stable: int | None = None
+    source: Source = Source.SPEECH
+    doubtful: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The segment as consumers read it; times with 3 decimals."""
@@ -128,6 +144,10 @@ class Segment:
             ]
         if self.stable is not None:
             value["stable"] = self.stable
+        if self.source is not Source.SPEECH:
+            value["source"] = self.source
+        if self.doubtful:
+            value["doubtful"] = True
         return value
 
     @classmethod
@@ -148,6 +168,8 @@ class Segment:
             confidence=optional(value, "confidence", float),
             words=tuple(map(_word, items(value, "words"))) if has_words else None,
             stable=count(value, "stable") if value.get("stable") is not None else None,
+            source=member(value, "source", Source) if value.get("source") is not None else Source.SPEECH,
+            doubtful=optional(value, "doubtful", bool) or False,
         )
 
 

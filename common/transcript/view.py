@@ -12,7 +12,7 @@ from rich.text import Text
 
 from common.contracts.json_values import read_object
 from common.contracts.live import parse_live
-from common.contracts.segments import Segment, parse
+from common.contracts.segments import Segment, Source, parse
 from common.redact import printable
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
@@ -143,7 +143,8 @@ def _row(segment: Segment) -> Row:
     return Row(
         start=segment.start,
         segment_id=segment.segment_id,
-        speaker=printable(segment.speaker or "unknown", MAX_NAME_CHARACTERS),
+        speaker=printable(segment.speaker or "unknown", MAX_NAME_CHARACTERS)
+        + ("" if segment.source is Source.SPEECH else f" ({segment.source})"),
         text=printable(segment.text.strip(), MAX_TEXT_CHARACTERS),
         final=segment.completed,
     )

@@ -9,16 +9,28 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.audio.pcm import SAMPLE_RATE as SAMPLE_RATE
 from common.contracts.languages import LANGUAGE_FORMS, language_code
+from common.whisperlive.fields import (
+    ProtocolError,
+    flag,
+    index,
+    json_object,
+    mapping,
+    number,
+    seconds,
+    sequence,
+    shown,
+    text,
+    wrong,
+    wrong_setting,
+)
 
-MAX_SAMPLE_INDEX = 1 << 53
-"""Sample indexes stay exact in every JSON reader."""
 MAX_HISTORY_SEGMENTS = 100
 """The most completed segments that a client may have sent again."""
 VAD_OPTIONS = frozenset(
@@ -37,17 +49,6 @@ for each pass, and models take about a hundred tokens."""
 MAX_AMPLITUDE = 100.0
 """Float samples beyond this are not audio (full scale is 1.0), most likely int16 read as float32."""
 Samples = npt.NDArray[np.int16]
-
-
-class ProtocolError(ValueError):
-    """A message that breaks the wire format. Its text is meant for the peer's people."""
-
-    def __init__(self, message: str, *, fatal: bool = False, uid: str = "") -> None:
-        super().__init__(message)
-        self.fatal = fatal
-        """The connection cannot go on."""
-        self.uid = uid
-        """Whose first message it was, if that much could be read: stock clients hear only what carries their uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ class WireSegment:
     words: tuple[WireWord, ...] | None = None
     stable_len: int | None = None
     """Of a partial: so many characters of the text will not change."""
+    doubtful: bool = False
+    """Of a final: the model went astray each time it was asked, and this is the best of what it said."""
 
     @classmethod
     def parse(cls, data: object) -> WireSegment:
@@ -182,6 +185,7 @@ class WireSegment:
             language=None if language is None else language_code(text(language)),
             words=None if words is None else tuple(_word(word) for word in sequence(words)),
             stable_len=None if stable_len is None else index(stable_len),
+            doubtful=flag(False if segment.get("doubtful") is None else segment["doubtful"]),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -196,6 +200,8 @@ class WireSegment:
             wire["language"] = self.language
         if self.stable_len is not None:
             wire["stable_len"] = self.stable_len
+        if self.doubtful:
+            wire["doubtful"] = True
         return wire
 
 
@@ -214,64 +220,6 @@ def read_samples(frame: bytes, sample_format: np.dtype[Any]) -> Samples:
     return samples.astype(np.int16)
 
 
-# --- readers: a value, or ProtocolError ----------------------------------------------------------------------------
-
-
-def json_object(message: str, what: str) -> Mapping[str, Any]:
-    """Parses a JSON object. Python's NaN and Infinity too, as stock peers do: the readers below refuse them by name."""
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        raise ProtocolError(f"The {what} is not JSON.") from None
-    if not isinstance(data, dict):
-        raise ProtocolError(f"The {what} is not a JSON object.")
-    return data
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """A JSON object."""
-    return value if isinstance(value, dict) else _wrong(value, "an object")
-
-
-def sequence(value: object) -> list[Any]:
-    """A JSON list."""
-    return value if isinstance(value, list) else _wrong(value, "a list")
-
-
-def text(value: object) -> str:
-    """Text."""
-    return value if isinstance(value, str) else _wrong(value, "text")
-
-
-def flag(value: object) -> bool:
-    """True or false."""
-    return value if isinstance(value, bool) else _wrong(value, "true or false")
-
-
-def index(value: object) -> int:
-    """A sample index."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SAMPLE_INDEX:
-        return value
-    return _wrong(value, "a whole number from 0 on")
-
-
-def number(value: object) -> float:
-    """A finite number, also as text: stock servers send times as strings."""
-    if isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            if math.isfinite(result := float(value)):
-                return result
-        except (ValueError, OverflowError):
-            pass
-    return _wrong(value, "a finite number")
-
-
-def seconds(value: object) -> float:
-    """A time from 0 on."""
-    result = number(value)
-    return result if result >= 0 else _wrong(value, "a time from 0 on")
-
-
 def _word(value: object) -> WireWord:
     word = mapping(value)
     return WireWord(
@@ -282,7 +230,7 @@ def _word(value: object) -> WireWord:
 def _name(value: object) -> str:
     name = text(value)
     return (
-        name if 0 < len(name) <= 256 and name.isprintable() else _wrong_setting(value, "1 to 256 printable characters")
+        name if 0 < len(name) <= 256 and name.isprintable() else wrong_setting(value, "1 to 256 printable characters")
     )
 
 
@@ -293,7 +241,7 @@ def _language(value: object) -> str | None:
 
 
 def _code(value: object, expected: str = LANGUAGE_FORMS) -> str:
-    return language_code(text(value)) or _wrong_setting(value, expected)
+    return language_code(text(value)) or wrong_setting(value, expected)
 
 
 def _codes(value: object) -> frozenset[str]:
@@ -304,7 +252,7 @@ def _one_of(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if isinstance(value, str) and value in allowed:
             return value
-        return _wrong_setting(value, "one of " + ", ".join(allowed))
+        return wrong_setting(value, "one of " + ", ".join(allowed))
 
     return read
 
@@ -315,14 +263,14 @@ def _whole(low: int, most: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value >= low:
             return min(value, most)
-        return _wrong(value, f"a whole number from {low} on")
+        return wrong(value, f"a whole number from {low} on")
 
     return read
 
 
 def _share(value: object) -> float:
     result = number(value)
-    return min(result, 1.0) if result >= 0 else _wrong(value, "a number from 0 to 1")
+    return min(result, 1.0) if result >= 0 else wrong(value, "a number from 0 to 1")
 
 
 def _vad_parameters(value: object) -> Mapping[str, float] | None:
@@ -330,7 +278,7 @@ def _vad_parameters(value: object) -> Mapping[str, float] | None:
     if given.get("max_speech_duration_s") == math.inf:  # no limit: the default of the model library
         del given["max_speech_duration_s"]
     if unknown := sorted(given.keys() - VAD_OPTIONS):
-        raise ProtocolError(f"unknown {_shown(', '.join(unknown))}; known: {', '.join(sorted(VAD_OPTIONS))}")
+        raise ProtocolError(f"unknown {shown(', '.join(unknown))}; known: {', '.join(sorted(VAD_OPTIONS))}")
     return {key: seconds(setting) for key, setting in given.items()} or None
 
 
@@ -356,32 +304,6 @@ def _private(value: object) -> str:
     if not isinstance(value, str):
         raise ProtocolError("expected text")
     return value[:MAX_TEXT_CHARACTERS]
-
-
-def _wrong(value: object, expected: str) -> NoReturn:
-    """Says of which kind a value is, and quotes no text: in a segment it may be what somebody said."""
-    raise ProtocolError(f"expected {expected}, got {_kind(value)}")
-
-
-def _wrong_setting(value: object, expected: str) -> NoReturn:
-    """Quotes it: a client's own setting, which its people want to see."""
-    raise ProtocolError(f"expected {expected}, got {_shown(value)}")
-
-
-def _kind(value: object) -> str:
-    match value:
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-    return _shown(value)
-
-
-def _shown(value: object) -> str:
-    shown = ascii(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 _FORK_KEYS: Mapping[str, Callable[[object], Any]] = {

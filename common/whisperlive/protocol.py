@@ -7,7 +7,7 @@ message answers with the ones granted, and nothing changes for a peer that does 
 Extensions: `int16` (binary frames are little-endian int16), `utterance` (the client says where an utterance ends),
 `ack` (the server says up to which sample everything is decided), `resume` (the sample clock starts where an earlier
 connection stopped), `segment_id`, `segment_language` (those keys in every segment), `stable_len` (how many characters
-of a partial's text will not change).
+of a partial's text will not change), `doubtful` (which finals the model may have got wrong).
 
 The sample clock counts mono samples at 16 kHz since the first one of the connection, or from `resume.sample` on.
 """
@@ -17,26 +17,37 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from common.whisperlive.events import (
+    Acked,
+    Audio,
+    ClientEvent,
+    Disconnected,
+    EndOfAudio,
+    LanguageDetected,
+    Opened,
+    Ready,
+    Refused,
+    Segments,
+    ServerEvent,
+    UtteranceEnd,
+    Wait,
+    Warned,
+)
+from common.whisperlive.fields import ProtocolError, index, json_object, number, sequence, text
 from common.whisperlive.messages import (
     AUDIO_FORMATS,
     SAMPLE_RATE,
     Handshake,
-    ProtocolError,
     Resume,
     Samples,
     WireSegment,
     WireWord,
-    index,
-    json_object,
-    number,
     read_samples,
-    sequence,
-    text,
 )
 
 __all__ = [
@@ -76,71 +87,13 @@ MAX_MESSAGE_BYTES = 1 << 20
 """The largest message a stock peer accepts."""
 MAX_BAD_MESSAGES = 10
 """Malformed messages after the handshake before a server gives a client up (close code 1008)."""
-EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len"})
+EXTENSIONS = frozenset(
+    {"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len", "doubtful"}
+)
 BACKEND = "faster_whisper"
 """What the ready message must say: a stock client records no completed segment otherwise."""
 FORK_CONTROL_TYPES = ("speaker_activity", "audio_chunk_metadata", "session_control")
 """Control messages that bots of the older fork send; nothing here depends on them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The server takes audio now."""
-
-    backend: str
-    extensions: frozenset[str] = frozenset()
-    """Granted; empty from a stock server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Text. A stock server sends its last completed segments again every time."""
-
-    segments: tuple[WireSegment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Acked:
-    """Everything before this sample is decided: its completed segments, if any, came before this."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The server is full and closes."""
-
-    minutes: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server will not serve this connection, and closes."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """The server has something to say (a message it dropped, a backend it fell back to) and goes on."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The server ends this connection; the client may open another."""
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageDetected:
-    """Once, when the server has made up its mind."""
-
-    language: str
-    probability: float
-
-
-ClientEvent = Ready | Segments | Acked | Wait | Refused | Warned | Disconnected | LanguageDetected
 
 
 class ClientProtocol:
@@ -223,39 +176,6 @@ def _status(data: Mapping[str, Any]) -> list[ClientEvent]:
         case "WARNING":
             return [Warned(text(data.get("message", "")))]
     return []  # among them the older fork's SERVER_READY, which the other form always follows
-
-
-# --- what a server hears -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The handshake is valid; answer with `ready`, `wait` or `refuse`."""
-
-    handshake: Handshake
-
-
-@dataclass(frozen=True, slots=True)
-class Audio:
-    """One frame: int16, shape (n,). A jump of `first_sample` is a frame that was malformed."""
-
-    first_sample: int
-    samples: Samples
-
-
-@dataclass(frozen=True, slots=True)
-class UtteranceEnd:
-    """Everything before this sample belongs to closed utterances."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfAudio:
-    """No more audio: flush and close."""
-
-
-ServerEvent = Opened | Audio | UtteranceEnd | EndOfAudio
 
 
 class ServerProtocol:
@@ -406,6 +326,7 @@ class ServerProtocol:
             language=segment.language if "segment_language" in self.granted or self._is_fork else None,
             words=segment.words if self.handshake and self.handshake.word_timestamps else None,
             stable_len=segment.stable_len if "stable_len" in self.granted else None,
+            doubtful=segment.doubtful and "doubtful" in self.granted,
         )
 
     def _history_and(self, segment: WireSegment) -> str:

@@ -63,7 +63,8 @@ const drawPeople = () => {
     else one.textContent = count;
   }
   const chat = root().querySelector("[data-part=chat]");
-  if (chat) chat.innerHTML = meeting.chat.map((line) => page.line(escaped(line.author || say("you")), escaped(line.text))).join("");
+  // as on real pages there is nothing of a chat that is not open
+  if (chat) chat.innerHTML = (meeting.isChatOpen ? meeting.chat : []).map((line) => page.line(escaped(line.author || say("you")), escaped(line.text))).join("");
 };
 const enter = (state) => {
   if (settings.state && state !== "loading") state = settings.state;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -69,22 +71,43 @@ def test_nobody_else_names_a_platform() -> None:
             assert not [name for name in PLATFORMS if name in text], path
 
 
+IMPORTS = """
+import json, os, sys
+from pathlib import Path
+from bot.platforms import PLATFORMS, load
+for name in PLATFORMS:
+    if not os.fork():
+        platform = load(name)
+        described = list(sys.modules)
+        platform.prepare()
+        Path(name).write_text(json.dumps([described, list(sys.modules)]))
+        os._exit(0)
+for _ in PLATFORMS:
+    os.wait()
+"""
+"""Writes for each platform, in a process of its own, what is imported once it is described, and once it is prepared."""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
+    """Platform → modules that are there with its description, and after `prepare`."""
+    folder = tmp_path_factory.mktemp("imported")
+    subprocess.run([sys.executable, "-c", IMPORTS], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("name", list(PLATFORMS))
-def test_a_description_is_light(name: str) -> None:
+def test_a_description_is_light(name: str, imported: dict[str, list[list[str]]]) -> None:
     """Asking a platform about itself imports nothing that only attending needs."""
-    program = f"import sys; from bot.platforms import load; load({name!r}); print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not set(HEAVY) & set(ran.stdout.split())
+    assert not set(HEAVY) & set(imported[name][0])
 
 
 @pytest.mark.parametrize("name", list(PLATFORMS))
-def test_what_a_platform_imports_late_is_prepared(name: str) -> None:
+def test_what_a_platform_imports_late_is_prepared(name: str, imported: dict[str, list[list[str]]]) -> None:
     """Whatever its functions import is there after `prepare`, which has a thread: no import holds up the event loop."""
     folders = {kind.__module__ for kind in type(load(name)).__mro__ if is_inside(kind.__module__, "bot.platforms")}
     folders -= {"bot.platforms.base"}
     own = [tree for module, tree in modules().items() if any(is_inside(module, folder) for folder in folders)]
-    late = {imported for tree in own for function in functions(tree) for imported in imports(function)}
-    program = f"import sys; from bot.platforms import load; load({name!r}).prepare(); print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    late = {module for tree in own for function in functions(tree) for module in imports(function)}
     assert late
-    assert late <= set(ran.stdout.split())
+    assert late <= set(imported[name][1])

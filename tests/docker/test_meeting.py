@@ -13,18 +13,9 @@ import pytest
 from tests.support.servers.containers import ROOT, SDK, Run, World, docker, eventually, inspect
 
 CANARY = "canary-3f81c2"
-USERS_CONFIG: dict[str, Any] = {
-    "whisperLiveUrl": "ws://vexa-whisperlive-1:9090",
-    "redisUrl": "redis://vexa-redis-1:6379",
-    "textToSpeech": {"enabled": False, "announceJoin": False, "announceLeave": False, "announceRecording": False},
-    "automaticLeave": {
-        "enabled": False,
-        "timeout": 999999,
-        "waitingRoomTimeout": 300000,
-        "noOneJoinedTimeout": 300000,
-        "everyoneLeftTimeout": 300000,
-    },
-}
+EXAMPLE = json.loads((ROOT / "configs" / "whisperlive-stack.example.json").read_text(encoding="utf-8"))
+USERS_CONFIG: dict[str, Any] = {key: EXAMPLE[key] for key in EXAMPLE if key not in ("platform", "meetingUrl")}
+"""What users of a WhisperLive stack have."""
 ANA_AND_BEN = [{"id": "ana", "name": "Ana Silva"}, {"id": "ben", "name": "Ben Okafor"}]
 SPEECH = [
     {"at": 0.5, "who": "ana", "do": "speak", "clip": "ana1"},

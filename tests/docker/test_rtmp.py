@@ -41,7 +41,7 @@ with av.open(sys.argv[1], "w", format="flv") as flv:
 def test_a_published_stream_becomes_segments(here: World) -> None:
     """Without a key nobody publishes; with one, its words are nobody's in particular, and its end is the end."""
     docker("build", "-q", "-f", "docker/rtmp.Dockerfile", "-t", IMAGE, ".", within=300)
-    server = here.start("rtmp", IMAGE, "-e", f"RTMP_SECRET={SECRET}")
+    server = here.start("rtmp", IMAGE, "--tmpfs", "/tmp", "-e", f"RTMP_SECRET={SECRET}")
     uid = f"c-{uuid4().hex[:8]}"
     settings = {
         **USERS_CONFIG,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, Segments
-from tests.integration.transcriber.test_demo_model import clips, noise
+from tests.integration.transcriber.test_demo_model import clips
 from tests.integration.transcriber.test_process import ready, transcriber
 from tests.support.processes import engines
 from tests.support.transcribing import talking
@@ -41,13 +40,7 @@ async def test_words_of_a_transcriber_that_has_no_model(extensions: frozenset[st
             url, _ = await ready(front)
             hello = Handshake("u", language="en", extensions=extensions, word_timestamps=True)
             async with talking(url, hello) as client:
-                listening = asyncio.create_task(client.rest(timeout=50))
-                for _, samples in spoken:
-                    await client.say(noise(0.3, 0.0003), samples, noise(0.2 if extensions else 0.7, 0.0003))
-                    if extensions:
-                        await client.end_utterance()
-                await client.socket.send(client.protocol.end_of_audio())
-                assert await listening == 1000
+                await client.dictate(samples for _, samples in spoken)
             assert not engines(front.pid)
             logs = ""
             for process in (front, owner):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
-from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
+from rehearsal.livekit.server import LiveKitServer
 from tests.support.seeds import seeds
-from tests.support.tools import require
+from tests.support.servers.livekit import required
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,8 +29,6 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def livekit() -> Iterator[LiveKitServer]:
-    """A real livekit-server on the tests' own network, with keys of its own."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "LiveKit tests need a network of their own: tools/hermetic pytest …")
-    require(find_livekit_server(), MISSING)
-    with livekit_server() as server:
+    """One for all rooms."""
+    with required() as server:
         yield server

@@ -6,7 +6,10 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.redis, pytest.mark.slow, pytest
 DOWN_S, SILENT_S, REFUSED_S = (60.0, 20.0, 10.0) if FULL else (3.0, 4.0, 3.0)
 MAX_FLUSH_S = 6.0
 """2 s for the link's longest pause between tries, 2 s for the backlog, and a busy machine."""
+
+Act = Callable[[], Awaitable[Any]]
 
 
 async def stored_so_far(here: Chain) -> float:
@@ -63,28 +68,41 @@ async def waiting_age(here: Chain) -> float:
     return float(next(line for line in text.splitlines() if line.startswith("bot_outbox_age_seconds ")).split()[1])
 
 
+async def costs_no_word(here: Chain, begin: Act, end: Act, seconds: float) -> float:
+    """So long, in the middle of a meeting; returns the seconds in which all was stored afterwards."""
+    await here.start_bot()
+    await here.hears_everybody()
+    async with here.conversation():
+        await here.some_time()
+        await begin()
+        await asyncio.sleep(seconds)
+        await end()
+        flushed = await stored_so_far(here)
+        await here.some_time()
+    await here.settled()
+    assert in_time(flushed, MAX_FLUSH_S)
+    await here.end()
+    return flushed
+
+
 async def test_a_redis_that_falls_silent_costs_no_word(seed: int, tmp_path: Path) -> None:
     """Frozen by SIGSTOP, or cut off without a word, in turns: what the woken server still does is not done twice."""
-    is_frozen = seed % 2 == 0
     async with chain(seed, tmp_path) as here:
-        await here.start_bot()
-        await here.hears_everybody()
-        async with here.conversation():
-            await here.some_time()
-            if is_frozen:
-                os.kill(here.redis.pid, signal.SIGSTOP)
-            else:
-                here.redis_proxy.passing.clear()
-            await asyncio.sleep(SILENT_S)
-            if is_frozen:
-                os.kill(here.redis.pid, signal.SIGCONT)
-            else:
-                here.redis_proxy.passing.set()
-            flushed = await stored_so_far(here)
-            await here.some_time()
-        await here.settled()
-        assert in_time(flushed, MAX_FLUSH_S)
-        await here.end()
+
+        async def freeze() -> None:
+            os.kill(here.redis.pid, signal.SIGSTOP)
+
+        async def wake() -> None:
+            os.kill(here.redis.pid, signal.SIGCONT)
+
+        async def cut() -> None:
+            here.redis_proxy.passing.clear()
+
+        async def join() -> None:
+            here.redis_proxy.passing.set()
+
+        acts = (freeze, wake) if seed % 2 == 0 else (cut, join)
+        flushed = await costs_no_word(here, *acts, SILENT_S)
         note("test_a_redis_that_falls_silent_costs_no_word", seed, flushed_s=flushed)
 
 
@@ -102,24 +120,14 @@ async def test_answers_of_redis_that_never_arrive_double_no_word(seed: int, tmp_
 
 async def test_a_redis_that_takes_nothing_costs_no_word(seed: int, tmp_path: Path) -> None:
     """Out of memory, or a replica, in turns: what is refused waits, and goes there when that is over."""
-    is_full = seed % 2 == 0
+    begin: Act
+    end: Act
     async with chain(seed, tmp_path) as here:
-        await here.start_bot()
-        await here.hears_everybody()
-        async with here.conversation():
-            await here.some_time()
-            if is_full:
-                await here.consumer.config_set("maxmemory", "1")
-            else:
-                await here.consumer.replicaof("127.0.0.1", str(free_port()))
-            await asyncio.sleep(REFUSED_S)
-            if is_full:
-                await here.consumer.config_set("maxmemory", "0")
-            else:
-                await here.consumer.replicaof("NO", "ONE")
-            flushed = await stored_so_far(here)
-            await here.some_time()
-        await here.settled()
-        assert in_time(flushed, MAX_FLUSH_S)
-        await here.end()
+        if seed % 2 == 0:
+            begin, end = (partial(here.consumer.config_set, "maxmemory", most) for most in ("1", "0"))
+        else:
+            begin, end = (
+                partial(here.consumer.replicaof, *of) for of in (("127.0.0.1", str(free_port())), ("NO", "ONE"))
+            )
+        flushed = await costs_no_word(here, begin, end, REFUSED_S)
         note("test_a_redis_that_takes_nothing_costs_no_word", seed, flushed_s=flushed)

@@ -58,7 +58,7 @@ async def inside(
     monkeypatch.setattr(attendance, "stay", stay)
     listener, found = RecordingListener(), load(platform)
     assert isinstance(found, PagePlatform)
-    invitation = invited(platform, "http://127.0.0.1:1")
+    invitation = invited(platform, "http://127.0.0.1:1", {"chat": False})
     attending = asyncio.create_task(attendance.attend(found.site(invitation), invitation, listener, Orders()))
     try:
         await listener.until(lambda: len(listener.names) == len(people), "everybody")

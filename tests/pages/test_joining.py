@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
 
 from bot.core import events as ev
 from bot.core.orders import SendChat
+from bot.drivers.browser.view import LiveView
 from bot.platforms import load
-from bot.platforms.pages import evidence
+from bot.platforms.pages import evidence, lines
 from bot.platforms.pages import flow as fl
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -74,6 +77,38 @@ async def test_a_passcode_is_typed(platform: str) -> None:
             assert not bot.listener.admitted
 
 
+async def test_a_person_helps_in_the_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passcode that nobody gave: the log says where the page can be used; typed in there, the bot is in."""
+    pages: list[Any] = []
+    show = LiveView.show
+
+    def shown(view: LiveView, page: Any) -> None:
+        pages.append(page)
+        show(view, page)
+
+    monkeypatch.setattr(LiveView, "show", shown)
+    with capture_logs() as logged:
+        async with (
+            page_room("jitsi", passcode="1234") as room,
+            enter(room, browser=chromium_settings(view=True)) as bot,
+        ):
+            await bot.listener.until(lambda: bot.listener.count(ev.HelpNeeded), "needs help")
+            (url,) = [line["url"] for line in logged if line["event"] == "browser.view"]
+            assert url.split("/")[3] not in bot.listener.of(ev.HelpNeeded)[0].reason
+            places = [
+                await pages[-1].page.locator(one).bounding_box() for one in ("[type=password]", "[data-action=join]")
+            ]
+            field, button = ([(box["x"] + 9) / 1280, (box["y"] + 9) / 720] for box in places)
+            # a real viewer's page: test_view.py
+            async with connect(url.replace("http", "ws"), origin=url.rpartition(url.split("/")[3])[0][:-1]) as viewer:
+                for action in ({"click": field}, {"text": "1234"}, {"click": button}):
+                    await viewer.send(json.dumps(action))
+                await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+                while not isinstance(told := await asyncio.wait_for(viewer.recv(), 10), str):
+                    pass
+                assert "no help" in told  # nothing of the meeting is shown
+
+
 @pytest.mark.parametrize(
     ("platform", "state", "code"),
     [
@@ -130,8 +165,9 @@ async def test_put_back_into_the_lobby_and_let_in_again(platform: str) -> None:
 
 
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])
-async def test_chat_both_ways(platform: str) -> None:
-    """What is written there is reported; what we are told to write, and our announcement, arrives."""
+async def test_chat_both_ways(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others write there is reported; what we are told to write, and our announcement, arrives."""
+    monkeypatch.setattr(lines, "CHAT_SETTLE_S", 0.0)
     async with page_room(platform) as room:
         await room.join("ana", "Ana")
         async with enter(room, {"announcement": "I write a transcript."}) as bot:
@@ -145,8 +181,27 @@ async def test_chat_both_ways(platform: str) -> None:
                 lambda: [event for event in bot.listener.of(ev.ChatReceived) if event.message == "Welcome <b>all</b>"],
                 "Ana's message",
             )
-            (heard,) = [event for event in bot.listener.of(ev.ChatReceived) if event.name == "Ana"]
-            assert bot.listener.names[heard.participant_id or ""] == "Ana"
+            (heard,) = bot.listener.of(ev.ChatReceived)
+            assert bot.listener.names[heard.participant_id or ""] == heard.name == "Ana"
+
+
+@pytest.mark.parametrize("platform", ["google_meet", "zoom"])
+async def test_the_chat_is_opened_to_be_read(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the toolbar is hidden: messages are in the page only then, and those from before are not reported."""
+    monkeypatch.setattr(lines, "CHAT_SETTLE_S", 1.0)
+    async with page_room(platform, variants=("sleepy",)) as room, enter(room) as bot:
+        await bot.listener.until(lambda: bot.listener.admitted, "admitted")
+        said = 0
+        while not bot.listener.count(ev.ChatReceived):
+            said += 1
+            assert said < 60
+            room.room.say("Ana", f"message {said}")
+            await asyncio.sleep(0.5)
+        heard = bot.listener.of(ev.ChatReceived)
+        assert {(one.participant_id, one.name) for one in heard} == {(None, "Ana")}
+        first = int(heard[0].message.removeprefix("message "))
+        assert first > 1
+        assert [one.message for one in heard] == [f"message {first + number}" for number in range(len(heard))]
 
 
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
-from tests.support.tools import require
+from rehearsal.livekit.server import LiveKitServer
+from tests.support.servers.livekit import required
 
 
 @pytest.fixture(scope="session")
 def livekit() -> Iterator[LiveKitServer]:
-    """A real livekit-server on the tests' own network, with keys of its own."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "LiveKit tests need a network of their own: tools/hermetic pytest …")
-    require(find_livekit_server(), MISSING)
-    with livekit_server() as server:
+    """One for all rooms."""
+    with required() as server:
         yield server

@@ -25,6 +25,11 @@ class PageContract(PlatformContract):
     has_lobby = True
     patience = 25.0  # Chromium starts, beside whatever else this machine does
 
+    @pytest.fixture(autouse=True)
+    def quick_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A form takes five looks."""
+        monkeypatch.setattr("bot.platforms.pages.attendance.OUTSIDE_PAUSE_S", 0.1)
+
     @asynccontextmanager
     async def room(self, lobby: bool = False) -> AsyncIterator[Room]:
         """A room behind the platform's page."""

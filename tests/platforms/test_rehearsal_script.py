@@ -36,7 +36,7 @@ from rehearsal.microphone import Truth
 from rehearsal.script import ScriptError, parse_script
 from rehearsal.webrtc.room import Room, main, serve
 from tests.platforms.contract import attending
-from tests.platforms.test_rehearsal import DirectedRoom, invited
+from tests.platforms.test_rehearsal import RehearsalRoom, invited
 from tests.support.fakes.listener import RATE, RecordingListener
 from tests.support.processes import children
 from tests.support.tools import require
@@ -249,7 +249,7 @@ async def test_leaves_while_a_track_is_being_closed() -> None:
     """Cancelled in the moment in which a participant leaves: nothing of aiortc is left half closed."""
     for delay in (0.0, 0.001, 0.003):
         async with room_of('{"version": 1}') as room:
-            directed = DirectedRoom(room)
+            directed = RehearsalRoom(room)
             await directed.join("ana", "Ana")
             await directed.tone("ana", 440)
             async with attending(load("rehearsal"), invited(room.url)) as bot:
@@ -417,7 +417,7 @@ async def test_over_a_network_address() -> None:
     require(os.environ.get("EARSHOT_HERMETIC"), "needs a network of its own: tools/hermetic pytest …")
     script = parse_script('{"version": 1, "participants": [{"id": "ana", "name": "Ana"}]}')
     async with serve(script, {}, host="198.51.100.1") as room:
-        directed = DirectedRoom(room)
+        directed = RehearsalRoom(room)
         await directed.join("cy", "Cy")
         await directed.tone("cy", 440)
         async with attending(load("rehearsal"), invited(room.url)) as bot:

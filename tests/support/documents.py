@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from common.contracts.segments import Segment, Word
+from common.contracts.segments import Segment, Source, Word
 from common.contracts.times import iso_utc
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -22,6 +22,7 @@ WORDS = st.builds(Word, texts, numbers, numbers, numbers)
 SEGMENTS = st.builds(
     Segment, texts, numbers, numbers, texts, texts, texts, st.sampled_from([None, "en", "yue"]), st.booleans(),
     times, times, st.none() | numbers, st.none() | st.lists(WORDS, max_size=3).map(tuple),
+    source=st.sampled_from(Source),
 )  # fmt: skip
 
 

@@ -186,6 +186,26 @@ async def hollow(settings: Settings) -> AsyncIterator[SimpleNamespace]:
     yield SimpleNamespace(name=settings.model, languages=frozenset(), admits=True)
 
 
+class HollowSession:
+    """A stream that cannot say what it has decided, and fails to say whether it is full."""
+
+    is_settled, is_attentive, detected = True, False, None
+    serve = hear = end_utterance = end = is_stalled = print
+
+    @property
+    def is_full(self) -> bool:
+        """Raises."""
+        raise KeyError("canary words")
+
+
+@asynccontextmanager
+async def shallow(settings: Settings) -> AsyncIterator[SimpleNamespace]:
+    """A streaming engine whose sessions lack something."""
+    made = SimpleNamespace(name="shallow", languages=frozenset(), admits=True, is_up=True)
+    made.session = lambda *_: HollowSession()
+    yield made
+
+
 def _note_try(path: Path) -> None:
     with path.with_suffix(".tries").open("a", encoding="utf-8") as tries:
         tries.write(f"{os.getpid()}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,18 +21,35 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """A tree and all that is in it."""
+    return tuple(ast.walk(tree))
+
+
+@cache
+def statements(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """A tree and the statements in it, however deep; not their expressions, which are ten times as many."""
+    found = [tree]
+    for node in found:
+        for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+            inner = getattr(node, part, ())
+            found += inner if isinstance(inner, list) else ()
+    return tuple(found)
+
+
+@cache
+def imports(tree: ast.AST) -> frozenset[str]:
     """Every module that a tree imports anywhere, type-checking blocks included. The project imports absolutely."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+    found = {alias.name for node in statements(tree) if isinstance(node, ast.Import) for alias in node.names}
+    for node in statements(tree):
+        if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            yield str(node.module)
+            found.add(str(node.module))
+    return frozenset(found)
 
 
-def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+@cache
+def functions(tree: ast.Module) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
     """Every function and method."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+    return tuple(node for node in statements(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))

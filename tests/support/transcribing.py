@@ -24,6 +24,7 @@ from common.whisperlive.protocol import (
     Segments,
     WireSegment,
 )
+from tests.support.audio.sounds import white_noise
 from tests.support.fakes.scripted_engine import ScriptedEngine, speech_probabilities
 from tests.support.servers.threaded import Threaded
 from transcriber.core.session import SpeechProbabilities
@@ -121,6 +122,18 @@ class Client:
         for piece in pieces:
             for first in range(0, len(piece), 1600):
                 await self.socket.send(self.protocol.audio(piece[first : first + 1600]))
+
+    async def dictate(self, sounds: Iterable[npt.NDArray[np.int16]]) -> None:
+        """Utterance after utterance in a quiet room, ended by us where that is granted, then END_OF_AUDIO; reads until
+        the server, which has decided all, closes."""
+        reading = asyncio.create_task(self.rest(timeout=50))
+        is_asked = "utterance" in self.protocol.granted
+        for sound in sounds:
+            await self.say(white_noise(0.3, 0.0003), sound, white_noise(0.2 if is_asked else 0.7, 0.0003))
+            if is_asked:
+                await self.end_utterance()
+        await self.socket.send(self.protocol.end_of_audio())
+        assert await reading == 1000
 
     async def end_utterance(self) -> int:
         """Says that the utterance is complete; returns its end."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from enum import Enum
 
-from transcriber.core.words import letters, pieces, syllables, words
+from transcriber.core.words import is_sign, letters, pieces, syllables, words
 
 MAX_COMPRESSION_RATIO = 2.4
 """Text that compresses better repeats itself (Whisper's own threshold)."""
@@ -35,8 +35,12 @@ LOOP_WORD_REPEATS = 8
 LOOP_SHARE, LOOP_MIN_WORDS = 0.55, 12
 """A phrase said three times or more is a loop where it makes up this share of the text, and this many words."""
 DOUBLE_MIN_WORDS, DOUBLE_MIN_SYLLABLES_PER_S = 4, 8.0
-"""A phrase of at least so many words that the text ends with twice was said once if all of the text would have to be
+"""A phrase of at least so many words that stands twice in a row was said once if all of the text would have to be
 spoken this fast. Who says a thing twice takes the time for it: 4 to 6 a second are usual, in these generous units."""
+DOUBLE_MIN_SIGNS = 6
+"""The same in scripts without spaces, where more is said behind it: "ですか、ですか、" is soon said."""
+SHORT_SIGNS = 4
+"""Fewer that stand twice are a word (たたみ, 谢谢): in a loop they are said once only where it is more than twice."""
 MAX_REPEATED_PIECES = 100
 """Nobody says a longer phrase twice in a window of 30 s, nor does a model; longer ones would take long to find."""
 ECHO_SHARE = 0.8
@@ -101,19 +105,34 @@ def without_repeats(text: str) -> str:
     """A looping text with each phrase said once: what is left where no try gives anything better."""
     kept: list[str] = []
     keys: list[str] = []
+    loop: list[str] = []  # signs that were found to be one
     for piece in pieces(text):
         kept.append(piece)
         keys.append(letters(piece))
         for n in range(min(len(kept) // 2, MAX_REPEATED_PIECES), 0, -1):
-            if keys[-1] == keys[-1 - n] and keys[-n:] == keys[-2 * n : -n]:
-                del kept[-n:], keys[-n:]
-                break
+            if keys[-1] != keys[-1 - n] or keys[-n:] != keys[-2 * n : -n]:
+                continue
+            spare = n
+            if n < SHORT_SIGNS and is_sign(piece.strip()) and keys[-n:] != loop:
+                if keys[-n:] != keys[-3 * n : -2 * n]:
+                    continue
+                loop, spare = keys[-n:], 2 * n
+            del kept[-spare:], keys[-spare:]
+            break
     return "".join(kept).strip()
 
 
 def _doubles(words: Sequence[str]) -> bool:
-    """The end of the text is a phrase said twice."""
-    return any(words[-n:] == words[-2 * n : -n] for n in range(DOUBLE_MIN_WORDS, len(words) // 2 + 1))
+    """A phrase stands twice in a row: at the end, or with more behind it."""
+    if any(words[-n:] == words[-2 * n : -n] for n in range(DOUBLE_MIN_WORDS, len(words) // 2 + 1)):
+        return True
+    least = DOUBLE_MIN_SIGNS if _are_signs(words) else DOUBLE_MIN_WORDS
+    return any(_stretch(words, n) >= 2 * n for n in range(least, len(words) // 2 + 1))
+
+
+def _are_signs(words: Sequence[str]) -> bool:
+    """Most are signs of a script without spaces: they say less than words."""
+    return 2 * sum(len(word) == 1 for word in words) > len(words)
 
 
 def _compression(text: str) -> float:
@@ -125,7 +144,7 @@ def _compression(text: str) -> float:
 
 def _loops(words: Sequence[str]) -> bool:
     """One word again and again, a phrase of 3 to 8 words three times at the end, or one that is most of the text."""
-    scale = 2 if 2 * sum(len(word) == 1 for word in words) > len(words) else 1  # characters say less than words
+    scale = 2 if _are_signs(words) else 1
     if _stretch(words, 1) >= LOOP_WORD_REPEATS * scale:
         return True
     sizes = range(2 * scale, 8 * scale + 1)

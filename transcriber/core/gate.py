@@ -62,6 +62,10 @@ class SpeechGate:
         self._floor = self.position
         return Edge(False, self.position)
 
+    def align(self, sample: int) -> None:
+        """The next frame begins here: less than one is passed over."""
+        self.position = sample
+
     @property
     def is_open(self) -> bool:
         """An utterance is going on."""

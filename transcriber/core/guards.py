@@ -12,6 +12,8 @@ from dataclasses import replace
 from common.audio.pcm import SAMPLE_RATE
 from transcriber.core.filters import (
     MAX_SPOKEN_TOKENS_PER_S,
+    MIN_LOGPROB,
+    SHORT_SPEECH_MAX_NO_SPEECH,
     SPOKEN_TOKEN_ALLOWANCE,
     Verdict,
     judge,
@@ -19,7 +21,7 @@ from transcriber.core.filters import (
 )
 from transcriber.core.packing import PackedWindow
 from transcriber.core.windows import Hypothesis, Window
-from transcriber.core.words import syllables
+from transcriber.core.words import syllables, words
 
 MIN_PROGRESS_S = 0.2
 """By which each pass over what was left out is shorter than the one before: they end, whatever a model says."""
@@ -51,6 +53,22 @@ def verdict_of(window: Window, heard: Hypothesis | None, speech_seconds: float |
 def is_missed(verdict: Verdict, speech: int) -> bool:
     """Nothing was heard in so many samples of speech."""
     return verdict is Verdict.EMPTY and speech >= MIN_MISSED_SAMPLES
+
+
+def agreed(first: Hypothesis, second: Hypothesis) -> bool:
+    """Whether two hearings of a short utterance, one with what was said before it and one by itself, are to be believed
+    though neither is likely alone: they are of the same words, and the model took both for speech.
+
+    A single word is seldom likely ("six": -0.9 to -1.3 with Whisper base), and the two have different things before it.
+    Two that are alike to the last digit are one: of an engine that does not hear what was said before.
+    """
+    return (
+        bool(words(first.text))
+        and first.avg_logprob != second.avg_logprob
+        and words(first.text) == words(second.text)
+        and max(first.no_speech, second.no_speech) <= SHORT_SPEECH_MAX_NO_SPEECH
+        and min(first.avg_logprob, second.avg_logprob) >= MIN_LOGPROB
+    )
 
 
 def best_of(tries: Sequence[tuple[Verdict, Hypothesis]], speech: int) -> tuple[Verdict, Hypothesis] | None:

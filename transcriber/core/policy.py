@@ -1,8 +1,9 @@
 """Policy of a stream: which utterances there are, and when one is worth decoding.
 
-Partials: only when there is new speech, the first one soon. A pause is decoded as if it were the end (an eager final);
-if nobody goes on, that is the final, ready when the utterance closes. Otherwise a final follows. Nothing is decoded
-twice without new speech in it. Positions and lengths are samples, `now` is seconds on any clock.
+Partials: only when there is new speech, the first one soon, and none begins in what may become a pause. A pause is
+decoded as if it were the end (an eager final); if nobody goes on, that is the final, ready when the utterance closes.
+Otherwise a final follows. Nothing is decoded twice without new speech in it. Positions and lengths are samples, `now`
+is seconds on any clock.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class PendingUtterance:
     """When the next partial became due."""
     pause_at: float | None = None
     """When the pause it is in became worth decoding."""
+    quiet_at: float | None = None
+    """Since when there is no speech in it, and no partial begins."""
     speech: int = 0
     """Samples of speech heard in it, the doubtful too: all of it is decoded before the utterance is decided."""
     certain: int = 0
@@ -178,7 +181,7 @@ class Policy:
         if self._open and not effort.partials:
             self._open.due_at = None
         if self._open and not effort.eager:
-            self._open.pause_at = None
+            self._open.pause_at = self._open.quiet_at = None
 
     def open(self, start: int, now: float) -> None:
         """An utterance begins."""
@@ -196,7 +199,9 @@ class Policy:
         if utterance.speech_end == first:
             first, _ = utterance.stretches.pop()
         utterance.stretches.append((first, last))
-        utterance.settled, utterance.pause_at = False, None
+        if utterance.quiet_at is not None and utterance.due_at is not None and utterance.shown:
+            utterance.due_at += now - max(utterance.quiet_at, utterance.due_at)  # for so long it was not kept waiting
+        utterance.settled, utterance.pause_at, utterance.quiet_at = False, None, None
         needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL_SAMPLES
         if self.effort.partials and utterance.due_at is None and utterance.speech - utterance.shown >= needed:
             utterance.due_at = now
@@ -206,6 +211,8 @@ class Policy:
         utterance = self._open
         if not self.effort.eager or utterance is None or utterance.pause_at is not None or utterance.is_empty:
             return
+        if utterance.quiet_at is None and utterance.speech > utterance.careful:
+            utterance.quiet_at = now
         silence = until - (utterance.speech_end or until)
         if silence >= PAUSE_SAMPLES and utterance.speech > utterance.careful:
             utterance.pause_at = now
@@ -251,7 +258,10 @@ class Policy:
             return self._due(PassKind.EAGER_FINAL, utterance.pause_at, utterance)
         if utterance.due_at is None:
             return None
-        return self._due(PassKind.PARTIAL if utterance.shown else PassKind.FIRST_PARTIAL, utterance.due_at, utterance)
+        if not utterance.shown:
+            return self._due(PassKind.FIRST_PARTIAL, utterance.due_at, utterance)
+        # A partial that begins now would keep the pass that may be the last word waiting.
+        return None if utterance.quiet_at is not None else self._due(PassKind.PARTIAL, utterance.due_at, utterance)
 
     def begin(self, heard_until: int) -> Pass:
         """Starts the pass that `next_request` asked for, on all the audio there is by now."""

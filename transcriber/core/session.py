@@ -123,6 +123,10 @@ class StreamSession:
             self._policy.cut(sample, now)
         elif sample > self._policy.ended_at:
             self._policy.close(sample, now)
+        if (
+            sample == self._ring.end
+        ):  # what comes is heard in whole frames: a pause in it is noticed as soon as it is one
+            self._gate.align(sample)
 
     def end(self, now: float) -> None:
         """No more audio, at least for now: whatever is open ends here."""

@@ -26,17 +26,8 @@ from common.audio.pcm import SAMPLE_RATE
 from common.logging import configure_logging, drain_log
 from transcriber.config import Settings
 from transcriber.core.windows import Window
+from transcriber.engine import ipc
 from transcriber.engine.base import Engine, ModelError, checked, error_report, named
-from transcriber.engine.ipc import (
-    BatchFailure,
-    BatchRequest,
-    BatchResult,
-    EngineBroken,
-    EngineReady,
-    EngineUnusable,
-    pack,
-    read,
-)
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal to get when the parent ends."""
@@ -57,15 +48,15 @@ class Child:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._sending = threading.Lock()
-        self._requests: SimpleQueue[BatchRequest] = SimpleQueue()  # as many as the parent has under way: one per thread
+        self._requests: SimpleQueue[ipc.BatchRequest] = SimpleQueue()  # at most as many as there are threads
 
     def serve(self) -> NoReturn:
         """Until the parent closes the socket or is gone. This thread only reads, so that it hears of that at once."""
         with suppress(OSError):
             frames = self._line.makefile("rb")
-            settings: Settings = read(frames)
+            settings: Settings = ipc.read(frames)
             threading.Thread(target=self._work, args=(settings,), name="load", daemon=True).start()
-            while (request := read(frames)) is not None:
+            while (request := ipc.read(frames)) is not None:
                 self._requests.put(request)
         drain_log()
         os._exit(0)  # what is being decoded is of no use to anybody
@@ -76,10 +67,11 @@ class Child:
             engine: Engine = named(settings.factory)(settings)
             ready = described(engine, settings.engine)
         except ModelError as error:
-            self._send(EngineUnusable(str(error)))
+            self._send(ipc.EngineUnusable(str(error)))
         except (Exception, SystemExit) as error:
             log.exception("engine.unusable", engine=settings.engine)
-            self._send(EngineUnusable(f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"))
+            problem = f"The engine {settings.engine} did not start: {type(error).__name__}: {error}"
+            self._send(ipc.EngineUnusable(problem))
         else:
             self._send(ready)
             for number in range(settings.parallel):
@@ -90,26 +82,28 @@ class Child:
             request = self._requests.get()
             try:
                 heard = checked(engine.transcribe(request.windows), len(request.windows))
-                self._send(BatchResult(request.number, heard))
+                self._send(ipc.BatchResult(request.number, heard))
             except Exception as error:  # whatever these windows do to the engine, the others go on
                 self._send(self._failed(engine, request, error))
 
-    def _failed(self, engine: Engine, request: BatchRequest, error: Exception) -> BatchFailure | EngineBroken:
+    def _failed(
+        self, engine: Engine, request: ipc.BatchRequest, error: Exception
+    ) -> ipc.BatchFailure | ipc.EngineBroken:
         """Whether it was these windows, or the engine can do nothing of the kind, as after an error of a GPU."""
         hardest = max(request.windows, key=lambda window: (window.full, window.careful, len(window.samples)))
         silence = replace(hardest, samples=np.zeros_like(hardest.samples), prompt=None, before=None)
         try:
             seconds(engine, silence)
         except Exception:
-            return EngineBroken(error_report(error))
-        return BatchFailure(request.number, error_report(error))
+            return ipc.EngineBroken(error_report(error))
+        return ipc.BatchFailure(request.number, error_report(error))
 
     def _send(self, message: object) -> None:
         with self._sending, suppress(OSError):  # a parent that is gone is noticed where it is read
-            self._line.sendall(pack(message))
+            self._line.sendall(ipc.pack(message))
 
 
-def described(engine: Engine, name: str) -> EngineReady:
+def described(engine: Engine, name: str) -> ipc.EngineReady:
     """What is told of a new engine, once it has decoded something. Raises ModelError, and what the engine raises."""
     wants = {
         "name": "a text",
@@ -130,7 +124,7 @@ def described(engine: Engine, name: str) -> EngineReady:
         raise ModelError(f"The engine {name} is not whole: {', '.join(wrong)} (docs/transcriber-engines.md).")
     fetching = float(getattr(engine, "fetching_s", 0.0))
     took = [seconds(engine, window) for window in (SHORT_WINDOW, FULL_WINDOW)]
-    return EngineReady(
+    return ipc.EngineReady(
         engine.name, engine.languages, engine.batch, engine.full_batch, engine.longest_window, fetching, *took
     )
 

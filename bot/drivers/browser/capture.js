@@ -10,15 +10,20 @@
 
   let worker;
   const module = (source) => URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  // Whoever has the token may speak for us: neither the program that is given it nor the way there is looked up later,
+  // when the frame's own scripts may have put theirs in its place.
+  const program = module(settings.worker);
+  const { apply } = Reflect;
+  const { postMessage } = Worker.prototype;
   const bridge = () => {
     if (worker) return worker;
-    worker = new Worker(module(settings.worker));
+    worker = new Worker(program);
     worker.onmessage = ({ data }) => {
       if (data.tick) tick();
       else if (data.element) captureElement(data.element);
       else if (data.mix) captureMix();
     };
-    worker.postMessage({ connect: { url: settings.url, token: settings.token } });
+    apply(postMessage, worker, [{ connect: { url: settings.url, token: settings.token } }]);
     return worker;
   };
   const post = (message, transfer) => bridge().postMessage({ post: message }, transfer ?? []);

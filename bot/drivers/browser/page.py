@@ -30,7 +30,7 @@ from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, FrameLocator, Locator, Page
+    from playwright.async_api import BrowserContext, Locator, Page
 
 __all__ = [
     "CALL_TIMEOUT_S",
@@ -113,10 +113,6 @@ class MeetingPage:
         """Playwright's locator in the page; its actions time out after CALL_TIMEOUT_S, if given nothing else."""
         return self._page.locator(selector)
 
-    def frame_locator(self, selector: str) -> FrameLocator:
-        """The same inside an iframe."""
-        return self._page.frame_locator(selector)
-
     async def evaluate(self, script: str, argument: Any = None, timeout: float = CALL_TIMEOUT_S) -> Any:
         """Runs a JavaScript expression or function in the page's own world; returns its JSON value.
 
@@ -126,14 +122,6 @@ class MeetingPage:
             playwright.async_api.Error: The script raised, or the page went elsewhere meanwhile.
         """
         return await self._call(self._page.evaluate(script, argument), timeout)
-
-    async def screenshot(self, timeout: float = CALL_TIMEOUT_S) -> bytes:
-        """A JPEG of what is seen. Raises TimeoutError or PageGoneError."""
-        return await self._call(self._page.screenshot(type="jpeg", quality=60, timeout=timeout * 1000), timeout + 1)
-
-    async def content(self, timeout: float = CALL_TIMEOUT_S) -> str:
-        """The page's HTML. Raises TimeoutError or PageGoneError."""
-        return await self._call(self._page.content(), timeout)
 
     async def watch(self) -> None:
         """Notices that the page is frozen, or that Chromium's driver is gone; ends when the page is gone."""

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from bot.settings import Settings, Text
+from bot.settings import Settings, Text, is_url
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Z]{2})?$")]
+
+
+def _check_url(url: str) -> str:
+    if not is_url(url, "http", "https") or any(mark in url for mark in "?#@"):
+        raise PydanticCustomError("storage_url", "http(s)://host[:port]/bucket[/prefix]")
+    return url.rstrip("/")
+
+
+Url = Annotated[Text, AfterValidator(_check_url)]
 
 
 class BrowserSettings(Settings):
@@ -38,6 +48,25 @@ class BrowserSettings(Settings):
     selectors_dir: Text | None = Field(
         default=None, description="Folder of selector packs that go before ours, a file per platform."
     )
+    view: bool = Field(
+        default=False,
+        description="Whether a person may see the page and act in it while the bot is outside the meeting; the address "
+        "is in the log when help is needed.",
+    )
+    view_host: Text = Field(default="127.0.0.1", description="Address that the live view is served on.")
+    view_port: int = Field(default=0, ge=0, le=65_535, description="Its port; 0: any that is free.")
     evidence_dir: Text | None = Field(
-        default=None, description="Folder for what a page looked like when joining failed; null: none is kept."
+        default=None, description="Folder for what a page looked like when a meeting failed; null: none is kept there."
+    )
+    evidence_url: Url | None = Field(
+        default=None,
+        description="http(s)://host/bucket/prefix of S3-compatible storage, which the same is sent to; null: nowhere.",
+    )
+    evidence_region: Text = Field(default="us-east-1", description="Region of that storage.")
+    evidence_access_key: SecretStr | None = Field(default=None, description="Its access key.", min_length=1)
+    evidence_secret_key: SecretStr | None = Field(default=None, description="Its secret key.", min_length=1)
+    trace: bool = Field(
+        default=False,
+        description="Whether evidence has a Playwright trace of the way in, too: with all that the pages showed, names "
+        "and links with their secrets as well.",
     )

@@ -46,6 +46,10 @@ class Relay:
                 self._remote = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=CHUNK_BYTES)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise OSError(f"its certificate is not trusted: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise OSError(f"TLS failed: {error.reason}") from None
         except OSError as error:
             raise OSError(reason(error)) from None
         self._writers.append(self._remote[1])
@@ -93,7 +97,11 @@ class Relay:
         with suppress(OSError):
             while words := await reader.read(CHUNK_BYTES):
                 self._remote[1].write(words)
-                await self._remote[1].drain()
+                try:
+                    await self._remote[1].drain()
+                except OSError as error:
+                    self.hung_up = self.hung_up or reason(error)
+                    break
         self.cut()
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 import warnings
@@ -28,6 +29,21 @@ TOKEN_LIFE_S = 6 * 3600
 CLOCK_SKEW_S = 60
 """Hosts' clocks may differ by so much."""
 PROBE_TIMEOUT_S = 8.0
+
+
+class _SdkLog(logging.Filter):
+    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redact = Redactor()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return "Attempted to drop unknown FFI handle" not in record.msg
+
+
+logging.getLogger("livekit").addFilter(_SdkLog())
 
 
 def room_token(invitation: Invitation, now: float | None = None) -> str:

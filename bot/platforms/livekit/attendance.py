@@ -30,7 +30,7 @@ from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import room_name, room_token
 from bot.platforms.livekit.decryption import Decryption
-from bot.platforms.livekit.hearing import Hearing, send
+from bot.platforms.livekit.hearing import Hearing, arrived, send
 from bot.platforms.livekit.joining import before, hang_up, join
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.contracts.status import SubCode
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 GIVE_UP_S = 120.0
 """The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
 REJOIN_PAUSE_S = 0.5
-STATS_TIMEOUT_S = 1.0
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 HOPELESS_S = 10.0
@@ -156,14 +155,6 @@ async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leav
         await hang_up(room)
 
 
-async def _packets(track: rtc.Track) -> int:
-    """How many packets of it have come; 0 where the SDK does not say."""
-    (stats,) = await asyncio.gather(asyncio.wait_for(track.get_stats(), STATS_TIMEOUT_S), return_exceptions=True)
-    if isinstance(stats, BaseException):
-        return 0
-    return sum(one.inbound_rtp.received.packets_received for one in stats if one.WhichOneof("stats") == "inbound_rtp")
-
-
 class _Attendance:
     """What has been reported of a room. The SDK's callbacks only wake it: what they raise would vanish in a log."""
 
@@ -217,12 +208,21 @@ class _Attendance:
         self, _: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if publication.encryption_type != rtc.EncryptionType.NONE:
-            self._decryption.subscribed(publication.sid, participant.identity, asyncio.get_running_loop().time())
+            now, tracks = asyncio.get_running_loop().time(), self._encrypted(participant)
+            self._decryption.subscribed(publication.sid, participant.identity, tracks, now)
         self._awake.set()
 
     def _encryption_changed(self, participant: rtc.Participant, state: rtc.EncryptionState.ValueType) -> None:
-        if state == rtc.EncryptionState.OK:
-            self._decryption.decrypted(participant.identity, asyncio.get_running_loop().time())
+        if state == rtc.EncryptionState.OK and isinstance(participant, rtc.RemoteParticipant):
+            now = asyncio.get_running_loop().time()
+            self._decryption.decrypted(participant.identity, self._encrypted(participant), now)
+            self._awake.set()
+
+    def _encrypted(self, person: rtc.RemoteParticipant) -> int:
+        """How many encrypted tracks of somebody are to be heard."""
+        wanted: list[rtc.RemoteTrackPublication] = []
+        self._look_at(person, wanted)
+        return sum(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._decryption.is_clear(frame.track_id, asyncio.get_running_loop().time()):
@@ -352,12 +352,19 @@ class _Attendance:
         return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
 
     async def _examine(self) -> None:
-        """Tells of tracks that have another key: packets come, and none of them is decrypted."""
+        """Finds out what is decrypted where that was not said, and tells of tracks that have another key: packets come,
+        and none of them is decrypted."""
         published = {one.sid: one for one in self._wanted if not self._is_closed_to_us(one)}
         muted = {sid: one.muted for sid, one in published.items()}
-        for track_id in self._decryption.review(muted, asyncio.get_running_loop().time()):
+        clock = asyncio.get_running_loop().time
+        overdue = self._decryption.review(muted, clock())
+        for track_id in self._decryption.unproven(clock()):
             track = published[track_id].track
-            if track is not None and self._decryption.found(track_id, await _packets(track)):
+            decoded = (await arrived(track))[1] if track is not None else 0
+            self._decryption.decoded(track_id, decoded, clock())
+        for track_id in overdue:
+            track = published[track_id].track
+            if track is not None and self._decryption.found(track_id, (await arrived(track))[0]):
                 log.warning("livekit_other_key", track=track_id)
                 self._listener.event(TrackEncrypted(track_id))
 

@@ -55,7 +55,7 @@ class PagePlatform(Platform):
 
     def problems(self, given: Mapping[str, Any]) -> list[Problem]:
         """A meeting must be named, by URL or by id; selector packs that go before ours must be some."""
-        return [*self._unnamed(given), *self._unusable_pack(given)]
+        return [*self._unnamed(given), *self._unusable_pack(given), *_keyless_storage(given)]
 
     def _unusable_pack(self, given: Mapping[str, Any]) -> list[Problem]:
         browser = given.get("browser")
@@ -70,14 +70,18 @@ class PagePlatform(Platform):
         return []
 
     def warnings(self, invitation: Invitation) -> list[str]:
-        """What is taken and does nothing, or not yet."""
+        """What is taken and does nothing."""
         browser, settings = invitation.browser, invitation.settings
         found = []
         if browser.selectors_dir is not None and not pack_path(self.name, browser.selectors_dir).is_file():
             found.append(f"browser.selectorsDir has no {self.name}.toml: our own pack is used")
-        if settings is not None and settings.captions:
-            found.append(f"{self.name}.captions is true, but captions are not published yet")
+        if settings is not None and settings.captions and not self._can_read_captions(browser.selectors_dir):
+            found.append(f"{self.name}.captions is true, but its selector pack knows no captions: there will be none")
         return found
+
+    def _can_read_captions(self, selectors_dir: str | None) -> bool:
+        pack = load_pack(self.name, selectors_dir)
+        return bool(pack.captions.items) and "captions_on" in pack.controls
 
     def _unnamed(self, given: Mapping[str, Any]) -> list[Problem]:
         url, native = given.get("meetingUrl"), given.get("nativeMeetingId")
@@ -139,3 +143,15 @@ class PagePlatform(Platform):
         from bot.platforms.pages.attendance import attend
 
         return await attend(self.site(invitation), invitation, listener, orders)
+
+
+def _keyless_storage(given: Mapping[str, Any]) -> list[Problem]:
+    """Storage for evidence wants both keys, each as a value or as a file."""
+    browser = given.get("browser")
+    if not isinstance(browser, Mapping) or browser.get("evidenceUrl") is None:
+        return []
+    keys = ("evidenceAccessKey", "evidenceSecretKey")
+    missing = [key for key in keys if browser.get(key) is None and browser.get(f"{key}File") is None]
+    return [
+        Problem(f"browser.{key}", "(missing)", "with browser.evidenceUrl: a key of that storage") for key in missing
+    ]

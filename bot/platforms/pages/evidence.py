@@ -1,95 +1,163 @@
-"""Evidence: what a page looked like when a meeting could not be joined, with the words of strangers made unreadable.
+"""Evidence: what a page looked like when a meeting failed, with the words of strangers made unreadable.
 
-A picture and a summary of the page's own controls and words. Bounded: 5 MB a failure, three failures a run.
+A picture, and a summary of the page's own controls and words; where it is wanted a trace, in which nothing is blurred.
+Bounded: 5 MB a failure, three failures a run. It goes into a folder, for the bot's user alone, or to storage as of S3.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import secrets
+import tempfile
 import time
+from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from playwright.async_api import Error as PlaywrightError
 
+from bot.platforms.pages.private import write_private
 from common.problems import reason
 
 if TYPE_CHECKING:
     from bot.drivers.browser.page import MeetingPage
+    from bot.drivers.browser.settings import BrowserSettings
+    from bot.platforms.pages.look import Look
     from bot.platforms.pages.pack import Pack
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_FAILURES = 3
 EVIDENCE_S = 3.0
+TRACE_S = 3.0
 MAX_ELEMENTS = 400
+MAX_NAMES = 300
+MIN_NAME_CHARACTERS = 2
 FIELDS_AND_PICTURES = ("input", "textarea", "[contenteditable]", "video", "canvas", "img")
-_SUMMARY = """(arg) => {
-  const strange = `:is(${arg.strangers.join(",")})`; // forgives what it does not understand
-  const rows = [];
-  const shown = "h1,h2,h3,p,button,input,iframe,[role],[aria-label],[data-tid],[data-testid]";
-  for (const one of document.querySelectorAll(shown)) {
-    if (rows.length >= arg.most) break;
-    if (!one.checkVisibility() || one.closest(strange)) continue;
-    const row = { tag: one.tagName.toLowerCase() };
-    for (const key of ["id", "class", "role", "aria-label", "data-tid", "data-testid", "type", "placeholder"]) {
-      const value = one.getAttribute(key);
-      if (value) row[key] = value.slice(0, 200);
-    }
-    const own = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join(" ").trim();
-    if (own) row.text = own.replace(/\\s+/g, " ").slice(0, 200);
-    rows.push(row);
-  }
-  const page = document.documentElement;
-  return { host: location.hostname, language: page.lang, rows }; // the title is often the meeting's
-}"""
+MARK = "data-earshot-name"
 
 log = structlog.get_logger(__name__)
 _kept = 0  # failures of this run
 
 
-async def keep_evidence(page: MeetingPage, pack: Pack, folder: str | None, code: str) -> tuple[str, ...]:
-    """Writes a picture and a summary; returns their paths. Nothing of it fails the bot.
+async def keep_evidence(
+    page: MeetingPage | None, pack: Pack, settings: BrowserSettings, code: str, last: Look, names: Iterable[str]
+) -> tuple[str, ...]:
+    """Keeps what there is; returns the paths and URLs. Nothing of it fails the bot.
 
     Args:
-        page: As it is now.
+        page: As it is now; None, or gone: what was seen last is all there is.
         pack: Says which parts of it are the words of strangers.
-        folder: Where to; None: nowhere.
+        settings: Where it goes, and whether a trace was recorded.
         code: Sub-code of the failure, for the files' names.
+        last: What was seen last.
+        names: Of people; they are not readable in picture and summary, wherever they stand.
     """
     global _kept
-    if folder is None or _kept >= MAX_FAILURES or page.gone.done():
+    if (settings.evidence_dir is None and settings.evidence_url is None) or _kept >= MAX_FAILURES:
         return ()
     _kept += 1
-    stem = Path(folder, f"{pack.platform}-{code}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{_kept}")
-    found: dict[Path, bytes] = {}
+    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    stem = f"{pack.platform}-{code}-{when}-{secrets.token_hex(3)}"
+    seen = {"host": last.host, "found": dict(last.found), "people": len(last.people)}
+    summary: dict[str, Any] = {"platform": pack.platform, "pack": pack.version, "code": code, "last": seen}
+    found: dict[str, bytes] = {}
+    if page is not None and not page.gone.done():
+        try:
+            async with asyncio.timeout(EVIDENCE_S):
+                await _look(page, pack, _words(names), summary, found, stem)
+        except (PlaywrightError, TimeoutError) as error:
+            log.warning("evidence.incomplete", error=type(error).__name__)
+    found[f"{stem}.json"] = json.dumps(summary, indent=1, ensure_ascii=False).encode()
+    if settings.trace and page is not None and not page.gone.done() and (trace := await _end_trace(page)):
+        found[f"{stem}.trace.zip"] = trace
+    found = _within(found)
+    kept = [] if settings.evidence_dir is None else await asyncio.to_thread(_write, Path(settings.evidence_dir), found)
+    return (*kept, *await _upload(settings, found))
+
+
+def _words(names: Iterable[str]) -> list[str]:
+    """Names and their parts: a page calls people by either."""
+    parts = {part: None for name in list(names)[-MAX_NAMES:] for part in (name, *name.split())}
+    return [part for part in parts if len(part) >= MIN_NAME_CHARACTERS and not part.isdigit()]
+
+
+async def _look(
+    page: MeetingPage, pack: Pack, names: list[str], summary: dict[str, Any], found: dict[str, bytes], stem: str
+) -> None:
     hidden = [*pack.strangers, *pack.people.tiles, *FIELDS_AND_PICTURES]
-    try:
-        async with asyncio.timeout(EVIDENCE_S):
-            style = f":is({','.join(hidden)}) {{ filter: blur(12px) !important; }}"
-            found[stem.with_suffix(".jpeg")] = await page.page.screenshot(type="jpeg", quality=70, style=style)
-            argument = {"strangers": hidden, "most": MAX_ELEMENTS}
-            summary: Any = await page.evaluate(_SUMMARY, argument)
-            described = {"platform": pack.platform, "pack": pack.version, "code": code, "page": summary}
-            found[stem.with_suffix(".json")] = json.dumps(described, indent=1, ensure_ascii=False).encode()
-    except (PlaywrightError, TimeoutError) as error:
-        log.warning("evidence.incomplete", error=type(error).__name__)
-    return tuple(await asyncio.to_thread(_write, found))
+    script = files(__package__).joinpath("evidence.js").read_text(encoding="utf-8").rstrip().removesuffix(";")
+    argument = {"hidden": hidden, "names": names, "most": MAX_ELEMENTS, "mark": MARK}
+    summary["page"] = await page.evaluate(script, argument)
+    style = f":is({','.join([*hidden, f'[{MARK}]'])}) {{ filter: blur(12px) !important; }}"
+    found[f"{stem}.jpeg"] = await page.page.screenshot(type="jpeg", quality=70, style=style)
 
 
-def _write(found: dict[Path, bytes]) -> list[str]:
-    written, left = [], MAX_BYTES
-    for path, content in found.items():
+def _within(found: dict[str, bytes]) -> dict[str, bytes]:
+    """As much of it as is allowed: the small and most telling first."""
+    left, kept = MAX_BYTES, {}
+    for name, content in found.items():
         if len(content) > left:
+            log.warning("evidence.too_large", file=name, size=len(content))
             continue
         left -= len(content)
+        kept[name] = content
+    return kept
+
+
+def _write(folder: Path, found: dict[str, bytes]) -> list[str]:
+    written = []
+    for name, content in found.items():
+        path = folder / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_bytes(content)
-            path.chmod(0o600)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(path, content)
         except OSError as error:
             log.warning("evidence.not_written", path=str(path), error=reason(error))
             break
         written.append(str(path))
     return written
+
+
+async def _upload(settings: BrowserSettings, found: dict[str, bytes]) -> list[str]:
+    if settings.evidence_url is None:
+        return []
+    storage = await asyncio.to_thread(importlib.import_module, "bot.platforms.pages.storage")  # and its HTTP client
+    sent: list[str] = await storage.upload(settings, found)
+    return sent
+
+
+# --- a trace of the way in
+
+
+async def begin_trace(page: MeetingPage) -> None:
+    """Records what happens in the page from now on, until `drop_trace` or the evidence."""
+    try:
+        async with asyncio.timeout(TRACE_S):
+            await page.page.context.tracing.start(screenshots=True, snapshots=True)
+    except (PlaywrightError, TimeoutError) as error:
+        log.warning("evidence.no_trace", error=type(error).__name__)
+
+
+async def drop_trace(page: MeetingPage) -> None:
+    """The way in is over: what was recorded is thrown away, and nothing of the meeting is recorded."""
+    try:
+        async with asyncio.timeout(TRACE_S):
+            await page.page.context.tracing.stop()
+    except (PlaywrightError, TimeoutError):
+        pass  # it did not begin, or the page is gone
+
+
+async def _end_trace(page: MeetingPage) -> bytes | None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="earshot-trace-") as folder:
+            path = Path(folder, "trace.zip")
+            async with asyncio.timeout(TRACE_S):
+                await page.page.context.tracing.stop(path=path)
+            return await asyncio.to_thread(path.read_bytes)
+    except (PlaywrightError, TimeoutError, OSError) as error:
+        log.warning("evidence.no_trace", error=type(error).__name__)
+        return None

@@ -1,17 +1,17 @@
 """The flow through a page, from its door to the meeting and out again: looks in with `now`, what to do out.
 
-At the door each step has a precondition (its control is there and free), an action, a proof and a bound on tries. What
-the page says of itself counts once it has said it twice. What a person could solve is said to be so, and waited for.
+What the page says of itself counts once it has said it twice. What a person could solve is said to be so, and waited
+for. What is done at the door: `door`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
-from bot.platforms.pages.look import Look, Spot
+from bot.platforms.pages.acts import Do, Help, InLobby, Inside, Lost, Over, Reopen, Wake
+from bot.platforms.pages.door import Door, Guest
+from bot.platforms.pages.look import Look
 from bot.platforms.pages.stage import Stage
 from common.contracts.status import SubCode
 
@@ -19,9 +19,6 @@ CONFIRM_S = 0.3
 """A stage counts when it was seen twice, so far apart: pages are rebuilt while they are looked at."""
 ALARM_CONFIRM_S = 2.0
 """Likewise, for one that ends a meeting in which we were."""
-PROOF_S = 2.0
-"""An action has so long to show, then it is tried again."""
-TRIES = 3
 JOIN_S = 90.0
 """From the first look to the lobby, the meeting, or somebody's help."""
 BLANK_S = 10.0
@@ -37,120 +34,13 @@ BLOCKED_TRIES = 2
 """Pages that say without a reason that we cannot join are opened again, so often."""
 HELP_S = 120.0
 """Somebody is needed, and nobody can see the page: a challenge may still go away by itself."""
-NOT_STARTED_S = 240.0
-"""A meeting that has not begun is waited for."""
 WAKE_S = 4.0
 """Toolbars hide from a pointer that does not move."""
 REJOINS = 3
 REJOINS_WINDOW_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Click:
-    """Click the control."""
-
-    control: str
-    spot: Spot
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """Type into the field, in place of what is in it."""
-
-    control: str
-    spot: Spot
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Move the pointer over the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reopen:
-    """Open the meeting's page again."""
-
-
-@dataclass(frozen=True, slots=True)
-class InLobby:
-    """Say so: we wait for somebody to let us in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """Say so: we are in the meeting, for the first time or again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Say so: the connection to the meeting is gone, and on its way back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Help:
-    """Say so: a person has to do something."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """It is over for us."""
-
-    code: SubCode
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Worth a line in the log."""
-
-    what: str
-    control: str
-
-
-Do: TypeAlias = Click | Fill | Wake | Reopen | InLobby | Inside | Lost | Help | Over | Note
-
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """Who joins.
-
-    Args:
-        name: Shown to the others.
-        passcode: Of the meeting.
-        can_be_helped: Somebody can see the page and act in it.
-        not_started_s: How long a meeting that has not begun is waited for.
-    """
-
-    name: str
-    passcode: str | None = field(default=None, repr=False)
-    can_be_helped: bool = False
-    not_started_s: float = NOT_STARTED_S
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step at the door. It is due while its control is there; what it fills in must be in the field then."""
-
-    control: str
-    fill: Callable[[Guest], str | None] | None = None
-    """What is typed; None: it is clicked, and proved by its control being gone, or the whole door."""
-    is_needed: bool = False
-    """Without it there is no joining."""
-
-
-STEPS = (
-    Step("name", lambda guest: guest.name, is_needed=True),
-    Step("passcode", lambda guest: guest.passcode, is_needed=True),
-    Step("camera"),
-    Step("microphone"),
-    Step("join", is_needed=True),
-)
-"""At the door, in this order; the first one that is due is taken."""
-
-_FAILURES = {
+FAILURES = {
     Stage.DENIED: (SubCode.JOIN_REFUSED, "the host refused us: ask the host to admit the bot"),
     Stage.UNANSWERED: (SubCode.LOBBY_TIMEOUT, "nobody answered our request to join, and the page gave up"),
     Stage.NOT_FOUND: (SubCode.MEETING_NOT_FOUND, "there is no such meeting: check `meetingUrl` or `nativeMeetingId`"),
@@ -159,7 +49,7 @@ _FAILURES = {
     Stage.ENDED: (SubCode.MEETING_ENDED, ""),
 }
 """Stages that end it before we are in: why, in words for people."""
-_HELP = {
+HELP = {
     Stage.CAPTCHA: (SubCode.CAPTCHA, "the page wants proof that we are no robot"),
     Stage.SIGN_IN: (SubCode.AUTH_REQUIRED, "the meeting lets in only those who are signed in (`earshot login`)"),
     Stage.CONSENT: (SubCode.NEEDS_HELP_TIMEOUT, "the page asks for a consent that only a person may give"),
@@ -205,8 +95,7 @@ class Flow:
         self._seen_since = self._known_at = self._begun = self._woken = now
         self._settled: Stage | None = None  # what was seen long enough to count
         self._was_inside = self._is_inside = self._is_lost = False
-        self._tries: dict[str, tuple[int, float]] = {}  # of each control: so many, the last one when
-        self._given_up: set[str] = set()
+        self._door = Door(guest)
         self._wait: _Wait | None = None
         self._blocked = 0
         self._is_blank = True  # nothing known was ever seen; once it has been opened again, that is not looked for
@@ -222,8 +111,7 @@ class Flow:
         """The page was opened anew, by us or because it had died: everything at the door comes again."""
         self.stage, self._settled = Stage.UNKNOWN, None
         self._seen_since = self._known_at = self._begun = now
-        self._tries.clear()
-        self._given_up.clear()
+        self._door.forget()
         self._reopen_at = self._wait = None
         self._is_inside = False
         self._is_lost = self._was_inside
@@ -245,7 +133,7 @@ class Flow:
         if stage not in (Stage.UNKNOWN, Stage.BLOCKED):
             self._known_at = now
         self._is_blank = self._is_blank and stage is Stage.UNKNOWN and not look.controls
-        done = self._clear_the_way(look, now) if stage in _BUSY else []
+        done = self._door.clear_the_way(look, now) if stage in _BUSY else []
         if stage is not self._settled and now - self._seen_since >= self._patience(stage):
             self._settled = stage
             done += self._enter(stage, now)
@@ -266,17 +154,16 @@ class Flow:
         """The stage is certain now."""
         if self._was_inside and stage in _ENDINGS:
             return [Over(_ENDINGS[stage])]
-        if stage in _FAILURES:
-            return [self._over(*_FAILURES[stage])]
+        if stage in FAILURES:
+            return [self._over(*FAILURES[stage])]
         if stage in (Stage.REMOVED, Stage.LEFT):  # never inside
-            return [self._over(*_FAILURES[Stage.DENIED])]
+            return [self._over(*FAILURES[Stage.DENIED])]
         if stage not in (Stage.UNKNOWN, Stage.BLOCKED):  # it goes on after all
             self._reopen_at = None
-        if stage in _HELP:
+        if stage in HELP:
             return self._need(stage, now)
-        if stage in (Stage.INSIDE, Stage.LOBBY):  # another door is another one
-            self._tries.clear()
-            self._given_up.clear()
+        if stage in (Stage.INSIDE, Stage.LOBBY):
+            self._door.forget()
         match stage:
             case Stage.INSIDE:
                 self._was_inside = self._is_inside = True
@@ -306,7 +193,7 @@ class Flow:
 
     def _need(self, stage: Stage, now: float) -> list[Do]:
         """A person is needed. Where nobody can see the page, an account does not come by itself."""
-        code, reason = _HELP[stage]
+        code, reason = HELP[stage]
         if stage is Stage.SIGN_IN and not self._guest.can_be_helped:
             return [self._over(code, reason)]
         self._is_inside = False
@@ -331,8 +218,14 @@ class Flow:
                 return []
             self._reopen_at = None
             return [Reopen()]
-        if stage is Stage.DOOR and not self._is_inside and (done := self._at_the_door(look, now)):
-            return done
+        if stage is Stage.DOOR and not self._is_inside:
+            if self._door.wants(look) is not None:
+                words = "the meeting has a passcode, and none was given (`passcode`)"
+                done = self._ask(Stage.PASSCODE_REFUSED, SubCode.PASSCODE_REFUSED, words, now)
+            else:
+                done = self._door.step(look, now)
+            if done:
+                return done
         if self._was_inside and (self._wait is None or self._wait.stage is not stage):
             return self._come_back(stage, now)
         if stage is Stage.BLOCKED and self._settled is stage:
@@ -357,7 +250,7 @@ class Flow:
             return [Reopen()]
         if stage is Stage.UNKNOWN and now - self._known_at >= UNKNOWN_S:
             return self._ask(stage, SubCode.JOIN_TIMEOUT, "the page shows nothing that we know", now)
-        if stage is Stage.DOOR and "join" in self._given_up:
+        if stage is Stage.DOOR and self._door.is_shut:
             return self._ask(stage, SubCode.JOIN_TIMEOUT, "the page does not let us join", now)
         return []
 
@@ -383,39 +276,3 @@ class Flow:
         self._rejoins.append(now)
         self._seen_since = now
         return self.rejoin()
-
-    # --- at the door
-
-    def _clear_the_way(self, look: Look, now: float) -> list[Do]:
-        """Whatever lies over the page and may be put away is."""
-        spot = look.controls.get("dismiss")
-        how = look.found.get("dismiss", "")
-        return [Click("dismiss", spot)] if spot is not None and self._may_try(f"dismiss {how}", spot, now) else []
-
-    def _at_the_door(self, look: Look, now: float) -> list[Do]:
-        for step in STEPS:
-            spot = look.controls.get(step.control)
-            if spot is None or step.control in self._given_up:
-                continue
-            text = step.fill(self._guest) if step.fill is not None else None
-            if step.fill is not None and text is None:
-                words = "the meeting has a passcode, and none was given (`passcode`)"
-                return self._ask(Stage.PASSCODE_REFUSED, SubCode.PASSCODE_REFUSED, words, now)
-            if text is not None and spot.value == text:
-                continue
-            if self._may_try(step.control, spot, now):
-                return [Fill(step.control, spot, text) if text is not None else Click(step.control, spot)]
-            made, last = self._tries.get(step.control, (0, now))
-            if made >= TRIES and now - last >= PROOF_S:
-                self._given_up.add(step.control)
-                return [Note("the page did not take it", step.control)]
-            if step.is_needed or made:  # nothing is done before it is proved, or was tried often enough
-                return []
-        return []
-
-    def _may_try(self, what: str, spot: Spot, now: float) -> bool:
-        made, last = self._tries.get(what, (0, float("-inf")))
-        if not spot.is_free or made >= TRIES or now - last < PROOF_S:
-            return False
-        self._tries[what] = made + 1, now
-        return True

@@ -16,6 +16,8 @@ KEY_PAUSE_MS = 25
 """Between two keys: pages that look at each of them keep up."""
 POINTER_STEPS = 8
 """Of one movement."""
+STILL_PX = 2
+"""A control that has moved further is another place."""
 PASTED_CHARACTERS = 60
 """Longer texts are put in at once."""
 CHAT_S = 4.0
@@ -39,6 +41,23 @@ class Hand:
                 await self.page.page.mouse.click(spot.x, spot.y)
         except (PlaywrightError, TimeoutError):
             self._check()
+
+    async def press(self, control: str, spot: Spot, look: Callable[[], Awaitable[Look]]) -> bool:
+        """Clicks a control in the meeting, if it is still where it was when the pointer is there; whether it did.
+
+        What is beside it may be the button that leaves, and a page moves its controls when somebody comes.
+        """
+        try:
+            async with asyncio.timeout(ACTION_S):
+                await self.page.page.mouse.move(spot.x, spot.y, steps=POINTER_STEPS)
+                now = (await look()).controls.get(control)
+                if now is None or abs(now.x - spot.x) > STILL_PX or abs(now.y - spot.y) > STILL_PX:
+                    return False
+                await self.page.page.mouse.click(spot.x, spot.y)
+                return True
+        except (PlaywrightError, TimeoutError):
+            self._check()
+            return False
 
     async def fill(self, spot: Spot, text: str) -> None:
         """Types into the field at the spot, in place of what is in it."""
@@ -75,7 +94,7 @@ class Hand:
             async with asyncio.timeout(CHAT_S + ACTION_S):
                 seen = await look()
                 if "chat_input" not in seen.controls and (opens := seen.controls.get("chat_open")):
-                    await self.click(opens)
+                    await self.press("chat_open", opens, look)
                 while "chat_input" not in seen.controls:
                     await asyncio.sleep(0.2)
                     seen = await look()
@@ -89,7 +108,7 @@ class Hand:
                 else:
                     return False
                 if sends := seen.controls.get("chat_send"):
-                    await self.click(sends)
+                    await self.press("chat_send", sends, look)
                 else:
                     await self.page.page.keyboard.press("Enter")
                 field = (await look()).controls.get("chat_input")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from bot.drivers.browser.launch import chromium
 from bot.drivers.browser.settings import BrowserSettings
+from bot.platforms.pages.private import write_private
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.problems import reason
@@ -66,9 +66,6 @@ async def sign_in(url: str, path: Path, settings: BrowserSettings, done: asyncio
 
 def _write(path: Path, text: str) -> None:
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as written:
-            os.fchmod(file, 0o600)
-            written.write(text)
+        write_private(path, text.encode())
     except OSError as error:
         raise EarshotError(SubCode.CONFIG_INVALID, f"--out {path} cannot be written: {reason(error)}") from None

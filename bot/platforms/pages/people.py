@@ -17,6 +17,8 @@ from bot.platforms.pages.look import Look, Seen
 ABSENT_S = 3.0
 """Whoever is not shown for so long has left: tiles are rebuilt, and scrolled away."""
 
+MAX_NAMES = 500
+
 
 @dataclass(slots=True)
 class _Known:
@@ -32,6 +34,8 @@ class Company:
 
     _known: dict[str, _Known] = field(default_factory=dict)
     _counted: int | None = None
+    names: dict[str, None] = field(default_factory=dict)
+    """Everybody's who was ever shown, at most MAX_NAMES; the first ones go."""
 
     def look(self, look: Look, now: float) -> list[PlatformEvent]:
         """What has changed since the last look: who came, who has another name, who left, how many there are."""
@@ -46,6 +50,10 @@ class Company:
     def _meet(self, person: Seen) -> Iterator[PlatformEvent]:
         known = self._known.get(person.id)
         name = person.name or (known.name if known else "")
+        self.names.pop(name, None)
+        self.names[name] = None
+        if len(self.names) > MAX_NAMES:
+            del self.names[next(iter(self.names))]
         self._known[person.id] = _Known(name, None, person.tracks, person.muted)
         if known is None:
             yield ParticipantJoined(person.id, name)

@@ -29,7 +29,11 @@ class PageSettings(Settings):
     announcement: Text | None = Field(
         default=None, max_length=500, description="Written into the chat when we are let in; null: nothing."
     )
-    captions: bool = Field(default=False, description="Whether the platform's own captions are switched on and read.")
+    chat: bool = Field(default=True, description="Whether the chat is opened, and published as segments.")
+    captions: bool = Field(
+        default=False,
+        description="Whether the platform's own captions are switched on, and published while no sound comes.",
+    )
     not_started_timeout: Milliseconds = Field(
         default=240_000, description="Longest wait for a meeting that has not begun, ms."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -239,3 +240,22 @@ def test_a_configuration_without_a_manager_that_can_be_told(config: dict[str, An
     result = RUNNER.invoke(app, ["run", "-c", "-"], input=json.dumps(config), env=CLEAN)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("program", ["bot", "transcriber", "rehearsal"])
+def test_ctrl_c_while_a_program_is_loaded_is_no_traceback(program: str, tmp_path: Path) -> None:
+    """Nothing has begun: exit code 130, and not a word. Loading is held up by a library that takes its time."""
+    (tmp_path / "typer.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    where = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-m", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": where},
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, b"")

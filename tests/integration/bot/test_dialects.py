@@ -17,6 +17,7 @@ from common.contracts.keys import SPEAKER_STREAM, live_channel
 from common.contracts.segments import Segment
 from common.contracts.times import iso_utc
 from rehearsal.embedded_redis import EmbeddedRedis
+from tests.support.fakes.kept import Kept
 from tests.support.fakes.stand_in_consumers import NATIVE_ID, ROW_ID, USER_TOKEN, Line, StandInClient, StandInCollector
 from tests.support.servers.redis_server import client, payloads, running
 from tests.support.servers.stand_in_manager import Generation
@@ -159,3 +160,15 @@ async def test_speaker_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         sinks.reporting.segment(segment)
     assert await sinks.speakers.flush(0.0) == 4
     await sinks.close(1.0)
+
+
+async def test_who_needs_no_redis_hears_of_a_redis_that_was_never_ours() -> None:
+    """The manager, and whatever else reports go to; nobody who would write there."""
+    nowhere = "redis://127.0.0.1:1"
+    link, other = RedisLink(nowhere, "b", 1), Kept()
+    sinks = Sinks(config(nowhere, **CALLBACKS["v0.6"]), USER_TOKEN, link, lambda up, detail: None)
+    sinks.reporting.sinks = [*sinks.reporting.sinks, other]
+    sinks.without_redis()
+    assert sinks.reporting.sinks == [sinks.manager, other]
+    await sinks.close(1.0)
+    await link.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import wave
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import EXTENSIONS, Handshake, Segments
+from tests.support.audio.sounds import white_noise
 from tests.support.transcribing import serving, talking
 from transcriber.config import Settings
 from transcriber.engine.base import Engine
@@ -41,11 +41,6 @@ def models() -> tuple[Engine, SileroModel]:
     return load(Settings(model="demo", device="cpu")), SileroModel()
 
 
-def noise(seconds: float, level: float) -> npt.NDArray[np.int16]:
-    """White noise."""
-    return np.random.default_rng(3).normal(0, level * 32768, int(seconds * 16_000)).astype(np.int16)
-
-
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("extensions", [EXTENSIONS, frozenset[str]()], ids=["ours", "stock"])
 async def test_the_word_error_rate_is_at_most_five_percent(
@@ -57,13 +52,7 @@ async def test_the_word_error_rate_is_at_most_five_percent(
     spoken = clips()[:18]
     hello = Handshake("u", language="en", extensions=extensions)
     async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
-        listening = asyncio.create_task(client.rest(timeout=50))
-        for _, samples in spoken:
-            await client.say(noise(0.3, 0.0003), samples, noise(0.2 if extensions else 0.7, 0.0003))
-            if extensions:
-                await client.end_utterance()
-        await client.socket.send(client.protocol.end_of_audio())
-        assert await listening == 1000
+        await client.dictate(samples for _, samples in spoken)
     assert len(client.finals) == len(spoken) >= 15
     assert jiwer.wer([text for text, _ in spoken], client.text) <= 0.05
     assert all(a.end <= b.start for a, b in zip(client.finals, client.finals[1:], strict=False))
@@ -79,7 +68,7 @@ async def test_silence_and_noise_give_no_text(
         hello = Handshake("u", language="en", extensions=extensions)
         async with serving(engine, speech=speech.batched) as running, talking(running.url, hello) as client:
             for level in (0.0, 0.0003, 0.003, 0.03):
-                await client.say(noise(5, level))
+                await client.say(white_noise(5, level))
                 if extensions == EXTENSIONS:
                     await client.end_utterance()
             await client.acked(19 * 16_000)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
@@ -13,21 +10,15 @@ from bench.languages import Piece, Streams, word_row
 from common.audio.silero import SileroModel
 from common.whisperlive.protocol import Handshake
 from tests.support.audio.recordings import clips
-from transcriber.engine.faster_whisper import FasterWhisper
+from tests.support.real_whisper import FOLDER, MARKS, base
 
-FOLDER = os.environ.get("EARSHOT_REAL_MODEL", "")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not FOLDER, reason="EARSHOT_REAL_MODEL does not name the folder of Whisper base"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def runs() -> Streams:
     """With the real engine and detector."""
-    return Streams(FasterWhisper(Path(FOLDER), "base", device="cpu"), SileroModel())
+    return Streams(base(), SileroModel())
 
 
 SAID = [Piece("en", samples, text, text) for text, samples in clips()[:4]]

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import jiwer
-import pytest
 
 from bench.recordings import words
 from tests.support.audio.recordings import clips
+from tests.support.real_whisper import MARKS, base
 from transcriber.core.windows import Before, Window
-from transcriber.engine.faster_whisper import FasterWhisper
 
-FOLDER = os.environ.get("EARSHOT_REAL_MODEL", "")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not FOLDER, reason="EARSHOT_REAL_MODEL does not name the folder of Whisper base"),
-]
+pytestmark = MARKS
 
 
 def test_a_window_after_another_says_what_is_in_it() -> None:
     """Its own words (one in ten may be wrong) at their own times, and nothing of what was said before."""
-    engine = FasterWhisper(Path(FOLDER), "base", device="cpu")
+    engine = base()
     heard = []
     for (earlier, sound), (_, samples) in pairwise(said := clips()[:7]):
         window = Window(samples, language="en", careful=True, words=True, before=Before(sound, earlier))
@@ -37,7 +28,7 @@ def test_a_window_after_another_says_what_is_in_it() -> None:
 
 def test_the_end_of_what_was_said_before_is_not_said_again() -> None:
     """Its text may lack the last words that are in its audio: they are no part of the window."""
-    engine = FasterWhisper(Path(FOLDER), "base", device="cpu")
+    engine = base()
     said = clips()[:5]
     for (earlier, sound), (text, samples) in pairwise(said):
         before = Before(sound, " ".join(earlier.split()[:-1]))

@@ -11,6 +11,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from websockets.asyncio.client import connect
@@ -173,6 +174,35 @@ async def test_an_engine_that_says_that_it_is_away_is_not_ready(monkeypatch: pyt
         assert await at.metric('transcriber_refused_total{reason="load"}') == 1
 
 
+async def test_an_engine_that_raises_instead_of_saying_how_it_is_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends nobody's stream, nor the server: not ready, nobody new; said once; and well when it answers again."""
+
+    def fail(vendor: object) -> bool:
+        raise ValueError("canary words")
+
+    logged: list[dict[str, str]] = []
+    log = SimpleNamespace(
+        info=lambda *_, **__: None, error=lambda event, **said: logged.append({"event": event, **said})
+    )
+    monkeypatch.setattr("transcriber.streaming.log", log)
+    monkeypatch.setattr("transcriber.service.LOOK_INTERVAL_S", 0.05)
+    async with streaming() as (_, at), talking(at.url, OURS) as client:
+        for name in ("is_up", "admits"):
+            monkeypatch.setattr(ADAPTOR.Vendor, name, property(fail))
+        body = await at.until(lambda status, _: status == 503, "/ready")
+        assert body["engine"] == "restarting"
+        async with connect(at.url, proxy=None) as socket:
+            await socket.send(OURS.serialise())
+            assert '"WAIT"' in str(await socket.recv())
+        await client.say(tone("alpha"))
+        await client.acked(await client.end_utterance())
+        for name in ("is_up", "admits"):
+            monkeypatch.setattr(ADAPTOR.Vendor, name, True)
+        await at.until(lambda status, _: status == 200, "/ready")
+    assert [line["what"] for line in logged] == ["is_up", "admits"]
+    assert "canary" not in repr(logged)
+
+
 async def test_limits_and_refusals_are_the_servers() -> None:
     """The most clients; what the vendor cannot do is said in its words, before any audio."""
     async with streaming() as (_, at), streams(at.url, 7):
@@ -233,7 +263,14 @@ async def test_a_signal_sends_the_last_words() -> None:
         ("streaming:tests.support.no_such:load", "did not start: ModuleNotFoundError"),
         ("streaming:tests.support.fakes.streaming_engine:no_such", "did not start: AttributeError"),
         (ENGINE, "The vendor's address is missing: --engine-url"),
-        ("streaming:tests.support.engines:hollow", r"is not whole: `is_up` \(True or False\) is None, `session"),
+        ("streaming:tests.support.engines:hollow", r"is not whole: `is_up` \(True or False\) is missing, `session"),
+        (
+            "streaming:tests.support.engines:shallow",
+            (
+                r"is not whole: of its session `decided` \(a sample\) is missing, "
+                r"of its session `is_full` \(True or False\) raises KeyError \(engines.py:\d+ in is_full\) \(docs"
+            ),
+        ),
     ],
 )
 async def test_an_engine_that_does_not_start_says_why(engine: str, problem: str) -> None:

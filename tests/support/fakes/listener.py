@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bot.audio.frame import AudioFrame
 from bot.core import events as ev
 from bot.core.events import PlatformEvent
+from tests.support.audio.sounds import pitch
 
 RATE = 16_000
 E = TypeVar("E")
@@ -112,10 +113,7 @@ class RecordingListener:
 
     def pitch(self, participant: str, since: float = 0.0) -> float | None:
         """The dominant frequency in Hz of the participant's last 0.5 s; None if there is less, or no sound."""
-        pcm = self.heard(participant, since)[-RATE // 2 :].astype(np.float64)
-        if pcm.size < RATE // 2 or np.abs(pcm).max() < 200:
-            return None
-        return float(np.argmax(np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))) * RATE / pcm.size)
+        return pitch(self.heard(participant, since))
 
     async def until(self, condition: Callable[[], object], what: str, timeout: float | None = None) -> None:
         """Waits until `condition()` is true; asked after every event and frame.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bot.audio.frame import AudioFrame
 from bot.drivers.browser.page import MIX_ID, BrowserSettings, TrackInfo
 from bot.drivers.browser.sandbox import CHROMIUM_VARIABLE
+from tests.support.audio.sounds import pitch
 from tests.support.tools import require
 
 RATE = 16_000
@@ -87,10 +88,7 @@ class Heard:
 
     def pitch(self, track_id: str, since: float = 0.0) -> float | None:
         """The dominant frequency in Hz of a track's last half second; None: less of it, or no sound."""
-        pcm = self.pcm(track_id, since)[-RATE // 2 :].astype(np.float64)
-        if pcm.size < RATE // 2 or np.abs(pcm).max() < 200:
-            return None
-        return float(np.argmax(np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))) * RATE / pcm.size)
+        return pitch(self.pcm(track_id, since))
 
     def pitches(self, since: float = 0.0) -> list[int]:
         """Of every open track that has sound, rounded to 20 Hz, in order."""

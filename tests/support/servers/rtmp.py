@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
 import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import av
 import httpx
 import numpy as np
 from numpy.typing import NDArray
@@ -229,3 +232,29 @@ def _free_port() -> int:
 def _answers(port: int) -> bool:
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def publishing_opus(url: str, hertz: float) -> Iterator[None]:
+    """A tone as Opus in enhanced RTMP, which Debian's ffmpeg cannot send, and PyAV's can."""
+    over = threading.Event()
+
+    def publish() -> None:
+        sound, began = sine(hertz), time.monotonic()
+        with av.open(url, "w", format="flv") as flv:
+            stream = flv.add_stream("libopus", rate=RATE, layout="mono")
+            assert isinstance(stream, av.AudioStream)
+            for index in itertools.count(0, FRAME_SAMPLES):
+                if over.wait(max(0.0, began + index / RATE - time.monotonic())):
+                    return
+                frame = av.AudioFrame.from_ndarray(sound(index)[np.newaxis], format="s16", layout="mono")
+                frame.sample_rate, frame.pts = RATE, index
+                flv.mux(stream.encode(frame))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,33 +14,59 @@ from bot.reporting import MAX_REFUSALS_KEPT, Reporting
 from common.contracts.events import BotState, parse_event
 from common.contracts.health import Hearing
 from common.contracts.json_values import write
-from common.contracts.segments import Segment, SessionIdentity
+from common.contracts.segments import Segment, SessionIdentity, Source
 from common.contracts.status import State, SubCode
+from tests.support.fakes.kept import Kept
 
 
-class Kept:
-    """A sink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.events: list[Mapping[str, Any]] = []
-        self.live: list[dict[str, Any]] = []
+class Broken(Kept):
+    """One that raises, whatever it is told; what it says may be what somebody said."""
 
     def status(self, event: Mapping[str, Any]) -> bool:
-        """Keeps it."""
-        self.events.append(event)
-        return True
+        """Raises."""
+        raise ValueError("canary words")
 
     def publish_final(self, payload: str) -> bool:
-        """Nothing to note."""
-        return True
+        """Raises."""
+        raise OSError("canary words")
 
     def publish_live(self, segment_id: str, message: str, final: bool) -> None:
-        """Keeps it."""
-        self.live.append(json.loads(message))
+        """Raises."""
+        raise KeyError("canary words")
 
     async def flush(self, timeout: float) -> int:
-        """Nothing waits."""
+        """Raises."""
+        raise RuntimeError("canary words")
+
+
+class Stuck(Kept):
+    """One that never says what is left."""
+
+    async def flush(self, timeout: float) -> int:
+        """Never returns."""
+        await asyncio.Event().wait()
         return 0
+
+
+HEARD_AT = "2026-01-31T09:30:00.250Z"
+SAID = Segment("bot:ana:250", 0.25, 1.25, "I do", "Ana", "ana", "en", True, HEARD_AT, HEARD_AT)
+
+
+async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None) -> None:
+    """Its failures are said once for each step, without the words in them, and what it lost counts as not stored."""
+    broken, kept, stuck = Broken(), Kept(), Stuck()
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [broken, kept, stuck])
+    with capture_logs() as logged:
+        for _ in range(3):
+            reporting.health(ev.ReportHealth("room", True, "audio is heard"))
+            reporting.segment(SAID)
+        left = await reporting.flush(1.0)
+    assert (len(kept.events), len(kept.live), kept.finals) == (3, 3, 3)
+    assert left == 3 + 3 + 1 + 1, "events, finals, and whatever the two had left"
+    failures = [(line["sink"], line["step"]) for line in logged if line["event"] == "sink.failed"]
+    steps = ["status", "publish_live", "publish_final", "flush"]
+    assert failures == [*(("Broken", step) for step in steps), ("Stuck", "flush")]
+    assert "canary" not in repr(logged)
 
 
 def test_each_refusal_is_logged_once_and_answered_always() -> None:
@@ -89,3 +115,16 @@ def test_the_final_of_a_mix_takes_the_place_of_its_drafts() -> None:
         ("ben:x", 0),
     ]
     assert sink.live[1]["confirmed"][0]["speaker"] == "Ana"
+
+
+def test_chat_is_spared_whoever_would_take_it_for_speech() -> None:
+    """Captions are speech in another form, and come; a message ends no draft of whoever wrote it."""
+    times = "2026-01-31T09:30:00.250Z", "2026-01-31T09:30:00.250Z"
+    chat = Segment("bot:ana:chat:250", 0.25, 0.25, "hi", "Ana", "ana", None, True, *times, source=Source.CHAT)
+    captions = replace(chat, segment_id="bot:ana:captions:250", source=Source.CAPTIONS)
+    for takes_chat in (True, False):
+        sink = Kept()
+        reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [sink], takes_chat=takes_chat)
+        reporting.segment(chat)
+        reporting.segment(captions)
+        assert [message["speaker"] for message in sink.live] == ["ana:chat"] * takes_chat + ["ana:captions"]

@@ -319,6 +319,46 @@ async def test_silence_is_not_decoded_whatever_was_said_before_it(virtual_time: 
     assert listener.finals == ["so it is"]
 
 
+@pytest.mark.parametrize(
+    ("together", "alone", "finals"),
+    [
+        (("Six.", -1.31), ("six", -1.02), ["so it is", "six"]),
+        (("Six.", -1.31), ("Sick.", -1.02), ["so it is"]),
+        (("", -0.2), ("six", -1.02), ["so it is"]),
+    ],
+    ids=["the same word", "another", "nothing"],
+)
+async def test_a_word_heard_twice_is_kept_however_unlikely(
+    virtual_time: None, together: tuple[str, float], alone: tuple[str, float], finals: list[str]
+) -> None:
+    """Once with the utterance before and once by itself: a single word is seldom likely, and was lost ("six")."""
+
+    def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        heard = []
+        for window in windows:
+            if len(window.samples) > 1.5 * SECOND:
+                heard.append(Hypothesis("so it is", tokens=3, avg_logprob=-0.2))
+            else:
+                text, likelihood = together if window.before else alone
+                heard.append(
+                    Hypothesis(text, tokens=2, avg_logprob=likelihood, no_speech=0.02 if window.before else 0.28)
+                )
+        return heard
+
+    async with working(Inline(hear)) as worker:
+        now = asyncio.get_running_loop().time
+        session = WindowedSession(worker, HELLO, loud, EXTENSIONS, 0)
+        async with session.serve(listener := Listener()):
+            session.hear(0, speech(2), now())
+            session.end_utterance(2 * SECOND, now())
+            await asyncio.sleep(1)
+            session.hear(2 * SECOND, np.concatenate((silence(1), speech(0.3))), now())
+            session.end_utterance(round(3.3 * SECOND), now())
+            await settled(session)
+    assert listener.finals == finals
+    assert listener.lost == []
+
+
 async def test_a_window_that_kills_the_engine_takes_no_neighbour_along_twice(virtual_time: None) -> None:
     """With two calls at once: what was with it when the engine died is decoded by itself, and so is it."""
     fatal: asyncio.Future[None] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -292,3 +293,47 @@ async def test_who_does_not_know_the_token_is_refused() -> None:
             with pytest.raises(InvalidStatus, match="401"):
                 async with connect(url, subprotocols=offered):  # type: ignore[arg-type]
                     pass
+
+
+SPIES = {
+    "postMessage": """
+        const { postMessage } = Worker.prototype;
+        Worker.prototype.postMessage = function (...said) {
+          overheard.push(JSON.stringify(said));
+          return postMessage.apply(this, said);
+        };
+    """,
+    "the worker's program": """
+        const { createObjectURL } = URL;
+        URL.createObjectURL = (made) =>
+          createObjectURL(new Blob(["onmessage = ({ data }) => postMessage(data);"]));
+        const own = Object.getOwnPropertyDescriptor(Worker.prototype, "onmessage");
+        Object.defineProperty(Worker.prototype, "onmessage", { ...own, set(heard) {
+          own.set.call(this, (event) => overheard.push(JSON.stringify(event.data)));
+        } });
+    """,
+}
+
+
+@pytest.mark.parametrize("way", list(SPIES))
+async def test_a_frame_does_not_learn_the_token(way: str) -> None:
+    """A frame in the page whose own scripts listen in on what they share with ours: the token does not come by."""
+    heard = Heard()
+    script = f"""
+        window.overheard = [];
+        if (location.pathname === "/") {{
+          const frame = document.createElement("iframe");
+          frame.src = "/frame";
+          document.body.append(frame);
+        }} else {{
+          {SPIES[way]}
+          call(tone(440));
+          window.isListening = true;
+        }}
+    """
+    async with showing(script, heard) as shown:
+        overheard = "() => frames[0]?.isListening ? overheard.concat(frames[0].overheard).join() : ''"
+        with contextlib.suppress(AssertionError):  # of a frame whose worker is not ours there is none
+            await heard.until(lambda: heard.tracks, "its track")
+        assert shown._bridge.token not in await shown.evaluate(overheard)
+        assert heard.tracks

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.slow]
 async def test_where_no_transcriber_ever_answers_the_bot_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """It greets, takes speech and answers pings: after the time that is set the end says so, with its own exit code."""
     monkeypatch.setattr("bot.links.transcriber.conversation.ANSWER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr("bot.core.health.MUTE_SAMPLES", 32_000)
+    monkeypatch.setattr("bot.core.unheeded.MUTE_SAMPLES", 16_000)
     async with world() as here:
         here.transcriber.answers = False
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import jiwer
 import numpy as np
-import pytest
 
 from bench.recordings import joined, words
 from common.audio.silero import SileroModel
 from tests.support.audio.recordings import Samples, clips, encode, web
-from transcriber.engine.faster_whisper import FasterWhisper
+from tests.support.real_whisper import MARKS, base
 
-FOLDER = os.environ.get("EARSHOT_REAL_MODEL", "")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not FOLDER, reason="EARSHOT_REAL_MODEL does not name the folder of Whisper base"),
-]
+pytestmark = MARKS
 
 
 def error_rate(said: list[tuple[str, Samples]], heard: str) -> float:
@@ -31,7 +22,7 @@ def error_rate(said: list[tuple[str, Samples]], heard: str) -> float:
 
 async def test_a_meeting_is_heard_in_full_windows_with_the_times_of_its_words() -> None:
     """One word in twenty may be wrong; each is in its sentence, give or take a quarter of a second."""
-    engine, speech = FasterWhisper(Path(FOLDER), "base", device="cpu"), SileroModel()
+    engine, speech = base(), SileroModel()
     said = clips()[:18]
     fields = {
         "model": "base", "language": "en", "response_format": "verbose_json",

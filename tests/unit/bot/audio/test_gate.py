@@ -14,8 +14,8 @@ from bot.audio.gate import WARM_UP_FRAMES, End, GateEvent, GateSettings, Onset, 
 from common.audio.hysteresis import FRAME_SAMPLES as FRAME
 
 RATE = 16_000
-SILENCE, MAYBE, SPEECH = 1, 4000, 8000
-"""Sample values; `by_value` takes them for speech probabilities 0, 0.4 and 0.8 (each above the energy floor)."""
+SILENCE, MAYBE, SPEECH, SURE = 1, 4000, 8000, 9500
+"""Sample values; `by_value` takes them for speech probabilities 0, 0.4, 0.8 and 0.95 (each above the energy floor)."""
 
 
 def by_value(frame: NDArray[np.float32]) -> float:
@@ -86,6 +86,21 @@ def test_the_end_is_reported_half_a_second_after_the_last_speech() -> None:
     waited = next(n for n in itertools.count(1) if opened.push((19 + n) * FRAME, track((SILENCE, 1))) and n > 7)
     assert waited == frames_of(0.38) == 12
     assert waited * FRAME / RATE <= 0.4
+
+
+def test_what_is_speech_beyond_doubt_is_counted() -> None:
+    """In each utterance by itself, its onset included; clicks before it, and what the end cuts off, are not."""
+    sound = track(
+        (SURE, 2), (SILENCE, 3), (SURE, 10), (SILENCE, 3), (SPEECH, 10), (SILENCE, 16), (SPEECH, 10), (SILENCE, 16)
+    )  # fmt: skip
+    hearing = gate()
+    ends = [event for event in hearing.push(0, sound) if isinstance(event, End)]
+    assert [end.clear for end in ends] == [10 * FRAME, 0]
+    hearing.push(len(sound), track((SURE, 20)))
+    assert [event.clear for event in hearing.flush() if isinstance(event, End)] == [20 * FRAME]
+    hearing.push(10 * len(sound), track((SURE, 2)))
+    hearing.flush()
+    assert [event.clear for event in hearing.push(20 * len(sound), track((SPEECH, 9), (SILENCE, 16)))[-1:]] == [0]  # type: ignore[union-attr]
 
 
 def test_a_pause_inside_a_sentence_is_bridged() -> None:

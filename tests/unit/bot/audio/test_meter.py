@@ -34,12 +34,12 @@ def test_what_is_counted_is_reported_once() -> None:
     meter = Meter(10.0)
     assert meter.report("t", 10.0) is None
     meter.measure(frame(10.0, 3277))
-    meter.gated, meter.sent = 6000, 5000
+    meter.gated, meter.sent, meter.clear = 6000, 5000, 4000
     report = meter.report("t", 10.5, speech=True)
     assert report is not None
-    assert (report.frames, report.gated, report.sent, report.speech) == (1, 6000, 5000, True)
+    assert (report.frames, report.gated, report.sent, report.clear, report.speech) == (1, 6000, 5000, 4000, True)
     meter.sent = 4000  # what waited
     assert meter.report("t", 10.6) is None
     report = meter.measure(frame(11.6, 3277))
     assert report is not None
-    assert (report.gated, report.sent, report.speech) == (0, 4000, False)
+    assert (report.gated, report.sent, report.clear, report.speech) == (0, 4000, 0, False)

@@ -244,6 +244,18 @@ def test_reports_say_what_a_track_sounds_like() -> None:
     assert gated == sent >= SAMPLE_RATE
 
 
+def test_clear_speech_is_counted_when_it_was_sent() -> None:
+    """Of an utterance that is long and sure enough, and on a lane to its end; a cough, or who still waits, is not."""
+    room = Room(most=1)
+    room.utter("t1", 10, 2)
+    room.utter("t2", 13, 2)  # waits: the lane is the first one's until that is decided
+    clear = {track: sum(r.clear for r in room.hearing.reports() if r.track_id == track) for track in ("t1", "t2")}
+    assert clear == {"t1": pytest.approx(2 * SAMPLE_RATE, abs=2 * PIECE), "t2": 0}
+    room.decide(1)
+    room.utter("t1", 20, 0.7)
+    assert sum(report.clear for report in room.hearing.reports()) == 0
+
+
 def test_speech_is_reported_when_it_ends() -> None:
     """A report that came after the transcriber's answer would look as if it were owed another; a stall brings one."""
     room = Room()
@@ -423,8 +435,7 @@ def test_a_track_keeps_sixty_seconds_while_it_waits_and_others_lose_nothing() ->
     room.hearing.granted(1, OURS)
     room.utter("t2", 31, 10)
     room.play("t1", 42, 50)
-    drops = [order for order in room.orders if isinstance(order, LaneDrop)]
-    assert drops
+    assert [order for order in room.orders if isinstance(order, LaneDrop)]
     assert room.hearing.undecided()[1] == pytest.approx(CAPACITY_SAMPLES + 10.6 * SAMPLE_RATE, abs=3 * 512)
     room.play("t1", 92, 15)
     assert completed(room.orders) == [1]  # nothing of it is left

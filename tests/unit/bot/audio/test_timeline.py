@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.audio.timeline import CATCH_UP_SAMPLES, FORGET_S, SLEW_SAMPLES, Timeline
+from tests.support.examples import EXAMPLES
 
 RATE = 16_000
 ZERO = 5000.0
@@ -71,7 +72,7 @@ def test_the_assumed_delay_of_the_first_piece_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize("samples", [160, 320, 800, 1600])
-@settings(max_examples=25)
+@settings(max_examples=EXAMPLES // 2)
 @given(seed=st.integers(0, 2**32), ppm=st.floats(-200, 200), jitter=st.floats(0, 0.06))
 def test_jitter_and_drift(samples: int, seed: int, ppm: float, jitter: float) -> None:
     """Error at most 40 ms, and never more than one sample in 160 overlapped."""

@@ -85,9 +85,18 @@ def test_what_is_no_command_is_said(message: str | bytes) -> None:
 def test_the_senders_id_and_action_are_echoed() -> None:
     """Short and printable, whatever was sent."""
     command = read_command(json.dumps({"action": "dance\n\x1b[31m" + "x" * 100, "id": "7\r" + "y" * 100}))
-    assert len(command.action) <= 65 >= len(command.command_id or "")
+    assert isinstance(command.command_id, str)
+    assert len(command.action) <= 65 >= len(command.command_id)
     assert command.action.isprintable()
-    assert read_command('{"action": "leave", "id": 7}').command_id is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed"), [("7", 7), ("-1", -1), ("true", None), ("7.5", None), ("[7]", None), (str(10**20), None)]
+)
+def test_a_senders_number_comes_back_as_it_was(sent: str, echoed: int | None) -> None:
+    """Who compares the answer's id with their own finds it; what no reader of JSON keeps exactly is left out."""
+    command_id = read_command(f'{{"action": "leave", "id": {sent}}}').command_id
+    assert (command_id, type(command_id)) == (echoed, type(echoed))
 
 
 JSON = st.recursive(

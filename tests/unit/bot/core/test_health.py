@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
-from bot.core.health import DEAF_TIMEOUT_S, MUTE_SAMPLES, WORDLESS_SAMPLES, HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
+from bot.core.unheeded import MUTE_SAMPLES, MUTE_WINDOW_S
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters
 
 ZEROS = float("-inf")
@@ -114,7 +115,7 @@ def test_a_dead_track_that_closes_is_said_to_be_over() -> None:
 def spoke(health: HearingHealth, first: int, last: int, track: str = "t") -> None:
     """Speech on a track, with its reports."""
     for second in range(first, last + 1):
-        health.heard(AudioHeard(track, 16_000, -30.0, True, 50, 16_000, 16_000), second)
+        health.heard(AudioHeard(track, 16_000, -30.0, True, 50, 16_000, 16_000, 16_000), second)
         health.check(second)
 
 
@@ -336,8 +337,9 @@ def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
     health.opened("t", 0)
     since = []
     for second in range(1, 61):
-        health.heard(AudioHeard("t", 16000, -20.0, True, sent=16000), second)
+        health.heard(AudioHeard("t", 16000, -20.0, True, sent=16000, clear=16000), second)
         health.decided(["t"], 16000, second, is_assumed=True)
+        health.check(second)
         since.append(health.mute_since)
     assert since == [None] * (MUTE_SAMPLES // 16000 - 1) + [1] * (61 - MUTE_SAMPLES // 16000)
     health.connection(True, 61)
@@ -349,6 +351,23 @@ def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
     since.append(health.mute_since)
     spoke(health, 102, 150)
     assert [*since, health.mute_since] == [None, 63, None, None]
+
+
+def test_music_on_hold_is_no_mute_transcriber() -> None:
+    """Hours of what passes for speech and is none beyond doubt, to which a stock server is right to say nothing; and of
+    what is, in any quarter of an hour, too little: nobody leaves for it. People who come then are another matter."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    for second in range(4 * 3600):
+        clear = 16_000 if second % 40 == 0 else 0
+        health.heard(AudioHeard("t", 16_000, -30.0, True, sent=16_000, clear=clear), second)
+        health.decided(["t"], 16_000, second, is_assumed=True)
+        health.check(second)
+        assert health.mute_since is None, second
+    spoke(health, 4 * 3600, 4 * 3600 + 60)
+    assert health.mute_since is not None
+    health.check(4 * 3600 + 61 + MUTE_WINDOW_S)
+    assert health.mute_since is None
 
 
 def test_a_mix_ends_with_its_last_track() -> None:
@@ -409,3 +428,12 @@ def test_a_break_pays_what_a_mix_owes() -> None:
     health.connection(False, 9)
     health.heard(AudioHeard("t", 16000, -50.0, False), 10)
     assert subjects(health, 12) == {}
+
+
+def test_no_sound_of_the_room_is_known_when_it_is_said() -> None:
+    """Neither a quiet room nor a transcriber that says nothing is one without sound."""
+    health = HearingHealth()
+    health.opened("t", 0)
+    assert not health.is_soundless
+    health.check(DEAF_TIMEOUT_S)
+    assert health.is_soundless

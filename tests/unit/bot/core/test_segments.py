@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.segments import MAX_IDS_KEPT, SegmentTracker, Utterance
 from common.audio.pcm import SAMPLE_RATE
-from common.contracts.segments import Segment, Word
+from common.contracts.segments import Segment, Source, Word
 
 ZERO = 1_800_000_000.0
 
@@ -185,6 +185,15 @@ def test_stable_characters_are_counted_in_the_published_text() -> None:
     assert "stable" not in final.as_json()
 
 
+def test_only_a_final_is_doubtful() -> None:
+    """What the server believes of a partial is no news: it will change."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    for completed in (False, True):
+        segment = book.update(ana, 10 * SAMPLE_RATE, 11 * SAMPLE_RATE, "we meet", completed, doubtful=True)
+        assert segment is not None
+        assert segment.doubtful is completed
+
+
 def test_words_that_are_final_are_not_said_again_with_more() -> None:
     """After a break a server may hear a piece again and join it with the next: only the new words come."""
     book, ana = SegmentTracker("b", ZERO), utterance()
@@ -280,3 +289,14 @@ def test_whatever_a_server_sends_finals_are_ordered_and_unique(segments: list[tu
     for before, after in pairwise(finals):
         assert after.start >= before.end
     assert all(10 <= segment.start <= segment.end <= 18.001 for segment in published)
+
+
+def test_what_was_written_has_an_id_of_its_own() -> None:
+    """Neither that of an utterance of the same moment, nor of another message, whatever people are called."""
+    book = SegmentTracker("bot", 1000.0)
+    said = say(book, Utterance(1, "ana:chat", "?", 24_000), 1.5, 2.0, "hm", completed=True)
+    first, second = (book.written(Source.CHAT, "ana", "Ana", "hi", 1.5, 1.5) for _ in range(2))
+    assert said is not None
+    assert [one.segment_id for one in (said, first, second)] == [f"bot:ana:chat:{at}" for at in (1500, 1501, 1502)]
+    assert (first.start, first.end, first.text, first.completed, first.source) == (1.5, 1.5, "hi", True, Source.CHAT)
+    assert first.absolute_start_time == "1970-01-01T00:16:41.500Z"

@@ -46,7 +46,7 @@ HARMLESS = st.one_of(
     st.builds(ev.ActiveSpeakers, st.frozensets(WHO), st.floats(0, 9)),
     st.builds(ev.PeopleCounted, st.integers(0, 3)),
     st.just(ev.ChatReceived("ana", "Ana", "hi")),
-    st.just(ev.CaptionHeard("ana", "Ana", "hi")),
+    st.just(ev.CaptionHeard("ana", "Ana", "hi", 0.0, 1.0)),
     st.builds(ev.AudioHeard, TRACKS, st.just(16_000), LEVELS, st.booleans(), sent=st.sampled_from([0, 16_000])),
     st.builds(ev.TextHeard, WHO | TRACKS, st.booleans()),
     st.builds(ev.UtteranceDecided, WHO | TRACKS, st.integers(0, 99), st.booleans()),

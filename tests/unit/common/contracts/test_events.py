@@ -61,7 +61,8 @@ STATES = st.builds(
     BotState, st.sampled_from(State), st.sampled_from(Hearing), st.booleans(), st.integers(0), st.none() | texts, texts,
     st.lists(texts, max_size=2).map(tuple),
 )  # fmt: skip
-COMMANDS = st.builds(CommandEvent, texts, texts, st.booleans(), texts, times, st.none() | texts, st.none() | STATES)
+IDS = st.none() | texts | st.integers()
+COMMANDS = st.builds(CommandEvent, texts, texts, st.booleans(), texts, times, IDS, st.none() | STATES)
 
 
 @given(STATUSES | HEALTHS | COMMANDS)

@@ -159,3 +159,8 @@ def answer(**value: Any) -> bytes:
 def test_an_answer_counts_by_its_body(generation: Generation, code: int, body: bytes, expected: Verdict) -> None:
     """200 is no proof, and another try is only made where it can help."""
     assert verdict(generation, code, body, "active") is expected
+
+
+def test_who_tells_what_was_written_from_speech() -> None:
+    """Only the newest collector knows where words are from."""
+    assert [generation for generation in Generation if generation.knows_sources] == [V12]

@@ -15,6 +15,7 @@ from common.contracts.generations import Generation
 from common.contracts.segments import (
     Segment,
     SessionIdentity,
+    Source,
     StreamPayload,
     Word,
     parse,
@@ -84,6 +85,10 @@ def test_confidence_and_words_appear_when_known() -> None:
 
 def test_a_partial_says_what_of_it_will_not_change() -> None:
     """Read as it was written; a negative count is refused."""
+    doubtful = replace(SEGMENT, start=1.0, doubtful=True)
+    assert doubtful.as_json()["doubtful"] is True
+    assert Segment.parse(doubtful.as_json()) == doubtful
+    assert "doubtful" not in SEGMENT.as_json()
     partial = replace(SEGMENT, start=1.0, completed=False, stable=3)
     assert partial.as_json()["stable"] == 3
     assert Segment.parse(partial.as_json()) == partial
@@ -171,3 +176,13 @@ def test_any_text_is_a_payload_or_a_value_error(text: str) -> None:
     """Nothing else comes out."""
     with contextlib.suppress(ValueError):
         parse(text)
+
+
+def test_words_that_were_not_heard_say_where_they_are_from() -> None:
+    """Speech says nothing, so that it reads as ever; an unknown source is refused."""
+    assert "source" not in SEGMENT.as_json()
+    value = replace(SEGMENT, source=Source.CHAT).as_json()
+    assert value["source"] == "chat"
+    assert Segment.parse(value).source is Source.CHAT
+    with pytest.raises(ValueError, match="source"):
+        Segment.parse(value | {"source": "dreamt"})

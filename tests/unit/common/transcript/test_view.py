@@ -175,3 +175,10 @@ def test_a_payload_that_is_not_ours_is_left_out() -> None:
     del broken["end"]
     assert view.apply(stored(broken)) == view.apply(live(broken)) == view.apply("not JSON") == []
     assert view.rows() == []
+
+
+def test_what_was_not_heard_is_shown_as_that() -> None:
+    """Beside the name it says where the words are from."""
+    view = TranscriptView(7)
+    (row,) = view.apply(stored(segment("a", 1.0, "hi", final=True) | {"source": "chat"}))
+    assert row.line == "[00:01] Ana (chat): hi"

@@ -34,12 +34,35 @@ def test_what_is_said_twice_takes_twice_the_time() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (" This is not a normal situation. This is not a normal situation. And yes, we know.", 3.0),
+        ("今天天气真的很好，今天天气真的很好，我们一起去公园走走", 2.5),
+        ("今日はとてもいい天気です。今日はとてもいい天気です。公園に行きましょう", 3.5),
+    ],
+)
+def test_a_repeat_is_one_with_more_behind_it_too(text: str, seconds: float) -> None:
+    """In every script; with the time that it takes, it is what was said."""
+    assert verdict(text, speech_seconds=seconds) is Verdict.LOOP
+    assert verdict(text, speech_seconds=2 * seconds) is Verdict.KEEP
+
+
+@pytest.mark.parametrize("text", ["そうですね、そうですね、今日は行きません", "对不起，对不起，我今天来不了了"])
+def test_a_short_phrase_is_said_twice_before_more(text: str) -> None:
+    """However fast."""
+    assert verdict(text, speech_seconds=1.0) is Verdict.KEEP
+
+
+@pytest.mark.parametrize(
     ("text", "once"),
     [
         (" and yes, and yes, and yes, I do", "and yes, I do"),
         (" no no no no no no no no", "no"),
         (" one two three. One two three", "one two three."),
         (" 今日は今日は今日は", "今日は"),
+        ("今日は今日は今日は今日はたたみの上で", "今日はたたみの上で"),
+        ("谢谢你们谢谢你们谢谢你们大家", "谢谢你们大家"),
+        ("谢" * 16, "谢"),
         (" nothing twice", "nothing twice"),
         ("", ""),
     ],

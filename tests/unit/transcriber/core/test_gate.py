@@ -64,3 +64,11 @@ def test_it_says_when_it_may_be_about_to_close() -> None:
         gate.feed(probability)
         seen.append(gate.is_closing)
     assert seen == [False, False, False, True, False, True, False]
+
+
+def test_its_frames_begin_where_it_is_told() -> None:
+    """Less than a frame is passed over, and nothing else changes."""
+    gate = SpeechGate(0, QUICK)
+    edges(gate, [0.9, 0.9, 0.9])
+    gate.align(3 * FRAME_SAMPLES + 100)
+    assert (gate.position, gate.is_open) == (3 * FRAME_SAMPLES + 100, True)

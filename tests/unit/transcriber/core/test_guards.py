@@ -11,6 +11,7 @@ from transcriber.core.filters import Verdict
 from transcriber.core.guards import (
     MIN_MISSED_SAMPLES,
     MIN_PROGRESS_S,
+    agreed,
     best_of,
     is_missed,
     is_stopped,
@@ -133,3 +134,24 @@ def test_of_a_loop_one_repeat_is_kept() -> None:
     result = unlooped(heard((" Well, yes, yes, yes.", 0.0, 2.0), (" So it is. So it is. So it is.", 2.0, None)))
     assert [phrase.text for phrase in result.phrases] == ["Well, yes,", "So it is."]
     assert result.text == "Well, yes, So it is."
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_believed"),
+    [
+        (
+            heard((" Six.", 0.0, 0.4), avg_logprob=-1.31, no_speech=0.02),
+            heard(("six", 0.0, 0.4), avg_logprob=-1.0),
+            True,
+        ),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.0), heard((" Sick.", 0.0, 0.4)), False),
+        (heard((" …", 0.0, 0.4), avg_logprob=-1.0), heard((" …", 0.0, 0.4)), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.0), heard(("six", 0.0, 0.4), no_speech=0.5), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.7), heard(("six", 0.0, 0.4)), False),
+        (heard((" Six.", 0.0, 0.4), avg_logprob=-1.2), heard((" Six.", 0.0, 0.4), avg_logprob=-1.2), False),
+    ],
+    ids=["the same", "another word", "no word", "no speech", "too unlikely", "one hearing"],
+)
+def test_two_hearings_of_the_same_words_are_believed(first: Hypothesis, second: Hypothesis, is_believed: bool) -> None:
+    """Where the model took both for speech, and neither is quite incredible."""
+    assert agreed(first, second) is agreed(second, first) is is_believed

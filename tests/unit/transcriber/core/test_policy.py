@@ -205,6 +205,28 @@ def test_a_pause_is_decoded_as_if_it_were_the_end() -> None:
     assert policy.undecided is None
 
 
+def test_no_partial_begins_in_what_may_become_a_pause() -> None:
+    """One call at a time: it would keep the pass that may be the last word waiting. Who goes on has it at once; so has
+    who gets no eager final."""
+    policy = Policy()
+    policy.open(0, now=0)
+    policy.hear(0, end := FIRST_PARTIAL_SAMPLES, now=0)
+    policy.begin(end)
+    policy.finish()
+    policy.hear(end, end := end + CADENCE, now=1)
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 2)
+    policy.pause(end + 512, now=1.1)
+    assert policy.next_request() is None
+    policy.hear(end + 512, end := end + 1024, now=1.25)
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 2.15)  # what it was held back, it did not wait
+    policy.pause(end + 512, now=1.3)
+    policy.adapt(LADDER[3])
+    assert policy.next_request() == DecodeRequest(PassKind.PARTIAL, 2.15)
+    policy.adapt(LADDER[0])
+    policy.pause(end + PAUSE_SAMPLES, now=1.5)
+    assert policy.next_request() == DecodeRequest(PassKind.EAGER_FINAL, 2.0)
+
+
 def test_who_goes_on_after_a_pause_gets_another_final() -> None:
     """Also if the speech came while the pause was being decoded."""
     for during in (True, False):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import Handshake
@@ -307,7 +307,6 @@ def test_a_model_that_knows_short_windows_only_gets_those() -> None:
     assert [len(decoded(window, None)[0].samples) <= 8 * SECOND for window in recording.open_windows()] == [True] * 4
 
 
-@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0.1, 33), st.floats(0.1, 4)), max_size=3), st.integers(3000, 40_000))
 def test_all_speech_is_decoded_once_with_its_own_audio(said: list[tuple[float, float]], step: int) -> None:
     """However it comes, and however far apart: every loud sample is in one window."""

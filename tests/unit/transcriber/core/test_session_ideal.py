@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import Handshake
@@ -58,7 +58,6 @@ class Ideal:
         return Hypothesis(text, words=tuple(found) if has_times else ()) if text else None
 
 
-@settings(max_examples=60)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), st.booleans(), st.booleans(), PHRASES, STEPS)
 def test_each_word_is_said_once(

@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.pages import flow as fl
-from bot.platforms.pages.flow import Click, Fill, Flow, Guest, Help, InLobby, Inside, Lost, Note, Over, Reopen, Wake
+from bot.platforms.pages.acts import Click, Do, Fill, Help, InLobby, Inside, Lost, Note, Over, Reopen, Wake
+from bot.platforms.pages.door import NOT_STARTED_S, PROOF_S, TRIES, Guest
+from bot.platforms.pages.flow import Flow
 from bot.platforms.pages.look import Look, Spot
 from bot.platforms.pages.stage import Stage
 from common.contracts.status import SubCode
+from tests.support.examples import EXAMPLES
 
 BUSY = Spot(1, 1, is_free=False)
 S = SubCode
@@ -25,12 +28,12 @@ class Driven:
     def __init__(self, **guest: Any) -> None:
         self.now = 100.0
         self.flow = Flow(Guest(**{"name": "Earshot", "passcode": None} | guest), "Acme", self.now)
-        self.done: list[fl.Do] = []
+        self.done: list[Do] = []
 
-    def see(self, stage: Stage, seconds: float = 0.25, **controls: Spot | str) -> list[fl.Do]:
+    def see(self, stage: Stage, seconds: float = 0.25, **controls: Spot | str) -> list[Do]:
         """Looks at the same page for so long; returns what was to be done, without waking."""
         spots = {name: spot if isinstance(spot, Spot) else Spot(1, 1, spot) for name, spot in controls.items()}
-        found: list[fl.Do] = []
+        found: list[Do] = []
         until = self.now + seconds
         while self.now < until - 1e-9:
             self.now += 0.25
@@ -46,7 +49,7 @@ class Driven:
         return self
 
 
-def names(done: list[fl.Do]) -> Iterator[str]:
+def names(done: list[Do]) -> Iterator[str]:
     """The controls that were used, in order."""
     for do in done:
         if isinstance(do, Click | Fill):
@@ -96,18 +99,18 @@ def test_a_passcode_that_nobody_gave_is_asked_for_in_time() -> None:
 def test_a_step_that_the_page_does_not_take_is_tried_again_then_given_up() -> None:
     """A camera that cannot be switched off keeps us from nothing; a button that does not join is said."""
     page = Driven()
-    done = page.see(Stage.DOOR, 3 * fl.PROOF_S + 1, camera="", join=BUSY)
-    assert list(names(done)) == ["camera"] * fl.TRIES
+    done = page.see(Stage.DOOR, 3 * PROOF_S + 1, camera="", join=BUSY)
+    assert list(names(done)) == ["camera"] * TRIES
     assert Note("the page did not take it", "camera") in done
     done = page.see(Stage.DOOR, 20, camera="", join="")
-    assert list(names(done)) == ["join"] * fl.TRIES
+    assert list(names(done)) == ["join"] * TRIES
     assert done[-2:] == [Note("the page did not take it", "join"), Help("Acme: the page does not let us join")]
 
 
 def test_what_lies_over_the_page_is_put_away() -> None:
     """At most a few times for each; not where it may be the page's last word."""
     page = Driven()
-    assert list(names(page.see(Stage.UNKNOWN, 10, dismiss=""))) == ["dismiss"] * fl.TRIES
+    assert list(names(page.see(Stage.UNKNOWN, 10, dismiss=""))) == ["dismiss"] * TRIES
     assert list(names(page.see(Stage.DOOR, 1, dismiss=BUSY, join=""))) == ["join"]
     ended = Driven().inside()
     assert list(names(ended.see(Stage.ENDED, 5, dismiss=""))) == []
@@ -361,7 +364,7 @@ def test_a_page_that_blocked_us_and_then_goes_on_is_not_opened_again() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "code", "after"),
-    [(Stage.CAPTCHA, S.CAPTCHA, fl.HELP_S), (Stage.NOT_STARTED, S.MEETING_NOT_STARTED, fl.NOT_STARTED_S)],
+    [(Stage.CAPTCHA, S.CAPTCHA, fl.HELP_S), (Stage.NOT_STARTED, S.MEETING_NOT_STARTED, NOT_STARTED_S)],
 )
 def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: SubCode, after: float) -> None:
     """On the way back as on the way in."""
@@ -371,7 +374,7 @@ def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: S
 
 
 @given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=5 * EXAMPLES)
 def test_whatever_a_page_shows_inside_is_what_was_seen_as_inside(shown: list[tuple[Stage, int]]) -> None:
     """Said after two looks in a row that prove it; never elsewhere, and nothing is opened again in a meeting."""
     page, row = Driven(), 0

@@ -41,9 +41,18 @@ def test_a_folder_without_a_pack_for_the_platform_is_said(tmp_path: Path) -> Non
     assert "has no google_meet.toml" in warning
 
 
-def test_what_does_nothing_yet_is_said() -> None:
-    """Nobody waits for captions that do not come."""
-    assert ["not published yet" in warning for warning in warnings({}, captions=True)] == [True]
+def test_captions_that_cannot_come_are_said() -> None:
+    """Nobody waits for captions of a page whose pack does not know them."""
+    assert warnings({}, captions=True) == []
+    meeting = {
+        "platform": "zoom",
+        "meetingUrl": "https://zoom.us/j/1234567890",
+        "meeting_id": 1,
+        "redisUrl": "redis://r",
+    }
+    text = json.dumps({**meeting, "whisperLiveUrl": "ws://t:1", "zoom": {"captions": True}})
+    [warning] = load_config(text, {}, in_container=False)[1]
+    assert "knows no captions" in warning
 
 
 def test_a_host_of_ones_own_is_a_name() -> None:

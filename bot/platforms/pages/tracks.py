@@ -1,0 +1,162 @@
+"""The tracks of a page: whose each one is, whether it is muted, and of a mix who is shown as speaking."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bot.core import events as ev
+from bot.drivers.browser.page import TrackInfo
+from bot.platforms.pages.people import Company
+
+if TYPE_CHECKING:
+    from bot.audio.frame import AudioFrame
+
+FRESH_S = 0.4
+"""From the page's saying who speaks to our hearing it; later it is not believed."""
+MAX_SPEAKERS = 100
+"""Of one report of who speaks."""
+UNHEARD_OF = "somebody"
+HELD_S = 3.0
+"""A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
+
+
+@dataclass(slots=True)
+class _Track:
+    info: TrackInfo
+    is_open: bool = False
+    owner: str | None = None
+    muted: bool = False
+    held: deque[AudioFrame] = field(default_factory=deque)
+
+
+class PageTracks:
+    """What is heard of a page. A `CaptureListener`.
+
+    Args:
+        company: Knows who is here, and which tracks the page gives to whom.
+        separates: See `bot.platforms.pages.site.Site`.
+        report: Takes events.
+        audio: Takes the frames of tracks that were reported.
+    """
+
+    def __init__(
+        self,
+        company: Company,
+        separates: bool,
+        report: Callable[[ev.PlatformEvent], None],
+        audio: Callable[[AudioFrame], None],
+    ) -> None:
+        self._company, self._separates = company, separates
+        self._report, self._audio = report, audio
+        self._tracks: dict[str, _Track] = {}
+        self._is_inside = False
+        self.has_interface = False
+        """Whether the page's own programming interface has ever answered: without it nobody says whose a track is."""
+
+    def enter(self) -> None:
+        """We are in the meeting, anew: each track is told again."""
+        self._is_inside = True
+        for track in self._tracks.values():
+            track.is_open, track.muted = False, False
+
+    def leave(self) -> None:
+        """We are outside: nothing is heard of it."""
+        self._is_inside = False
+
+    def close_of(self, participant: str) -> None:
+        """Somebody has left."""
+        for track in self._tracks.values():
+            if track.is_open and track.owner == participant:
+                self._close(track)
+
+    def look(self) -> None:
+        """The page was looked at: another one may own a track now, or have muted it."""
+        for track in self._tracks.values():
+            self._open(track)
+
+    def _open(self, track: _Track) -> None:
+        """Tells of a track as soon as it is known whose it is, and of its being muted."""
+        if track.is_open and self._knows_owners:
+            now_of = self._company.owner_of(track.info.page_track_id)
+            if now_of is not None and now_of != track.owner:  # SFUs give a few tracks to whoever speaks
+                self._close(track)
+        if not track.is_open:
+            owner = self._owner(track.info)
+            if self._knows_owners and owner is None:
+                return
+            track.is_open, track.owner = True, owner
+            self._report(ev.TrackOpened(track.info.track_id, owner))
+        if track.owner is not None and (muted := self._company.is_muted(track.owner)) is not track.muted:
+            track.muted = muted
+            self._report(ev.TrackMuted(track.info.track_id) if muted else ev.TrackUnmuted(track.info.track_id))
+        while track.held:
+            frame = track.held.popleft()
+            if not track.muted:
+                self._audio(frame)
+
+    @property
+    def _knows_owners(self) -> bool:
+        """Whether the page says whose its tracks are: it may lack the interface that would."""
+        return self._separates and self.has_interface
+
+    def _owner(self, info: TrackInfo) -> str | None:
+        """Whose a track is; nobody's where the page cannot say."""
+        if not self._knows_owners:
+            return None
+        if owner := self._company.owner_of(info.page_track_id):
+            return owner
+        identities = (stream.partition("-")[0] for stream in info.stream_ids)
+        return next((identity for identity in identities if self._company.knows(identity)), None)
+
+    def _close(self, track: _Track) -> None:
+        track.is_open, track.owner, track.muted = False, None, False
+        self._report(ev.TrackClosed(track.info.track_id))
+
+    # --- the capture engine's listener
+
+    def track_opened(self, track: TrackInfo) -> None:
+        """See `CaptureListener`."""
+        self._tracks[track.track_id] = _Track(track)
+        if self._is_inside and not self._knows_owners:
+            self._open(self._tracks[track.track_id])
+
+    def audio(self, frame: AudioFrame) -> None:
+        """See `CaptureListener`."""
+        track = self._tracks.get(frame.track_id)
+        if track is None or not self._is_inside:
+            return
+        if track.is_open:
+            if not track.muted:
+                self._audio(frame)
+        else:
+            track.held.append(frame)
+            while track.held and frame.arrival - track.held[0].arrival > HELD_S:
+                track.held.popleft()
+
+    def track_closed(self, track_id: str) -> None:
+        """See `CaptureListener`."""
+        track = self._tracks.pop(track_id, None)
+        if track is not None and track.is_open:
+            self._report(ev.TrackClosed(track_id))
+
+    def signal(self, name: str, payload: Any) -> None:
+        """See `CaptureListener`: who speaks, from our probe in the page.
+
+        A report that is not fresh is none: what a starved page shows is what was, and would give a name to the wrong
+        words. Without reports the floor is nobody's (`bot.audio.floor`).
+        """
+        is_mixed = any(track.is_open and track.owner is None for track in self._tracks.values())
+        if name != "speakers" or not self._is_inside or not is_mixed or not isinstance(payload, dict):
+            return
+        ids, at = payload.get("ids"), payload.get("at")
+        now = time.time() * 1000
+        is_fresh = isinstance(at, int | float) and now - FRESH_S * 1000 <= at <= now + FRESH_S * 1000
+        if isinstance(ids, list) and is_fresh and not payload.get("late"):
+            known = {one for one in ids[:MAX_SPEAKERS] if isinstance(one, str) and self._company.knows(one)}
+            # with somebody of whom we have not heard yet the floor is nobody's in particular
+            others = {UNHEARD_OF, ""} if len(known) < len(ids) else set()
+            self._report(ev.ActiveSpeakers(frozenset(known | others), time.monotonic()))

@@ -1,0 +1,138 @@
+"""Files for storage: signed as AWS says, and taken by a server that checks it; what fails is said."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from bot.drivers.browser.settings import BrowserSettings
+from bot.platforms.pages.storage import signed_headers, upload
+
+EXAMPLE = {
+    "region": "us-east-1",
+    "access_key": "AKIAIOSFODNN7EXAMPLE",
+    "secret_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+}
+"""Of the documentation of AWS, as are the signatures below."""
+HOST = "https://examplebucket.s3.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "content", "headers", "signature"),
+    [
+        ("GET", "/?lifecycle", b"", {}, "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+        ("GET", "/?max-keys=2&prefix=J", b"", {}, "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+        (
+            "PUT",
+            "/test%24file.text",
+            b"Welcome to Amazon S3.",
+            {"Date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+    ],
+)
+def test_signatures_are_those_of_the_documentation(
+    method: str, url: str, content: bytes, headers: dict[str, str], signature: str
+) -> None:
+    """AWS's own examples, to the last digit."""
+    at = datetime(2013, 5, 24, tzinfo=UTC)
+    signed = signed_headers(method, HOST + url, content, headers=headers, at=at, **EXAMPLE)
+    assert signed["authorization"].endswith(f"Signature={signature}")
+
+
+class StandIn(ThreadingHTTPServer):
+    """A stand-in for such storage: keeps what is signed with its key, as a server computes it, and refuses the rest."""
+
+    secret = "s3cret-of-the-storage"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.kept: dict[str, bytes] = {}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_PUT(self) -> None:
+        """Stores an object."""
+        content = self.rfile.read(int(self.headers["content-length"]))
+        is_right = hmac.compare_digest(self._signature(content), self.headers["authorization"].rpartition("=")[2])
+        if is_right:
+            self.server.kept[self.path] = content
+        self.send_response(200 if is_right else 403)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _signature(self, content: bytes) -> str:
+        given = dict(part.split("=", 1) for part in self.headers["authorization"].partition(" ")[2].split(","))
+        names = given["SignedHeaders"]
+        lines = "".join(f"{name}:{self.headers[name]}\n" for name in names.split(";"))
+        body = hashlib.sha256(content).hexdigest()
+        assert body == self.headers["x-amz-content-sha256"]
+        request = f"{self.command}\n{self.path}\n\n{lines}\n{names}\n{body}"
+        scope = given["Credential"].partition("/")[2]
+        stamp = self.headers["x-amz-date"]
+        assert abs((datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%SZ%z") - datetime.now(UTC)).total_seconds()) < 60
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        key = f"AWS4{self.server.secret}".encode()
+        for word in scope.split("/"):
+            key = hmac.new(key, word.encode(), hashlib.sha256).digest()
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@asynccontextmanager
+async def storage() -> AsyncIterator[StandIn]:
+    """A stand-in that serves."""
+    with StandIn() as server:
+        serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, poll_interval=0.05))
+        try:
+            yield server
+        finally:
+            await asyncio.to_thread(server.shutdown)
+            await serving
+
+
+def settings(port: int, secret: str = StandIn.secret) -> BrowserSettings:
+    """Evidence goes there."""
+    return BrowserSettings(
+        evidence_url=f"http://127.0.0.1:{port}/bots/evidence",
+        evidence_access_key=SecretStr("earshot"),
+        evidence_secret_key=SecretStr(secret),
+        evidence_region="eu-central-1",
+    )
+
+
+async def test_files_arrive_under_their_names() -> None:
+    """And the URLs of those that did are told."""
+    async with storage() as server:
+        port = server.server_address[1]
+        files = {"meet-denied-1.jpeg": b"\xff\xd8", "meet denied+1.json": b"{}"}
+        sent = await upload(settings(port), files)
+        paths = ["/bots/evidence/meet-denied-1.jpeg", "/bots/evidence/meet%20denied%2B1.json"]
+        assert sent == [f"http://127.0.0.1:{port}{path}" for path in paths]
+        assert server.kept == dict(zip(paths, files.values(), strict=True))
+
+
+async def test_what_fails_is_said() -> None:
+    """A wrong key, nobody there, no keys: nothing is told as sent, and no secret stands in the log."""
+    async with storage() as server:
+        port = server.server_address[1]
+        with capture_logs() as logged:
+            assert await upload(settings(port, "wrong-secret-key"), {"a": b"a"}) == []
+    with capture_logs() as unreachable:
+        assert await upload(settings(port), {"a": b"a"}) == []
+    assert [line["event"] for line in (*logged, *unreachable)] == ["evidence.not_sent"] * 2
+    assert "secret" not in str(logged) + str(unreachable)
+    assert await upload(BrowserSettings(evidence_url="http://127.0.0.1:1/b"), {"a": b"a"}) == []
