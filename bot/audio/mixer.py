@@ -25,13 +25,14 @@ CAPACITY_SAMPLES = 2 * SAMPLE_RATE
 """Samples of the mix that are not handed on yet, at most (2 s); what is placed further ahead pushes the first out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Track:
     timeline: Timeline
     meter: Meter
     gate: SpeechGate
     late: float
     """Seconds, as of the first frame."""
+    heard_at: float = 0.0  # monotonic seconds until which something came
 
 
 class Mixer:
@@ -72,6 +73,7 @@ class Mixer:
             self._tracks[frame.track_id] = track
         if report := track.meter.measure(frame):
             self._reports.append(report)
+        track.heard_at = max(track.heard_at, frame.arrival + frame.late + len(frame.pcm) / SAMPLE_RATE)
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         self._follow(frame.track_id, track.gate.push(start, frame.pcm), speaker[0] if speaker[1] else None)
         end = start + len(frame.pcm)
@@ -86,7 +88,7 @@ class Mixer:
     def idle(self, now: float) -> list[AudioFrame]:
         """What is ready of the mix by now although no track has sent more; to be called while it `holds` audio."""
         for track_id, track in self._tracks.items():
-            self._follow(track_id, track.gate.idle(round((now - track.late - self._zero) * SAMPLE_RATE)))
+            self._follow(track_id, track.gate.idle(round((now - track.heard_at) * SAMPLE_RATE)))
         return self._by_now(now)
 
     def flush(self) -> list[AudioFrame]:

@@ -87,8 +87,8 @@ class _Track:
     meter: Meter
     speaker: tuple[str, str]
     """Id and name, as of the last frame."""
-    late: float = 0.0
-    """Seconds, as of the last frame."""
+    heard_at: float = 0.0
+    """Monotonic seconds until which something came."""
     said: Said | None = None
     """The open utterance."""
     spoke: bool = False  # since the last frame
@@ -137,7 +137,8 @@ class AudioPlane:
         if track is None:
             gate = SpeechGate(self._new_probability(), self._gate)
             track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, Meter(frame.arrival), speaker)
-        track.speaker, track.late = speaker, frame.late
+        track.speaker = speaker
+        track.heard_at = max(track.heard_at, frame.arrival + frame.late + len(frame.pcm) / SAMPLE_RATE)
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
         is_speech, track.spoke = track.spoke or track.said is not None, False
@@ -153,8 +154,8 @@ class AudioPlane:
         orders: list[PlaneOrder] = []
         for track_id, track in self._tracks.items():
             if track.said is not None:
-                heard = round((now - track.late - self._zero) * SAMPLE_RATE)
-                orders += self._follow(track_id, track, track.gate.idle(heard), now)
+                quiet = round((now - track.heard_at) * SAMPLE_RATE)
+                orders += self._follow(track_id, track, track.gate.idle(quiet), now)
         return orders + list(self._make_way(now))
 
     @property
