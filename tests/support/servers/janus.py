@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import socket
@@ -61,7 +60,7 @@ class JanusServer:
         """Starts it, and waits until it listens."""
         with (self.folder / "janus.log").open("ab") as log:
             command = ["janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(OSError):
@@ -92,8 +91,6 @@ def janus_server(api_secret: str | None = None) -> Iterator[JanusServer]:
             yield server
         finally:
             server.kill()
-            if os.environ.get("KEEP"):
-                shutil.copy(server.folder / "janus.log", os.environ["KEEP"])
 
 
 def _configuration(port: int, api_secret: str | None) -> dict[str, str]:
