@@ -9,7 +9,7 @@ import { lookup } from 'node:dns/promises';
 import Redis from 'ioredis';
 
 const AUDIO_LEVEL = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
-const NAMES_MS = 500; // between telling whose the streams are: mediasoup would do it every 5 s, and has no names
+const NAMES_MS = 100; // between telling whose the streams are: mediasoup does it every 5 s, and has no names
 const HEARTBEAT_MS = 5000; // between looking whether the bot is there; what it leaves in Redis stays for 30 s
 const BOT_PATIENCE_MS = 30000; // a bot may take so long to start
 const STOP_PATIENCE_MS = 6000; // a bot that is told to end does so within 5 s
