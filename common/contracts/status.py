@@ -58,6 +58,7 @@ class SubCode(StrEnum):
     BROWSER_UNAVAILABLE = "browser_unavailable"
     PORT_TAKEN = "port_taken"
     ENGINE_UNAVAILABLE = "engine_unavailable"
+    EGRESS_UNAVAILABLE = "egress_unavailable"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
@@ -168,6 +169,12 @@ MEANINGS: dict[SubCode, Meaning] = {
         False,
         "The program that is to decode is missing, or failed, and no other was to take its place.",
         "Install it, or allow the fallback; see the platform's guide.",
+    ),
+    SubCode.EGRESS_UNAVAILABLE: Meaning(
+        4,
+        False,
+        "The meeting was to be heard as an egress, and there is none: refused, none free, or one without sound.",
+        "Read the log; see docs/livekit-egress.md, or let `livekit.mode` be `auto`.",
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

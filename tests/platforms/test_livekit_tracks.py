@@ -235,14 +235,14 @@ async def test_waiting_for_a_track_while_the_connection_is_away(
     livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that falls due meanwhile is made afterwards, and nobody looks for it in circles."""
-    looks, really = 0, livekit_attendance._Attendance._look
+    looks, really = 0, livekit_attendance._Attendance.look
 
     def counted(attendance: livekit_attendance._Attendance) -> float | None:
         nonlocal looks
         looks += 1
         return really(attendance)
 
-    monkeypatch.setattr(livekit_attendance._Attendance, "_look", counted)
+    monkeypatch.setattr(livekit_attendance._Attendance, "look", counted)
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana", publishes=False)
         local = room.guests["ana"].room.local_participant

@@ -3,7 +3,7 @@
 const MAX_BUFFERED_BYTES = 262144; // beyond it (a bot that does not read) audio is dropped: its clock shows the hole
 const MAX_WAITING = 256; // messages before the socket is open; then beats and signals are dropped
 const [SIGNALS_PER_S, SIGNALS_AT_ONCE] = [50, 100]; // beyond it they are dropped: a probe cannot keep our own words back
-const KEY_FRAME_EVERY_MS = 1000;
+const KEY_FRAME_EVERY_MS = 2500; // a little less than the 3 s after which a receiver asks for one
 let socket;
 const waiting = [];
 

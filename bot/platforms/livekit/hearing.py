@@ -135,3 +135,11 @@ async def arrived(track: rtc.Track) -> tuple[int, int]:
     inbound = [one.inbound_rtp for one in stats if one.WhichOneof("stats") == "inbound_rtp"]
     packets = sum(one.received.packets_received for one in inbound)
     return packets, sum(one.inbound.jitter_buffer_emitted_count for one in inbound)
+
+
+def send(publication: rtc.RemoteTrackPublication, sends: bool) -> None:
+    """Asks the server to send this track, or nothing of it for now: we stay subscribed. The SDK has no method for it."""
+    request = FfiRequest()
+    request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
+    request.enable_remote_track_publication.enabled = sends
+    FfiClient.instance.request(request)

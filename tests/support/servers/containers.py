@@ -126,16 +126,21 @@ class World:
             yield bot
 
     @contextmanager
-    def room(self, script: dict[str, Any]) -> Iterator[str]:
-        """A rehearsal room in a container of its own, which can read clips in `folder`; yields the meeting URL."""
+    def room(self, script: dict[str, Any], page_of: str | None = None) -> Iterator[str]:
+        """A rehearsal room in a container of its own, which can read clips in `folder`; yields the meeting URL.
+
+        `page_of`: the room is behind an imitation of that platform's page.
+        """
         alias = f"room-{uuid4().hex[:6]}"
         self.folder.chmod(0o755)  # the container's user is not ours
         path = self.folder / f"{alias}.json"
         path.write_text(json.dumps({"version": 1, **script}), encoding="utf-8")
-        mount = ("--no-healthcheck", "-v", f"{self.folder}:/meetings:ro")
-        with self.run(
-            alias, SDK, *mount, command=("room", f"/meetings/{path.name}", "--listen", "0.0.0.0:8090")
-        ) as room:
+        options = ["--no-healthcheck", "-v", f"{self.folder}:/meetings:ro"]
+        command = ["room", f"/meetings/{path.name}", "--listen", "0.0.0.0:8090"]
+        if page_of is not None:
+            options += ["--entrypoint", "python"]
+            command = ["-m", "rehearsal.pages.room", page_of, *command[1:]]
+        with self.run(alias, SDK, *options, command=tuple(command)) as room:
             eventually(lambda: "rehearsal+ws://" in room.output(), f"the room listens, see {room.log}")
             yield f"rehearsal+ws://{alias}:8090"
 
