@@ -24,7 +24,7 @@ from tests.support.servers.rtp_sender import OPUS, free_port
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.processes]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(60)]
 PROGRAMS = {"gst": "gst-launch-1.0", "ffmpeg": "ffmpeg"}
 STREAMS: dict[str, tuple[Format, int, dict[str, Any]]] = {
     "opus": (OPUS, 111, {}),
@@ -165,7 +165,7 @@ async def test_no_engine_outlives_a_bot_that_was_killed(engine: str) -> None:
     bot = await asyncio.create_subprocess_exec(sys.executable, "-c", BOT % (engine, port), stdout=pipe)
     assert bot.stdout is not None
     async with sending(port):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while b"heard" not in await bot.stdout.readline():
                 pass
         engines = children(bot.pid)
