@@ -60,6 +60,8 @@ class Recording:
         self._started = asyncio.Event()
         self._owners: dict[str, tuple[str, str]] = {}  # of tracks that are recorded, as they were last known
         self._is_paused = self._has_failed = self._is_slow = False
+        if self._settings.upload or self._settings.process_url is not None:
+            import httpx  # noqa: F401  (before the meeting: it takes a tenth of a second)
 
     def start(self, zero: float, wall: float) -> None:
         """Meeting time zero: `zero` on the monotonic clock, `wall` in Unix seconds."""
