@@ -185,6 +185,10 @@ async def test_nobody_says_who_it_is() -> None:
         sender.cname, sender.name = "ana", "Ana"
         sender.describe()
         await bot.listener.until(lambda: bot.listener.names == {"ssrc-00000007": "Ana"}, "renamed")
+        for sender.name in ("", "Dr. Ana"):  # an SFU repeats the CNAME alone
+            sender.describe()
+        await bot.listener.until(lambda: bot.listener.names == {"ssrc-00000007": "Dr. Ana"}, "renamed again")
+        assert [event.name for event in bot.listener.of(ev.ParticipantRenamed)] == ["Ana", "Dr. Ana"]
         sender.close()
 
 
