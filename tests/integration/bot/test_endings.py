@@ -191,6 +191,8 @@ async def test_sigterm_with_frozen_neighbours(frozen: str) -> None:
             finish = await here.attend(talk_on, stop)
             took = time.monotonic() - stopped[0]
             here.transcriber.thaw()
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:  # when time was up, on a busy machine
+            await asyncio.wait(left, timeout=5)
         assert took < 4.6, took
         assert finish.code is (SubCode.TERMINATED if frozen == "transcriber" else SubCode.NOT_STORED)
         if frozen == "transcriber":
