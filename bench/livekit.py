@@ -338,7 +338,7 @@ def where_the_time_goes(rows: list[dict[str, Any]]) -> list[str]:
     shown = [f"{statistics.median(part):.2f} / {np.percentile(part, 95):.2f} s" for part in (before, after)]
     return [
         f"Of that {shown[0]} are over where the bot's clock has the end of the speech (packets of 20 ms, the network,",
-        "what the SDK plays later than 33 ms, what the detector takes for speech after it, 0.05 s that every end gets);",
+        "what the SDK plays later than 33 ms, what the detector takes for speech after it, 0.05 s that each end gets);",
         f"{shown[1]} go from there to Redis: 0.33 s more of the 0.38 s of silence that end an utterance, the rest of",
         "the SDK's delay, the transcriber, which has begun its last pass in that silence, and two sockets.",
     ]
