@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bot.core import events as ev
+from bot.core import effects as fx
 from bot.core.segments import SegmentTracker
 from bot.links.redis.link import RedisLink
 from bot.platforms.base import Listener
@@ -252,7 +252,7 @@ async def test_an_event_that_nobody_knows_ends_no_meeting() -> None:
         return await one_utterance(stage, listener)
 
     async with world() as here:
-        assert (await here.attend(odd)) == ev.Finish(SubCode.MEETING_ENDED)
+        assert (await here.attend(odd)) == fx.Finish(SubCode.MEETING_ENDED)
 
 
 async def test_a_platform_that_returns_nothing_has_a_bug() -> None:
