@@ -17,7 +17,7 @@ import structlog
 from bot.audio.frame import AudioFrame
 from bot.audio.slices import MIX, Cut, Done, Slices
 from bot.config import BotConfig
-from bot.core.events import ReportHealth
+from bot.core.effects import ReportHealth
 from bot.links.object_store import Bucket, ObjectStore, UploadError
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
 from bot.recording.writer import INDEX, Meeting, Recorded, Spoken, Whose, Writer
