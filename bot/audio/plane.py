@@ -138,7 +138,7 @@ class AudioPlane:
             gate = SpeechGate(self._new_probability(), self._gate)
             track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, Meter(frame.arrival), speaker)
         track.speaker = speaker
-        track.heard_at = max(track.heard_at, frame.arrival + len(frame.pcm) / SAMPLE_RATE)
+        track.heard_at = max(track.heard_at, frame.arrival + frame.late + len(frame.pcm) / SAMPLE_RATE)
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
         is_speech, track.spoke = track.spoke or track.said is not None, False

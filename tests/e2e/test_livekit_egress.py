@@ -76,13 +76,18 @@ async def test_scripted_turns_on_both_roads(tmp_path: Path) -> None:
             end = asyncio.get_running_loop().time() + PATIENCE_S
             while asyncio.get_running_loop().time() < end:
                 finals = await bots.finals()
-                if finals and max(map(begun, finals)) > said[-1][1].begin - SLACK_S:
+                if finals and max(map(begun, finals)) > said[-1][1].begin - 0.7:
                     break
                 await asyncio.sleep(0.1)
-            finals = sorted(await bots.finals(), key=begun)
+            begin = said[0][1].begin - SLACK_S  # before that everybody said something to be heard
+            finals = sorted((final for final in await bots.finals() if begun(final) > begin), key=begun)
+            log = bots.log
             await bots.meeting.end()
             await bots.bot.wait()
         assert BOT not in "".join(final["text"] for final in finals)
+        print([(who, one.number, round(one.begin - said[0][1].begin, 1)) for who, one in said])
+        print([(f["speaker_id"], f["text"], round(begun(f) - said[0][1].begin, 1)) for f in finals], [b - said[0][1].begin for b in (switched, dropped)])
+        print("\n".join(line for line in log.splitlines() if "livekit" in line))
         lost = check(
             [one for _, one in said], [final["text"] for final in finals], [*bots.away, (dropped - 1.5, dropped + 3.0)]
         )

@@ -101,6 +101,7 @@ class Fleet:
             sizes[index] += 1
         self._rooms = [Room(number, size, self._lease(number)) for number, size in enumerate(sizes)]
         self.tally = Tally()
+        self._dead: list[Lease] = []
 
     def _lease(self, number: int) -> Lease:
         return Lease(self._url, NAME, f"room-{number}", self._limit, lambda: self._now * 1000)
@@ -120,8 +121,9 @@ class Fleet:
         return self.tally
 
     async def close(self) -> None:
-        """Gives everything back."""
+        """Gives everything back, and closes what the dead had open."""
         await asyncio.gather(*(room.lease.give_back() for room in self._rooms))
+        await asyncio.gather(*(lease.give_back() for lease in self._dead))
         await self._client.aclose()
 
     async def _ask(self, room: Room) -> None:
@@ -145,6 +147,7 @@ class Fleet:
             room.restarts_at, room.router, room.lease = None, Router(Mode.AUTO), self._lease(room.number)
         if self._chance(chances.killed):
             self.tally.killed += 1
+            self._dead.append(room.lease)
             room.restarts_at, room.sound_at = self._now + self._random.uniform(3, LEASE_S), None
             return
         room.router.people(room.people, self._now)

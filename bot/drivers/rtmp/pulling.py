@@ -185,4 +185,4 @@ class _Thread:
         if piece.restarts != self._restarts:
             self._restarts, self._source = piece.restarts, next(_sources)
         arrival = piece.arrival - self._latency
-        self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, arrival))
+        self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, arrival, self._latency))

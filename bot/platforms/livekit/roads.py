@@ -321,7 +321,7 @@ class Roads:
             if self.router.stage is Stage.OVERLAP:
                 self._alignment.mix(frame)
             return
-        said = replace(frame, arrival=frame.arrival - self._latency)
+        said = replace(frame, arrival=frame.arrival - self._latency, late=self._latency)
         self._mix_end = max(self._mix_end, said.arrival + len(said.pcm) / SAMPLE_RATE)
         if self._handover.take(Road.COMPOSITE, said):
             self._listener.audio(said)
