@@ -1,4 +1,4 @@
-"""A fleet of bots in as many rooms: the real router of each, one real Redis for their budget, and a time that is virtual.
+"""A fleet of bots in as many rooms: the real router of each, one real Redis for their budget, and a virtual time.
 
 LiveKit and its egress are scripted by chance: they take their time, refuse, drop out; people come and go; bots are
 killed and started again.

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,7 @@ def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
     attendance = _Attendance(listener, orders, invitation.settings)
-    attendance.roads = _roads(invitation, listener, attendance)
+    attendance.roads = await _roads(invitation, listener, attendance)
     if attendance.roads is None:
         return await _stay(invitation, attendance, orders.leaving)
     keeping = asyncio.create_task(attendance.roads.run(orders.leaving))
@@ -109,17 +110,26 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
         await asyncio.gather(keeping, staying, return_exceptions=True)
 
 
-def _roads(invitation: Invitation, listener: Listener, attendance: _Attendance) -> Roads | None:
+async def _roads(invitation: Invitation, listener: Listener, attendance: _Attendance) -> Roads | None:
     """Both roads of the room, where it may be heard as an egress."""
     settings: LiveKitSettings | None = invitation.settings
     if settings is None or settings.egress is None or settings.mode == "participant" or invitation.budgets is None:
         return None
-    from bot.platforms.livekit.roads import Roads
-
     room = settings.room or room_name(room_token(invitation))
+    try:
+        module = await asyncio.to_thread(import_module, "bot.platforms.livekit.roads")  # PyAV: others need it not
+    except ImportError as error:
+        if settings.mode == "composite":
+            words = f"`livekit.mode` is composite, and what plays an egress is not installed ({error}): earshot[webrtc]"
+            raise EarshotError(SubCode.EGRESS_UNAVAILABLE, words) from None
+        log.warning(
+            "livekit_no_egress", error=str(error), advice="install earshot[webrtc], or leave out livekit.egress"
+        )
+        return None
     who = f"{redact_url(invitation.meeting_url or '')}/{room}"
     budget = invitation.budgets("livekit-egress", who, settings.egress.limit)
-    return Roads(invitation, room, listener, attendance.review, budget, time.time)
+    roads: Roads = module.Roads(invitation, room, listener, attendance.review, budget, time.time)
+    return roads
 
 
 async def _stay(invitation: Invitation, attendance: _Attendance, leave: asyncio.Event) -> SubCode:

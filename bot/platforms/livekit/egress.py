@@ -32,7 +32,7 @@ NO_WORKER = ". No egress worker is running, or none has room"
 TOKEN_LIFE_S = 60
 CLOCK_SKEW_S = 60
 MARK = "earshot:"
-"""Begins the layout of every egress of ours, which means nothing where there is only sound: by it we know them again."""
+"""Begins the layout of each egress of ours, which means nothing where there is only sound: by it we know it again."""
 
 
 class EgressState(StrEnum):

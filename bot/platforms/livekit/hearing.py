@@ -138,7 +138,7 @@ async def arrived(track: rtc.Track) -> tuple[int, int]:
 
 
 def send(publication: rtc.RemoteTrackPublication, sends: bool) -> None:
-    """Asks the server to send this track, or nothing of it for now: we stay subscribed. The SDK has no method for it."""
+    """Asks the server to send a track, or nothing of it for now; we stay subscribed. The SDK has no method for it."""
     request = FfiRequest()
     request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
     request.enable_remote_track_publication.enabled = sends

@@ -84,6 +84,7 @@ class Roads:
         self._now = asyncio.get_running_loop().time
         self._speakers: frozenset[str] = frozenset()
         self._told = asyncio.Event()  # by a webhook
+        self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
         self._forget_mix()
 
@@ -177,6 +178,8 @@ class Roads:
             self._look()
         if self.router.road is not self._handover.road:
             self._change(now, now if pause is None else pause)
+        for event, holds in ((self._wanted, self.router.wants_egress), (self._gone, not self._is_wanted)):
+            event.set() if holds else event.clear()
 
     def _change(self, now: float, at: float) -> None:
         """The other road takes charge of what is said from `at` on; of an egress that dropped out, from its end on."""
@@ -230,13 +233,13 @@ class Roads:
         with suppress(EgressError):
             await self._clear_away(api)  # what we left behind, if we were started again
         while True:
-            while not self.router.wants_egress:
-                await asyncio.sleep(TICK_S)
+            await self._wanted.wait()
             try:
                 await self._attend_egress(api)
             except EgressError as error:
                 log.warning("livekit_egress_failed", error=str(error))
                 self.router.failed(str(error), self._now())
+            self._wanted.clear()  # until the next look, should another one be
             if self._drain_until is not None:
                 self._drain_until = None
                 self._listener.event(TrackClosed(TRACK_ID))
@@ -258,18 +261,21 @@ class Roads:
         tasks = [
             asyncio.create_task(self._watch(api, egress.egress_id)),
             asyncio.create_task(self._play()),
-            asyncio.create_task(self._until_unwanted()),
+            asyncio.create_task(self._unwanted()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except EgressError as error:
+            self.router.failed(str(error), self._now())  # at once: what follows takes its time
+            raise
         finally:
             await _end(tasks)
             try:
                 await api.stop(egress.egress_id, STOP_TIMEOUT_S)
             except EgressError as error:
-                log.warning("livekit_egress_not_stopped", egress=egress.egress_id, error=str(error))
+                log.info("livekit_egress_not_stopped", egress=egress.egress_id, error=str(error))
 
     async def _clear_away(self, api: EgressApi) -> None:
         """Stops what a bot that died has left behind: ourselves in this room, or others, as their lease tells."""
@@ -279,9 +285,8 @@ class Roads:
             with suppress(EgressError):
                 await api.stop(egress_id)
 
-    async def _until_unwanted(self) -> None:
-        while self._is_wanted:
-            await asyncio.sleep(TICK_S)
+    async def _unwanted(self) -> None:
+        await self._gone.wait()
 
     async def _watch(self, api: EgressApi, egress_id: str) -> None:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""

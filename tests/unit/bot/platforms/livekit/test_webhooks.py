@@ -58,7 +58,7 @@ def test_other_events(body: bytes) -> None:
         ("nonsense", "DecodeError"),
         (_signed(_event(), secret="t" * 32), "InvalidSignatureError"),
         (_signed(_event(), algorithm="HS512", secret="s" * 64), "InvalidAlgorithmError"),
-        (jwt.encode({"iss": KEY, "exp": 9999999999}, None, algorithm="none"), "InvalidAlgorithmError"),
+        (jwt.encode({"iss": KEY, "exp": 9999999999}, "", algorithm="none"), "InvalidAlgorithmError"),
         (_signed(_event(), iss="other"), "InvalidIssuerError"),
         (_signed(_event(), iss=None), "MissingRequiredClaimError"),
         (_signed(_event(), exp=None), "MissingRequiredClaimError"),
