@@ -22,7 +22,7 @@ from bot.audio.pauses import Pauses
 from bot.core.events import ActiveSpeakers, TrackClosed, TrackOpened
 from bot.core.router import Mode, Road, Router, Stage
 from bot.drivers.rtmp import Reason, StreamError, pull
-from bot.platforms.livekit.egress import STOP_TIMEOUT_S, EgressApi, EgressError
+from bot.platforms.livekit.egress import EgressApi, EgressError
 from bot.platforms.livekit.webhooks import EgressEvent, Webhooks, receiving
 from bot.platforms.rtmp.access import with_key
 from common.audio.pcm import SAMPLE_RATE
@@ -44,6 +44,8 @@ LOOK_INTERVAL_S = 3.0
 """Between looks at what the server says of the egress: that it has sound we hear ourselves."""
 PULL_PAUSE_S = 0.2
 """Between tries to play a stream that is not published yet."""
+STOP_TIMEOUT_S = 0.8
+"""For an egress to be stopped where we leave: within the 2 s that we have for it."""
 PUBLISH_KEY_LIFE_S = 6 * 3600
 DRAIN_S = 2.0
 """Beyond the mix's own delay: for what was said before the tracks took charge."""
@@ -86,6 +88,7 @@ class Roads:
         self._told = asyncio.Event()  # by a webhook
         self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
+        self._is_ending = False
         self._forget_mix()
 
     def _forget_mix(self) -> None:
@@ -144,6 +147,7 @@ class Roads:
             tasks = [asyncio.create_task(self._keep_budget()), asyncio.create_task(self._keep_egress(api))]
             stack.push_async_callback(_end, tasks)
             spoken_at = aligned_at = -math.inf
+            stack.callback(self._hurry)
             while not leaving.is_set():
                 for task in tasks:
                     if task.done():
@@ -158,6 +162,9 @@ class Roads:
                     self._align(now)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(leaving.wait(), TICK_S)
+
+    def _hurry(self) -> None:
+        self._is_ending = True
 
     def _steer(self) -> None:
         """One look: is there a pause, has time passed, does the other road take charge?"""
@@ -272,10 +279,20 @@ class Roads:
             raise
         finally:
             await _end(tasks)
-            try:
-                await api.stop(egress.egress_id, STOP_TIMEOUT_S)
-            except EgressError as error:
-                log.info("livekit_egress_not_stopped", egress=egress.egress_id, error=str(error))
+            await self._stop(api, egress.egress_id)
+
+    async def _stop(self, api: EgressApi, egress_id: str) -> None:
+        """Ends one; in a hurry where we leave, or are cancelled meanwhile."""
+        stopping = asyncio.create_task(api.stop(egress_id))
+        try:
+            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S if self._is_ending else None)
+        finally:
+            if not stopping.done():
+                await asyncio.wait([stopping], timeout=0 if self._is_ending else STOP_TIMEOUT_S)
+            stopping.cancel()
+            (failure,) = await asyncio.gather(stopping, return_exceptions=True)
+            if failure is not None:
+                log.warning("livekit_egress_not_stopped", egress=egress_id, error=str(failure) or "no answer in time")
 
     async def _clear_away(self, api: EgressApi) -> None:
         """Stops what a bot that died has left behind: ourselves in this room, or others, as their lease tells."""

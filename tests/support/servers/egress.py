@@ -110,6 +110,7 @@ class EgressWorker:
         """Every job that was taken: id → `EgressInfo` as JSON."""
         self.stopped: list[str] = []
         self._media: dict[str, asyncio.Task[None]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
         self._process: asyncio.subprocess.Process
         self._heard = asyncio.Event()
 
@@ -155,7 +156,7 @@ class EgressWorker:
                     self._media[info["egressId"]] = asyncio.create_task(self._do(info))
                 case "stop":
                     self.stopped.append(said["egressId"])
-                    asyncio.get_running_loop().create_task(self._stop(said["egressId"]))
+                    self._stopping.add(asyncio.create_task(self._stop(said["egressId"])))
 
     async def _stop(self, egress_id: str) -> None:
         await self._silence(egress_id)
@@ -233,8 +234,9 @@ class EgressWorker:
                 await self._silence(egress_id)
             self._process.kill()
             await self._process.wait()
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in (following, *self._stopping):
+                task.cancel()
+            await asyncio.gather(following, *self._stopping, return_exceptions=True)
             await eventually(lambda: not any("Room._listen_task" in repr(task) for task in asyncio.all_tasks()))
 
 
