@@ -35,6 +35,7 @@ from rehearsal.clips import load_clip
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
 from tests.platforms.contract import Attending, attending
+from tests.support.lanes import free_port
 from tests.support.servers.egress import EgressWorker, Hooks, require_worker
 from tests.support.servers.livekit import invited
 from tests.support.servers.redis_server import server as redis_server
@@ -298,6 +299,22 @@ async def test_egress_that_cannot_be_had(trouble: str, monkeypatch: pytest.Monke
         lease = Lease(here.redis_url, "livekit-egress", "somebody else", 1)
         assert await lease.ask()
         await lease.give_back()
+
+
+async def test_webhook_hurries_the_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server says that an egress has failed whose sound goes on: the bot looks at once, not when it would have."""
+    monkeypatch.setattr(router, "CROWD_S", 0.5)
+    monkeypatch.setattr(roads, "LOOK_INTERVAL_S", 600.0)
+    port = free_port()
+    hooks = {"webhook_url": f"http://127.0.0.1:{port}/", "webhook_listen": f"127.0.0.1:{port}"}
+    async with stage() as here, company(here.server, "ana", "ben"):  # noqa: SIM117
+        async with attending(LiveKit(), here.invitation("composite", **hooks), PATIENCE_S) as bot:
+            await eventually(lambda: here.worker.running, 20)
+            [egress_id] = here.worker.running
+            await here.worker.tell(egressId=egress_id, status="EGRESS_FAILED", error="out of memory")
+            with pytest.raises(EarshotError, match="the egress is over: failed out of memory"):
+                await bot.ends(20)
+            await here.worker.cut(egress_id)
 
 
 def _over(here: Stage) -> set[str]:
