@@ -135,7 +135,7 @@ build/mediasoup: examples/mediasoup/package-lock.json examples/mediasoup/build-w
 
 .PHONY: build/mediasoup.if-npm
 build/mediasoup.if-npm: ## Where its libraries are, too
-	@if command -v npm >/dev/null && command -v g++ >/dev/null && pkg-config --exists libsrtp2 usrsctp libuv absl_flat_hash_map nlohmann_json openssl 2>/dev/null; then $(MAKE) --no-print-directory build/mediasoup; fi
+	@if command -v npm >/dev/null && command -v g++ >/dev/null && pkg-config --exists libsrtp2 usrsctp libuv absl_flat_hash_map nlohmann_json openssl 2>/dev/null; then mkdir -p build && flock build/mediasoup.lock $(MAKE) --no-print-directory build/mediasoup; fi
 
 # --- maintenance: `make lock` needs uv; nothing else does. Locks carry versions and hashes, no URLs. ----------------------
 

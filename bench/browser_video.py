@@ -119,7 +119,7 @@ async def send(cameras: int) -> None:
             super().__init__()
             self.sent, self.began = 0, 0.0
 
-        async def recv(self) -> Packet:
+        async def recv(self) -> Any:
             self.began = self.began or time.monotonic()
             await asyncio.sleep(self.began + self.sent / RATE - time.monotonic())
             data, is_key = seen[self.sent % len(seen)]

@@ -70,27 +70,30 @@ class SampleReceiver(Receiver):
 
 def decoded(form: Format, payload: bytes) -> NDArray[np.int16]:
     """A payload's samples at its own rate, int16 of shape (n,); two channels are mixed to one."""
-    if form.codec == "l16":
-        pcm = np.frombuffer(payload, ">i2").astype(np.int16)
-        if form.channels == 1:
-            return pcm
-        return (pcm.reshape(-1, 2).astype(np.int32).sum(axis=1) // 2).astype(np.int16)
-    return _expansion(form.codec)[np.frombuffer(payload, np.uint8)]
+    pcm: NDArray[np.int16]
+    if form.codec != "l16":
+        pcm = _expansion(form.codec)[np.frombuffer(payload, np.uint8)]
+        return pcm
+    pcm = np.frombuffer(payload, ">i2").astype(np.int16)
+    if form.channels == 2:
+        pcm = (pcm.reshape(-1, 2).astype(np.int32).sum(axis=1) // 2).astype(np.int16)
+    return pcm
 
 
 @cache
 def _expansion(codec: Codec) -> NDArray[np.int16]:
     """What each byte of G.711 stands for, shape (256,): ITU-T G.711, tables 1a to 2b, as 16 bits."""
-    code = np.arange(256)
+    code = np.arange(256) ^ (0xFF if codec == "pcmu" else 0x55)
+    segment, step = code >> 4 & 7, code & 15
     if codec == "pcmu":
-        code = ~code & 0xFF
-        size = ((((code & 15) << 3) + 0x84) << (code >> 4 & 7)) - 0x84
-        return np.where(code & 0x80, -size, size).astype(np.int16)
-    code = code ^ 0x55
-    segment = code >> 4 & 7
-    size = ((code & 15) << 4) + np.where(segment, 0x108, 8)
-    size = size << np.maximum(segment - 1, 0)
-    return np.where(code & 0x80, size, -size).astype(np.int16)
+        size, is_negative = (((step << 3) + 0x84) << segment) - 0x84, (code & 0x80) > 0
+    else:
+        size, is_negative = (
+            ((step << 4) + np.where(segment, 0x108, 8)) << np.maximum(segment - 1, 0),
+            (code & 0x80) == 0,
+        )
+    linear: NDArray[np.int16] = np.where(is_negative, -size, size).astype(np.int16)
+    return linear
 
 
 def continued(past: NDArray[np.int16], samples: int) -> NDArray[np.int16]:

@@ -6,6 +6,7 @@ A description is about where the *receiver* listens: the port of an `m=` line is
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -143,10 +144,19 @@ def _take(section: _Section, key: str, value: str) -> None:
 
 
 def _source_filter(value: str) -> str | None:
-    """The one address that `a=source-filter: incl IN IP4 destination source` lets in (RFC 4570)."""
+    """The one address that `a=source-filter: incl IN IP4 destination source` lets in (RFC 4570).
+
+    Raises:
+        SdpError: It is a name: whom to let in must be known before the first packet.
+    """
     name, _, rest = value.partition(":")
     words = rest.split()
-    return words[4] if name == "source-filter" and len(words) == 5 and words[0] == "incl" else None
+    if name != "source-filter" or len(words) != 5 or words[0] != "incl":
+        return None
+    try:
+        return str(ipaddress.ip_address(words[4]))
+    except ValueError:
+        raise SdpError(f"a=source-filter must name an IP address, not {words[4][:64]!a}") from None
 
 
 def _media(section: _Section, source: str | None) -> Media:

@@ -16,6 +16,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -40,6 +41,8 @@ MAX_PIECE_BYTES = 6 * PIECE_BYTES
 """... 120 ms."""
 MAX_HELD = 100
 """Packets (2 s) that wait for an engine that has just been started. Policy when full: the oldest goes."""
+SUCCESSION_PACKETS = 5
+"""In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
 READY_POLL_S = 0.01
 LINGER_S = 0.3
 """For a child to end after SIGTERM; then it is killed."""
@@ -49,7 +52,32 @@ JITTER_MS = 60
 log = structlog.get_logger(__name__)
 
 
-def engines(wanted: Engine, fallback: bool) -> dict[Engine, str]:
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What may decode the tracks of one bot.
+
+    Args:
+        programs: The engines to try, in their order, each with the path of its program (none for ours).
+        timeout: Seconds with packets and without audio, after which an engine has failed.
+    """
+
+    programs: Mapping[Engine, str]
+    timeout: float
+    children: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those that live, also on their way out: they may outlive their tracks for a moment."""
+
+    @property
+    def first(self) -> Engine:
+        """The one that is tried first."""
+        return next(iter(self.programs))
+
+    async def ended(self) -> None:
+        """Waits until every child is gone, once all tracks are closed."""
+        while self.children:
+            await asyncio.wait(set(self.children))
+
+
+def find_engines(wanted: Engine, fallback: bool) -> dict[Engine, str]:
     """The engines to try, in their order, each with the path of its program (none for ours). Looks into files.
 
     Raises:
@@ -94,8 +122,7 @@ class EngineDecoder:
         audio: Called with every frame, from the event loop.
         formats: By payload type; packets of other types are not heard.
         level_id: Id of the header extension with the audio level, for our own.
-        engines: As `engines` found them.
-        timeout: Seconds with packets and without audio, after which an engine has failed.
+        engines: Those to try; owns their processes.
         on_failure: Called when the last of them has failed, with the reason.
         port: The port that packets come to, for the log.
     """
@@ -106,16 +133,16 @@ class EngineDecoder:
         audio: Callable[[AudioFrame], None],
         formats: Mapping[int, Format],
         level_id: int | None,
-        engines: Mapping[Engine, str],
-        timeout: float,
+        engines: Engines,
         on_failure: Callable[[EarshotError], None],
         port: int,
     ) -> None:
         self._track_id, self._audio, self._formats, self._level_id = track_id, audio, formats, level_id
-        self._left = dict(engines)
-        self._timeout, self._on_failure, self._port = timeout, on_failure, port
+        self._engines, self._left = engines, dict(engines.programs)
+        self._on_failure, self._port = on_failure, port
         self._decoder: Decoder | None = None
         self._sender: tuple[int, int] | None = None  # payload type and SSRC
+        self._others = 0  # packets in a row that are not the sender's
         self._is_closed = False
 
     def packet(self, packet: RtpPacket, now: float) -> None:
@@ -124,10 +151,13 @@ class EngineDecoder:
             return
         if packet.payload_type in self._formats and not isinstance(self._decoder, NativeDecoder):
             sender = packet.payload_type, packet.ssrc
-            if self._decoder is not None and sender != self._sender:  # an engine knows one codec and one clock
+            self._others = 0 if sender == self._sender else self._others + 1
+            if self._decoder is not None and 0 < self._others < SUCCESSION_PACKETS:
+                return
+            if self._decoder is not None and self._others:  # an engine knows one codec and one clock
                 self._decoder.close()
                 self._decoder = None
-            self._sender = sender
+            self._sender, self._others = sender, 0
         if self._decoder is None and self._sender is not None:
             self._begin(self._sender[0])
         if self._decoder is not None:
@@ -140,10 +170,12 @@ class EngineDecoder:
         if engine == "native":
             self._decoder = NativeDecoder(self._track_id, self._audio, self._formats, self._level_id)
             return
-        self._decoder = _Child(
+        self._decoder = child = _Child(
             engine, program, self._track_id, self._audio, payload_type, self._formats[payload_type],
-            self._timeout, lambda why: self._failed(engine, why),
+            self._engines.timeout, lambda why: self._failed(engine, why),
         )  # fmt: skip
+        self._engines.children.add(child.task)
+        child.task.add_done_callback(self._engines.children.discard)
 
     def _failed(self, engine: Engine, why: str) -> None:
         """The engine is of no use: the next one, with the next packet."""
@@ -164,16 +196,6 @@ class EngineDecoder:
             self._decoder.close()
 
 
-_ending: set[asyncio.Task[None]] = set()
-"""Children on their way out, which outlive their tracks for a moment."""
-
-
-async def ended() -> None:
-    """Waits until every child of every track that was closed is gone."""
-    while _ending:
-        await asyncio.wait(set(_ending))
-
-
 class _Child:
     """One process: packets go to its port on loopback, PCM comes from its standard output."""
 
@@ -190,9 +212,7 @@ class _Child:
         self._is_ready = False
         self._owing_since: float | None = None  # packets have come since, and no audio
         self._source, self._position = next_source(), 0
-        self._task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
-        _ending.add(self._task)
-        self._task.add_done_callback(_ending.discard)
+        self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
 
     def packet(self, packet: RtpPacket, now: float) -> None:
         """Passes it on; before the engine listens it is held."""
@@ -205,7 +225,7 @@ class _Child:
 
     def close(self) -> None:
         """Ends it; what it still says is not heard."""
-        self._task.cancel()
+        self.task.cancel()
 
     def _send(self) -> None:
         """Sends what is held, once somebody listens: on loopback a refusal is known at once."""

@@ -111,7 +111,7 @@ class ObjectStore:
         except TimeoutError:
             raise UploadError(f"{redact_url(url)} took no file within {UPLOAD_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise UploadError(f"{redact_url(url)} cannot be reached: {reason(error)}") from None
+            raise UploadError(f"{redact_url(url)} cannot be reached: {reason(error) or type(error).__name__}") from None
         return url
 
     async def close(self) -> None:

@@ -183,7 +183,7 @@ class ChunkPoster:
         except TimeoutError:
             raise UploadError(f"{where} gave no answer within {CHUNK_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise UploadError(f"{where} cannot be reached: {reason(error)}") from None
+            raise UploadError(f"{where} cannot be reached: {reason(error) or type(error).__name__}") from None
         if not answer.is_success:
             code = answer.status_code
             is_final = 300 <= code < 500 and code not in (408, 429)

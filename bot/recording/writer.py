@@ -182,7 +182,10 @@ class Writer:
                 self._finish(name, "", "")
             self._close()
         except OSError as error:
-            self._fail(error)
+            self._fail(f"{self.folder}: {error.strerror or error}")
+        except Exception:  # it must not end in silence, and not the meeting
+            log.exception("bot.bug", task="recording")
+            self._fail("a bug in the bot, see the log")
         finally:
             with self._change:
                 self._is_over = True
@@ -198,7 +201,7 @@ class Writer:
                 self._queued -= len(job.pcm)
             return job
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, why: str) -> None:
         """What was written stays, under its name where that still can be had."""
         for name in list(self._lines):
             with contextlib.suppress(OSError):
@@ -206,7 +209,7 @@ class Writer:
                 self._finish(name, "", "")
         with contextlib.suppress(OSError):
             self._close()
-        self._on_failure(f"{self.folder}: {error.strerror or error}")
+        self._on_failure(why)
 
     def _open(self) -> None:
         """The meeting's folder; a bot that was started again goes on with what is there."""

@@ -97,7 +97,7 @@ export class Room {
 
   async produce(peer, { transportId, kind, rtpParameters }) {
     const transport = found(peer.transports, transportId, 'transport');
-    // RTCP says it in every stream that comes of this producer, so the egress knows whose each one is
+    // the CNAME of every stream that comes of this producer
     const named = { ...rtpParameters, rtcp: { ...rtpParameters?.rtcp, cname: peer.id } };
     const producer = await transport.produce({ kind, rtpParameters: named });
     peer.producers.set(producer.id, producer);
@@ -106,7 +106,7 @@ export class Room {
       this.tellAll('producerClosed', { peerId: peer.id, producerId: producer.id });
     });
     this.tellAll('newProducer', { peerId: peer.id, producerId: producer.id, kind, paused: false }, peer);
-    if (kind === 'audio') this.egress.produced(producer);
+    if (kind === 'audio') this.egress.produced(producer, peer);
     return { id: producer.id, egress: this.egress.described() };
   }
 

@@ -21,12 +21,15 @@ const settings = {
   egressCommand: (env.EGRESS_COMMAND || 'earshot run').split(' '),
   egressHost: env.EGRESS_HOST || null,
   egressPort: Number(env.EGRESS_PORT || 5004),
+  rtcPorts: (env.RTC_PORTS || '10000-59999').split('-').map(Number), // of media, over UDP and TCP
   redisUrl: env.REDIS_URL || 'redis://127.0.0.1:6379',
   whisperLiveUrl: env.WHISPER_LIVE_URL || 'ws://127.0.0.1:9090',
 };
 const MAX_MESSAGE_BYTES = 256 * 1024;
 
-const worker = await mediasoup.createWorker({ logLevel: 'warn' });
+const worker = await mediasoup.createWorker({
+  logLevel: 'warn', rtcMinPort: settings.rtcPorts[0], rtcMaxPort: settings.rtcPorts[1],
+});
 worker.once('died', (error) => {
   console.error(`The mediasoup worker has died: ${error.message}`);
   process.exit(1);

@@ -4,6 +4,7 @@
 
 rehearse({
   words: {
+    title: "",
     hint: "Others may see your meeting differently",
     got_it: "Got it",
     your_name: "Your name",
@@ -51,7 +52,7 @@ rehearse({
       case "recorded":
         return `<p>${say("recorded")}</p><button data-action="admit_recorded"><span>${say("join_now")}</span></button>${toolbar}</div>`;
       case "inside":
-        return `<div data-part="people"></div>${toolbar}
+        return `<h2 data-meeting-title="t">${say("title")}</h2><div data-part="people"></div>${toolbar}
           <button data-part="count" aria-label="People - 1 joined">people</button>
           <button aria-label="Present now">present</button>
           <button aria-label="${meeting.hasCaptions ? "Turn off captions" : "Turn on captions"}" data-action="captions">cc</button>

@@ -139,7 +139,8 @@ const listen = (target) => {
 // --- the room
 
 const tell = (message) => socket && socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
-const identity = sessionStorage.getItem("identity") ?? crypto.randomUUID();
+const random = () => [...crypto.getRandomValues(new Uint8Array(16))].join("-"); // unlike `randomUUID` over http, too
+const identity = sessionStorage.getItem("identity") ?? random();
 sessionStorage.setItem("identity", identity);
 const connect = () => {
   enter("connecting");

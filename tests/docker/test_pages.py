@@ -14,10 +14,11 @@ MEETING = f"https://teams.microsoft.com/meet/1234567890123?p={CANARY}"
 
 def test_a_teams_meeting_in_containers(here: World) -> None:
     """Lobby, admission, two speakers by their names in Redis, removed by the host; nothing secret in any log."""
+    later = [{**one, "at": at} for one, at in zip(SPEECH * 2, (2.0, 5.0, 8.0, 12.0, 15.0, 18.0), strict=True)]
     script = {
         "lobby": {"delay": 2, "then": "admit"},
         "participants": ANA_AND_BEN,
-        "timeline": [*SPEECH, {"at": 14, "do": "remove"}],
+        "timeline": [*later, {"at": 24, "do": "remove"}],
     }
     with here.room(script, "teams") as url:
         origin = url.replace("rehearsal+ws://", "http://")
@@ -32,6 +33,12 @@ def test_a_teams_meeting_in_containers(here: World) -> None:
         "session_start",
         "session_end",
     ]
-    assert [segment["speaker"] for segment in here.finals(uid)] == ["Ana Silva", "Ben Okafor", "Ana Silva"]
+    said = [segment["speaker"] for segment in here.finals(uid)]
+    assert len(said) == len(later)
+    for name, one in zip(
+        said, later, strict=True
+    ):  # a page that is starved of time names nobody, and never a wrong one
+        assert name in ("unknown", {"ana": "Ana Silva", "ben": "Ben Okafor"}[str(one["who"])])
+    assert set(said) - {"unknown"}
     assert CANARY not in bot.output() + json.dumps(here.statuses(uid))
     assert "contract" not in bot.output()

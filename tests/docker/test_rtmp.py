@@ -8,9 +8,8 @@ from uuid import uuid4
 
 from bot.platforms.rtmp.access import with_key
 from tests.docker.test_meeting import CANARY, USERS_CONFIG, ended
-from tests.support.servers.containers import SDK, World, docker
+from tests.support.servers.containers import RTMP, SDK, World, docker
 
-IMAGE = "earshot/rtmp:test"
 SECRET = f"{CANARY}-secret-of-the-rtmp-server"
 URL = "rtmp://rtmp/live/standup"
 PUBLISH = """
@@ -40,14 +39,13 @@ with av.open(sys.argv[1], "w", format="flv") as flv:
 
 def test_a_published_stream_becomes_segments(here: World) -> None:
     """Without a key nobody publishes; with one, its words are nobody's in particular, and its end is the end."""
-    docker("build", "-q", "-f", "docker/rtmp.Dockerfile", "-t", IMAGE, ".", within=300)
-    server = here.start("rtmp", IMAGE, "--tmpfs", "/tmp", "-e", f"RTMP_SECRET={SECRET}")
+    server = here.start("rtmp", RTMP, "--tmpfs", "/tmp", "-e", f"RTMP_SECRET={SECRET}")
     uid = f"c-{uuid4().hex[:8]}"
     settings = {
         **USERS_CONFIG,
         "platform": "rtmp",
         "meetingUrl": URL,
-        "rtmp": {"secret": SECRET, "returnTimeout": 1500},
+        "rtmp": {"secret": SECRET, "publisherReturnTimeout": 1500},
         "meeting_id": 44,
         "connectionId": uid,
         "language": "en",

@@ -49,6 +49,7 @@ REFUSALS = "tests/integration/bot/redis/test_refusals.py::"
 POLICY = "tests/unit/common/destinations/test_policy.py::"
 SECRETS = "tests/integration/bot/test_secrets.py::"
 DEATHS = "tests/integration/bot/browser/test_deaths.py::"
+PAGE = "tests/faults/test_chain_page.py::"
 
 PROMISES = (
     Promise(
@@ -173,29 +174,38 @@ PROMISES = (
     Promise(
         "14",
         "Chromium's renderer, Chromium or its driver is killed; the bot itself, with a Chromium",
-        "noticed within 0.5 s; the page is opened again, with the same people; the fourth death in ten minutes is an "
-        "end; no process and no file stays",
-        (DEATHS + "test_a_death_is_noticed",
+        "noticed within 0.5 s; the page is opened again, with the same people, heard within 20 s, what was said before "
+        "and after is there once; the fourth death in ten minutes is an end, with evidence; no process, no file stays",
+        (PAGE + "test_a_page_that_dies_in_a_meeting_is_heard_again",
+         DEATHS + "test_a_death_is_noticed",
          DEATHS + "test_a_page_that_dies_is_opened_again_and_again_and_no_more",
          DEATHS + "test_a_killed_bot_leaves_nothing_for_long",
          "tests/platforms/test_livekit_web.py::test_a_page_that_dies_comes_back_with_the_same_people"),
+        (Measure("test_a_page_that_dies_in_a_meeting_is_heard_again", "heard_after_SIGKILL_s", "heard again after "
+                 "{:.1f} s"),),
     ),
     Promise(
         "15",
         "Chromium's renderer is frozen, or only busy",
         "frozen: noticed within 5 s, then as 14; busy: left alone",
-        (DEATHS + "test_a_death_is_noticed", DEATHS + "test_a_busy_page_is_not_frozen"),
+        (PAGE + "test_a_page_that_dies_in_a_meeting_is_heard_again", DEATHS + "test_a_death_is_noticed",
+         DEATHS + "test_a_busy_page_is_not_frozen"),
+        (Measure("test_a_page_that_dies_in_a_meeting_is_heard_again", "heard_after_SIGSTOP_s", "heard again {:.1f} s "
+                 "after it froze"),),
     ),
     Promise(
         "16",
         "the meeting's network is down for 2 s, and for 30 s (the bot's link, in a namespace of its own)",
         "heard again; before and after it nothing lost or doubled; one bot in the room; lost and back said in pairs",
         (MEETING + "test_a_meeting_whose_link_goes_down_is_heard_again",
+         PAGE + "test_a_page_whose_link_goes_down_is_heard_again",
          "tests/platforms/test_livekit.py::TestLiveKit::test_network_cut",
          "tests/platforms/test_rehearsal.py::TestRehearsal::test_network_cut"),
         (Measure("test_a_meeting_whose_link_goes_down_is_heard_again", "heard_after_2_s", "2 s: heard {:.1f} s after "
                  "it is back"),
-         Measure("test_a_meeting_whose_link_goes_down_is_heard_again", "heard_after_30_s", "30 s: {:.1f} s after")),
+         Measure("test_a_meeting_whose_link_goes_down_is_heard_again", "heard_after_30_s", "30 s: {:.1f} s after"),
+         Measure("test_a_page_whose_link_goes_down_is_heard_again", "heard_after_2_s", "in a page: {:.1f} s"),
+         Measure("test_a_page_whose_link_goes_down_is_heard_again", "heard_after_30_s", "{:.1f} s")),
     ),
     Promise(
         "17",

@@ -206,11 +206,11 @@ async def test_the_chat_is_opened_to_be_read(platform: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("platform", ["google_meet", "teams", "zoom", "jitsi"])
 async def test_names_that_lie_end_no_meeting(platform: str) -> None:
-    """Somebody is called as the page says that we were removed, and writes it: we stay, and report the name."""
+    """The meeting and somebody in it are called as the page says that we were removed: we stay, and report the name."""
     lie = {"google_meet": "You've been removed from the meeting", "teams": "Meeting ended"}.get(
         platform, "You have been kicked"
     )
-    async with page_room(platform) as room, enter(room) as bot:
+    async with page_room(platform, words={"title": lie}) as room, enter(room) as bot:
         await bot.listener.until(lambda: bot.listener.admitted, "admitted")
         await room.join("eve", lie)
         room.room.say("Eve", "This meeting has been ended by host")

@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +235,13 @@ async def test_a_badge_is_no_challenge(platform: str) -> None:
         assert isinstance(found, PagePlatform)
         look = read_look(await shown.page.evaluate(observe_script(platform, found.probe), as_argument(shown.pack)))
         assert stage(look, shown.pack.sign_in_hosts, shown.pack.people.prove) is Stage.DOOR
+
+
+def test_the_pictures_are_of_every_state() -> None:
+    """docs/pages.md shows each, and they are small; `python -m tests.pages.pictures` writes them."""
+    folder = Path(__file__).parents[2] / "docs" / "pages"
+    pictures = {path.stem: path.stat().st_size for path in folder.glob("*.webp")}
+    assert set(pictures) == {f"{platform}-{state}" for platform in PLATFORMS for state in STATES[platform].split()}
+    assert sum(pictures.values()) < 1_500_000
+    shown = (folder.parent / "pages.md").read_text(encoding="utf-8")
+    assert all(f"](pages/{name}.webp)" in shown for name in pictures)

@@ -91,7 +91,7 @@ async def test_unpublish_and_publish_again(mediasoup: MediasoupServer) -> None:
     async with directed_room(mediasoup) as room, attending(Mediasoup(), room.invitation()) as bot:
         await room.join("ana", "Ana", publishes=False)
         for hertz in (440.0, 1000.0):
-            await room.guests["ana"].publish(hertz)
+            await room.guests["ana"].publish(hertz=hertz)
             await bot.hears("ana", hertz)
             await room.guests["ana"].unpublish()
             await bot.listener.until(lambda: not bot.listener.owner, "the track has gone")

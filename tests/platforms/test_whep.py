@@ -177,7 +177,7 @@ async def test_waits_as_long_as_the_endpoint_says(sfu: mediasoup.MediasoupServer
     async with Front(sfu).serving() as front:
         guest = mediasoup.Guest("later", "ana")
         await guest.join(sfu, "Ana")
-        await guest.publish(440.0)
+        await guest.publish(hertz=440.0)
         front.scripted.append(("503 Service Unavailable", {"Retry-After": "1"}, ""))
         front.scripted.append(("308 Permanent Redirect", {"Location": "/elsewhere/later"}, ""))
         asked = time.monotonic()

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import LiveKitServer, as_host
+from rehearsal.pages.room import Look, PageRoom
 from rehearsal.script import Action, Participant, Script
 from rehearsal.webrtc import room as rehearsal
 from tests.support.numbered import clip
@@ -76,6 +77,25 @@ async def rehearsal_meeting(
             # past the script's model, which would refuse what a stranger may well be called
             room.enter(Participant.model_construct(id=who, name=(names or people)[who]), publishes=True)
         yield RehearsalMeeting(room, people)
+
+
+@asynccontextmanager
+async def page_meeting(
+    people: Mapping[str, str], browser: dict[str, Any], host: str = "127.0.0.1"
+) -> AsyncIterator[RehearsalMeeting]:
+    """The same behind an imitation of Jitsi's page, which is joined in a Chromium as `browser` says."""
+    made = PageRoom(Script((), ()), {}, look=Look("jitsi"))
+    async with rehearsal.listening(made, host) as room:
+        for who, name in people.items():
+            room.enter(Participant(id=who, name=name), publishes=True)
+        meeting = RehearsalMeeting(room, people)
+        meeting.settings = {
+            "platform": "jitsi",
+            "meetingUrl": "https://meet.jit.si/EarshotRehearsal",
+            "jitsi": {"origin": room.origin},
+            "browser": browser,
+        }
+        yield meeting
 
 
 class LiveKitMeeting:

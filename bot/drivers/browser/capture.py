@@ -122,16 +122,18 @@ class CapturedTrack:
         except RedError:
             return False
         last = self._sequence_number
-        lost = last is not None and 1 < (sound.sequence_number - last) & 0xFFFF <= len(blocks)
+        ahead = 1 if last is None else (sound.sequence_number - last) & 0xFFFF
+        lost = ahead - 1 if ahead < 0x8000 else 0  # else it was overtaken
         for back, block in reversed(list(enumerate(reversed(blocks)))):
-            if block.payload and (back == 0 or lost):
+            if block.payload and back <= lost:
                 self._packet(sound, block.payload, back, now, block.age)
         return True
 
     def _packet(self, sound: Sound, payload: bytes, back: int, now: float, age: int = 0) -> None:
         number = (sound.sequence_number - back) & 0xFFFF
         self._opus.packet(number, (sound.timestamp - age) & 0xFFFFFFFF, sound.ssrc, sound.payload_type, payload, now)
-        self._sequence_number = number
+        if self._sequence_number is None or (number - self._sequence_number) & 0xFFFF < 0x8000:
+            self._sequence_number = number
 
     def _heard(self, frame: AudioFrame) -> None:
         self._loudness = dbfs(frame.pcm)

@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from bot.codecs.sdp import SdpError
 from bot.codecs.senders import Address
 from bot.core import events as ev
 from bot.drivers.rtp import Decoder, NativeDecoder, RtpPort
-from bot.drivers.rtp_engines import PROGRAMS, Engine, EngineDecoder, ended, engines, log_engine
+from bot.drivers.rtp_engines import PROGRAMS, Engine, EngineDecoder, Engines, find_engines, log_engine
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.platforms.rtp.plan import StreamPlan, description_of, listening_address, plan
@@ -52,18 +53,19 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
     """See `bot.platforms.base.Platform`."""
     settings: RtpSettings = invitation.settings or RtpSettings()
     host, port = listening_address(invitation.meeting_url or "")
-    wanted = await asyncio.to_thread(engines, _wanted(settings), settings.engine_fallback)
+    found = await asyncio.to_thread(find_engines, _wanted(settings), settings.engine_fallback)
+    engines = Engines(found, settings.engine_timeout / 1000)
     try:
-        plans = plan(settings, port, await asyncio.to_thread(description_of, settings))
+        plans = plan(settings, port, await asyncio.to_thread(description_of, settings.sdp, settings.sdp_file))
     except SdpError as error:
         raise EarshotError(SubCode.CONFIG_INVALID, f"`rtp.sdp` is no use: {error}") from None
-    attendance = _Attendance(invitation, listener, settings, wanted)
+    attendance = _Attendance(invitation, listener, settings, engines)
     try:
         await attendance.open(host, plans)
         return await attendance.stay(orders)
     finally:
         attendance.close()
-        await ended()
+        await engines.ended()
 
 
 def _wanted(settings: RtpSettings) -> Engine:
@@ -101,10 +103,8 @@ class _Port:
 class _Attendance:
     """All ports of one bot."""
 
-    def __init__(
-        self, invitation: Invitation, listener: Listener, settings: RtpSettings, wanted: dict[Engine, str]
-    ) -> None:
-        self._listener, self._settings, self._engines = listener, settings, wanted
+    def __init__(self, invitation: Invitation, listener: Listener, settings: RtpSettings, engines: Engines) -> None:
+        self._listener, self._settings, self._engines = listener, settings, engines
         self._cname = f"earshot-{invitation.connection_id}"
         self._ssrc = int.from_bytes(os.urandom(4))
         self._ports: list[_Port] = []
@@ -142,7 +142,8 @@ class _Attendance:
         """Until the order to leave, or until nothing can be decoded any more."""
         leaving, watching = asyncio.create_task(orders.leaving.wait()), asyncio.create_task(self._watch())
         try:
-            await asyncio.wait({leaving, watching, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {leaving, watching, self._failure}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (leaving, watching):
                 task.cancel()
@@ -225,11 +226,10 @@ class _Attendance:
     def decoder(self, stream: Stream, voice: Voice, payload_type: int) -> Decoder:
         """See `bot.platforms.rtp.stream.Room`."""
         formats, level = stream.plan.heard_as(payload_type), stream.plan.stream.audio_level_id
-        if next(iter(self._engines)) != "native":
+        if self._engines.first != "native":
             return EngineDecoder(
-                voice.track_id, self._listener.audio, formats, level, self._engines,
-                self._settings.engine_timeout / 1000, self._fail, stream.port,
-            )  # fmt: skip
+                voice.track_id, self._listener.audio, formats, level, self._engines, self._fail, stream.port
+            )
         log_engine(voice.track_id, "native", stream.port, payload_type)
         return NativeDecoder(voice.track_id, self._listener.audio, formats, level)
 

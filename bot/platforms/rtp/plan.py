@@ -46,19 +46,19 @@ def listening_address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 0
 
 
-def description_of(settings: RtpSettings) -> str | None:
+def description_of(sdp: str | None, sdp_file: str | None) -> str | None:
     """The session description, if there is one; reads its file.
 
     Raises:
         SdpError: The file cannot be read.
     """
-    if settings.sdp_file is None:
-        return settings.sdp
+    if sdp_file is None:
+        return sdp
     try:
-        with Path(settings.sdp_file).open(encoding="utf-8") as file:
+        with Path(sdp_file).open(encoding="utf-8") as file:
             return file.read(MAX_CHARACTERS + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SdpError(f"{settings.sdp_file} cannot be read: {reason(error)}") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SdpError(f"{sdp_file} cannot be read: {reason(error)}") from None
 
 
 def plan(settings: RtpSettings, port: int, sdp: str | None) -> list[StreamPlan]:

@@ -161,8 +161,10 @@ class Stream:
             self._hear(voice, packet, at)
 
     def described(self, ssrc: int, cname: str, name: str, host: str) -> None:
-        """RTCP from this host says what an SSRC calls itself."""
-        self._described.pop(ssrc, None)
+        """RTCP from this host says what an SSRC calls itself. Without a name it takes none away: SFUs say no more."""
+        former = self._described.pop(ssrc, None)
+        if not name and former is not None and former[::2] == (cname, host):
+            name = former[1]
         self._described[ssrc] = cname, name, host
         if len(self._described) > MAX_DESCRIBED:
             del self._described[next(iter(self._described))]

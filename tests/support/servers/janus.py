@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import socket
@@ -15,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -34,6 +33,7 @@ MISSING = "Janus is missing: apt install janus"
 START_TIMEOUT_S = 15.0
 TRANSPORTS = [f"libjanus_{name}.so" for name in ("http", "pfunix", "rabbitmq", "mqtt", "nanomsg")]
 """That the tests do not use."""
+S = TypeVar("S", bound=Singer)
 ADMIN_SECRET = "moderators-only"
 
 
@@ -61,7 +61,7 @@ class JanusServer:
         """Starts it, and waits until it listens."""
         with (self.folder / "janus.log").open("ab") as log:
             command = ["janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with suppress(OSError):
@@ -92,8 +92,6 @@ def janus_server(api_secret: str | None = None) -> Iterator[JanusServer]:
             yield server
         finally:
             server.kill()
-            if os.environ.get("KEEP"):
-                shutil.copy(server.folder / "janus.log", os.environ["KEEP"])
 
 
 def _configuration(port: int, api_secret: str | None) -> dict[str, str]:
@@ -191,9 +189,9 @@ class Guest:
                 self._joined.set()
                 await self._over.wait()
 
-    async def publish(self) -> None:
+    async def publish(self, kind: type[S] = Singer) -> S:  # type: ignore[assignment]
         """Opens the microphone; returns when the room is told of it."""
-        self.singer = Singer()
+        self.singer = singer = kind()
         opened = self.singer.sender.opened
         offer = {"type": "offer", "sdp": await self.singer.sender.peer.offer()}
         answer = await self.handle.request(offer, request="publish")
@@ -201,6 +199,7 @@ class Guest:
         async with asyncio.timeout(10):
             await opened.wait()
         await self._told("webrtcup")
+        return singer
 
     async def unpublish(self) -> None:
         """Closes the microphone; returns when Janus has let go of it: what is published sooner may be hung up, too."""

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -31,6 +31,7 @@ EXAMPLE, BUILT = ROOT / "examples" / "mediasoup", ROOT / "build" / "mediasoup"
 MISSING = "the mediasoup example is not built: make build/mediasoup (needs npm, g++ and libraries of Debian)"
 ADDRESS = "198.51.100.1"
 START_TIMEOUT_S = 20.0
+S = TypeVar("S", bound=Singer)
 ADMIN_TOKEN = "moderators-only"
 
 
@@ -149,10 +150,10 @@ class Guest:
                 self._joined.set()
                 await self._over.wait()
 
-    async def publish(self, hertz: float = 0.0) -> None:
+    async def publish(self, kind: type[S] = Singer, hertz: float = 0.0) -> S:  # type: ignore[assignment]
         """Opens the microphone: the answer that aiortc needs is made of what mediasoup says of the transport."""
-        self.singer = Singer()
-        self.singer.hertz = hertz
+        self.singer = singer = kind()
+        singer.hertz = hertz
         made = await self.connection.ask("createWebRtcTransport", direction="send")
         offer = await self.singer.sender.peer.offer()
         fingerprint = re.search(r"a=fingerprint:sha-256 (\S+)", offer)
@@ -168,7 +169,8 @@ class Guest:
         self.producer = produced["id"]
         await self.singer.sender.peer.accept(_answer(offer, made, int(payload_type[1])))
         async with asyncio.timeout(10):
-            await self.singer.sender.opened.wait()
+            await singer.sender.opened.wait()
+        return singer
 
     async def unpublish(self) -> None:
         """Closes the microphone."""

@@ -24,19 +24,24 @@ class Singer:
     def __init__(self, lost: Callable[[str], None] = lambda reason: None) -> None:
         self.sender = TrackSender(False, lost)
         self.hertz = 0.0
-        self.sent_at: list[tuple[int, float]] = []
-        """Timestamp and loop time of each packet, where `notes` is set."""
-        self.notes = False
+        self.begun: list[float] = []
+        """When frames louder than the one before them were given to the encoder: seconds on the loop's clock."""
         self._singing = asyncio.create_task(self._sing())
+
+    def loudness(self, number: int) -> float:
+        """The amplitude of a frame."""
+        return 8000.0
 
     async def _sing(self) -> None:
         loop, encoder, number = asyncio.get_running_loop(), OpusEncoder(), 0
-        began = loop.time()
+        began, before = loop.time(), self.loudness(0)
         while True:
+            loudness = self.loudness(number)
+            if loudness > before:
+                self.begun.append(loop.time())
+            before = loudness
             t = (np.arange(FRAME_SAMPLES) + number * FRAME_SAMPLES) / 16_000
-            payload = encoder.encode((8000 * np.sin(2 * np.pi * self.hertz * t)).astype(np.int16))
-            if self.notes:
-                self.sent_at.append((number, loop.time()))
+            payload = encoder.encode((loudness * np.sin(2 * np.pi * self.hertz * t)).astype(np.int16))
             self.sender.push(number * TICKS, payload)
             number += 1
             await asyncio.sleep(max(0.0, began + number * FRAME_S - loop.time()))

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 
@@ -19,11 +20,14 @@ from bot.core import events as ev
 from bot.platforms import load
 from bot.platforms.base import Invitation
 from bot.platforms.rtp.settings import RtpSettings
+from bot.runner import Bot
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from tests.integration.bot.test_runner import SPEECH, config, world
 from tests.platforms.contract import Attending, attending
-from tests.support.servers.rtp_sender import OPUS, RtpSender, free_port, rtp
+from tests.support.servers.rtp_sender import OPUS, RtpSender, free_port, payloads, rtp
 from tests.support.tools import require
+from tests.support.waiting import eventually
 
 ANA = {"id": "ana", "name": "Ana"}
 
@@ -181,6 +185,10 @@ async def test_nobody_says_who_it_is() -> None:
         sender.cname, sender.name = "ana", "Ana"
         sender.describe()
         await bot.listener.until(lambda: bot.listener.names == {"ssrc-00000007": "Ana"}, "renamed")
+        for sender.name in ("", "Dr. Ana"):  # an SFU repeats the CNAME alone
+            sender.describe()
+        await bot.listener.until(lambda: bot.listener.names == {"ssrc-00000007": "Dr. Ana"}, "renamed again")
+        assert [event.name for event in bot.listener.of(ev.ParticipantRenamed)] == ["Ana", "Dr. Ana"]
         sender.close()
 
 
@@ -230,6 +238,34 @@ async def test_what_cannot_be_listened_to(settings: dict[str, Any], code: SubCod
                 await bot.ends()
             assert failure.value.code is code
             assert bot.listener.events == []
+
+
+@pytest.mark.redis
+async def test_a_whole_bot_writes_down_what_a_stream_says() -> None:
+    """Speech as Opus in plain RTP becomes finals under the name of the stream's participant."""
+    port = free_port()
+    pcm = np.concatenate([SPEECH.pcm[::3].astype(np.int16), np.zeros(16_000, np.int16)])
+    async with world() as here:
+        rtp_settings = {"streams": [{"participant": ANA}]}
+        bot = Bot(
+            config(here.redis_url, here.transcriber.url, platform="rtp", meetingUrl=f"rtp://127.0.0.1:{port}",
+                   rtp=rtp_settings),
+            load("rtp"),
+        )  # fmt: skip
+        running = asyncio.create_task(bot.attend())
+        await eventually(lambda: bot._has_session, 15)
+        sender = RtpSender(port)
+        for payload in payloads(OPUS, pcm):
+            sender.send(payload)
+            await asyncio.sleep(0.005)
+        sender.close()
+        while len(await here.stream()) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        bot.stop(SubCode.TERMINATED)
+        await running
+        finals = [each for each in await here.stream() if each["type"] == "transcription"]
+    said = {(each["platform"], each["segments"][0]["speaker"], each["segments"][0]["speaker_id"]) for each in finals}
+    assert said == {("rtp", "Ana", "ana")}
 
 
 SENDERS = {

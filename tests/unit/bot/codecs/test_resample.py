@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bot.codecs.resample import Resampler
 
 MIN_SNR_DB = 80.0
 
 
-def sine(rate: int, hertz: float, seconds: float = 1.0) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def sine(rate: int, hertz: float, seconds: float = 1.0) -> NDArray[np.int16]:
     """A tone at -10 dBFS."""
     return np.round(10_000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.int16)
 
 
-def resampled(rate: int, pcm: np.ndarray[tuple[int], np.dtype[np.int16]], block: int) -> np.ndarray:  # type: ignore[type-arg]
+def resampled(rate: int, pcm: NDArray[np.int16], block: int) -> NDArray[np.int16]:
     """In blocks, as packets bring them."""
     resampler = Resampler(rate)
     return np.concatenate([resampler.push(pcm[at : at + block]) for at in range(0, len(pcm), block)])

@@ -79,6 +79,7 @@ def test_what_a_listener_needs() -> None:
         (HEAD + "m=audio 5004 RTP/AVP 9", "no codec that can be heard"),
         (HEAD + "m=audio 5004 RTP/AVP 0\n" * (MAX_STREAMS + 1), "more than 64"),
         ("v" * (MAX_CHARACTERS + 1), "longer than"),
+        (HEAD + "m=audio 5004 RTP/AVP 0\na=source-filter: incl IN IP4 * sfu.example.com", "must name an IP address"),
         (HEAD + "m=\n", "no audio stream"),
     ],
 )

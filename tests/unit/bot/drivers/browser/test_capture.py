@@ -62,6 +62,24 @@ async def test_red_restores_what_was_lost() -> None:
     one.track.close()
 
 
+async def test_red_restores_the_end_of_a_longer_gap() -> None:
+    """Of five packets in a row the last two are in the next one; what comes late changes nothing."""
+    plain = packets(12)
+    one = Track()
+
+    def red(number: int) -> bytes:
+        return wrap([Block(111, 960 * back, plain[number - back]) for back in (2, 1, 0)])
+
+    for number, now in ((2, 0.04), (3, 0.06), (9, 0.18), (8, 0.18), (10, 0.2), (11, 0.3)):
+        assert one.track.sound(sound(number, red(number), Kind.RED), now) is None
+    counted = one.track._opus.statistics
+    assert (counted.refused, one.samples) == (0, 320 * 10)
+    assert counted.concealed == 320 * 3  # 4, 5 and 6 are nowhere
+    starts = [frame.position for frame in one.frames]
+    assert starts == sorted(starts)
+    one.track.close()
+
+
 async def test_red_that_is_none_counts_as_not_decodable() -> None:
     """A second of garbage: why it cannot be heard."""
     one = Track()
