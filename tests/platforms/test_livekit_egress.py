@@ -253,6 +253,13 @@ async def test_room_that_is_heard_as_an_egress(monkeypatch: pytest.MonkeyPatch) 
             assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {roads.TRACK_ID}
             check_each_moment_once(bot, began, time.monotonic() - 3)
 
+            for guest in guests.values():
+                guest.mute()
+            await bot.listener.until(lambda: bot.listener.muted == {roads.TRACK_ID}, "all are muted", 20)
+            guests["ana"].unmute()
+            await bot.listener.until(lambda: not bot.listener.muted, "one is not")
+            guests["ben"].unmute()
+
             dropped = time.monotonic()
             await here.worker.drop(first)
             await on_road(bot, False)

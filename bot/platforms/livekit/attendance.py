@@ -31,7 +31,7 @@ from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import room_name, room_token
 from bot.platforms.livekit.decryption import Decryption
-from bot.platforms.livekit.hearing import Hearing, arrived, send
+from bot.platforms.livekit.hearing import Hearing, Sending, arrived
 from bot.platforms.livekit.joining import before, hang_up, join
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.contracts.status import SubCode
@@ -190,7 +190,7 @@ class _Attendance:
         self._hopeless_at: float | None = None  # when we go if that stays so
         self._hearing: Hearing
         self._sources = count(1)
-        self._sending: dict[str, tuple[rtc.RemoteTrackPublication, bool]] = {}  # as asked for: those that are to send
+        self._sending = Sending()
         self.roads: Roads | None = None
         """Where the room may be heard as an egress."""
 
@@ -350,15 +350,9 @@ class _Attendance:
         """Heard in the mix, people have no tracks of their own; these stay subscribed, as the server tells of no
         others who speaks, and send nothing."""
         people = sum(person.kind is ParticipantKind.PERSON for person in seen.values())
-        roads.people(people, any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted))
-        sending = {}
-        for one in wanted:
-            known, sends = self._sending.get(one.sid, (one, True))
-            if one.track is not None and (sends if known is one else True) is not roads.hears_tracks:
-                send(one, roads.hears_tracks)
-                sends = roads.hears_tracks
-            sending[one.sid] = (one, sends)
-        self._sending = sending
+        is_encrypted = any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
+        roads.people(people, encrypted=is_encrypted, muted=all(one.muted for one in wanted))
+        self._sending.want(wanted, roads.hears_tracks)
         return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
 
     async def _examine(self) -> None:

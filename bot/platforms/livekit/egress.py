@@ -1,7 +1,7 @@
 """LiveKit's egress API: an egress is started, looked at and stopped, over Twirp in JSON.
 
-Not `livekit-api`, whose import costs 24 MB (aiohttp, every protobuf): a token is three claims, and the four calls are
-four small JSON bodies, which the server's own Twirp takes as it takes protobuf. Names of fields are those of
+Not `livekit-api`, whose import costs 24 MB (aiohttp, every protobuf): a token is three claims, and the three calls
+are small JSON bodies, which the server's own Twirp takes as it takes protobuf. Names of fields are those of
 livekit_egress.proto; what the server leaves out has its default there.
 """
 
@@ -113,15 +113,6 @@ class EgressApi:
             "webhooks": [{"url": hook, "signing_key": self._key} for hook in webhooks],
         }
         return read_egress(await self._call("StartRoomCompositeEgress", body))
-
-    async def start_track(self, room: str, track_id: str, url: str) -> Egress:
-        """Asks for one track's samples, sent to a ws(s):// URL (`bot.platforms.livekit.track_socket`).
-
-        Raises EgressError.
-        """
-        return read_egress(
-            await self._call("StartTrackEgress", {"room_name": room, "track_id": track_id, "websocket_url": url})
-        )
 
     async def active(self, room: str) -> list[Egress]:
         """Those of a room that are not over. Raises EgressError."""

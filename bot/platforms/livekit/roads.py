@@ -19,7 +19,7 @@ import structlog
 from bot.audio.alignment import Alignment
 from bot.audio.handover import Handover
 from bot.audio.pauses import Pauses
-from bot.core.events import ActiveSpeakers, TrackClosed, TrackOpened
+from bot.core.events import ActiveSpeakers, TrackClosed, TrackMuted, TrackOpened, TrackUnmuted
 from bot.core.router import Mode, Road, Router, Stage
 from bot.drivers.rtmp import Reason, StreamError, pull
 from bot.platforms.livekit.egress import EgressApi, EgressError
@@ -89,6 +89,8 @@ class Roads:
         self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
         self._is_ending = False
+        self._muted_at: float | None = None  # everybody; None: somebody is not
+        self._is_mix_muted = False  # as told
         self._forget_mix()
 
     def _forget_mix(self) -> None:
@@ -114,8 +116,10 @@ class Roads:
         """Why the bot is to end."""
         return self.router.failure
 
-    def people(self, count: int, encrypted: bool) -> None:
-        """So many people are there; whether something of theirs is end-to-end encrypted."""
+    def people(self, count: int, *, encrypted: bool, muted: bool) -> None:
+        """So many people are there; whether something of theirs is end-to-end encrypted, and everybody is muted."""
+        if muted is not (self._muted_at is not None):
+            self._muted_at = self._now() if muted else None
         self.router.obstacle(
             "the room is end-to-end encrypted, and LiveKit's egress has not its key" if encrypted else "", self._now()
         )
@@ -185,6 +189,7 @@ class Roads:
             self._look()
         if self.router.road is not self._handover.road:
             self._change(now, now if pause is None else pause)
+        self._tell_muted(now)
         for event, holds in ((self._wanted, self.router.wants_egress), (self._gone, not self._is_wanted)):
             event.set() if holds else event.clear()
 
@@ -195,6 +200,7 @@ class Roads:
         held = self._handover.change(road, self._mix_end if is_drop else at)
         if road is Road.COMPOSITE:
             self._look()
+            self._is_mix_muted = False
             self._listener.event(TrackOpened(TRACK_ID, None))
         else:
             self._drain_until = None if is_drop else now + (self._latency or 0.0) + DRAIN_S
@@ -203,6 +209,15 @@ class Roads:
             self._look()
         for frame in held:
             self._listener.audio(frame)
+
+    def _tell_muted(self, now: float) -> None:
+        """A mix in which nobody can say anything is digital silence, as a broken one is. So it counts as muted, when
+        it has said what was said before."""
+        since = self._muted_at
+        is_silent = since is not None and now - since >= (self._latency or 0.0) + DRAIN_S
+        if not self.shows_tracks and is_silent is not self._is_mix_muted:
+            self._is_mix_muted = is_silent
+            self._listener.event(TrackMuted(TRACK_ID) if is_silent else TrackUnmuted(TRACK_ID))
 
     def _report_speakers(self) -> None:
         if self.router.stage in (Stage.OVERLAP, Stage.COMPOSITE, Stage.RETURNING):
@@ -345,7 +360,7 @@ class Roads:
             return
         said = replace(frame, arrival=frame.arrival - self._latency, late=self._latency)
         self._mix_end = max(self._mix_end, said.arrival + len(said.pcm) / SAMPLE_RATE)
-        if self._handover.take(Road.COMPOSITE, said):
+        if self._handover.take(Road.COMPOSITE, said) and not self._is_mix_muted:
             self._listener.audio(said)
 
     def _ingest_url(self) -> str:

@@ -2,7 +2,7 @@
 
 The server's API, its checks, what it stores and its signed webhooks are real; so is the worker's protocol, which is
 LiveKit's own (tests/support/egress_worker). What stands in for GStreamer and Chrome is this: somebody who joins the
-room as an egress does, mixes what is said there and pushes it with ffmpeg, or sends it over a WebSocket.
+room as an egress does, mixes what is said there and pushes it with ffmpeg.
 """
 
 from __future__ import annotations
@@ -169,8 +169,7 @@ class EgressWorker:
         mix = _Mix(self._server, info["roomName"], info["egressId"], self._latency)
         try:
             await mix.join()
-            push = self._push if "roomComposite" in info else self._send
-            await push(info, mix)
+            await self._push(info, mix)
         finally:
             await mix.leave()
 
@@ -208,16 +207,6 @@ class EgressWorker:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-    async def _send(self, info: dict[str, Any], mix: _Mix) -> None:
-        """Over a WebSocket, as samples."""
-        from websockets.asyncio.client import connect
-
-        headers = {"Content-Type": "audio/x-raw"}
-        async with connect(info["track"]["websocketUrl"], additional_headers=headers, compression=None) as socket:
-            await self.tell(egressId=info["egressId"], status="EGRESS_ACTIVE")
-            async for step in mix.steps():
-                await socket.send(step)
 
     @asynccontextmanager
     async def working(self, redis_url: str, room: int = 1) -> AsyncIterator[EgressWorker]:
