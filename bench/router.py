@@ -97,8 +97,8 @@ def report(rows: list[dict[str, Any]], chances: Chances) -> str:
         "|---|---|---|---|",
     ]
     for people in (2, 5, 10, 33, 100):
-        muted, opened, composite = costs(people, 1)
-        lines.append(f"| {people} | {muted:.1f} | {opened:.1f} | {composite:.1f} |")
+        muted, opened, mixed = costs(people, 1)
+        lines.append(f"| {people} | {muted:.1f} | {opened:.1f} | {mixed:.1f} |")
     lines += [
         "",
         "Where others are muted, as in most meetings, a joined bot costs what a composite does, and the transcriber",

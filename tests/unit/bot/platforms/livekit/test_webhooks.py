@@ -115,7 +115,7 @@ def test_ten_thousand_signed_events_that_are_none() -> None:
     """What is signed and not what it should be, in any place, is read or refused, and breaks nothing."""
     random = Random(1)
     webhooks, whole = Webhooks(KEY, SECRET), _event(roomName="r", egressInfo={"egressId": "EG_1", "roomComposite": {}})
-    values = [None, 7, -1, 1e309, "", "x" * 300, [], {}, [[]], {"layout": []}, True, "EGRESS_ACTIVE"]
+    values: list[Any] = [None, 7, -1, 1e309, "", "x" * 300, [], {}, [[]], {"layout": []}, True, "EGRESS_ACTIVE"]
     read = 0
     for number in range(10_000):
         body = bytearray(whole)
