@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from bot.core import events as ev
@@ -25,7 +25,7 @@ from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redact import redact_url
+from common.redact import Redactor, redact_url, url_secrets
 from common.webrtc import is_loopback
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 REACH_TIMEOUT_S = 5.0
 """Until a server that does not answer counts as unreachable."""
+JOIN_TIMEOUT_S = 12.0
+"""From the connection to being in the room."""
 RETURN_TIMEOUT_S = 120.0
 """Without being in the room again, until the connection counts as lost for good."""
 NO_ROOM_TIMEOUT_S = 20.0
@@ -47,7 +49,7 @@ CONNECT_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between attempts to connect; the last one repeats."""
 PING_S = 5.0
 """Between pings, and for their answer: a server that froze is known after 10 s."""
-_UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed, ValueError)
+_UNANSWERED = (OSError, TimeoutError, WebSocketException, ValueError)
 
 log = structlog.get_logger(__name__)
 
@@ -180,7 +182,7 @@ class _Attendance:
                     max_size=MAX_MESSAGE_BYTES,
                 )
         except _UNANSWERED as error:
-            why = str(error) or "nothing came within the time"
+            why = Redactor(url_secrets(self._server.url))(str(error)) or "nothing came within the time"
             words = f"no answer from {self._where} ({why}): check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
         if websocket.subprotocol != subprotocol:
@@ -191,7 +193,8 @@ class _Attendance:
 
     async def _enter(self, room: SfuRoom) -> None:
         try:
-            await room.enter()
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await room.enter()
         except TimeoutError:
             raise EarshotError(SubCode.JOIN_TIMEOUT, f"{self._where} did not answer in time") from None
         except LineBroken as error:
