@@ -47,6 +47,8 @@ FAREWELL_TIMEOUT_S = 0.5
 """For saying that we leave."""
 CONNECT_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between attempts to connect; the last one repeats."""
+MAX_TRACKS = 128
+"""Heard at once, each by a connection of its own. Policy when there are more: those that are muted give way."""
 PING_S = 5.0
 """Between pings, and for their answer: a server that froze is known after 10 s."""
 _UNANSWERED = (OSError, TimeoutError, WebSocketException, ValueError)
@@ -98,7 +100,7 @@ class _Attendance:
         self._room: SfuRoom | None = None
         self._seen: dict[str, Seen] = {}
         self._muted: dict[str, bool] = {}  # open tracks
-        self._admitted = False
+        self._admitted = self._is_crowded = False
         self.over = False
         """Nothing is reported any more."""
 
@@ -240,7 +242,11 @@ class _Attendance:
                 log.warning("track_is_not_opus", server=self._server.title, track=event.track_id, remedy=words)
         self._seen = seen
         self._muted = {track: muted for person in seen.values() for track, muted in person.tracks.items()}
-        tracks.want({track for track in self._muted if room.is_opus(track)})
+        opus = sorted(filter(room.is_opus, self._muted), key=self._muted.__getitem__)  # those that are muted last
+        tracks.want(set(opus[:MAX_TRACKS]))
+        if len(opus) > MAX_TRACKS and not self._is_crowded:
+            log.warning("too_many_tracks", server=self._server.title, published=len(opus), heard=MAX_TRACKS)
+        self._is_crowded = len(opus) > MAX_TRACKS
 
     async def _obey(self, tracks: Tracks) -> None:
         """Carries out what is ordered beside leaving."""
