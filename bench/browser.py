@@ -260,7 +260,10 @@ async def through_pulse(
     folder = own / f"{PREFIX}pulse"
     folder.mkdir()
     environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    modules = (f"module-native-protocol-unix socket={folder}/sound.sock auth-anonymous=1", "module-null-sink sink_name=bot")
+    modules = (
+        f"module-native-protocol-unix socket={folder}/sound.sock auth-anonymous=1",
+        "module-null-sink sink_name=bot",
+    )
     loads = [word for module in modules for word in ("-L", module)]
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     pulse = await asyncio.create_subprocess_exec(
@@ -382,9 +385,10 @@ def report(rows: list[dict[str, Any]]) -> str:
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        heard = (
-            f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {row['snr']:.1f} dB" if "latency" in row else "- | -"
-        )
+        heard = "- | -"
+        if "latency" in row:
+            quality = "a mix" if row["way"] == "pulse" else f"{row['snr']:.1f} dB"
+            heard = f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {quality}"
         lines.append(
             f"| {row['participants']} | {row['way']} | {heard} | {row['chromium_cpu']:.1f} % |"
             f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB | {row['load']:.0f} |"
