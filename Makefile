@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 4
 # Demo and tests start Python hundreds of times: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
@@ -21,7 +21,7 @@ else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go build/livekit-page.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+test: .venv/dev build/bin/livekit-server.if-go build/bin/egress-worker.if-go build/livekit-page.if-npm build/whep-server.if-npm build/mediasoup.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
@@ -46,7 +46,7 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit
 
-bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 7 minutes on a quiet machine; writes bench/roads.md
+bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md
 	$(BIN)/python -m bench.roads
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
@@ -102,6 +102,13 @@ build/bin/livekit-server: ## The real LiveKit server, built once (about two minu
 build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
 
+build/bin/egress-worker: tests/support/egress_worker/main.go tests/support/egress_worker/go.sum ## A stand-in for LiveKit's egress worker, for the tests (needs Go)
+	@cd tests/support/egress_worker && go build -o $(CURDIR)/$@ .
+
+.PHONY: build/bin/egress-worker.if-go
+build/bin/egress-worker.if-go:
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
+
 build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
 	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }
 	@mkdir -p $@ && cp tests/support/livekit_page/{package.json,package-lock.json,.npmrc} $@/
@@ -110,6 +117,25 @@ build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-clie
 .PHONY: build/livekit-page.if-npm
 build/livekit-page.if-npm:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory build/livekit-page; fi
+
+build/whep-server: tests/support/whep_server/package-lock.json ## Meetecho's WHEP server, for the tests of whep
+	@command -v npm >/dev/null || { echo "The WHEP server comes from npm: install it (apt install npm)" >&2; exit 1; }
+	@mkdir -p $@ && cp -r tests/support/whep_server/{package.json,package-lock.json,.npmrc,no-unix-dgram} $@/
+	@cd $@ && npm ci --ignore-scripts --silent && touch .
+
+.PHONY: build/whep-server.if-npm
+build/whep-server.if-npm:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory build/whep-server; fi
+
+build/mediasoup: examples/mediasoup/package-lock.json examples/mediasoup/build-worker ## What examples/mediasoup runs on; its worker is compiled (two minutes on two processors)
+	@command -v npm >/dev/null || { echo "mediasoup comes from npm: install it (apt install npm)" >&2; exit 1; }
+	@echo "Building the mediasoup worker …"; mkdir -p $@ && cp examples/mediasoup/{package.json,package-lock.json,.npmrc} $@/
+	@cd $@ && npm ci --ignore-scripts --silent
+	@examples/mediasoup/build-worker $@/node_modules/mediasoup/worker $@/mediasoup-worker && touch $@
+
+.PHONY: build/mediasoup.if-npm
+build/mediasoup.if-npm: ## Where its libraries are, too
+	@if command -v npm >/dev/null && command -v g++ >/dev/null && pkg-config --exists libsrtp2 usrsctp libuv absl_flat_hash_map nlohmann_json openssl 2>/dev/null; then mkdir -p build && flock build/mediasoup.lock $(MAKE) --no-print-directory build/mediasoup; fi
 
 # --- maintenance: `make lock` needs uv; nothing else does. Locks carry versions and hashes, no URLs. ----------------------
 

@@ -3,7 +3,7 @@
 A real nginx-rtmp, as docker/rtmp configures it, into which ffmpeg publishes speech in real time. First each of FFmpeg's
 options, with our driver alone; then the whole chain, with sound handed on in chunks of several sizes: `earshot run` in
 a process of its own, our transcriber with the demo model, redis-server, and between bot and transcriber a proxy that
-notes when what passed. Seven minutes; close everything else before.
+notes when what passed. Ten minutes; close everything else before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,7 +34,7 @@ from websockets.exceptions import ConnectionClosed
 from bench.livekit import cpu_s, memory_mb
 from bot.audio.frame import AudioFrame
 from bot.core.events import PlatformEvent
-from bot.drivers.rtmp import LOW_LATENCY, PullOptions, pull
+from bot.drivers.rtmp import LOW_LATENCY, PullOptions, pull, pulling
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.platforms.rtmp import Rtmp
@@ -51,18 +51,24 @@ PAUSE_S = 1.4
 """Between two sentences: longer than a final takes."""
 LEAD_S = 2.0
 """Of a publication before anybody plays it."""
-WINDOW_S = 8.0
+WINDOW_S = 10.0
 """For which each set of options is looked at."""
 CHUNKS_MS = (20, 100, 200)
 STEPS = CLIP_RATE // SAMPLE_RATE
+AAC = ("-c:a", "aac", "-b:a", "128k", "-ac", "2")
+PCM = ("-c:a", "pcm_s16le", "-ar", "44100", "-ac", "2")
+"""Without an encoder's delay: what is left is the road's."""
 OPTIONS: dict[str, PullOptions] = {
-    "all four (what the bot does)": LOW_LATENCY,
+    "all of them (what the bot does)": LOW_LATENCY,
+    "without quick_ack": replace(LOW_LATENCY, quick_ack=False),
+    "without tcp_nodelay": replace(LOW_LATENCY, no_delay=False),
+    "without both": replace(LOW_LATENCY, no_delay=False, quick_ack=False),
     "without nobuffer": replace(LOW_LATENCY, no_buffer=False),
     "without low_delay": replace(LOW_LATENCY, low_delay=False),
     "default probesize": replace(LOW_LATENCY, probe_bytes=None),
     "default analyzeduration": replace(LOW_LATENCY, analyze_us=None),
     "default probing, nobuffer": replace(LOW_LATENCY, probe_bytes=None, analyze_us=None),
-    "none of them": PullOptions(no_buffer=False, low_delay=False, probe_bytes=None, analyze_us=None),
+    "none of them": PullOptions(False, False, False, False, None, None),
 }
 
 
@@ -123,15 +129,18 @@ class Heard:
         self.pcm.append(frame.pcm)
 
 
-async def try_options(server: RtmpServer, speech: Speech, options: PullOptions, video: bool) -> dict[str, Any]:
+async def try_options(
+    server: RtmpServer, speech: Speech, options: PullOptions, video: bool, codec: tuple[str, ...] = AAC
+) -> dict[str, Any]:
     """One set of options, on a publication that goes on: how soon it is heard, and how late."""
-    publisher = Publisher(server.url("options", "publish"), speech, video=video)
+    stream = f"options{time.monotonic_ns()}"
+    publisher = Publisher(server.url(stream, "publish"), speech, video=video, codec=codec)
     await publisher.start()
     heard = Heard()
     try:
         await asyncio.sleep(LEAD_S)
         spent, begun = time.process_time(), time.monotonic()
-        playing = asyncio.create_task(pull(server.url("options", "play"), "t", heard.take, options=options))
+        playing = asyncio.create_task(pull(server.url(stream, "play"), "t", heard.take, options=options))
         await asyncio.sleep(WINDOW_S)
         playing.cancel()
         await asyncio.gather(playing, return_exceptions=True)
@@ -266,7 +275,8 @@ async def play_chunks(
     server: RtmpServer, speech: Speech, chunk_ms: int, transcriber: str, redis: str, folder: Path, video: bool = False
 ) -> dict[str, Any]:
     """All sentences once, through the whole chain."""
-    stream, heard_path = f"chunks{chunk_ms}", folder / f"heard-{chunk_ms}.npz"
+    stream = f"chunks{chunk_ms}{'picture' if video else ''}"
+    heard_path = folder / f"{stream}.npz"
     publisher = Publisher(server.url(stream, "publish"), speech, video=video)
     async with wire(transcriber) as (seen, url):
         config = {
@@ -285,7 +295,7 @@ async def play_chunks(
             "BOT_CONFIG": json.dumps(config),
         }
         load = os.getloadavg()[0]
-        async with process("bench.roads", "--bot", log=folder / f"bot-{chunk_ms}.log", **environment) as bot:
+        async with process("bench.roads", "--bot", log=folder / f"{stream}.log", **environment) as bot:
             await asyncio.sleep(3.0)
             try:
                 await publisher.start()
@@ -300,7 +310,8 @@ async def play_chunks(
     finals = await stored(redis, stream)
     found = np.load(heard_path)
     stages = follow(speech, publisher.began, found, seen, finals)
-    return {"chunk_ms": chunk_ms, "cpu": round(cpu, 4), "memory_mb": memory, "load_before": load, "stages": stages}
+    row = {"chunk_ms": chunk_ms, "video": video, "cpu": round(cpu, 4), "memory_mb": memory}
+    return {**row, "load_before": load, "stages": stages}
 
 
 async def stored(redis: str, uid: str) -> list[tuple[float, dict[str, Any]]]:
@@ -367,6 +378,11 @@ STAGES = {
 }
 
 
+def column(row: dict[str, Any]) -> str:
+    """Of one way through the whole chain."""
+    return f"{row['chunk_ms']} ms{', and a picture' if row['video'] else ''}"
+
+
 def percentile(values: list[float], percent: int) -> float:
     """Of seconds."""
     return float(np.percentile(values, percent)) if values else float("nan")
@@ -405,7 +421,7 @@ def report(raw: dict[str, Any]) -> str:
         "each one's speech. Nobody reports who speaks: where somebody does, finals wait until that is certain (1 s).",
         "Means add up.",
         "",
-        "| stage, ms: mean (p95) | " + " | ".join(f"{row['chunk_ms']} ms" for row in raw["chunks"]) + " |",
+        "| stage, ms: mean (p95) | " + " | ".join(map(column, raw["chunks"])) + " |",
         "|---|" + "---|" * len(raw["chunks"]),
     ]
     for name, words in STAGES.items():
@@ -451,15 +467,21 @@ def machine(loads: list[float]) -> dict[str, str]:
     }
 
 
-async def run(parts: set[str], only: Callable[[str], bool]) -> dict[str, Any]:
+async def run(parts: set[str], only: Callable[[str], bool], chunks: Sequence[int]) -> dict[str, Any]:
     """Everything."""
     speech, loads = Speech(), [os.getloadavg()[0]]
     raw: dict[str, Any] = {"options": [], "chunks": []}
     async with rtmp_server() as server:
-        for name, options in OPTIONS.items() if "options" in parts else ():
-            for video in (False, True):
+        if "options" in parts:
+            rows = [(name, options, video, AAC) for name, options in OPTIONS.items() for video in (False, True)]
+            rows.insert(1, ("all of them, PCM instead of AAC", LOW_LATENCY, False, PCM))
+            for name, options, video, codec in rows:
                 if only(name):
-                    row = {"options": name, "video": video, **await try_options(server, speech, options, video)}
+                    row = {
+                        "options": name,
+                        "video": video,
+                        **await try_options(server, speech, options, video, codec),
+                    }
                     raw["options"].append(row)
                     print(json.dumps(row), flush=True)
         with tempfile.TemporaryDirectory(prefix="earshot-roads-") as name:
@@ -472,8 +494,9 @@ async def run(parts: set[str], only: Callable[[str], bool]) -> dict[str, Any]:
                         if b"ws://" in line:
                             break
                     url = line.decode().strip()
-                    for chunk_ms in CHUNKS_MS:
-                        row = await play_chunks(server, speech, chunk_ms, url[url.index("ws://") :], redis, folder)
+                    for chunk_ms, video in [(chunk_ms, False) for chunk_ms in chunks] + [(chunks[0], True)]:
+                        target = url[url.index("ws://") :]
+                        row = await play_chunks(server, speech, chunk_ms, target, redis, folder, video)
                         raw["chunks"].append(row)
                         loads.append(row["load_before"])
                         print(json.dumps(row)[:300], flush=True)
@@ -490,13 +513,15 @@ def main() -> None:
         sys.argv[1:] = ["run"]
         bot_main()
         return
+    pulling.OPEN_TIMEOUT_S = 2 * WINDOW_S  # FFmpeg's own probing takes longer than the bot would wait
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=["options", "chunks"], choices=["options", "chunks"])
     parser.add_argument("--only", default="", help="sets of options whose name has this in it")
+    parser.add_argument("--chunks", nargs="+", type=int, default=CHUNKS_MS, help="milliseconds")
     parser.add_argument("--out", type=Path, default=HERE, help="where roads.json and roads.md are written")
     asked = parser.parse_args()
     kept = json.loads((asked.out / "roads.json").read_text()) if (asked.out / "roads.json").exists() else {}
-    raw = asyncio.run(run(set(asked.parts), lambda name: asked.only in name))
+    raw = asyncio.run(run(set(asked.parts), lambda name: asked.only in name, asked.chunks))
     raw = {key: raw[key] or kept.get(key, []) for key in ("options", "chunks")} | {"machine": raw["machine"]}
     (asked.out / "roads.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
     (asked.out / "roads.md").write_text(report(raw), encoding="utf-8")

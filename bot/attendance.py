@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from bot.config import BotConfig
 from bot.core.events import PlatformEnded
 from bot.core.orders import Order
+from bot.links.redis.leases import Lease
 from bot.platforms.base import Listener, Platform
 from bot.platforms.destination import checked
 from bot.platforms.orders import Orders
@@ -82,6 +85,7 @@ class Attendance:
     async def _attend(self) -> SubCode:
         await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
         invitation = await checked(self._platform, self._config.invitation())
+        invitation = replace(invitation, budgets=partial(Lease, self._config.redis_url.get_secret_value()))
         return await self._platform.attend(invitation, self._listener, self._orders)
 
     def _done(self, task: asyncio.Task[SubCode]) -> None:

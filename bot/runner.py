@@ -27,6 +27,7 @@ from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from bot.platforms.base import Platform
+from bot.recording import Recording
 from bot.redis_link import redis_link
 from bot.sinks import Sinks
 from bot.transcription import Transcription
@@ -77,6 +78,9 @@ class Bot:
             on_settled=self._receive,
         )  # fmt: skip
         self._vitals.metrics.follow(self._transcription.lanes)
+        self._recording = (
+            Recording(config, self._core.roster.speaks_for, self.hearing) if config.recording is not None else None
+        )
         self._meter = None if config.transcribe_enabled else LevelMeter()
         self._attendance = Attendance(config, platform, self, self._tell)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,6 +181,8 @@ class Bot:
             self._start(sink.run(), type(sink).__name__)
         self._vitals.ready = True
         self._start(self._watch_time(), "timers")
+        if self._recording is not None:
+            self._start(self._recording.run(), "recording")
         self._core.begin(self._now())
         self._perform()
         self._attendance.begin()
@@ -228,6 +234,8 @@ class Bot:
                 self._transcription.reconfigure(speech)
             case ev.PauseHearing(paused):
                 self._transcription.pause(paused, self._now())
+                if self._recording is not None:
+                    self._recording.pause(paused)
             case ev.AnswerCommand():
                 self._reporting.command(effect)
             case ev.GiveOrder(order, answer):
@@ -256,6 +264,8 @@ class Bot:
         self._zero = now - (wall - zero)
         self._redis.keep_zero(zero)
         self._transcription.start(self._zero, zero)
+        if self._recording is not None:
+            self._recording.start(self._zero, zero)
         self._reporting.session_start(zero)
         self._has_session = True
 
@@ -290,6 +300,8 @@ class Bot:
         self._vitals.audio(frame)
         if self._is_ending:
             return
+        if self._recording is not None:
+            self._recording.frame(frame)
         if self._meter is None:
             self._transcription.frame(frame)
         elif report := self._meter.frame(frame):
@@ -303,6 +315,8 @@ class Bot:
         """A partial or a final goes out."""
         self._vitals.segment(segment, self._zero)
         self._reporting.segment(segment)
+        if self._recording is not None:
+            self._recording.segment(segment)
         if segment.text:  # none: a partial is taken back
             self._receive(ev.TextHeard(segment.speaker_id, segment.completed))
 
@@ -343,6 +357,8 @@ class Bot:
             await self._attendance.over()
         with self._step("settle"):
             left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
+            if self._recording is not None:
+                self._recording.end()
             undecided = await self._transcription.finish(self._now(), left)
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
@@ -350,10 +366,15 @@ class Bot:
         if self._storing is None:
             self._sinks.without_redis()
         if finish.code is not SubCode.DUPLICATE_BOT:  # whose name is that of a bot which lives
-            finish = await self._say_the_end(finish)
+            finish, _ = await asyncio.gather(self._say_the_end(finish), self._finish_recording())
         with self._step("close"):
             await self._close()
         return self._with_late(finish)
+
+    async def _finish_recording(self) -> None:
+        with self._step("recording"):
+            if self._recording is not None:
+                await self._recording.finish(self._left(CLOSE_RESERVE_S))
 
     def _with_late(self, finish: ev.Finish) -> ev.Finish:
         """The end as it is after what failed on the way; another bot's lock goes before everything."""
@@ -400,6 +421,8 @@ class Bot:
             _, stuck = await asyncio.wait(tasks, timeout=self._left(CLOSE_RESERVE_S / 2))
             if stuck:
                 log.error("bot.stuck", tasks=[task.get_name() for task in stuck])
+        if self._recording is not None:
+            await self._recording.close()
         await self._sinks.close(self._left(CLOSE_RESERVE_S / 2))
         await self._redis.close(self._left())
 

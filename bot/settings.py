@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from common.destinations.policy import literal, refusal
 from common.redact import redact_url, url_secrets
@@ -31,7 +32,7 @@ class Settings(BaseModel):
         values: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            values[field.alias or name] = value.masked() if isinstance(value, Settings) else _masked(value)
+            values[field.alias or name] = _masked(value)
         return values
 
     def secrets(self) -> tuple[str, ...]:
@@ -39,9 +40,10 @@ class Settings(BaseModel):
         found: list[str] = []
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Settings):
-                found += value.secrets()
             for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Settings):
+                    found += item.secrets()
+                    continue
                 plain = item.get_secret_value() if isinstance(item, SecretStr) else item
                 if isinstance(plain, str) and "://" in plain:
                     found += url_secrets(plain)
@@ -53,9 +55,42 @@ class Settings(BaseModel):
         return self.masked().items()
 
 
+def _check_endpoint(url: str) -> str:
+    if not is_url(url, "http", "https") or (why := forbidden(url)):
+        allowed = f"another host ({why})" if is_url(url, "http", "https") else "http://host:port or https://host"
+        raise PydanticCustomError("endpoint", "{text}", {"text": allowed})
+    return url
+
+
+class ObjectStoreSettings(Settings):
+    """A bucket of S3, or of what speaks its protocol, for what the bot writes into files."""
+
+    endpoint: Annotated[Text, AfterValidator(_check_endpoint)] = Field(
+        description="http(s)://host:port of the service, without the bucket."
+    )
+    bucket: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$")] = Field(
+        description="Name of the bucket, which is there already."
+    )
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")] = Field(
+        default="us-east-1", description="As the service wants requests signed; most that are not AWS take any."
+    )
+    prefix: Annotated[str, StringConstraints(max_length=256, pattern=r"^[A-Za-z0-9._/-]*$")] = Field(
+        default="", description="Goes before every key."
+    )
+    access_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,256}$")] = Field(description="Id of the key.")
+    secret_key: SecretStr = Field(description="Secret that belongs to `accessKey`.", min_length=1)
+
+    def parts(self) -> dict[str, str]:
+        """The arguments of `bot.links.object_store.Bucket`."""
+        plain = self.model_dump(exclude={"secret_key", "bucket"})
+        return {**plain, "name": self.bucket, "secret_key": self.secret_key.get_secret_value()}
+
+
 def _masked(value: Any) -> Any:
     """A settings value as JSON, without secrets."""
     match value:
+        case Settings():
+            return value.masked()
         case SecretStr():
             return redact_url(value.get_secret_value())
         case str() if "://" in value:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -52,6 +53,8 @@ HOUSEKEEPING_S = 5.0
 """Between looks at idle lanes."""
 STALLED_TRACK_POLL_S = 0.03
 """Between looks at tracks that may have stopped sending while somebody speaks."""
+HELD_UP_S = 0.2
+"""A look that comes so much later than asked for says that the process stood still: what came meanwhile goes first."""
 WAITING_POLL_S = 0.5
 """Between looks at those who wait for a lane."""
 WAIT_REPORT_S = 2.0
@@ -135,6 +138,7 @@ class Transcription:
         self._is_waiting = False  # as reported
         self._longest_wait = 0.0  # seconds, while it is
         self._served = asyncio.Event()  # a lane may have become free
+        self._look_at, self._is_behind = math.inf, False  # when the next look at the tracks is to be; it came too late
         self._strays = 0  # texts about audio that is nobody's
         self._lost_s = 0.0  # in the gaps that were reported
 
@@ -196,15 +200,22 @@ class Transcription:
         """Ends utterances of tracks that stopped sending, closes idle lanes; returns seconds until the next look."""
         if self._plane is None:
             return HOUSEKEEPING_S
-        if self._mixer is not None:
-            self._take(self._plane, self._mixer.idle(now))
-        self._order(self._plane.idle(now) + self._plane.close_idle(now))
-        self._report(self._plane, now)
+        self._is_behind = not self._is_behind and now - self._look_at > HELD_UP_S  # once: it may be so for long
+        self._look_at = now + (pause := self._look(self._plane, now))
+        return pause
+
+    def _look(self, plane: AudioPlane, now: float) -> float:
+        if not self._is_behind:
+            if self._mixer is not None:
+                self._take(plane, self._mixer.idle(now))
+            self._order(plane.idle(now))
+        self._order(plane.close_idle(now))
+        self._report(plane, now)
         self._publish_named(now)
         is_unnamed = self._attribution is not None and self._attribution.waits
-        if self._plane.speaking or is_unnamed or (self._mixer is not None and self._mixer.holds):
+        if plane.speaking or is_unnamed or (self._mixer is not None and self._mixer.holds):
             return STALLED_TRACK_POLL_S
-        return WAITING_POLL_S if self._plane.waiting(now)[0] else HOUSEKEEPING_S
+        return WAITING_POLL_S if plane.waiting(now)[0] else HOUSEKEEPING_S
 
     def _report(self, plane: AudioPlane, now: float, *, at_the_end: bool = False) -> None:
         """Says who waits for a lane, and what was lost."""
@@ -356,6 +367,7 @@ class Transcription:
             wire.language,
             words,
             wire.stable_len,
+            doubtful=wire.doubtful,
         )
         if segment is not None:
             self._publish(segment)

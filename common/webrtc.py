@@ -1,19 +1,19 @@
 """WebRTC connections through aiortc: ICE, DTLS and SRTP are its; what flows through them is ours.
 
-Traffic is direct: no STUN or TURN server is ever asked (`iceServers=[]`).
+Traffic is direct: a STUN or TURN server is asked only where whoever makes the connection names one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
 
 from aioice import ice
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 CONNECT_TIMEOUT_S = (
@@ -61,6 +61,7 @@ class Peer:
         loopback: The other side is on this machine's loopback interface.
         connected: Called once, when media can flow.
         lost: Called at most once with the reason, when it failed, or the other side closed it.
+        ice_servers: STUN and TURN servers to ask.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Peer:
         loopback: bool,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[str], None] = lambda reason: None,
+        ice_servers: Sequence[RTCIceServer] = (),
     ) -> None:
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[*ice_servers]))
         self._loopback = loopback
         self._connected, self._lost = connected, lost
         self._over = False
@@ -91,10 +93,20 @@ class Peer:
         """An SDP offer with every candidate in it."""
         return await self._describe()
 
-    async def answer(self, offer: str) -> str:
-        """Takes an SDP offer and returns the SDP answer, with every candidate in it. ValueError: not to be used."""
+    async def answer(self, offer: str, agreed: Callable[[str], Awaitable[None]] | None = None) -> str:
+        """Takes an SDP offer and returns the SDP answer, with every candidate in it. ValueError: not to be used.
+
+        Args:
+            offer: Of the other side.
+            agreed: Awaited with the answer, no candidates in it yet, before anything is sent: where the other side
+                must know our fingerprint first (aiortc does not repeat a DTLS packet that came too early).
+        """
         with _sdp_errors():
             await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            answer = await self.connection.createAnswer()
+        if agreed is not None:
+            await agreed(answer.sdp)
+        with _sdp_errors():
             self._expect_connection()
             return await self._describe()
 

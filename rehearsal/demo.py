@@ -317,8 +317,8 @@ def _summary(stage: Stage, room: str, result: Score, sample: dict[str, Any], sec
         "Names": f"{result.wrong_names} wrong, {result.unnamed} without a name, {result.missing} utterances missing",
         "Latency": (f"end of speech → final in Redis: p50 {result.latency(50):.2f} s, p95 {result.latency(95):.2f} s"),
         "One of them": json.dumps(sample, ensure_ascii=False),
-        "Read yours": "earshot tail --meeting ID --redis URL   ·   docs/redis.md   (the demo's Redis has ended)",
-        "Try next": f"make demo ROOM={' | '.join(others)}   ·   earshot room --help   ·   configs/",
+        "Read yours": "earshot tail --meeting ID --redis URL (this Redis ends now)   ·   docs/redis.md",
+        "Try next": f"make demo ROOM={others[0]} (or {', '.join(others[1:])})   ·   earshot room --help",
     }
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))

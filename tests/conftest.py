@@ -19,6 +19,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
 from tests.support.examples import EXAMPLES
+from tests.support.order import arrange
 from tests.support.seeds import headline
 from tests.support.virtual_time import loop_factory
 
@@ -32,11 +33,11 @@ pytest.register_assert_rewrite(
     "tests.support.numbered",
 )
 
-# Half of what collecting costs, and much of what each child costs, is compiling: whatever is set here, it is kept.
+ROOT = Path(__file__).parent
+# Half of what collecting costs, and of what a child costs that starts, is compiling: whatever is set here, it is kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-ROOT = Path(__file__).parent
+os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT.parent / "build" / "node"))  # Playwright's driver
 settings.register_profile("earshot", deadline=None, max_examples=EXAMPLES, derandomize=True)
 settings.load_profile("earshot")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,6 +48,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_report_header() -> str:
     """With what chance faults happen in this run."""
     return headline()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers share the cores."""
+    if hasattr(config, "workerinput"):
+        arrange(items)
 
 
 def pytest_collection_finish() -> None:

@@ -19,6 +19,7 @@ class AudioFrame:
             forward is time in which nothing was sent (DTX, loss given up). Never moves backwards within one `source`.
         source: What the clock belongs to (SSRC, or a counter): when it changes, positions start anew.
         arrival: When the first of these samples could have been heard here: monotonic seconds.
+        late: Seconds by which it comes later than that, as all of its track does: a mix that is made elsewhere first.
     """
 
     track_id: str
@@ -26,3 +27,4 @@ class AudioFrame:
     position: int
     source: int
     arrival: float
+    late: float = 0.0

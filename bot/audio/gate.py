@@ -130,13 +130,13 @@ class SpeechGate:
             events += self._take(self._bridge(gap, pcm))
         return events + self._take(pcm[max(self._next - start, 0) :])
 
-    def idle(self, now: int) -> list[GateEvent]:
-        """Ends an utterance whose track has stopped sending (`now`: the meeting sample that could be heard by now).
+    def idle(self, quiet: int) -> list[GateEvent]:
+        """Ends an utterance whose track has stopped sending: nothing has come for the time of `quiet` samples.
 
         What comes later is a new utterance. Without this call, a track that stops (a sender with DTX, a cut network)
-        stays in its utterance.
+        stays in its utterance. How old what came last is does not matter: where we are late ourselves, more follows.
         """
-        silent = now - self._next + len(self._partial) + self._speech.run * FRAME_SAMPLES
+        silent = quiet + len(self._partial) + self._speech.run * FRAME_SAMPLES
         settings = self._settings
         timeout_s = settings.dtx_timeout_s if self._speech.run >= self._tail else settings.stall_timeout_s
         if self._speech.is_open and silent > (settings.hangover_s + timeout_s) * SAMPLE_RATE:

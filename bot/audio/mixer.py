@@ -25,11 +25,14 @@ CAPACITY_SAMPLES = 2 * SAMPLE_RATE
 """Samples of the mix that are not handed on yet, at most (2 s); what is placed further ahead pushes the first out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Track:
     timeline: Timeline
     meter: Meter
     gate: SpeechGate
+    late: float
+    """Seconds, as of the first frame."""
+    heard_at: float = 0.0  # monotonic seconds until which something came
 
 
 class Mixer:
@@ -65,10 +68,12 @@ class Mixer:
             return []
         track = self._tracks.get(frame.track_id)
         if track is None:
-            track = _Track(Timeline(self._zero), Meter(frame.arrival), SpeechGate(self._new_probability()))
+            gate = SpeechGate(self._new_probability())
+            track = _Track(Timeline(self._zero), Meter(frame.arrival), gate, frame.late)
             self._tracks[frame.track_id] = track
         if report := track.meter.measure(frame):
             self._reports.append(report)
+        track.heard_at = max(track.heard_at, frame.arrival + frame.late + len(frame.pcm) / SAMPLE_RATE)
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         self._follow(frame.track_id, track.gate.push(start, frame.pcm), speaker[0] if speaker[1] else None)
         end = start + len(frame.pcm)
@@ -78,12 +83,12 @@ class Mixer:
         pcm = frame.pcm[max(self._begin - start, 0) :]
         self._mix[end - len(pcm) - self._begin : end - self._begin] += pcm
         self._end = max(self._end, end)
-        return ready + self._by_now(frame.arrival)
+        return ready + self._by_now(frame.arrival + frame.late)
 
     def idle(self, now: float) -> list[AudioFrame]:
         """What is ready of the mix by now although no track has sent more; to be called while it `holds` audio."""
         for track_id, track in self._tracks.items():
-            self._follow(track_id, track.gate.idle(round((now - self._zero) * SAMPLE_RATE)))
+            self._follow(track_id, track.gate.idle(round((now - track.heard_at) * SAMPLE_RATE)))
         return self._by_now(now)
 
     def flush(self) -> list[AudioFrame]:
@@ -108,7 +113,8 @@ class Mixer:
         return reports
 
     def _by_now(self, now: float) -> list[AudioFrame]:
-        return self._hand_on(round((now - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
+        late = max((track.late for track in self._tracks.values()), default=0.0)
+        return self._hand_on(round((now - late - self._zero) * SAMPLE_RATE) - DELAY_SAMPLES)
 
     def _follow(self, track_id: str, events: Iterable[GateEvent], speaker: str | None = None) -> None:
         for event in events:

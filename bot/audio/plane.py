@@ -87,6 +87,8 @@ class _Track:
     meter: Meter
     speaker: tuple[str, str]
     """Id and name, as of the last frame."""
+    heard_at: float = 0.0
+    """Monotonic seconds until which something came."""
     said: Said | None = None
     """The open utterance."""
     spoke: bool = False  # since the last frame
@@ -136,6 +138,7 @@ class AudioPlane:
             gate = SpeechGate(self._new_probability(), self._gate)
             track = self._tracks[frame.track_id] = _Track(Timeline(self._zero), gate, Meter(frame.arrival), speaker)
         track.speaker = speaker
+        track.heard_at = max(track.heard_at, frame.arrival + frame.late + len(frame.pcm) / SAMPLE_RATE)
         start = track.timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         orders = list(self._follow(frame.track_id, track, track.gate.push(start, frame.pcm), frame.arrival))
         is_speech, track.spoke = track.spoke or track.said is not None, False
@@ -148,11 +151,11 @@ class AudioPlane:
 
         To be called several times a second while somebody speaks.
         """
-        heard = round((now - self._zero) * SAMPLE_RATE)
         orders: list[PlaneOrder] = []
         for track_id, track in self._tracks.items():
             if track.said is not None:
-                orders += self._follow(track_id, track, track.gate.idle(heard), now)
+                quiet = round((now - track.heard_at) * SAMPLE_RATE)
+                orders += self._follow(track_id, track, track.gate.idle(quiet), now)
         return orders + list(self._make_way(now))
 
     @property

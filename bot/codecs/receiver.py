@@ -1,4 +1,4 @@
-"""An Opus receiver: one track's packets to continuous 16 kHz PCM on the sender's clock, in order, with holes filled.
+"""A receiver: one track's packets to continuous 16 kHz PCM on the sender's clock, in order, with holes filled.
 
 What is not there is treated by cause and length:
 
@@ -7,23 +7,31 @@ What is not there is treated by cause and length:
 - silence that was not sent (DTX: the timestamp jumps, the sequence number does not), up to 120 ms: zeros, so that the
   speech detector hears continuous audio through an encoder's hiccups;
 - anything longer: nothing. The position jumps, and the speech gate decides what it means.
+
+`OpusReceiver` is here; that of G.711 and plain samples is in `bot.codecs.samples`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.codecs.rtp import JitterBuffer, JitterStatistics, Ordered
+from bot.codecs.rtp import JitterBuffer, JitterStatistics, Kind, Ordered
 from common.audio.opus import STEP_SAMPLES, OpusDecoder, OpusError, frame_samples, packet_samples
+from common.audio.pcm import SAMPLE_RATE
 
 MAX_FILL_SAMPLES = 1920
 """Samples (120 ms) up to which a hole is filled."""
-TICKS_PER_SAMPLE = 3
-"""Ticks of Opus's 48 kHz RTP clock per sample."""
+OPUS_CLOCK_RATE = 48_000
+"""Ticks per second of Opus's RTP clock, whatever it carries."""
+
+
+class PayloadError(ValueError):
+    """A payload that is not what its payload type says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +64,20 @@ class ReceiverStatistics:
     skipped: int
     """Samples that the position jumped over."""
     refused: int
-    """Packets that were not Opus."""
+    """Packets that were not what they should be."""
     packets: JitterStatistics
 
 
-class OpusReceiver:
-    """The path of one track. Give it packets as they come and call `tick` at `next_timer()`."""
+class Receiver(ABC):
+    """The path of one track. Give it packets as they come and call `tick` at `next_timer()`.
 
-    def __init__(self) -> None:
-        self._buffer = JitterBuffer()
-        self._decoder = OpusDecoder()
+    Args:
+        clock_rate: Of the timestamps, Hz.
+    """
+
+    def __init__(self, clock_rate: int) -> None:
+        self._buffer = JitterBuffer(clock_rate)
+        self._clock_rate = clock_rate
         self._source = 0
         self._origin = 0  # timestamp of position 0 of this source
         self._end = 0  # position after the last piece
@@ -85,9 +97,17 @@ class OpusReceiver:
             self._buffer.statistics,
         )
 
-    def push(self, sequence_number: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> list[Pcm]:
+    def push(
+        self,
+        sequence_number: int,
+        timestamp: int,
+        ssrc: int,
+        payload: bytes,
+        now: float,
+        kind: Kind = Kind.SOUND,
+    ) -> list[Pcm]:
         """Takes a packet as it came; returns the audio that is due, in order. `now` is monotonic seconds."""
-        ordered = self._buffer.push(sequence_number, timestamp, ssrc, payload, now)
+        ordered = self._buffer.push(sequence_number, timestamp, ssrc, payload, now, kind)
         return [piece for packet in ordered for piece in self._decode(packet)]
 
     def tick(self, now: float) -> list[Pcm]:
@@ -98,22 +118,42 @@ class OpusReceiver:
         """When to call `tick` if no packet comes before; None for not at all."""
         return self._buffer.next_timer()
 
+    @abstractmethod
+    def _start(self) -> None:
+        """Another sender: whatever is known of the one before is of no use."""
+
+    @abstractmethod
+    def _samples(self, payload: bytes) -> int:
+        """Length of a payload in 16 kHz samples. Raises OpusError or PayloadError."""
+
+    @abstractmethod
+    def _pcm(self, payload: bytes) -> NDArray[np.int16]:
+        """A payload's samples. Raises OpusError or PayloadError."""
+
+    @abstractmethod
+    def _recover(self, payload: bytes, gap: int) -> Iterator[Pcm]:
+        """Fills the `gap` samples of lost packets in front of a payload, as far as that is worth it."""
+
     def _decode(self, packet: Ordered) -> Iterator[Pcm]:
+        if packet.kind is Kind.OTHER:
+            self._sequence_number = packet.sequence_number  # not lost, and nothing to hear
+            return
         try:
-            packet_samples(packet.payload)
+            samples = self._samples(packet.payload)
             if packet.source != self._source:
                 self._begin(packet)
             yield from self._bridge(packet)
-            pcm = self._decoder.decode(packet.payload)
-        except OpusError:
+            pcm = self._pcm(packet.payload) if packet.kind is Kind.SOUND else np.zeros(samples, np.int16)
+        except (OpusError, PayloadError):
             self._refused += 1  # its place stays a hole, which the next packet fills
             return
         self._sequence_number = packet.sequence_number
         self._decoded += len(pcm)
-        yield self._emit(pcm)
+        for start in range(0, len(pcm), MAX_FILL_SAMPLES):
+            yield self._emit(pcm[start : start + MAX_FILL_SAMPLES])
 
     def _begin(self, packet: Ordered) -> None:
-        self._decoder = OpusDecoder()
+        self._start()
         self._source = packet.source
         self._origin = packet.timestamp
         self._end = 0
@@ -121,7 +161,7 @@ class OpusReceiver:
 
     def _bridge(self, packet: Ordered) -> Iterator[Pcm]:
         """What comes between the last piece and this packet; leaves `_end` at the packet's position."""
-        position = (packet.timestamp - self._origin) // TICKS_PER_SAMPLE
+        position = (packet.timestamp - self._origin) * SAMPLE_RATE // self._clock_rate
         gap = position - self._end
         if gap <= 0:  # in order; or the sender's packets overlap, then they are put one behind the other
             return
@@ -134,8 +174,29 @@ class OpusReceiver:
         self._skipped += position - self._end
         self._end = position
 
+    def _emit(self, pcm: NDArray[np.int16]) -> Pcm:
+        piece = Pcm(self._source, self._end, pcm)
+        self._end += len(pcm)
+        return piece
+
+
+class OpusReceiver(Receiver):
+    """The path of a track of Opus packets."""
+
+    def __init__(self) -> None:
+        super().__init__(OPUS_CLOCK_RATE)
+        self._start()
+
+    def _start(self) -> None:
+        self._decoder = OpusDecoder()
+
+    def _samples(self, payload: bytes) -> int:
+        return packet_samples(payload)
+
+    def _pcm(self, payload: bytes) -> NDArray[np.int16]:
+        return self._decoder.decode(payload)
+
     def _recover(self, payload: bytes, gap: int) -> Iterator[Pcm]:
-        """Fills the `gap` samples of lost packets in front of a payload, as far as that is worth it."""
         frame = frame_samples(payload)
         end = self._end + gap
         if gap <= MAX_FILL_SAMPLES:
@@ -153,8 +214,3 @@ class OpusReceiver:
             pcm = self._decoder.conceal(samples // STEP_SAMPLES * STEP_SAMPLES)
             self._concealed += len(pcm)
             yield self._emit(pcm)
-
-    def _emit(self, pcm: NDArray[np.int16]) -> Pcm:
-        piece = Pcm(self._source, self._end, pcm)
-        self._end += len(pcm)
-        return piece

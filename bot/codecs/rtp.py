@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
 REORDER_WAIT_S = 0.060
 """Seconds that a hole is given, from the arrival of the oldest packet behind it."""
@@ -22,13 +23,19 @@ MAX_JUMP_PACKETS = 100
 """Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1)."""
 
 
+ONE_BYTE_PROFILE, TWO_BYTE_PROFILE = 0xBEDE, 0x100
+"""Of header extensions (RFC 8285); the second without its last four bits."""
+SILENT_DBOV = -127
+"""The level (RFC 6464) of digital silence."""
+
+
 class RtpError(ValueError):
     """Not an RTP packet."""
 
 
 @dataclass(frozen=True, slots=True)
 class RtpPacket:
-    """One RTP packet, without its CSRC list, header extension and padding."""
+    """One RTP packet without its padding."""
 
     payload_type: int
     sequence_number: int
@@ -36,6 +43,49 @@ class RtpPacket:
     ssrc: int
     marker: bool
     payload: bytes
+    sources: tuple[int, ...] = ()
+    """The CSRC list: SSRCs of those who are in a mix."""
+    profile: int = 0
+    """What the header extension is, 16 bits; and ..."""
+    extension: bytes = b""
+    """... the extension itself."""
+    datagram: bytes = field(default=b"", compare=False, repr=False)
+    """The packet as it came."""
+
+    def extended(self, extension_id: int) -> bytes | None:
+        """One element of the header extension (RFC 8285, with headers of one or two bytes); None: there is none."""
+        at, data = 0, self.extension
+        is_short = self.profile == ONE_BYTE_PROFILE
+        if not is_short and self.profile >> 4 != TWO_BYTE_PROFILE:
+            return None
+        while at < len(data):
+            if data[at] == 0:  # padding
+                at += 1
+                continue
+            if is_short:
+                found, size, start = data[at] >> 4, (data[at] & 15) + 1, at + 1
+                if found == 15:  # reserved: nothing after it may be read
+                    return None
+            elif at + 1 < len(data):
+                found, size, start = data[at], data[at + 1], at + 2
+            else:
+                return None
+            if start + size > len(data):
+                return None
+            if found == extension_id:
+                return data[start : start + size]
+            at = start + size
+        return None
+
+    def level(self, extension_id: int) -> int | None:
+        """How loud it is as its sender says (RFC 6464), in dBov from 0 down to -127: digital silence; None: unsaid."""
+        said = self.extended(extension_id)
+        return -(said[0] & 127) if said else None
+
+
+def is_rtcp(data: bytes) -> bool:
+    """Whether a datagram is RTCP, on a port that RTP comes to as well (RFC 5761, section 4)."""
+    return len(data) >= 2 and data[0] >> 6 == 2 and 192 <= data[1] <= 223
 
 
 def parse_rtp(data: bytes) -> RtpPacket:
@@ -50,7 +100,7 @@ def parse_rtp(data: bytes) -> RtpPacket:
         raise RtpError(f"RTP version {data[0] >> 6}, not 2")
     if 192 <= data[1] <= 223:
         raise RtpError("an RTCP packet")
-    start = 12 + 4 * (data[0] & 15)
+    start = first = 12 + 4 * (data[0] & 15)
     if data[0] & 16:
         if len(data) < start + 4:
             raise RtpError("the header extension is cut off")
@@ -66,7 +116,21 @@ def parse_rtp(data: bytes) -> RtpPacket:
         ssrc=int.from_bytes(data[8:12]),
         marker=bool(data[1] & 128),
         payload=data[start:end],
+        sources=tuple(int.from_bytes(data[at : at + 4]) for at in range(12, first, 4)),
+        profile=int.from_bytes(data[first : first + 2]) if start > first else 0,
+        extension=data[first + 4 : start],
+        datagram=data,
     )
+
+
+class Kind(Enum):
+    """What a packet is to its listener."""
+
+    SOUND = auto()
+    SILENCE = auto()
+    """Sound of which the sender says that there is none: it need not be decoded."""
+    OTHER = auto()
+    """Comfort noise, a key that was pressed: it has its number among the others, and its timestamp says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +142,7 @@ class Ordered:
     sequence_number: int
     timestamp: int
     payload: bytes
+    kind: Kind = Kind.SOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +167,7 @@ class _Arrived:
     timestamp: int
     payload: bytes
     at: float
+    kind: Kind
 
 
 class JitterBuffer:
@@ -132,10 +198,18 @@ class JitterBuffer:
             self._received, self._late, self._duplicates, self._given_up, self._strays, self._source
         )
 
-    def push(self, sequence_number: int, timestamp: int, ssrc: int, payload: bytes, now: float) -> list[Ordered]:
+    def push(
+        self,
+        sequence_number: int,
+        timestamp: int,
+        ssrc: int,
+        payload: bytes,
+        now: float,
+        kind: Kind = Kind.SOUND,
+    ) -> list[Ordered]:
         """Takes a packet (16-bit number, 32-bit timestamp) and returns those that may leave, in order."""
         self._received += 1
-        packet = _Arrived(ssrc, sequence_number & 0xFFFF, timestamp, payload, now)
+        packet = _Arrived(ssrc, sequence_number & 0xFFFF, timestamp, payload, now, kind)
         if self._ssrc is None:
             return self._follow(packet)
         offset = _signed(packet.sequence_number - self._next, 16)
@@ -187,11 +261,11 @@ class JitterBuffer:
     def _leave(self, packet: _Arrived) -> Ordered:
         step = 0 if self._timestamp is None else _signed(packet.timestamp - self._timestamp, 32)
         if self._timestamp is not None and step > 0:
-            self._timestamp += step
-        else:  # a new sender, or one whose clock was set back
+            self._timestamp += step if packet.kind is not Kind.OTHER else 0
+        elif self._timestamp is None or packet.kind is not Kind.OTHER:  # a new sender, or its clock was set back
             self._source += 1
             self._timestamp = packet.timestamp
-        ordered = Ordered(self._source, self._next, self._timestamp, packet.payload)
+        ordered = Ordered(self._source, self._next, self._timestamp, packet.payload, packet.kind)
         self._next += 1
         return ordered
 

@@ -55,6 +55,10 @@ def load_config(
                 findings.problem(problem_of(detail, model, cleaned, origins))
     if cleaned.get("transcribeEnabled") is not False and not cleaned.get("whisperLiveUrl"):
         findings.problem(_no_transcriber(model, raw))
+    recording = cleaned.get("recording")
+    if isinstance(recording, dict) and recording.get("upload") is True and "objectStore" not in cleaned:
+        allowed = "a bucket for recording.upload: {endpoint, bucket, accessKey, secretKey}"
+        findings.problem(Problem("objectStore", "(missing)", allowed))
     platform = load(name) if name else None
     if platform is not None:
         given = {key: cleaned[key] for key in (*INVITED_KEYS, name) if key in cleaned}

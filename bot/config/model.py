@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -25,6 +27,7 @@ from bot.config.rules import (
     check_callback_url,
     check_header_value,
     check_platform_name,
+    check_process_url,
     check_redis_url,
     check_transcriber_url,
 )
@@ -33,7 +36,7 @@ from bot.core.requests import SpeechSettings
 from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
-from bot.settings import Id, Milliseconds, Settings, Text
+from bot.settings import Id, Milliseconds, ObjectStoreSettings, Settings, Text
 from common.contracts.languages import LANGUAGE_FORMS, language_code
 
 HOUR_MS = 3_600_000
@@ -178,6 +181,31 @@ class AudioSettings(Settings):
     words: bool = Field(default=False, description="Segments carry their words, with times and probabilities.")
 
 
+class RecordingSettings(Settings):
+    """Audio files of the meeting, beside its transcript (docs/recording.md)."""
+
+    dir: Text = Field(description="Folder; each meeting gets one of its own in it.")
+    segment_seconds: int = Field(default=60, ge=5, le=3600, description="Meeting time in one file.")
+    per_track: bool = Field(default=True, description="Files of each speaker's track.")
+    mixed: bool = Field(default=False, description="Files of all tracks together.")
+    format: Literal["wav", "flac"] = Field(default="wav", description="16 kHz mono, 16 bit; flac needs PyAV.")
+    upload: bool = Field(default=False, description="Each finished file also goes to `objectStore`.")
+    process_url: Annotated[Text | None, AfterValidator(check_process_url)] = Field(
+        default=None, description="Each finished file is also posted here: `http://transcriber:9091/process`."
+    )
+    process_api_key: Annotated[SecretStr | None, AfterValidator(check_header_value)] = Field(
+        default=None, description="Sent there as `Authorization: Bearer`."
+    )
+
+    @model_validator(mode="after")
+    def _is_something_that_can_be_done(self) -> Self:
+        if not self.per_track and not self.mixed:
+            raise PydanticCustomError("recording", "perTrack or mixed, or both")
+        if self.format == "flac" and importlib.util.find_spec("av") is None:
+            raise PydanticCustomError("recording", "format wav; flac needs PyAV (pip install 'earshot[webrtc]')")
+        return self
+
+
 class BotConfig(Settings):
     """Everything one bot needs to know. Times in milliseconds."""
 
@@ -246,6 +274,10 @@ class BotConfig(Settings):
     text_to_speech: TextToSpeech = TextToSpeech()
     audio: AudioSettings = AudioSettings()
     browser: BrowserSettings = BrowserSettings()
+    recording: RecordingSettings | None = Field(default=None, description="Audio files; null: none.")
+    object_store: ObjectStoreSettings | None = Field(
+        default=None, description="A bucket of S3 for what the bot writes into files, where that asks for it."
+    )
     max_duration_ms: Milliseconds = Field(default=8 * HOUR_MS, description="The bot never stays longer than this.")
     publish: Literal["bot", "server"] = Field(
         default="bot", description="server: the transcriber writes segments to Redis itself."

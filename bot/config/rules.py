@@ -36,6 +36,17 @@ def check_callback_url(url: str) -> str:
     return _allowed(url)
 
 
+def check_process_url(url: str | None) -> str | None:
+    """The URL, if chunks of audio can be posted there. Raises PydanticCustomError."""
+    if url is None:
+        return None
+    if not is_url(url, "http", "https"):
+        raise PydanticCustomError(
+            "process_url", "http://host:port/process, for example http://transcriber:9091/process"
+        )
+    return _allowed(url)
+
+
 def _allowed(url: str) -> str:
     if why := forbidden(url):
         raise PydanticCustomError("destination", "{text}", {"text": f"another host ({why})"})

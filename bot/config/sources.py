@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import re
 import sys
@@ -89,7 +90,7 @@ def is_secret(field: FieldInfo) -> bool:
 
 
 def nested_model(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a field that is an object, optional or not."""
+    """The model of a field that is an object, optional or not, or a list of them."""
     for kind in (field.annotation, *get_args(field.annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
@@ -135,7 +136,8 @@ def clean(
     findings: Findings,
     path: str = "",
 ) -> dict[str, Any]:
-    """`raw` without nulls and unknown keys (a warning each), `…File` secrets read, nested objects likewise."""
+    """`raw` without nulls and unknown keys (a warning each), `…File` secrets read, nested objects and lists of them
+    likewise."""
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     secrets = [key for key, field in fields.items() if is_secret(field)]
     known = [*fields, *(f"{key}File" for key in secrets)]
@@ -146,11 +148,16 @@ def clean(
                 findings.warnings.append(_unknown(key, known, path))
         elif value is not None and key in fields:
             inner = nested_model(fields[key])
-            cleaned[key] = (
-                clean(inner, value, environment, findings, f"{path}{key}.")
-                if inner is not None and isinstance(value, dict)
-                else value
-            )
+            cleaned[key] = value
+            if inner is not None and isinstance(value, dict):
+                cleaned[key] = clean(inner, value, environment, findings, f"{path}{key}.")
+            elif inner is not None and isinstance(value, list):
+                cleaned[key] = [
+                    clean(inner, item, environment, findings, f"{path}{key}[{place}].")
+                    if isinstance(item, dict)
+                    else item
+                    for place, item in enumerate(value)
+                ]
     for key in secrets:
         _read_secret_file(key, raw, cleaned, environment, findings, path)
     return cleaned
@@ -240,6 +247,7 @@ def _describe(model: type[BaseModel], location: Sequence[int | str]) -> tuple[st
     """Description of the field at `location`, and whether it holds a secret."""
     field = next(field for field in model.model_fields.values() if field.alias == location[0])
     inner = nested_model(field)
-    if inner is not None and len(location) > 1:
-        return _describe(inner, location[1:])
+    within = list(itertools.dropwhile(lambda part: isinstance(part, int), location[1:]))
+    if inner is not None and within:
+        return _describe(inner, within)
     return field.description or "", is_secret(field)

@@ -90,6 +90,8 @@ class SegmentTracker:
         language: str | None = None,
         words: Sequence[Word] = (),
         stable_len: int | None = None,
+        *,
+        doubtful: bool = False,
     ) -> Segment | None:
         """What to publish for one segment of the server's, or None when it says nothing new.
 
@@ -102,6 +104,7 @@ class SegmentTracker:
             language: Language of this segment, if known.
             words: Words with times in meeting seconds; they are kept within the segment's.
             stable_len: Of a partial: so many characters of `text` will not change.
+            doubtful: The server's model went astray here.
         """
         told = utterance.told
         if end <= told.final_until:
@@ -133,6 +136,7 @@ class SegmentTracker:
             completed=completed,
             words=_within(_without(words, spoken, repeated), start / SAMPLE_RATE, end / SAMPLE_RATE) or None,
             stable=None if completed or stable_len is None else len(stable),
+            doubtful=completed and doubtful,
         )
 
     def decided(self, utterance: Utterance) -> Segment | None:

@@ -15,8 +15,11 @@ from common.problems import reason
 
 LOOKUP_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
-DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443, "redis": 6379, "rediss": 6379, "rtmp": 1935}
-ENCRYPTED = ("wss", "https", "rediss")
+DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443, "redis": 6379, "rediss": 6379} | {
+    "rtmp": 1935,
+    "rtmps": 443,
+}
+ENCRYPTED = ("wss", "https", "rediss", "rtmps")
 NETWORK_REMEDY = "check the name, and that the bot's container is on the same Docker network: on the default bridge "
 NETWORK_REMEDY += "service names do not resolve"
 

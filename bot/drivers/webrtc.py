@@ -8,8 +8,9 @@ hook is not called any more) and `OpusTrack` turns packets into audio.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from aiortc import RTCIceServer
 from aiortc.codecs import get_capabilities
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.rtp import RtpPacket
@@ -30,6 +31,7 @@ class TrackReceiver:
         loopback: The other side is on this machine's loopback interface.
         connected: Called once, when media can flow.
         lost: Called at most once, with the reason.
+        ice_servers: STUN and TURN servers to ask; none is asked else.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class TrackReceiver:
         loopback: bool = False,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[str], None] = lambda reason: None,
+        ice_servers: Sequence[RTCIceServer] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._track = OpusTrack(track_id, audio)
-        self._peer = Peer(loopback, connected, lost)
+        self._payload_types: set[int] = set()  # of Opus, as negotiated
+        self._track = OpusTrack(track_id, audio, self._payload_types)
+        self._peer = Peer(loopback, connected, lost, ice_servers)
         self._transceiver: RTCRtpTransceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
         codecs = get_capabilities("audio").codecs
         self._transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
@@ -54,17 +58,33 @@ class TrackReceiver:
         return await self._peer.offer()
 
     async def accept(self, answer: str) -> None:
-        """Takes the answer to `offer`. Raises ValueError when it is no usable SDP."""
+        """Takes the answer to `offer`. Raises ValueError when it is no usable SDP, or of no Opus track."""
         await self._peer.accept(answer)
+        self._negotiated()
 
-    async def answer(self, offer: str) -> str:
-        """Answers an offer of one Opus track. Raises ValueError when it is no usable SDP."""
-        return await self._peer.answer(offer)
+    async def answer(self, offer: str, agreed: Callable[[str], Awaitable[None]] | None = None) -> str:
+        """Answers an offer of one Opus track. Raises ValueError when it is no usable SDP.
+
+        `agreed` is awaited with the answer before anything is sent (`common.webrtc.Peer.answer`).
+        """
+        answer = await self._peer.answer(offer, agreed)
+        self._negotiated()
+        return answer
+
+    def _negotiated(self) -> None:
+        for codec in self._transceiver._codecs:
+            if codec.mimeType.lower() == "audio/opus" and codec.payloadType is not None:
+                self._payload_types.add(codec.payloadType)
 
     @property
     def packets(self) -> int:
         """RTP packets handed over so far."""
         return self._track.packets
+
+    @property
+    def foreign(self) -> int:
+        """RTP packets that were no Opus as it was negotiated, dropped."""
+        return self._track.foreign
 
     async def close(self) -> None:
         """Ends the connection within a second; neither frames nor calls come afterwards."""

@@ -12,12 +12,16 @@ from bot.platforms.base import Platform
 
 PLATFORMS: dict[str, str] = {
     "google_meet": "bot.platforms.google_meet:GoogleMeet",
+    "janus": "bot.platforms.janus:Janus",
     "jitsi": "bot.platforms.jitsi:Jitsi",
     "livekit": "bot.platforms.livekit:LiveKit",
     "livekit_web": "bot.platforms.livekit_web:LiveKitWeb",
+    "mediasoup": "bot.platforms.mediasoup:Mediasoup",
     "rehearsal": "bot.platforms.rehearsal:Rehearsal",
     "rtmp": "bot.platforms.rtmp:Rtmp",
+    "rtp": "bot.platforms.rtp:Rtp",
     "teams": "bot.platforms.teams:Teams",
+    "whep": "bot.platforms.whep:Whep",
     "zoom": "bot.platforms.zoom:Zoom",
 }
 

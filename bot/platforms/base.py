@@ -25,6 +25,30 @@ if TYPE_CHECKING:  # numpy: not needed to describe a platform
     from bot.audio.frame import AudioFrame
 
 
+class Budget(Protocol):
+    """One of what all bots share a number of, if it can be had."""
+
+    used_for: str
+    """Id of what it is used for: whoever gets the next one is told of it, should this bot die."""
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """Such ids of bots that died, as they were told when ours was granted."""
+
+    async def ask(self) -> bool:
+        """Takes it or renews it, to be called every few seconds: whether it is ours. It may not be any longer."""
+
+    async def give_back(self) -> None:
+        """Lets go of it, or of waiting for it. Never fails."""
+
+
+class Budgets(Protocol):
+    """Where they are kept."""
+
+    def __call__(self, name: str, who: str, total: int) -> Budget:
+        """Of what is called `name`, of which there are `total` for all bots, one for `who`: nobody gets two for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """What a platform needs to join one meeting; nothing of Redis or the transcriber.
@@ -39,6 +63,7 @@ class Invitation:
         passcode: Of the meeting.
         browser: How a platform that is a web page opens it.
         addresses: Of a hosted platform's host, as they were checked: to be connected to without another look-up.
+        budgets: Where what all bots share a number of is kept; None: nowhere.
     """
 
     meeting_url: str | None
@@ -50,6 +75,7 @@ class Invitation:
     passcode: str | None = field(default=None, repr=False)
     browser: BrowserSettings = field(default_factory=BrowserSettings)
     addresses: tuple[str, ...] = ()
+    budgets: Budgets | None = field(default=None, repr=False)
 
 
 class Listener(Protocol):

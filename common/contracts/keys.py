@@ -49,6 +49,14 @@ def heartbeat(connection_id: str) -> str:
     return f"earshot:bot:{connection_id}"
 
 
+def leases(name: str) -> tuple[str, ...]:
+    """Of what all bots share a number of: who has one until when, by which token, for what; who waits since when, and
+    until when they count as waiting; what those left behind who died (one hash slot)."""
+    return tuple(
+        f"{{earshot:lease:{name}}}:{part}" for part in ("until", "token", "for", "waiting", "patience", "left")
+    )
+
+
 def live_channel(meeting_id: int | str) -> str:
     """Pub/sub: partials and finals of a meeting as they come."""
     return f"tc:meeting:{meeting_id}:mutable"

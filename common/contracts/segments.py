@@ -96,6 +96,7 @@ class Segment:
         words: With their own times, if known.
         stable: Of a partial, if known: so many characters of `text` will not change.
         source: Where the words are from; consumers are told if that is not speech.
+        doubtful: Of a final: the transcriber's model went astray here; consumers are told if so.
     """
 
     segment_id: str
@@ -112,6 +113,7 @@ class Segment:
     words: tuple[Word, ...] | None = None
     stable: int | None = None
     source: Source = Source.SPEECH
+    doubtful: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The segment as consumers read it; times with 3 decimals."""
@@ -144,6 +146,8 @@ class Segment:
             value["stable"] = self.stable
         if self.source is not Source.SPEECH:
             value["source"] = self.source
+        if self.doubtful:
+            value["doubtful"] = True
         return value
 
     @classmethod
@@ -165,6 +169,7 @@ class Segment:
             words=tuple(map(_word, items(value, "words"))) if has_words else None,
             stable=count(value, "stable") if value.get("stable") is not None else None,
             source=member(value, "source", Source) if value.get("source") is not None else Source.SPEECH,
+            doubtful=optional(value, "doubtful", bool) or False,
         )
 
 

@@ -56,6 +56,9 @@ class SubCode(StrEnum):
     BOTS_NOT_ALLOWED = "bots_not_allowed"
     ENCRYPTED = "encrypted"
     BROWSER_UNAVAILABLE = "browser_unavailable"
+    PORT_TAKEN = "port_taken"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    EGRESS_UNAVAILABLE = "egress_unavailable"
     DUPLICATE_BOT = "duplicate_bot"
     REMOVED = "removed"
     DUPLICATE_IDENTITY = "duplicate_identity"
@@ -157,6 +160,21 @@ MEANINGS: dict[SubCode, Meaning] = {
     ),
     SubCode.BROWSER_UNAVAILABLE: Meaning(
         4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."
+    ),
+    SubCode.PORT_TAKEN: Meaning(
+        4, False, "A port to listen at is taken, or not ours to open.", "Give each bot ports of its own."
+    ),
+    SubCode.ENGINE_UNAVAILABLE: Meaning(
+        4,
+        False,
+        "The program that is to decode is missing, or failed, and no other was to take its place.",
+        "Install it, or allow the fallback; see the platform's guide.",
+    ),
+    SubCode.EGRESS_UNAVAILABLE: Meaning(
+        4,
+        False,
+        "The meeting was to be heard as an egress, and there is none: refused, none free, or one without sound.",
+        "Read the log; see docs/livekit-egress.md, or let `livekit.mode` be `auto`.",
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

@@ -165,6 +165,8 @@ class WireSegment:
     words: tuple[WireWord, ...] | None = None
     stable_len: int | None = None
     """Of a partial: so many characters of the text will not change."""
+    doubtful: bool = False
+    """Of a final: the model went astray each time it was asked, and this is the best of what it said."""
 
     @classmethod
     def parse(cls, data: object) -> WireSegment:
@@ -183,6 +185,7 @@ class WireSegment:
             language=None if language is None else language_code(text(language)),
             words=None if words is None else tuple(_word(word) for word in sequence(words)),
             stable_len=None if stable_len is None else index(stable_len),
+            doubtful=flag(False if segment.get("doubtful") is None else segment["doubtful"]),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -197,6 +200,8 @@ class WireSegment:
             wire["language"] = self.language
         if self.stable_len is not None:
             wire["stable_len"] = self.stable_len
+        if self.doubtful:
+            wire["doubtful"] = True
         return wire
 
 

@@ -7,7 +7,7 @@ message answers with the ones granted, and nothing changes for a peer that does 
 Extensions: `int16` (binary frames are little-endian int16), `utterance` (the client says where an utterance ends),
 `ack` (the server says up to which sample everything is decided), `resume` (the sample clock starts where an earlier
 connection stopped), `segment_id`, `segment_language` (those keys in every segment), `stable_len` (how many characters
-of a partial's text will not change).
+of a partial's text will not change), `doubtful` (which finals the model may have got wrong).
 
 The sample clock counts mono samples at 16 kHz since the first one of the connection, or from `resume.sample` on.
 """
@@ -87,7 +87,9 @@ MAX_MESSAGE_BYTES = 1 << 20
 """The largest message a stock peer accepts."""
 MAX_BAD_MESSAGES = 10
 """Malformed messages after the handshake before a server gives a client up (close code 1008)."""
-EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len"})
+EXTENSIONS = frozenset(
+    {"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len", "doubtful"}
+)
 BACKEND = "faster_whisper"
 """What the ready message must say: a stock client records no completed segment otherwise."""
 FORK_CONTROL_TYPES = ("speaker_activity", "audio_chunk_metadata", "session_control")
@@ -324,6 +326,7 @@ class ServerProtocol:
             language=segment.language if "segment_language" in self.granted or self._is_fork else None,
             words=segment.words if self.handshake and self.handshake.word_timestamps else None,
             stable_len=segment.stable_len if "stable_len" in self.granted else None,
+            doubtful=segment.doubtful and "doubtful" in self.granted,
         )
 
     def _history_and(self, segment: WireSegment) -> str:

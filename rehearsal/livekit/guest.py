@@ -48,6 +48,8 @@ class Guest:
         self._source: rtc.AudioSource | None = None
         self._track: rtc.LocalAudioTrack | None = None
         self._sid = ""
+        self.hole = 0.0
+        """Seconds in what was said last for which there was nothing to play: our process was held up."""
 
     async def join(self, server: LiveKitServer, room: str, **claims: Any) -> None:
         """Enters the room; hears nothing. `claims` as in `guest_token`. Raises livekit.rtc.ConnectError."""
@@ -98,10 +100,13 @@ class Guest:
         source = self._source
         if source is None:
             raise RuntimeError(f"{self.identity} speaks without a microphone")
-        start = time.monotonic()
+        start = lasts = time.monotonic()
+        self.hole = 0.0
         for at in range(0, len(pcm), CHUNK_SAMPLES):
             chunk = pcm[at : at + CHUNK_SAMPLES]
+            self.hole += max(time.monotonic() - lasts, 0.0) if at else 0.0
             await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), CLIP_RATE, 1, len(chunk)))
+            lasts = time.monotonic() + source.queued_duration
         if wait:
             await source.wait_for_playout()
         return start

@@ -55,10 +55,15 @@ def find_livekit_server() -> Path | None:
 
 
 @contextmanager
-def livekit_server(address: str = HERMETIC_ADDRESS, auto_create: bool = True) -> Iterator[LiveKitServer]:
+def livekit_server(
+    address: str = HERMETIC_ADDRESS, auto_create: bool = True, redis: str | None = None
+) -> Iterator[LiveKitServer]:
     """Runs livekit-server on free ports of `address` until the block ends.
 
-    With `auto_create` a room comes into being when somebody joins it, else only through the server's API.
+    Args:
+        address: Of this machine.
+        auto_create: A room comes into being when somebody joins it, else only through the server's API.
+        redis: host:port of a Redis, through which it reaches workers of its own, such as egress; None: it has none.
 
     Raises:
         EarshotError: ROOM_UNREACHABLE when there is no binary or it does not come up, with its last words.
@@ -71,7 +76,7 @@ def livekit_server(address: str = HERMETIC_ADDRESS, auto_create: bool = True) ->
     with tempfile.TemporaryDirectory(prefix="earshot-livekit-") as folder:
         settings, log = Path(folder) / "server.yaml", Path(folder) / "server.log"
         settings.touch(mode=0o600)
-        settings.write_text(_settings(server, address, port, auto_create))
+        settings.write_text(_settings(server, address, port, auto_create, redis))
         with log.open("wb") as output:
             process = subprocess.Popen([binary, "--config", settings], stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -111,7 +116,8 @@ def _free_port(address: str) -> int:
     raise EarshotError(SubCode.ROOM_UNREACHABLE, f"no free ports for a livekit-server on {address}: {why}")
 
 
-def _settings(server: LiveKitServer, address: str, port: int, auto_create: bool) -> str:
+def _settings(server: LiveKitServer, address: str, port: int, auto_create: bool, redis: str | None) -> str:
+    shared = f'redis: {{address: "{redis}"}}\nwebhook: {{api_key: {server.api_key}}}' if redis else ""
     return f"""
 port: {port}
 bind_addresses: ["{address}"]
@@ -119,6 +125,7 @@ rtc: {{tcp_port: {port + 1}, udp_port: {port + 2}, use_external_ip: false}}
 keys: {{{server.api_key}: {server.api_secret}}}
 room: {{auto_create: {str(auto_create).lower()}}}
 logging: {{level: warn}}
+{shared}
 """
 
 

@@ -20,6 +20,12 @@ from common.webrtc import Peer, is_loopback
 RTP_CLOCK = fractions.Fraction(1, 48_000)
 
 
+MAX_QUEUED_PACKETS = 500
+"""Packets (10 s) of a track that wait to be sent: a process that was held up sends at once, when it goes on, what it
+could not, and no rehearsal is worth more. Policy when full: the new one is not sent, and the room says that some of
+what was said is missing."""
+
+
 class EncodedTrack(MediaStreamTrack):
     """Opus packets on their way to aiortc's sender."""
 
@@ -27,16 +33,17 @@ class EncodedTrack(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._packets: asyncio.Queue[Packet[Any]] = asyncio.Queue(
-            maxsize=50
-        )  # packets (1 s); full: the new one is dropped
+        self._packets: asyncio.Queue[Packet[Any]] = asyncio.Queue(MAX_QUEUED_PACKETS)
 
-    def push(self, timestamp: int, payload: bytes) -> None:
-        """Queues a packet with its 48 kHz RTP timestamp (the origin is aiortc's)."""
+    def push(self, timestamp: int, payload: bytes) -> bool:
+        """Queues a packet with its 48 kHz RTP timestamp (the origin is aiortc's). False: there is no room for it."""
         packet = Packet(payload)
         packet.pts, packet.time_base = timestamp, RTP_CLOCK
-        with suppress(asyncio.QueueFull):
+        try:
             self._packets.put_nowait(packet)
+        except asyncio.QueueFull:
+            return False
+        return True
 
     async def recv(self) -> Packet[Any]:
         """The next packet, when there is one."""
@@ -54,10 +61,9 @@ class TrackSender:
         self.peer = Peer(loopback, self.opened.set, lost)
         self.peer.connection.addTransceiver(self._track, direction="sendonly")
 
-    def push(self, timestamp: int, payload: bytes) -> None:
-        """Sends a packet; before the connection stands nobody hears it."""
-        if self.opened.is_set():
-            self._track.push(timestamp, payload)
+    def push(self, timestamp: int, payload: bytes) -> bool:
+        """Sends a packet; before the connection stands nobody hears it, and nobody misses it. False: it is lost."""
+        return not self.opened.is_set() or self._track.push(timestamp, payload)
 
 
 class BotPeer:
@@ -139,10 +145,10 @@ class BotPeer:
         if sender is not None and self._group is not None:
             self._group.create_task(self._close(sender))
 
-    def push(self, track: str, timestamp: int, payload: bytes) -> None:
-        """Sends a packet of a track."""
-        if sender := self._senders.get(track):
-            sender.push(timestamp, payload)
+    def push(self, track: str, timestamp: int, payload: bytes) -> bool:
+        """Sends a packet of a track. False: it is lost, because we do not get rid of what was said before."""
+        sender = self._senders.get(track)
+        return sender is None or sender.push(timestamp, payload)
 
     async def _write(self) -> None:
         with suppress(ConnectionClosed):

@@ -79,6 +79,8 @@ class Room:
         """`rehearsal+ws://host:port`, once it listens."""
         self.truth: list[Truth] = []
         """Rows so far."""
+        self.unsent = 0
+        """Packets that the room itself has lost, of all tracks to all bots: rows of that time are not complete."""
         self.admission: float | None = None
         """Script time zero: monotonic seconds of the first admission."""
         self.started, self.ended, self.open_lobby = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -171,12 +173,15 @@ class Room:
         for person in self._people.values():
             if person.track is None or person.encoder is None:
                 continue
-            if not person.muted:
+            is_sent = not person.muted
+            if is_sent:
                 payload = person.encoder.encode(person.microphone.capture(frame))
                 if len(payload) > 2:  # shorter: nothing to be sent (DTX)
-                    for peer in self._peers.values():
-                        peer.push(person.track, frame * FRAME_SAMPLES, payload)
-            self._tell_truth(person.microphone.captured(frame, not person.muted, lag, time.time()))
+                    at = frame * FRAME_SAMPLES
+                    unsent = sum(not peer.push(person.track, at, payload) for peer in self._peers.values())
+                    self.unsent += unsent
+                    is_sent = not unsent
+            self._tell_truth(person.microphone.captured(frame, is_sent, lag, time.time()))
 
     def _tell_truth(self, rows: list[Truth]) -> None:
         self.truth += rows

@@ -14,6 +14,7 @@ PURE = (
     *("common.contracts", "common.destinations.policy", "common.errors", "common.whisperlive", "common.audio"),
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     *("bot.drivers.browser.evidence", "bot.drivers.rtmp.patience", "bot.drivers.rtmp.reasons"),
+    *(f"bot.platforms.{pure}" for pure in ("differences", "janus.feeds", "mediasoup.peers", "mediasoup.sdp")),
     *(f"bot.platforms.pages.{pure}" for pure in ("acts", "door", "flow", "lines", "look", "pack", "people", "stage")),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
@@ -130,7 +131,7 @@ def test_what_is_in_common_is_used_by_two_parts() -> None:
     assert {name for name in lonely if not is_inside(name, "common.contracts")} == set(WAITING_FOR_A_SECOND_PART)
 
 
-KEY = re.compile(r"\{?(earshot:(status|lock|bot):|tc:meeting:|bot_commands:|transcription_segments)")
+KEY = re.compile(r"\{?(earshot:(status|lock|bot|lease):|tc:meeting:|bot_commands:|transcription_segments)")
 
 
 def test_keys_of_redis_are_spelled_in_one_place() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from tests.support.source import modules, nodes
+from tests.support.source import modules, statements
 
 
 def imported_modules(tree: ast.Module) -> set[str]:
     """The product's modules that a tree imports; `from package import module` is the module's."""
     found = set()
-    for node in nodes(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.servers.containers import BROWSER, REDIS, SDK, TRANSCRIBER, World, docker, world
+from tests.support.servers.containers import BROWSER, REDIS, RTMP, SDK, TRANSCRIBER, World, docker, world
 
 BUILDS = {
     REDIS: ("redis", ()),
+    RTMP: ("rtmp", ()),
     TRANSCRIBER: ("transcriber", ()),
     SDK: ("bot", ("--target", "bot-sdk")),
     BROWSER: ("bot", ("--target", "bot")),

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.servers.containers import ROOT, docker
+from tests.support.lanes import free_port
+from tests.support.servers.containers import ROOT, docker, eventually
 
 pytestmark = pytest.mark.usefixtures("images")
 FILES = ("-f", "compose.yaml", "-f", "compose.build.yaml")
@@ -49,7 +50,7 @@ def compose() -> Iterator[Compose]:
     try:
         yield project
     finally:
-        project("--profile", "demo", "--profile", "browser", "down", "--volumes", "--timeout", "5")
+        project("--profile", "demo", "--profile", "browser", "--profile", "rtmp", "down", "--volumes", "--timeout", "5")
 
 
 def test_up_and_one_command_show_a_transcript(compose: Compose) -> None:
@@ -68,6 +69,18 @@ def test_its_browser_service_is_sandboxed(compose: Compose) -> None:
     check = ("--rm", "-T", "--no-deps", "--entrypoint", "python", "bot-browser", "-m", "bot.drivers.browser.sandbox")
     report = json.loads(compose("--profile", "browser", "run", *check))
     assert report["sandboxed"] is True
+
+
+def test_its_rtmp_server_wants_a_secret(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one it says so and ends; with one it stays."""
+    monkeypatch.setenv("RTMP_PUBLISH", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RTMP_SECRET", "")
+    compose("--profile", "rtmp", "up", "-d", "--no-build", "rtmp")
+    eventually(lambda: "at least 16 characters" in compose("logs", "rtmp"), "it wants a secret")
+    monkeypatch.setenv("RTMP_SECRET", "0123456789abcdef0123")
+    compose("--profile", "rtmp", "up", "-d", "--no-build", "rtmp")
+    ports = "set -- $(grep -c :078F /proc/net/tcp); test $1 -gt 0"
+    eventually(lambda: compose("exec", "-T", "rtmp", "sh", "-c", f"{ports} && echo up || true"), "it listens")
 
 
 def test_published_images_only() -> None:

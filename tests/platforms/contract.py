@@ -141,6 +141,16 @@ class PlatformContract:
         """Sends a fresh instance of the platform into the room."""
         return attending(load(self.platform), room.invitation(), self.patience)
 
+    @asynccontextmanager
+    async def hearing(self) -> AsyncIterator[tuple[Room, Attending]]:
+        """A room with Ana, whose tone of 440 Hz the bot hears."""
+        async with self.room() as room:
+            await room.join("ana", "Ana")
+            await room.tone("ana", 440)
+            async with self.start(room) as bot:
+                await bot.hears("ana", 440)
+                yield room, bot
+
     async def test_claims_its_own_urls_alone(self) -> None:
         """Exactly one registered platform claims the room's URL."""
         async with self.room() as room:
@@ -262,21 +272,17 @@ class PlatformContract:
 
     async def test_mute_and_unmute(self) -> None:
         """While muted nothing is read; after unmuting the speaker is heard again."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                await room.mute("ana")
-                await bot.listener.until(lambda: bot.listener.muted, "muted")
-                muted = time.monotonic()
-                await room.tone("ana", 1000)
-                await asyncio.sleep(0.6)
-                assert bot.listener.heard("ana", since=muted).size == 0
-                await room.unmute("ana")
-                await bot.listener.until(lambda: not bot.listener.muted, "unmuted")
-                await bot.hears("ana", 1000)
-                assert bot.listener.heard("ana", since=muted).size > 0
+        async with self.hearing() as (room, bot):
+            await room.mute("ana")
+            await bot.listener.until(lambda: bot.listener.muted, "muted")
+            muted = time.monotonic()
+            await room.tone("ana", 1000)
+            await asyncio.sleep(0.6)
+            assert bot.listener.heard("ana", since=muted).size == 0
+            await room.unmute("ana")
+            await bot.listener.until(lambda: not bot.listener.muted, "unmuted")
+            await bot.hears("ana", 1000)
+            assert bot.listener.heard("ana", since=muted).size > 0
 
     async def test_joins_a_muted_participant(self) -> None:
         """A track that was muted before we came says so, and is heard after unmuting."""
@@ -307,22 +313,18 @@ class PlatformContract:
 
     async def test_network_cut(self) -> None:
         """The connection breaks and comes back: said once each way, the same people, heard again."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                cut = asyncio.create_task(room.cut(1.0))
-                await bot.listener.until(lambda: bot.listener.count(ev.TransportLost), "lost")
-                await bot.listener.until(lambda: bot.listener.count(ev.TransportBack), "back", 15)
-                await cut
-                await bot.hears("ana", 440)
-                changes = [
-                    event for _, event in bot.listener.events if isinstance(event, ev.TransportLost | ev.TransportBack)
-                ]
-                assert changes == [ev.TransportLost(), ev.TransportBack()]
-                assert bot.listener.names == self.names(ana="Ana")
-                assert self.owns(bot, "ana")
+        async with self.hearing() as (room, bot):
+            cut = asyncio.create_task(room.cut(1.0))
+            await bot.listener.until(lambda: bot.listener.count(ev.TransportLost), "lost")
+            await bot.listener.until(lambda: bot.listener.count(ev.TransportBack), "back", 15)
+            await cut
+            await bot.hears("ana", 440)
+            changes = [
+                event for _, event in bot.listener.events if isinstance(event, ev.TransportLost | ev.TransportBack)
+            ]
+            assert changes == [ev.TransportLost(), ev.TransportBack()]
+            assert bot.listener.names == self.names(ana="Ana")
+            assert self.owns(bot, "ana")
 
     async def test_leave_during_a_network_cut(self) -> None:
         """Leaving does not wait for the connection."""
@@ -355,49 +357,37 @@ class PlatformContract:
 
     async def test_leaves_within_the_deadline_under_audio(self) -> None:
         """Leaving twice while people speak: once, in time, and nothing is reported afterwards."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                bot.leave.set()
-                assert await bot.leaves() < LEAVE_WITHIN
-                events, frames = len(bot.listener.events), len(bot.listener.frames)
-                await asyncio.sleep(0.2)
-                assert (len(bot.listener.events), len(bot.listener.frames)) == (events, frames)
+        async with self.hearing() as (_, bot):
+            bot.leave.set()
+            assert await bot.leaves() < LEAVE_WITHIN
+            events, frames = len(bot.listener.events), len(bot.listener.frames)
+            await asyncio.sleep(0.2)
+            assert (len(bot.listener.events), len(bot.listener.frames)) == (events, frames)
 
     async def test_orders_that_it_may_not_be_able_to_carry_out(self) -> None:
         """With its queue of orders full it goes on hearing, and the order to leave waits for none of them."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                assert bot.orders.give(Speak("hello"))
-                while bot.orders.give(SendChat("hello")):
-                    pass
-                await bot.hears("ana", 440)
-                assert await bot.leaves() < LEAVE_WITHIN
+        async with self.hearing() as (_, bot):
+            assert bot.orders.give(Speak("hello"))
+            while bot.orders.give(SendChat("hello")):
+                pass
+            await bot.hears("ana", 440)
+            assert await bot.leaves() < LEAVE_WITHIN
 
     @pytest.mark.parametrize("order", [Resubscribe("?"), Reconnect(), Rejoin()], ids=lambda order: type(order).__name__)
     async def test_is_heard_again_after_an_order_of_the_recovery_ladder(self, order: Order) -> None:
         """Carried out, the same people are heard again, nobody was said to come or go; an unknown track is no crash."""
         if type(order) not in load(self.platform).carries_out:
             pytest.skip(f"{self.platform} does not carry out {type(order).__name__}")
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                (track,), before = bot.listener.owner, {frame.source for _, frame in bot.listener.frames}
-                assert bot.orders.give(order)
-                if isinstance(order, Resubscribe):
-                    assert bot.orders.give(Resubscribe(track))
-                await bot.listener.until(lambda: bot.listener.frames[-1][1].source not in before, "carried out", 15)
-                await bot.hears("ana", 440, 15)
-                assert bot.listener.names == self.names(ana="Ana")
-                assert self.owns(bot, "ana")
-                assert bot.listener.count(ev.ParticipantLeft) == 0
+        async with self.hearing() as (_, bot):
+            (track,), before = bot.listener.owner, {frame.source for _, frame in bot.listener.frames}
+            assert bot.orders.give(order)
+            if isinstance(order, Resubscribe):
+                assert bot.orders.give(Resubscribe(track))
+            await bot.listener.until(lambda: bot.listener.frames[-1][1].source not in before, "carried out", 15)
+            await bot.hears("ana", 440, 15)
+            assert bot.listener.names == self.names(ana="Ana")
+            assert self.owns(bot, "ana")
+            assert bot.listener.count(ev.ParticipantLeft) == 0
 
     @pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.06, 0.12, 0.25, 0.6, "audio"])
     async def test_cancelled(self, after: float | str) -> None:

@@ -25,6 +25,11 @@ class PageContract(PlatformContract):
     has_lobby = True
     patience = 25.0  # Chromium starts, beside whatever else this machine does
 
+    @pytest.fixture(autouse=True)
+    def quick_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A form takes five looks."""
+        monkeypatch.setattr("bot.platforms.pages.attendance.OUTSIDE_PAUSE_S", 0.1)
+
     @asynccontextmanager
     async def room(self, lobby: bool = False) -> AsyncIterator[Room]:
         """A room behind the platform's page."""
@@ -126,16 +131,12 @@ class MixContract(PageContract):
 
     async def test_mute_and_unmute(self) -> None:
         """While muted there is nothing of them in the mix; afterwards there is."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                await room.mute("ana")
-                await bot.listener.until(lambda: is_quiet(bot), "quiet")
-                await room.tone("ana", 1000)
-                await room.unmute("ana")
-                await bot.hears("ana", 1000)
+        async with self.hearing() as (room, bot):
+            await room.mute("ana")
+            await bot.listener.until(lambda: is_quiet(bot), "quiet")
+            await room.tone("ana", 1000)
+            await room.unmute("ana")
+            await bot.hears("ana", 1000)
 
     async def test_joins_a_muted_participant(self) -> None:
         """Who was muted before we came is heard after unmuting."""

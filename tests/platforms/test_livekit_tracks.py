@@ -139,6 +139,19 @@ async def test_encrypted_microphone_that_was_muted(livekit: LiveKitServer) -> No
             assert np.abs(bot.listener.heard("ana")).max() < 1.2 * TONE_PEAK
 
 
+async def test_two_encrypted_tracks_of_one_person(livekit: LiveKitServer) -> None:
+    """The SDK does not say which it decrypts: each is heard when it is, and nothing but its sound is."""
+    async with directed_room(livekit) as room:
+        await room.join("ana", "Ana", key=KEY)
+        screens = invited(livekit, room.name, encryption_key=SecretStr(KEY), screen_share_audio=True)
+        async with attending(LiveKit(), screens) as bot:
+            await bot.listener.until(lambda: bot.listener.count(TrackOpened) == 1, "the microphone")
+            await room.publish("ana", 1000, rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO)
+            await bot.hears("ana", 1000)
+            assert np.abs(bot.listener.heard("ana")).max() < 1.2 * TONE_PEAK
+            assert bot.listener.count(TrackEncrypted) == 0
+
+
 async def test_encrypted_room_with_a_wrong_key(livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another key encrypted is known to be so, and nothing of it is heard; a bot that hears nothing else leaves.
 
@@ -222,14 +235,14 @@ async def test_waiting_for_a_track_while_the_connection_is_away(
     livekit: LiveKitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that falls due meanwhile is made afterwards, and nobody looks for it in circles."""
-    looks, really = 0, livekit_attendance._Attendance._look
+    looks, really = 0, livekit_attendance._Attendance.look
 
     def counted(attendance: livekit_attendance._Attendance) -> float | None:
         nonlocal looks
         looks += 1
         return really(attendance)
 
-    monkeypatch.setattr(livekit_attendance._Attendance, "_look", counted)
+    monkeypatch.setattr(livekit_attendance._Attendance, "look", counted)
     async with directed_room(livekit) as room:
         await room.join("ana", "Ana", publishes=False)
         local = room.guests["ana"].room.local_participant

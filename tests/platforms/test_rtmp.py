@@ -30,7 +30,7 @@ def invited(url: str, secret: str) -> Invitation:
         url,
         "bot-1",
         "Earshot",
-        settings=RtmpSettings(secret=SecretStr(secret), return_timeout=RETURN_TIMEOUT_MS),
+        settings=RtmpSettings(secret=SecretStr(secret), publisher_return_timeout=RETURN_TIMEOUT_MS),
     )
 
 

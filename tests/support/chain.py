@@ -176,8 +176,8 @@ class Chain:
     async def _say(self, who: str, number: int) -> None:
         said, begin = self.said.setdefault(who, []), time.time()
         said.append(Said(number, begin, begin))
-        await self.meeting.say(who, number)
-        said[-1] = Said(number, begin, time.time())
+        hole = await self.meeting.say(who, number)
+        said[-1] = Said(number, begin, time.time(), hole)
 
     async def ask(self, path: str) -> str:
         """What the bot's endpoint answers; empty where nobody does."""

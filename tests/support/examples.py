@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "15"))
 """Of a property that costs a millisecond; dear ones take fewer, those with much to vary a multiple. They are the same
 in each run: what one run finds, the next one finds again."""

@@ -30,8 +30,8 @@ class Meeting(Protocol):
     is_mute_between_words: bool
     """No packets come of a microphone into which nobody speaks."""
 
-    async def say(self, who: str, number: int) -> None:
-        """An utterance, until it has gone out."""
+    async def say(self, who: str, number: int) -> float:
+        """An utterance, until it has gone out. Returns seconds in it for which there was nothing to send."""
 
     async def end(self) -> None:
         """For everybody."""
@@ -50,11 +50,12 @@ class RehearsalMeeting:
         self.room = room
         self.settings: dict[str, Any] = {"platform": "rehearsal", "meetingUrl": room.url}
 
-    async def say(self, who: str, number: int) -> None:
+    async def say(self, who: str, number: int) -> float:
         before = self._sent(who)
         self.room.speak(who, clip(number))
         await eventually(lambda: self._sent(who) > before, PATIENCE_S)
-        assert [row for row in self.room.truth if row.participant == who][-1].complete
+        assert [row for row in self.room.truth if row.participant == who][-1].complete, "the room lost it"
+        return 0.0  # what it sends late has the times that it should have
 
     def _sent(self, who: str) -> int:
         return sum(row.participant == who for row in self.room.truth)
@@ -109,8 +110,9 @@ class LiveKitMeeting:
         mint = {"room": self._room, "apiKey": server.api_key, "apiSecret": server.api_secret}
         self.settings: dict[str, Any] = {"platform": "livekit", "meetingUrl": server.url, "livekit": mint}
 
-    async def say(self, who: str, number: int) -> None:
+    async def say(self, who: str, number: int) -> float:
         await self._guests[who].speak(clip(number).pcm)
+        return self._guests[who].hole
 
     async def end(self) -> None:
         await as_host(self._server, "DeleteRoom", room=self._room)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, groupby, product
 
 import numpy as np
 
@@ -60,6 +60,8 @@ def clip(number: int) -> Clip:
 STALL_S = 0.6
 """So much longer than it should, and the machine that *sends* an utterance was too busy: it went out in pieces, and a
 piece of a tone is no word. That is no fault of who hears it."""
+HOLE_S = 0.1
+"""So much of it, in all, that its sender had nothing to send: the same. As long as what takes a tone for a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,13 @@ class Said:
     number: int
     begin: float
     end: float
+    hole: float = 0.0
+    """Seconds in it for which its sender had nothing to send, as far as that is known."""
 
     @property
     def is_torn(self) -> bool:
         """The sender stalled in it."""
-        return self.end - self.begin > UTTERANCE_S + STALL_S
+        return self.end - self.begin > UTTERANCE_S + STALL_S or self.hole >= HOLE_S
 
 
 Span = tuple[float, float]
@@ -118,9 +122,9 @@ def _ends(words: Sequence[str], at: int, part: Sequence[str]) -> Iterator[int]:
 
 
 def _pieces(words: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """All that may be left of an utterance of which the beginning, the end or everything was lost."""
-    ends = range(len(words) + 1)
-    return [words[first:last] for first in ends for last in ends if first < last] + [()]
+    """All that may be left of an utterance of which any words were lost, those in the middle too."""
+    kept = product((True, False), repeat=len(words))
+    return [tuple(_merged(compress(words, each))) for each in kept]
 
 
 def _overlaps(utterance: Said, spans: Sequence[Span]) -> bool:

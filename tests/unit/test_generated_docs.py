@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,18 @@ def test_what_is_promised_is_tested() -> None:
     assert noted <= {(test, name) for test, names in measured["numbers"].items() for name in names}
 
 
+@cache
+def parsed(path: str) -> ast.Module:
+    """A file of tests."""
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
 def functions_of(path: str, classes: Sequence[str]) -> set[str]:
     """The test functions in a file, or of a class of it and of the contract that it may inherit."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    tree = parsed(path)
     if classes:
         assert classes[0] in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-        tree = ast.parse((ROOT / "tests/platforms/contract.py").read_text(encoding="utf-8"))
+        tree = parsed("tests/platforms/contract.py")
     found = ast.walk(tree) if classes else iter(tree.body)
     return {node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.numbered import COUNT, MARGIN_S, STALL_S, UTTERANCE_S, Said, check, read, words_of
+from tests.support.numbered import COUNT, HOLE_S, MARGIN_S, STALL_S, UTTERANCE_S, Said, check, read, words_of
 
 SAID = [Said(number, 10.0 * number, 10.0 * number + 1) for number in range(1, 6)]
 
@@ -65,3 +65,20 @@ def test_what_its_sender_tore_may_be_there_in_part() -> None:
     assert check(torn, [words_of(1)[2], *heard(2, 3, 4, 5)]) == 2
     with pytest.raises(AssertionError):
         check(SAID, [words_of(1)[2], *heard(2, 3, 4, 5)])
+
+
+def test_what_its_sender_tore_may_lack_what_was_in_the_middle() -> None:
+    """A hole is where it is: known of a sender that says for how long it had nothing to send."""
+    first, _, last = words_of(1)
+    torn = [Said(1, 10.0, 10.0 + UTTERANCE_S, hole=HOLE_S), *SAID[1:]]
+    assert check(torn, [f"{first} {last}", *heard(2, 3, 4, 5)]) == 1
+    with pytest.raises(AssertionError):
+        check(torn, [f"{last} {first}", *heard(2, 3, 4, 5)])
+    with pytest.raises(AssertionError):
+        check(SAID, [f"{first} {last}", *heard(2, 3, 4, 5)])
+
+
+def test_the_same_word_on_both_sides_of_what_is_lost_is_one() -> None:
+    """Two tones that are alike are one where nothing is between them."""
+    number = next(number for number in range(COUNT) if words_of(number)[0] == words_of(number)[2])
+    assert check([Said(number, 10.0, 20.0)], [words_of(number)[0]]) == 2

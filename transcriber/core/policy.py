@@ -82,8 +82,8 @@ class PendingUtterance:
     """When the next partial became due."""
     pause_at: float | None = None
     """When the pause it is in became worth decoding."""
-    is_quiet: bool = False
-    """There was no speech in its last frame."""
+    quiet_at: float | None = None
+    """Since when there is no speech in it, and no partial begins."""
     speech: int = 0
     """Samples of speech heard in it, the doubtful too: all of it is decoded before the utterance is decided."""
     certain: int = 0
@@ -181,7 +181,7 @@ class Policy:
         if self._open and not effort.partials:
             self._open.due_at = None
         if self._open and not effort.eager:
-            self._open.pause_at, self._open.is_quiet = None, False
+            self._open.pause_at = self._open.quiet_at = None
 
     def open(self, start: int, now: float) -> None:
         """An utterance begins."""
@@ -199,7 +199,9 @@ class Policy:
         if utterance.speech_end == first:
             first, _ = utterance.stretches.pop()
         utterance.stretches.append((first, last))
-        utterance.settled, utterance.pause_at, utterance.is_quiet = False, None, False
+        if utterance.quiet_at is not None and utterance.due_at is not None and utterance.shown:
+            utterance.due_at += now - max(utterance.quiet_at, utterance.due_at)  # for so long it was not kept waiting
+        utterance.settled, utterance.pause_at, utterance.quiet_at = False, None, None
         needed = self.effort.cadence if utterance.shown else FIRST_PARTIAL_SAMPLES
         if self.effort.partials and utterance.due_at is None and utterance.speech - utterance.shown >= needed:
             utterance.due_at = now
@@ -209,7 +211,8 @@ class Policy:
         utterance = self._open
         if not self.effort.eager or utterance is None or utterance.pause_at is not None or utterance.is_empty:
             return
-        utterance.is_quiet = utterance.speech > utterance.careful
+        if utterance.quiet_at is None and utterance.speech > utterance.careful:
+            utterance.quiet_at = now
         silence = until - (utterance.speech_end or until)
         if silence >= PAUSE_SAMPLES and utterance.speech > utterance.careful:
             utterance.pause_at = now
@@ -258,7 +261,7 @@ class Policy:
         if not utterance.shown:
             return self._due(PassKind.FIRST_PARTIAL, utterance.due_at, utterance)
         # A partial that begins now would keep the pass that may be the last word waiting.
-        return None if utterance.is_quiet else self._due(PassKind.PARTIAL, utterance.due_at, utterance)
+        return None if utterance.quiet_at is not None else self._due(PassKind.PARTIAL, utterance.due_at, utterance)
 
     def begin(self, heard_until: int) -> Pass:
         """Starts the pass that `next_request` asked for, on all the audio there is by now."""

@@ -135,7 +135,7 @@ class Transcript:
         self.detected = self.detected or decided
         if found[0] and not latest.is_doubtful:
             self.before = Said(*utterance.bounds(utterance.end or utterance.start), _text(text), found[0])
-        return [self._segment(utterance, utterance.end or utterance.start, text, found[0])]
+        return [self._segment(utterance, utterance.end or utterance.start, text, found[0], doubtful=latest.is_doubtful)]
 
     def _of(self, utterance: PendingUtterance) -> _UtteranceText:
         return self._spoken.setdefault(utterance.number, _UtteranceText())
@@ -147,6 +147,8 @@ class Transcript:
         said: Sequence[Unit],
         language: str | None,
         stable_len: int | None = None,
+        *,
+        doubtful: bool = False,
     ) -> WireSegment:
         first, last = utterance.bounds(until)
         start, end = first / SAMPLE_RATE, last / SAMPLE_RATE
@@ -159,6 +161,7 @@ class Transcript:
             language=language,
             words=_words(said, utterance.start / SAMPLE_RATE, start, end),
             stable_len=stable_len,
+            doubtful=doubtful,
         )
 
 

@@ -11,6 +11,11 @@ class PullOptions:
 
     no_buffer: bool = True
     """Packets that were read to find out what is in the stream are passed on at once."""
+    no_delay: bool = True
+    """FFmpeg's small messages go out at once, where each would wait for the last one's acknowledgement. It says five
+    before a stream plays."""
+    quick_ack: bool = True
+    """The server's are acknowledged at once, for the same reason (`relay`)."""
     low_delay: bool = True
     """Asks decoders for no delay; AAC and Opus have none."""
     probe_bytes: int | None = 32
@@ -20,7 +25,7 @@ class PullOptions:
 
     def ffmpeg(self) -> dict[str, str]:
         """As PyAV takes them."""
-        options = {"rtmp_live": "live"}
+        options = {"rtmp_live": "live"} | ({"tcp_nodelay": "1"} if self.no_delay else {})
         options |= {"fflags": "nobuffer"} if self.no_buffer else {}
         options |= {"flags": "low_delay"} if self.low_delay else {}
         options |= {} if self.probe_bytes is None else {"probesize": str(self.probe_bytes)}

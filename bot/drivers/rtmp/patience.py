@@ -14,6 +14,8 @@ AWAY_S = 120.0
 """For a server that answered before: it may be started anew."""
 RETURNS_WITHIN_S = 30.0
 """For a publisher that was heard, while the server is there."""
+REFUSALS = 3
+"""In a row, until they are believed: a server that is going down hangs up on whoever asks it something, too."""
 PAUSES_S = (0.1, 0.2, 0.3, 0.5)
 """Between attempts; the last one repeats. An attempt is one connection and 4 KB: whoever begins to publish is heard
 within a second, and is asked for twice a second for as long as nobody does."""
@@ -32,6 +34,7 @@ class Patience:
         self._since = now  # since when it is as it is: the server away, or the publisher
         self._is_away = True  # the server
         self._attempts = 0  # since then
+        self._refusals = 0  # in a row
         self.was_reached = False
         """The server has answered, and did not refuse us."""
         self.was_heard = False
@@ -48,16 +51,17 @@ class Patience:
             reason: Why this attempt ended.
             now: Monotonic seconds.
         """
+        self._refusals = self._refusals + 1 if reason is Reason.REFUSED else 0
         is_away = reason in (Reason.UNREACHABLE, Reason.NOT_RTMP)
         if is_away != self._is_away or reason in (Reason.ENDED, Reason.STALLED):
             self._is_away, self._since, self._attempts = is_away, now, 0
-        if reason is Reason.REFUSED or (reason is Reason.NOT_RTMP and not self.was_reached):
+        if self._refusals >= REFUSALS or (reason is Reason.NOT_RTMP and not self.was_reached):
             return None
         limit: float | None
         if is_away:
             limit = AWAY_S if self.was_reached else REACH_S
         else:
-            self.was_reached = True
+            self.was_reached |= reason is not Reason.REFUSED
             limit = self._returns_within if self.was_heard else None
         if limit is not None and now - self._since >= limit:
             return None

@@ -63,7 +63,8 @@ async def pull(
     app, _, stream = parts.path.lstrip("/").rpartition("/")
     stream += f"?{parts.query}" if parts.query else ""
     try:
-        async with Relay(parts.hostname or "", port, tls=parts.scheme == "rtmps") as relay:
+        tls = parts.scheme == "rtmps"
+        async with Relay(parts.hostname or "", port, tls=tls, quick_ack=options.quick_ack) as relay:
             extra = {
                 "rtmp_app": app,
                 "rtmp_playpath": stream,
@@ -184,4 +185,4 @@ class _Thread:
         if piece.restarts != self._restarts:
             self._restarts, self._source = piece.restarts, next(_sources)
         arrival = piece.arrival - self._latency
-        self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, arrival))
+        self._audio(AudioFrame(self._track_id, piece.pcm, piece.position, self._source, arrival, self._latency))

@@ -8,6 +8,7 @@ the loopback interface, and this relay to the server: by the event loop, which r
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import suppress
 
@@ -27,8 +28,8 @@ class Relay:
         hung_up: Why there is no connection to the server any more; None: there is.
     """
 
-    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, *, tls: bool = False, quick_ack: bool = True) -> None:
+        self._host, self._port, self._quick_ack = host, port, quick_ack
         self._tls = ssl.create_default_context() if tls else None
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -45,6 +46,10 @@ class Relay:
                 self._remote = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=CHUNK_BYTES)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise OSError(f"its certificate is not trusted: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise OSError(f"TLS failed: {error.reason}") from None
         except OSError as error:
             raise OSError(reason(error)) from None
         self._writers.append(self._remote[1])
@@ -92,14 +97,20 @@ class Relay:
         with suppress(OSError):
             while words := await reader.read(CHUNK_BYTES):
                 self._remote[1].write(words)
-                await self._remote[1].drain()
+                try:
+                    await self._remote[1].drain()
+                except OSError as error:
+                    self.hung_up = self.hung_up or reason(error)
+                    break
         self.cut()
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         """The server's bytes to FFmpeg, no faster than it reads; when it has hung up, FFmpeg is told."""
         hung_up = "it closed the connection"
+        self._acknowledge()
         try:
             while data := await self._remote[0].read(CHUNK_BYTES):
+                self._acknowledge()
                 self.first_byte = self.first_byte or data[:1]
                 self.received += len(data)
                 writer.write(data)
@@ -109,3 +120,10 @@ class Relay:
         self.hung_up = hung_up
         with suppress(OSError):
             writer.write_eof()
+
+    def _acknowledge(self) -> None:
+        """What came, now and not with what we say next: servers that wait for it before they send their next small
+        message (Nagle; nginx-rtmp does) would wait up to 40 ms each time. Linux forgets it with what it sends."""
+        if self._quick_ack and hasattr(socket, "TCP_QUICKACK"):
+            with suppress(OSError):
+                self._remote[1].get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -62,11 +62,6 @@ class Stream:
         self._is_renewed = False
 
     @property
-    def was_reached(self) -> bool:
-        """Whether the server has answered, and did not refuse us."""
-        return self._patience.was_reached
-
-    @property
     def was_heard(self) -> bool:
         """Whether any sound has come."""
         return self._patience.was_heard

@@ -36,7 +36,9 @@ from common.whisperlive.protocol import (
     WireWord,
 )
 
-EXTENSIONS = frozenset({"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len"})
+EXTENSIONS = frozenset(
+    {"int16", "utterance", "ack", "resume", "segment_id", "segment_language", "stable_len", "doubtful"}
+)
 """With `segment_id` a server sends each segment once; the id itself is not needed here: ours is made at the onset."""
 MESSAGE_SAMPLES = SAMPLE_RATE // 10
 """Samples in one message: 100 ms."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.base import Invitation, Listener, Platform
-from bot.platforms.livekit.settings import LiveKitSettings
+from bot.platforms.livekit.settings import LiveKitSettings, egress_problems
 from bot.platforms.orders import Orders
 from bot.settings import is_url
 from common.contracts.status import SubCode
@@ -43,7 +43,8 @@ class LiveKit(Platform):
             allowed = "for livekit: without `token`, livekit {room, apiKey, apiSecret} to mint one"
             missing = [key for key in ("room", "apiKey", "apiSecret") if key not in given["livekit"]]
             found += [Problem(f"livekit.{key}", "(missing)", allowed) for key in missing]
-        return found
+        own = given.get("livekit")
+        return found + (egress_problems(own, "token" in given) if isinstance(own, Mapping) else [])
 
     def warnings(self, invitation: Invitation) -> list[str]:
         """Two ways in of which one is not taken, or a key that can be guessed."""

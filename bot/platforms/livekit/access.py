@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 import warnings
@@ -30,6 +31,21 @@ CLOCK_SKEW_S = 60
 PROBE_TIMEOUT_S = 8.0
 
 
+class _SdkLog(logging.Filter):
+    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redact = Redactor()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return "Attempted to drop unknown FFI handle" not in record.msg
+
+
+logging.getLogger("livekit").addFilter(_SdkLog())
+
+
 def room_token(invitation: Invitation, now: float | None = None) -> str:
     """The JWT to enter with: the given one, checked as far as that is possible here, else one minted from `livekit`.
 
@@ -52,6 +68,11 @@ def room_token(invitation: Invitation, now: float | None = None) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the configuration has already warned about a short secret
         return jwt.encode(claims, settings.api_secret.get_secret_value(), algorithm="HS256")
+
+
+def room_name(token: str) -> str:
+    """The room that a token, which `room_token` has checked, opens."""
+    return str(jwt.decode(token, options={"verify_signature": False})["video"]["room"])
 
 
 def _claims(settings: LiveKitSettings, identity: str, name: str, now: float) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from dataclasses import replace
 from itertools import count
@@ -29,32 +28,25 @@ from bot.core.events import (
 )
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
-from bot.platforms.livekit.access import ask_server, room_token
+from bot.platforms.livekit.access import room_name, room_token
 from bot.platforms.livekit.decryption import Decryption
-from bot.platforms.livekit.hearing import Hearing
+from bot.platforms.livekit.hearing import Hearing, arrived, send
+from bot.platforms.livekit.joining import before, hang_up, join
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redact import Redactor, redact_url
+from common.redact import redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Any
-
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
+    from bot.platforms.livekit.roads import Roads
     from bot.platforms.livekit.settings import LiveKitSettings
     from bot.platforms.orders import Orders
 
-CONNECT_TIMEOUT_S = 11.0
-"""With the 8 s of `ask_server`: an answer within 20 s."""
-LANDING_TIMEOUT_S = 1.0
-HANG_UP_TIMEOUT_S = 0.8
-"""Both together stay below the 2 s in which a platform has to leave."""
 GIVE_UP_S = 120.0
 """The SDK gives up reconnecting after 18 s (refused) to minutes (silence); until then we join anew."""
 REJOIN_PAUSE_S = 0.5
-STATS_TIMEOUT_S = 1.0
 SETTLE_S = 0.25
 """Departures wait so long: a reconnect of ours or theirs begins by taking everybody away."""
 HOPELESS_S = 10.0
@@ -89,21 +81,6 @@ _DEPARTURES: tuple[EventTypes, ...] = (
 log = structlog.get_logger(__name__)
 
 
-class _SdkLog(logging.Filter):
-    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._redact = Redactor()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redact(record.getMessage()), ()
-        return "Attempted to drop unknown FFI handle" not in record.msg
-
-
-logging.getLogger("livekit").addFilter(_SdkLog())
-
-
 def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
     """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
     return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
@@ -115,16 +92,47 @@ def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
-    url, leave = invitation.meeting_url or "", orders.leaving
     attendance = _Attendance(listener, orders, invitation.settings)
+    attendance.roads = _roads(invitation, listener, attendance)
+    if attendance.roads is None:
+        return await _stay(invitation, attendance, orders.leaving)
+    keeping = asyncio.create_task(attendance.roads.run(orders.leaving))
+    staying = asyncio.create_task(_stay(invitation, attendance, orders.leaving))
+    try:
+        await asyncio.wait((keeping, staying), return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()  # it ends when we leave, or by a bug
+        return await staying
+    finally:
+        keeping.cancel()
+        staying.cancel()
+        await asyncio.gather(keeping, staying, return_exceptions=True)
+
+
+def _roads(invitation: Invitation, listener: Listener, attendance: _Attendance) -> Roads | None:
+    """Both roads of the room, where it may be heard as an egress."""
+    settings: LiveKitSettings | None = invitation.settings
+    if settings is None or settings.egress is None or settings.mode == "participant" or invitation.budgets is None:
+        return None
+    from bot.platforms.livekit.roads import Roads
+
+    room = settings.room or room_name(room_token(invitation))
+    who = f"{redact_url(invitation.meeting_url or '')}/{room}"
+    budget = invitation.budgets("livekit-egress", who, settings.egress.limit)
+    return Roads(invitation, room, listener, attendance.review, budget, time.time)
+
+
+async def _stay(invitation: Invitation, attendance: _Attendance, leave: asyncio.Event) -> SubCode:
+    """Visits the room until it is over, again where only the connection was lost."""
+    url = invitation.meeting_url or ""
     end = await _visit(invitation, url, attendance, leave)
     failure = ""
     while end is None and time.monotonic() < attendance.lost_at + GIVE_UP_S:
-        await _before(leave, asyncio.sleep(REJOIN_PAUSE_S))
+        await before(leave, asyncio.sleep(REJOIN_PAUSE_S))
         try:
             end = await _visit(invitation, url, attendance, leave)
         except EarshotError as error:
-            if error.code is SubCode.ENCRYPTED:
+            if error.code in (SubCode.ENCRYPTED, SubCode.EGRESS_UNAVAILABLE):
                 raise
             failure = f": {error}"
     if end is None:
@@ -140,62 +148,11 @@ async def _visit(invitation: Invitation, url: str, attendance: _Attendance, leav
     if invitation.token is not None and attendance.token is not None:
         invitation = replace(invitation, token=attendance.token)
     try:
-        if not await _before(leave, _join(room, url, room_token(invitation), attendance.key)):
+        if not await before(leave, join(room, url, room_token(invitation), attendance.key)):
             return SubCode.LEFT_BY_COMMAND
         return await attendance.stay()
     finally:
-        await _hang_up(room)
-
-
-async def _before(leave: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether the work was finished before `leave` was set; if not, it is cancelled."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(leave.wait())
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            await working
-        return not leave.is_set()
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _join(room: rtc.Room, url: str, token: str, key: str | None) -> None:
-    await ask_server(url, token)
-    options = rtc.RoomOptions(auto_subscribe=False, connect_timeout=CONNECT_TIMEOUT_S / 2)
-    if key is not None:
-        options.encryption = rtc.E2EEOptions(rtc.KeyProviderOptions(shared_key=key.encode()))
-    dialling = asyncio.create_task(room.connect(url, token, options))
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await asyncio.shield(dialling)
-    except TimeoutError:
-        detail = f"{redact_url(url)} answered, but no media connection came up: check its UDP and TCP media ports"
-        raise EarshotError(SubCode.JOIN_TIMEOUT, detail) from None
-    except rtc.ConnectError as error:
-        words = Redactor((token,))(error.message)
-        raise EarshotError(SubCode.JOIN_REFUSED, f"joining the room at {redact_url(url)} failed: {words}") from None
-    finally:
-        # Given up in mid-air the SDK would go on alone and enter the room, and nobody could make it leave.
-        if not dialling.done():
-            await asyncio.wait([dialling], timeout=LANDING_TIMEOUT_S)
-            dialling.cancel()
-            await asyncio.gather(dialling, return_exceptions=True)
-
-
-async def _hang_up(room: rtc.Room) -> None:
-    """Leaves the room; a server that does not answer is not waited for."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(room.disconnect(), HANG_UP_TIMEOUT_S)
-
-
-async def _packets(track: rtc.Track) -> int:
-    """How many packets of it have come; 0 where the SDK does not say."""
-    (stats,) = await asyncio.gather(asyncio.wait_for(track.get_stats(), STATS_TIMEOUT_S), return_exceptions=True)
-    if isinstance(stats, BaseException):
-        return 0
-    return sum(one.inbound_rtp.received.packets_received for one in stats if one.WhichOneof("stats") == "inbound_rtp")
+        await hang_up(room)
 
 
 class _Attendance:
@@ -223,6 +180,9 @@ class _Attendance:
         self._hopeless_at: float | None = None  # when we go if that stays so
         self._hearing: Hearing
         self._sources = count(1)
+        self._sending: dict[str, tuple[rtc.RemoteTrackPublication, bool]] = {}  # as asked for: those that are to send
+        self.roads: Roads | None = None
+        """Where the room may be heard as an egress."""
 
     def enter(self, room: rtc.Room) -> None:
         """Turns to a room that is about to be joined."""
@@ -235,6 +195,7 @@ class _Attendance:
         room.on("track_subscription_failed", self._not_subscribed)
         room.on("e2ee_state_changed", self._encryption_changed)
         room.on("disconnected", self._disconnected)
+        room.on("active_speakers_changed", self._speakers_changed)
         room.on("token_refreshed", self._refreshed)
 
     def _changed(self) -> None:
@@ -247,16 +208,29 @@ class _Attendance:
         self, _: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if publication.encryption_type != rtc.EncryptionType.NONE:
-            self._decryption.subscribed(publication.sid, participant.identity, asyncio.get_running_loop().time())
+            now, tracks = asyncio.get_running_loop().time(), self._encrypted(participant)
+            self._decryption.subscribed(publication.sid, participant.identity, tracks, now)
         self._awake.set()
 
     def _encryption_changed(self, participant: rtc.Participant, state: rtc.EncryptionState.ValueType) -> None:
-        if state == rtc.EncryptionState.OK:
-            self._decryption.decrypted(participant.identity, asyncio.get_running_loop().time())
+        if state == rtc.EncryptionState.OK and isinstance(participant, rtc.RemoteParticipant):
+            now = asyncio.get_running_loop().time()
+            self._decryption.decrypted(participant.identity, self._encrypted(participant), now)
+            self._awake.set()
+
+    def _encrypted(self, person: rtc.RemoteParticipant) -> int:
+        """How many encrypted tracks of somebody are to be heard."""
+        wanted: list[rtc.RemoteTrackPublication] = []
+        self._look_at(person, wanted)
+        return sum(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._decryption.is_clear(frame.track_id, asyncio.get_running_loop().time()):
-            self._listener.audio(frame)
+            (self._listener.audio if self.roads is None else self.roads.track)(frame)
+
+    def _speakers_changed(self, speakers: list[rtc.Participant]) -> None:
+        if self.roads is not None:
+            self.roads.speakers(person.identity for person in speakers if person.identity in self._seen)
 
     def _not_subscribed(self, _: rtc.RemoteParticipant, sid: str, error: str) -> None:
         log.warning("livekit_subscription_failed", track=sid, error=error)  # asked for again when its time has come
@@ -280,6 +254,8 @@ class _Attendance:
             await self._hearing.close()
         if self._leave.is_set():
             return SubCode.LEFT_BY_COMMAND
+        if failure := self._egress_failure:
+            raise EarshotError(SubCode.EGRESS_UNAVAILABLE, f"`livekit.mode` is composite, and {failure}")
         if self._is_hopeless:
             how = "end-to-end encrypted" if self.key is None else "encrypted with another key"
             words = f"every track in the LiveKit room is {how}: give the room's key in `livekit.encryptionKey`"
@@ -294,10 +270,10 @@ class _Attendance:
         async with asyncio.TaskGroup() as tasks:
             others = [tasks.create_task(work) for work in (self._hearing.run(), self._wake_to_leave(), self._obey())]
             self._awake.set()
-            while self._reason is None and not self._leave.is_set() and not self._is_hopeless:
+            while self._reason is None and not (self._leave.is_set() or self._is_hopeless or self._egress_failure):
                 self._awake.clear()
                 again = None
-                if self._look():
+                if self.look():
                     await self._examine()
                     self._weigh()
                     timers = self._subscriptions.next_timer(), self._decryption.next_timer(), self._hopeless_at
@@ -328,7 +304,16 @@ class _Attendance:
             self.lost_at = time.monotonic() if away else 0.0
             self._listener.event(TransportLost() if away else TransportBack())
 
-    def _look(self) -> bool:
+    @property
+    def _egress_failure(self) -> str | None:
+        return self.roads.failure if self.roads is not None else None
+
+    def review(self) -> None:
+        """Looks at once: what is to be heard has changed."""
+        self.look()
+        self._awake.set()
+
+    def look(self) -> bool:
         """Brings what we have reported up to what the room looks like; False: the connection is gone, or on its way."""
         state = self._room.connection_state
         if state == rtc.ConnectionState.CONN_DISCONNECTED:
@@ -338,21 +323,48 @@ class _Attendance:
             return False
         wanted: list[rtc.RemoteTrackPublication] = []
         seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
-        for event in differences(self._seen, seen):
+        if self.roads is not None:
+            seen = self._as_the_road_shows(self.roads, seen, wanted)
+        before, self._seen, self._wanted = self._seen, seen, wanted
+        for event in differences(before, seen):
             self._listener.event(event)
-        self._seen, self._wanted = seen, wanted
         clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
         self._subscribe(clear)
-        self._hearing.follow({one.sid: one.track for one in clear if one.track is not None and not one.muted})
+        subscribed = {one.sid: one.track for one in clear if one.track is not None and not one.muted}
+        self._hearing.follow(subscribed if self.roads is None or self.roads.hears_tracks else {})
         return True
 
+    def _as_the_road_shows(
+        self, roads: Roads, seen: dict[str, Seen], wanted: list[rtc.RemoteTrackPublication]
+    ) -> dict[str, Seen]:
+        """Heard in the mix, people have no tracks of their own; these stay subscribed, as the server tells of no
+        others who speaks, and send nothing."""
+        people = sum(person.kind is ParticipantKind.PERSON for person in seen.values())
+        roads.people(people, any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted))
+        sending = {}
+        for one in wanted:
+            known, sends = self._sending.get(one.sid, (one, True))
+            if one.track is not None and (sends if known is one else True) is not roads.hears_tracks:
+                send(one, roads.hears_tracks)
+                sends = roads.hears_tracks
+            sending[one.sid] = (one, sends)
+        self._sending = sending
+        return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
+
     async def _examine(self) -> None:
-        """Tells of tracks that have another key: packets come, and none of them is decrypted."""
+        """Finds out what is decrypted where that was not said, and tells of tracks that have another key: packets come,
+        and none of them is decrypted."""
         published = {one.sid: one for one in self._wanted if not self._is_closed_to_us(one)}
         muted = {sid: one.muted for sid, one in published.items()}
-        for track_id in self._decryption.review(muted, asyncio.get_running_loop().time()):
+        clock = asyncio.get_running_loop().time
+        overdue = self._decryption.review(muted, clock())
+        for track_id in self._decryption.unproven(clock()):
             track = published[track_id].track
-            if track is not None and self._decryption.found(track_id, await _packets(track)):
+            decoded = (await arrived(track))[1] if track is not None else 0
+            self._decryption.decoded(track_id, decoded, clock())
+        for track_id in overdue:
+            track = published[track_id].track
+            if track is not None and self._decryption.found(track_id, (await arrived(track))[0]):
                 log.warning("livekit_other_key", track=track_id)
                 self._listener.event(TrackEncrypted(track_id))
 

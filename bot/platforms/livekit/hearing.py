@@ -35,6 +35,7 @@ PLAYOUT_DELAY_S = 0.033
 """The shortest stay in NetEq that we measured."""
 LAST_FRAMES_TIMEOUT_S = 0.5
 """At the end: seconds for the frames that are under way, which the SDK keeps until somebody has taken them."""
+STATS_TIMEOUT_S = 1.0
 
 
 @dataclass(slots=True)
@@ -124,3 +125,21 @@ def _ask_for(track: rtc.Track) -> int:
     stream.queue_size_frames = 0  # no bound of its own: what is kept longer than we take to look is in the queue above
     answer: FfiResponse = FfiClient.instance.request(request)
     return answer.new_audio_stream.stream.handle.id
+
+
+async def arrived(track: rtc.Track) -> tuple[int, int]:
+    """How many packets of it have come, and how many samples were decoded of them; 0 where the SDK does not say."""
+    (stats,) = await asyncio.gather(asyncio.wait_for(track.get_stats(), STATS_TIMEOUT_S), return_exceptions=True)
+    if isinstance(stats, BaseException):
+        return 0, 0
+    inbound = [one.inbound_rtp for one in stats if one.WhichOneof("stats") == "inbound_rtp"]
+    packets = sum(one.received.packets_received for one in inbound)
+    return packets, sum(one.inbound.jitter_buffer_emitted_count for one in inbound)
+
+
+def send(publication: rtc.RemoteTrackPublication, sends: bool) -> None:
+    """Asks the server to send this track, or nothing of it for now: we stay subscribed. The SDK has no method for it."""
+    request = FfiRequest()
+    request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
+    request.enable_remote_track_publication.enabled = sends
+    FfiClient.instance.request(request)

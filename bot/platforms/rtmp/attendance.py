@@ -50,7 +50,7 @@ class _Attendance:
             listener.audio,
             self,
             latency=self._settings.latency / 1000,
-            returns_within=self._settings.return_timeout / 1000,
+            returns_within=self._settings.publisher_return_timeout / 1000,
         )
         self._is_inside = self._is_away = self._has_track = False
         self.is_over = False

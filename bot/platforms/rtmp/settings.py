@@ -13,7 +13,7 @@ class RtmpSettings(Settings):
     secret: SecretStr | None = Field(
         default=None, description="Of the server in docker/: keys to play with are made of it.", min_length=1
     )
-    return_timeout: Milliseconds = Field(
+    publisher_return_timeout: Milliseconds = Field(
         default=30_000, description="A publisher that was heard and is gone for so long has ended the meeting."
     )
     latency: int = Field(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import ssl
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bot.audio.frame import AudioFrame
 from bot.drivers.rtmp import Reason, StreamError, pull, pulling
-from tests.support.servers.rtmp import Publisher, publishing, rtmp_server, sine
+from tests.support.servers.certificates import write_pair
+from tests.support.servers.rtmp import Publisher, publishing, publishing_opus, rtmp_server, sine
 from tests.support.servers.scripted_rtmp import (
     AUDIO,
     COMMAND,
@@ -92,13 +95,15 @@ async def ends(url: str, ear: Ear | None = None, within: float = 10.0) -> Stream
 async def test_what_ffmpeg_publishes_is_heard_through_nginx(video: bool) -> None:
     """With a picture and without."""
     async with rtmp_server() as server, publishing(server.url("a", "publish"), sine(440), video=video):
-        for _ in range(100):
-            try:
-                await Ear().hears(440, server.url("a", "play"))
-                break
-            except StreamError as error:
-                assert error.reason is Reason.NOT_PUBLISHED  # noqa: PT017
-                await asyncio.sleep(0.1)
+        await published(server.url("a", "play"))
+
+
+async def test_opus_is_heard_through_nginx() -> None:
+    """By a player that comes later, too: the server keeps no header of it."""
+    async with rtmp_server() as server:
+        with publishing_opus(server.url("a", "publish"), 440):
+            await published(server.url("a", "play"))
+            await Ear().hears(440, server.url("a", "play"))
 
 
 async def test_keys() -> None:
@@ -106,30 +111,38 @@ async def test_keys() -> None:
     and the first goes on. A query that pretends to be the server's own words opens nothing."""
     async with rtmp_server() as server:
         soon = server.url("a", "publish")
-        for url in (
-            server.url("a"),
-            server.url("a", "publish", secret="f" * 32),
-            server.url("a", "publish", life=-5),
-            server.url("a", "play"),
-            server.url("b", "publish").replace("/b?", "/a?"),
-            server.url("b", "publish").replace("/b?", "/a?name=b&"),
-            server.url("b", "publish").replace("/live/b?", "/live?name=b&app=live/a?"),
-        ):
-            publisher = Publisher(url, sine(440))
-            await publisher.start()
-            assert await publisher.refused(), url
+        await asyncio.gather(
+            *map(
+                refused,
+                (
+                    server.url("a"),
+                    server.url("a", "publish", secret="f" * 32),
+                    server.url("a", "publish", life=-5),
+                    server.url("a", "play"),
+                    server.url("b", "publish").replace("/b?", "/a?"),
+                    server.url("b", "publish").replace("/b?", "/a?name=b&"),
+                    server.url("b", "publish").replace("/live/b?", "/live?name=b&app=live/a?"),
+                ),
+            )
+        )
         assert (await ends(server.url("a", "play"))).reason is Reason.NOT_PUBLISHED
         async with publishing(soon, sine(440)):
-            await _published(server.url("a", "play"))
+            await published(server.url("a", "play"))
             for url in (server.url("a"), server.url("a", "play", life=-5), soon):
                 assert (await ends(url)).reason is Reason.REFUSED, url
-            second = Publisher(soon, sine(1000))
-            await second.start()
-            assert await second.refused()
+            await refused(soon)
             await Ear().hears(440, server.url("a", "play"))
 
 
-async def _published(url: str) -> None:
+async def refused(url: str) -> None:
+    """Nobody publishes there."""
+    publisher = Publisher(url, sine(1000))
+    await publisher.start()
+    assert await publisher.refused(), url
+
+
+async def published(url: str) -> None:
+    """Waits until the stream is published, and heard."""
     for _ in range(100):
         try:
             return await Ear().hears(440, url)
@@ -145,7 +158,7 @@ async def test_ends_and_crashes_of_a_publisher_look_alike(how: str) -> None:
         publisher = Publisher(server.url("a", "publish"), sine(440))
         await publisher.start()
         try:
-            await _published(server.url("a", "play"))
+            await published(server.url("a", "play"))
             ear = Ear()
             ending = asyncio.create_task(ends(server.url("a", "play"), ear))
             await eventually(lambda: ear.seconds > 0.3, 10)
@@ -179,6 +192,24 @@ async def test_formats(codec: str, rate: int, layout: str) -> None:
     assert all(frame.pcm.size <= RATE // 8 for frame in ear.frames)
 
 
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot show a certificate that is trusted is told nothing: no stream, and no key."""
+    certificate, private = write_pair(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, private)
+    tags = sounding_tags("aac", 48_000, "stereo", 440, 1.5)
+
+    async def play(connection: Connection) -> None:
+        await connection.begin()
+        await connection.send(tags)
+
+    async with scripted_rtmp(play, tls) as url:
+        error = await ends(url)
+        assert (error.reason, "certificate" in str(error)) == (Reason.UNREACHABLE, True), error
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        await Ear().hears(440, url)
+
+
 async def test_a_format_that_changes_a_hole_and_a_clock_that_begins_anew() -> None:
     """One connection: 44.1 kHz stereo, then 48 kHz mono after 2 s of nothing, then times that begin at 0 again."""
     first, then = (
@@ -206,6 +237,22 @@ async def test_a_format_that_changes_a_hole_and_a_clock_that_begins_anew() -> No
         if later.position != frame.position + frame.pcm.size
     ]
     assert [abs(hole - 2 * RATE) < RATE * 0.1 for hole in holes] == [True]
+
+
+async def test_a_codec_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg makes another stream of it, which this connection does not hear: it ends, and the next one does."""
+    monkeypatch.setattr(pulling, "READ_TIMEOUT_S", 1.0)
+    first, then = sounding_tags("aac", 48_000, "mono", 440, 0.5), sounding_tags("libmp3lame", 44_100, "mono", 1000, 5.0)
+    connections = itertools.count()
+
+    async def play(connection: Connection) -> None:
+        await connection.begin()
+        await connection.send(first if next(connections) == 0 else [], paced=False)
+        await connection.send(then)
+
+    async with scripted_rtmp(play) as url:
+        assert (await ends(url)).reason is Reason.STALLED
+        await Ear().hears(1000, url)
 
 
 # --- hostile servers --------------------------------------------------------------------------------------------------

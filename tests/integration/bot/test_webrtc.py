@@ -19,7 +19,8 @@ from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
 from common.webrtc import Peer, is_loopback
-from rehearsal.webrtc.peer import TrackSender
+from rehearsal.webrtc.peer import MAX_QUEUED_PACKETS, EncodedTrack, TrackSender
+from tests.support.waiting import eventually
 
 FRAME = 960
 
@@ -53,10 +54,14 @@ class Pair:
     async def send(self, count: int) -> None:
         """Sends packets of a 440 Hz sine in real time."""
         for _ in range(count):
-            wave = 8000 * np.sin(2 * np.pi * 440 * np.arange(self._sent * FRAME, (self._sent + 1) * FRAME) / 48_000)
-            self.sender.push(self._sent * FRAME, self._encoder.encode(wave.astype(np.int16)))
+            self.sender.push(self._sent * FRAME, self.tone(self._sent))
             self._sent += 1
             await asyncio.sleep(0.02)
+
+    def tone(self, number: int) -> bytes:
+        """Packet of this number, of a 440 Hz sine."""
+        wave = 8000 * np.sin(2 * np.pi * 440 * np.arange(number * FRAME, (number + 1) * FRAME) / 48_000)
+        return self._encoder.encode(wave.astype(np.int16))
 
     @property
     def samples(self) -> int:
@@ -91,6 +96,21 @@ async def test_hands_over_rtp_before_aiortc_decodes() -> None:
         assert frame.track_id == "t"
         assert frame.arrival <= asyncio.get_running_loop().time()
         assert np.abs(frame.pcm).max() > 4000
+
+
+async def test_a_sender_that_was_held_up_loses_nothing() -> None:
+    """What a busy process could not send for six seconds goes out when it goes on, and all of it is heard."""
+    async with pair() as both:
+        await both.connect()
+        for number in range(300):
+            assert both.sender.push(number * FRAME, both.tone(number))
+        await eventually(lambda: both.samples == 300 * 320, 20)
+
+
+def test_what_a_room_cannot_send_is_known() -> None:
+    """Beyond ten seconds nothing more is taken; nobody who waits for packets is needed for that."""
+    track = EncodedTrack()
+    assert [track.push(number, b"x") for number in range(MAX_QUEUED_PACKETS + 2)].count(False) == 2
 
 
 async def test_offers_too() -> None:

@@ -16,7 +16,9 @@ from uuid import uuid4
 from common.contracts import keys
 
 ROOT = Path(__file__).parents[3]
-SDK, BROWSER, TRANSCRIBER, REDIS = (f"earshot/{name}:test" for name in ("bot-sdk", "bot", "transcriber", "redis"))
+SDK, BROWSER, TRANSCRIBER, REDIS, RTMP = (
+    f"earshot/{name}:test" for name in ("bot-sdk", "bot", "transcriber", "redis", "rtmp")
+)
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 

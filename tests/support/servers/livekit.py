@@ -19,6 +19,7 @@ from bot.platforms.livekit.settings import LiveKitSettings
 from rehearsal.clips import CLIP_RATE
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import MISSING, LiveKitServer, as_host, find_livekit_server, livekit_server
+from tests.support.servers.doors import Door
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
@@ -119,74 +120,10 @@ class DirectedRoom:
 R = TypeVar("R", bound=DirectedRoom)
 
 
-class Door:
-    """A TCP proxy before the server's signalling, which can be shut."""
-
-    def __init__(self, server: LiveKitServer) -> None:
-        self._host, self._port = server.url.removeprefix("ws://").split(":")
-        self._open = asyncio.Event()
-        self._connections: set[asyncio.StreamWriter] = set()
-        self._serving: set[asyncio.Task[None]] = set()
-        self.url = ""
-
-    async def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carries one connection to the server, or none while shut."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        if not self._open.is_set():
-            writer.close()
-            return
-        inner, outer = await asyncio.open_connection(self._host, int(self._port))
-        ends = {writer, outer}
-        self._connections |= ends
-        try:
-            async with asyncio.TaskGroup() as ways:  # when one breaks, the other ends too
-                ways.create_task(_carry(reader, outer))
-                ways.create_task(_carry(inner, writer))
-        except* OSError:
-            pass
-        finally:
-            for end in ends:
-                end.transport.abort()
-            self._connections -= ends
-
-    async def shut(self, seconds: float, dropping: bool = True) -> None:
-        """Lets nobody in for so long; with `dropping` it breaks every connection, too."""
-        self._open.clear()
-        for writer in self._connections if dropping else ():
-            writer.transport.abort()
-        await asyncio.sleep(seconds)
-        self._open.set()
-
-    @asynccontextmanager
-    async def standing(self) -> AsyncIterator[Door]:
-        """The door on a free port of the server's address."""
-        self._open.set()
-        proxy = await asyncio.start_server(self.enter, self._host, 0)
-        self.url = f"ws://{self._host}:{proxy.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            proxy.close()
-            for writer in self._connections:
-                writer.transport.abort()
-            if self._serving:  # one that is still connecting ends by itself: cancelling it there would leak its socket
-                await asyncio.wait(set(self._serving), timeout=2)
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 @asynccontextmanager
 async def room_of(kind: type[R], server: LiveKitServer) -> AsyncIterator[R]:
     """A fresh, empty room of a kind; everybody leaves it at the end."""
-    async with Door(server).standing() as door:
+    async with Door(server.url).standing() as door:
         room = kind(server, door)
         try:
             yield room

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
 import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import av
 import httpx
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +50,7 @@ class RtmpServer:
     async def start(self) -> None:
         """Returns when it takes connections."""
         self.process = await asyncio.create_subprocess_exec(
+            *_as_nobody_special(),
             ROOT / "docker" / "rtmp" / "start",
             env={
                 "PATH": f"{os.environ['PATH']}:/usr/sbin",
@@ -83,6 +87,12 @@ class RtmpServer:
         """Of a stream; for `publish` or `play` with a key."""
         url = f"rtmp://127.0.0.1:{port or self.port}/live/{stream}"
         return with_key(url, call, int(time.time() + life), secret or self.secret) if call else url
+
+
+def _as_nobody_special() -> tuple[str, ...]:
+    """As root nginx changes its groups, which `tools/hermetic` does not allow: there it is somebody else, by name."""
+    denied = os.geteuid() == 0 and Path("/proc/self/setgroups").read_text().strip() == "deny"
+    return ("unshare", "-U", "--map-user=1000", "--map-group=1000") if denied else ()
 
 
 @asynccontextmanager
@@ -222,3 +232,29 @@ def _free_port() -> int:
 def _answers(port: int) -> bool:
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def publishing_opus(url: str, hertz: float) -> Iterator[None]:
+    """A tone as Opus in enhanced RTMP, which Debian's ffmpeg cannot send, and PyAV's can."""
+    over = threading.Event()
+
+    def publish() -> None:
+        sound, began = sine(hertz), time.monotonic()
+        with av.open(url, "w", format="flv") as flv:
+            stream = flv.add_stream("libopus", rate=RATE, layout="mono")
+            assert isinstance(stream, av.AudioStream)
+            for index in itertools.count(0, FRAME_SAMPLES):
+                if over.wait(max(0.0, began + index / RATE - time.monotonic())):
+                    return
+                frame = av.AudioFrame.from_ndarray(sound(index)[np.newaxis], format="s16", layout="mono")
+                frame.sample_rate, frame.pts = RATE, index
+                flv.mux(stream.encode(frame))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(5)

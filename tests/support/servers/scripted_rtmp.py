@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -155,7 +156,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def scripted_rtmp(play: Play) -> AsyncIterator[str]:
+async def scripted_rtmp(play: Play, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The URL of a stream that is played as `play` says; then the connection is closed."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -170,9 +171,9 @@ async def scripted_rtmp(play: Play) -> AsyncIterator[str]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"rtmp://127.0.0.1:{server.sockets[0].getsockname()[1]}/live/standup"
+        yield f"rtmp{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/live/standup"
     finally:
         server.close()
         for task in list(tasks):

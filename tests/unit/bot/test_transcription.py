@@ -224,3 +224,14 @@ async def test_a_bot_that_mixes_knows_who_spoke_by_its_tracks() -> None:
     ]
     await mix.transcription.finish(ZERO + 31, 0.0)
     await asyncio.gather(*mix.tasks, return_exceptions=True)
+
+
+async def test_who_speaks_while_the_process_stands_still_has_not_stopped() -> None:
+    """The first look after it ends nothing: what came meanwhile is not heard yet. The next one does, if nothing was."""
+    mix = Mix()
+    mix.play(1.0, 1.0)
+    assert mix.transcription.tick(ZERO + 2.0) < 0.1
+    assert mix.transcription.tick(ZERO + 5.0) < 0.1
+    assert mix.transcription.lanes()[0] == 1
+    assert mix.transcription.tick(ZERO + 5.1) > 0.1  # nobody speaks any more
+    await asyncio.gather(*mix.tasks)

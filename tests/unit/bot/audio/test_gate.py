@@ -233,8 +233,9 @@ class TestIdle:
         """Its utterance ends 0.63 s after the last speech, sooner if silence had begun; what comes late is another."""
         opened = gate()
         events = opened.push(0, track((SPEECH, 10), (SILENCE, silent)))
-        assert opened.idle(10 * FRAME + round(after * RATE)) == []
-        events += opened.idle(10 * FRAME + round(after * RATE) + 1)
+        quiet = round(after * RATE) - silent * FRAME
+        assert opened.idle(quiet) == []
+        events += opened.idle(quiet + 1)
         assert isinstance(events[-1], End)
         events += opened.push((10 + silent) * FRAME + 3000, track((SPEECH, 10), (SILENCE, 20)))
         assert len(utterances(events)) == 2

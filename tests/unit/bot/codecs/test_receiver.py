@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.codecs.receiver import MAX_FILL_SAMPLES, OpusReceiver, Pcm
+from bot.codecs.rtp import Kind
 from common.audio.opus import OpusEncoder, has_fec
 from tests.support.audio.sounds import voice
 
@@ -31,12 +32,12 @@ class Sender:
         self.receiver, self.frame = OpusReceiver(), frame
         self.now, self.jump = 0.0, 0
 
-    def send(self, index: int, payload: bytes | None = None, ssrc: int = 1) -> list[Pcm]:
+    def send(self, index: int, payload: bytes | None = None, ssrc: int = 1, kind: Kind = Kind.SOUND) -> list[Pcm]:
         """Packet `index`; `jump` 16 kHz samples of DTX lie in front of all from now on."""
         self.now += self.frame / 16_000
         stamp = (2**32 - 20_000 + 3 * (index * self.frame + self.jump)) % 2**32
         payload = stream(self.frame)[index % 60] if payload is None else payload
-        return self.receiver.push((65_530 + index) % 2**16, stamp, ssrc, payload, self.now)
+        return self.receiver.push((65_530 + index) % 2**16, stamp, ssrc, payload, self.now, kind)
 
     def wait(self) -> list[Pcm]:
         """Time passes until nothing is waited for."""
@@ -174,6 +175,23 @@ def test_a_malformed_payload_is_a_hole(payload: bytes) -> None:
     check(pieces)
     assert sender.receiver.statistics.refused == 1
     assert sum(len(p.pcm) for p in pieces) == 40 * 320
+
+
+def test_packets_that_are_no_sound_are_not_lost() -> None:
+    """Keys that are pressed have numbers among ours: their time is silence, and nothing is made up for it."""
+    sender = Sender()
+    pieces = [p for i in range(30) for p in sender.send(i, kind=Kind.OTHER if i in (20, 21) else Kind.SOUND)]
+    check(pieces)
+    counted = sender.receiver.statistics
+    assert (counted.silence, counted.concealed, counted.restored, counted.refused) == (640, 0, 0, 0)
+
+
+def test_what_is_said_to_be_silent_is_not_decoded() -> None:
+    """Zeros, as long as the packet."""
+    sender = Sender()
+    pieces = [p for i in range(30) for p in sender.send(i, kind=Kind.SILENCE if i == 20 else Kind.SOUND)]
+    assert [not p.pcm.any() for p in pieces[20:22]] == [True, False]
+    assert len(pieces[20].pcm) == 320
 
 
 def test_a_malformed_first_payload() -> None:

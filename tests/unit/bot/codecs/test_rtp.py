@@ -14,9 +14,11 @@ from bot.codecs.rtp import (
     MAX_WAITING_S,
     REORDER_WAIT_S,
     JitterBuffer,
+    Kind,
     Ordered,
     RtpError,
     RtpPacket,
+    is_rtcp,
     parse_rtp,
 )
 
@@ -86,6 +88,69 @@ class TestParse:
         except RtpError:
             return
         assert data.find(packet.payload) >= 0
+
+
+ONE_BYTE = bytes((0x10, 0x8A, 0, 0x21, 1, 2, 0xF0, 0x30))
+TWO_BYTE = bytes((1, 1, 0x8A, 0, 200, 2, 7, 8, 3, 0, 9, 5))
+
+
+def extended(profile: int, extension: bytes) -> RtpPacket:
+    """A packet with a header extension."""
+    padded = extension + bytes(-len(extension) % 4)
+    return parse_rtp(rtp(first=0x90, extension=struct.pack("!HH", profile, len(padded) // 4) + padded))
+
+
+class TestExtensions:
+    def test_who_is_in_a_mix(self) -> None:
+        """The CSRC list."""
+        assert parse_rtp(rtp(first=0x82, csrc=struct.pack("!II", 7, 8))).sources == (7, 8)
+
+    def test_headers_of_one_byte(self) -> None:
+        """Padding is passed over; 15 ends it."""
+        packet = extended(0xBEDE, ONE_BYTE)
+        assert (packet.extended(1), packet.extended(2), packet.extended(3)) == (b"\x8a", b"\1\2", None)
+        assert extended(0xBEDE, b"\0\0\0\0").extended(1) is None
+
+    def test_headers_of_two_bytes(self) -> None:
+        """Ids up to 255, empty elements; one that is cut off is none."""
+        packet = extended(0x1003, TWO_BYTE)
+        assert (packet.extended(1), packet.extended(200), packet.extended(3)) == (b"\x8a", b"\7\x08", b"")
+        assert packet.extended(9) is None
+        assert extended(0x1000, bytes((1, 1, 5, 4))).extended(4) is None
+
+    def test_cut_off_or_of_another_kind(self) -> None:
+        """An element that is longer than the extension, and a profile that nobody knows."""
+        assert extended(0xBEDE, b"\x1f\1\1\1").extended(1) is None
+        assert extended(0x1234, ONE_BYTE).extended(1) is None
+        assert parse_rtp(rtp()).extended(1) is None
+
+    def test_the_audio_level(self) -> None:
+        """In dBov, without the voice activity bit; digital silence is -127."""
+        assert extended(0xBEDE, ONE_BYTE).level(1) == -10
+        assert extended(0xBEDE, b"\x10\xff\0\0").level(1) == -127
+        assert extended(0xBEDE, ONE_BYTE).level(7) is None
+        assert extended(0x1003, TWO_BYTE).level(3) is None
+
+    def test_rtcp_is_told_apart(self) -> None:
+        """By its second byte."""
+        assert is_rtcp(rtp(second=200))
+        assert not is_rtcp(rtp())
+        assert not is_rtcp(b"\x80")
+        assert not is_rtcp(b"\x00\xc8")
+
+    def test_what_is_no_sound_has_its_number_and_no_time(self) -> None:
+        """A key that is pressed says the time of its beginning again and again: the sender's clock was not set back."""
+        buffer = JitterBuffer()
+        sent = [(0, 0, Kind.SOUND), (1, 0, Kind.OTHER), (2, 960, Kind.OTHER), (3, 2880, Kind.SOUND)]
+        left = [each for number, at, kind in sent for each in buffer.push(number, at, 1, b"x", 0.0, kind)]
+        assert [(each.source, each.timestamp, each.kind) for each in left] == [
+            (1, 0, Kind.SOUND),
+            (1, 0, Kind.OTHER),
+            (1, 0, Kind.OTHER),
+            (1, 2880, Kind.SOUND),
+        ]
+        first = JitterBuffer().push(7, 5, 1, b"x", 0.0, Kind.OTHER)
+        assert [(each.source, each.timestamp) for each in first] == [(1, 5)]
 
 
 class Wire:

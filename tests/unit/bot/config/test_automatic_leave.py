@@ -47,11 +47,11 @@ def end(rules: dict[str, Any], *history: tuple[float, ev.Event]) -> tuple[float,
     )
     meeting.begin(0.0)
     told = list(history)
-    for tenth in range(1_000_000):
-        now = tenth / 10
+    for half in range(200_000):
+        now = half / 2
         while told and told[0][0] <= now:
             meeting.receive(told.pop(0)[1], now)
-        if tenth % 10 == 0 and meeting.roster.tracks:
+        if half % 2 == 0 and meeting.roster.tracks:
             meeting.receive(ev.AudioHeard("t", 16_000, -60.0, False), now)
         meeting.tick(now)
         if ev.LeaveMeeting() in meeting.effects():

@@ -185,6 +185,15 @@ def test_stable_characters_are_counted_in_the_published_text() -> None:
     assert "stable" not in final.as_json()
 
 
+def test_only_a_final_is_doubtful() -> None:
+    """What the server believes of a partial is no news: it will change."""
+    book, ana = SegmentTracker("b", ZERO), utterance()
+    for completed in (False, True):
+        segment = book.update(ana, 10 * SAMPLE_RATE, 11 * SAMPLE_RATE, "we meet", completed, doubtful=True)
+        assert segment is not None
+        assert segment.doubtful is completed
+
+
 def test_words_that_are_final_are_not_said_again_with_more() -> None:
     """After a break a server may hear a piece again and join it with the next: only the new words come."""
     book, ana = SegmentTracker("b", ZERO), utterance()

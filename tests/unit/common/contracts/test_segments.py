@@ -85,6 +85,10 @@ def test_confidence_and_words_appear_when_known() -> None:
 
 def test_a_partial_says_what_of_it_will_not_change() -> None:
     """Read as it was written; a negative count is refused."""
+    doubtful = replace(SEGMENT, start=1.0, doubtful=True)
+    assert doubtful.as_json()["doubtful"] is True
+    assert Segment.parse(doubtful.as_json()) == doubtful
+    assert "doubtful" not in SEGMENT.as_json()
     partial = replace(SEGMENT, start=1.0, completed=False, stable=3)
     assert partial.as_json()["stable"] == 3
     assert Segment.parse(partial.as_json()) == partial

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,8 +158,19 @@ def test_a_segment_is_written_as_stock_servers_do() -> None:
     }  # fmt: skip
     assert WireSegment(0.5, 1.25, " hello you", False, stable_len=6).to_wire()["stable_len"] == 6
     assert WireSegment.parse({"start": 0, "end": 1, "text": " hello", "stable_len": 3}).stable_len == 3
+
     back = WireSegment.parse(whole.to_wire())
     assert (back.segment_id, back.language, back.words) == ("u:1", "en", (WireWord(" hello", 0.5, 1.0, 0.988),))
+
+
+def test_only_a_doubtful_final_says_so() -> None:
+    """Null and nothing are the same; what is no truth value is refused."""
+    doubtful = WireSegment(0.5, 1.25, " hello you", True, doubtful=True)
+    assert WireSegment.parse(doubtful.to_wire()) == doubtful
+    assert "doubtful" not in replace(doubtful, doubtful=False).to_wire()
+    assert not WireSegment.parse({"start": 0, "end": 1, "text": " hello", "doubtful": None}).doubtful
+    with pytest.raises(ProtocolError):
+        WireSegment.parse({"start": 0, "end": 1, "text": " hello", "doubtful": "no"})
 
 
 def test_a_segment_is_read_from_any_stock_server() -> None:

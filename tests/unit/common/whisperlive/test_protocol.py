@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,8 +208,10 @@ def test_our_client_gets_news_only_with_ids_and_acknowledgements() -> None:
     [message] = server.segments([segment])
     assert client.receive(message) == [Segments((segment,))]
     assert [client.receive(m) for m in server.acked(16)] == [[Acked(16)]]
-    [message] = server.segments([WireSegment(1, 2, " b", True)])
-    assert client.receive(message) == [Segments((WireSegment(1, 2, " b", True),))]
+    doubtful = WireSegment(1, 2, " b", True, doubtful=True)
+    assert client.receive(server.segments([doubtful])[0]) == [Segments((doubtful,))]
+    stock, server = pair(Handshake("u", extensions=EXTENSIONS - {"doubtful"}))
+    assert stock.receive(server.segments([doubtful])[0]) == [Segments((replace(doubtful, doubtful=False),))]
 
 
 def test_every_other_server_message_is_understood() -> None:

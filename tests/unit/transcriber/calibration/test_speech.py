@@ -23,8 +23,8 @@ def write(path: Path, seconds: float = 1.0) -> None:
 
 def test_what_ships_is_in_the_languages_of_the_model() -> None:
     """Enough for an English one, and more for others; each recording is named in SOURCES.md with its licence."""
-    english, everything = bundled(frozenset({"en"})), bundled(frozenset({"en", "de", "es", "ja", "ru", "zh"}))
-    assert sum(len(words(clip.text)) for clip in english) >= 100
+    everything = bundled(frozenset({"en", "de", "es", "ja", "ru", "zh"}))
+    assert sum(len(words(clip.text)) for clip in everything if clip.language == "en") >= 100
     assert {clip.language for clip in everything} == {"en", "de", "es", "ja", "ru"}
     assert all(1 < len(clip.samples) / 16_000 < 60 for clip in everything)
     sources = (BUNDLED_FOLDER / "SOURCES.md").read_text(encoding="utf-8")

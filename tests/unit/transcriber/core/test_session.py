@@ -8,12 +8,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.audio.hysteresis import FRAME_SAMPLES
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment, WireWord
-from tests.support.examples import EXAMPLES
 from tests.support.servers.served import (
     HELLO,
     SECOND,
@@ -423,7 +422,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), STEPS)
 def test_everything_is_decided_once_and_in_order(explicit: bool, steps: list[tuple[str, int, str]]) -> None:

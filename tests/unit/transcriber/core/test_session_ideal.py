@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import Handshake
-from tests.support.examples import EXAMPLES
 from tests.support.servers.served import SECOND, Served, check_audio, check_segments, silence, speech
 from transcriber.core.load import LADDER
 from transcriber.core.transcript import DecodeJob
@@ -59,7 +58,6 @@ class Ideal:
         return Hypothesis(text, words=tuple(found) if has_times else ()) if text else None
 
 
-@settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), st.booleans(), st.booleans(), PHRASES, STEPS)
 def test_each_word_is_said_once(

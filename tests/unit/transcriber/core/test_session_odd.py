@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.whisperlive.protocol import Handshake
-from tests.support.examples import EXAMPLES
 from tests.support.servers.served import (
     HELLO,
     Served,
@@ -74,7 +73,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=2 * EXAMPLES)
 @pytest.mark.timeout(90)  # under coverage, beside another
 @given(st.booleans(), st.sampled_from(CLIENTS), st.sampled_from(GRANTED), STEPS)
 def test_whatever_a_model_answers_words_stay_and_everything_is_decided_once(

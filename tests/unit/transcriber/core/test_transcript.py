@@ -106,12 +106,12 @@ def test_passes_around_one_that_heard_nothing_are_not_in_a_row() -> None:
 
 
 def test_what_is_doubtful_is_no_context_for_what_follows() -> None:
-    """A loop that was cut, or text that nobody believes, is shown and not told to the model with the next utterance."""
+    """A loop that was cut, or text that nobody believes, is shown as that; nothing is heard together with it."""
     transcript, utterance = speaking()
     utterance.end = 48_000
     for is_doubtful in (False, True):
         [final] = transcript.conclude(job(utterance), Hypothesis("we must no", language="en", is_doubtful=is_doubtful))
-        assert final.text == " we must no"
+        assert (final.text, final.doubtful) == (" we must no", is_doubtful)
         assert (transcript.before is None) == is_doubtful
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.drivers.rtmp.patience import AWAY_S, PAUSES_S, REACH_S, Patience
+from bot.drivers.rtmp.patience import AWAY_S, PAUSES_S, REACH_S, REFUSALS, Patience
 from bot.drivers.rtmp.reasons import Reason
 
 
@@ -25,9 +25,20 @@ def test_a_server_that_never_answers() -> None:
 
 
 def test_what_will_not_change() -> None:
-    """A wrong key, and who does not speak RTMP, are not tried again."""
-    assert Patience(0.0).failed(Reason.REFUSED, 0.0) is None
+    """Who does not speak RTMP is not tried again, nor is a wrong key, once it is certain."""
     assert Patience(0.0).failed(Reason.NOT_RTMP, 0.0) is None
+    patience = Patience(0.0)
+    assert [patience.failed(Reason.REFUSED, 0.1 * n) for n in range(REFUSALS)] == [*PAUSES_S[: REFUSALS - 1], None]
+    assert not patience.was_reached
+
+
+def test_a_server_that_is_going_down_refuses_nobody() -> None:
+    """It hangs up on one attempt, and is not there for the next: refusals count only in a row."""
+    patience = Patience(0.0)
+    patience.playing()
+    for at in (1.0, 2.0, 3.0, 4.0):
+        assert patience.failed(Reason.REFUSED, at) is not None
+        assert patience.failed(Reason.UNREACHABLE, at + 0.1) is not None
 
 
 def test_a_publisher_that_is_gone() -> None:

@@ -32,6 +32,24 @@ def test_claims_websocket_urls() -> None:
         ({"meetingUrl": SERVER, "token": "t"}, []),
         ({"meetingUrl": SERVER, "livekit": {"room": "r"}}, ["livekit.apiKey", "livekit.apiSecret"]),
         ({"meetingUrl": SERVER, "livekit": {"room": "r", "apiKey": "k", "apiSecret": "s"}}, []),
+        ({"meetingUrl": SERVER, "token": "t", "livekit": {"mode": "composite"}}, ["livekit.egress"]),
+        ({"meetingUrl": SERVER, "token": "t", "livekit": {"mode": "auto", "egress": 7}}, []),
+        (
+            {"meetingUrl": SERVER, "token": "t", "livekit": {"egress": {"ingestUrl": "rtmp://rtmp/live"}}},
+            ["livekit.apiKey", "livekit.apiSecret"],
+        ),
+        (
+            {
+                "meetingUrl": SERVER,
+                "token": "t",
+                "livekit": {
+                    "apiKey": "k",
+                    "apiSecret": "s",
+                    "egress": {"ingestUrl": "http://h/live", "pullUrl": 7, "webhookUrl": "ws://h"},
+                },
+            },
+            ["livekit.egress.ingestUrl", "livekit.egress.webhookUrl", "livekit.egress.webhookListen"],
+        ),
     ],
 )
 def test_what_it_needs(given: dict[str, Any], paths: list[str]) -> None:

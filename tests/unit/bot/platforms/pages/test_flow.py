@@ -374,7 +374,7 @@ def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: S
 
 
 @given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))
-@settings(max_examples=5 * EXAMPLES)
+@settings(max_examples=4 * EXAMPLES)
 def test_whatever_a_page_shows_inside_is_what_was_seen_as_inside(shown: list[tuple[Stage, int]]) -> None:
     """Said after two looks in a row that prove it; never elsewhere, and nothing is opened again in a meeting."""
     page, row = Driven(), 0

@@ -1,0 +1,267 @@
+"""SFU tracks, heard by us and by stock aiortc: `tools/hermetic python -m bench.sfu` writes sfu.md and sfu.json.
+
+A real Janus and a real mediasoup (the example application), each with people who send a quiet tone with a loud tenth
+of a second in every one. A listener in a process of its own joins as the bot does; its CPU time is taken over a window,
+and when it has each loud frame as 16 kHz PCM is compared with when that frame was given to its sender. The second
+listener is the same with one class exchanged: what is received comes out of aiortc's own jitter buffer and decoder, and
+is resampled. Clocks are one (CLOCK_MONOTONIC).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiortc.mediastreams import MediaStreamError
+from av import AudioResampler
+from numpy.typing import NDArray
+
+from bot.audio.frame import AudioFrame
+from bot.core.events import PlatformEvent
+from bot.platforms import load
+from bot.platforms.base import Invitation
+from bot.platforms.orders import Orders
+from common.audio.pcm import SAMPLE_RATE
+from common.webrtc import Peer
+from tests.support.servers import janus, mediasoup
+from tests.support.servers.singing import Singer
+
+HERE = Path(__file__).parent
+TRACKS, WINDOW_S, SETTLE_S = 4, 20.0, 3.0
+LOUD_EVERY, LOUD_FRAMES = 50, 5
+LOUD, QUIET = 16_000.0, 1_000.0
+ONSET = 6_000
+"""Of a sample: between the two."""
+LATE_S = 0.5
+"""What comes later than this is another onset."""
+
+
+class Beacon(Singer):
+    """A singer whose every fiftieth frame begins to be loud."""
+
+    def loudness(self, number: int) -> float:
+        """The amplitude of a frame."""
+        return LOUD if number % LOUD_EVERY < LOUD_FRAMES else QUIET
+
+
+class StockReceiver:
+    """In place of `bot.drivers.webrtc.TrackReceiver`: what a program that reads `track.recv()` has."""
+
+    def __init__(
+        self,
+        track_id: str,
+        audio: Callable[[AudioFrame], None],
+        *,
+        loopback: bool = False,
+        connected: Callable[[], None] = lambda: None,
+        lost: Callable[[str], None] = lambda reason: None,
+        ice_servers: Sequence[Any] = (),
+    ) -> None:
+        self._track_id, self._audio = track_id, audio
+        self._peer = Peer(loopback, connected, lost, ice_servers)
+        self._transceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
+        self._reading: asyncio.Task[None] | None = None
+        self.packets = 0
+
+    async def answer(self, offer: str, agreed: Callable[[str], Awaitable[None]] | None = None) -> str:
+        """Answers an offer, and reads."""
+        answer = await self._peer.answer(offer, agreed)
+        self._reading = asyncio.create_task(self._read())
+        return answer
+
+    async def _read(self) -> None:
+        resampler, position = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), 0
+        try:
+            while True:
+                for frame in resampler.resample(await self._transceiver.receiver.track.recv()):  # type: ignore[arg-type]
+                    pcm: NDArray[np.int16] = frame.to_ndarray()[0]
+                    self.packets += 1
+                    self._audio(AudioFrame(self._track_id, pcm, position, 1, time.monotonic()))
+                    position += pcm.size
+        except MediaStreamError:
+            pass
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._peer.close()
+
+
+class Ear:
+    """A listener that notes when loudness begins."""
+
+    def __init__(self) -> None:
+        self.onsets: dict[str, list[float]] = {}
+        self.samples: dict[str, int] = {}
+        self._was_loud: dict[str, bool] = {}
+
+    def event(self, event: PlatformEvent) -> None:
+        """Nothing is to be known of it."""
+
+    def audio(self, frame: AudioFrame) -> None:
+        """A frame."""
+        track = frame.track_id
+        is_loud = bool(np.abs(frame.pcm).max() > ONSET)
+        if is_loud and not self._was_loud.get(track, True):
+            self.onsets.setdefault(track, []).append(time.monotonic())
+        self._was_loud[track] = is_loud
+        self.samples[track] = self.samples.get(track, 0) + frame.pcm.size
+
+
+async def listen(platform: str, given: dict[str, Any], is_stock: bool) -> dict[str, Any]:
+    """Joins, listens for the window, leaves."""
+    if is_stock:
+        import bot.platforms.sfu.tracks as tracks
+
+        vars(tracks)["TrackReceiver"] = StockReceiver
+    plugin = load(platform)
+    assert plugin.settings_model is not None
+    settings = plugin.settings_model.model_validate(given["settings"])
+    invitation = Invitation(given["url"], "bench", "Bench", settings=settings)
+    ear, orders = Ear(), Orders()
+    attending = asyncio.create_task(plugin.attend(invitation, ear, orders))
+    while len(ear.samples) < TRACKS:
+        await asyncio.sleep(0.05)
+        if attending.done():
+            attending.result()
+    await asyncio.sleep(SETTLE_S)
+    ear.onsets.clear()
+    heard, cpu = sum(ear.samples.values()), time.process_time()
+    await asyncio.sleep(WINDOW_S)
+    cpu, heard = time.process_time() - cpu, sum(ear.samples.values()) - heard
+    orders.leave()
+    await attending
+    return {"cpu": cpu, "onsets": ear.onsets, "seconds": heard / SAMPLE_RATE}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one listener needed at one server."""
+
+    server: str
+    receiver: str
+    cpu_percent_per_track: float
+    latency_median_ms: float
+    latency_p95_ms: float
+    heard_percent: float
+
+
+def result(server: str, receiver: str, said: dict[str, Any], beacons: dict[str, Beacon]) -> Result:
+    """Compares what was heard of each track with what was sent: an onset belongs to the latest loud frame before it."""
+    delays = []
+    for track, onsets in said["onsets"].items():
+        moments = np.array(beacons[track].begun)
+        places = np.searchsorted(moments, onsets) - 1
+        delays += [onset - moments[place] for onset, place in zip(onsets, places, strict=True) if place >= 0]
+    delays = [delay for delay in delays if delay < LATE_S]
+    return Result(
+        server,
+        receiver,
+        round(100 * said["cpu"] / WINDOW_S / TRACKS, 2),
+        round(1000 * float(statistics.median(delays)), 1),
+        round(1000 * float(np.percentile(delays, 95)), 1),
+        round(100 * said["seconds"] / WINDOW_S / TRACKS, 1),
+    )
+
+
+Meeting = tuple[dict[str, Any], dict[str, Beacon]]
+"""An invitation, and who sings on which track."""
+
+
+@asynccontextmanager
+async def janus_meeting() -> AsyncIterator[Meeting]:
+    """Janus with people in a room."""
+    with janus.janus_server() as server:
+        async with janus.directed_room(server) as room:
+            beacons: dict[str, Beacon] = {}
+            for who in (f"p{number}" for number in range(TRACKS)):
+                await room.join(who, who, publishes=False)
+                beacons[f"{who}/0"] = await room.guests[who].publish(Beacon)
+            yield {"url": f"janus+{server.url}", "settings": {"room": room.name}}, beacons
+
+
+@asynccontextmanager
+async def mediasoup_meeting() -> AsyncIterator[Meeting]:
+    """The mediasoup example with people in a room."""
+    with mediasoup.mediasoup_server() as server:
+        async with mediasoup.directed_room(server) as room:
+            beacons: dict[str, Beacon] = {}
+            for who in (f"p{number}" for number in range(TRACKS)):
+                await room.join(who, who, publishes=False)
+                beacon = await room.guests[who].publish(Beacon)
+                beacons[room.guests[who].producer] = beacon
+            yield {"url": f"mediasoup+{server.url}", "settings": {"room": room.name}}, beacons
+
+
+MEETINGS = {"janus": janus_meeting, "mediasoup": mediasoup_meeting}
+
+
+async def measure(platform: str) -> list[Result]:
+    """Both listeners, one after the other, in one room."""
+    results = []
+    async with MEETINGS[platform]() as (given, beacons):
+        for number, beacon in enumerate(beacons.values()):
+            beacon.hertz = 400.0 + 50 * number
+        for receiver in ("ours", "stock aiortc"):
+            for beacon in beacons.values():
+                beacon.begun.clear()
+            command = [sys.executable, "-m", "bench.sfu", "--listen", platform, json.dumps(given), receiver]
+            child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+            said, _ = await child.communicate()
+            assert child.returncode == 0, receiver
+            results.append(result(platform, receiver, json.loads(said.splitlines()[-1]), beacons))
+            print(results[-1], file=sys.stderr)
+    return results
+
+
+def page(results: list[Result], load_average: float) -> str:
+    """The results as Markdown."""
+    rows = [
+        f"| {one.server} | {one.receiver} | {one.cpu_percent_per_track} % | {one.latency_median_ms} / "
+        f"{one.latency_p95_ms} ms | {one.heard_percent} % |"
+        for one in results
+    ]
+    return f"""# SFU tracks, heard by us and by stock aiortc
+
+`tools/hermetic .venv/bin/python -m bench.sfu`, two minutes on a quiet machine: {TRACKS} tracks, windows of
+{WINDOW_S:g} s; load average at the beginning {load_average:.1f} on {os.cpu_count()} processors. CPU is that of
+the listener's whole process, signalling included, by track. Latency is from the moment in which a frame is
+given to its encoder, through the SFU, to its samples at 16 kHz.
+
+| server | receiver | CPU of a core, per track | latency, median / p95 | heard of what was sent |
+|---|---|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
+def main() -> None:
+    """Measures everything, or is one of the listeners."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--listen", nargs=3, metavar=("PLATFORM", "INVITATION", "RECEIVER"))
+    options = parser.parse_args()
+    if options.listen:
+        platform, given, receiver = options.listen
+        print(json.dumps(asyncio.run(listen(platform, json.loads(given), receiver != "ours"))))
+        return
+    load_average = os.getloadavg()[0]
+    results = [one for platform in MEETINGS for one in asyncio.run(measure(platform))]
+    (HERE / "sfu.json").write_text(json.dumps([asdict(one) for one in results], indent=1) + "\n")
+    (HERE / "sfu.md").write_text(page(results, load_average))
+
+
+if __name__ == "__main__":
+    main()

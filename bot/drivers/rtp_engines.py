@@ -1,0 +1,370 @@
+"""Engines beside our own decoder: GStreamer or FFmpeg as a child process per track, which gives PCM on a pipe.
+
+The socket stays ours: whose packets are taken, RTCP and payload types are decided before an engine sees them; what is
+left it is sent on loopback. An engine that is missing, ends, or gives nothing although packets come is followed
+by the next one: gst, ffmpeg, native. Children end with the bot, even if it is killed (`setpriv --pdeathsig`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from bot.audio.frame import AudioFrame
+from bot.codecs.formats import Format
+from bot.codecs.rtp import RtpPacket
+from bot.drivers.opus_track import next_source
+from bot.drivers.rtp import Decoder, NativeDecoder
+from common.audio.pcm import SAMPLE_RATE
+from common.contracts.status import SubCode
+from common.errors import EarshotError
+
+Engine = Literal["native", "gst", "ffmpeg"]
+ORDER: tuple[Engine, ...] = ("gst", "ffmpeg", "native")
+"""Who follows whom."""
+PROGRAMS: dict[Engine, str] = {"gst": "gst-launch-1.0", "ffmpeg": "ffmpeg"}
+PIECE_BYTES = 2 * SAMPLE_RATE // 50
+"""20 ms, the least that is read of a pipe at once; and at most ..."""
+MAX_PIECE_BYTES = 6 * PIECE_BYTES
+"""... 120 ms."""
+MAX_HELD = 100
+"""Packets (2 s) that wait for an engine that has just been started. Policy when full: the oldest goes."""
+SUCCESSION_PACKETS = 5
+"""In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
+READY_POLL_S = 0.01
+LINGER_S = 0.3
+"""For a child to end after SIGTERM; then it is killed."""
+JITTER_MS = 60
+"""What engines wait for a packet that is missing: as long as we do."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What may decode the tracks of one bot.
+
+    Args:
+        programs: The engines to try, in their order, each with the path of its program (none for ours).
+        timeout: Seconds with packets and without audio, after which an engine has failed.
+    """
+
+    programs: Mapping[Engine, str]
+    timeout: float
+    children: set[asyncio.Task[None]] = field(default_factory=set)
+    """Those that live, also on their way out: they may outlive their tracks for a moment."""
+
+    @property
+    def first(self) -> Engine:
+        """The one that is tried first."""
+        return next(iter(self.programs))
+
+    async def ended(self) -> None:
+        """Waits until every child is gone, once all tracks are closed."""
+        while self.children:
+            await asyncio.wait(set(self.children))
+
+
+def find_engines(wanted: Engine, fallback: bool) -> dict[Engine, str]:
+    """The engines to try, in their order, each with the path of its program (none for ours). Looks into files.
+
+    Raises:
+        EarshotError: ENGINE_UNAVAILABLE: the program is missing, and no other is to take its place.
+    """
+    found: dict[Engine, str] = {}
+    _guard()
+    for engine in ORDER[ORDER.index(wanted) :] if fallback else (wanted,):
+        program = PROGRAMS.get(engine)
+        path = shutil.which(program) if program else ""
+        if path is not None:
+            found[engine] = path
+        elif fallback:
+            log.warning("rtp.engine_missing", engine=engine, program=program)
+    if not found:
+        words = (
+            f"`rtp.engine` is {wanted}, and there is no {PROGRAMS[wanted]} here: install it, or allow `engineFallback`"
+        )
+        raise EarshotError(SubCode.ENGINE_UNAVAILABLE, words)
+    return found
+
+
+@functools.cache
+def _guard() -> tuple[str, ...]:
+    """What a child is started by, so that the kernel ends it should we be killed; empty where there is none."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
+
+
+def log_engine(track_id: str, engine: Engine, port: int, payload_type: int, program: str = "") -> None:
+    """The one log line about what decodes a track."""
+    log.info(
+        "rtp.engine", track=track_id, engine=engine, rtp_port=port, payload_type=payload_type, program=program or None
+    )
+
+
+class EngineDecoder:
+    """A track decoded by the first engine that does. Implements `bot.drivers.rtp.Decoder`.
+
+    Args:
+        track_id: What the frames are labelled with.
+        audio: Called with every frame, from the event loop.
+        formats: By payload type; packets of other types are not heard.
+        level_id: Id of the header extension with the audio level, for our own.
+        engines: Those to try; owns their processes.
+        on_failure: Called when the last of them has failed, with the reason.
+        port: The port that packets come to, for the log.
+    """
+
+    def __init__(
+        self,
+        track_id: str,
+        audio: Callable[[AudioFrame], None],
+        formats: Mapping[int, Format],
+        level_id: int | None,
+        engines: Engines,
+        on_failure: Callable[[EarshotError], None],
+        port: int,
+    ) -> None:
+        self._track_id, self._audio, self._formats, self._level_id = track_id, audio, formats, level_id
+        self._engines, self._left = engines, dict(engines.programs)
+        self._on_failure, self._port = on_failure, port
+        self._decoder: Decoder | None = None
+        self._sender: tuple[int, int] | None = None  # payload type and SSRC
+        self._others = 0  # packets in a row that are not the sender's
+        self._is_closed = False
+
+    def packet(self, packet: RtpPacket, now: float) -> None:
+        """See `Decoder`."""
+        if self._is_closed:
+            return
+        if packet.payload_type in self._formats and not isinstance(self._decoder, NativeDecoder):
+            sender = packet.payload_type, packet.ssrc
+            self._others = 0 if sender == self._sender else self._others + 1
+            if self._decoder is not None and 0 < self._others < SUCCESSION_PACKETS:
+                return
+            if self._decoder is not None and self._others:  # an engine knows one codec and one clock
+                self._decoder.close()
+                self._decoder = None
+            self._sender, self._others = sender, 0
+        if self._decoder is None and self._sender is not None:
+            self._begin(self._sender[0])
+        if self._decoder is not None:
+            self._decoder.packet(packet, now)
+
+    def _begin(self, payload_type: int) -> None:
+        """Starts the first engine that is left."""
+        engine, program = next(iter(self._left.items()))
+        log_engine(self._track_id, engine, self._port, payload_type, program)
+        if engine == "native":
+            self._decoder = NativeDecoder(self._track_id, self._audio, self._formats, self._level_id)
+            return
+        self._decoder = child = _Child(
+            engine, program, self._track_id, self._audio, payload_type, self._formats[payload_type],
+            self._engines.timeout, lambda why: self._failed(engine, why),
+        )  # fmt: skip
+        self._engines.children.add(child.task)
+        child.task.add_done_callback(self._engines.children.discard)
+
+    def _failed(self, engine: Engine, why: str) -> None:
+        """The engine is of no use: the next one, with the next packet."""
+        if self._is_closed:
+            return
+        log.warning("rtp.engine_failed", track=self._track_id, engine=engine, why=why)
+        self._decoder = None
+        self._left.pop(engine, None)
+        if not self._left:
+            self._is_closed = True
+            words = f"`rtp.engine` {engine} failed ({why}), and no other is to take its place: see `engineFallback`"
+            self._on_failure(EarshotError(SubCode.ENGINE_UNAVAILABLE, words))
+
+    def close(self) -> None:
+        """See `Decoder`."""
+        self._is_closed = True
+        if self._decoder is not None:
+            self._decoder.close()
+
+
+class _Child:
+    """One process: packets go to its port on loopback, PCM comes from its standard output."""
+
+    def __init__(
+        self, engine: Engine, program: str, track_id: str, audio: Callable[[AudioFrame], None], payload_type: int,
+        form: Format, timeout: float, on_end: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._loop = asyncio.get_running_loop()
+        self._engine, self._program, self._track_id, self._audio = engine, program, track_id, audio
+        self._payload_type, self._form = payload_type, form
+        self._timeout, self._on_end = timeout, on_end
+        self._held: deque[bytes] = deque(maxlen=MAX_HELD)
+        self._socket: socket.socket | None = None
+        self._is_ready = False
+        self._owing_since: float | None = None  # packets have come since, and no audio
+        self._source, self._position = next_source(), 0
+        self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
+
+    def packet(self, packet: RtpPacket, now: float) -> None:
+        """Passes it on; before the engine listens it is held."""
+        if packet.payload_type != self._payload_type:
+            return
+        if self._owing_since is None:
+            self._owing_since = now
+        self._held.append(packet.datagram)
+        self._send()
+
+    def close(self) -> None:
+        """Ends it; what it still says is not heard."""
+        self.task.cancel()
+
+    def _send(self) -> None:
+        """Sends what is held, once somebody listens: on loopback a refusal is known at once."""
+        while self._held and self._socket is not None:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                self._socket.send(self._held[0])
+            if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                return
+            self._is_ready = True
+            self._held.popleft()
+
+    async def _run(self) -> None:
+        why = "it could not be started"
+        process: asyncio.subprocess.Process | None = None
+        try:
+            port = _free_port()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+                sending.setblocking(False)
+                sending.connect(("127.0.0.1", port))
+                process = await self._start(port)
+                self._socket = sending
+                why = await self._heed(process)
+        except OSError as error:
+            why = f"it could not be started: {error.strerror}"
+        finally:
+            self._socket = None
+            if process is not None:
+                await _end(process)
+        self._on_end(why)
+
+    async def _start(self, port: int) -> asyncio.subprocess.Process:
+        command = COMMANDS[self._engine](self._program, port, self._payload_type, self._form)
+        process = await asyncio.create_subprocess_exec(
+            *_guard(), *command,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            limit=MAX_PIECE_BYTES, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # it has ended already
+            process.stdin.write(description(port, self._payload_type, self._form).encode())
+        process.stdin.close()
+        return process
+
+    async def _heed(self, process: asyncio.subprocess.Process) -> str:
+        """Makes frames of what it says, until it says no more; returns what was wrong with it."""
+        assert process.stdout is not None
+        rest = b""
+        while True:
+            wait = self._timeout if self._is_ready or not self._held else READY_POLL_S
+            try:
+                async with asyncio.timeout(wait):
+                    piece = await process.stdout.read(MAX_PIECE_BYTES - len(rest))
+            except TimeoutError:
+                self._send()
+                since = self._owing_since
+                if since is not None and self._loop.time() - since >= self._timeout:
+                    return f"packets came, and no audio for {self._timeout:g} s"
+                continue
+            if not piece:
+                return f"it ended with {await process.wait()}"
+            rest += piece
+            whole = len(rest) & ~1
+            self._emit(rest[:whole])
+            rest = rest[whole:]
+
+    def _emit(self, data: bytes) -> None:
+        if not data:
+            return
+        self._owing_since = None
+        pcm = np.frombuffer(data, "<i2").astype(np.int16)
+        self._audio(AudioFrame(self._track_id, pcm, self._position, self._source, self._loop.time()))
+        self._position += len(pcm)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """It is gone afterwards, and whatever it has started, which would hold its pipe open."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                if process.stdout is not None:
+                    while await process.stdout.read(MAX_PIECE_BYTES):
+                        pass
+                await process.wait()
+                return
+
+
+def _free_port() -> int:
+    """An even UDP port of loopback that was free a moment ago, and the next one too: FFmpeg wants that for RTCP."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        ):
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            if port % 2:
+                continue
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", port + 1))
+                return port
+
+
+def description(port: int, payload_type: int, form: Format) -> str:
+    """The SDP that FFmpeg is given."""
+    name = {"opus": "opus/48000/2"}.get(form.codec, f"{form.codec.upper()}/{form.clock_rate}/{form.channels}")
+    lines = ("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
+             f"m=audio {port} RTP/AVP {payload_type}", f"a=rtpmap:{payload_type} {name}")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _ffmpeg(program: str, port: int, payload_type: int, form: Format) -> list[str]:
+    return [
+        program, "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "pipe,udp,rtp",
+        "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0",
+        "-reorder_queue_size", "50", "-max_delay", str(JITTER_MS * 1000), "-f", "sdp", "-i", "pipe:0",
+        "-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-flush_packets", "1", "pipe:1",
+    ]  # fmt: skip
+
+
+_GST_DECODERS = {
+    "opus": ("OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"),
+    "pcmu": ("PCMU", "rtppcmudepay ! mulawdec"),
+    "pcma": ("PCMA", "rtppcmadepay ! alawdec"),
+    "l16": ("L16", "rtpL16depay"),
+}
+
+
+def _gst(program: str, port: int, payload_type: int, form: Format) -> list[str]:
+    encoding, decoder = _GST_DECODERS[form.codec]
+    channels = f",channels={form.channels}" if form.codec == "l16" else ""
+    caps = f"application/x-rtp,media=audio,clock-rate={form.clock_rate},encoding-name={encoding},payload={payload_type}"
+    line = (
+        f"udpsrc address=127.0.0.1 port={port} caps={caps}{channels} ! "
+        f"rtpjitterbuffer latency={JITTER_MS} do-lost=true ! {decoder} ! audioconvert ! audioresample ! "
+        f"audio/x-raw,format=S16LE,rate={SAMPLE_RATE},channels=1 ! fdsink fd=1 sync=false"
+    )
+    return [program, "-q", *line.split()]
+
+
+COMMANDS: dict[Engine, Callable[[str, int, int, Format], list[str]]] = {"gst": _gst, "ffmpeg": _ffmpeg}

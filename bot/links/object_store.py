@@ -1,0 +1,189 @@
+"""Object store: files to a bucket of S3, or of what speaks its protocol (MinIO, Ceph, R2): one signed PUT per file.
+
+Signed with AWS Signature Version 4, the file's hash included, so that it works over plain http, too. What could not be
+sent is tried again by whoever has the file: nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from common.problems import reason
+from common.redact import printable, redact_url
+
+if TYPE_CHECKING:  # httpx: only where there is a bucket
+    import httpx
+
+UPLOAD_TIMEOUT_S = 60.0
+"""For one file, from its first byte to the answer."""
+CONNECT_TIMEOUT_S = 5.0
+CHUNK_BYTES = 256 * 1024
+MAX_ANSWER_BYTES = 4 * 1024
+"""Of a refusal that are read, and ..."""
+MAX_WORDS_CHARACTERS = 300
+"""... of its words those that are said."""
+MAX_FILE_BYTES = 5 * 1024**3
+"""What S3 takes in one PUT."""
+_SAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class UploadError(Exception):
+    """A file could not be stored; the message says where and why, without secrets.
+
+    Args:
+        words: For people.
+        is_final: Saying it again changes nothing: the key, the bucket or the rights are wrong.
+    """
+
+    def __init__(self, words: str, *, is_final: bool = False) -> None:
+        super().__init__(words)
+        self.is_final = is_final
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where files go, and with whose rights.
+
+    Args:
+        endpoint: http(s)://host[:port] of the service.
+        name: Of the bucket.
+        access_key: Its id.
+        secret_key: What belongs to it.
+        region: As the service wants it signed; most that are not AWS take any.
+        prefix: Goes before every key.
+    """
+
+    endpoint: str
+    name: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = "us-east-1"
+    prefix: str = ""
+
+
+class ObjectStore:
+    """Stores files in one bucket. Used by one event loop; `close` it at the end."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        import httpx
+
+        self._bucket = bucket
+        self._client = httpx.AsyncClient(
+            trust_env=False,  # no proxy of the environment
+            verify=ssl.create_default_context() if bucket.endpoint.startswith("https:") else False,
+            timeout=httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        )
+
+    async def put(self, path: Path, key: str, content_type: str = "application/octet-stream") -> str:
+        """Stores a file under `prefix/key`, in place of what was there; returns its URL, in which there is no secret.
+
+        Raises:
+            UploadError: It is not stored.
+        """
+        import httpx
+
+        url = object_url(self._bucket, key)
+        try:
+            size, digest = await asyncio.to_thread(_measure, path)
+            if size > MAX_FILE_BYTES:
+                raise UploadError(f"{path.name} is larger than one upload may be", is_final=True)
+            headers = {"content-type": content_type, "content-length": str(size)}
+            signed = signed_headers(self._bucket, "PUT", url, digest, time.time(), headers)
+            async with asyncio.timeout(UPLOAD_TIMEOUT_S):
+                answer = await self._client.send(
+                    self._client.build_request("PUT", url, headers=signed, content=_pieces(path)), stream=True
+                )
+                try:
+                    if not answer.is_success:
+                        raise _refused(url, answer.status_code, await _words(answer))
+                finally:
+                    await answer.aclose()
+        except TimeoutError:
+            raise UploadError(f"{redact_url(url)} took no file within {UPLOAD_TIMEOUT_S:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise UploadError(f"{redact_url(url)} cannot be reached: {reason(error) or type(error).__name__}") from None
+        return url
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._client.aclose()
+
+
+def safe_name(text: str, most: int = 64) -> str:
+    """A name as part of a file name or a key: letters, digits, `.`, `_`, `-`; never empty, hidden or a way up."""
+    return _SAFE.sub("_", text)[:most].strip("._") or "_"
+
+
+def object_url(bucket: Bucket, key: str) -> str:
+    """Where a key is, with the bucket in the path, which every service understands."""
+    parts = [bucket.name, *bucket.prefix.split("/"), *key.split("/")]
+    return f"{bucket.endpoint.rstrip('/')}/{'/'.join(quote(part, safe='-_.~') for part in parts if part)}"
+
+
+def signed_headers(
+    bucket: Bucket, method: str, url: str, digest: str, now: float, headers: Mapping[str, str]
+) -> dict[str, str]:
+    """The headers of a request without a query, and its signature among them (AWS Signature Version 4).
+
+    Args:
+        bucket: Whose key signs.
+        method: Of HTTP.
+        url: Its path as it is sent, percent-encoded.
+        digest: SHA-256 of the body, hexadecimal.
+        now: Unix seconds; services refuse what is 15 minutes off.
+        headers: What is sent beside, names in lower case; all of it is signed but `content-length`.
+    """
+    parts = urlsplit(url)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    scope = f"{stamp[:8]}/{bucket.region}/s3/aws4_request"
+    sent = {**headers, "host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": stamp}
+    signed = {name: " ".join(value.split()) for name, value in sorted(sent.items()) if name != "content-length"}
+    names = ";".join(signed)
+    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+    request = f"{method}\n{parts.path}\n\n{lines}\n{names}\n{digest}"
+    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    key = f"AWS4{bucket.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.new(key, to_sign.encode(), "sha256").hexdigest()
+    credential = f"Credential={bucket.access_key}/{scope}"
+    return {**sent, "authorization": f"AWS4-HMAC-SHA256 {credential},SignedHeaders={names},Signature={signature}"}
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield piece
+
+
+async def _words(answer: httpx.Response) -> str:
+    """What a refusal says: S3 answers XML with a code and a message."""
+    body = b""
+    async for piece in answer.aiter_bytes():
+        body += piece
+        if len(body) >= MAX_ANSWER_BYTES:
+            break
+    said = re.findall(r"<(?:Code|Message)>([^<]{1,200})<", body[:MAX_ANSWER_BYTES].decode(errors="replace"))
+    return printable(": ".join(said), MAX_WORDS_CHARACTERS)
+
+
+def _refused(url: str, status: int, words: str) -> UploadError:
+    is_final = 400 <= status < 500 and status not in (408, 429)
+    return UploadError(f"{redact_url(url)} refused the file: {status} {words}".rstrip(), is_final=is_final)

@@ -1,0 +1,51 @@
+"""Plain RTP: streams that are forwarded to UDP ports. Guide: docs/rtp.md; example: configs/rtp.example.jsonc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.codecs.sdp import SdpError, parse_sdp
+from bot.platforms.base import Invitation, Listener, Platform
+from bot.platforms.orders import Orders
+from bot.platforms.rtp.plan import description_of
+from bot.platforms.rtp.settings import RtpSettings, is_rtp_url
+from common.contracts.status import SubCode
+from common.problems import Problem, shown
+
+
+class Rtp(Platform):
+    """The platform `rtp`: `meetingUrl` is where the bot listens, `rtp` says what comes and whose it is."""
+
+    settings_model = RtpSettings
+
+    def claims(self, url: str) -> bool:
+        """`rtp://address` or `rtp://address:port`."""
+        return url.startswith("rtp://")
+
+    def problems(self, given: Mapping[str, Any]) -> list[Problem]:
+        """Where to listen must be said, and a session description be one of plain RTP."""
+        found = []
+        url = given.get("meetingUrl")
+        if not is_rtp_url(url):
+            allowed = "for rtp: where to listen, rtp://address:port or rtp://address, for example rtp://0.0.0.0:5004"
+            found.append(Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed))
+        own = given.get("rtp")
+        for key in ("sdp", "sdpFile"):
+            written = own.get(key) if isinstance(own, Mapping) else None
+            if isinstance(written, str):
+                try:
+                    parse_sdp(description_of(*((written, None) if key == "sdp" else (None, written))) or "")
+                except SdpError as error:
+                    found.append(Problem(f"rtp.{key}", shown(written), f"a session description of plain RTP: {error}"))
+        return found
+
+    def prepare(self) -> None:
+        """See `bot.platforms.base.Platform`: numpy."""
+        import bot.platforms.rtp.attendance  # noqa: F401
+
+    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+        """See `bot.platforms.base.Platform`."""
+        from bot.platforms.rtp.attendance import attend
+
+        return await attend(invitation, listener, orders)

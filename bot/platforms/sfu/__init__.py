@@ -1,0 +1,1 @@
+"""What SFUs joined without an SDK of their vendors share: signalling over a websocket, a connection per track."""

@@ -1,0 +1,99 @@
+"""What Janus sends around the video room's own messages, as it should be and as it should not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.platforms.base import Invitation
+from bot.platforms.janus.room import JanusError, JanusRoom
+from bot.platforms.janus.settings import JanusSettings
+from bot.platforms.sfu.line import LineBroken
+from common.contracts.status import SubCode
+from tests.support.garbage import garbage
+
+
+def room(lost: list[str] | None = None) -> JanusRoom:
+    """One that has not been entered, on no connection."""
+    settings = JanusSettings(room=1234, room_token=SecretStr("let-me-in"))
+    invitation = Invitation("janus+ws://host", "bot-1", "Earshot", settings=settings, passcode="4711")
+    return JanusRoom(None, invitation, lambda: None, (lost if lost is not None else []).append)  # type: ignore[arg-type]
+
+
+def test_which_request_a_message_answers() -> None:
+    """The last message of its transaction, not the acknowledgement before it; and what has none came unasked."""
+    for message, key in (
+        ({"janus": "event", "transaction": "7"}, "7"),
+        ({"janus": "ack", "transaction": "7"}, None),
+        ({"janus": "event"}, None),
+        ({"janus": "event", "transaction": 7}, None),
+    ):
+        assert room().answers(message) == key
+
+
+def test_the_end_of_a_session_and_of_a_track() -> None:
+    """A session that Janus gave up is a broken line; a handle that is hung up is a lost track."""
+    lost: list[str] = []
+    here = room(lost)
+    here._handle, here._hearing = 1, {"ana/0": 2}
+    here.told({"janus": "hangup", "sender": 2})
+    here.told({"janus": "hangup", "sender": 3})
+    assert lost == ["ana/0"]
+    for message in ({"janus": "timeout"}, {"janus": "detached", "sender": 1}):
+        with pytest.raises(LineBroken):
+            here.told(message)
+    here.told({"janus": "event", "sender": 1, "plugindata": {"data": {"videoroom": "destroyed"}}})
+    assert here.ended is SubCode.MEETING_ENDED
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (403, "Unauthorized request", SubCode.TOKEN_REFUSED),
+        (405, "Unauthorized access to plugin", SubCode.TOKEN_REFUSED),
+        (460, "No such plugin", SubCode.JOIN_REFUSED),
+        (426, "No such room (1234)", SubCode.MEETING_NOT_FOUND),
+        (429, "Missing mandatory element (pin)", SubCode.PASSCODE_REFUSED),
+        (433, "Unauthorized (wrong pin)", SubCode.PASSCODE_REFUSED),
+        (433, "Unauthorized (not in the allowed list)", SubCode.TOKEN_REFUSED),
+        (429, "Missing mandatory element (token)", SubCode.TOKEN_REFUSED),
+        (432, "Maximum number of publishers (3) already reached", SubCode.MEETING_FULL),
+        (None, None, SubCode.JOIN_REFUSED),
+        ("?", {}, SubCode.JOIN_REFUSED),
+    ],
+)
+def test_each_refusal_has_its_sub_code(code: Any, reason: Any, expected: SubCode) -> None:
+    """With words for people, and neither pin nor token in them."""
+    error = room()._refusal(JanusError(code, reason))
+    assert error.code is expected
+    assert not {"4711", "let-me-in"} & set(str(error).split())
+
+
+def test_garbage_ends_nothing_but_the_line() -> None:
+    """10,000 envelopes of any shape: nothing is raised but LineBroken, where Janus says that the session is gone."""
+    here = room()
+    here._handle = 1
+    keys = (
+        "janus",
+        "sender",
+        "transaction",
+        "plugindata",
+        "data",
+        "videoroom",
+        "jsep",
+        "error",
+        "leaving",
+        "publishers",
+    )
+    words = ("event", "hangup", "detached", "timeout", "ack", 1, "destroyed", "7", "ok")
+    broken = 0
+    for message in garbage(10_000, keys, words):
+        key = here.answers(message)
+        assert key is None or isinstance(key, str)
+        try:
+            here.told(message)
+        except LineBroken:
+            broken += 1
+    assert 0 < broken < 5_000
