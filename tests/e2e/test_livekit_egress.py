@@ -86,7 +86,10 @@ async def test_scripted_turns_on_both_roads(tmp_path: Path) -> None:
             await bots.bot.wait()
         assert BOT not in "".join(final["text"] for final in finals)
         print([(who, one.number, round(one.begin - said[0][1].begin, 1)) for who, one in said])
-        print([(f["speaker_id"], f["text"], round(begun(f) - said[0][1].begin, 1)) for f in finals], [b - said[0][1].begin for b in (switched, dropped)])
+        print(
+            [(f["speaker_id"], f["text"], round(begun(f) - said[0][1].begin, 1)) for f in finals],
+            [b - said[0][1].begin for b in (switched, dropped)],
+        )
         print("\n".join(line for line in log.splitlines() if "livekit" in line))
         lost = check(
             [one for _, one in said], [final["text"] for final in finals], [*bots.away, (dropped - 1.5, dropped + 3.0)]
