@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.audio.frame import AudioFrame
-from bot.core.events import ReportHealth
+from bot.core.effects import ReportHealth
 from bot.core.meeting import MeetingCore
 from bot.health_endpoint import HOST, HOST_VARIABLE, LoopLag, health_port, serve_health
 from bot.metrics import BotMetrics
