@@ -106,11 +106,13 @@ build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
 
 build/bin/egress-worker: tests/support/egress_worker/main.go tests/support/egress_worker/go.sum ## A stand-in for LiveKit's egress worker, for the tests (needs Go)
-	@cd tests/support/egress_worker && go build -o $(CURDIR)/$@ .
+	@command -v go >/dev/null || { echo "Building it needs Go: install it, or set EGRESS_WORKER to a binary" >&2; exit 1; }
+	@echo "Building the stand-in for LiveKit's egress worker …"; mkdir -p build/bin
+	@cd tests/support/egress_worker && go build -buildvcs=false -o $(CURDIR)/$@ .
 
 .PHONY: build/bin/egress-worker.if-go
 build/bin/egress-worker.if-go:
-	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
+	@if [ -z "$$EGRESS_WORKER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
 
 build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
 	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }
