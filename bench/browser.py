@@ -3,7 +3,8 @@
 A real Chromium (headless shell) opens a page with one WebRTC connection from an aiortc sender in a process of its own:
 N participants, two of whom speak all the time, the others send silence (50 packets a second each: an open microphone
 without DTX). Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element` (a
-muted element and an AudioWorklet at 16 kHz, our second).
+muted element and an AudioWorklet at 16 kHz, our second), `pulse` (what others do: the page plays into a null sink of
+PulseAudio, and `parec` records its monitor at 16 kHz: one mix of everybody; needs Debian's pulseaudio-utils).
 
 Latency is from the moment at which a 20 ms frame was handed to the sender's encoder to the arrival of its PCM at the
 listener. CPU is of one core: Chromium with the page's own decoding, Playwright's driver, and our process. Memory is PSS
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 PARTICIPANTS = (2, 10, 30)
-WAYS = ("none", "frames", "element")
+WAYS = ("none", "frames", "element", "pulse")
 SPEAKERS = 2
 SETTLE_S = 6.0
 WINDOW_S = 12.0
@@ -200,7 +202,7 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
         await asyncio.sleep(SETTLE_S)
         all_of_it = processes(folder)
         driver = {one for one in all_of_it if is_driver(one)}
-        groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid()}}
+        groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid(), *sound_servers()}}
         before = {name: cpu_seconds(group) for name, group in groups.items()}
         began = time.monotonic()
         await asyncio.sleep(WINDOW_S)
@@ -215,7 +217,9 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
         return next(Path(own.name).iterdir())
 
     settings = chromium_settings()
-    if way == "none":
+    if way == "pulse":
+        row = await through_pulse(url, Path(own.name), heard, measure)
+    elif way == "none":
         async with chromium(settings, "127.0.0.1:1", ON_ONE_MACHINE) as context:
             await context.pages[0].goto(url)
             row = await measure(folder())
@@ -232,6 +236,81 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     own.cleanup()
     if way != "none":
         row |= sound(heard, times, row["since"])
+    return row
+
+
+def sound_servers() -> set[int]:
+    """PulseAudio and its recorder, as far as they are our children."""
+    ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    names = {int(one): Path(f"/proc/{one}/comm").read_text().strip() for one in ours}
+    return {process for process, name in names.items() if name in ("pulseaudio", "parec")}
+
+
+async def through_pulse(
+    url: str, own: Path, heard: Any, measure: Callable[[Path], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The page in a Chromium that plays into a sink of its own, which is recorded; Chromium's switches are ours."""
+    from playwright.async_api import async_playwright
+
+    from bot.audio.frame import AudioFrame
+    from bot.drivers.browser.launch import PREFIX, SWITCHES
+    from bot.drivers.browser.page import TrackInfo
+    from tests.support.servers.pages import ON_ONE_MACHINE, chromium_settings
+
+    folder = own / f"{PREFIX}pulse"
+    folder.mkdir()
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    modules = (
+        f"module-native-protocol-unix socket={folder}/sound.sock auth-anonymous=1",
+        "module-null-sink sink_name=bot",
+    )
+    loads = [word for module in modules for word in ("-L", module)]
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    pulse = await asyncio.create_subprocess_exec(
+        *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", *loads),
+        stdout=subprocess.DEVNULL,
+        env=environment,
+        **quiet,
+    )
+    environment |= {"PULSE_SERVER": f"unix:{folder}/sound.sock", "PULSE_SINK": "bot"}  # with these no server starts
+    while not (folder / "sound.sock").exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    recorder = await asyncio.create_subprocess_exec(
+        *("parec", "--device=bot.monitor", "--format=s16le", "--rate=16000", "--channels=1", "--latency-msec=10"),
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+        **quiet,
+    )
+
+    async def record() -> None:
+        heard.track_opened(TrackInfo("pulse", mid="0"))
+        assert recorder.stdout is not None
+        position = 0
+        while True:
+            pcm = np.frombuffer(await recorder.stdout.readexactly(640), "<i2")
+            heard.audio(AudioFrame("pulse", pcm, position, 1, time.monotonic()))
+            position += len(pcm)
+
+    recording = asyncio.create_task(record())
+    settings = chromium_settings()
+    try:
+        async with async_playwright() as driver:
+            context = await driver.chromium.launch_persistent_context(
+                folder / "profile",
+                executable_path=settings.executable,
+                chromium_sandbox=not settings.allow_no_sandbox,
+                args=[*(one for one in SWITCHES if "{" not in one), *ON_ONE_MACHINE],
+                ignore_default_args=["--mute-audio"],
+                env={name: value for name, value in environment.items() if name not in ("BOT_CONFIG",)},
+            )
+            await context.pages[0].goto(url)
+            row = await measure(folder)
+            await context.close()
+    finally:
+        recording.cancel()
+        for process in (recorder, pulse):
+            process.terminate()
+            await process.wait()
     return row
 
 
@@ -306,9 +385,10 @@ def report(rows: list[dict[str, Any]]) -> str:
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        heard = (
-            f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {row['snr']:.1f} dB" if "latency" in row else "- | -"
-        )
+        heard = "- | -"
+        if "latency" in row:
+            quality = "a mix" if row["way"] == "pulse" else f"{row['snr']:.1f} dB"
+            heard = f"{row['latency']:.1f} / {row['latency_p95']:.1f} ms | {quality}"
         lines.append(
             f"| {row['participants']} | {row['way']} | {heard} | {row['chromium_cpu']:.1f} % |"
             f" {row['driver_cpu']:.1f} % | {row['bot_cpu']:.1f} % | {row['pss']:.0f} MiB | {row['load']:.0f} |"
