@@ -31,3 +31,19 @@ def test_a_late_track_has_not_stalled() -> None:
     assert abs(utterance.onset - 10 * 16_000) < 1600
     assert LaneEnd(1) not in plane.idle(ZERO + 12 + LATE_S + 0.5)
     assert LaneEnd(1) in plane.idle(ZERO + 12 + LATE_S + 0.8)
+
+
+def test_what_comes_late_because_we_are_is_not_cut_up() -> None:
+    """A process that stood still for two seconds catches up, and looks at its tracks meanwhile: somebody who has spoken
+    on all the time has not stopped. One utterance, also where it is the last one on its track."""
+    plane = AudioPlane(ZERO, lambda: loud, lambda _: ("t1", ""), Lanes(3))
+    orders: list[PlaneOrder] = []
+    for piece in range(200):
+        said = 10 + piece * 0.02
+        now = ZERO + (said if piece < 50 else 13 + (piece - 50) * 0.002)
+        orders += plane.frame(AudioFrame("t1", np.full(PIECE, 8000, np.int16), round(said * 16_000), 1, now))
+        if piece % 15 == 0:
+            orders += plane.idle(now)
+    assert LaneEnd(1) not in orders
+    assert plane.idle(ZERO + 13.3 + 0.5) == []
+    assert plane.idle(ZERO + 13.3 + 0.7)[-1] == LaneEnd(1)
