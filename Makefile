@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults soak check format bench bench-livekit bench-roads bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
@@ -42,6 +42,9 @@ format: .venv/dev ## What `make check` would complain about and a program can re
 
 bench: .venv/dev ## The media benchmark; writes bench/media.md
 	$(BIN)/python -m bench.media
+
+bench-rtp: .venv/dev ## Plain RTP by each engine that is installed, 3 minutes on a quiet machine; writes bench/rtp.md
+	tools/hermetic $(BIN)/python -m bench.rtp
 
 bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit

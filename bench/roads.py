@@ -430,6 +430,8 @@ def report(raw: dict[str, Any]) -> str:
             values = [stages[name] * 1000 for stages in row["stages"]]
             cells.append(f"{statistics.fmean(values):.0f} ({percentile(values, 95):.0f})" if values else "—")
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
+    middle = [percentile([stages["all"] * 1000 for stages in row["stages"]], 50) for row in raw["chunks"]]
+    lines.append("| all together, median | " + " | ".join(f"{value:.0f}" for value in middle) + " |")
     lines.append("| sentences with one final | " + " | ".join(str(len(row["stages"])) for row in raw["chunks"]) + " |")
     lines.append("| CPU of the bot, % of a core | " + " | ".join(f"{row['cpu']:.1%}" for row in raw["chunks"]) + " |")
     lines.append(

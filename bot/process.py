@@ -11,7 +11,7 @@ from types import FrameType
 import structlog
 
 from bot.config import BotConfig
-from bot.core.events import Finish
+from bot.core.effects import Finish
 from bot.health_endpoint import health_port
 from bot.platforms import load
 from bot.runner import SHUTDOWN_S, Bot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.config import BotConfig, read_command
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.links.redis.link import RedisLink
 from bot.links.redis.retention import Retention
@@ -13,7 +14,7 @@ from bot.links.redis.retention import Retention
 def redis_link(
     config: BotConfig,
     receive: Callable[[ev.Event], None],
-    report: Callable[[ev.ReportHealth], None],
+    report: Callable[[fx.ReportHealth], None],
     on_stored: Callable[[float], None],
 ) -> RedisLink:
     """The link that stores, and that commands come from; `receive` hears of them, and how it fares.
@@ -33,5 +34,5 @@ def redis_link(
         on_change=lambda up, detail: receive(ev.LinkChanged("redis", up, detail)),
         on_full=lambda full, detail: receive(ev.LinkChanged("outbox", not full, detail)),
         on_stored=on_stored,
-        on_gone=lambda entries: report(ev.ReportHealth("gap:redis", False, f"{entries} {lost}")),
+        on_gone=lambda entries: report(fx.ReportHealth("gap:redis", False, f"{entries} {lost}")),
     )

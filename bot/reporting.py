@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.core import events as ev
+from bot.core import effects as fx
 from common.contracts.events import CommandEvent, HealthEvent, StatusEvent
 from common.contracts.live import live
 from common.contracts.segments import Segment, SessionIdentity, Source, session_end, session_start, transcription
@@ -87,7 +87,7 @@ class Reporting:
         self.lost = 0
         """Entries that no sink had room for."""
 
-    def status(self, report: ev.ReportStatus, not_stored: int = 0) -> None:
+    def status(self, report: fx.ReportStatus, not_stored: int = 0) -> None:
         """Says that the lifecycle has moved; `not_stored`: entries that the meeting's end could not store."""
         log.info("bot.status", status=report.status, code=report.code)
         self._tell(
@@ -105,7 +105,7 @@ class Reporting:
             )
         )
 
-    def health(self, report: ev.ReportHealth) -> None:
+    def health(self, report: fx.ReportHealth) -> None:
         """Says that something about hearing has changed."""
         level = log.info if report.healthy else log.warning
         level("bot.health", **dataclasses.asdict(report))
@@ -115,7 +115,7 @@ class Reporting:
         )
         self._tell(event)
 
-    def command(self, answer: ev.AnswerCommand) -> None:
+    def command(self, answer: fx.AnswerCommand) -> None:
         """Says what became of a command; the log says each refusal once."""
         refusal = answer.action, answer.detail
         is_old = refusal in self._refused or len(self._refused) >= MAX_REFUSALS_KEPT

@@ -23,6 +23,7 @@ from bot.attendance import Attendance
 from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
 from bot.config import BotConfig
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
@@ -88,13 +89,13 @@ class Bot:
         self._has_session = False
         self._zero = 0.0
         self._wake = asyncio.Event()
-        self._finish: asyncio.Future[ev.Finish] = self._loop.create_future()
-        self._terminal: ev.ReportStatus | None = None
+        self._finish: asyncio.Future[fx.Finish] = self._loop.create_future()
+        self._terminal: fx.ReportStatus | None = None
         self._deadline: float | None = None
         self._is_ending = False
-        self._late: ev.Finish | None = None  # what failed while the end was under way
+        self._late: fx.Finish | None = None  # what failed while the end was under way
 
-    async def attend(self) -> ev.Finish:
+    async def attend(self) -> fx.Finish:
         """The whole life of the bot; returns why it ended, whatever happened. Cancelled, it frees what it opened."""
         try:
             for name, work in self._vitals.work().items():
@@ -141,7 +142,7 @@ class Bot:
         """Ends the meeting in order, even with an unusable state machine; an end under way becomes a failed one."""
         if self._finish.done():
             if self._late is None or code is SubCode.DUPLICATE_BOT:
-                self._late = ev.Finish(code, detail)
+                self._late = fx.Finish(code, detail)
             return
         try:
             self._receive(ev.BotFailed(code, detail))
@@ -149,7 +150,7 @@ class Bot:
             log.exception("bot.bug", task="state machine")
         if not self._finish.done():  # the state machine had nothing to say any more
             self._start_deadline()
-            self._finish.set_result(ev.Finish(code, detail))
+            self._finish.set_result(fx.Finish(code, detail))
 
     def _tell(self, event: ev.Event) -> None:
         """As `_receive`, from a callback of the loop, where an exception would vanish in its log."""
@@ -216,40 +217,40 @@ class Bot:
                 log.error("bot.oddity", what=str(bug))
         self._wake.set()
 
-    def _do(self, effect: ev.Effect) -> None:
+    def _do(self, effect: fx.Effect) -> None:
         match effect:
-            case ev.ReportStatus(code=code) if code is not None:
+            case fx.ReportStatus(code=code) if code is not None:
                 self._terminal = effect  # said when everything else is stored
-            case ev.ReportStatus():
+            case fx.ReportStatus():
                 self._reporting.status(effect)
-            case ev.ReportHealth():
+            case fx.ReportHealth():
                 self._reporting.health(effect)
-            case ev.StartSession():
+            case fx.StartSession():
                 self._start_session()
-            case ev.PublishText():
+            case fx.PublishText():
                 self._publish(effect)
-            case ev.CloseTrack(track_id):
+            case fx.CloseTrack(track_id):
                 self._transcription.close_track(track_id, self._now())
-            case ev.Reconfigure(speech):
+            case fx.Reconfigure(speech):
                 self._transcription.reconfigure(speech)
-            case ev.PauseHearing(paused):
+            case fx.PauseHearing(paused):
                 self._transcription.pause(paused, self._now())
                 if self._recording is not None:
                     self._recording.pause(paused)
-            case ev.AnswerCommand():
+            case fx.AnswerCommand():
                 self._reporting.command(effect)
-            case ev.GiveOrder(order, answer):
+            case fx.GiveOrder(order, answer):
                 given = self._attendance.give(order)
                 if answer is not None:
                     full = "too many orders wait for the platform"
                     self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
-            case ev.FollowFloor(participant_ids, at):
+            case fx.FollowFloor(participant_ids, at):
                 self._transcription.follow_floor(participant_ids, at)
-            case ev.LogOddity(what):
+            case fx.LogOddity(what):
                 log.error("bot.oddity", what=what)
-            case ev.LeaveMeeting():
+            case fx.LeaveMeeting():
                 self._leave()
-            case ev.Finish():
+            case fx.Finish():
                 self._start_deadline()
                 if not self._finish.done():
                     self._finish.set_result(effect)
@@ -269,7 +270,7 @@ class Bot:
         self._reporting.session_start(zero)
         self._has_session = True
 
-    def _publish(self, text: ev.PublishText) -> None:
+    def _publish(self, text: fx.PublishText) -> None:
         """What was written, where anything is to be transcribed; the last room of the outbox is for what was said."""
         segment = self._transcription.written(text, self._zero) if self._meter is None else None
         if segment is None:
@@ -324,7 +325,7 @@ class Bot:
         """An utterance is settled."""
         self._receive(utterance)
 
-    def hearing(self, report: ev.ReportHealth) -> None:
+    def hearing(self, report: fx.ReportHealth) -> None:
         """Speech waits for a lane, or was lost, or Redis has lost text."""
         self._reporting.health(report)
 
@@ -346,7 +347,7 @@ class Bot:
         self._start_deadline()
         self._attendance.leave(self._left())
 
-    async def _end(self, finish: ev.Finish) -> ev.Finish:
+    async def _end(self, finish: fx.Finish) -> fx.Finish:
         """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
         self._is_ending = True
         for task in self._tasks:
@@ -376,13 +377,13 @@ class Bot:
             if self._recording is not None:
                 await self._recording.finish(self._left(CLOSE_RESERVE_S))
 
-    def _with_late(self, finish: ev.Finish) -> ev.Finish:
+    def _with_late(self, finish: fx.Finish) -> fx.Finish:
         """The end as it is after what failed on the way; another bot's lock goes before everything."""
         if self._late is None or (finish.code in _MISSING_IS_KNOWN and self._late.code is not SubCode.DUPLICATE_BOT):
             return finish
         return self._late
 
-    async def _say_the_end(self, finish: ev.Finish) -> ev.Finish:
+    async def _say_the_end(self, finish: fx.Finish) -> fx.Finish:
         """Stores what is left, `session_end` and the terminal status; an end that could not says so."""
         left = missing = 0
         with self._step("store"):
@@ -393,7 +394,7 @@ class Bot:
         if finish.code is SubCode.DUPLICATE_BOT:  # the lock was lost meanwhile
             return finish
         with self._step("say"):
-            last = self._terminal or ev.ReportStatus(State.FAILED)
+            last = self._terminal or fx.ReportStatus(State.FAILED)
             state = State.COMPLETED if MEANINGS[finish.code].completed else State.FAILED
             self._reporting.status(replace(last, status=state, code=finish.code, detail=finish.detail), left)
             missing = await self._flush(CLOSE_RESERVE_S)
@@ -405,13 +406,13 @@ class Bot:
             self._storing = self._start(self._redis.run(), "redis")
         return await self._reporting.flush(self._left(reserve))
 
-    def _admit(self, finish: ev.Finish, left: int) -> ev.Finish:
+    def _admit(self, finish: fx.Finish, left: int) -> fx.Finish:
         """The end as it is when so many entries are not stored."""
         if not left or finish.code in _MISSING_IS_KNOWN:
             return finish
         log.error("bot.not_stored", entries=left)
         why = f"{left} entries could not be stored in Redis; the meeting had ended with {finish.code}"
-        return ev.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
+        return fx.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
 
     async def _close(self) -> None:
         tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._attendance.task} if self._attendance.task else set())

@@ -37,7 +37,8 @@ from bot.audio.plane import (
     Whose,
 )
 from bot.config import BotConfig
-from bot.core.events import MIX_TRACK, AudioHeard, PublishText, ReportHealth, SpeechSettled, UtteranceDecided
+from bot.core.effects import PublishText, ReportHealth
+from bot.core.events import MIX_TRACK, AudioHeard, SpeechSettled, UtteranceDecided
 from bot.core.lane_speech import LaneSpeech
 from bot.core.requests import SpeechSettings
 from bot.core.segments import UNKNOWN_SPEAKER, SegmentTracker

@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
+from bot.core.effects import ReportHealth
+from bot.core.events import MIX_TRACK, AudioHeard
 from bot.core.unheeded import UnheededSpeech
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters

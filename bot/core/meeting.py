@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core import requests as rq
-from bot.core.events import Effect, Event
+from bot.core.effects import Effect
+from bot.core.events import Event
 from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
@@ -59,7 +61,7 @@ class MeetingCore:
     def begin(self, now: float) -> None:
         """The platform starts to join."""
         self._facts = replace(self._facts, joining_since=now)
-        self._effects.append(ev.ReportStatus(State.JOINING))
+        self._effects.append(fx.ReportStatus(State.JOINING))
 
     def next_timer(self) -> float | None:
         """The next moment (monotonic seconds) at which `tick` has work to do."""
@@ -102,7 +104,7 @@ class MeetingCore:
         try:
             self._take(event, now)
         except ev.Unhandled as bug:
-            self._effects.append(ev.LogOddity(str(bug)))
+            self._effects.append(fx.LogOddity(str(bug)))
         if not self.lifecycle.over:
             self._check(now)
 
@@ -135,13 +137,13 @@ class MeetingCore:
                 self.health.encrypted(track_id)
             case ev.TrackMuted(track_id):
                 self.health.muted(track_id, True, now)
-                self._effects.append(ev.CloseTrack(track_id))
+                self._effects.append(fx.CloseTrack(track_id))
             case ev.TrackUnmuted(track_id):
                 self.health.muted(track_id, False, now)
             case ev.TrackClosed(track_id):
                 self._close_track(track_id)
             case ev.ActiveSpeakers(participant_ids, at):
-                self._effects.append(ev.FollowFloor(participant_ids, at))
+                self._effects.append(fx.FollowFloor(participant_ids, at))
             case ev.ChatReceived() | ev.CaptionHeard():
                 if self.lifecycle.state is State.ACTIVE and not self._paused:
                     self._effects += self._written.take(event, now)
@@ -157,10 +159,10 @@ class MeetingCore:
             case ev.LinkChanged(link, up, detail):
                 if link == "transcriber":
                     self.health.link(up, now)
-                self._effects.append(ev.ReportHealth(link, up, detail))
+                self._effects.append(fx.ReportHealth(link, up, detail))
             case ev.SpeechSettled(speech, accepted, detail):
                 self.speech = speech
-                self._effects.append(ev.ReportHealth("reconfigure", accepted, detail))
+                self._effects.append(fx.ReportHealth("reconfigure", accepted, detail))
             case ev.CommandReceived():
                 self._command(event, now)
             case ev.StopRequested(code):
@@ -200,7 +202,7 @@ class MeetingCore:
         self._facts = replace(self._facts, lobby_since=None, helpless_since=None, outside_since=None)
         if is_first:
             self._facts = replace(self._facts, active_since=now)
-            self._effects.append(ev.StartSession())
+            self._effects.append(fx.StartSession())
         self._move(State.ACTIVE)
         self._count_people(now)
 
@@ -223,7 +225,7 @@ class MeetingCore:
         self.health.company(people > 0)
 
     def _close_track(self, track_id: str) -> None:
-        self._effects.append(ev.CloseTrack(track_id))
+        self._effects.append(fx.CloseTrack(track_id))
         self.roster.close_track(track_id)
         self._effects += self.health.closed(track_id)
 
@@ -234,16 +236,16 @@ class MeetingCore:
             self._facts = replace(self._facts.nobody_known(), lost_since=now)
             self.health.connection(True, now)
             # what was being said cannot be continued on the same clock
-            self._effects += [ev.CloseTrack(track_id) for track_id in self.roster.tracks]
+            self._effects += [fx.CloseTrack(track_id) for track_id in self.roster.tracks]
             lost = "connection to the meeting lost, trying to come back"
-            self._effects.append(ev.ReportHealth("meeting", False, lost))
+            self._effects.append(fx.ReportHealth("meeting", False, lost))
 
     def _found(self, now: float) -> None:
         """There is a connection to the meeting, and the rules about who is there count again, from now on."""
         if self._facts.lost_since is not None:
             self._facts = replace(self._facts, lost_since=None)
             self.health.connection(False, now)
-            self._effects.append(ev.ReportHealth("meeting", True, "connected to the meeting again"))
+            self._effects.append(fx.ReportHealth("meeting", True, "connected to the meeting again"))
             self._count_people(now)
 
     # --- commands: each is answered
@@ -255,13 +257,13 @@ class MeetingCore:
                 self._depart(SubCode.LEFT_BY_COMMAND)
             case rq.ChangeSpeech(change):
                 self.speech = replace(self.speech, **change)
-                self._effects.append(ev.Reconfigure(self.speech))
+                self._effects.append(fx.Reconfigure(self.speech))
                 self._answer(command, "from the next utterance on", self._state(now))
             case rq.Pause(paused):
                 if paused is not self._paused:
                     self._paused = paused
                     self.health.pause(paused, now)
-                    self._effects.append(ev.PauseHearing(paused))
+                    self._effects.append(fx.PauseHearing(paused))
                 self._answer(command, "not listening" if paused else "listening")
             case rq.TellState():
                 self._answer(command, "", self._state(now))
@@ -279,13 +281,13 @@ class MeetingCore:
         elif self.lifecycle.state is not State.ACTIVE:
             self._refuse(command, f"the bot is not in the meeting: {self.lifecycle.state}")
         else:
-            self._effects.append(ev.GiveOrder(order, ev.AnswerCommand(command.action, True, "", command.command_id)))
+            self._effects.append(fx.GiveOrder(order, fx.AnswerCommand(command.action, True, "", command.command_id)))
 
     def _answer(self, command: ev.CommandReceived, detail: str, state: BotState | None = None) -> None:
-        self._effects.append(ev.AnswerCommand(command.action, True, detail, command.command_id, state))
+        self._effects.append(fx.AnswerCommand(command.action, True, detail, command.command_id, state))
 
     def _refuse(self, command: ev.CommandReceived, why: str) -> None:
-        self._effects.append(ev.AnswerCommand(command.action, False, why, command.command_id))
+        self._effects.append(fx.AnswerCommand(command.action, False, why, command.command_id))
 
     def _state(self, now: float) -> BotState:
         return BotState(
@@ -301,7 +303,7 @@ class MeetingCore:
     def _depart(self, code: SubCode) -> None:
         if self._departing is None:  # the first reason counts
             self._departing = code
-            self._effects.append(ev.LeaveMeeting())
+            self._effects.append(fx.LeaveMeeting())
 
     def _platform_ended(self, code: SubCode, detail: str, evidence: tuple[str, ...]) -> None:
         if self._departing is not None and code is not SubCode.INTERNAL_ERROR:
@@ -312,9 +314,9 @@ class MeetingCore:
         stage = self.lifecycle.state
         terminal = State.COMPLETED if MEANINGS[code].completed else State.FAILED
         self.lifecycle.move(terminal)
-        self._effects.append(ev.ReportStatus(terminal, code, detail, stage, evidence))
-        self._effects.append(ev.Finish(code, detail))
+        self._effects.append(fx.ReportStatus(terminal, code, detail, stage, evidence))
+        self._effects.append(fx.Finish(code, detail))
 
     def _move(self, state: State, detail: str = "") -> None:
         self.lifecycle.move(state)
-        self._effects.append(ev.ReportStatus(state, detail=detail))
+        self._effects.append(fx.ReportStatus(state, detail=detail))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator
 
-from bot.core.events import GiveOrder, ReportHealth
+from bot.core.effects import GiveOrder, ReportHealth
 from bot.core.orders import Order, Reconnect, Rejoin, Resubscribe
 
 RESUBSCRIBES = 2

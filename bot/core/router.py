@@ -22,7 +22,7 @@ ALONE_S = 30.0
 BUDGET_TIMEOUT_S = 30.0
 """Seconds that `mode: composite` waits for a free egress."""
 START_TIMEOUT_S = 40.0
-"""Seconds from the order for an egress to its first sound. LiveKit looks for a worker for 10 s, and again."""
+"""Seconds from the order for an egress to its first sound. Servers look long for somebody who has room."""
 OVERLAP_TIMEOUT_S = 120.0
 """Seconds in which both roads are there and the mix cannot be laid over the tracks: nobody has said anything."""
 PAUSE_TIMEOUT_S = 60.0

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from bot.core.events import CaptionHeard, ChatReceived, PublishText, ReportHealth
+from bot.core.effects import PublishText, ReportHealth
+from bot.core.events import CaptionHeard, ChatReceived
 from bot.core.health import DEAF_TIMEOUT_S
 from bot.core.roster import clean_name, one_line
 from bot.core.segments import UNKNOWN_SPEAKER

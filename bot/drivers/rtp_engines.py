@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import shutil
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
@@ -39,8 +39,11 @@ PIECE_BYTES = 2 * SAMPLE_RATE // 50
 """20 ms, the least that is read of a pipe at once; and at most ..."""
 MAX_PIECE_BYTES = 6 * PIECE_BYTES
 """... 120 ms."""
-MAX_HELD = 100
-"""Packets (2 s) that wait for an engine that has just been started. Policy when full: the oldest goes."""
+MAX_HELD = 500
+"""Packets (10 s) that an engine has made nothing of yet: they are the next one's, should it fail. Policy when full: the
+oldest goes."""
+MIN_OWED = 5
+"""Packets of which nothing came: fewer may be behind a hole, when somebody has fallen silent."""
 SUCCESSION_PACKETS = 5
 """In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
 READY_POLL_S = 0.01
@@ -100,7 +103,7 @@ def find_engines(wanted: Engine, fallback: bool) -> dict[Engine, str]:
     return found
 
 
-@functools.cache
+@cache
 def _guard() -> tuple[str, ...]:
     """What a child is started by, so that the kernel ends it should we be killed; empty where there is none."""
     setpriv = shutil.which("setpriv")
@@ -172,13 +175,13 @@ class EngineDecoder:
             return
         self._decoder = child = _Child(
             engine, program, self._track_id, self._audio, payload_type, self._formats[payload_type],
-            self._engines.timeout, lambda why: self._failed(engine, why),
+            self._engines.timeout, partial(self._failed, engine),
         )  # fmt: skip
         self._engines.children.add(child.task)
         child.task.add_done_callback(self._engines.children.discard)
 
-    def _failed(self, engine: Engine, why: str) -> None:
-        """The engine is of no use: the next one, with the next packet."""
+    def _failed(self, engine: Engine, why: str, unheard: Iterable[tuple[RtpPacket, float]]) -> None:
+        """The engine is of no use: the next one, with what this one has made nothing of."""
         if self._is_closed:
             return
         log.warning("rtp.engine_failed", track=self._track_id, engine=engine, why=why)
@@ -188,6 +191,8 @@ class EngineDecoder:
             self._is_closed = True
             words = f"`rtp.engine` {engine} failed ({why}), and no other is to take its place: see `engineFallback`"
             self._on_failure(EarshotError(SubCode.ENGINE_UNAVAILABLE, words))
+        for packet, at in unheard:
+            self.packet(packet, at)
 
     def close(self) -> None:
         """See `Decoder`."""
@@ -201,16 +206,15 @@ class _Child:
 
     def __init__(
         self, engine: Engine, program: str, track_id: str, audio: Callable[[AudioFrame], None], payload_type: int,
-        form: Format, timeout: float, on_end: Callable[[str], None],
+        form: Format, timeout: float, on_end: Callable[[str, Iterable[tuple[RtpPacket, float]]], None],
     ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._engine, self._program, self._track_id, self._audio = engine, program, track_id, audio
         self._payload_type, self._form = payload_type, form
         self._timeout, self._on_end = timeout, on_end
-        self._held: deque[bytes] = deque(maxlen=MAX_HELD)
+        self._unheard: deque[tuple[RtpPacket, float]] = deque(maxlen=MAX_HELD)
+        self._unsent = 0  # of these, the last ones
         self._socket: socket.socket | None = None
-        self._is_ready = False
-        self._owing_since: float | None = None  # packets have come since, and no audio
         self._source, self._position = next_source(), 0
         self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
 
@@ -218,9 +222,8 @@ class _Child:
         """Passes it on; before the engine listens it is held."""
         if packet.payload_type != self._payload_type:
             return
-        if self._owing_since is None:
-            self._owing_since = now
-        self._held.append(packet.datagram)
+        self._unheard.append((packet, now))
+        self._unsent = min(self._unsent + 1, MAX_HELD)
         self._send()
 
     def close(self) -> None:
@@ -229,13 +232,12 @@ class _Child:
 
     def _send(self) -> None:
         """Sends what is held, once somebody listens: on loopback a refusal is known at once."""
-        while self._held and self._socket is not None:
+        while self._unsent and self._socket is not None:
             with contextlib.suppress(BlockingIOError, ConnectionError):
-                self._socket.send(self._held[0])
+                self._socket.send(self._unheard[-self._unsent][0].datagram)
             if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 return
-            self._is_ready = True
-            self._held.popleft()
+            self._unsent -= 1
 
     async def _run(self) -> None:
         why = "it could not be started"
@@ -254,7 +256,7 @@ class _Child:
             self._socket = None
             if process is not None:
                 await _end(process)
-        self._on_end(why)
+        self._on_end(why, list(self._unheard))
 
     async def _start(self, port: int) -> asyncio.subprocess.Process:
         command = COMMANDS[self._engine](self._program, port, self._payload_type, self._form)
@@ -274,14 +276,13 @@ class _Child:
         assert process.stdout is not None
         rest = b""
         while True:
-            wait = self._timeout if self._is_ready or not self._held else READY_POLL_S
+            wait = READY_POLL_S if self._unsent else self._timeout
             try:
                 async with asyncio.timeout(wait):
                     piece = await process.stdout.read(MAX_PIECE_BYTES - len(rest))
             except TimeoutError:
                 self._send()
-                since = self._owing_since
-                if since is not None and self._loop.time() - since >= self._timeout:
+                if len(self._unheard) >= MIN_OWED and self._loop.time() - self._unheard[0][1] >= self._timeout:
                     return f"packets came, and no audio for {self._timeout:g} s"
                 continue
             if not piece:
@@ -294,7 +295,8 @@ class _Child:
     def _emit(self, data: bytes) -> None:
         if not data:
             return
-        self._owing_since = None
+        while len(self._unheard) > self._unsent:
+            self._unheard.popleft()
         pcm = np.frombuffer(data, "<i2").astype(np.int16)
         self._audio(AudioFrame(self._track_id, pcm, self._position, self._source, self._loop.time()))
         self._position += len(pcm)

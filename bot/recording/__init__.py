@@ -17,7 +17,7 @@ import structlog
 from bot.audio.frame import AudioFrame
 from bot.audio.slices import MIX, Cut, Done, Slices
 from bot.config import BotConfig
-from bot.core.events import ReportHealth
+from bot.core.effects import ReportHealth
 from bot.links.object_store import Bucket, ObjectStore, UploadError
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
 from bot.recording.writer import INDEX, Meeting, Recorded, Spoken, Whose, Writer
@@ -60,6 +60,8 @@ class Recording:
         self._started = asyncio.Event()
         self._owners: dict[str, tuple[str, str]] = {}  # of tracks that are recorded, as they were last known
         self._is_paused = self._has_failed = self._is_slow = False
+        if self._settings.upload or self._settings.process_url is not None:
+            import httpx  # noqa: F401  (before the meeting: it takes a tenth of a second)
 
     def start(self, zero: float, wall: float) -> None:
         """Meeting time zero: `zero` on the monotonic clock, `wall` in Unix seconds."""

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import structlog
 
-from bot.core.events import ReportHealth
+from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
 from bot.recording.writer import Meeting, Recorded

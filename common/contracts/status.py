@@ -174,7 +174,7 @@ MEANINGS: dict[SubCode, Meaning] = {
         4,
         False,
         "The meeting was to be heard as an egress, and there is none: refused, none free, or one without sound.",
-        "Read the log; see docs/livekit-egress.md, or let `livekit.mode` be `auto`.",
+        "Read the log and the guide of the platform, or let it choose: `mode` of its settings, `auto`.",
     ),
     SubCode.DUPLICATE_BOT: Meaning(
         4, False, "Another bot with this `connectionId` is running.", "Use a new `connectionId` per bot."

@@ -100,12 +100,14 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[st
     return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.iterdir()}
 
 
+@pytest.mark.timeout(120)  # the first one waits for all of them to be imported
 @pytest.mark.parametrize("name", list(PLATFORMS))
 def test_a_description_is_light(name: str, imported: dict[str, list[list[str]]]) -> None:
     """Asking a platform about itself imports nothing that only attending needs."""
     assert not set(HEAVY) & set(imported[name][0])
 
 
+@pytest.mark.timeout(120)  # the first one waits for all of them to be imported
 @pytest.mark.parametrize("name", list(PLATFORMS))
 def test_what_a_platform_imports_late_is_prepared(name: str, imported: dict[str, list[list[str]]]) -> None:
     """Whatever its functions import is there after `prepare`, which has a thread: no import holds up the event loop."""

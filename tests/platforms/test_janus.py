@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from bot.core import events as ev
 from bot.platforms.base import Invitation
@@ -30,7 +31,7 @@ from tests.support.servers.janus import (
 )
 from tests.support.tools import require
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,18 @@ async def test_each_refusal_has_its_sub_code_and_names_the_setting(janus: JanusS
             await room.join("ana", "Ana")
             await room.tone("ana", 440)
             await bot.hears("ana", 440)
+
+
+async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and answers nothing: JOIN_TIMEOUT."""
+    monkeypatch.setattr(sfu, "JOIN_TIMEOUT_S", 0.5)
+
+    async def listen(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(listen, "127.0.0.1", 0, subprotocols=[Subprotocol("janus-protocol")]) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        assert (await refused(invited(f"ws://127.0.0.1:{port}", "r"))).code is SubCode.JOIN_TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""LiveKit's egress: API and webhooks of a real livekit-server; rooms that are heard as an egress, on a real RTMP server.
+"""LiveKit's egress: API and webhooks of a real livekit-server; rooms that are heard as one, over a real RTMP server.
 
 The worker stands in (tests/support/servers/egress.py): what it says to the server and the server to us is real.
 """
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from structlog.testing import capture_logs
 
 from bot.audio.pauses import PAUSE_S
 from bot.audio.timeline import Timeline
@@ -36,6 +35,7 @@ from rehearsal.clips import load_clip
 from rehearsal.livekit.guest import Guest
 from rehearsal.livekit.server import MISSING, LiveKitServer, find_livekit_server, livekit_server
 from tests.platforms.contract import Attending, attending
+from tests.support.lanes import free_port
 from tests.support.servers.egress import EgressWorker, Hooks, require_worker
 from tests.support.servers.livekit import invited
 from tests.support.servers.redis_server import server as redis_server
@@ -61,7 +61,7 @@ class Stage:
 
     def invitation(self, mode: str = "auto", **changes: Any) -> Invitation:
         ingest = f"rtmp://127.0.0.1:{self.rtmp.port}/live"
-        own = {"ingest_url": ingest, "secret": self.rtmp.secret, "limit": 1} | changes
+        own: dict[str, Any] = {"ingest_url": ingest, "secret": self.rtmp.secret, "limit": 1} | changes
         return invited(
             self.server,
             ROOM,
@@ -140,14 +140,15 @@ async def on_road(bot: Attending, composite: bool) -> None:
 
 
 def check_each_moment_once(bot: Attending, since: float, until: float) -> None:
-    """What was heard lies on the clock, as the audio plane would lay it, without a hole; tracks are never heard beside the
-    mix but for the pause in which the road changes."""
+    """What was heard lies on the clock, as the audio plane would lay it, without a hole; tracks are never heard beside
+    the mix but for the pause in which the road changes."""
     lines: dict[str, Timeline] = {}
     zero = bot.listener.frames[0][1].arrival - 1  # nothing is placed before it
     heard = np.zeros((2, round((until - since) * 16_000)), bool)
     for _, frame in bot.listener.frames:
         line = lines.setdefault(frame.track_id, Timeline(zero))
-        start = line.place(frame.position, frame.source, frame.arrival, len(frame.pcm)) - round((since - zero) * 16_000)
+        start = line.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
+        start -= round((since - zero) * 16_000)
         heard[int(frame.track_id == roads.TRACK_ID), max(start, 0) : max(start + len(frame.pcm), 0)] = True
     ends = np.flatnonzero(np.concatenate([[True], heard.any(axis=0), [True]]))
     holes = {round(ends[at] / 16_000, 2): (n - 1) / 16_000 for at, n in enumerate(np.diff(ends)) if n > 1}
@@ -174,7 +175,7 @@ async def test_api_of_a_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
         await eventually(lambda: here.worker.running == [started.egress_id])
         await becomes(api, started.egress_id, EgressState.ACTIVE)
         assert [one.egress_id for one in await api.active(ROOM)] == [started.egress_id]
-        monkeypatch.setattr(egress, "CALL_TIMEOUT_S", 3.0)
+        monkeypatch.setattr(egress, "CALL_TIMEOUT_S", 2.0)
         with pytest.raises(EgressError, match="worker is running, or none has room"):
             await api.start_room_composite(ROOM, url, "bot-2")
         monkeypatch.undo()
@@ -237,7 +238,7 @@ async def test_room_that_is_heard_as_an_egress(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(router, "CROWD_S", 1.0)
     monkeypatch.setattr(router, "COOL_DOWN_S", 2.0)
     monkeypatch.setattr(router, "ALONE_S", 1.0)
-    async with stage(latency=1.0) as here, company(here.server, "ana", "ben") as guests, talking(guests):
+    async with stage(latency=1.0) as here, company(here.server, "ana", "ben") as guests, talking(guests):  # noqa: SIM117
         async with attending(LiveKit(), here.invitation(), PATIENCE_S) as bot:
             await bot.listener.until(
                 lambda: len({frame.track_id for _, frame in bot.listener.frames}) == 2, "both tracks"
@@ -251,6 +252,13 @@ async def test_room_that_is_heard_as_an_egress(monkeypatch: pytest.MonkeyPatch) 
             await bot.listener.until(lambda: len(bot.listener.frames) > frames + 60, "the mix goes on")
             assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {roads.TRACK_ID}
             check_each_moment_once(bot, began, time.monotonic() - 3)
+
+            for guest in guests.values():
+                guest.mute()
+            await bot.listener.until(lambda: bot.listener.muted == {roads.TRACK_ID}, "all are muted", 20)
+            guests["ana"].unmute()
+            await bot.listener.until(lambda: not bot.listener.muted, "one is not")
+            guests["ben"].unmute()
 
             dropped = time.monotonic()
             await here.worker.drop(first)
@@ -279,9 +287,9 @@ def _names(bot: Attending, since: float) -> set[str]:
 async def test_egress_that_cannot_be_had(trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the mode is composite the bot ends with `egress_unavailable`, and leaves no egress and no lease."""
     monkeypatch.setattr(router, "CROWD_S", 0.5)
-    monkeypatch.setattr(router, "START_TIMEOUT_S", 8.0)
-    monkeypatch.setattr(router, "BUDGET_TIMEOUT_S", 4.0)
-    monkeypatch.setattr(egress, "CALL_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(router, "START_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(router, "BUDGET_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(egress, "CALL_TIMEOUT_S", 2.5)
     changes: dict[str, Any] = {"limit": 0} if trouble == "limit" else {}
     changes |= {"secret": secrets.token_hex(16)} if trouble == "wrong key" else {}
     workers = 0 if trouble == "no worker" else 1
@@ -300,6 +308,22 @@ async def test_egress_that_cannot_be_had(trouble: str, monkeypatch: pytest.Monke
         await lease.give_back()
 
 
+async def test_webhook_hurries_the_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server says that an egress has failed whose sound goes on: the bot looks at once, not when it would have."""
+    monkeypatch.setattr(router, "CROWD_S", 0.5)
+    monkeypatch.setattr(roads, "LOOK_INTERVAL_S", 600.0)
+    port = free_port()
+    hooks = {"webhook_url": f"http://127.0.0.1:{port}/", "webhook_listen": f"127.0.0.1:{port}"}
+    async with stage() as here, company(here.server, "ana", "ben"):  # noqa: SIM117
+        async with attending(LiveKit(), here.invitation("composite", **hooks), PATIENCE_S) as bot:
+            await eventually(lambda: here.worker.running, 20)
+            [egress_id] = here.worker.running
+            await here.worker.tell(egressId=egress_id, status="EGRESS_FAILED", error="out of memory")
+            with pytest.raises(EarshotError, match="the egress is over: failed out of memory"):
+                await bot.ends(20)
+            await here.worker.cut(egress_id)
+
+
 def _over(here: Stage) -> set[str]:
     """Jobs that ended by themselves."""
     return set(here.worker.jobs) - set(here.worker.running)
@@ -314,7 +338,6 @@ async def test_what_a_dead_bot_left_behind_is_stopped(monkeypatch: pytest.Monkey
         other = await api.start_room_composite(ROOM, here.rtmp.url("else", "publish"), "bot-2")
         await api.close()
         async with attending(LiveKit(), here.invitation(), PATIENCE_S) as bot:
-            with capture_logs():
-                await eventually(lambda: orphan.egress_id in here.worker.stopped, 20)
+            await eventually(lambda: orphan.egress_id in here.worker.stopped, 20)
             assert other.egress_id not in here.worker.stopped
             await bot.leaves()

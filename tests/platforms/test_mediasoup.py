@@ -25,7 +25,7 @@ from tests.support.servers.mediasoup import (
 )
 from tests.support.tools import require
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.support.servers import janus, mediasoup, whep
 from tests.support.servers.whep_front import Front, directed_stream, invited
 from tests.support.tools import require
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 HERMETIC = "WHEP tests need a network of their own: tools/hermetic pytest …"
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
 from bot.config import load_config
-from bot.core.events import AudioHeard, ReportHealth, SpeechSettled, UtteranceDecided
+from bot.core.effects import ReportHealth
+from bot.core.events import AudioHeard, SpeechSettled, UtteranceDecided
 from bot.transcription import Transcription
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment

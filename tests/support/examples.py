@@ -7,3 +7,5 @@ import os
 EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "15"))
 """Of a property that costs a millisecond; dear ones take fewer, those with much to vary a multiple. They are the same
 in each run: what one run finds, the next one finds again."""
+MALFORMED = 250 * EXAMPLES
+"""Values by chance, of one seed, that no reader may break on: 10,000 in `make check`."""

@@ -1,4 +1,4 @@
-"""A fleet of bots in as many rooms: the real router of each, one real Redis for their budget, and a time that is virtual.
+"""A fleet of bots in as many rooms: the real router of each, one real Redis for their budget, and a virtual time.
 
 LiveKit and its egress are scripted by chance: they take their time, refuse, drop out; people come and go; bots are
 killed and started again.
@@ -32,6 +32,7 @@ class Chances:
     never_starts: float = 0.02
     """Likewise."""
     drops: float = 0.02
+    falls_silent: float = 0.02
     killed: float = 0.01
     moves: float = 0.6
     """Somebody comes, or goes."""
@@ -172,6 +173,9 @@ class Fleet:
             self.tally.dropped += 1
             room.sound_at = None
             router.failed("dropped", self._now)
+            return
+        if self._chance(chances.falls_silent):
+            room.sound_at = float("inf")  # nobody says so
             return
         router.heard(self._now)
         if self._now >= room.aligned_at and router.stage is Stage.OVERLAP:

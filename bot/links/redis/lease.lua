@@ -1,4 +1,4 @@
--- One of a number of things that all bots share, such as LiveKit's egresses: taken, renewed and given back.
+-- One of a number of things that all bots share, such as the egresses of a server: taken, renewed and given back.
 --
 -- KEYS[1] who holds one (who → milliseconds at which it ends), KEYS[2] by which token (who → token), KEYS[3] for what (who →
 --         id), KEYS[4] who waits (who → since when), KEYS[5] until when they count as waiting (who → milliseconds), KEYS[6]

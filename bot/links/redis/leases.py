@@ -1,4 +1,4 @@
-"""Leases: what all bots share a number of, such as LiveKit's egresses, kept in Redis; who dies keeps none for long.
+"""Leases: what all bots share a number of, such as the egresses of a server, in Redis; who dies keeps none for long.
 
 Whoever has waited longest gets the next one, and nobody two for the same. A lease that cannot be renewed is given up
 before it ends: without Redis nobody gets a new one, and never are there more than the number.

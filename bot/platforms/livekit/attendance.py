@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
 from bot.platforms.livekit.access import room_name, room_token
 from bot.platforms.livekit.decryption import Decryption
-from bot.platforms.livekit.hearing import Hearing, arrived, send
+from bot.platforms.livekit.hearing import Hearing, Sending, arrived
 from bot.platforms.livekit.joining import before, hang_up, join
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from common.contracts.status import SubCode
@@ -93,7 +94,7 @@ def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Joins the room and listens until it is over (see `bot.platforms.base.Platform`); there is no lobby."""
     attendance = _Attendance(listener, orders, invitation.settings)
-    attendance.roads = _roads(invitation, listener, attendance)
+    attendance.roads = await _roads(invitation, listener, attendance)
     if attendance.roads is None:
         return await _stay(invitation, attendance, orders.leaving)
     keeping = asyncio.create_task(attendance.roads.run(orders.leaving))
@@ -109,17 +110,26 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
         await asyncio.gather(keeping, staying, return_exceptions=True)
 
 
-def _roads(invitation: Invitation, listener: Listener, attendance: _Attendance) -> Roads | None:
+async def _roads(invitation: Invitation, listener: Listener, attendance: _Attendance) -> Roads | None:
     """Both roads of the room, where it may be heard as an egress."""
     settings: LiveKitSettings | None = invitation.settings
     if settings is None or settings.egress is None or settings.mode == "participant" or invitation.budgets is None:
         return None
-    from bot.platforms.livekit.roads import Roads
-
     room = settings.room or room_name(room_token(invitation))
+    try:
+        module = await asyncio.to_thread(import_module, "bot.platforms.livekit.roads")  # PyAV: others need it not
+    except ImportError as error:
+        if settings.mode == "composite":
+            words = f"`livekit.mode` is composite, and what plays an egress is not installed ({error}): earshot[webrtc]"
+            raise EarshotError(SubCode.EGRESS_UNAVAILABLE, words) from None
+        log.warning(
+            "livekit_no_egress", error=str(error), advice="install earshot[webrtc], or leave out livekit.egress"
+        )
+        return None
     who = f"{redact_url(invitation.meeting_url or '')}/{room}"
     budget = invitation.budgets("livekit-egress", who, settings.egress.limit)
-    return Roads(invitation, room, listener, attendance.review, budget, time.time)
+    roads: Roads = module.Roads(invitation, room, listener, attendance.review, budget, time.time)
+    return roads
 
 
 async def _stay(invitation: Invitation, attendance: _Attendance, leave: asyncio.Event) -> SubCode:
@@ -180,7 +190,7 @@ class _Attendance:
         self._hopeless_at: float | None = None  # when we go if that stays so
         self._hearing: Hearing
         self._sources = count(1)
-        self._sending: dict[str, tuple[rtc.RemoteTrackPublication, bool]] = {}  # as asked for: those that are to send
+        self._sending = Sending()
         self.roads: Roads | None = None
         """Where the room may be heard as an egress."""
 
@@ -340,15 +350,9 @@ class _Attendance:
         """Heard in the mix, people have no tracks of their own; these stay subscribed, as the server tells of no
         others who speaks, and send nothing."""
         people = sum(person.kind is ParticipantKind.PERSON for person in seen.values())
-        roads.people(people, any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted))
-        sending = {}
-        for one in wanted:
-            known, sends = self._sending.get(one.sid, (one, True))
-            if one.track is not None and (sends if known is one else True) is not roads.hears_tracks:
-                send(one, roads.hears_tracks)
-                sends = roads.hears_tracks
-            sending[one.sid] = (one, sends)
-        self._sending = sending
+        is_encrypted = any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
+        roads.people(people, encrypted=is_encrypted, muted=all(one.muted for one in wanted))
+        self._sending.want(wanted, roads.hears_tracks)
         return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
 
     async def _examine(self) -> None:

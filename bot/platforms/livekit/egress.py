@@ -1,7 +1,7 @@
 """LiveKit's egress API: an egress is started, looked at and stopped, over Twirp in JSON.
 
-Not `livekit-api`, whose import costs 24 MB (aiohttp, every protobuf): a token is three claims, and the four calls are
-four small JSON bodies, which the server's own Twirp takes as it takes protobuf. Names of fields are those of
+Not `livekit-api`, whose import costs 24 MB (aiohttp, every protobuf): a token is three claims, and the three calls
+are small JSON bodies, which the server's own Twirp takes as it takes protobuf. Names of fields are those of
 livekit_egress.proto; what the server leaves out has its default there.
 """
 
@@ -26,13 +26,11 @@ with without("cryptography"):  # for signatures that LiveKit does not know
 
 CALL_TIMEOUT_S = 15.0
 """Where no worker has room the server says nothing: it asks them again and again, for more than a minute."""
-STOP_TIMEOUT_S = 0.8
-"""Within the time that a bot has to leave."""
 NO_WORKER = ". No egress worker is running, or none has room"
 TOKEN_LIFE_S = 60
 CLOCK_SKEW_S = 60
 MARK = "earshot:"
-"""Begins the layout of every egress of ours, which means nothing where there is only sound: by it we know them again."""
+"""Begins the layout of each egress of ours, which means nothing where there is only sound: by it we know it again."""
 
 
 class EgressState(StrEnum):
@@ -92,7 +90,7 @@ class EgressApi:
         self._key, self._secret = key, secret
         self._redact = Redactor((secret,))
         verify: ssl.SSLContext | bool = ssl.create_default_context() if scheme == "https" else False
-        self._client = httpx.AsyncClient(trust_env=False, verify=verify, timeout=CALL_TIMEOUT_S)
+        self._client = httpx.AsyncClient(trust_env=False, verify=verify)
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -116,15 +114,6 @@ class EgressApi:
         }
         return read_egress(await self._call("StartRoomCompositeEgress", body))
 
-    async def start_track(self, room: str, track_id: str, url: str) -> Egress:
-        """Asks for one track's samples, sent to a ws(s):// URL (`bot.platforms.livekit.track_socket`).
-
-        Raises EgressError.
-        """
-        return read_egress(
-            await self._call("StartTrackEgress", {"room_name": room, "track_id": track_id, "websocket_url": url})
-        )
-
     async def active(self, room: str) -> list[Egress]:
         """Those of a room that are not over. Raises EgressError."""
         answer = await self._call("ListEgress", {"room_name": room, "active": True})
@@ -138,22 +127,21 @@ class EgressApi:
             raise EgressError(f"the server knows no egress {egress_id}", "not_found")
         return read_egress(items[0])
 
-    async def stop(self, egress_id: str, timeout: float | None = None) -> None:
+    async def stop(self, egress_id: str) -> None:
         """Ends one; one that is over already is none to end. Raises EgressError."""
         try:
-            await self._call("StopEgress", {"egress_id": egress_id}, timeout)
+            await self._call("StopEgress", {"egress_id": egress_id})
         except EgressError as error:
             if error.code not in ("failed_precondition", "not_found"):
                 raise
 
-    async def _call(self, name: str, body: Mapping[str, Any], timeout: float | None = None) -> dict[str, Any]:
+    async def _call(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token()}"}
-        within = timeout or CALL_TIMEOUT_S
         try:
-            answer = await self._client.post(self._base + name, json=body, headers=headers, timeout=within)
+            answer = await self._client.post(self._base + name, json=body, headers=headers, timeout=CALL_TIMEOUT_S)
         except httpx.ReadTimeout:
             busy = NO_WORKER if name.startswith("Start") else ""
-            raise EgressError(f"LiveKit's egress API did not answer {name} within {within:g} s{busy}") from None
+            raise EgressError(f"LiveKit's egress API did not answer {name} within {CALL_TIMEOUT_S:g} s{busy}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
             raise EgressError(f"LiveKit's egress API cannot be reached ({name}: {why})") from None

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,9 +137,26 @@ async def arrived(track: rtc.Track) -> tuple[int, int]:
     return packets, sum(one.inbound.jitter_buffer_emitted_count for one in inbound)
 
 
-def send(publication: rtc.RemoteTrackPublication, sends: bool) -> None:
-    """Asks the server to send this track, or nothing of it for now: we stay subscribed. The SDK has no method for it."""
-    request = FfiRequest()
-    request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
-    request.enable_remote_track_publication.enabled = sends
-    FfiClient.instance.request(request)
+class Sending:
+    """Whether a room's tracks send. Those that do not stay subscribed; the SDK has no method for it."""
+
+    def __init__(self) -> None:
+        self._asked: dict[
+            str, tuple[rtc.RemoteTrackPublication, bool]
+        ] = {}  # what was asked for last; at first they do
+
+    def want(self, publications: Iterable[rtc.RemoteTrackPublication], sends: bool) -> None:
+        """Asks the server to send each of these to which we are subscribed, or nothing of them; forgets all others.
+
+        Full reconnects bring the same track as a new publication, which sends.
+        """
+        before, self._asked = self._asked, {}
+        for one in publications:
+            known, asked = before.get(one.sid, (one, True))
+            asked = asked or known is not one
+            if one.track is not None and asked is not sends:
+                request = FfiRequest()
+                request.enable_remote_track_publication.track_publication_handle = one._ffi_handle.handle
+                request.enable_remote_track_publication.enabled = asked = sends
+                FfiClient.instance.request(request)
+            self._asked[one.sid] = (one, asked)

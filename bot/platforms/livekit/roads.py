@@ -19,10 +19,10 @@ import structlog
 from bot.audio.alignment import Alignment
 from bot.audio.handover import Handover
 from bot.audio.pauses import Pauses
-from bot.core.events import ActiveSpeakers, TrackClosed, TrackOpened
+from bot.core.events import ActiveSpeakers, TrackClosed, TrackMuted, TrackOpened, TrackUnmuted
 from bot.core.router import Mode, Road, Router, Stage
 from bot.drivers.rtmp import Reason, StreamError, pull
-from bot.platforms.livekit.egress import STOP_TIMEOUT_S, EgressApi, EgressError
+from bot.platforms.livekit.egress import EgressApi, EgressError
 from bot.platforms.livekit.webhooks import EgressEvent, Webhooks, receiving
 from bot.platforms.rtmp.access import with_key
 from common.audio.pcm import SAMPLE_RATE
@@ -44,6 +44,8 @@ LOOK_INTERVAL_S = 3.0
 """Between looks at what the server says of the egress: that it has sound we hear ourselves."""
 PULL_PAUSE_S = 0.2
 """Between tries to play a stream that is not published yet."""
+STOP_TIMEOUT_S = 0.8
+"""For an egress to be stopped where we leave: within the 2 s that we have for it."""
 PUBLISH_KEY_LIFE_S = 6 * 3600
 DRAIN_S = 2.0
 """Beyond the mix's own delay: for what was said before the tracks took charge."""
@@ -84,7 +86,11 @@ class Roads:
         self._now = asyncio.get_running_loop().time
         self._speakers: frozenset[str] = frozenset()
         self._told = asyncio.Event()  # by a webhook
+        self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
+        self._is_ending = False
+        self._muted_at: float | None = None  # everybody; None: somebody is not
+        self._is_mix_muted = False  # as told
         self._forget_mix()
 
     def _forget_mix(self) -> None:
@@ -110,8 +116,10 @@ class Roads:
         """Why the bot is to end."""
         return self.router.failure
 
-    def people(self, count: int, encrypted: bool) -> None:
-        """So many people are there; whether something of theirs is end-to-end encrypted."""
+    def people(self, count: int, *, encrypted: bool, muted: bool) -> None:
+        """So many people are there; whether something of theirs is end-to-end encrypted, and everybody is muted."""
+        if muted is not (self._muted_at is not None):
+            self._muted_at = self._now() if muted else None
         self.router.obstacle(
             "the room is end-to-end encrypted, and LiveKit's egress has not its key" if encrypted else "", self._now()
         )
@@ -143,6 +151,7 @@ class Roads:
             tasks = [asyncio.create_task(self._keep_budget()), asyncio.create_task(self._keep_egress(api))]
             stack.push_async_callback(_end, tasks)
             spoken_at = aligned_at = -math.inf
+            stack.callback(self._hurry)
             while not leaving.is_set():
                 for task in tasks:
                     if task.done():
@@ -157,6 +166,9 @@ class Roads:
                     self._align(now)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(leaving.wait(), TICK_S)
+
+    def _hurry(self) -> None:
+        self._is_ending = True
 
     def _steer(self) -> None:
         """One look: is there a pause, has time passed, does the other road take charge?"""
@@ -177,6 +189,9 @@ class Roads:
             self._look()
         if self.router.road is not self._handover.road:
             self._change(now, now if pause is None else pause)
+        self._tell_muted(now)
+        for event, holds in ((self._wanted, self.router.wants_egress), (self._gone, not self._is_wanted)):
+            event.set() if holds else event.clear()
 
     def _change(self, now: float, at: float) -> None:
         """The other road takes charge of what is said from `at` on; of an egress that dropped out, from its end on."""
@@ -185,6 +200,7 @@ class Roads:
         held = self._handover.change(road, self._mix_end if is_drop else at)
         if road is Road.COMPOSITE:
             self._look()
+            self._is_mix_muted = False
             self._listener.event(TrackOpened(TRACK_ID, None))
         else:
             self._drain_until = None if is_drop else now + (self._latency or 0.0) + DRAIN_S
@@ -193,6 +209,15 @@ class Roads:
             self._look()
         for frame in held:
             self._listener.audio(frame)
+
+    def _tell_muted(self, now: float) -> None:
+        """A mix in which nobody can say anything is digital silence, as a broken one is. So it counts as muted, when
+        it has said what was said before."""
+        since = self._muted_at
+        is_silent = since is not None and now - since >= (self._latency or 0.0) + DRAIN_S
+        if not self.shows_tracks and is_silent is not self._is_mix_muted:
+            self._is_mix_muted = is_silent
+            self._listener.event(TrackMuted(TRACK_ID) if is_silent else TrackUnmuted(TRACK_ID))
 
     def _report_speakers(self) -> None:
         if self.router.stage in (Stage.OVERLAP, Stage.COMPOSITE, Stage.RETURNING):
@@ -230,13 +255,13 @@ class Roads:
         with suppress(EgressError):
             await self._clear_away(api)  # what we left behind, if we were started again
         while True:
-            while not self.router.wants_egress:
-                await asyncio.sleep(TICK_S)
+            await self._wanted.wait()
             try:
                 await self._attend_egress(api)
             except EgressError as error:
                 log.warning("livekit_egress_failed", error=str(error))
                 self.router.failed(str(error), self._now())
+            self._wanted.clear()  # until the next look, should another one be
             if self._drain_until is not None:
                 self._drain_until = None
                 self._listener.event(TrackClosed(TRACK_ID))
@@ -258,18 +283,31 @@ class Roads:
         tasks = [
             asyncio.create_task(self._watch(api, egress.egress_id)),
             asyncio.create_task(self._play()),
-            asyncio.create_task(self._until_unwanted()),
+            asyncio.create_task(self._unwanted()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except EgressError as error:
+            self.router.failed(str(error), self._now())  # at once: what follows takes its time
+            raise
         finally:
             await _end(tasks)
-            try:
-                await api.stop(egress.egress_id, STOP_TIMEOUT_S)
-            except EgressError as error:
-                log.warning("livekit_egress_not_stopped", egress=egress.egress_id, error=str(error))
+            await self._stop(api, egress.egress_id)
+
+    async def _stop(self, api: EgressApi, egress_id: str) -> None:
+        """Ends one; in a hurry where we leave, or are cancelled meanwhile."""
+        stopping = asyncio.create_task(api.stop(egress_id))
+        try:
+            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S if self._is_ending else None)
+        finally:
+            if not stopping.done():
+                await asyncio.wait([stopping], timeout=0 if self._is_ending else STOP_TIMEOUT_S)
+            stopping.cancel()
+            (failure,) = await asyncio.gather(stopping, return_exceptions=True)
+            if failure is not None:
+                log.warning("livekit_egress_not_stopped", egress=egress_id, error=str(failure) or "no answer in time")
 
     async def _clear_away(self, api: EgressApi) -> None:
         """Stops what a bot that died has left behind: ourselves in this room, or others, as their lease tells."""
@@ -279,9 +317,8 @@ class Roads:
             with suppress(EgressError):
                 await api.stop(egress_id)
 
-    async def _until_unwanted(self) -> None:
-        while self._is_wanted:
-            await asyncio.sleep(TICK_S)
+    async def _unwanted(self) -> None:
+        await self._gone.wait()
 
     async def _watch(self, api: EgressApi, egress_id: str) -> None:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
@@ -323,7 +360,7 @@ class Roads:
             return
         said = replace(frame, arrival=frame.arrival - self._latency, late=self._latency)
         self._mix_end = max(self._mix_end, said.arrival + len(said.pcm) / SAMPLE_RATE)
-        if self._handover.take(Road.COMPOSITE, said):
+        if self._handover.take(Road.COMPOSITE, said) and not self._is_mix_muted:
             self._listener.audio(said)
 
     def _ingest_url(self) -> str:

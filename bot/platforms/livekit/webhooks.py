@@ -123,7 +123,7 @@ async def receiving(
 ) -> AsyncIterator[int]:
     """Takes webhooks at `http://host:port/` until the block ends; gives the port. Raises OSError: it is taken.
 
-    One request a connection, as a server of four lines: who answers for nothing but a yes or no needs no framework.
+    One request a connection: who answers with nothing but a yes or no needs no framework.
     """
     busy = 0
 

@@ -9,7 +9,8 @@ from bot.codecs.sdp import SdpError, parse_sdp
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.platforms.rtp.plan import description_of
-from bot.platforms.rtp.settings import RtpSettings, is_rtp_url
+from bot.platforms.rtp.settings import RtpSettings
+from bot.settings import is_url
 from common.contracts.status import SubCode
 from common.problems import Problem, shown
 
@@ -27,7 +28,7 @@ class Rtp(Platform):
         """Where to listen must be said, and a session description be one of plain RTP."""
         found = []
         url = given.get("meetingUrl")
-        if not is_rtp_url(url):
+        if not is_url(url, "rtp"):
             allowed = "for rtp: where to listen, rtp://address:port or rtp://address, for example rtp://0.0.0.0:5004"
             found.append(Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed))
         own = given.get("rtp")

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from bot.codecs.formats import CODECS, FIRST_DYNAMIC, Codec, format_of
-from bot.settings import Id, Milliseconds, Settings, Text, forbidden, is_url
+from bot.codecs.formats import FIRST_DYNAMIC, Codec, format_of
+from bot.settings import Id, Milliseconds, Settings, Text, forbidden
 
 MAX_STREAMS = 64
 Engine = Literal["native", "gst", "ffmpeg"]
@@ -153,11 +153,3 @@ class RtpSettings(Settings):
                 where = "the port of meetingUrl" if port is None else f"port {port}"
                 raise _wrong(f"streams of one port with an ssrc of its own each ({where} has {len(ssrcs)} streams)")
         return self
-
-
-def is_rtp_url(url: object) -> bool:
-    """Whether it is `rtp://address` or `rtp://address:port`."""
-    return is_url(url, "rtp")
-
-
-__all__ = ["CODECS", "Engine", "RtpParticipant", "RtpSettings", "RtpStream", "is_rtp_url", "split_address"]

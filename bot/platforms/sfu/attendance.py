@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 from bot.core import events as ev
@@ -25,7 +25,7 @@ from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redact import redact_url
+from common.redact import Redactor, redact_url, url_secrets
 from common.webrtc import is_loopback
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 REACH_TIMEOUT_S = 5.0
 """Until a server that does not answer counts as unreachable."""
+JOIN_TIMEOUT_S = 12.0
+"""From the connection to being in the room."""
 RETURN_TIMEOUT_S = 120.0
 """Without being in the room again, until the connection counts as lost for good."""
 NO_ROOM_TIMEOUT_S = 20.0
@@ -45,9 +47,11 @@ FAREWELL_TIMEOUT_S = 0.5
 """For saying that we leave."""
 CONNECT_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between attempts to connect; the last one repeats."""
+MAX_TRACKS = 128
+"""Heard at once, each by a connection of its own. Policy when there are more: those that are muted give way."""
 PING_S = 5.0
 """Between pings, and for their answer: a server that froze is known after 10 s."""
-_UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, ConnectionClosed, ValueError)
+_UNANSWERED = (OSError, TimeoutError, WebSocketException, ValueError)
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +100,7 @@ class _Attendance:
         self._room: SfuRoom | None = None
         self._seen: dict[str, Seen] = {}
         self._muted: dict[str, bool] = {}  # open tracks
-        self._admitted = False
+        self._admitted = self._is_crowded = False
         self.over = False
         """Nothing is reported any more."""
 
@@ -180,7 +184,7 @@ class _Attendance:
                     max_size=MAX_MESSAGE_BYTES,
                 )
         except _UNANSWERED as error:
-            why = str(error) or "nothing came within the time"
+            why = Redactor(url_secrets(self._server.url))(str(error)) or "nothing came within the time"
             words = f"no answer from {self._where} ({why}): check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
         if websocket.subprotocol != subprotocol:
@@ -191,7 +195,8 @@ class _Attendance:
 
     async def _enter(self, room: SfuRoom) -> None:
         try:
-            await room.enter()
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await room.enter()
         except TimeoutError:
             raise EarshotError(SubCode.JOIN_TIMEOUT, f"{self._where} did not answer in time") from None
         except LineBroken as error:
@@ -237,7 +242,11 @@ class _Attendance:
                 log.warning("track_is_not_opus", server=self._server.title, track=event.track_id, remedy=words)
         self._seen = seen
         self._muted = {track: muted for person in seen.values() for track, muted in person.tracks.items()}
-        tracks.want({track for track in self._muted if room.is_opus(track)})
+        opus = sorted(filter(room.is_opus, self._muted), key=self._muted.__getitem__)  # those that are muted last
+        tracks.want(set(opus[:MAX_TRACKS]))
+        if len(opus) > MAX_TRACKS and not self._is_crowded:
+            log.warning("too_many_tracks", server=self._server.title, published=len(opus), heard=MAX_TRACKS)
+        self._is_crowded = len(opus) > MAX_TRACKS
 
     async def _obey(self, tracks: Tracks) -> None:
         """Carries out what is ordered beside leaving."""

@@ -38,6 +38,7 @@ class Tracks:
         self._wanted: set[str] = set()
         self._renewed: dict[str, asyncio.Event] = {}
         self._hearing: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[str] = set()  # of those
         self._changed = asyncio.Event()
         self._closing = False
 
@@ -55,8 +56,9 @@ class Tracks:
     async def run(self, room: SfuRoom) -> None:
         """Keeps what is heard at what is wanted. Raises LineBroken when the room's connection is gone."""
         while True:
-            for track in self._hearing.keys() - self._wanted:
-                self._hearing[track].cancel()
+            for track in self._hearing.keys() - self._wanted - self._ending:
+                self._hearing[track].cancel()  # once: it takes its time to end in order
+                self._ending.add(track)
             for track in self._wanted - self._hearing.keys():
                 self._hearing[track] = asyncio.create_task(self._keep(room, track))
             self._changed.clear()
@@ -68,6 +70,7 @@ class Tracks:
             for track, hearing in list(self._hearing.items()):
                 if hearing.done():
                     del self._hearing[track]
+                    self._ending.discard(track)
                     if not hearing.cancelled():
                         hearing.result()
 

@@ -15,6 +15,7 @@ import structlog
 from aiortc import RTCIceServer
 
 from bot.core import events as ev
+from bot.core.orders import Reconnect, Resubscribe
 from bot.drivers.webrtc import TrackReceiver
 from bot.platforms.whep.endpoint import Endpoint, Unavailable
 from bot.platforms.whep.settings import WhepSettings
@@ -34,7 +35,7 @@ REACH_TIMEOUT_S = 5.0
 RETURN_TIMEOUT_S = 120.0
 """Without an answer of the endpoint, until the connection counts as lost for good."""
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Between attempts where the endpoint does not say; the last one repeats."""
+"""Between attempts where the endpoint does not say, the last one repeats; where it does, never less than the first."""
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +106,8 @@ class _Attendance:
                 pause = error.again_s
             except OSError as error:
                 self._is_unreachable(error)
-            await asyncio.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)] if pause is None else pause)
+            usual = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+            await asyncio.sleep(usual if pause is None else max(pause, PAUSES_S[0]))
             attempt += 1
 
     async def _visit(self) -> bool:
@@ -156,13 +158,22 @@ class _Attendance:
 
     async def _listen(self, stream: _Stream) -> None:
         """Until the stream ends, or we are told to get it again."""
-        down, told = asyncio.create_task(stream.down.wait()), asyncio.create_task(self._orders.next())
+        down, told = asyncio.create_task(stream.down.wait()), asyncio.create_task(self._told())
         try:
             await asyncio.wait({down, told}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             down.cancel()
             told.cancel()
         log.info("whep_stream_ended", reason=stream.reason or "told to get it again")
+
+    async def _told(self) -> None:
+        """Until we are told to get the stream again."""
+        while True:
+            match await self._orders.next():
+                case Resubscribe(track_id) if track_id == TRACK:
+                    return
+                case Reconnect():
+                    return
 
     # --- what is reported
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from asyncio import timeout
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -164,8 +165,9 @@ class Endpoint:
     async def close(self, resource: Resource) -> None:
         """Gives a resource back, as far as that is possible; whoever does not answer is not waited for."""
         if resource.url is not None:
-            with suppress(httpx.HTTPError):
-                await self._client.delete(resource.url, timeout=FAREWELL_TIMEOUT_S)
+            with suppress(httpx.HTTPError, TimeoutError):
+                async with timeout(FAREWELL_TIMEOUT_S):
+                    await self._client.delete(resource.url)
 
     async def _send(self, method: str, url: str, sdp: str, headers: dict[str, str] | None = None) -> httpx.Response:
         try:

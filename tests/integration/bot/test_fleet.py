@@ -29,7 +29,7 @@ async def test_five_hundred_people_in_a_hundred_rooms() -> None:
 async def test_without_faults_all_egresses_are_used() -> None:
     """Where nothing goes wrong, each room with company has one, or waits because none is free."""
     async with server() as redis:
-        fleet = Fleet(redis.url, LIMIT, chances=Chances(0, 0, 0, 0, 0))
+        fleet = Fleet(redis.url, LIMIT, chances=Chances(0, 0, 0, 0, 0, 0))
         tally = await fleet.live(minutes=1.5)
         await fleet.close()
     assert tally.stages == {Stage.JOINED: 25, Stage.WAITING: 10, Stage.COMPOSITE: LIMIT}
@@ -39,7 +39,7 @@ async def test_without_redis_nobody_gets_one() -> None:
     """Then every room is heard on its tracks."""
     async with server() as redis:
         url = redis.url
-    fleet = Fleet(url, LIMIT, rooms=8, people=40, chances=Chances(0, 0, 0, 0, 0))
+    fleet = Fleet(url, LIMIT, rooms=8, people=40, chances=Chances(0, 0, 0, 0, 0, 0))
     tally = await fleet.live(minutes=0.5)
     await fleet.close()
     assert set(tally.stages) == {Stage.JOINED, Stage.WAITING}

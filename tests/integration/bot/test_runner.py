@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 
 from bot.audio.frame import AudioFrame
 from bot.config import BotConfig, load_config
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
@@ -89,7 +90,7 @@ class World:
         meanwhile: Callable[[Bot], Awaitable[None]] | None = None,
         stage: Stage | None = None,
         **more: Any,
-    ) -> ev.Finish:
+    ) -> fx.Finish:
         """Runs one bot; `meanwhile` gets it once it has begun."""
         more = {"whisperLiveUrl": self.transcriber.url} | more
         bot = Bot(config(self.redis_url, more.pop("whisperLiveUrl"), **more), stage or Stage(act))
@@ -276,7 +277,7 @@ async def test_what_the_platform_says_is_what_the_bot_ends_with(code: SubCode) -
         raise EarshotError(code, "because of this")
 
     async with world() as here:
-        assert await here.attend(fails) == ev.Finish(code, "because of this")
+        assert await here.attend(fails) == fx.Finish(code, "because of this")
         assert (await here.statuses())[-1] == ("failed", code)
 
 

@@ -259,3 +259,38 @@ async def test_closes_in_time_at_any_moment(after: float | None) -> None:
         await both.sender.peer.close()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_another_ssrc_is_heard_and_another_codec_is_not() -> None:
+    """A sender that begins anew under another SSRC has another clock; packets of no agreed type are counted."""
+    async with pair() as both:
+        await both.connect()
+        await both.send(10)
+        (sender,) = both.sender.peer.connection.getSenders()
+        before, sender._ssrc = sender._ssrc, sender._ssrc ^ 0xFFFF
+        await both.send(10)
+        await eventually(lambda: both.samples > 15 * FRAME // 3)
+        assert before != sender._ssrc
+        assert len({frame.source for frame in both.frames}) == 2
+        heard = both.samples
+        await both.receiver._packet(RtpPacket(payload_type=0, sequence_number=1, payload=b"\xff" * 160), 0)
+        assert (both.receiver.foreign, both.samples) == (1, heard)
+
+
+async def test_the_other_side_knows_our_fingerprint_before_anything_is_sent() -> None:
+    """`agreed` is awaited with the answer; only then are addresses gathered and is the handshake begun."""
+    async with pair() as both:
+        seen: list[str] = []
+
+        async def agreed(answer: str) -> None:
+            assert "a=fingerprint:sha-256" in answer
+            assert "a=candidate" not in answer
+            await asyncio.sleep(0.1)
+            assert not both.connected.is_set()
+            seen.append(answer)
+
+        answer = await both.receiver.answer(await both.sender.peer.offer(), agreed)
+        await both.sender.peer.accept(answer)
+        async with asyncio.timeout(5):
+            await both.connected.wait()
+        assert len(seen) == 1

@@ -61,20 +61,11 @@ func (w *worker) StartEgress(_ context.Context, request *rpc.StartEgressRequest)
 		Status:    livekit.EgressStatus_EGRESS_STARTING,
 		UpdatedAt: time.Now().UnixNano(),
 	}
-	switch source := request.Request.(type) {
-	case *rpc.StartEgressRequest_RoomComposite:
-		if len(source.RoomComposite.StreamOutputs) != 1 || len(source.RoomComposite.StreamOutputs[0].Urls) != 1 {
-			return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "request has missing or invalid field: output")
-		}
-		info.RoomName, info.Request = source.RoomComposite.RoomName, &livekit.EgressInfo_RoomComposite{RoomComposite: source.RoomComposite}
-	case *rpc.StartEgressRequest_Track:
-		if source.Track.GetWebsocketUrl() == "" {
-			return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "request has missing or invalid field: output")
-		}
-		info.RoomName, info.Request = source.Track.RoomName, &livekit.EgressInfo_Track{Track: source.Track}
-	default:
-		return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "the stand-in knows room composites and tracks only")
+	room := request.GetRoomComposite()
+	if room == nil || len(room.StreamOutputs) != 1 || len(room.StreamOutputs[0].Urls) != 1 {
+		return nil, psrpc.NewErrorf(psrpc.InvalidArgument, "the stand-in knows room composites with one stream only")
 	}
+	info.RoomName, info.Request = room.RoomName, &livekit.EgressInfo_RoomComposite{RoomComposite: room}
 	handler, err := rpc.NewEgressHandlerServer(w, w.bus)
 	if err == nil {
 		err = handler.RegisterStopEgressTopic(info.EgressId)

@@ -2,7 +2,7 @@
 
 The server's API, its checks, what it stores and its signed webhooks are real; so is the worker's protocol, which is
 LiveKit's own (tests/support/egress_worker). What stands in for GStreamer and Chrome is this: somebody who joins the
-room as an egress does, mixes what is said there and pushes it with ffmpeg, or sends it over a WebSocket.
+room as an egress does, mixes what is said there and pushes it with ffmpeg.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ class EgressWorker:
         """Every job that was taken: id → `EgressInfo` as JSON."""
         self.stopped: list[str] = []
         self._media: dict[str, asyncio.Task[None]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
         self._process: asyncio.subprocess.Process
         self._heard = asyncio.Event()
 
@@ -155,7 +156,7 @@ class EgressWorker:
                     self._media[info["egressId"]] = asyncio.create_task(self._do(info))
                 case "stop":
                     self.stopped.append(said["egressId"])
-                    asyncio.get_running_loop().create_task(self._stop(said["egressId"]))
+                    self._stopping.add(asyncio.create_task(self._stop(said["egressId"])))
 
     async def _stop(self, egress_id: str) -> None:
         await self._silence(egress_id)
@@ -168,8 +169,7 @@ class EgressWorker:
         mix = _Mix(self._server, info["roomName"], info["egressId"], self._latency)
         try:
             await mix.join()
-            push = self._push if "roomComposite" in info else self._send
-            await push(info, mix)
+            await self._push(info, mix)
         finally:
             await mix.leave()
 
@@ -208,16 +208,6 @@ class EgressWorker:
                 process.kill()
             await process.wait()
 
-    async def _send(self, info: dict[str, Any], mix: _Mix) -> None:
-        """Over a WebSocket, as samples."""
-        from websockets.asyncio.client import connect
-
-        headers = {"Content-Type": "audio/x-raw"}
-        async with connect(info["track"]["websocketUrl"], additional_headers=headers, compression=None) as socket:
-            await self.tell(egressId=info["egressId"], status="EGRESS_ACTIVE")
-            async for step in mix.steps():
-                await socket.send(step)
-
     @asynccontextmanager
     async def working(self, redis_url: str, room: int = 1) -> AsyncIterator[EgressWorker]:
         """The worker at its work, with room for so many jobs."""
@@ -233,8 +223,9 @@ class EgressWorker:
                 await self._silence(egress_id)
             self._process.kill()
             await self._process.wait()
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in (following, *self._stopping):
+                task.cancel()
+            await asyncio.gather(following, *self._stopping, return_exceptions=True)
             await eventually(lambda: not any("Room._listen_task" in repr(task) for task in asyncio.all_tasks()))
 
 

@@ -154,20 +154,16 @@ class Guest:
         """Opens the microphone: the answer that aiortc needs is made of what mediasoup says of the transport."""
         self.singer = singer = kind()
         singer.hertz = hertz
-        made = await self.connection.ask("createWebRtcTransport", direction="send")
-        offer = await self.singer.sender.peer.offer()
-        fingerprint = re.search(r"a=fingerprint:sha-256 (\S+)", offer)
+        offer = await singer.sender.peer.offer()
+        made = await agree(self.connection, offer, "send")
         ssrc, payload_type = re.search(r"a=ssrc:(\d+)", offer), re.search(r"a=rtpmap:(\d+) opus", offer)
-        assert fingerprint
         assert ssrc
         assert payload_type
-        dtls = {"role": "server", "fingerprints": [{"algorithm": "sha-256", "value": fingerprint[1]}]}
-        await self.connection.ask("connectTransport", transportId=made["id"], dtlsParameters=dtls)
         codec = {"mimeType": "audio/opus", "payloadType": int(payload_type[1]), "clockRate": 48000, "channels": 2}
         parameters = {"mid": "0", "codecs": [codec], "headerExtensions": [], "encodings": [{"ssrc": int(ssrc[1])}]}
         produced = await self.connection.ask("produce", transportId=made["id"], kind="audio", rtpParameters=parameters)
         self.producer = produced["id"]
-        await self.singer.sender.peer.accept(_answer(offer, made, int(payload_type[1])))
+        await singer.sender.peer.accept(answer(offer, made, int(payload_type[1]), "a=recvonly"))
         async with asyncio.timeout(10):
             await singer.sender.opened.wait()
         return singer
@@ -189,15 +185,25 @@ class Guest:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def _answer(offer: str, transport: dict[str, Any], payload_type: int) -> str:
-    """What mediasoup would answer to our one audio m-line: it begins the DTLS handshake."""
+async def agree(connection: Connection, offer: str, direction: str) -> dict[str, Any]:
+    """A transport for whoever made the offer of one audio track: mediasoup knows its fingerprint."""
+    made = await connection.ask("createWebRtcTransport", direction=direction)
+    fingerprint = re.search(r"a=fingerprint:sha-256 (\S+)", offer)
+    assert fingerprint
+    dtls = {"role": "server", "fingerprints": [{"algorithm": "sha-256", "value": fingerprint[1]}]}
+    await connection.ask("connectTransport", transportId=made["id"], dtlsParameters=dtls)
+    return made
+
+
+def answer(offer: str, transport: dict[str, Any], payload_type: int, *direction: str) -> str:
+    """What mediasoup would answer to an offer of one audio track: it begins the DTLS handshake."""
     mid = re.search(r"a=mid:(\S+)", offer)
     assert mid
     ice, dtls = transport["iceParameters"], transport["dtlsParameters"]
     lines = [
         *("v=0", "o=mediasoup 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite", f"a=group:BUNDLE {mid[1]}"),
         *(f"m=audio 7 UDP/TLS/RTP/SAVPF {payload_type}", "c=IN IP4 127.0.0.1"),
-        *(f"a=rtpmap:{payload_type} opus/48000/2", "a=setup:active", f"a=mid:{mid[1]}", "a=recvonly"),
+        *(f"a=rtpmap:{payload_type} opus/48000/2", "a=setup:active", f"a=mid:{mid[1]}", *direction),
         *(f"a=ice-ufrag:{ice['usernameFragment']}", f"a=ice-pwd:{ice['password']}"),
         *(
             f"a=candidate:{one['foundation']} 1 {one['protocol']} {one['priority']} {one['ip']} {one['port']} typ host"

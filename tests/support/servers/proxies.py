@@ -7,6 +7,9 @@ import contextlib
 from collections.abc import Callable
 from types import TracebackType
 
+MAX_BEHIND_S = 1.0
+"""So late may a busy process be with what it forwards and still make it up: its bandwidth is that of the line."""
+
 
 class TcpProxy:
     """Forwards `port` to a target, and can lose replies or fall silent.
@@ -95,6 +98,7 @@ class TcpProxy:
             there_writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool) -> None:
+        clock, free_at = asyncio.get_running_loop().time, 0.0
         while chunk := await reader.read(65536):
             await self.passing.wait()
             if replies and self._loses_reply(chunk):
@@ -106,4 +110,5 @@ class TcpProxy:
                 writer.write(piece := chunk[first : first + self._slice_bytes])
                 await writer.drain()
                 if self._bytes_per_s:
-                    await asyncio.sleep(len(piece) / self._bytes_per_s)
+                    free_at = max(free_at, clock() - MAX_BEHIND_S) + len(piece) / self._bytes_per_s
+                    await asyncio.sleep(max(free_at - clock(), 0.0))

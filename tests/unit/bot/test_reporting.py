@@ -9,7 +9,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from bot.core import events as ev
+from bot.core import effects as fx
 from bot.reporting import MAX_REFUSALS_KEPT, Reporting
 from common.contracts.events import BotState, parse_event
 from common.contracts.health import Hearing
@@ -58,7 +58,7 @@ async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None)
     reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [broken, kept, stuck])
     with capture_logs() as logged:
         for _ in range(3):
-            reporting.health(ev.ReportHealth("room", True, "audio is heard"))
+            reporting.health(fx.ReportHealth("room", True, "audio is heard"))
             reporting.segment(SAID)
         left = await reporting.flush(1.0)
     assert (len(kept.events), len(kept.live), kept.finals) == (3, 3, 3)
@@ -76,9 +76,9 @@ def test_each_refusal_is_logged_once_and_answered_always() -> None:
     asked = 2 * MAX_REFUSALS_KEPT
     with capture_logs() as logged:
         for number in range(asked):
-            reporting.command(ev.AnswerCommand(f"dance {number}", False, "unknown action"))
-            reporting.command(ev.AnswerCommand("sing", False, "unknown action"))
-        reporting.command(ev.AnswerCommand("leave", True, "leaving"))
+            reporting.command(fx.AnswerCommand(f"dance {number}", False, "unknown action"))
+            reporting.command(fx.AnswerCommand("sing", False, "unknown action"))
+        reporting.command(fx.AnswerCommand("leave", True, "leaving"))
     assert len(sink.events) == 2 * asked + 1
     levels = [line["log_level"] for line in logged]
     assert (levels.count("warning"), levels.count("info")) == (MAX_REFUSALS_KEPT, 1)
@@ -89,10 +89,10 @@ def test_secrets_that_are_our_own_words_leave_reports_readable() -> None:
     sink = Kept()
     secrets = ["status", "detail", "event", "hearing", "silent", "active", "failed", "transcriber", "connection_id"]
     reporting = Reporting(SessionIdentity("p", 1, None, "bot"), "vexa-status-1", [sink], secrets)
-    reporting.status(ev.ReportStatus(State.FAILED, SubCode.REMOVED, "status: see the log", State.ACTIVE))
-    reporting.health(ev.ReportHealth("transcriber", False, "no text", Hearing.SILENT))
+    reporting.status(fx.ReportStatus(State.FAILED, SubCode.REMOVED, "status: see the log", State.ACTIVE))
+    reporting.health(fx.ReportHealth("transcriber", False, "no text", Hearing.SILENT))
     state = BotState(State.ACTIVE, Hearing.SILENT, False, 1, None, "transcribe", ())
-    reporting.command(ev.AnswerCommand("status", True, "", "7", state))
+    reporting.command(fx.AnswerCommand("status", True, "", "7", state))
     status, health, command = (parse_event(write(event)) for event in sink.events)
     assert (status.status, status.container_name, status.detail) == ("failed", "vexa-status-1", "***: see the log")  # type: ignore[union-attr]
     assert (health.subject, health.hearing) == ("transcriber", "silent")  # type: ignore[union-attr]

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
 from bot.config.model import BotConfig
+from bot.core import effects as fx
 from bot.core import events as ev
-from bot.core.events import AudioHeard, ReportHealth, UtteranceDecided
+from bot.core.effects import ReportHealth
+from bot.core.events import AudioHeard, UtteranceDecided
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
 from bot.links.transcriber.conversation import LaneText
@@ -150,7 +152,7 @@ async def test_a_bot_that_mixes_does_not_leave_people_who_talk() -> None:
         core.receive(ev.UtteranceDecided("mix", 16000), ZERO + second)
         mix.reports.clear()
         core.tick(ZERO + second)
-        left += [second for effect in core.effects() if isinstance(effect, ev.LeaveMeeting)]
+        left += [second for effect in core.effects() if isinstance(effect, fx.LeaveMeeting)]
     assert len(left) == 1
     assert 25 <= left[0] <= 27
     await asyncio.gather(*mix.tasks)

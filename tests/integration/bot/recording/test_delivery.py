@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import ReportHealth
+from bot.core.effects import ReportHealth
 from bot.links.object_store import Bucket, ObjectStore, UploadError, object_url, safe_name, signed_headers
 from bot.recording import delivery as delivering
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader

@@ -21,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bot.audio.frame import AudioFrame
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.platforms.base import Listener
 from bot.recording import writer as writing
@@ -142,7 +143,7 @@ async def test_a_file_can_be_read_while_it_grows_and_a_paused_bot_records_nothin
         enter(listener)
         hum(listener, "t1", 400, (0, 2))
         await eventually(lambda: seconds(part) > 0.9, 10)
-        bots[0]._do(ev.PauseHearing(True))
+        bots[0]._do(fx.PauseHearing(True))
         hum(listener, "t1", 1000, (2, 4))
         return SubCode.MEETING_ENDED
 

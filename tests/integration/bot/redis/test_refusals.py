@@ -13,7 +13,7 @@ from bot.core import outbox
 from bot.links.redis.link import STATUS_STREAM_ENTRIES, RedisLink
 from bot.links.redis.spill import Spill
 from rehearsal.embedded_redis import _free_port
-from tests.support.servers.redis_server import client, payloads, running, server
+from tests.support.servers.redis_server import client, payloads, running, server, version
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(60)]
@@ -36,6 +36,7 @@ async def test_a_read_only_redis_is_waited_for() -> None:
         assert await payloads(admin) == sent
 
 
+@pytest.mark.skipif(version() < 7, reason="redis-server 6 cannot be slowed down so that it answers while it loads")
 async def test_a_redis_that_is_loading_is_waited_for() -> None:
     """It answers and has not its data yet: neither at the start nor in the middle is that an end, or a loss."""
     slow = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")

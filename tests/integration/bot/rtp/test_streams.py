@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import shutil
 import socket
@@ -103,6 +104,41 @@ async def test_strangers_are_not_heard() -> None:
             await bot.hears("ana", 440)
             assert bot.listener.count(ev.ParticipantLeft) == 0
             assert len({frame.source for _, frame in bot.listener.frames}) == 1
+
+
+async def test_ten_thousand_malformed_datagrams() -> None:
+    """RTP and RTCP with bytes changed and cut, from strangers and from the sender's own address: Ana and Ben are heard
+    through all of it, and nothing else happens."""
+    port, phone = free_port(), free_port()
+    streams = [{"participant": ANA, "payloadType": 111}, {"port": phone, "codec": "pcmu", "participant": {"id": "ben"}}]
+    chance = random.Random(19)
+    async with (
+        listening(streams, port) as bot,
+        sending(port) as ana,
+        sending(phone, STATIC[0], 0, hertz=1000.0) as ben,
+        sending(free_port()) as stranger,
+    ):
+        await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
+        for number in range(10_000):
+            one = chance.choice((ana, ben))
+            payload = chance.randbytes(chance.randrange(80))
+            whole = chance.choice(
+                (
+                    rtp(payload, one.payload_type, one.number + chance.randrange(-300, 300), one.timestamp, one.ssrc),
+                    rtp(payload, 96, number, number * 160, number, first=0x90, head=chance.randbytes(8)),
+                    description(one.ssrc ^ 1, "eve", "Eve") + goodbye(one.ssrc ^ 1),
+                )
+            )
+            data = bytearray(whole)
+            for _ in range(chance.randrange(3)):
+                data[chance.randrange(2, len(data))] = chance.randrange(256)
+            sender = chance.choice((one, stranger, stranger))
+            sender.source.sendto(data[: chance.randrange(len(data) + 1)], ("127.0.0.1", one.port))
+            if number % 20 == 0:
+                await asyncio.sleep(0.002)
+        await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
+        assert not bot.task.done()
+        assert set(bot.listener.names) == {"ana", "ben"}
 
 
 async def test_a_source_may_be_given() -> None:

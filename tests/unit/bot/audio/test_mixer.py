@@ -120,3 +120,15 @@ def test_it_is_known_who_was_heard() -> None:
     room.mixer.idle(100 + 10)
     assert [speaker(16000 * second, 16000 * second + 1600) for second in (7, 8, 10)] == [None, "c", None]
     assert room.mixer.frame(AudioFrame("nobody", np.full(PIECE, 8000, np.int16), 0, 1, 111.0)) == []
+
+
+def test_a_track_that_is_late_is_waited_for() -> None:
+    """One that comes 3 s later than it was said, as it says: nothing of it is too late, and nobody stalled."""
+    mixer = Mixer(100.0, lambda: loud, {"a": ("a", "a")}.get)
+    total = 0
+    for piece in range(100):
+        said = 100.0 + piece * 0.02
+        frame = AudioFrame("a", np.full(PIECE, 8000, np.int16), piece * PIECE, 1, said, 3.0)
+        total += sum(len(mixed.pcm) for mixed in mixer.frame(frame) + mixer.idle(said + 3.0))
+    assert total >= 100 * PIECE - DELAY_SAMPLES - 2 * PIECE
+    assert mixer.turns.speaker(10 * PIECE, 90 * PIECE) == "a"

@@ -148,23 +148,6 @@ def test_a_track_that_stops_sending_is_ended_by_time() -> None:
     assert room.hearing.idle(ZERO + 13) == []
 
 
-def test_what_comes_late_because_we_are_is_not_cut_up() -> None:
-    """A process that stood still for two seconds catches up, and looks at its tracks meanwhile: somebody who has spoken
-    on all the time has not stopped. One utterance, also where it is the last one on its track."""
-    room = Room()
-    room.play("t1", 10, 1)
-    for piece in range(150):
-        at, now = 11 + piece * 0.02, 13 + piece * 0.002
-        room.orders += room.hearing.frame(
-            AudioFrame("t1", np.full(PIECE, 8000, np.int16), round(at * SAMPLE_RATE), 1, ZERO + now)
-        )
-        if piece % 15 == 0:
-            room.orders += room.hearing.idle(ZERO + now)
-    assert LaneEnd(1) not in room.orders
-    assert room.hearing.idle(ZERO + 13.3 + 0.5) == []
-    assert room.hearing.idle(ZERO + 13.3 + 0.7)[-1] == LaneEnd(1)
-
-
 def test_nobody_is_nobody() -> None:
     """Tracks of services and unknown tracks are not listened to."""
     room = Room()

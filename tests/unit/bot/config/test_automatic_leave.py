@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.config import BotConfig, ConfigError, load_config
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.leave import LeaveSettings, next_departure
 from bot.core.meeting import MeetingCore
@@ -54,10 +55,10 @@ def end(rules: dict[str, Any], *history: tuple[float, ev.Event]) -> tuple[float,
         if half % 2 == 0 and meeting.roster.tracks:
             meeting.receive(ev.AudioHeard("t", 16_000, -60.0, False), now)
         meeting.tick(now)
-        if ev.LeaveMeeting() in meeting.effects():
+        if fx.LeaveMeeting() in meeting.effects():
             meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), now)
             finish = meeting.effects()[-1]
-            assert isinstance(finish, ev.Finish)
+            assert isinstance(finish, fx.Finish)
             return now, finish.code
     raise AssertionError("it stays for ever")
 

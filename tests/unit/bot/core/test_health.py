@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.events import MIX_TRACK, AudioHeard, ReportHealth
+from bot.core.effects import ReportHealth
+from bot.core.events import MIX_TRACK, AudioHeard
 from bot.core.health import DEAF_TIMEOUT_S, WORDLESS_SAMPLES, HearingHealth
 from bot.core.unheeded import MUTE_SAMPLES, MUTE_WINDOW_S
 from common.contracts.health import ZEROS_DBFS, Hearing, TrackCounters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core import requests as rq
 from bot.core.leave import LeaveSettings
@@ -25,15 +26,15 @@ def core(*history: tuple[float, ev.Event]) -> MeetingCore:
     return meeting
 
 
-def statuses(effects: list[ev.Effect]) -> list[State]:
+def statuses(effects: list[fx.Effect]) -> list[State]:
     """The lifecycle changes among effects."""
-    return [effect.status for effect in effects if isinstance(effect, ev.ReportStatus)]
+    return [effect.status for effect in effects if isinstance(effect, fx.ReportStatus)]
 
 
 ANA = ev.ParticipantJoined("ana", "Ana")
 IN = (0.0, ev.Admitted())
 LEAVE = ev.CommandReceived("leave", rq.Leave())
-LEFT = ev.AnswerCommand("leave", True, "leaving")
+LEFT = fx.AnswerCommand("leave", True, "leaving")
 HER_TRACK = (ev.TrackOpened("t", "ana"), ev.TrackMuted("t"))
 """Ana has a microphone, and it is off."""
 
@@ -50,7 +51,7 @@ def test_a_platform_without_lobby_still_passes_through_it() -> None:
     meeting.receive(ev.Admitted(), 1)
     effects = meeting.effects()
     assert statuses(effects) == [State.AWAITING_ADMISSION, State.ACTIVE]
-    assert ev.StartSession() in effects
+    assert fx.StartSession() in effects
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,11 @@ def test_leave_rules(history: tuple[tuple[float, ev.Event], ...], at: float, cod
     """Each rule leaves at its time and says why."""
     meeting = core(*history)
     meeting.tick(at - 0.1)
-    assert ev.LeaveMeeting() not in meeting.effects()
+    assert fx.LeaveMeeting() not in meeting.effects()
     assert meeting.next_timer() == at
     meeting.tick(at)
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), at + 1)
-    assert ev.Finish(code) in meeting.effects()
+    assert fx.Finish(code) in meeting.effects()
 
 
 @pytest.mark.parametrize(
@@ -85,9 +86,9 @@ def test_leaving_on_request(event: ev.Event, code: SubCode) -> None:
     meeting = core(IN, (1, ANA))
     meeting.receive(event, 2)
     meeting.receive(ev.StopRequested(SubCode.INTERRUPTED), 2)
-    assert [effect for effect in meeting.effects() if effect != LEFT] == [ev.LeaveMeeting()]
+    assert [effect for effect in meeting.effects() if effect != LEFT] == [fx.LeaveMeeting()]
     meeting.receive(ev.PlatformEnded(SubCode.CONNECTION_LOST, "gone"), 3)
-    assert meeting.effects()[-1] == ev.Finish(code)
+    assert meeting.effects()[-1] == fx.Finish(code)
     meeting.receive(LEAVE, 4)
     meeting.tick(10**6)
     assert meeting.effects() == []
@@ -99,12 +100,12 @@ def test_tracks_open_mute_and_close() -> None:
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
     assert meeting.roster.speaks_for("t") == ("ana", "Ana")
     meeting.receive(ev.TrackMuted("t"), 2)
-    assert meeting.effects() == [ev.CloseTrack("t")]
+    assert meeting.effects() == [fx.CloseTrack("t")]
     meeting.receive(ev.TrackUnmuted("t"), 30)
     meeting.tick(37)
     assert meeting.effects() == []
     meeting.receive(ev.TrackClosed("t"), 37)
-    assert meeting.effects() == [ev.CloseTrack("t")]
+    assert meeting.effects() == [fx.CloseTrack("t")]
     assert meeting.roster.speaks_for("t") is None
 
 
@@ -115,7 +116,7 @@ def test_a_track_id_that_is_used_again_is_another_track() -> None:
     assert meeting.roster.speaks_for("t") == ("t", "Ana (screen)")
     meeting.receive(ev.TrackOpened("t", "ben"), 10)
     effects = meeting.effects()
-    assert effects[:2] == [ev.CloseTrack("t"), ev.ReportHealth("track:t", True, "the track is closed")]
+    assert effects[:2] == [fx.CloseTrack("t"), fx.ReportHealth("track:t", True, "the track is closed")]
     assert meeting.roster.speaks_for("t") == ("ben", "Ben")
     assert meeting.roster.tracks_of("ana") == []
 
@@ -126,19 +127,19 @@ def test_deafness_is_said_and_healed() -> None:
     timer = meeting.next_timer()
     assert timer == 9
     meeting.tick(timer)
-    assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and not e.healthy} == {
+    assert {e.subject for e in meeting.effects() if isinstance(e, fx.ReportHealth) and not e.healthy} == {
         "track:t",
         "room",
     }
     meeting.receive(sound(speech=True), 10)
-    assert {e.subject for e in meeting.effects() if isinstance(e, ev.ReportHealth) and e.healthy} == {"track:t", "room"}
+    assert {e.subject for e in meeting.effects() if isinstance(e, fx.ReportHealth) and e.healthy} == {"track:t", "room"}
 
 
 def test_a_dead_track_that_closes_is_reported() -> None:
     """The room goes on without it, and so does the list of what does not work."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")), (9, ev.PeopleCounted(1)))
     meeting.receive(ev.TrackClosed("t"), 10)
-    assert ev.ReportHealth("track:t", True, "the track is closed") in meeting.effects()
+    assert fx.ReportHealth("track:t", True, "the track is closed") in meeting.effects()
 
 
 def test_a_lost_connection_ends_utterances_and_a_rejoin_keeps_meeting_time() -> None:
@@ -146,13 +147,13 @@ def test_a_lost_connection_ends_utterances_and_a_rejoin_keeps_meeting_time() -> 
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
     meeting.receive(ev.TransportLost(), 5)
     effects = meeting.effects()
-    assert ev.CloseTrack("t") in effects
-    assert [e.healthy for e in effects if isinstance(e, ev.ReportHealth)] == [False]
+    assert fx.CloseTrack("t") in effects
+    assert [e.healthy for e in effects if isinstance(e, fx.ReportHealth)] == [False]
     meeting.receive(ev.TransportBack(), 7)
     meeting.receive(ev.Admitted(), 7)
     effects = meeting.effects()
-    assert [e.healthy for e in effects if isinstance(e, ev.ReportHealth)] == [True]
-    assert ev.StartSession() not in effects
+    assert [e.healthy for e in effects if isinstance(e, fx.ReportHealth)] == [True]
+    assert fx.StartSession() not in effects
     assert meeting.roster.tracks == ()
     assert meeting.next_timer() == 67
 
@@ -182,7 +183,7 @@ def test_the_floor_goes_to_the_audio_plane() -> None:
     """Who speaks in a mix is for those who map text to speakers."""
     meeting = core(IN)
     meeting.receive(ev.ActiveSpeakers(frozenset({"ana"}), 3.0), 3)
-    assert meeting.effects() == [ev.FollowFloor(frozenset({"ana"}), 3.0)]
+    assert meeting.effects() == [fx.FollowFloor(frozenset({"ana"}), 3.0)]
 
 
 def test_an_unknown_event_is_an_oddity_and_nothing_more() -> None:
@@ -190,10 +191,10 @@ def test_an_unknown_event_is_an_oddity_and_nothing_more() -> None:
     meeting = core(IN)
     meeting.receive("no event", 1)  # type: ignore[arg-type]
     meeting.receive(ev.CommandReceived("x", "no request"), 1)  # type: ignore[arg-type]
-    assert meeting.effects() == [ev.LogOddity("str is not handled")] * 2
+    assert meeting.effects() == [fx.LogOddity("str is not handled")] * 2
 
 
-def finish(meeting: MeetingCore, at: float) -> ev.Effect:
+def finish(meeting: MeetingCore, at: float) -> fx.Effect:
     """How it ends when the rule that is due at `at` has its way."""
     assert meeting.next_timer() == at
     meeting.tick(at)
@@ -208,14 +209,14 @@ def test_no_rule_counts_people_while_the_connection_is_lost() -> None:
     meeting.receive(ev.ParticipantLeft("ana"), 65)
     for now in range(70, 180, 10):
         meeting.tick(now)
-    assert ev.LeaveMeeting() not in meeting.effects()
+    assert fx.LeaveMeeting() not in meeting.effects()
     meeting.receive(ev.TransportBack(), 180)
-    assert finish(meeting, 240) == ev.Finish(SubCode.LEFT_ALONE)
+    assert finish(meeting, 240) == fx.Finish(SubCode.LEFT_ALONE)
 
 
 def test_a_platform_that_never_comes_back_is_given_up() -> None:
     """Platforms give up by themselves; one that does not has a deadline, and the end says what was lost."""
-    assert finish(core(IN, (1, ANA), (10, ev.TransportLost())), 190) == ev.Finish(SubCode.CONNECTION_LOST)
+    assert finish(core(IN, (1, ANA), (10, ev.TransportLost())), 190) == fx.Finish(SubCode.CONNECTION_LOST)
 
 
 def test_bots_keep_nobody_in_the_meeting() -> None:
@@ -230,7 +231,7 @@ def test_bots_keep_nobody_in_the_meeting() -> None:
         meeting.receive(event, now)
     meeting.receive(ev.TrackOpened("n", "n"), 9)
     meeting.receive(ev.TrackMuted("n"), 9)
-    assert finish(meeting, 129) == ev.Finish(SubCode.ONLY_BOTS_LEFT)
+    assert finish(meeting, 129) == fx.Finish(SubCode.ONLY_BOTS_LEFT)
 
 
 def test_silence_counts_only_while_everything_is_heard() -> None:
@@ -244,11 +245,11 @@ def test_silence_counts_only_while_everything_is_heard() -> None:
     meeting.receive(sound(), 20)
     for second in range(21, 120):
         meeting.receive(sound(), second)
-    assert ev.LeaveMeeting() not in meeting.effects()
+    assert fx.LeaveMeeting() not in meeting.effects()
     meeting.receive(sound(), 129)
     meeting.tick(130)
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 131)
-    assert meeting.effects()[-1] == ev.Finish(SubCode.SILENCE_TIMEOUT)
+    assert meeting.effects()[-1] == fx.Finish(SubCode.SILENCE_TIMEOUT)
 
 
 def test_speech_without_text_is_said_within_ten_seconds() -> None:
@@ -263,7 +264,7 @@ def test_speech_without_text_is_said_within_ten_seconds() -> None:
     for second in range(7, 15):
         meeting.receive(sound(speech=True), second)
         meeting.receive(sound(track="mix"), second)
-    said = {effect.subject: effect.hearing for effect in meeting.effects() if isinstance(effect, ev.ReportHealth)}
+    said = {effect.subject: effect.hearing for effect in meeting.effects() if isinstance(effect, fx.ReportHealth)}
     assert said == {"track:t": Hearing.NO_TEXT, "room": Hearing.NO_TEXT}
 
 
@@ -273,7 +274,7 @@ def talk(meeting: MeetingCore, seconds: range) -> list[float]:
     for second in seconds:
         meeting.receive(sound(speech=True), second)
         meeting.tick(second)
-        left += [float(second) for effect in meeting.effects() if isinstance(effect, ev.LeaveMeeting)]
+        left += [float(second) for effect in meeting.effects() if isinstance(effect, fx.LeaveMeeting)]
     return left
 
 
@@ -286,7 +287,7 @@ def test_where_no_transcriber_ever_answers_the_bot_does_not_stay() -> None:
     meeting.receive(ev.UtteranceDecided("ana", 400_000, is_assumed=True), 330)
     assert talk(meeting, range(600, 700)) == [605]
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 701)
-    assert meeting.effects()[-1] == ev.Finish(SubCode.TRANSCRIBER_MUTE)
+    assert meeting.effects()[-1] == fx.Finish(SubCode.TRANSCRIBER_MUTE)
 
 
 @pytest.mark.parametrize("answer", [ev.TextHeard("ana", False), ev.UtteranceDecided("ana", 16_000)])
@@ -312,13 +313,13 @@ def test_links_are_health() -> None:
     meeting.receive(ev.LinkChanged("redis", False, "gone"), 2)
     meeting.receive(ev.LinkChanged("transcriber", False, "gone"), 2)
     assert meeting.effects() == [
-        ev.ReportHealth("redis", False, "gone"),
-        ev.ReportHealth("transcriber", False, "gone"),
+        fx.ReportHealth("redis", False, "gone"),
+        fx.ReportHealth("transcriber", False, "gone"),
     ]
     meeting.receive(sound(), 9)
     meeting.tick(10)
     (room,) = meeting.effects()
-    assert isinstance(room, ev.ReportHealth)
+    assert isinstance(room, fx.ReportHealth)
     assert (room.subject, room.hearing) == ("room", Hearing.NO_TRANSCRIBER)
 
 
@@ -330,21 +331,21 @@ def test_a_dead_track_is_subscribed_anew_and_a_dead_room_joined_anew() -> None:
     orders = []
     for now in range(1, 60):
         meeting.tick(now)
-        orders += [(now, e.order) for e in meeting.effects() if isinstance(e, ev.GiveOrder)]
+        orders += [(now, e.order) for e in meeting.effects() if isinstance(e, fx.GiveOrder)]
     assert orders[:4] == [(8, Resubscribe("t")), (8, Resubscribe("u")), (18, Reconnect()), (23, Resubscribe("t"))]
     assert orders[-1] == (38, Rejoin())
     meeting.receive(sound(), 60)
     meeting.receive(LEAVE, 61)
     meeting.effects()
     meeting.tick(200)
-    assert not any(isinstance(effect, ev.GiveOrder) for effect in meeting.effects())
+    assert not any(isinstance(effect, fx.GiveOrder) for effect in meeting.effects())
 
 
 def test_an_encrypted_track_is_reported() -> None:
     """What the platform says of a track is said of the track and of the room."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))
     meeting.receive(ev.TrackEncrypted("t"), 1)
-    reports = [effect for effect in meeting.effects() if isinstance(effect, ev.ReportHealth)]
+    reports = [effect for effect in meeting.effects() if isinstance(effect, fx.ReportHealth)]
     assert [report.hearing for report in reports] == [Hearing.ENCRYPTED, Hearing.ENCRYPTED]
 
 
@@ -356,8 +357,8 @@ def test_the_platform_ends_it(code: SubCode) -> None:
     meeting = core(IN)
     meeting.receive(ev.PlatformEnded(code, "why"), 2)
     report, finish = meeting.effects()
-    assert finish == ev.Finish(code, "why")
-    assert isinstance(report, ev.ReportStatus)
+    assert finish == fx.Finish(code, "why")
+    assert isinstance(report, fx.ReportStatus)
     assert report.status is (State.COMPLETED if MEANINGS[code].completed else State.FAILED)
     assert report.stage is State.ACTIVE
 
@@ -366,12 +367,12 @@ def test_joining_has_a_deadline() -> None:
     """A platform that neither comes in nor says that it waits is told to leave; the end is a timeout of the join."""
     meeting = MeetingCore(SETTINGS)
     meeting.begin(5)
-    assert meeting.effects() == [ev.ReportStatus(State.JOINING)]
+    assert meeting.effects() == [fx.ReportStatus(State.JOINING)]
     assert meeting.next_timer() == 125
     meeting.tick(125)
-    assert meeting.effects() == [ev.LeaveMeeting()]
+    assert meeting.effects() == [fx.LeaveMeeting()]
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 126)
-    assert meeting.effects()[-1] == ev.Finish(SubCode.JOIN_TIMEOUT)
+    assert meeting.effects()[-1] == fx.Finish(SubCode.JOIN_TIMEOUT)
 
 
 def test_a_failure_of_ours_is_the_end_whatever_was_going_on() -> None:
@@ -379,8 +380,8 @@ def test_a_failure_of_ours_is_the_end_whatever_was_going_on() -> None:
     meeting = core(IN, (1, LEAVE))
     meeting.receive(ev.BotFailed(SubCode.INTERNAL_ERROR, "a bug"), 2)
     assert meeting.effects() == [
-        ev.ReportStatus(State.FAILED, SubCode.INTERNAL_ERROR, "a bug", State.ACTIVE),
-        ev.Finish(SubCode.INTERNAL_ERROR, "a bug"),
+        fx.ReportStatus(State.FAILED, SubCode.INTERNAL_ERROR, "a bug", State.ACTIVE),
+        fx.Finish(SubCode.INTERNAL_ERROR, "a bug"),
     ]
 
 
@@ -394,13 +395,13 @@ def test_out_of_the_room_again(event: ev.PlatformEvent, state: State, timeout: f
     meeting.receive(event, 10)
     meeting.receive(event, 11)
     effects = meeting.effects()
-    assert effects[0] == ev.CloseTrack("t")
+    assert effects[0] == fx.CloseTrack("t")
     assert statuses(effects) == [state]
     assert meeting.next_timer() == 10 + timeout
     meeting.receive(ev.Admitted(), 20)
     effects = meeting.effects()
     assert statuses(effects) == [State.ACTIVE]
-    assert ev.StartSession() not in effects
+    assert fx.StartSession() not in effects
     assert meeting.next_timer() == 20 + 60  # alone until the platform says who is there
 
 

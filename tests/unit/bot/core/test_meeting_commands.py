@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core import requests as rq
 from bot.core.meeting import MeetingCore
@@ -19,14 +20,14 @@ def test_reconfigure_changes_what_it_names() -> None:
     for change in changes:
         meeting.receive(ev.CommandReceived("reconfigure", rq.ChangeSpeech(change), "7"), 1)
     first, answer, second, _ = meeting.effects()
-    assert first == ev.Reconfigure(rq.SpeechSettings(None, "translate", ("en", "de")))
-    assert second == ev.Reconfigure(rq.SpeechSettings(None, "transcribe", ()))
-    assert isinstance(answer, ev.AnswerCommand)
+    assert first == fx.Reconfigure(rq.SpeechSettings(None, "translate", ("en", "de")))
+    assert second == fx.Reconfigure(rq.SpeechSettings(None, "transcribe", ()))
+    assert isinstance(answer, fx.AnswerCommand)
     assert (answer.accepted, answer.command_id) == (True, "7")
     assert answer.state is not None
     assert answer.state.allowed_languages == ("en", "de")
     meeting.receive(ev.SpeechSettled(rq.SpeechSettings("zh"), False, "refused"), 2)
-    assert (meeting.speech.language, meeting.effects()) == ("zh", [ev.ReportHealth("reconfigure", False, "refused")])
+    assert (meeting.speech.language, meeting.effects()) == ("zh", [fx.ReportHealth("reconfigure", False, "refused")])
 
 
 def test_pausing_stops_listening_and_excuses_silence() -> None:
@@ -35,10 +36,10 @@ def test_pausing_stops_listening_and_excuses_silence() -> None:
     for now in (2, 3):
         meeting.receive(ev.CommandReceived("pause", rq.Pause(True)), now)
     meeting.tick(100)
-    listening = ev.AnswerCommand("pause", True, "not listening")
-    assert meeting.effects() == [ev.PauseHearing(True), listening, listening]
+    listening = fx.AnswerCommand("pause", True, "not listening")
+    assert meeting.effects() == [fx.PauseHearing(True), listening, listening]
     meeting.receive(ev.CommandReceived("resume", rq.Pause(False)), 101)
-    assert meeting.effects() == [ev.PauseHearing(False), ev.AnswerCommand("resume", True, "listening")]
+    assert meeting.effects() == [fx.PauseHearing(False), fx.AnswerCommand("resume", True, "listening")]
     assert meeting.health.next_timer() == 109
 
 
@@ -53,18 +54,18 @@ def test_what_the_platform_cannot_do_is_refused() -> None:
     meeting.receive(ev.CommandReceived("chat", chat), 2)
     meeting.receive(ev.CommandReceived("dance", rq.Unusable("unknown action")), 2)
     assert meeting.effects() == [
-        ev.AnswerCommand("speak", False, "the bot cannot speak on this platform"),
-        ev.GiveOrder(SendChat("hi"), ev.AnswerCommand("chat", True, "")),
-        ev.AnswerCommand("dance", False, "unknown action"),
+        fx.AnswerCommand("speak", False, "the bot cannot speak on this platform"),
+        fx.GiveOrder(SendChat("hi"), fx.AnswerCommand("chat", True, "")),
+        fx.AnswerCommand("dance", False, "unknown action"),
     ]
     lobby = MeetingCore(SETTINGS, orders={SendChat})
     lobby.receive(ev.CommandReceived("chat", chat), 0)
     lobby.receive(ev.CommandReceived("write", rq.CarryOut(SendChat("hi"))), 0)
     refusals = lobby.effects()
-    assert all(isinstance(effect, ev.AnswerCommand) and "joining" in effect.detail for effect in refusals)
+    assert all(isinstance(effect, fx.AnswerCommand) and "joining" in effect.detail for effect in refusals)
     no_chat = MeetingCore(SETTINGS)
     no_chat.receive(ev.CommandReceived("chat", chat), 0)
-    assert no_chat.effects() == [ev.AnswerCommand("chat", False, "the bot cannot write into the chat on this platform")]
+    assert no_chat.effects() == [fx.AnswerCommand("chat", False, "the bot cannot write into the chat on this platform")]
 
 
 def test_leaving_twice_is_answered_twice() -> None:
@@ -73,7 +74,7 @@ def test_leaving_twice_is_answered_twice() -> None:
     meeting.receive(LEAVE, 1)
     meeting.receive(LEAVE, 1)
     assert meeting.next_timer() is None
-    assert meeting.effects() == [LEFT, ev.LeaveMeeting(), ev.AnswerCommand("leave", True, "leaving already")]
+    assert meeting.effects() == [LEFT, fx.LeaveMeeting(), fx.AnswerCommand("leave", True, "leaving already")]
 
 
 def test_the_state_is_told() -> None:
@@ -81,5 +82,5 @@ def test_the_state_is_told() -> None:
     meeting = core(IN, (1, ev.PeopleCounted(3)))
     meeting.receive(ev.CommandReceived("status", rq.TellState()), 2)
     (answer,) = meeting.effects()
-    assert isinstance(answer, ev.AnswerCommand)
+    assert isinstance(answer, fx.AnswerCommand)
     assert answer.state == BotState(State.ACTIVE, Hearing.NO_TRACKS, False, 3, None, "transcribe", ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core import requests as rq
 from common.contracts.segments import Source
@@ -20,11 +21,11 @@ def test_what_is_written_inside_is_published() -> None:
     assert meeting.effects() == []
     meeting = core(IN)
     meeting.receive(CHAT, 1)
-    assert meeting.effects() == [ev.PublishText(Source.CHAT, "ana", "Ana", "hi", 1, 1)]
+    assert meeting.effects() == [fx.PublishText(Source.CHAT, "ana", "Ana", "hi", 1, 1)]
     meeting = core(IN, (1.0, ev.CommandReceived("pause", rq.Pause(True))))
     meeting.receive(CHAT, 2)
     assert meeting.effects() == []
-    assert not any("hi" in repr(one) for one in (CHAT, SHOWN, ev.PublishText(Source.CHAT, "a", "A", "hi", 1, 1)))
+    assert not any("hi" in repr(one) for one in (CHAT, SHOWN, fx.PublishText(Source.CHAT, "a", "A", "hi", 1, 1)))
 
 
 def test_captions_stand_in_where_no_sound_comes() -> None:
@@ -33,9 +34,9 @@ def test_captions_stand_in_where_no_sound_comes() -> None:
     meeting.receive(SHOWN, 9.9)
     assert meeting.effects() == []
     meeting.tick(10)
-    published = [effect for effect in meeting.effects() if isinstance(effect, ev.PublishText)]
-    assert published == [ev.PublishText(Source.CAPTIONS, "unknown", "Ana", "hi", 9.0, 10.0)] * 2
+    published = [effect for effect in meeting.effects() if isinstance(effect, fx.PublishText)]
+    assert published == [fx.PublishText(Source.CAPTIONS, "unknown", "Ana", "hi", 9.0, 10.0)] * 2
     meeting.receive(sound(), 27)
     meeting.receive(replace(SHOWN, start=29.0, end=30.0), 30)
     meeting.tick(31)
-    assert not [effect for effect in meeting.effects() if isinstance(effect, ev.PublishText)]
+    assert not [effect for effect in meeting.effects() if isinstance(effect, fx.PublishText)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.events import GiveOrder, ReportHealth
+from bot.core.effects import GiveOrder, ReportHealth
 from bot.core.orders import Order, Reconnect, Rejoin, Resubscribe
 from bot.core.recovery import GIVEN_UP, MAX_TRACKS, RESUBSCRIBES_AT_ONCE, Recovery
 

@@ -26,6 +26,15 @@ from bot.core.router import (
 )
 
 
+def _stage(router: Router) -> Stage:
+    """Where it stands now; asked anew each time."""
+    return router.stage
+
+
+def _failure(router: Router) -> str | None:
+    return router.failure
+
+
 def _in(stage: Stage, mode: Mode = Mode.AUTO, people: int = 3) -> tuple[Router, float]:
     """A router that has come to a stage by itself, and what time it is."""
     router, now = Router(mode), 0.0
@@ -53,7 +62,7 @@ def _in(stage: Stage, mode: Mode = Mode.AUTO, people: int = 3) -> tuple[Router, 
 def test_what_it_wants_in_each_stage(stage: Stage) -> None:
     """The tracks are in charge until both roads come and there is a pause; then they send nothing any more."""
     router = Router(Mode.AUTO) if stage is Stage.JOINED else _in(stage)[0]
-    assert router.stage is stage
+    assert _stage(router) is stage
     wanted = (router.wants_budget, router.wants_egress, router.hears_tracks, router.road)
     assert (
         wanted
@@ -93,9 +102,9 @@ def test_who_comes_and_goes_starts_the_clock_anew() -> None:
     router.people(2, CROWD_S)
     router.people(3, CROWD_S + 1)
     router.tick(2 * CROWD_S - 0.1)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
     router.tick(2 * CROWD_S)
-    assert router.stage is Stage.WAITING
+    assert _stage(router) is Stage.WAITING
 
 
 def test_nothing_is_free() -> None:
@@ -105,7 +114,7 @@ def test_nothing_is_free() -> None:
     router.tick(now + 3600)
     assert (router.stage, router.failure) == (Stage.WAITING, None)
     router.people(1, now + 3600)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 @pytest.mark.parametrize("stage", [Stage.STARTING, Stage.OVERLAP, Stage.COMPOSITE, Stage.RETURNING])
@@ -118,16 +127,16 @@ def test_egress_or_budget_that_is_gone(stage: Stage) -> None:
     for pause in (COOL_DOWN_S, 2 * COOL_DOWN_S, 4 * COOL_DOWN_S):
         assert (router.stage, router.road, router.hears_tracks) == (Stage.JOINED, Road.PARTICIPANT, True)
         router.tick(now + pause - 0.1)
-        assert router.stage is Stage.JOINED
+        assert _stage(router) is Stage.JOINED
         router.tick(now := now + pause)
-        assert router.stage is Stage.WAITING
+        assert _stage(router) is Stage.WAITING
         router.budget(True, now)
         router.budget(False, now)  # lost
     for _ in range(20):
         router.tick(now := now + LONGEST_COOL_DOWN_S)
         router.budget(True, now)
         router.failed("again", now)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 def test_egress_that_was_good_for_long() -> None:
@@ -143,7 +152,7 @@ def test_egress_that_was_good_for_long() -> None:
     router.heard(now := now + PROVEN_S)
     router.failed("gone", now)
     router.tick(now + COOL_DOWN_S)
-    assert router.stage is Stage.WAITING
+    assert _stage(router) is Stage.WAITING
 
 
 def test_a_failure_of_nothing() -> None:
@@ -153,14 +162,14 @@ def test_a_failure_of_nothing() -> None:
     router.budget(False, now)
     router.heard(now)
     router.pause(now)
-    assert router.stage is Stage.WAITING
+    assert _stage(router) is Stage.WAITING
 
 
 def test_egress_that_never_starts() -> None:
     """It is given up."""
     router, now = _in(Stage.STARTING)
     router.tick(now + START_TIMEOUT_S - 0.1)
-    assert router.stage is Stage.STARTING
+    assert _stage(router) is Stage.STARTING
     router.tick(now + START_TIMEOUT_S)
     assert (router.stage, router.failure) == (Stage.JOINED, None)
 
@@ -171,21 +180,21 @@ def test_egress_that_falls_silent(stage: Stage) -> None:
     router, now = _in(stage)
     router.heard(now)
     router.tick(now + STALL_TIMEOUT_S - 0.1)
-    assert router.stage is stage
+    assert _stage(router) is stage
     router.tick(now + STALL_TIMEOUT_S)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 def test_mix_that_cannot_be_laid_over_the_tracks() -> None:
     """Where nobody speaks for long the egress is given up, as nobody could say later who spoke."""
     router, now = _in(Stage.OVERLAP)
     router.pause(now)
-    assert router.stage is Stage.OVERLAP
+    assert _stage(router) is Stage.OVERLAP
     router.heard(end := now + OVERLAP_TIMEOUT_S)
     router.tick(end - 0.1)
-    assert router.stage is Stage.OVERLAP
+    assert _stage(router) is Stage.OVERLAP
     router.tick(end)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 def test_no_pause() -> None:
@@ -194,18 +203,18 @@ def test_no_pause() -> None:
     router.aligned(now)
     router.heard(now := now + PAUSE_TIMEOUT_S)
     router.tick(now - 0.1)
-    assert router.stage is Stage.OVERLAP
+    assert _stage(router) is Stage.OVERLAP
     router.tick(now)
-    assert router.stage is Stage.COMPOSITE
+    assert _stage(router) is Stage.COMPOSITE
     router.people(1, now)
     router.heard(now := now + ALONE_S)
     router.tick(now)
-    assert router.stage is Stage.RETURNING
+    assert _stage(router) is Stage.RETURNING
     router.heard(now + PAUSE_TIMEOUT_S)
     router.tick(now + PAUSE_TIMEOUT_S - 0.1)
-    assert router.stage is Stage.RETURNING
+    assert _stage(router) is Stage.RETURNING
     router.tick(now + PAUSE_TIMEOUT_S)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 def test_people_who_come_back() -> None:
@@ -224,7 +233,7 @@ def test_people_who_leave_before_it_is_in_charge(stage: Stage) -> None:
     router.tick(now + ALONE_S - 0.1)
     assert router.wants_egress
     router.tick(now + ALONE_S)
-    assert router.stage is Stage.JOINED
+    assert _stage(router) is Stage.JOINED
 
 
 def test_planned_return() -> None:
@@ -234,7 +243,7 @@ def test_planned_return() -> None:
     assert (router.stage, router.road) == (Stage.JOINED, Road.PARTICIPANT)
     router.people(2, now)
     router.tick(now + CROWD_S)
-    assert router.stage is Stage.WAITING
+    assert _stage(router) is Stage.WAITING
 
 
 @pytest.mark.parametrize("stage", [Stage.JOINED, Stage.WAITING, Stage.STARTING, Stage.OVERLAP, Stage.COMPOSITE])
@@ -246,22 +255,22 @@ def test_room_that_no_egress_can_hear(stage: Stage) -> None:
     router.tick(now + 3600)
     assert (router.stage, router.failure) == (Stage.JOINED, None)
     router.obstacle("", now + 3600)
-    assert router.stage is Stage.WAITING
+    assert _stage(router) is Stage.WAITING
 
 
 def test_ordered_egress_that_cannot_be_had() -> None:
     """`mode: composite` fails the bot: nothing free, refused, or a room that an egress cannot hear."""
     router, now = _in(Stage.WAITING, Mode.COMPOSITE)
     router.tick(now + BUDGET_TIMEOUT_S - 0.1)
-    assert router.failure is None
+    assert not router.failure
     router.tick(now + BUDGET_TIMEOUT_S)
-    assert router.failure == "no egress was free within 30 s"
+    assert _failure(router) == "no egress was free within 30 s"
     router, now = _in(Stage.STARTING, Mode.COMPOSITE)
     router.failed("refused", now)
     assert router.failure == "refused"
-    router = Router(Mode.COMPOSITE)
-    router.obstacle("encrypted", 0)
-    assert router.failure == "encrypted"
+    encrypted = Router(Mode.COMPOSITE)
+    encrypted.obstacle("encrypted", 0)
+    assert encrypted.failure == "encrypted"
 
 
 def test_ordered_egress_that_drops_out() -> None:
@@ -364,9 +373,9 @@ def test_walk_to_an_egress_and_back() -> None:
     world = _World(Router(Mode.AUTO))
     for step in [("come", 0), ("come", 6), ("grant", 1), ("start", 1), ("align", 1)]:
         world.step(*step)
-    assert world.router.stage is Stage.COMPOSITE
+    assert _stage(world.router) is Stage.COMPOSITE
     world.step("talk", 1)
     world.step("go", ALONE_S + 1)
-    assert world.router.stage is Stage.RETURNING
+    assert _stage(world.router) is Stage.RETURNING
     world.step("quiet", 1)
-    assert world.router.stage is Stage.JOINED
+    assert _stage(world.router) is Stage.JOINED

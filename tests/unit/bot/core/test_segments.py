@@ -53,6 +53,14 @@ def test_partials_and_the_final_share_one_id() -> None:
     assert partial.words is None
 
 
+def test_an_utterance_has_its_length_when_it_has_ended() -> None:
+    """In samples."""
+    ana = utterance()
+    lengths = [ana.length]
+    ana.end = ana.onset + 7
+    assert [*lengths, ana.length] == [0, 7]
+
+
 def test_nothing_new_is_not_published() -> None:
     """Equal partials, empty texts and completed segments that are sent again are silent."""
     book, ana = SegmentTracker("b", ZERO), utterance()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.orders import Reconnect, Rejoin
@@ -29,20 +30,20 @@ def test_lobby_timeout_leaves_and_fails() -> None:
     meeting.tick(299.9)
     assert meeting.effects() == []
     meeting.tick(300)
-    assert meeting.effects() == [ev.LeaveMeeting()]
+    assert meeting.effects() == [fx.LeaveMeeting()]
     assert meeting.next_timer() is None
     meeting.tick(301)
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 302)
     report, finish = meeting.effects()
-    assert report == ev.ReportStatus(State.FAILED, SubCode.LOBBY_TIMEOUT, "", State.AWAITING_ADMISSION)
-    assert finish == ev.Finish(SubCode.LOBBY_TIMEOUT)
+    assert report == fx.ReportStatus(State.FAILED, SubCode.LOBBY_TIMEOUT, "", State.AWAITING_ADMISSION)
+    assert finish == fx.Finish(SubCode.LOBBY_TIMEOUT)
 
 
 def test_an_internal_error_is_never_dressed_up_as_a_leave() -> None:
     """A bug while leaving is still a bug."""
     meeting = core(IN, (1, LEAVE))
     meeting.receive(ev.PlatformEnded(SubCode.INTERNAL_ERROR, "bug"), 2)
-    assert ev.Finish(SubCode.INTERNAL_ERROR, "bug") in meeting.effects()
+    assert fx.Finish(SubCode.INTERNAL_ERROR, "bug") in meeting.effects()
 
 
 @pytest.mark.parametrize("arrival", [ev.LobbyEntered(), ev.Admitted(), ev.HelpNeeded("a captcha")])
@@ -61,12 +62,12 @@ def test_help_is_asked_for_once_and_has_its_own_timeout() -> None:
     meeting = core((0, ev.LobbyEntered()))
     meeting.receive(ev.HelpNeeded("a captcha"), 10)
     meeting.receive(ev.HelpNeeded("a captcha"), 11)
-    assert meeting.effects() == [ev.ReportStatus(State.NEEDS_HELP, detail="a captcha")]
+    assert meeting.effects() == [fx.ReportStatus(State.NEEDS_HELP, detail="a captcha")]
     assert meeting.next_timer() == 310
     meeting.tick(310)
-    assert meeting.effects() == [ev.LeaveMeeting()]
+    assert meeting.effects() == [fx.LeaveMeeting()]
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 311)
-    assert meeting.effects()[-1] == ev.Finish(SubCode.NEEDS_HELP_TIMEOUT)
+    assert meeting.effects()[-1] == fx.Finish(SubCode.NEEDS_HELP_TIMEOUT)
 
 
 def test_help_that_came_lets_the_bot_in() -> None:
@@ -85,7 +86,7 @@ def test_lobby_and_help_in_turns_end_all_the_same(before: tuple[tuple[float, ev.
     assert meeting.next_timer() == 610
     meeting.tick(610)
     meeting.receive(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND), 611)
-    assert meeting.effects()[-1] == ev.Finish(SubCode.NEEDS_HELP_TIMEOUT)
+    assert meeting.effects()[-1] == fx.Finish(SubCode.NEEDS_HELP_TIMEOUT)
 
 
 def test_admission_ends_the_wait_for_good() -> None:
@@ -100,7 +101,7 @@ def test_evidence_is_in_the_terminal_report() -> None:
     meeting = core()
     meeting.receive(ev.PlatformEnded(SubCode.JOIN_REFUSED, "no", ("shot.png",)), 1)
     report = meeting.effects()[0]
-    assert isinstance(report, ev.ReportStatus)
+    assert isinstance(report, fx.ReportStatus)
     assert report.evidence == ("shot.png",)
 
 
@@ -116,12 +117,12 @@ def test_admission_ends_a_lost_connection(answers: tuple[ev.PlatformEvent, ...])
     meeting = core((0, ev.LobbyEntered()), (1, ev.TransportLost()))
     for event in (*answers, ev.Admitted(), ANA):
         meeting.receive(event, 2)
-    assert [e.healthy for e in meeting.effects() if isinstance(e, ev.ReportHealth)] == [True]
+    assert [e.healthy for e in meeting.effects() if isinstance(e, fx.ReportHealth)] == [True]
     meeting.tick(200)
-    assert ev.LeaveMeeting() not in meeting.effects()
+    assert fx.LeaveMeeting() not in meeting.effects()
     meeting.receive(ev.ParticipantLeft("ana"), 201)
     meeting.tick(261)
-    assert ev.LeaveMeeting() in meeting.effects()
+    assert fx.LeaveMeeting() in meeting.effects()
 
 
 def test_a_lobby_that_answers_ends_a_lost_connection() -> None:
@@ -137,7 +138,7 @@ def test_a_rejoin_that_ends_in_the_lobby_leaves_no_timer_behind() -> None:
         meeting.receive(event, 0)
     for now in (8, 18, 38):
         meeting.tick(now)
-    assert ev.GiveOrder(Rejoin()) in meeting.effects()
+    assert fx.GiveOrder(Rejoin()) in meeting.effects()
     meeting.receive(ev.LobbyEntered(), 39)
     for now in (99, 200):
         meeting.tick(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core import requests as rq
 from bot.core.leave import LeaveSettings
@@ -67,7 +68,7 @@ class Walk:
     def __init__(self) -> None:
         self.core = MeetingCore(EVERY_RULE, Roster(["notes"]), orders=ORDERS)
         self.now = 0.0
-        self.effects: list[ev.Effect] = []
+        self.effects: list[fx.Effect] = []
         self.core.begin(0.0)
 
     def wait(self, seconds: float) -> None:
@@ -91,7 +92,7 @@ class Walk:
         self.core.tick(self.now)
         self.effects += self.core.effects()
 
-    def of(self, kind: type[ev.Effect]) -> list[ev.Effect]:
+    def of(self, kind: type[fx.Effect]) -> list[fx.Effect]:
         """The effects of one kind."""
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
@@ -106,17 +107,17 @@ def test_whatever_happens_it_ends_once_and_says_why(walk: list[tuple[float, ev.E
     meeting.wait(10_000)  # every meeting comes to an end, if only at its cap ...
     meeting.take(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND))  # ... where the platform does as it is told
     meeting.wait(10_000)
-    (finish,) = meeting.of(ev.Finish)
-    terminal = [effect for effect in meeting.of(ev.ReportStatus) if effect.code is not None]  # type: ignore[union-attr]
+    (finish,) = meeting.of(fx.Finish)
+    terminal = [effect for effect in meeting.of(fx.ReportStatus) if effect.code is not None]  # type: ignore[union-attr]
     (report,) = terminal
-    assert isinstance(finish, ev.Finish)
-    assert isinstance(report, ev.ReportStatus)
+    assert isinstance(finish, fx.Finish)
+    assert isinstance(report, fx.ReportStatus)
     assert report.code is finish.code
     assert report.status is (State.COMPLETED if MEANINGS[finish.code].completed else State.FAILED)
     assert meeting.effects[-1] is finish
-    assert len(meeting.of(ev.LeaveMeeting)) <= 1
-    assert len(meeting.of(ev.StartSession)) <= 1
-    assert not meeting.of(ev.LogOddity)
+    assert len(meeting.of(fx.LeaveMeeting)) <= 1
+    assert len(meeting.of(fx.StartSession)) <= 1
+    assert not meeting.of(fx.LogOddity)
     assert meeting.core.next_timer() is None
 
 
@@ -128,8 +129,8 @@ def test_every_command_is_answered_once(walk: list[tuple[float, ev.Event]]) -> N
         meeting.wait(seconds)
         asked += isinstance(event, ev.CommandReceived) and not meeting.core.lifecycle.over
         meeting.take(event)
-    promised = [effect for effect in meeting.of(ev.GiveOrder) if effect.answer is not None]  # type: ignore[union-attr]
-    assert len(meeting.of(ev.AnswerCommand)) + len(promised) == asked
+    promised = [effect for effect in meeting.of(fx.GiveOrder) if effect.answer is not None]  # type: ignore[union-attr]
+    assert len(meeting.of(fx.AnswerCommand)) + len(promised) == asked
 
 
 @given(WALKS)
@@ -141,9 +142,9 @@ def test_nobody_is_left_behind_while_the_connection_is_lost(walk: list[tuple[flo
         meeting.wait(seconds)
         meeting.take(event)
     meeting.take(ev.TransportLost())
-    was_over = meeting.core.lifecycle.over or bool(meeting.of(ev.LeaveMeeting))
+    was_over = meeting.core.lifecycle.over or bool(meeting.of(fx.LeaveMeeting))
     meeting.wait(100)
     meeting.take(ev.PlatformEnded(SubCode.LEFT_BY_COMMAND))
     blind = {SubCode.LEFT_ALONE, SubCode.STARTUP_ALONE, SubCode.ONLY_BOTS_LEFT, SubCode.SILENCE_TIMEOUT}
     if not was_over:
-        assert not {effect.code for effect in meeting.of(ev.Finish)} & blind  # type: ignore[union-attr]
+        assert not {effect.code for effect in meeting.of(fx.Finish)} & blind  # type: ignore[union-attr]

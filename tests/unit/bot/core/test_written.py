@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.core.events import CaptionHeard, ChatReceived, PublishText, ReportHealth
+from bot.core.effects import PublishText, ReportHealth
+from bot.core.events import CaptionHeard, ChatReceived
 from bot.core.health import DEAF_TIMEOUT_S
 from bot.core.written import (
     BURST,

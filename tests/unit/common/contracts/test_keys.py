@@ -17,3 +17,5 @@ def test_every_name_is_as_documented() -> None:
     assert (keys.lock("c"), keys.heartbeat("c")) == ("earshot:lock:c", "earshot:bot:c")
     assert keys.live_channel(7) == "tc:meeting:7:mutable"
     assert keys.command_channels("c", 7) == ("bot_commands:c", "bot_commands:meeting:7")
+    assert keys.leases("x")[0] == "{earshot:lease:x}:until"
+    assert {key.partition("}")[0] for key in keys.leases("x")} == {"{earshot:lease:x"}

@@ -12,6 +12,7 @@ from bot.platforms.janus.room import JanusError, JanusRoom
 from bot.platforms.janus.settings import JanusSettings
 from bot.platforms.sfu.line import LineBroken
 from common.contracts.status import SubCode
+from tests.support.examples import MALFORMED
 from tests.support.garbage import garbage
 
 
@@ -72,7 +73,7 @@ def test_each_refusal_has_its_sub_code(code: Any, reason: Any, expected: SubCode
 
 
 def test_garbage_ends_nothing_but_the_line() -> None:
-    """10,000 envelopes of any shape: nothing is raised but LineBroken, where Janus says that the session is gone."""
+    """Many envelopes of any shape: nothing is raised but LineBroken, where Janus says that the session is gone."""
     here = room()
     here._handle = 1
     keys = (
@@ -89,7 +90,7 @@ def test_garbage_ends_nothing_but_the_line() -> None:
     )
     words = ("event", "hangup", "detached", "timeout", "ack", 1, "destroyed", "7", "ok")
     broken = 0
-    for message in garbage(10_000, keys, words):
+    for message in garbage(MALFORMED, keys, words):
         key = here.answers(message)
         assert key is None or isinstance(key, str)
         try:

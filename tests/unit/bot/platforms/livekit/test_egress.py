@@ -11,7 +11,6 @@ import httpx
 import jwt
 import pytest
 
-from bot.platforms.livekit import egress as module
 from bot.platforms.livekit.egress import Egress, EgressApi, EgressError, EgressState, read_egress
 
 SECRET = "s" * 32
@@ -20,7 +19,7 @@ SECRET = "s" * 32
 def _api(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx.Request], httpx.Response]) -> EgressApi:
     really = httpx.AsyncClient
     monkeypatch.setattr(
-        module.httpx, "AsyncClient", lambda **given: really(transport=httpx.MockTransport(answer), trust_env=False)
+        httpx, "AsyncClient", lambda **given: really(transport=httpx.MockTransport(answer), trust_env=False)
     )
     return EgressApi("wss://livekit.example.com/base/", "key", SECRET)
 

@@ -7,6 +7,7 @@ import pytest
 from bot.core.events import ParticipantKind
 from bot.platforms.mediasoup.peers import Peers
 from common.contracts.status import SubCode
+from tests.support.examples import MALFORMED
 from tests.support.garbage import garbage
 
 
@@ -74,9 +75,9 @@ WORDS = ("ana", "bot", "audio", "p", "peerJoined", "peerLeft", "peerRenamed", "n
 
 
 def test_garbage_ends_nothing() -> None:
-    """10,000 messages of any shape: none raises, and whoever is there has a name."""
+    """Many messages of any shape: none raises, and whoever is there has a name."""
     peers = Peers("bot")
-    for number, message in enumerate(garbage(10_000, KEYS, WORDS)):
+    for number, message in enumerate(garbage(MALFORMED, KEYS, WORDS)):
         if number % 5 == 0:
             peers.joined(message.get("producers"))
         assert peers.take(message.get("type"), message.get("data")) is None

@@ -6,6 +6,7 @@ from bot.platforms.base import Invitation
 from bot.platforms.mediasoup.room import MediasoupRoom
 from bot.platforms.mediasoup.settings import MediasoupSettings
 from common.contracts.status import SubCode
+from tests.support.examples import MALFORMED
 from tests.support.garbage import garbage
 
 
@@ -27,10 +28,10 @@ def test_which_request_a_message_answers() -> None:
 
 
 def test_garbage_ends_nothing() -> None:
-    """10,000 messages of any shape: none raises, and none of them is an end."""
+    """Many messages of any shape: none raises, and none of them is an end."""
     here = room()
     words = ("response", "peerJoined", "peerLeft", "newProducer", "ana", "audio", 7)
-    for message in garbage(10_000, ("id", "type", "data", "ok", "error", "peerId", "producerId", "kind"), words):
+    for message in garbage(MALFORMED, ("id", "type", "data", "ok", "error", "peerId", "producerId", "kind"), words):
         key = here.answers(message)
         assert key is None or isinstance(key, int)
         here.told(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.events import ParticipantJoined, ParticipantLeft, ParticipantRenamed, PeopleCounted
 from bot.platforms.pages.look import Look, Seen
-from bot.platforms.pages.people import ABSENT_S, Company
+from bot.platforms.pages.people import ABSENT_S, MAX_NAMES, Company
 
 ANA, BEN, US = Seen("a", "Ana"), Seen("b", "Ben"), Seen("u", "Earshot", is_us=True)
 
@@ -63,3 +63,12 @@ def test_it_forgets_everybody() -> None:
     company.look(Look(people=(ANA,), count=9), 0.0)
     company.forget()
     assert company.look(Look(people=(ANA,), count=2), 1.0) == [ParticipantJoined("a", "Ana")]
+
+
+def test_names_are_kept_within_a_bound() -> None:
+    """Of everybody who was ever shown, the last."""
+    company = Company()
+    for number in range(MAX_NAMES + 1):
+        company.look(Look(people=(Seen(str(number), f"name {number}"),)), float(number))
+    assert len(company.names) == MAX_NAMES
+    assert "name 0" not in company.names
