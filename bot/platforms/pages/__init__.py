@@ -53,6 +53,11 @@ class PagePlatform(Platform):
         """Whether the URL is one of a meeting of ours."""
         return self.parse(url) is not None
 
+    def host(self, url: str) -> str | None:
+        """See `Platform.host`: of the page that is opened, however the meeting was named."""
+        link = self.parse(url)
+        return None if link is None else super().host(link.url())
+
     def problems(self, given: Mapping[str, Any]) -> list[Problem]:
         """A meeting must be named, by URL or by id; selector packs that go before ours must be some."""
         return [*self._unnamed(given), *self._unusable_pack(given), *_keyless_storage(given)]
