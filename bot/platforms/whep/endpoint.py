@@ -22,6 +22,7 @@ from bot.platforms.whep.settings import WhepSettings
 from bot.settings import forbidden, is_url
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.problems import reason
 from common.redact import redact_url
 
 HTTP_TIMEOUT_S = 5.0
@@ -132,7 +133,7 @@ class Endpoint:
         try:
             answer = await self._client.options(self._url)
         except httpx.HTTPError as error:
-            raise OSError(str(error) or type(error).__name__) from None
+            raise OSError(reason(error) or type(error).__name__) from None
         return ice_servers(answer.headers.get_list("link"))
 
     async def open(self, offer: str) -> Resource:
@@ -174,7 +175,7 @@ class Endpoint:
             given = {"Content-Type": _SDP, "Accept": _SDP, **(headers or {})}
             return await self._client.request(method, url, content=sdp, headers=given)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise OSError(str(error) or type(error).__name__) from None
+            raise OSError(reason(error) or type(error).__name__) from None
 
     def _redirected(self, answer: httpx.Response, url: str) -> str:
         target = self._allowed(answer.headers.get("location"), url)
@@ -203,7 +204,8 @@ class Endpoint:
             raise Unavailable(status, again(answer.headers.get("retry-after")))
         is_sdp = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == _SDP
         if status not in (*_CREATED, _NO_OFFER_WANTED) or (status == _NO_OFFER_WANTED and not is_sdp):
-            raise EarshotError(SubCode.JOIN_REFUSED, f"{self.where} refused our offer: it answered {status}")
+            words = f"{self.where} refused our offer: it answered {status}; is it a WHEP endpoint?"
+            raise EarshotError(SubCode.JOIN_REFUSED, words)
         if not is_sdp or len(answer.text) > MAX_SDP_CHARACTERS:
             words = f"what answers at {redact_url(self._url)} is no WHEP endpoint: {status} without an SDP"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
