@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-sfu bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
@@ -51,6 +51,9 @@ bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveK
 
 bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md
 	$(BIN)/python -m bench.roads
+
+bench-sfu: .venv/dev build/mediasoup ## Tracks of Janus and mediasoup beside stock aiortc, two minutes on a quiet machine; writes bench/sfu.md
+	tools/hermetic $(BIN)/python -m bench.sfu
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run
