@@ -145,7 +145,7 @@ class EngineDecoder:
         self._on_failure, self._port = on_failure, port
         self._decoder: Decoder | None = None
         self._sender: tuple[int, int] | None = None  # payload type and SSRC
-        self._others = 0  # packets in a row that are not the sender's
+        self._others: list[tuple[RtpPacket, float]] = []  # in a row that are not the sender's
         self._is_closed = False
 
     def packet(self, packet: RtpPacket, now: float) -> None:
@@ -154,17 +154,28 @@ class EngineDecoder:
             return
         if packet.payload_type in self._formats and not isinstance(self._decoder, NativeDecoder):
             sender = packet.payload_type, packet.ssrc
-            self._others = 0 if sender == self._sender else self._others + 1
-            if self._decoder is not None and 0 < self._others < SUCCESSION_PACKETS:
+            if sender == self._sender or self._decoder is None:
+                self._others.clear()
+            else:
+                self._others.append((packet, now))
+                if len(self._others) >= SUCCESSION_PACKETS:  # an engine knows one codec and one clock
+                    self._succeed(sender)
                 return
-            if self._decoder is not None and self._others:  # an engine knows one codec and one clock
-                self._decoder.close()
-                self._decoder = None
-            self._sender, self._others = sender, 0
+            self._sender = sender
         if self._decoder is None and self._sender is not None:
             self._begin(self._sender[0])
         if self._decoder is not None:
             self._decoder.packet(packet, now)
+
+    def _succeed(self, sender: tuple[int, int]) -> None:
+        """Another sender from its first packet on: they were kept."""
+        kept = [(packet, at) for packet, at in self._others if (packet.payload_type, packet.ssrc) == sender]
+        if self._decoder is not None:
+            self._decoder.close()
+        self._decoder = None
+        self._sender = sender
+        for packet, at in kept:
+            self.packet(packet, at)
 
     def _begin(self, payload_type: int) -> None:
         """Starts the first engine that is left."""
