@@ -232,11 +232,11 @@ def problem_of(
 
 
 def _place(location: Sequence[int | str], cleaned: Mapping[str, Any]) -> tuple[list[int | str], Any]:
-    """Where an error is in what was written, and what stands there: one text may stand where a list is allowed."""
+    """Where an error is in what was written, and what stands there; one value may be of several kinds."""
     value: Any = cleaned
     place: list[int | str] = []
     for part in location:
-        if isinstance(value, str):
+        if not isinstance(value, list if isinstance(part, int) else Mapping):  # one of the kinds that it is not
             break
         place.append(part)
         value = value[part] if isinstance(part, int) else value.get(part)

@@ -48,7 +48,9 @@ SUCCESSION_PACKETS = 5
 """In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
 READY_POLL_S = 0.01
 LINGER_S = 0.3
-"""For a child to end after SIGTERM; then it is killed."""
+"""For a child to end after SIGTERM; then it is killed, and has ..."""
+KILLED_S = 1.0
+"""... so long to be gone, on a machine that is busy."""
 JITTER_MS = 60
 """What engines wait for a packet that is missing: as long as we do."""
 
@@ -227,6 +229,7 @@ class _Child:
         self._unsent = 0  # of these, the last ones
         self._socket: socket.socket | None = None
         self._source, self._position = next_source(), 0
+        self._is_ending = False
         self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
 
     def packet(self, packet: RtpPacket, now: float) -> None:
@@ -238,8 +241,9 @@ class _Child:
         self._send()
 
     def close(self) -> None:
-        """Ends it; what it still says is not heard."""
-        self.task.cancel()
+        """Ends it; what it still says is not heard. One that is on its way out is not kept from it."""
+        if not self._is_ending:
+            self.task.cancel()
 
     def _send(self) -> None:
         """Sends what is held, once somebody listens: on loopback a refusal is known at once."""
@@ -264,7 +268,7 @@ class _Child:
         except OSError as error:
             why = f"it could not be started: {error.strerror}"
         finally:
-            self._socket = None
+            self._socket, self._is_ending = None, True
             if process is not None:
                 await _end(process)
         self._on_end(why, list(self._unheard))
@@ -315,11 +319,11 @@ class _Child:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """It is gone afterwards, and whatever it has started, which would hold its pipe open."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
+    for how, within in ((signal.SIGTERM, LINGER_S), (signal.SIGKILL, KILLED_S)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(within):
                 if process.stdout is not None:
                     while await process.stdout.read(MAX_PIECE_BYTES):
                         pass
