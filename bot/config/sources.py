@@ -236,7 +236,8 @@ def _place(location: Sequence[int | str], cleaned: Mapping[str, Any]) -> tuple[l
     value: Any = cleaned
     place: list[int | str] = []
     for part in location:
-        if not isinstance(value, list if isinstance(part, int) else Mapping):  # one of the kinds that it is not
+        has_parts = isinstance(value, list) if isinstance(part, int) else isinstance(value, Mapping)
+        if not has_parts:  # then this is one of the kinds that it is not
             break
         place.append(part)
         value = value[part] if isinstance(part, int) else value.get(part)
