@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-sfu bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
@@ -51,6 +51,9 @@ bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveK
 
 bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md
 	$(BIN)/python -m bench.roads
+
+bench-sfu: .venv/dev build/mediasoup ## Tracks of Janus and mediasoup beside stock aiortc, two minutes on a quiet machine; writes bench/sfu.md
+	tools/hermetic $(BIN)/python -m bench.sfu
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md
 	$(BIN)/python -m bench.transcriber run
@@ -106,11 +109,13 @@ build/bin/livekit-server.if-go:
 	@if [ -z "$$LIVEKIT_SERVER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/livekit-server; fi
 
 build/bin/egress-worker: tests/support/egress_worker/main.go tests/support/egress_worker/go.sum ## A stand-in for LiveKit's egress worker, for the tests (needs Go)
-	@cd tests/support/egress_worker && go build -o $(CURDIR)/$@ .
+	@command -v go >/dev/null || { echo "Building it needs Go: install it, or set EGRESS_WORKER to a binary" >&2; exit 1; }
+	@echo "Building the stand-in for LiveKit's egress worker …"; mkdir -p build/bin
+	@cd tests/support/egress_worker && go build -buildvcs=false -o $(CURDIR)/$@ .
 
 .PHONY: build/bin/egress-worker.if-go
 build/bin/egress-worker.if-go:
-	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
+	@if [ -z "$$EGRESS_WORKER" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory build/bin/egress-worker; fi
 
 build/livekit-page: tests/support/livekit_page/package-lock.json ## livekit-client, for the test page of livekit_web
 	@command -v npm >/dev/null || { echo "livekit-client comes from npm: install it (apt install npm)" >&2; exit 1; }

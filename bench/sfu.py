@@ -1,4 +1,4 @@
-"""SFU tracks, heard by us and by stock aiortc: `tools/hermetic python -m bench.sfu` writes sfu.md and sfu.json.
+"""SFU tracks, heard by us and by stock aiortc: `make bench-sfu` writes sfu.md and sfu.json.
 
 A real Janus and a real mediasoup (the example application), each with people who send a quiet tone with a loud tenth
 of a second in every one. A listener in a process of its own joins as the bot does; its CPU time is taken over a window,
@@ -237,7 +237,7 @@ def page(results: list[Result], load_average: float) -> str:
     ]
     return f"""# SFU tracks, heard by us and by stock aiortc
 
-`tools/hermetic .venv/bin/python -m bench.sfu`, two minutes on a quiet machine: {TRACKS} tracks, windows of
+`make bench-sfu`, two minutes on a quiet machine: {TRACKS} tracks, windows of
 {WINDOW_S:g} s; load average at the beginning {load_average:.1f} on {os.cpu_count()} processors. CPU is that of
 the listener's whole process, signalling included, by track. Latency is from the moment in which a frame is
 given to its encoder, through the SFU, to its samples at 16 kHz.

@@ -76,9 +76,14 @@ def _response(status: str, kind: str, body: bytes) -> bytes:
 
 
 class LoopLag:
-    """By how much the event loop is late: a timer of its own, or longer if that has not even come."""
+    """By how much the event loop is late: a timer of its own, or longer if that has not even come.
 
-    def __init__(self) -> None:
+    Args:
+        on_late: Told each time, in seconds, once it turns again.
+    """
+
+    def __init__(self, on_late: Callable[[float], None] = lambda seconds: None) -> None:
+        self._on_late = on_late
         self._last = 0.0
         self._due: float | None = None
 
@@ -89,6 +94,7 @@ class LoopLag:
             due = self._due = clock() + LAG_INTERVAL_S
             await asyncio.sleep(LAG_INTERVAL_S)
             self._last = max(clock() - due, 0.0)
+            self._on_late(self._last)
 
     def __call__(self) -> float:
         """Seconds."""

@@ -66,7 +66,7 @@ class Bot:
         )
         self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
-        self._vitals = Vitals(self._core, lambda: self._redis.backlog)
+        self._vitals = Vitals(self._core, lambda: self._redis.backlog, self.hearing)
         self._redis = redis_link(config, self._receive, self.hearing, self._vitals.metrics.observer("published"))
         token = config.token.get_secret_value() if config.token and not platform.token_opens_room else None
         self._sinks = Sinks(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.contracts import keys
-from tests.support.chain import BOT, begun, chain, footprint
+from tests.support.chain import BOT, begun, chain, footprint, stood_still
 from tests.support.measures import in_time, note
 from tests.support.processes import ended
 from tests.support.seeds import FULL
@@ -74,6 +74,8 @@ async def test_a_suspended_bot_goes_on(seed: int, tmp_path: Path) -> None:
             here.away.append((stopped, time.time()))
             await here.some_time(4.0, 4.0)
         await here.settled()
+        [(first, last), *_] = stood_still(await here.statuses())
+        assert abs(last - first - SUSPENDED_S) < 5.0, "it says for how long it stood still"
         await here.end()
         note("test_a_suspended_bot_goes_on", seed, heard_s=heard)
 

@@ -302,6 +302,7 @@ class Chain:
         for final in finals:
             assert final["completed"]
             assert final["speaker"] == self.meeting.people[final["speaker_id"]]
+        self.away += stood_still(await self.statuses())
         for who, said in self.said.items():
             assert not all(one.is_torn for one in said), "this machine is too busy to say anything"
             check(said, [final["text"] for final in finals if final["speaker_id"] == who], self.away)
@@ -324,6 +325,13 @@ class Chain:
 def command_line(pid: int) -> str:
     """What everybody on the machine can read."""
     return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+
+
+def stood_still(events: Sequence[Mapping[str, Any]]) -> list[Span]:
+    """When the bot had no time of its machine, as it says itself: packets are kept for some seconds only."""
+    told = [event for event in events if event["event"] == "health" and event["subject"] == "gap:bot"]
+    moments = [(datetime.fromisoformat(event["timestamp"]).timestamp(), event["detail"]) for event in told]
+    return [(at - float(re.findall(r"still for ([\d.]+) s", detail)[0]), at) for at, detail in moments]
 
 
 def begun(final: Mapping[str, Any]) -> float:

@@ -70,6 +70,7 @@ class Lease:
             answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
             checkpoint()
         except FAILURES as error:
+            checkpoint()
             if not self._is_away:
                 log.warning("lease.redis_away", name=self._name, error=explain(error))
             self._is_away = True

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import structlog
 
@@ -23,8 +22,8 @@ from bot.core.events import ActiveSpeakers, TrackClosed, TrackMuted, TrackOpened
 from bot.core.router import Mode, Road, Router, Stage
 from bot.drivers.rtmp import Reason, StreamError, pull
 from bot.platforms.livekit.egress import EgressApi, EgressError
+from bot.platforms.livekit.room_stream import RoomStream
 from bot.platforms.livekit.webhooks import EgressEvent, Webhooks, receiving
-from bot.platforms.rtmp.access import with_key
 from common.audio.pcm import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ PULL_PAUSE_S = 0.2
 """Between tries to play a stream that is not published yet."""
 STOP_TIMEOUT_S = 0.8
 """For an egress to be stopped where we leave: within the 2 s that we have for it."""
-PUBLISH_KEY_LIFE_S = 6 * 3600
 DRAIN_S = 2.0
 """Beyond the mix's own delay: for what was said before the tracks took charge."""
 
@@ -77,10 +75,11 @@ class Roads:
         settings: LiveKitSettings = invitation.settings
         assert settings.egress is not None
         self._egress: EgressSettings = settings.egress
+        self._stream = RoomStream(settings.egress, invitation.connection_id, wall)
         self._url, self._session = invitation.meeting_url or "", invitation.connection_id
         self._key = settings.api_key or ""
         self._secret = settings.api_secret.get_secret_value() if settings.api_secret else ""
-        self._room, self._listener, self._look, self._budget, self._wall = room, listener, look, budget, wall
+        self._room, self._listener, self._look, self._budget = room, listener, look, budget
         self.router = Router(Mode(settings.mode))
         self._handover = Handover()
         self._now = asyncio.get_running_loop().time
@@ -165,7 +164,8 @@ class Roads:
                     aligned_at = now
                     self._align(now)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(leaving.wait(), TICK_S)
+                    async with asyncio.timeout(TICK_S):
+                        await leaving.wait()
 
     def _hurry(self) -> None:
         self._is_ending = True
@@ -234,6 +234,7 @@ class Roads:
 
     async def _keep_budget(self) -> None:
         while True:
+            _checkpoint()
             if self.router.wants_budget:
                 held = await self._budget.ask()
                 if self.router.wants_budget:
@@ -255,6 +256,7 @@ class Roads:
         with suppress(EgressError):
             await self._clear_away(api)  # what we left behind, if we were started again
         while True:
+            _checkpoint()
             await self._wanted.wait()
             try:
                 await self._attend_egress(api)
@@ -273,7 +275,7 @@ class Roads:
         await self._clear_away(api)
         hooks = [self._egress.webhook_url] if self._egress.webhook_url else []
         try:
-            egress = await api.start_room_composite(self._room, self._ingest_url(), self._session, hooks)
+            egress = await api.start_room_composite(self._room, self._stream.to_publish, self._session, hooks)
         except EgressError as error:
             if not error.code:  # it may have been started just when we gave up
                 await self._clear_away(api)
@@ -293,17 +295,20 @@ class Roads:
             self.router.failed(str(error), self._now())  # at once: what follows takes its time
             raise
         finally:
-            await _end(tasks)
-            await self._stop(api, egress.egress_id)
+            try:
+                await _end(tasks)
+            finally:
+                await self._stop(api, egress.egress_id)
 
     async def _stop(self, api: EgressApi, egress_id: str) -> None:
         """Ends one; in a hurry where we leave, or are cancelled meanwhile."""
         stopping = asyncio.create_task(api.stop(egress_id))
         try:
             await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S if self._is_ending else None)
+        except asyncio.CancelledError:
+            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
+            raise
         finally:
-            if not stopping.done():
-                await asyncio.wait([stopping], timeout=0 if self._is_ending else STOP_TIMEOUT_S)
             stopping.cancel()
             (failure,) = await asyncio.gather(stopping, return_exceptions=True)
             if failure is not None:
@@ -323,9 +328,11 @@ class Roads:
     async def _watch(self, api: EgressApi, egress_id: str) -> None:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
         while True:
+            _checkpoint()
             self._told.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), LOOK_INTERVAL_S)
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._told.wait()
             try:
                 egress = await api.look(egress_id)
             except EgressError as error:
@@ -344,8 +351,9 @@ class Roads:
             has_begun = True
 
         while True:
+            _checkpoint()
             try:
-                await pull(self._pull_url(), TRACK_ID, self._mix, opened=begin)
+                await pull(self._stream.to_play, TRACK_ID, self._mix, opened=begin)
             except StreamError as error:
                 if has_begun or error.reason is Reason.REFUSED:
                     raise EgressError(f"its stream: {error}") from None
@@ -363,18 +371,6 @@ class Roads:
         if self._handover.take(Road.COMPOSITE, said) and not self._is_mix_muted:
             self._listener.audio(said)
 
-    def _ingest_url(self) -> str:
-        return self._stream(self._egress.ingest_url, "publish", PUBLISH_KEY_LIFE_S)
-
-    def _pull_url(self) -> str:
-        return self._stream(self._egress.pull_url or self._egress.ingest_url, "play", 60)
-
-    def _stream(self, base: str, call: str, life: float) -> str:
-        url = f"{base.rstrip('/')}/{quote(self._session, safe='')}"
-        if self._egress.secret is None:
-            return url
-        return with_key(url, call, round(self._wall() + life), self._egress.secret.get_secret_value())
-
     # --- webhooks
 
     async def _listen(self, stack: AsyncExitStack) -> None:
@@ -391,6 +387,13 @@ class Roads:
     def _take_event(self, event: EgressEvent) -> None:
         log.debug("livekit_webhook", webhook=event.event, egress=event.egress.egress_id, state=event.egress.state)
         self._told.set()
+
+
+def _checkpoint() -> None:
+    """Ends the task where its cancellation was forgotten on the way, by a library with Python 3.11's `wait_for`."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

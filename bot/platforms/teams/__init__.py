@@ -29,8 +29,3 @@ class Teams(PagePlatform):
     def native(self, meeting_id: str, passcode: str | None, settings: PageSettings) -> Link | None:
         """See `PagePlatform`; the passcode is part of the page's URL."""
         return native(meeting_id, passcode)
-
-    def host(self, url: str) -> str | None:
-        """See `Platform.host`; browsers show an invitation's thread with its `@`."""
-        link = parse(url)
-        return None if link is None else super().host(link.url())

@@ -29,8 +29,3 @@ class Zoom(PagePlatform):
     def native(self, meeting_id: str, passcode: str | None, settings: PageSettings) -> Link | None:
         """See `PagePlatform`; the passcode is typed."""
         return native(meeting_id)
-
-    def host(self, url: str) -> str | None:
-        """See `Platform.host`; what starts the application names a host, too."""
-        link = parse(url)
-        return None if link is None else super().host(link.url())

@@ -133,7 +133,7 @@ class JanusHandle:
         assert answer["janus"] != "error", answer
         return answer
 
-    async def request(self, jsep: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
+    async def request(self, jsep: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
         """One request to the plugin; its answer, without whatever is around it."""
         content: dict[str, Any] = {"body": body} if jsep is None else {"body": body, "jsep": jsep}
         answer = await self.ask(**content)

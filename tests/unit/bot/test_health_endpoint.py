@@ -142,7 +142,8 @@ def test_the_counters_are_as_prometheus_reads_them() -> None:
 async def test_the_lag_of_a_blocked_loop_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """While something blocks the loop nobody answers; whoever is answered right after it reads how long it was."""
     monkeypatch.setattr("bot.health_endpoint.LAG_INTERVAL_S", 0.05)
-    lag = LoopLag()
+    late: list[float] = []
+    lag = LoopLag(late.append)
     assert lag() == 0
     measuring = asyncio.create_task(lag.measure())
     await asyncio.sleep(0)
@@ -151,7 +152,10 @@ async def test_the_lag_of_a_blocked_loop_is_seen(monkeypatch: pytest.MonkeyPatch
     while time.monotonic() < until:
         pass
     assert lag() >= 0.2
+    while not late:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     measuring.cancel()
+    assert late[0] >= 0.15
 
 
 @given(st.binary(max_size=64))

@@ -11,6 +11,7 @@ from bot.platforms.base import Invitation
 from bot.platforms.janus.room import JanusError, JanusRoom
 from bot.platforms.janus.settings import JanusSettings
 from bot.platforms.sfu.line import LineBroken
+from bot.platforms.sfu.room import Encrypted, Refused
 from common.contracts.status import SubCode
 from tests.support.examples import MALFORMED
 from tests.support.garbage import garbage
@@ -70,6 +71,31 @@ def test_each_refusal_has_its_sub_code(code: Any, reason: Any, expected: SubCode
     error = room()._refusal(JanusError(code, reason))
     assert error.code is expected
     assert not {"4711", "let-me-in"} & set(str(error).split())
+
+
+async def test_a_track_that_cannot_be_had() -> None:
+    """Gone meanwhile, refused, without an offer, or offered as end-to-end encrypted: each is said."""
+    here, answers = room(), list[dict[str, Any]]()
+
+    async def ask(key: str, message: dict[str, Any]) -> dict[str, Any]:
+        asked = {"create": "id", "attach": "id"}.get(message["janus"])
+        return {"janus": "success", "data": {"id": 2}} if asked else answers.pop()
+
+    here.line.ask = ask  # type: ignore[method-assign, assignment]
+    receiver: Any = None  # nothing of it is used
+    with pytest.raises(Refused, match="not published"):
+        await here.subscribe("ana/0", receiver)
+    ana = {"id": "ana", "display": "Ana", "streams": [{"type": "audio", "mid": "0", "codec": "opus"}]}
+    here._feeds.joined({"publishers": [ana]})
+    for answer, expected in (
+        ({"janus": "error", "error": {"code": 458, "reason": "No such session"}}, Refused),
+        ({"plugindata": {"data": {"error_code": 428, "error": "No such feed"}}}, Refused),
+        ({"jsep": {"type": "offer"}}, Refused),
+        ({"jsep": {"type": "offer", "sdp": "v=0", "e2ee": True}}, Encrypted),
+    ):
+        answers.append(answer)
+        with pytest.raises(expected):
+            await here.subscribe("ana/0", receiver)
 
 
 def test_garbage_ends_nothing_but_the_line() -> None:
