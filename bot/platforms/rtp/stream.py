@@ -214,7 +214,7 @@ class Stream:
         if voice.ssrc is not None:
             self.senders.forget(voice.ssrc)
         if voice.decoder is not None:
-            voice.decoder.close()
+            voice.decoder.finish()
         self._room.parted(voice)
 
     def _forget_held(self, ssrc: int) -> None:
