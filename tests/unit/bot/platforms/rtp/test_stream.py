@@ -88,6 +88,23 @@ async def test_what_waits_behind_a_lost_packet_is_heard_at_the_end(what_follows:
     stream.close()
 
 
+async def test_whoever_goes_on_under_another_ssrc_loses_nothing() -> None:
+    """Senders whose SSRCs collide say goodbye for the old one and go on at once (RFC 3550, 8.2); what was on its way of
+    the old one is dropped."""
+    room = Room()
+    (stream,) = streams(room, {"participant": {"id": "ana"}})
+    now = asyncio.get_running_loop().time()
+    for number in range(10):
+        stream.packet(packet(number, 1), HOME, now)
+    stream.goodbye(1, now)
+    for number in range(10):
+        stream.packet(packet(10 + number, 1), HOME, now)
+        stream.packet(packet(number, 2), HOME, now)
+    assert len(room.frames) == 20
+    assert room.partings == ["ana"]
+    stream.close()
+
+
 async def test_a_stranger_gives_nobody_another_name() -> None:
     """RTCP from elsewhere about an SSRC takes away neither what its own host has said, nor what the description has."""
     room = Room()
