@@ -25,7 +25,9 @@ from common.errors import EarshotError
 from common.redact import redact_url
 
 HTTP_TIMEOUT_S = 5.0
-"""For each answer."""
+"""For each step of an answer, and ..."""
+ANSWER_TIMEOUT_S = 10.0
+"""... for all of it: some trickle."""
 FAREWELL_TIMEOUT_S = 0.5
 """For giving a resource back."""
 MAX_REDIRECTS = 5
@@ -129,10 +131,7 @@ class Endpoint:
 
     async def ice_servers(self) -> list[IceServer]:
         """Those that the endpoint names before anything is made (OPTIONS); none where it names none. Raises OSError."""
-        try:
-            answer = await self._client.options(self._url)
-        except httpx.HTTPError as error:
-            raise OSError(str(error) or type(error).__name__) from None
+        answer = await self._request("OPTIONS", self._url, None, {})
         return ice_servers(answer.headers.get_list("link"))
 
     async def open(self, offer: str) -> Resource:
@@ -170,11 +169,26 @@ class Endpoint:
                     await self._client.delete(resource.url)
 
     async def _send(self, method: str, url: str, sdp: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return await self._request(method, url, sdp, {"Content-Type": _SDP, "Accept": _SDP, **(headers or {})})
+
+    async def _request(self, method: str, url: str, sdp: str | None, headers: dict[str, str]) -> httpx.Response:
+        """One answer, as far as it is of use, and as a whole within `ANSWER_TIMEOUT_S`. Raises OSError."""
+        body = b""
         try:
-            given = {"Content-Type": _SDP, "Accept": _SDP, **(headers or {})}
-            return await self._client.request(method, url, content=sdp, headers=given)
+            async with (
+                timeout(ANSWER_TIMEOUT_S),
+                self._client.stream(method, url, content=sdp, headers=headers) as answer,
+            ):
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > MAX_SDP_CHARACTERS:
+                        break
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise OSError(str(error) or type(error).__name__) from None
+        except TimeoutError:
+            raise OSError(f"no whole answer within {ANSWER_TIMEOUT_S:g} s") from None
+        kept = [(name, value) for name, value in answer.headers.multi_items() if name != "content-encoding"]
+        return httpx.Response(answer.status_code, headers=kept, content=body)
 
     def _redirected(self, answer: httpx.Response, url: str) -> str:
         target = self._allowed(answer.headers.get("location"), url)
