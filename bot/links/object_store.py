@@ -34,6 +34,8 @@ MAX_WORDS_CHARACTERS = 300
 """... of its words those that are said."""
 MAX_FILE_BYTES = 5 * 1024**3
 """What S3 takes in one PUT."""
+_PASSING = ("RequestTimeout", "IncompleteBody", "BadDigest", "RequestTimeTooSkewed", "OperationAborted")
+"""Codes of refusals (400, 403, 409) that come of the network or a clock: the next try may be taken."""
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -95,6 +97,11 @@ class ObjectStore:
         url = object_url(self._bucket, key)
         try:
             size, digest = await asyncio.to_thread(_measure, path)
+        except FileNotFoundError:
+            raise UploadError(f"{path.name} is not there any more", is_final=True) from None
+        except OSError as error:
+            raise UploadError(f"{path.name} cannot be read: {reason(error)}") from None
+        try:
             if size > MAX_FILE_BYTES:
                 raise UploadError(f"{path.name} is larger than one upload may be", is_final=True)
             headers = {"content-type": content_type, "content-length": str(size)}
@@ -185,5 +192,5 @@ async def _words(answer: httpx.Response) -> str:
 
 
 def _refused(url: str, status: int, words: str) -> UploadError:
-    is_final = 400 <= status < 500 and status not in (408, 429)
+    is_final = 400 <= status < 500 and status not in (408, 429) and not words.startswith(_PASSING)
     return UploadError(f"{redact_url(url)} refused the file: {status} {words}".rstrip(), is_final=is_final)

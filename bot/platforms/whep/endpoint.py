@@ -26,7 +26,9 @@ from common.errors import EarshotError
 from common.redact import redact_url
 
 HTTP_TIMEOUT_S = 5.0
-"""For each answer, all of it."""
+"""For each step of an answer, and ..."""
+ANSWER_TIMEOUT_S = 10.0
+"""... for all of it: some trickle."""
 FAREWELL_TIMEOUT_S = 0.5
 """For giving a resource back."""
 MAX_REDIRECTS = 5
@@ -114,7 +116,7 @@ class Endpoint:
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         is_plain = url.startswith("http://") and not settings.redirect_hosts
         verify: ssl.SSLContext | bool = False if is_plain else ssl.create_default_context()
-        self._client = httpx.AsyncClient(trust_env=False, verify=verify, timeout=None, headers=headers)
+        self._client = httpx.AsyncClient(trust_env=False, verify=verify, timeout=HTTP_TIMEOUT_S, headers=headers)
 
     async def __aenter__(self) -> Endpoint:
         return self
@@ -174,9 +176,9 @@ class Endpoint:
     async def _ask(self, method: str, url: str, **given: Any) -> httpx.Response:
         """An answer, of whose body only the beginning may be there. Raises OSError: there is none."""
         try:
-            return await answer_of(self._client, method, url, seconds=HTTP_TIMEOUT_S, most=MAX_SDP_BYTES + 1, **given)
+            return await answer_of(self._client, method, url, seconds=ANSWER_TIMEOUT_S, most=MAX_SDP_BYTES + 1, **given)
         except TimeoutError:
-            raise OSError(f"no whole answer within {HTTP_TIMEOUT_S:g} s") from None
+            raise OSError(f"no whole answer within {ANSWER_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise OSError(str(error) or type(error).__name__) from None
 
