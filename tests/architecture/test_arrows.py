@@ -36,11 +36,12 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.settings", "bot.drivers"),
     "bot.settings": ("common", "bot.settings"),
     "bot.answers": ("common",),
+    "bot.signatures": (),
     "bot.platforms": (
         *("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms"),
-        *("bot.settings", "bot.answers"),
+        *("bot.settings", "bot.answers", "bot.signatures"),
     ),
-    "bot.links": ("common", "bot.core", "bot.audio", "bot.answers", "bot.links"),
+    "bot.links": ("common", "bot.core", "bot.audio", "bot.answers", "bot.signatures", "bot.links"),
     "bot.config": (
         *("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
         "bot.drivers.browser.settings",
