@@ -207,6 +207,12 @@ class EngineDecoder:
         for packet, at in unheard:
             self.packet(packet, at)
 
+    def finish(self) -> None:
+        """See `Decoder`."""
+        if isinstance(self._decoder, NativeDecoder):
+            self._decoder.finish()
+        self.close()
+
     def close(self) -> None:
         """See `Decoder`."""
         self._is_closed = True
@@ -239,6 +245,10 @@ class _Child:
         self._unheard.append((packet, now))
         self._unsent = min(self._unsent + 1, MAX_HELD)
         self._send()
+
+    def finish(self) -> None:
+        """See `Decoder`: what is on its way through it is not waited for."""
+        self.close()
 
     def close(self) -> None:
         """Ends it; what it still says is not heard. One that is on its way out is not kept from it."""

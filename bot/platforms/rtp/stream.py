@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -81,7 +82,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._voices: dict[int | None, Voice] = {}
         self._held: dict[int, _Held] = {}
-        self._gone: dict[int | None, float] = {}
+        self._gone: dict[int, float] = {}  # SSRCs that have said goodbye, and when
         self._described: dict[tuple[int, str | None], tuple[str, str]] = {
             (ssrc, None): (cname, "") for ssrc, cname in plan.names.items()
         }  # CNAME and name, by SSRC and by the host that said so; None: the session description
@@ -100,7 +101,7 @@ class Stream:
     def packet(self, packet: RtpPacket, source: Address, now: float) -> None:
         """Takes a packet that was sent to us, whoever sent it."""
         key = packet.ssrc if self._is_apart else None
-        if now - self._gone.get(key, -GONE_S) < GONE_S:
+        if now - self._gone.get(packet.ssrc, -math.inf) < GONE_S:
             return
         for admitted in self.senders.admit(packet, source, now):
             self._take(key, admitted, now)
@@ -200,21 +201,21 @@ class Stream:
         voice = self._voices.get(key)
         if voice is not None and voice.ssrc == ssrc:
             self._dismiss(key, voice)
-            self._gone[key] = now
+            self._gone[ssrc] = now
 
     def dismiss_silent(self, now: float, after: float) -> None:
         """Whoever was not heard of for so many seconds is gone."""
         for key, voice in list(self._voices.items()):
             if now - voice.last >= after:
                 self._dismiss(key, voice)
-        self._gone = {key: at for key, at in self._gone.items() if now - at < GONE_S}
+        self._gone = {ssrc: at for ssrc, at in self._gone.items() if now - at < GONE_S}
 
     def _dismiss(self, key: int | None, voice: Voice) -> None:
         del self._voices[key]
         if voice.ssrc is not None:
             self.senders.forget(voice.ssrc)
         if voice.decoder is not None:
-            voice.decoder.close()
+            voice.decoder.finish()
         self._room.parted(voice)
 
     def _forget_held(self, ssrc: int) -> None:

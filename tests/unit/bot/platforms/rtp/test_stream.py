@@ -17,6 +17,7 @@ from bot.platforms.rtp.settings import RtpSettings
 from bot.platforms.rtp.stream import Stream, Voice
 from tests.support.servers.rtp_sender import rtp
 
+SDP = "v=0\no=- 0 0 IN IP4 192.0.2.1\ns=-\nt=0 0\nm=audio 5004 RTP/AVP 0 8\n"
 HOME = ("192.0.2.1", 4000)
 
 
@@ -67,6 +68,41 @@ async def test_who_says_goodbye_within_a_second_was_heard() -> None:
     assert len(room.joins) == len(room.partings) == 200
     assert len(room.frames) == 200 * 25
     assert not stream.senders.refused
+
+
+@pytest.mark.parametrize("what_follows", ["goodbye", "another codec"])
+async def test_what_waits_behind_a_lost_packet_is_heard_at_the_end(what_follows: str) -> None:
+    """The last words before somebody goes, or before their codec changes."""
+    room = Room()
+    settings = RtpSettings.model_validate({"sdp": SDP, "streams": [{"participant": {"id": "ana"}}]})
+    stream = Stream(plan(settings, 5004, SDP)[0], room)
+    now = asyncio.get_running_loop().time()
+    for number in (0, 1, 2, 4, 5):
+        stream.packet(packet(number, 7), HOME, now)
+    assert len(room.frames) == 3
+    if what_follows == "goodbye":
+        stream.goodbye(7, now)
+    else:
+        stream.packet(parse_rtp(rtp(bytes(160), 8, 6, 960, 7)), HOME, now)
+    assert sum(len(frame.pcm) for frame in room.frames) >= 6 * 320
+    stream.close()
+
+
+async def test_whoever_goes_on_under_another_ssrc_loses_nothing() -> None:
+    """Senders whose SSRCs collide say goodbye for the old one and go on at once (RFC 3550, 8.2); what was on its way of
+    the old one is dropped."""
+    room = Room()
+    (stream,) = streams(room, {"participant": {"id": "ana"}})
+    now = asyncio.get_running_loop().time()
+    for number in range(10):
+        stream.packet(packet(number, 1), HOME, now)
+    stream.goodbye(1, now)
+    for number in range(10):
+        stream.packet(packet(10 + number, 1), HOME, now)
+        stream.packet(packet(number, 2), HOME, now)
+    assert len(room.frames) == 20
+    assert room.partings == ["ana"]
+    stream.close()
 
 
 async def test_a_stranger_gives_nobody_another_name() -> None:
