@@ -14,12 +14,7 @@ import numpy as np
 import pytest
 
 from bot.audio.frame import AudioFrame
-from bot.core import events as ev
 from bot.drivers.rtmp import Reason, StreamError, pull, pulling
-from bot.platforms import load
-from bot.platforms.base import Invitation
-from bot.platforms.rtmp.settings import RtmpSettings
-from tests.platforms.contract import attending
 from tests.support.servers.certificates import write_pair
 from tests.support.servers.rtmp import Publisher, publishing, publishing_opus, rtmp_server, sine
 from tests.support.servers.scripted_rtmp import (
@@ -365,32 +360,6 @@ async def test_a_picture_alone_has_no_sound(monkeypatch: pytest.MonkeyPatch) -> 
 
     async with scripted_rtmp(play) as url:
         assert (await ends(url)).reason is Reason.NO_SOUND
-
-
-async def test_a_publisher_whose_microphone_is_off_has_not_ended_the_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture goes on without any sound, for longer than a publisher's return is waited for: the room is not lost,
-    and what is said then is heard."""
-    monkeypatch.setattr(pulling, "READ_TIMEOUT_S", 1.0)
-    silent_until = time.monotonic() + 6
-    connections = itertools.count()
-
-    async def play(connection: Connection) -> None:
-        await connection.begin()
-        if next(connections) == 0:
-            await connection.send(sounding_tags("aac", 48_000, "mono", 440, 0.5))
-        while time.monotonic() < silent_until:
-            await connection.send(PICTURE[:10])
-        await connection.send(sounding_tags("aac", 48_000, "mono", 1000, 5.0))
-
-    settings = RtmpSettings(publisher_return_timeout=1500)
-    async with (
-        scripted_rtmp(play) as url,
-        attending(load("rtmp"), Invitation(url, "bot-1", "Earshot", settings=settings)) as bot,
-    ):
-        await bot.hears("composite", 440)
-        await bot.listener.until(lambda: bot.listener.count(ev.TransportBack) > 0, "a room that is there")
-        await bot.hears("composite", 1000)
-        assert bot.listener.count(ev.TrackOpened) == 1
 
 
 async def test_altered_streams(monkeypatch: pytest.MonkeyPatch) -> None:
