@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import structlog
 
+from bot.answers import answer_of
 from bot.signatures import UNRESERVED, signed_headers
 from common.problems import reason
 
@@ -43,7 +44,7 @@ async def upload(settings: BrowserSettings, files: Mapping[str, bytes]) -> list[
                     secret_key=secret.get_secret_value(),
                     now=time.time(),
                 )
-                answer = await client.put(url, content=content, headers=headers)
+                answer = await answer_of(client, "PUT", url, seconds=UPLOAD_S, most=0, content=content, headers=headers)
                 if not answer.is_success:
                     log.warning("evidence.not_sent", url=settings.evidence_url, status=answer.status_code)
                     break
