@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -309,7 +310,8 @@ async def through_pulse(
     finally:
         recording.cancel()
         for process in (recorder, pulse):
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                process.terminate()
             await process.wait()
     return row
 

@@ -336,6 +336,8 @@ async def test_what_a_dead_bot_left_behind_is_stopped(monkeypatch: pytest.Monkey
         api = EgressApi(here.server.url, here.server.api_key, here.server.api_secret)
         orphan = await api.start_room_composite(ROOM, here.rtmp.url("bot-1", "publish"), "bot-1")
         other = await api.start_room_composite(ROOM, here.rtmp.url("else", "publish"), "bot-2")
+        for one in (orphan, other):
+            await becomes(api, one.egress_id, EgressState.ACTIVE)
         await api.close()
         async with attending(LiveKit(), here.invitation(), PATIENCE_S) as bot:
             await eventually(lambda: orphan.egress_id in here.worker.stopped, 20)

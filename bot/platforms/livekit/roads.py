@@ -390,7 +390,7 @@ class Roads:
 
 
 def _checkpoint() -> None:
-    """Ends the task where its cancellation was forgotten on the way, as Python 3.11's `wait_for` does under libraries."""
+    """Ends the task where its cancellation was forgotten on the way, by a library with Python 3.11's `wait_for`."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

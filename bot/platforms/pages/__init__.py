@@ -14,6 +14,7 @@ from bot.core.orders import Rejoin, SendChat
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
 from bot.platforms.pages.links import Link
+from bot.platforms.pages.pack import LANGUAGES
 from bot.platforms.pages.packs import load_pack, pack_path
 from bot.platforms.pages.settings import PageSettings
 from bot.platforms.pages.site import Site
@@ -75,11 +76,14 @@ class PagePlatform(Platform):
         return []
 
     def warnings(self, invitation: Invitation) -> list[str]:
-        """What is taken and does nothing."""
+        """What is taken and does nothing, or less than somebody may think."""
         browser, settings = invitation.browser, invitation.settings
         found = []
         if browser.selectors_dir is not None and not pack_path(self.name, browser.selectors_dir).is_file():
             found.append(f"browser.selectorsDir has no {self.name}.toml: our own pack is used")
+        if browser.locale.partition("-")[0] not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            found.append(f"browser.locale is {browser.locale}, and the selector packs have words in {known} alone")
         if settings is not None and settings.captions and not self._can_read_captions(browser.selectors_dir):
             found.append(f"{self.name}.captions is true, but its selector pack knows no captions: there will be none")
         return found

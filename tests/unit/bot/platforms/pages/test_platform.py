@@ -41,6 +41,13 @@ def test_a_folder_without_a_pack_for_the_platform_is_said(tmp_path: Path) -> Non
     assert "has no google_meet.toml" in warning
 
 
+def test_a_language_of_which_no_pack_has_words_is_said() -> None:
+    """Pages in it are understood by their selectors alone."""
+    assert warnings({"locale": "ja"}) == []
+    [warning] = warnings({"locale": "it-IT"})
+    assert "en, de, fr, es, pt, ja" in warning
+
+
 def test_captions_that_cannot_come_are_said() -> None:
     """Nobody waits for captions of a page whose pack does not know them."""
     assert warnings({}, captions=True) == []
