@@ -101,9 +101,9 @@ def report(rows: list[dict[str, Any]], chances: Chances) -> str:
         lines.append(f"| {people} | {muted:.1f} | {opened:.1f} | {mixed:.1f} |")
     lines += [
         "",
-        "Where others are muted, as in most meetings, a joined bot costs less than one that plays a composite, and the",
-        "transcriber has one stream on either road. A composite wins where half a dozen microphones and more stay open,",
-        "before its egress is paid for.",
+        "Where others are muted, as in most meetings, a joined bot costs less than one that plays a composite, and",
+        "the transcriber has one stream on either road. A composite wins where half a dozen microphones and more stay",
+        "open, before its egress is paid for.",
         "",
     ]
     return "\n".join(lines)

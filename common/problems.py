@@ -88,7 +88,7 @@ def reason(error: Exception) -> str:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted ({error.verify_message})"
         case ssl.SSLError():  # its number is none of the system's
-            return f"TLS: {error.reason.replace('_', ' ').lower()}"
+            return f"TLS: {(getattr(error, 'reason', None) or str(error)).replace('_', ' ').lower()}"
         case OSError() if error.errno:
             return os.strerror(error.errno)
         case _:

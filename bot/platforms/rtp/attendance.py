@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,21 +56,15 @@ log = structlog.get_logger(__name__)
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance, engines = await _listening(invitation, listener)
-    try:
+    async with _listening(invitation, listener) as attendance:
         return await attendance.stay(orders)
-    finally:
-        attendance.close()
-        await engines.ended()
 
 
 async def try_out(invitation: Invitation) -> str:
     """See `bot.platforms.base.Platform`."""
-    attendance, engines = await _listening(invitation, _Deaf())
-    ports = ", ".join(map(str, attendance.ports))
-    attendance.close()
-    await engines.ended()
-    return f"UDP {ports}: free to be listened to; {engines.first} decodes"
+    async with _listening(invitation, _Deaf()) as attendance:
+        ports = ", ".join(map(str, attendance.ports))
+        return f"UDP {ports}: free to be listened to; {attendance.engine} decodes"
 
 
 class _Deaf:
@@ -81,7 +77,8 @@ class _Deaf:
         """Nobody listens."""
 
 
-async def _listening(invitation: Invitation, listener: Listener) -> tuple[_Attendance, Engines]:
+@asynccontextmanager
+async def _listening(invitation: Invitation, listener: Listener) -> AsyncIterator[_Attendance]:
     """Every port is open. Raises EarshotError: they cannot be, or there is no plan of them, or no engine."""
     settings: RtpSettings = invitation.settings or RtpSettings()
     host, port = listening_address(invitation.meeting_url or "")
@@ -94,11 +91,10 @@ async def _listening(invitation: Invitation, listener: Listener) -> tuple[_Atten
     attendance = _Attendance(invitation, listener, settings, engines)
     try:
         await attendance.open(host, plans)
-    except BaseException:
+        yield attendance
+    finally:
         attendance.close()
         await engines.ended()
-        raise
-    return attendance, engines
 
 
 def _wanted(settings: RtpSettings) -> Engine:
@@ -153,6 +149,11 @@ class _Attendance:
     def ports(self) -> list[int]:
         """Those that are listened to."""
         return [port.socket.port for port in self._ports if port.socket is not None]
+
+    @property
+    def engine(self) -> str:
+        """What decodes."""
+        return self._engines.first
 
     # --- life
 
