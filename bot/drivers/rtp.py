@@ -203,4 +203,8 @@ class NativeDecoder:
 
 def receiver_of(form: Format) -> Receiver:
     """What reads payloads of a format."""
-    return OpusReceiver() if form.codec == "opus" else SampleReceiver(form)
+    match form.codec:
+        case "opus":
+            return OpusReceiver()
+        case "pcmu" | "pcma" | "l16":
+            return SampleReceiver(form)

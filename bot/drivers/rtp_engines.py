@@ -23,7 +23,7 @@ import numpy as np
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.formats import Format
+from bot.codecs.formats import Codec, Format
 from bot.codecs.rtp import RtpPacket
 from bot.drivers.opus_track import next_source
 from bot.drivers.rtp import Decoder, NativeDecoder
@@ -374,16 +374,21 @@ def _ffmpeg(program: str, port: int, payload_type: int, form: Format) -> list[st
     ]  # fmt: skip
 
 
-_GST_DECODERS = {
-    "opus": ("OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"),
-    "pcmu": ("PCMU", "rtppcmudepay ! mulawdec"),
-    "pcma": ("PCMA", "rtppcmadepay ! alawdec"),
-    "l16": ("L16", "rtpL16depay"),
-}
+def _gst_decoder(codec: Codec) -> tuple[str, str]:
+    """The encoding's name, and the elements that decode it."""
+    match codec:
+        case "opus":
+            return "OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"
+        case "pcmu":
+            return "PCMU", "rtppcmudepay ! mulawdec"
+        case "pcma":
+            return "PCMA", "rtppcmadepay ! alawdec"
+        case "l16":
+            return "L16", "rtpL16depay"
 
 
 def _gst(program: str, port: int, payload_type: int, form: Format) -> list[str]:
-    encoding, decoder = _GST_DECODERS[form.codec]
+    encoding, decoder = _gst_decoder(form.codec)
     channels = f",channels={form.channels}" if form.codec == "l16" else ""
     caps = f"application/x-rtp,media=audio,clock-rate={form.clock_rate},encoding-name={encoding},payload={payload_type}"
     line = (

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import structlog
 
+from bot.answers import answer_of
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
@@ -193,9 +194,13 @@ class ChunkPoster:
         except OSError as error:
             raise UploadError(f"{path.name} cannot be read: {reason(error)}") from None
         try:
-            async with asyncio.timeout(CHUNK_TIMEOUT_S):
-                files = {"audio": (path.name, audio, MEDIA_TYPES[self._meeting.kind])}
-                answer = await self._client.post(self._url, data=self.form(recorded), files=files)
+            answer = await answer_of(
+                *(self._client, "POST", self._url),
+                seconds=CHUNK_TIMEOUT_S,
+                most=MAX_ANSWER_BYTES + 1,
+                data=self.form(recorded),
+                files={"audio": (path.name, audio, MEDIA_TYPES[self._meeting.kind])},
+            )
         except TimeoutError:
             raise UploadError(f"{where} gave no answer within {CHUNK_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -189,6 +189,8 @@ class _Attendance:
         if not self._open:
             if who is not None:
                 self._report(ev.ParticipantJoined(who, who))
+            else:
+                self._report(ev.PeopleCounted(1))  # in a mix are people, and nobody says how many
             self._report(ev.TrackOpened(TRACK, who))
             self._open = True
 
@@ -211,8 +213,8 @@ class _Attendance:
                 self._report(ev.TransportBack())
             self._open, self._away, self._since = False, False, now
             self._report(ev.TrackClosed(TRACK))
-            if self._settings.participant is not None:
-                self._report(ev.ParticipantLeft(self._settings.participant))
+            who = self._settings.participant
+            self._report(ev.PeopleCounted(0) if who is None else ev.ParticipantLeft(who))
         return now >= self._since + self._settings.publisher_return_timeout / 1000
 
     def _is_unreachable(self, error: OSError) -> None:
