@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,10 @@ def _without_credentials(value: object) -> object:
 
 
 def reason(error: Exception) -> str:
-    """Why a file or an address cannot be used, in the system's words, without its numbers."""
+    """Why a file or an address cannot be used, in the system's words, without its numbers.
+
+    Where a library says less than the system's error that was its cause, that is it.
+    """
     match error:
         case UnicodeDecodeError():
             return "not UTF-8 text"
@@ -81,7 +85,14 @@ def reason(error: Exception) -> str:
             return "no host has such a name"
         case socket.gaierror():
             return error.strerror or "unknown name"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted ({error.verify_message})"
+        case ssl.SSLError():  # its number is none of the system's
+            return f"TLS: {error.reason.replace('_', ' ').lower()}"
         case OSError() if error.errno:
             return os.strerror(error.errno)
         case _:
-            return str(error)
+            cause: BaseException | None = error
+            while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+                cause = cause.__cause__ or cause.__context__
+            return str(error) if cause is None else reason(cause)

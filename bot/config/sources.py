@@ -228,6 +228,8 @@ def problem_of(
         return Problem(path, "(missing)", description.rstrip("."))
     origin = origins.get(str(location[0]))
     allowed = detail["msg"].removeprefix("Input should be ")
+    if detail["type"] == "string_pattern_mismatch":
+        allowed = "; ".join(filter(None, [description.rstrip("."), f"text that fits {detail['ctx']['pattern']}"]))
     return Problem(f"{path} (from {origin})" if origin else path, shown(value, secret), allowed)
 
 

@@ -13,7 +13,8 @@ from bot.doctor.speech import SPOKEN, speech
 from bot.doctor.storage import storage
 from bot.platforms import load
 from bot.platforms.pages import PagePlatform
-from common.contracts.status import SubCode
+from common.contracts.status import MEANINGS, SubCode
+from common.errors import EarshotError
 from common.interpreter import module_command
 
 BROWSER_TIMEOUT_S = 40.0
@@ -78,6 +79,11 @@ def _meeting(config: BotConfig) -> str | None:
 
 
 async def _room(config: BotConfig) -> list[Finding]:
+    try:
+        if (words := await load(config.platform).try_out(config.invitation())) is not None:
+            return [Finding("meeting", Verdict.WORKS, words)]
+    except EarshotError as error:
+        return [Finding("meeting", Verdict.FAILS, str(error), MEANINGS[error.code].remedy, error.code)]
     url = _meeting(config)
     if url is None:
         by_proxy = config.browser.proxy is not None

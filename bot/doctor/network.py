@@ -68,7 +68,8 @@ async def reach(subject: str, url: str, code: SubCode, remedy: str) -> Finding:
         more = "SSL_CERT_FILE may name a private authority's"
         return Finding(subject, Verdict.FAILS, f"{host}:{port}: {why}", more, code)
     except (OSError, UnicodeError) as error:
-        return Finding(subject, Verdict.FAILS, f"{host}:{port}: {reason(error)}", remedy, code)
+        why = reason(error) or "the connection was closed"
+        return Finding(subject, Verdict.FAILS, f"{host}:{port}: {why}", remedy, code)
     writer.close()
     took = (time.monotonic() - began) * 1000
     return Finding(subject, Verdict.WORKS, f"{host}:{port} takes connections ({took:.0f} ms)")

@@ -138,6 +138,14 @@ class Platform(ABC):
     def prepare(self) -> None:  # noqa: B027 (where attending imports nothing heavy, nothing is to be done)
         """Imports what joining needs; called in a thread before `attend`, whose own import then holds up nobody."""
 
+    async def try_out(self, invitation: Invitation) -> str | None:
+        """Tries what attending needs of this machine, joining nothing: what works, in words; None: nothing to try here.
+
+        Raises:
+            EarshotError: As `attend` would.
+        """
+        return None
+
     @abstractmethod
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.

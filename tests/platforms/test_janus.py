@@ -124,6 +124,14 @@ async def test_what_is_no_janus_is_said_to_be_none(subprotocols: list[str] | Non
         error = await refused(invited(f"ws://127.0.0.1:{port}", "r"))
     assert error.code is SubCode.ROOM_UNREACHABLE
     assert f"127.0.0.1:{port}" in str(error)
+    assert ("did not let us speak" if subprotocols else "is no Janus") in str(error)
+
+
+async def test_nobody_at_the_port_is_said_to_be_that() -> None:
+    """A connection that is refused: the system's word for it, not that nothing came within the time."""
+    error = await refused(invited("ws://127.0.0.1:9", "r"))
+    assert error.code is SubCode.ROOM_UNREACHABLE
+    assert "Connection refused" in str(error)
 
 
 async def test_unpublish_and_publish_again(janus: JanusServer) -> None:

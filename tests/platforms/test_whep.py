@@ -172,6 +172,15 @@ async def test_each_answer_has_its_sub_code(answer: tuple[str, dict[str, str], s
     assert not {"let-me-in", "0815"} & set(str(failure.value).replace("=", " ").split())
 
 
+async def test_nobody_at_the_port_is_said_to_be_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is refused: the system's word for it, not a library's."""
+    monkeypatch.setattr("bot.platforms.whep.attendance.REACH_TIMEOUT_S", 0.1)
+    async with attending(Whep(), invited("http://127.0.0.1:9/whep/r")) as bot:
+        with pytest.raises(EarshotError, match="Connection refused") as failure:
+            await bot.ends(10)
+    assert failure.value.code is SubCode.ROOM_UNREACHABLE
+
+
 async def test_waits_as_long_as_the_endpoint_says(sfu: mediasoup.MediasoupServer) -> None:
     """503 with Retry-After: it asks again after that, not before; through a redirect; and gives the resource back."""
     async with Front(sfu).serving() as front:

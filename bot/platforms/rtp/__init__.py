@@ -46,6 +46,12 @@ class Rtp(Platform):
         """See `bot.platforms.base.Platform`: numpy."""
         import bot.platforms.rtp.attendance  # noqa: F401
 
+    async def try_out(self, invitation: Invitation) -> str | None:
+        """See `bot.platforms.base.Platform`: ports that are free, an engine that is there. Nobody is connected to."""
+        from bot.platforms.rtp.attendance import try_out
+
+        return await try_out(invitation)
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         from bot.platforms.rtp.attendance import attend

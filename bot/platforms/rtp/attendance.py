@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections import Counter
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -29,6 +29,9 @@ from bot.platforms.rtp.settings import RtpSettings, split_address
 from bot.platforms.rtp.stream import Stream, Voice
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+
+if TYPE_CHECKING:
+    from bot.audio.frame import AudioFrame
 
 WATCH_INTERVAL_S = 0.5
 """Between looks at who has been silent for long."""
@@ -51,6 +54,35 @@ log = structlog.get_logger(__name__)
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
+    attendance, engines = await _listening(invitation, listener)
+    try:
+        return await attendance.stay(orders)
+    finally:
+        attendance.close()
+        await engines.ended()
+
+
+async def try_out(invitation: Invitation) -> str:
+    """See `bot.platforms.base.Platform`."""
+    attendance, engines = await _listening(invitation, _Deaf())
+    ports = ", ".join(map(str, attendance.ports))
+    attendance.close()
+    await engines.ended()
+    return f"UDP {ports}: free to be listened to; {engines.first} decodes"
+
+
+class _Deaf:
+    """A `Listener` of no meeting."""
+
+    def event(self, event: ev.PlatformEvent) -> None:
+        """Nobody asks."""
+
+    def audio(self, frame: AudioFrame) -> None:
+        """Nobody listens."""
+
+
+async def _listening(invitation: Invitation, listener: Listener) -> tuple[_Attendance, Engines]:
+    """Every port is open. Raises EarshotError: they cannot be, or there is no plan of them, or no engine."""
     settings: RtpSettings = invitation.settings or RtpSettings()
     host, port = listening_address(invitation.meeting_url or "")
     found = await asyncio.to_thread(find_engines, _wanted(settings), settings.engine_fallback)
@@ -62,10 +94,11 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
     attendance = _Attendance(invitation, listener, settings, engines)
     try:
         await attendance.open(host, plans)
-        return await attendance.stay(orders)
-    finally:
+    except BaseException:
         attendance.close()
         await engines.ended()
+        raise
+    return attendance, engines
 
 
 def _wanted(settings: RtpSettings) -> Engine:
@@ -85,6 +118,8 @@ class _Port:
         self.by_ssrc = {stream.ssrc: stream for stream in streams if stream.ssrc is not None}
         self.other = next((stream for stream in streams if stream.ssrc is None), None)
         self.refused: Counter[str] = Counter()
+        self.stranger = 0
+        """The last SSRC that no stream has."""
         self.said: Counter[str] = Counter()
         self.socket: RtpPort | None = None
 
@@ -113,6 +148,11 @@ class _Attendance:
         self._people: Counter[str] = Counter()
         self._mixes = 0
         self._has_mix = False
+
+    @property
+    def ports(self) -> list[int]:
+        """Those that are listened to."""
+        return [port.socket.port for port in self._ports if port.socket is not None]
 
     # --- life
 
@@ -189,7 +229,9 @@ class _Attendance:
         for port in self._ports:
             foreign = port.foreign()
             for why, count in (foreign - port.said).items():
-                log.warning("rtp.foreign", rtp_port=port.socket and port.socket.port, packets=count, why=_REFUSALS[why])
+                more = {"ssrc": port.stranger} if why == "ssrc" else {}
+                number = port.socket and port.socket.port
+                log.warning("rtp.foreign", rtp_port=number, packets=count, why=_REFUSALS[why], **more)
                 news = True
             port.said = foreign
         return news
@@ -200,6 +242,7 @@ class _Attendance:
         stream = port.stream_of(packet.ssrc)
         if stream is None:
             port.refused["ssrc"] += 1
+            port.stranger = packet.ssrc
         else:
             stream.packet(packet, source, now)
 

@@ -25,6 +25,7 @@ from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.problems import reason
 from common.redact import Redactor, redact_url, url_secrets
 from common.webrtc import is_loopback
 
@@ -122,10 +123,11 @@ class _Attendance:
             patience = RETURN_TIMEOUT_S if self._admitted else REACH_TIMEOUT_S
             if self._admitted and failure.code is SubCode.MEETING_NOT_FOUND:
                 patience = NO_ROOM_TIMEOUT_S
+            if attempt:  # no attempt begins after the time: it would fail for want of it, and not say why others did
+                pause = CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S)) - 1]
+                await asyncio.sleep(min(pause, max(0.0, since + patience - loop.time())))
             if loop.time() >= since + patience:
                 return self._give_up(failure)
-            if attempt:
-                await asyncio.sleep(CONNECT_PAUSES_S[min(attempt, len(CONNECT_PAUSES_S)) - 1])
             attempt, began = attempt + 1, loop.time()
             try:
                 ended = await self._visit(since + patience)
@@ -184,7 +186,7 @@ class _Attendance:
                     max_size=MAX_MESSAGE_BYTES,
                 )
         except _UNANSWERED as error:
-            why = Redactor(url_secrets(self._server.url))(str(error)) or "nothing came within the time"
+            why = Redactor(url_secrets(self._server.url))(reason(error)) or "nothing came within the time"
             words = f"no answer from {self._where} ({why}): check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
         if websocket.subprotocol != subprotocol:

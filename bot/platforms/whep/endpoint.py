@@ -23,6 +23,7 @@ from bot.platforms.whep.settings import WhepSettings
 from bot.settings import forbidden, is_url
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.problems import reason
 from common.redact import redact_url
 
 HTTP_TIMEOUT_S = 5.0
@@ -180,7 +181,7 @@ class Endpoint:
         except TimeoutError:
             raise OSError(f"no whole answer within {ANSWER_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise OSError(str(error) or type(error).__name__) from None
+            raise OSError(reason(error) or type(error).__name__) from None
 
     def _redirected(self, answer: httpx.Response, url: str) -> str:
         target = self._allowed(answer.headers.get("location"), url)
@@ -209,7 +210,8 @@ class Endpoint:
             raise Unavailable(status, again(answer.headers.get("retry-after")))
         is_sdp = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == _SDP
         if status not in (*_CREATED, _NO_OFFER_WANTED) or (status == _NO_OFFER_WANTED and not is_sdp):
-            raise EarshotError(SubCode.JOIN_REFUSED, f"{self.where} refused our offer: it answered {status}")
+            words = f"{self.where} refused our offer: it answered {status}; is it a WHEP endpoint?"
+            raise EarshotError(SubCode.JOIN_REFUSED, words)
         if not is_sdp or len(answer.content) > MAX_SDP_BYTES:
             words = f"what answers at {redact_url(self._url)} is no WHEP endpoint: {status} without an SDP"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words)

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 
 import pytest
 
 from common.problems import ConfigError, Problem, reason, shown
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    """An error that a library made of another one."""
+    between = RuntimeError("between")
+    error.__cause__, between.__context__ = between, cause
+    return error
+
+
+def refused(error: ssl.SSLError) -> ssl.SSLError:
+    """As OpenSSL raises it."""
+    error.reason = "WRONG_VERSION_NUMBER"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        error.verify_message = "self-signed certificate"
+    return error
 
 
 @pytest.mark.parametrize(
@@ -19,6 +35,10 @@ from common.problems import ConfigError, Problem, reason, shown
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "not UTF-8 text"),
         (UnicodeError("label empty or too long"), "no host has such a name"),
         (ValueError("embedded null byte"), "embedded null byte"),
+        (caused(OSError("All attempts failed"), OSError(errno.ECONNREFUSED, "to 127.0.0.1")), "Connection refused"),
+        (caused(ValueError("no HTTP"), EOFError("line 1")), "no HTTP"),
+        (refused(ssl.SSLError(1, "[SSL: …] (_ssl.c:1)")), "TLS: wrong version number"),
+        (refused(ssl.SSLCertVerificationError(1, "…")), "its certificate is not trusted (self-signed certificate)"),
     ],
 )
 def test_reasons_are_words(error: Exception, words: str) -> None:

@@ -148,7 +148,30 @@ async def test_a_meetings_server_is_reached_or_not() -> None:
     findings = [await reach("meeting", url, SubCode.ROOM_UNREACHABLE, "look") for url in urls]
     listening.close()
     assert findings[-1].detail == "its URL names no host to reach"
+    assert not findings[2].detail.endswith(": ")
     assert [finding.verdict for finding in findings] == [Verdict.WORKS, Verdict.FAILS, Verdict.FAILS, Verdict.SKIPPED]
+
+
+async def test_what_a_bot_listens_to_is_tried_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain RTP: nobody is connected to; a port that is free, one that is taken, an engine that is not there."""
+
+    async def meeting(port: int, **own: object) -> Finding:
+        settings = {"platform": "rtp", "meetingUrl": f"rtp://127.0.0.1:{port}", "rtp": own}
+        settings |= {"redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
+        (found,) = await examination._room(load_config(json.dumps(settings), {})[0])
+        return found
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert (await meeting(port)).code is SubCode.PORT_TAKEN
+    for _ in range(2):  # the first try has let go of it
+        found = await meeting(port)
+        assert (found.verdict, found.detail) == (Verdict.WORKS, f"UDP {port}: free to be listened to; native decodes")
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = await meeting(port, engine="gst", engineFallback=False)
+    assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.ENGINE_UNAVAILABLE)
+    assert found.remedy
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:

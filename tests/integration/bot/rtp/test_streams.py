@@ -76,16 +76,18 @@ async def test_each_codec_is_heard(form: Format, payload_type: int, stream: dict
 
 
 async def test_streams_of_one_port_are_told_apart_by_their_ssrc() -> None:
-    """Each is its participant's; an SSRC that no stream has is nobody's."""
+    """Each is its participant's; an SSRC that no stream has is nobody's, and the log names it."""
     port = free_port()
     streams = [{"ssrc": 1, "participant": ANA}, {"ssrc": 2, "participant": {"id": "ben"}}]
-    async with (
-        listening(streams, port) as bot,
-        sending(port, ssrc=1),
-        sending(port, ssrc=2, hertz=1000.0),
-        sending(port, ssrc=3, hertz=2000.0),
-    ):
-        await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
+    with structlog.testing.capture_logs() as lines:
+        async with (
+            listening(streams, port) as bot,
+            sending(port, ssrc=1),
+            sending(port, ssrc=2, hertz=1000.0),
+            sending(port, ssrc=3, hertz=2000.0),
+        ):
+            await asyncio.gather(bot.hears("ana", 440), bot.hears("ben", 1000))
+            await eventually(lambda: any(line["event"] == "rtp.foreign" and line.get("ssrc") == 3 for line in lines))
         assert bot.listener.names == {"ana": "Ana", "ben": "ben"}
         assert bot.listener.sounding == {"ana", "ben"}
 

@@ -48,7 +48,8 @@ def test_a_bucket_and_its_secret() -> None:
         ({"recording": {"dir": "/r", "processUrl": "http://169.254.1.1/"}}, "recording.processUrl", "another host"),
         ({"objectStore": BUCKET | {"endpoint": "minio:9000"}}, "objectStore.endpoint", "http://host:port"),
         ({"objectStore": BUCKET | {"endpoint": "http://169.254.1.1"}}, "objectStore.endpoint", "another host"),
-        ({"objectStore": BUCKET | {"bucket": "a/b"}}, "objectStore.bucket", "pattern"),
+        ({"objectStore": BUCKET | {"bucket": "a/b"}}, "objectStore.bucket", "Name of the bucket, which"),
+        ({"objectStore": BUCKET | {"bucket": "b"}}, "objectStore.bucket", "; text that fits ^[A-Za-z0-9]"),
     ],
 )
 def test_what_cannot_be(changes: dict[str, Any], path: str, words: str) -> None:
