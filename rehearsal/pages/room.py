@@ -252,10 +252,10 @@ class PageRoom(Room):
             if free:
                 self.streams[free[0]] = who
         for stream, who in self.streams.items():
-            if who in heard:
-                payload = self._encoders[stream].encode(heard[who])
-                for peer in self._peers.values():
-                    peer.push(stream, frame * FRAME_SAMPLES, payload, (self.sources[who],))
+            payload = self._encoders[stream].encode(heard.get(who, np.zeros(FRAME_SAMPLES, np.int16)))
+            sources = (self.sources[who],) if who else ()
+            for peer in self._peers.values():
+                peer.push(stream, frame * FRAME_SAMPLES, payload, sources)
 
     def _who_speaks(self, frame: int) -> frozenset[str]:
         return frozenset(who for who, last in self._spoke.items() if frame - last < HANGOVER_FRAMES)

@@ -32,8 +32,8 @@ async def test_voices_are_named_where_the_page_is_late_or_says_nothing() -> None
         async with attending(load("google_meet"), directed.invitation(), 40.0) as bot:
             listener = bot.listener
             await listener.until(lambda: listener.names.keys() == VOICES.keys(), "everybody")
-            for _ in range(2):
-                for who in VOICES:
+            while not {event.participant_id for event in listener.of(ev.TrackOpened)} >= VOICES.keys():
+                for who in VOICES:  # as often as the test's timeout allows
                     await speak(room, listener, who, then=1.4)
             room.indicates = False
             taught = time.monotonic()
@@ -74,4 +74,16 @@ def voices(listener: RecordingListener) -> list[tuple[float, str, str | None]]:
             peak = float(spectrum.argmax()) * SAMPLE_RATE / frame.pcm.size
             who = min(VOICES, key=lambda one: abs(VOICES[one] - peak))
             found.append((at, who, owners[frame.track_id]))
+            if found[-1][2] not in (None, who):
+                print(
+                    "DIAG",
+                    at,
+                    peak,
+                    dbfs(frame.pcm),
+                    frame.pcm.size,
+                    frame.track_id,
+                    frame.position,
+                    np.abs(frame.pcm).reshape(-1, 40).max(1),
+                    [(round(t - at, 3), e) for t, e in listener.events if abs(t - at) < 0.5],
+                )
     return found
