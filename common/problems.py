@@ -52,12 +52,24 @@ class ConfigError(EarshotError):
 
 def shown(value: object, secret: bool = False) -> str:
     """A value as JSON for people: cut, URLs without credentials, secrets masked (a secret URL keeps its host)."""
-    if isinstance(value, str) and "://" in value:
-        value = redact_url(value)
-    elif secret:
+    if secret and not (isinstance(value, str) and "://" in value):
         return MASK
-    text = json.dumps(value, ensure_ascii=True)
+    text = json.dumps(_without_credentials(value), ensure_ascii=True)
     return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}…"
+
+
+def _without_credentials(value: object) -> object:
+    """Also in a list, where a URL was expected, and where a slash of one is missing."""
+    match value:
+        case str() if "://" in value:
+            return redact_url(value)
+        case str() if ":/" in value and "?" in value:
+            return f"{value.partition('?')[0]}?{MASK}"
+        case list():
+            return [_without_credentials(item) for item in value]
+        case dict():
+            return {key: _without_credentials(item) for key, item in value.items()}
+    return value
 
 
 def reason(error: Exception) -> str:

@@ -87,7 +87,7 @@ def _masked_value(match: re.Match[str]) -> str:
 
 
 def url_secrets(url: str) -> list[str]:
-    """What of a URL must not be printed: its password or key, and the values of its query, also percent-decoded."""
+    """What of a URL must not be printed: its password or key, and what its query gives (also percent-decoded)."""
     _, _, rest = url.partition("://")
     secrets = []
     for credentials, _, _ in (_credentials(rest), _authority(rest).rpartition("@")):  # as people write it, as RFC 3986
@@ -95,7 +95,9 @@ def url_secrets(url: str) -> list[str]:
         secret = password if colon else user
         secrets += [secret, unquote(secret)]
     _, _, query = rest.partition("?")
-    secrets += [value for _, value in parse_qsl(query.partition("#")[0])]
+    query = query.partition("#")[0]
+    secrets += [value for _, value in parse_qsl(query)]
+    secrets += [unquote(part) for part in query.split("&") if "=" not in part and not part.isalpha()]  # a key, no flag
     return [found for found in dict.fromkeys(secrets) if found]
 
 

@@ -17,8 +17,8 @@ from bot.audio.frame import AudioFrame
 from bot.audio.timeline import Timeline
 from common.audio.pcm import SAMPLE_RATE
 
-MIX = "mix"
-"""The line of all tracks together."""
+MIX = "\0mix"
+"""The line of all tracks together: no track has such an id."""
 HOLD_SAMPLES = SAMPLE_RATE
 """1 s that the mix waits for tracks that are behind; what comes later is left out of it."""
 LATE_SAMPLES = 2 * SAMPLE_RATE

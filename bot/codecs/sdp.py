@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.codecs.formats import STATIC, Format, format_of
+from bot.codecs.formats import CODECS, STATIC, Format, format_of
 
 MAX_CHARACTERS = 64 * 1024
 MAX_STREAMS = 64
@@ -175,7 +175,7 @@ def _media(section: _Section, source: str | None) -> Media:
             unknown.append(codec[:32])
     if not formats:
         said = f": {', '.join(unknown)}" if unknown else ""
-        raise SdpError(f"line {section.line}: no codec that can be heard (opus, PCMU, PCMA, L16){said}")
+        raise SdpError(f"line {section.line}: no codec that can be heard ({', '.join(CODECS)}){said}")
     title = next((section.titles[key] for key in ("i", "label", "mid") if key in section.titles), None)
     return Media(
         section.port,

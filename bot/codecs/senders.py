@@ -76,7 +76,7 @@ class Senders:
     def __init__(self, rule: Rule, types: Container[int], *, apart: bool = False) -> None:
         self._rule, self._types, self._apart = rule, types, apart
         self._pins: dict[int | None, _Pin] = {}
-        self._candidates: dict[tuple[int | None, Address], tuple[RtpPacket, float]] = {}
+        self._candidates: dict[tuple[int, Address], tuple[RtpPacket, float]] = {}
         self.refused: Counter[str] = Counter()
         """Packets that were not taken, by what was wrong: `source`, `type`, `senders` (too many)."""
 
@@ -91,11 +91,11 @@ class Senders:
         if why is not None:
             self.refused[why] += 1
             return []
-        before = self._candidates.pop((key, source), None)
+        before = self._candidates.pop((packet.ssrc, source), None)
         if before is not None and now - before[1] <= PROBATION_S and _follows(packet, before[0]):
             self._pins[key] = _Pin(source, now)
             return [before[0], packet]
-        self._candidates[key, source] = packet, now
+        self._candidates[packet.ssrc, source] = packet, now
         if len(self._candidates) > MAX_CANDIDATES:
             del self._candidates[next(iter(self._candidates))]
         return []
@@ -120,10 +120,15 @@ class Senders:
         pin = self._pins.get(ssrc if self._apart else None)
         return pin is not None and pin.source[0] == host
 
+    def host_of(self, ssrc: int) -> str | None:
+        """The IP address that an SSRC sends from; None: nobody sends."""
+        pin = self._pins.get(ssrc if self._apart else None)
+        return None if pin is None else pin.source[0]
+
     def forget(self, ssrc: int) -> None:
         """This sender has gone: a next one begins anew."""
         self._pins.pop(ssrc if self._apart else None, None)
 
 
 def _follows(packet: RtpPacket, before: RtpPacket) -> bool:
-    return packet.ssrc == before.ssrc and (packet.sequence_number - before.sequence_number) % 2**16 == 1
+    return (packet.sequence_number - before.sequence_number) % 2**16 == 1

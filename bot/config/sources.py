@@ -232,11 +232,12 @@ def problem_of(
 
 
 def _place(location: Sequence[int | str], cleaned: Mapping[str, Any]) -> tuple[list[int | str], Any]:
-    """Where an error is in what was written, and what stands there: one text may stand where a list is allowed."""
+    """Where an error is in what was written, and what stands there; one value may be of several kinds."""
     value: Any = cleaned
     place: list[int | str] = []
     for part in location:
-        if isinstance(value, str):
+        has_parts = isinstance(value, list) if isinstance(part, int) else isinstance(value, Mapping)
+        if not has_parts:  # then this is one of the kinds that it is not
             break
         place.append(part)
         value = value[part] if isinstance(part, int) else value.get(part)

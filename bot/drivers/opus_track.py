@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Container
 
 from bot.audio.frame import AudioFrame
@@ -79,6 +80,12 @@ class PacketTrack:
             return
         self.packets += 1
         self._emit(self._receiver.push(sequence_number, timestamp, ssrc, payload, now, kind), now)
+
+    def finish(self) -> None:
+        """What waits behind a hole comes now: nothing else will. No frame comes afterwards."""
+        if not self._closed:
+            self._emit(self._receiver.tick(math.inf), self._loop.time())
+        self.close()
 
     def close(self) -> None:
         """No frame comes afterwards. May be called again."""

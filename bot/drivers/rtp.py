@@ -37,6 +37,9 @@ class Decoder(Protocol):
     def packet(self, packet: RtpPacket, now: float) -> None:
         """Takes a packet as it came."""
 
+    def finish(self) -> None:
+        """Its sender has gone: what still waits comes now, where that can be had. No frame comes afterwards."""
+
     def close(self) -> None:
         """No frame comes afterwards. May be called again."""
 
@@ -172,7 +175,7 @@ class NativeDecoder:
         form = self._formats.get(packet.payload_type)
         if form is not None and form != self._form:  # the codec has changed: its clock, too
             if self._track is not None:
-                self._track.close()
+                self._track.finish()
             self._form = form
             self._track = PacketTrack(self._track_id, self._audio, receiver_of(form))
         if self._track is not None:
@@ -185,6 +188,12 @@ class NativeDecoder:
         is_silent = self._level_id is not None and packet.level(self._level_id) == SILENT_DBOV
         return Kind.SILENCE if is_silent else Kind.SOUND
 
+    def finish(self) -> None:
+        """See `Decoder`."""
+        if self._track is not None:
+            self._track.finish()
+        self.close()
+
     def close(self) -> None:
         """See `Decoder`."""
         self._is_closed = True
@@ -194,4 +203,8 @@ class NativeDecoder:
 
 def receiver_of(form: Format) -> Receiver:
     """What reads payloads of a format."""
-    return OpusReceiver() if form.codec == "opus" else SampleReceiver(form)
+    match form.codec:
+        case "opus":
+            return OpusReceiver()
+        case "pcmu" | "pcma" | "l16":
+            return SampleReceiver(form)

@@ -23,7 +23,7 @@ import numpy as np
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.formats import Format
+from bot.codecs.formats import Codec, Format
 from bot.codecs.rtp import RtpPacket
 from bot.drivers.opus_track import next_source
 from bot.drivers.rtp import Decoder, NativeDecoder
@@ -48,7 +48,9 @@ SUCCESSION_PACKETS = 5
 """In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
 READY_POLL_S = 0.01
 LINGER_S = 0.3
-"""For a child to end after SIGTERM; then it is killed."""
+"""For a child to end after SIGTERM; then it is killed, and has ..."""
+KILLED_S = 1.0
+"""... so long to be gone, on a machine that is busy."""
 JITTER_MS = 60
 """What engines wait for a packet that is missing: as long as we do."""
 
@@ -145,7 +147,7 @@ class EngineDecoder:
         self._on_failure, self._port = on_failure, port
         self._decoder: Decoder | None = None
         self._sender: tuple[int, int] | None = None  # payload type and SSRC
-        self._others = 0  # packets in a row that are not the sender's
+        self._others: list[tuple[RtpPacket, float]] = []  # in a row that are not the sender's
         self._is_closed = False
 
     def packet(self, packet: RtpPacket, now: float) -> None:
@@ -154,17 +156,28 @@ class EngineDecoder:
             return
         if packet.payload_type in self._formats and not isinstance(self._decoder, NativeDecoder):
             sender = packet.payload_type, packet.ssrc
-            self._others = 0 if sender == self._sender else self._others + 1
-            if self._decoder is not None and 0 < self._others < SUCCESSION_PACKETS:
+            if sender == self._sender or self._decoder is None:
+                self._others.clear()
+            else:
+                self._others.append((packet, now))
+                if len(self._others) >= SUCCESSION_PACKETS:  # an engine knows one codec and one clock
+                    self._succeed(sender)
                 return
-            if self._decoder is not None and self._others:  # an engine knows one codec and one clock
-                self._decoder.close()
-                self._decoder = None
-            self._sender, self._others = sender, 0
+            self._sender = sender
         if self._decoder is None and self._sender is not None:
             self._begin(self._sender[0])
         if self._decoder is not None:
             self._decoder.packet(packet, now)
+
+    def _succeed(self, sender: tuple[int, int]) -> None:
+        """Another sender from its first packet on: they were kept."""
+        kept = [(packet, at) for packet, at in self._others if (packet.payload_type, packet.ssrc) == sender]
+        if self._decoder is not None:
+            self._decoder.close()
+        self._decoder = None
+        self._sender = sender
+        for packet, at in kept:
+            self.packet(packet, at)
 
     def _begin(self, payload_type: int) -> None:
         """Starts the first engine that is left."""
@@ -194,6 +207,12 @@ class EngineDecoder:
         for packet, at in unheard:
             self.packet(packet, at)
 
+    def finish(self) -> None:
+        """See `Decoder`."""
+        if isinstance(self._decoder, NativeDecoder):
+            self._decoder.finish()
+        self.close()
+
     def close(self) -> None:
         """See `Decoder`."""
         self._is_closed = True
@@ -216,6 +235,7 @@ class _Child:
         self._unsent = 0  # of these, the last ones
         self._socket: socket.socket | None = None
         self._source, self._position = next_source(), 0
+        self._is_ending = False
         self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
 
     def packet(self, packet: RtpPacket, now: float) -> None:
@@ -226,9 +246,14 @@ class _Child:
         self._unsent = min(self._unsent + 1, MAX_HELD)
         self._send()
 
+    def finish(self) -> None:
+        """See `Decoder`: what is on its way through it is not waited for."""
+        self.close()
+
     def close(self) -> None:
-        """Ends it; what it still says is not heard."""
-        self.task.cancel()
+        """Ends it; what it still says is not heard. One that is on its way out is not kept from it."""
+        if not self._is_ending:
+            self.task.cancel()
 
     def _send(self) -> None:
         """Sends what is held, once somebody listens: on loopback a refusal is known at once."""
@@ -253,7 +278,7 @@ class _Child:
         except OSError as error:
             why = f"it could not be started: {error.strerror}"
         finally:
-            self._socket = None
+            self._socket, self._is_ending = None, True
             if process is not None:
                 await _end(process)
         self._on_end(why, list(self._unheard))
@@ -304,11 +329,11 @@ class _Child:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """It is gone afterwards, and whatever it has started, which would hold its pipe open."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
+    for how, within in ((signal.SIGTERM, LINGER_S), (signal.SIGKILL, KILLED_S)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
+            async with asyncio.timeout(within):
                 if process.stdout is not None:
                     while await process.stdout.read(MAX_PIECE_BYTES):
                         pass
@@ -349,16 +374,21 @@ def _ffmpeg(program: str, port: int, payload_type: int, form: Format) -> list[st
     ]  # fmt: skip
 
 
-_GST_DECODERS = {
-    "opus": ("OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"),
-    "pcmu": ("PCMU", "rtppcmudepay ! mulawdec"),
-    "pcma": ("PCMA", "rtppcmadepay ! alawdec"),
-    "l16": ("L16", "rtpL16depay"),
-}
+def _gst_decoder(codec: Codec) -> tuple[str, str]:
+    """The encoding's name, and the elements that decode it."""
+    match codec:
+        case "opus":
+            return "OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"
+        case "pcmu":
+            return "PCMU", "rtppcmudepay ! mulawdec"
+        case "pcma":
+            return "PCMA", "rtppcmadepay ! alawdec"
+        case "l16":
+            return "L16", "rtpL16depay"
 
 
 def _gst(program: str, port: int, payload_type: int, form: Format) -> list[str]:
-    encoding, decoder = _GST_DECODERS[form.codec]
+    encoding, decoder = _gst_decoder(form.codec)
     channels = f",channels={form.channels}" if form.codec == "l16" else ""
     caps = f"application/x-rtp,media=audio,clock-rate={form.clock_rate},encoding-name={encoding},payload={payload_type}"
     line = (

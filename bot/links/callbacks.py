@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from bot.answers import answer_of
 from bot.core.callback_plan import CallbackPlan, Step
 from common.contracts.callbacks import callback, message_id, signed_headers
 from common.contracts.events import HealthEvent, StatusEvent, parse_event
@@ -238,15 +239,18 @@ class CallbackLink:
         if self._secret is not None and self._target.generation is Generation.V12:
             headers["x-internal-secret"] = self._secret
         try:
-            async with (
-                asyncio.timeout(limit),
-                self._client.stream("POST", self._target.url, content=body, headers=headers) as answer,
-            ):
-                code, read = answer.status_code, await _bounded(answer)
+            answer = await answer_of(
+                *(self._client, "POST", self._target.url),
+                seconds=limit,
+                most=MAX_ANSWER_BYTES,
+                content=body,
+                headers=headers,
+            )
         except TimeoutError:
             return None, f"no answer within {limit:.1f} s"
         except (httpx.HTTPError, OSError, UnicodeError) as error:
             return None, printable(self._redact(str(error)), MAX_WORDS_CHARACTERS) or type(error).__name__
+        code, read = answer.status_code, answer.content
         words = f"{code} {read[: 8 * MAX_WORDS_CHARACTERS].decode('utf-8', 'replace').strip()}"
         if 300 <= code < 400:
             words = f"{code}: a redirect, which is not followed; give the URL that it leads to"
@@ -260,13 +264,3 @@ class CallbackLink:
         if not up:
             log.warning("callback.lost", url=redact_url(self._target.url), error=detail)
         self._on_change(up, detail)
-
-
-async def _bounded(answer: httpx.Response) -> bytes:
-    """The beginning of an answer's body."""
-    read = b""
-    async for chunk in answer.aiter_raw():
-        read += chunk
-        if len(read) > MAX_ANSWER_BYTES:
-            break
-    return read[:MAX_ANSWER_BYTES]

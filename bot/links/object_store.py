@@ -1,6 +1,6 @@
 """Object store: files to a bucket of S3, or of what speaks its protocol (MinIO, Ceph, R2): one signed PUT per file.
 
-Signed with AWS Signature Version 4, the file's hash included, so that it works over plain http, too. What could not be
+Signed with the file's hash (`bot.signatures`), so that it works over plain http, too. What could not be
 sent is tried again by whoever has the file: nothing is kept here.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from bot.signatures import UNRESERVED, signed_headers
 from common.problems import reason
 from common.redact import printable, redact_url
 
@@ -34,6 +34,8 @@ MAX_WORDS_CHARACTERS = 300
 """... of its words those that are said."""
 MAX_FILE_BYTES = 5 * 1024**3
 """What S3 takes in one PUT."""
+_PASSING = ("RequestTimeout", "IncompleteBody", "BadDigest", "RequestTimeTooSkewed", "OperationAborted")
+"""Codes of refusals (400, 403, 409) that come of the network or a clock: the next try may be taken."""
 _SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -95,10 +97,22 @@ class ObjectStore:
         url = object_url(self._bucket, key)
         try:
             size, digest = await asyncio.to_thread(_measure, path)
+        except FileNotFoundError:
+            raise UploadError(f"{path.name} is not there any more", is_final=True) from None
+        except OSError as error:
+            raise UploadError(f"{path.name} cannot be read: {reason(error)}") from None
+        try:
             if size > MAX_FILE_BYTES:
                 raise UploadError(f"{path.name} is larger than one upload may be", is_final=True)
             headers = {"content-type": content_type, "content-length": str(size)}
-            signed = signed_headers(self._bucket, "PUT", url, digest, time.time(), headers)
+            signed = signed_headers(
+                *("PUT", url, digest),
+                region=self._bucket.region,
+                access_key=self._bucket.access_key,
+                secret_key=self._bucket.secret_key,
+                now=time.time(),
+                headers=headers,
+            )
             async with asyncio.timeout(UPLOAD_TIMEOUT_S):
                 answer = await self._client.send(
                     self._client.build_request("PUT", url, headers=signed, content=_pieces(path)), stream=True
@@ -127,37 +141,7 @@ def safe_name(text: str, most: int = 64) -> str:
 def object_url(bucket: Bucket, key: str) -> str:
     """Where a key is, with the bucket in the path, which every service understands."""
     parts = [bucket.name, *bucket.prefix.split("/"), *key.split("/")]
-    return f"{bucket.endpoint.rstrip('/')}/{'/'.join(quote(part, safe='-_.~') for part in parts if part)}"
-
-
-def signed_headers(
-    bucket: Bucket, method: str, url: str, digest: str, now: float, headers: Mapping[str, str]
-) -> dict[str, str]:
-    """The headers of a request without a query, and its signature among them (AWS Signature Version 4).
-
-    Args:
-        bucket: Whose key signs.
-        method: Of HTTP.
-        url: Its path as it is sent, percent-encoded.
-        digest: SHA-256 of the body, hexadecimal.
-        now: Unix seconds; services refuse what is 15 minutes off.
-        headers: What is sent beside, names in lower case; all of it is signed but `content-length`.
-    """
-    parts = urlsplit(url)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    scope = f"{stamp[:8]}/{bucket.region}/s3/aws4_request"
-    sent = {**headers, "host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": stamp}
-    signed = {name: " ".join(value.split()) for name, value in sorted(sent.items()) if name != "content-length"}
-    names = ";".join(signed)
-    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    request = f"{method}\n{parts.path}\n\n{lines}\n{names}\n{digest}"
-    to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{bucket.secret_key}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.new(key, to_sign.encode(), "sha256").hexdigest()
-    credential = f"Credential={bucket.access_key}/{scope}"
-    return {**sent, "authorization": f"AWS4-HMAC-SHA256 {credential},SignedHeaders={names},Signature={signature}"}
+    return f"{bucket.endpoint.rstrip('/')}/{'/'.join(quote(part, safe=UNRESERVED) for part in parts if part)}"
 
 
 def _measure(path: Path) -> tuple[int, str]:
@@ -185,5 +169,5 @@ async def _words(answer: httpx.Response) -> str:
 
 
 def _refused(url: str, status: int, words: str) -> UploadError:
-    is_final = 400 <= status < 500 and status not in (408, 429)
+    is_final = 400 <= status < 500 and status not in (408, 429) and not words.startswith(_PASSING)
     return UploadError(f"{redact_url(url)} refused the file: {status} {words}".rstrip(), is_final=is_final)

@@ -143,8 +143,9 @@ class Platform(ABC):
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.
 
         Order: `LobbyEntered` (if there is a lobby) → `Admitted` → participants and tracks already there → what
-        happens. A track is told of when it is there, heard or not. Short breaks of the connection are survived with
-        `TransportLost` / `TransportBack` around them.
+        happens. A track is told of when it is there, heard or not; one of nobody in particular adds nobody, so it goes
+        with `PeopleCounted`. Short breaks of the connection are survived with `TransportLost` / `TransportBack` around
+        them.
 
         Returns:
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.

@@ -20,7 +20,7 @@ from bot.config import BotConfig
 from bot.core.effects import ReportHealth
 from bot.links.object_store import Bucket, ObjectStore, UploadError
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
-from bot.recording.writer import INDEX, Meeting, Recorded, Spoken, Whose, Writer
+from bot.recording.writer import INDEX, MIX_NAME, Meeting, Recorded, Spoken, Whose, Writer
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
 
@@ -166,7 +166,7 @@ class Recording:
 
     def _owner(self, line: str) -> tuple[str, str]:
         if line == MIX:
-            return MIX, ""
+            return MIX_NAME, ""
         self._owners[line] = self._whose(line) or self._owners.get(line, (line, ""))
         return self._owners[line]
 

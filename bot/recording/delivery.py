@@ -7,6 +7,7 @@ good. Files that were not taken are on the disk all the same.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from typing import TypeAlias
 
 import structlog
 
+from bot.answers import answer_of
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
@@ -56,7 +58,7 @@ class Delivery:
     ) -> None:
         self._subject, self._send, self._report, self._pauses = subject, send, report, pauses
         self._waiting: deque[Recorded] = deque()
-        self._change = asyncio.Event()
+        self._change, self._hurry = asyncio.Event(), asyncio.Event()
         self._is_well = True
         self.failed = 0
         """Files that will not be delivered."""
@@ -84,7 +86,7 @@ class Delivery:
             except UploadError as error:
                 self._tell(False, str(error))
                 if not error.is_final:
-                    await asyncio.sleep(self._pauses[min(tries, len(self._pauses) - 1)])
+                    await self._pause(tries)
                     tries += 1
                     continue
                 self._lose(recorded, str(error))
@@ -96,8 +98,18 @@ class Delivery:
                 self._waiting.popleft()
             self._change.set()
 
+    async def _pause(self, tries: int) -> None:
+        """Waits for the next try: at the end no longer than for the first one."""
+        if not self._hurry.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pauses[min(tries, len(self._pauses) - 1)]):
+                    await self._hurry.wait()
+        else:
+            await asyncio.sleep(self._pauses[0])
+
     async def flush(self) -> None:
-        """Waits until nothing waits."""
+        """Waits until nothing waits; it is tried at once, however long the pause would have been."""
+        self._hurry.set()
         while self._waiting:
             self._change.clear()
             await self._change.wait()
@@ -177,9 +189,18 @@ class ChunkPoster:
         where = redact_url(self._url)
         try:
             audio = await asyncio.to_thread(path.read_bytes)
-            async with asyncio.timeout(CHUNK_TIMEOUT_S):
-                files = {"audio": (path.name, audio, MEDIA_TYPES[self._meeting.kind])}
-                answer = await self._client.post(self._url, data=self.form(recorded), files=files)
+        except FileNotFoundError:
+            raise UploadError(f"{path.name} is not there any more", is_final=True) from None
+        except OSError as error:
+            raise UploadError(f"{path.name} cannot be read: {reason(error)}") from None
+        try:
+            answer = await answer_of(
+                *(self._client, "POST", self._url),
+                seconds=CHUNK_TIMEOUT_S,
+                most=MAX_ANSWER_BYTES + 1,
+                data=self.form(recorded),
+                files={"audio": (path.name, audio, MEDIA_TYPES[self._meeting.kind])},
+            )
         except TimeoutError:
             raise UploadError(f"{where} gave no answer within {CHUNK_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -55,10 +55,7 @@ class WavFile:
         self._write_head()
 
     def _write_head(self) -> None:
-        size = 2 * self.samples
-        head = _HEAD.pack(
-            b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16, b"data", size
-        )
+        head = _head(self.samples)
         if self.samples:
             os.pwrite(self._file.fileno(), head, 0)
         else:
@@ -70,6 +67,13 @@ class WavFile:
             os.fsync(self._file.fileno())
         finally:
             self._file.close()
+
+
+def _head(samples: int) -> bytes:
+    size = 2 * samples
+    return _HEAD.pack(
+        b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16, b"data", size
+    )
 
 
 @contextlib.contextmanager
@@ -116,6 +120,23 @@ class FlacFile:
 
 KINDS: dict[str, type[WavFile] | type[FlacFile]] = {"wav": WavFile, "flac": FlacFile}
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
+
+
+def left_behind(path: Path, kind: str) -> int:
+    """How many samples are in a file that its writer, killed, did not finish; it is whole then. Raises OSError."""
+    if kind == "flac":
+        import av
+
+        with _av_errors(), av.open(str(path)) as container:
+            return sum(frame.samples for frame in container.decode(audio=0))
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END) - _HEAD.size
+        if size < 2:
+            return 0
+        file.truncate(_HEAD.size + size // 2 * 2)
+        file.seek(0)
+        file.write(_head(size // 2))
+        return size // 2
 
 
 def pad(file: SoundFile, samples: int) -> None:

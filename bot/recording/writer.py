@@ -3,29 +3,34 @@
     <dir>/<connectionId>/index.json
     <dir>/<connectionId>/<track>/000007.wav        the eighth slice of a track; while it grows 000007.part.wav
 
-The index is replaced as a whole each time a file is finished, so that it is always one that can be read.
+The index is replaced as a whole each time files begin or are finished, so that it is always one that can be read. A
+line of it is made once: after hours it is megabytes. Files that a bot which was killed has left behind get their names
+when it is started again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import structlog
 
-from bot.audio.slices import Done, Piece
+from bot.audio.slices import MIX, Done, Piece
 from bot.links.object_store import safe_name
-from bot.recording.files import KINDS, SoundFile, pad
+from bot.recording.files import KINDS, SoundFile, left_behind, pad
 from common.audio.pcm import SAMPLE_RATE
+from common.contracts.json_values import write
 from common.contracts.times import iso_utc
 
 MAX_QUEUED_SAMPLES = 16_000_000
@@ -35,6 +40,8 @@ MAX_HELD_SAMPLES = SAMPLE_RATE
 MAX_SPEECH = 20_000
 """Utterances in the index. Policy when full: the oldest go."""
 INDEX = "index.json"
+MIX_NAME = "mix"
+"""Of the mix, as a folder and in the index; a track that is called so has another folder."""
 RESERVE = ".reserve"
 RESERVE_BYTES = 64 * 1024
 """Of a file that is there to be deleted: so the last index finds room on a disk that is full."""
@@ -141,8 +148,11 @@ class Writer:
         self._queued = 0  # samples
         self._change = threading.Condition()
         self._lines: dict[str, _Line] = {}
-        self._files: list[Recorded] = []
-        self._speech: deque[dict[str, Any]] = deque(maxlen=MAX_SPEECH)
+        self._files: list[str] = []  # JSON, as the index has them
+        self._counts: Counter[str] = Counter()  # files of each track
+        self._speech: deque[str] = deque(maxlen=MAX_SPEECH)  # JSON
+        self._is_stale = False  # the index
+        self._lock: int | None = None  # on the folder, while somebody is at work in it
         self._is_over = False
         self.dropped = 0
         """Samples that the disk was too slow for."""
@@ -179,7 +189,7 @@ class Writer:
             while (job := self._next()) is not None:
                 self._do(job)
             for name in list(self._lines):
-                self._finish(name, "", "")
+                self._finish(name, *self._nobody(name))
             self._close()
         except OSError as error:
             self._fail(f"{self.folder}: {error.strerror or error}")
@@ -187,41 +197,80 @@ class Writer:
             log.exception("bot.bug", task="recording")
             self._fail("a bug in the bot, see the log")
         finally:
+            if self._lock is not None:
+                os.close(self._lock)
             with self._change:
                 self._is_over = True
                 self._jobs.clear()
             self._on_end()
 
     def _next(self) -> Job | None:
-        with self._change:
-            while not self._jobs:
-                self._change.wait()
-            job = self._jobs.popleft()
-            if isinstance(job, Piece):
-                self._queued -= len(job.pcm)
-            return job
+        """The next job; before it waits for one, the index is written, if there is news for it."""
+        while True:
+            with self._change:
+                while not self._jobs and not self._is_stale:
+                    self._change.wait()
+                if self._jobs:
+                    job = self._jobs.popleft()
+                    if isinstance(job, Piece):
+                        self._queued -= len(job.pcm)
+                    return job
+            self._write_index()
 
     def _fail(self, why: str) -> None:
         """What was written stays, under its name where that still can be had."""
         for name in list(self._lines):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 self._lines[name].held.clear()
-                self._finish(name, "", "")
-        with contextlib.suppress(OSError):
+                self._finish(name, *self._nobody(name))
+        with contextlib.suppress(Exception):
             self._close()
         self._on_failure(why)
 
     def _open(self) -> None:
         """The meeting's folder; a bot that was started again goes on with what is there."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_alone = self._is_alone()
+        unfinished = []
         try:
             before = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-            self._files = [Recorded(**each) for each in before["files"]]
-            self._speech.extend(before["speech"])
+            files = [Recorded(**each) for each in before["files"]]
+            for each in files:
+                self._list(each)
+            self._speech.extend(write(asdict(Spoken(**each))) for each in before["speech"])
+            unfinished = [
+                (str(each["path"]), str(each["track"]), float(each["start"])) for each in before["unfinished"]
+            ]
+            zero = datetime.fromisoformat(before["zero"]).timestamp()
         except (OSError, ValueError, TypeError, KeyError):
             pass
+        else:
+            for path, track, start in unfinished if is_alone else ():
+                with contextlib.suppress(OSError):
+                    self._adopt(self.folder / path, track, start, zero, files)
         self._write_index()
         (self.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+
+    def _is_alone(self) -> bool:
+        """Whether the bot that was here before is gone; from now on, until we are, it is us."""
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _adopt(self, part: Path, track: str, start: float, zero: float, files: list[Recorded]) -> None:
+        """Finishes a file that was left behind: whose it is, those before it say."""
+        if part.parent.parent != self.folder or not part.is_file():
+            return
+        samples = left_behind(part, self._meeting.kind)
+        if samples:
+            last = next((each for each in reversed(files) if each.track == track), None)
+            whose = (last.speaker_id, last.speaker) if last is not None else ("", "")
+            self._name(part, track, whose, start, start + samples / SAMPLE_RATE, zero)
+        else:
+            part.unlink()
 
     def _close(self) -> None:
         """The last index. Raises OSError."""
@@ -235,17 +284,17 @@ class Writer:
             case Whose(done):
                 if done.line in self._lines and self._lines[done.line].slice == done.slice:
                     self._finish(done.line, job.speaker_id, job.speaker)
-                    self._write_index()
             case Spoken():
-                self._speech.append(asdict(job))
+                self._speech.append(write(asdict(job)))
 
     def _append(self, piece: Piece) -> None:
         line = self._lines.get(piece.line)
         if line is None:
             folder = self.folder / _folder_name(piece.line)
             folder.mkdir(exist_ok=True, mode=0o700)
-            path = folder / f"{piece.slice:06}.part.{self._meeting.kind}"
+            path = _free(folder / f"{piece.slice:06}.part.{self._meeting.kind}")
             line = self._lines[piece.line] = _Line(piece.slice, path, KINDS[self._meeting.kind](path), piece.start)
+            self._is_stale = True
         line.held.append(piece)
         line.samples += len(piece.pcm)
         if line.samples >= MAX_HELD_SAMPLES:
@@ -267,6 +316,10 @@ class Writer:
         if run:
             line.file.write(np.concatenate(run))
 
+    @staticmethod
+    def _nobody(name: str) -> tuple[str, str]:
+        return (MIX_NAME, "") if name == MIX else ("", "")
+
     def _finish(self, name: str, speaker_id: str, speaker: str) -> None:
         """The file gets its name, and its place in the index."""
         line = self._lines.pop(name)
@@ -274,26 +327,41 @@ class Writer:
             self._write(line)
         finally:
             line.file.close()
-        path = _free(line.path.with_name(line.path.name.replace(".part.", ".")))
-        os.replace(line.path, path)
         start, end = line.start / SAMPLE_RATE, (line.start + line.file.samples) / SAMPLE_RATE
+        self._name(line.path, _track(name), (speaker_id, speaker), start, end, self._meeting.zero)
+
+    def _name(
+        self, part: Path, track: str, whose: tuple[str, str], start: float, end: float, zero: float
+    ) -> None:  # fmt: skip
+        path = _free(part.with_name(part.name.partition(".")[0] + part.suffix))
+        os.replace(part, path)
         recorded = Recorded(
             path=str(path.relative_to(self.folder)),
-            track=name,
-            speaker_id=speaker_id,
-            speaker=speaker,
-            seq=sum(each.track == name for each in self._files),
+            track=_plain(track),
+            speaker_id=_plain(whose[0]),
+            speaker=_plain(whose[1]),
+            seq=self._counts[_plain(track)],
             start=round(start, 3),
             end=round(end, 3),
-            absolute_start_time=iso_utc(self._meeting.zero + start),
-            absolute_end_time=iso_utc(self._meeting.zero + end),
+            absolute_start_time=iso_utc(zero + start),
+            absolute_end_time=iso_utc(zero + end),
         )
-        self._files.append(recorded)
+        self._list(recorded)
         self._on_file(recorded)
 
+    def _list(self, recorded: Recorded) -> None:
+        self._files.append(write(asdict(recorded)))
+        self._counts[recorded.track] += 1
+        self._is_stale = True
+
     def _write_index(self, *, finished: bool = False) -> None:
+        self._is_stale = False
         meeting = self._meeting
-        index = {
+        unfinished = [
+            {"path": str(line.path.relative_to(self.folder)), "track": _track(name), "start": line.start / SAMPLE_RATE}
+            for name, line in self._lines.items()
+        ]
+        head = {
             "version": 1,
             "connection_id": meeting.connection_id,
             "meeting_id": meeting.meeting_id,
@@ -303,18 +371,35 @@ class Writer:
             "slice_seconds": meeting.seconds,
             "format": meeting.kind,
             "finished": finished,
-            "files": [asdict(each) for each in self._files],
-            "speech": list(self._speech),
         }
+        lists = {"files": self._files, "unfinished": map(write, unfinished), "speech": self._speech}
         path = self.folder / f".{INDEX}.part"
-        path.write_text(json.dumps(index, ensure_ascii=False, indent=1), encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            file.write(write(head)[:-1])
+            for name, entries in lists.items():
+                file.write(f',\n"{name}":[' + ",".join(f"\n {entry}" for entry in entries) + "]")
+            file.write("}\n")
         os.replace(path, self.folder / INDEX)
+
+
+def _track(line: str) -> str:
+    """A line as it is called in the index."""
+    return MIX_NAME if line == MIX else line
+
+
+def _plain(text: str) -> str:
+    """An id that others chose, as it can be written: a lone surrogate becomes `?`."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _folder_name(text: str) -> str:
     """Of an id that others chose; where characters had to go, a part of its hash keeps it apart from others."""
+    if text == MIX:
+        return MIX_NAME
     safe = safe_name(text)
-    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if safe == text and text not in (INDEX, MIX_NAME):
+        return safe
+    return f"{safe}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def _free(path: Path) -> Path:

@@ -38,8 +38,13 @@ INWARD: dict[str, tuple[str, ...]] = {
     "bot.audio": ("common.audio", "common.contracts", "bot.core", "bot.audio"),
     "bot.drivers": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.settings", "bot.drivers"),
     "bot.settings": ("common", "bot.settings"),
-    "bot.platforms": ("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms", "bot.settings"),
-    "bot.links": ("common", "bot.core", "bot.audio", "bot.links"),
+    "bot.answers": ("common",),
+    "bot.signatures": (),
+    "bot.platforms": (
+        *("common", "bot.core", "bot.codecs", "bot.audio", "bot.drivers", "bot.platforms"),
+        *("bot.settings", "bot.answers", "bot.signatures"),
+    ),
+    "bot.links": ("common", "bot.core", "bot.audio", "bot.answers", "bot.signatures", "bot.links"),
     "bot.config": (
         *("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
         "bot.drivers.browser.settings",

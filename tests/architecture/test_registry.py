@@ -63,7 +63,7 @@ def test_a_platforms_key_is_its_own(name: str) -> None:
 
 
 PROTOCOLS = frozenset({"rtp"})
-"""Platforms with the name of a protocol, which codecs may speak of; not so the platform's name, a text of its own."""
+"""Platforms with the name of a protocol or a format, a word that others need, too: only a text of its own is theirs."""
 
 
 def test_nobody_else_names_a_platform() -> None:
@@ -72,7 +72,8 @@ def test_nobody_else_names_a_platform() -> None:
     for folder in folders:
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text(encoding="utf-8").lower()
-            assert not [name for name in PLATFORMS if (f'"{name}"' if name in PROTOCOLS else name) in text], path
+            named = [name for name in PLATFORMS if (f'"{name}"' if name in PROTOCOLS else name) in text]
+            assert not named, f"{path} names a platform; where it is a word of the field, it belongs in PROTOCOLS"
 
 
 IMPORTS = """

@@ -56,6 +56,8 @@ def compose() -> Iterator[Compose]:
 def test_up_and_one_command_show_a_transcript(compose: Compose) -> None:
     """Redis and transcriber, then the rehearsal meeting with the names of its people; both neighbours stay healthy."""
     compose("up", "-d", "--no-build")
+    reach = "import socket; socket.create_connection(('transcriber', 9090), 60)"  # by the name in the examples
+    compose("run", "--rm", "-T", "--entrypoint", "python", "bot", "-c", reach)
     lines = compose("--profile", "demo", "run", "--rm", "-T", "demo").splitlines()
     assert {line.split("] ")[1].split(":")[0] for line in lines} >= {"Ana Silva", "Ben Okafor", "Ewan Reid"}
     assert len(lines) >= 10

@@ -94,6 +94,7 @@ async def attending(platform: Platform, invitation: Invitation, patience: float 
         await asyncio.gather(task, watch, return_exceptions=True)
     assert ended, "attend() did not return within 5 s of `leave`"
     assert listener.breaches == []
+    assert not listener.uncounted, "a mix sounds, and neither people nor their number are told of"
     assert children() <= processes, "a process was left behind"
     left = {
         thread for thread in set(threading.enumerate()) - threads if not thread.daemon and "asyncio_" not in thread.name

@@ -186,6 +186,7 @@ async def test_waits_as_long_as_the_endpoint_says(sfu: mediasoup.MediasoupServer
             await bot.hears("", 440)
             assert time.monotonic() - asked > 1.0
             assert bot.listener.of(ev.TrackOpened) == [ev.TrackOpened("whep", None)]
+            assert bot.listener.of(ev.PeopleCounted) == [ev.PeopleCounted(1)]
         await guest.leave()
         assert [method for method, _, _ in front.asked] == ["POST", "POST", "POST", "DELETE"]
         assert front.asked[2][1] == "/elsewhere/later"

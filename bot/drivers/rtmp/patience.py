@@ -63,6 +63,8 @@ class Patience:
         else:
             self.was_reached |= reason is not Reason.REFUSED
             limit = self._returns_within if self.was_heard else None
+            if reason is Reason.NO_SOUND:  # somebody publishes: a picture, while the microphone is off
+                self._since = now
         if limit is not None and now - self._since >= limit:
             return None
         pause = PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]

@@ -77,8 +77,8 @@ class Feeds:
         if leaving == "ok" and "ok" not in self._people:  # ours; somebody may be called so, where ids are texts
             return SubCode.REMOVED if data.get("reason") == "kicked" else None
         for gone in (leaving, data.get("kicked")):
-            self._people.pop(str(gone), None)
-        if (unpublished := self._people.get(str(data.get("unpublished")))) is not None:
+            self._people.pop(_known_as(gone), None)
+        if (unpublished := self._people.get(_known_as(data.get("unpublished")))) is not None:
             unpublished.streams = {}
         if isinstance(data.get("joining"), dict):
             self._join(data["joining"])
@@ -111,7 +111,7 @@ class Feeds:
 
     def _change(self, data: dict[str, Any]) -> None:
         """A new name, or a stream that is moderated from now on, or not any more."""
-        person = self._people.get(str(data.get("id")))
+        person = self._people.get(_known_as(data.get("id")))
         if person is None:
             return
         name, mid, moderation = data.get("display"), data.get("mid"), data.get("moderation")
@@ -123,6 +123,11 @@ class Feeds:
 
 def _is_id(value: object) -> TypeGuard[FeedId]:
     return isinstance(value, int | str) and not isinstance(value, bool) and value != ""
+
+
+def _known_as(value: object) -> str:
+    """An id as a key; empty, which nobody's is, where it is none: somebody may be called `None`."""
+    return str(value) if _is_id(value) else ""
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -86,16 +86,20 @@ class JanusRoom(SfuRoom):
         try:
             self._keys["session_id"] = _id((await self._ask({"janus": "create"})).get("data"))
             self._handle = await self._attach()
-            data = _data(
-                await self._ask_plugin(self._handle, self._join("publisher", {"display": self._invitation.bot_name}))
-            )
+            join = self._join("publisher", {"display": self._invitation.bot_name})
+            data = _data(await self._ask_plugin(self._handle, join, heed=self._joined))
         except JanusError as error:
             raise self._refusal(error) from None
         if data.get("videoroom") != "joined":
             raise EarshotError(SubCode.ROOM_UNREACHABLE, f"{self._where} answered `join` with something else")
-        self._private_id = data.get("private_id")
-        self._feeds = Feeds(data.get("id"))
-        self._feeds.joined(data)
+
+    def _joined(self, answer: Message) -> None:
+        """Who is there: what the room says next is about what changed since."""
+        data = _data(answer)
+        if data.get("videoroom") == "joined":
+            self._private_id = data.get("private_id")
+            self._feeds = Feeds(data.get("id"))
+            self._feeds.joined(data)
 
     async def keep_alive(self) -> None:
         """See `SfuRoom`."""
@@ -179,17 +183,23 @@ class JanusRoom(SfuRoom):
         attached = await self._ask({"janus": "attach", "plugin": "janus.plugin.videoroom"})
         return _id(attached.get("data"))
 
-    async def _ask_plugin(self, handle: object, body: dict[str, Any], jsep: dict[str, str] | None = None) -> Message:
+    async def _ask_plugin(
+        self,
+        handle: object,
+        body: dict[str, Any],
+        jsep: dict[str, str] | None = None,
+        heed: Callable[[Message], None] | None = None,
+    ) -> Message:
         message: Message = {"janus": "message", "handle_id": handle, "body": body}
-        answer = await self._ask(message if jsep is None else message | {"jsep": jsep})
+        answer = await self._ask(message if jsep is None else message | {"jsep": jsep}, heed)
         data = _data(answer)
         if "error_code" in data or "error" in data:
             raise JanusError(data.get("error_code"), data.get("error"))
         return answer
 
-    async def _ask(self, message: Message) -> Message:
+    async def _ask(self, message: Message, heed: Callable[[Message], None] | None = None) -> Message:
         key = str(next(self._numbers))
-        answer = await self.line.ask(key, message | self._keys | {"transaction": key})
+        answer = await self.line.ask(key, message | self._keys | {"transaction": key}, heed)
         if answer.get("janus") == "error":
             error = answer.get("error")
             known = error if isinstance(error, dict) else {}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 import time
 import warnings
-from asyncio import timeout
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from bot.answers import answer_of
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.imports import without
@@ -29,21 +28,8 @@ TOKEN_LIFE_S = 6 * 3600
 CLOCK_SKEW_S = 60
 """Hosts' clocks may differ by so much."""
 PROBE_TIMEOUT_S = 8.0
-
-
-class _SdkLog(logging.Filter):
-    """The SDK logs the server's refusals, which quote the token, and at each leaving a warning that means nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._redact = Redactor()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redact(record.getMessage()), ()
-        return "Attempted to drop unknown FFI handle" not in record.msg
-
-
-logging.getLogger("livekit").addFilter(_SdkLog())
+MAX_ANSWER_BYTES = 4 * 1024
+"""That are read of what the server says."""
 
 
 def room_token(invitation: Invitation, now: float | None = None) -> str:
@@ -129,8 +115,9 @@ async def ask_server(url: str, token: str) -> None:
     door = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/rtc/validate", "", ""))
     verify: ssl.SSLContext | bool = ssl.create_default_context() if scheme == "https" else False
     try:
-        async with timeout(PROBE_TIMEOUT_S), httpx.AsyncClient(trust_env=False, verify=verify, timeout=None) as client:
-            answer = await client.get(door, headers={"Authorization": f"Bearer {token}"})
+        async with httpx.AsyncClient(trust_env=False, verify=verify, timeout=None) as client:
+            given = {"headers": {"Authorization": f"Bearer {token}"}}
+            answer = await answer_of(client, "GET", door, seconds=PROBE_TIMEOUT_S, most=MAX_ANSWER_BYTES, **given)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise EarshotError(
             SubCode.ROOM_UNREACHABLE,

@@ -18,14 +18,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from bot.answers import answer_of
 from common.imports import without
 from common.redact import Redactor
 
 with without("cryptography"):  # for signatures that LiveKit does not know
     import jwt
 
+CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 15.0
 """Where no worker has room the server says nothing: it asks them again and again, for more than a minute."""
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of a list of egresses; more is not read, and is no JSON."""
 NO_WORKER = ". No egress worker is running, or none has room"
 TOKEN_LIFE_S = 60
 CLOCK_SKEW_S = 60
@@ -90,7 +94,9 @@ class EgressApi:
         self._key, self._secret = key, secret
         self._redact = Redactor((secret,))
         verify: ssl.SSLContext | bool = ssl.create_default_context() if scheme == "https" else False
-        self._client = httpx.AsyncClient(trust_env=False, verify=verify)
+        self._client = httpx.AsyncClient(
+            trust_env=False, verify=verify, timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        )
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -138,8 +144,11 @@ class EgressApi:
     async def _call(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token()}"}
         try:
-            answer = await self._client.post(self._base + name, json=body, headers=headers, timeout=CALL_TIMEOUT_S)
-        except httpx.ReadTimeout:
+            given = {"json": body, "headers": headers}
+            answer = await answer_of(
+                self._client, "POST", self._base + name, seconds=CALL_TIMEOUT_S, most=MAX_ANSWER_BYTES, **given
+            )
+        except TimeoutError:
             busy = NO_WORKER if name.startswith("Start") else ""
             raise EgressError(f"LiveKit's egress API did not answer {name} within {CALL_TIMEOUT_S:g} s{busy}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

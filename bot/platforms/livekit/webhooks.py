@@ -125,28 +125,35 @@ async def receiving(
 
     One request a connection: who answers with nothing but a yes or no needs no framework.
     """
-    busy = 0
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal busy
-        busy += 1
         try:
-            if busy <= MAX_CONNECTIONS:
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    status = await _answer(reader, webhooks, take)
-                    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-                    await writer.drain()
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                status = await _answer(reader, webhooks, take)
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                await writer.drain()
         except (OSError, TimeoutError, ValueError, EOFError):
             pass  # who does not finish asking is owed no answer
         finally:
-            busy -= 1
             writer.close()
 
-    server = await asyncio.start_server(serve, host, port, limit=MAX_HEAD_BYTES)
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(serving) >= MAX_CONNECTIONS:
+            writer.close()
+            return
+        task = asyncio.create_task(serve(reader, writer))
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+
+    server = await asyncio.start_server(accept, host, port, limit=MAX_HEAD_BYTES)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def _answer(reader: asyncio.StreamReader, webhooks: Webhooks, take: Callable[[EgressEvent], None]) -> str:

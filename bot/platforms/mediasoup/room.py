@@ -75,7 +75,7 @@ class MediasoupRoom(SfuRoom):
             join["token"] = self._settings.access_token.get_secret_value()
         room = f"the room {self._settings.room!r}"
         try:
-            joined = await self._ask("joinRoom", **join)
+            await self._ask("joinRoom", self._joined, **join)
             self._capabilities = sdp.opus_of((await self._ask("getRouterRtpCapabilities")).get("rtpCapabilities"))
         except MediasoupError as error:
             code, words = _REFUSALS.get(str(error.code), (SubCode.JOIN_REFUSED, "refused us"))
@@ -83,7 +83,12 @@ class MediasoupRoom(SfuRoom):
         except ValueError as error:
             words = f"{room} is in no mediasoup application that this bot can speak to: {error}"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
-        self._peers.joined(joined.get("peers"))
+
+    def _joined(self, answer: Message) -> None:
+        """Who is there: what the room says next is about what changed since."""
+        data = answer.get("data")
+        if answer.get("ok") is True and isinstance(data, dict):
+            self._peers.joined(data.get("peers"))
 
     async def keep_alive(self) -> None:
         """See `SfuRoom`; the websocket's own pings are enough."""
@@ -123,9 +128,9 @@ class MediasoupRoom(SfuRoom):
         """See `SfuRoom`."""
         await self._say("leaveRoom")
 
-    async def _ask(self, kind: str, **data: Any) -> dict[str, Any]:
+    async def _ask(self, kind: str, heed: Callable[[Message], None] | None = None, /, **data: Any) -> dict[str, Any]:
         number = next(self._numbers)
-        answer = await self.line.ask(number, {"id": number, "type": kind, "data": data})
+        answer = await self.line.ask(number, {"id": number, "type": kind, "data": data}, heed)
         if answer.get("ok") is not True:
             error = answer.get("error")
             known = error if isinstance(error, dict) else {}

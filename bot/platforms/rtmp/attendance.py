@@ -101,7 +101,7 @@ class _Attendance:
         is_away = error.reason in (Reason.UNREACHABLE, Reason.NOT_RTMP)
         if error.reason is Reason.REFUSED or (is_away and not self._is_inside):
             return
-        if is_away or self._stream.was_heard:
+        if is_away or (self._stream.was_heard and error.reason is not Reason.NO_SOUND):
             self._report_away(True)
         else:
             self._enter()

@@ -8,7 +8,7 @@ from typing import Any
 from bot.codecs.sdp import SdpError, parse_sdp
 from bot.platforms.base import Invitation, Listener, Platform
 from bot.platforms.orders import Orders
-from bot.platforms.rtp.plan import description_of
+from bot.platforms.rtp.plan import description_of, listening_address
 from bot.platforms.rtp.settings import RtpSettings
 from bot.settings import is_url
 from common.contracts.status import SubCode
@@ -32,6 +32,7 @@ class Rtp(Platform):
             allowed = "for rtp: where to listen, rtp://address:port or rtp://address, for example rtp://0.0.0.0:5004"
             found.append(Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed))
         own = given.get("rtp")
+        found += _shared_ports(url, own)
         for key in ("sdp", "sdpFile"):
             written = own.get(key) if isinstance(own, Mapping) else None
             if isinstance(written, str):
@@ -50,3 +51,18 @@ class Rtp(Platform):
         from bot.platforms.rtp.attendance import attend
 
         return await attend(invitation, listener, orders)
+
+
+def _shared_ports(url: object, own: object) -> list[Problem]:
+    """Streams that name no port, and others that name that of `meetingUrl`: packets would go to the first alone."""
+    streams = own.get("streams") if isinstance(own, Mapping) and not {"sdp", "sdpFile"} & own.keys() else None
+    if not isinstance(streams, list) or not isinstance(url, str) or not is_url(url, "rtp"):
+        return []
+    port = listening_address(url)[1]
+    there = [each for each in streams if isinstance(each, Mapping) and each.get("port", port) in (port, None)]
+    named = [each for each in there if each.get("port") is not None]
+    ssrcs = [each.get("ssrc") for each in there]
+    if not port or not named or len(named) == len(there) or (None not in ssrcs and len(set(ssrcs)) == len(ssrcs)):
+        return []
+    words = f"streams of one port with an ssrc of its own each (port {port}, that of meetingUrl, has {len(there)})"
+    return [Problem("rtp.streams", f"{len(streams)} streams", words)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot.codecs.formats import FIRST_DYNAMIC, STATIC, Format, format_of
 from bot.codecs.sdp import MAX_CHARACTERS, Media, SdpError, parse_sdp
+from bot.core.events import MIX_TRACK
 from bot.platforms.rtp.settings import RtpSettings, RtpStream
 from common.problems import reason
 
@@ -25,6 +27,7 @@ class StreamPlan:
         stream: The rest, as it is configured.
         track_id: Of its one voice.
         names: SSRC → CNAME, as far as they were announced.
+        mark: Goes behind the ids of its SSRCs: of the second stream on, since two senders may have one SSRC.
     """
 
     setting: str
@@ -33,6 +36,7 @@ class StreamPlan:
     stream: RtpStream
     track_id: str
     names: Mapping[int, str] = field(default_factory=dict)
+    mark: str = ""
 
     def heard_as(self, payload_type: int) -> Mapping[int, Format]:
         """The formats of a sender whose first packets had this payload type: where none was named, it is pinned."""
@@ -74,7 +78,7 @@ def plan(settings: RtpSettings, port: int, sdp: str | None) -> list[StreamPlan]:
     """
     if sdp is not None:
         return _described(settings.streams, parse_sdp(sdp))
-    tracks: Counter[str] = Counter()
+    tracks: set[str] = set()
     return [
         StreamPlan(
             f"rtp.streams[{place}]",
@@ -82,16 +86,23 @@ def plan(settings: RtpSettings, port: int, sdp: str | None) -> list[StreamPlan]:
             formats(stream),
             stream,
             _track_id(stream, tracks),
+            mark=_mark(place),
         )
         for place, stream in enumerate(settings.streams or (RtpStream(),))
     ]
 
 
-def _track_id(stream: RtpStream, taken: Counter[str]) -> str:
+def _mark(place: int) -> str:
+    return f"-{place + 1}" if place else ""
+
+
+def _track_id(stream: RtpStream, taken: set[str]) -> str:
     """The participant's id, numbered from their second track on; mixes are numbered from the first on."""
-    name = stream.participant.id if stream.participant else "mix"
-    taken[name] += 1
-    return name if taken[name] == 1 and stream.participant else f"{name}-{taken[name]}"
+    name = stream.participant.id if stream.participant else MIX_TRACK
+    ids = (name if number == 1 and name != MIX_TRACK else f"{name}-{number}" for number in count(1))
+    found = next(each for each in ids if each not in taken)
+    taken.add(found)
+    return found
 
 
 def formats(stream: RtpStream) -> dict[int, Format]:
@@ -108,7 +119,8 @@ def _described(streams: Sequence[RtpStream], found: Sequence[Media]) -> list[Str
     if len(streams) > len(found):
         raise SdpError(f"it has {len(found)} audio streams, and rtp.streams names {len(streams)}")
     plans = []
-    tracks: Counter[str] = Counter()
+    tracks: set[str] = set()
+    ports = Counter(media.port for media in found)
     for place, media in enumerate(found):
         stream = streams[place] if place < len(streams) else RtpStream()
         told = stream.model_copy(
@@ -116,9 +128,22 @@ def _described(streams: Sequence[RtpStream], found: Sequence[Media]) -> list[Str
                 "rtcp_mux": media.rtcp_mux,
                 "audio_level_id": media.audio_level_id,
                 "source": stream.source or media.source,
+                "ssrc": _only_ssrc(place, media) if ports[media.port] > 1 else stream.ssrc,
             }
         )
         port = media.port if stream.port is None else stream.port
         setting = f"rtp.sdp, audio stream {place + 1}"
-        plans.append(StreamPlan(setting, port, media.formats, told, _track_id(stream, tracks), media.names))
+        plans.append(
+            StreamPlan(setting, port, media.formats, told, _track_id(stream, tracks), media.names, _mark(place))
+        )
     return plans
+
+
+def _only_ssrc(place: int, media: Media) -> int:
+    """By which a stream is told apart from others of its port. Raises SdpError."""
+    if len(media.names) != 1:
+        words = (
+            f"audio stream {place + 1} shares port {media.port} with another: each needs one a=ssrc line with a cname"
+        )
+        raise SdpError(words)
+    return next(iter(media.names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -81,10 +82,10 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._voices: dict[int | None, Voice] = {}
         self._held: dict[int, _Held] = {}
-        self._gone: dict[int | None, float] = {}
-        self._described: dict[int, tuple[str, str, str | None]] = {
-            ssrc: (cname, "", None) for ssrc, cname in plan.names.items()
-        }  # CNAME, name, and which host said so; None: the session description
+        self._gone: dict[int, float] = {}  # SSRCs that have said goodbye, and when
+        self._described: dict[tuple[int, str | None], tuple[str, str]] = {
+            (ssrc, None): (cname, "") for ssrc, cname in plan.names.items()
+        }  # CNAME and name, by SSRC and by the host that said so; None: the session description
         self._count = 0
 
     @property
@@ -100,7 +101,7 @@ class Stream:
     def packet(self, packet: RtpPacket, source: Address, now: float) -> None:
         """Takes a packet that was sent to us, whoever sent it."""
         key = packet.ssrc if self._is_apart else None
-        if now - self._gone.get(key, -GONE_S) < GONE_S:
+        if now - self._gone.get(packet.ssrc, -math.inf) < GONE_S:
             return
         for admitted in self.senders.admit(packet, source, now):
             self._take(key, admitted, now)
@@ -141,14 +142,18 @@ class Stream:
 
     def _known(self, ssrc: int) -> tuple[str, str] | None:
         """CNAME and name of an SSRC, if they were said by whoever sends it."""
-        cname, name, host = self._described.get(ssrc, ("", "", None))
-        return (cname, name) if cname and (host is None or self.senders.is_from(ssrc, host)) else None
+        for said_by in (self.senders.host_of(ssrc), None):
+            cname, name = self._described.get((ssrc, said_by), ("", ""))
+            if cname:
+                return cname, name
+        return None
 
     def _named(self, ssrc: int, cname: str, name: str, now: float) -> Voice:
         self._count += not name and not cname
+        own = f"ssrc-{ssrc:08x}{self.plan.mark}"
         plain = "".join(each if each.isprintable() and not each.isspace() else "_" for each in cname)
-        identity = plain[:MAX_ID_CHARACTERS] or f"ssrc-{ssrc:08x}"
-        return Voice(f"ssrc-{ssrc:08x}", identity, name or cname or f"Speaker {self._count}", ssrc, now)
+        identity = plain[:MAX_ID_CHARACTERS] or own
+        return Voice(own, identity, name or cname or f"Speaker {self._count}{self.plan.mark}", ssrc, now)
 
     def _release(self, ssrc: int) -> None:
         """Nobody has said whose it is, or somebody has: it is heard."""
@@ -162,12 +167,12 @@ class Stream:
 
     def described(self, ssrc: int, cname: str, name: str, host: str) -> None:
         """RTCP from this host says what an SSRC calls itself. Without a name it takes none away: SFUs say no more."""
-        former = self._described.pop(ssrc, None)
-        if not name and former is not None and former[::2] == (cname, host):
+        former = self._described.pop((ssrc, host), None)
+        if not name and former is not None and former[0] == cname:
             name = former[1]
-        self._described[ssrc] = cname, name, host
+        self._described[ssrc, host] = cname, name
         if len(self._described) > MAX_DESCRIBED:
-            del self._described[next(iter(self._described))]
+            del self._described[next(key for key in self._described if key[1] is not None)]
         if not self._is_apart or not self.senders.is_from(ssrc, host):
             return
         self._release(ssrc)
@@ -192,25 +197,25 @@ class Stream:
     def goodbye(self, ssrc: int, now: float) -> None:
         """RTCP of a sender says that it has gone; one that goes on under another SSRC has not."""
         key = ssrc if self._is_apart else None
-        self._forget_held(ssrc)
+        self._release(ssrc)  # said in less time than its name is waited for
         voice = self._voices.get(key)
         if voice is not None and voice.ssrc == ssrc:
             self._dismiss(key, voice)
-            self._gone[key] = now
+            self._gone[ssrc] = now
 
     def dismiss_silent(self, now: float, after: float) -> None:
         """Whoever was not heard of for so many seconds is gone."""
         for key, voice in list(self._voices.items()):
             if now - voice.last >= after:
                 self._dismiss(key, voice)
-        self._gone = {key: at for key, at in self._gone.items() if now - at < GONE_S}
+        self._gone = {ssrc: at for ssrc, at in self._gone.items() if now - at < GONE_S}
 
     def _dismiss(self, key: int | None, voice: Voice) -> None:
         del self._voices[key]
         if voice.ssrc is not None:
             self.senders.forget(voice.ssrc)
         if voice.decoder is not None:
-            voice.decoder.close()
+            voice.decoder.finish()
         self._room.parted(voice)
 
     def _forget_held(self, ssrc: int) -> None:

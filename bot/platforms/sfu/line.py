@@ -39,6 +39,7 @@ class Line:
     ) -> None:
         self._websocket, self._answers, self._told = websocket, answers, told
         self._asked: dict[str | int, asyncio.Future[Message]] = {}
+        self._heeds: dict[str | int, Callable[[Message], None]] = {}
 
     async def run(self) -> None:
         """Reads until the connection ends, then fails whatever is still asked. Raises LineBroken, always."""
@@ -62,25 +63,37 @@ class Line:
     def _take(self, message: Message) -> None:
         key = self._answers(message)
         asked = self._asked.get(key) if isinstance(key, str | int) else None
-        if asked is None:
+        if key is None or asked is None:
             self._told(message)
         elif not asked.done():
+            if heed := self._heeds.get(key):
+                heed(message)
             asked.set_result(message)
 
-    async def ask(self, key: str | int, message: Message) -> Message:
+    async def ask(
+        self, key: str | int, message: Message, heed: Callable[[Message], None] | None = None
+    ) -> Message:  # fmt: skip
         """Sends a request and returns its answer.
+
+        Args:
+            key: Of the request.
+            message: What is sent.
+            heed: Called with the answer before anything that came behind it is told: whoever asked runs only later.
 
         Raises:
             LineBroken: The connection is gone.
             TimeoutError: No answer within `ANSWER_TIMEOUT_S`.
         """
         self._asked[key] = asyncio.get_running_loop().create_future()
+        if heed is not None:
+            self._heeds[key] = heed
         try:
             await self.say(message)
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return await self._asked[key]
         finally:
             self._asked.pop(key).cancel()
+            self._heeds.pop(key, None)
 
     async def say(self, message: Message) -> None:
         """Sends what has no answer. Raises LineBroken."""

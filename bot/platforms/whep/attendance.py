@@ -122,6 +122,7 @@ class _Attendance:
                 raise OSError(words)
             self._here()
             await self._listen(stream)
+            self._since = asyncio.get_running_loop().time()
             if stream.down.is_set():
                 self._lost()
         return receiver.packets > 0
@@ -188,11 +189,13 @@ class _Attendance:
         if not self._open:
             if who is not None:
                 self._report(ev.ParticipantJoined(who, who))
+            else:
+                self._report(ev.PeopleCounted(1))  # in a mix are people, and nobody says how many
             self._report(ev.TrackOpened(TRACK, who))
             self._open = True
 
     def _lost(self) -> None:
-        self._away, self._since = True, asyncio.get_running_loop().time()
+        self._away = True
         self._report(ev.TransportLost())
 
     def _is_over(self, error: Unavailable) -> bool:
@@ -210,8 +213,8 @@ class _Attendance:
                 self._report(ev.TransportBack())
             self._open, self._away, self._since = False, False, now
             self._report(ev.TrackClosed(TRACK))
-            if self._settings.participant is not None:
-                self._report(ev.ParticipantLeft(self._settings.participant))
+            who = self._settings.participant
+            self._report(ev.PeopleCounted(0) if who is None else ev.ParticipantLeft(who))
         return now >= self._since + self._settings.publisher_return_timeout / 1000
 
     def _is_unreachable(self, error: OSError) -> None:
@@ -220,6 +223,8 @@ class _Attendance:
         if not self._admitted and now >= self._since + REACH_TIMEOUT_S:
             words = f"{self._endpoint.where} did not answer ({error}): check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
+        if self._open and not self._away:  # we were told to get it again, and cannot
+            self._lost()
         if now >= self._since + RETURN_TIMEOUT_S:
             words = f"{self._endpoint.where} did not answer for {RETURN_TIMEOUT_S:g} s: {error}"
             raise EarshotError(SubCode.CONNECTION_LOST, words)

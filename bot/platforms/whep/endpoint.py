@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 import ssl
-from asyncio import timeout
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from bot.answers import answer_of
 from bot.platforms.whep.settings import WhepSettings
 from bot.settings import forbidden, is_url
 from common.contracts.status import SubCode
@@ -25,11 +26,14 @@ from common.errors import EarshotError
 from common.redact import redact_url
 
 HTTP_TIMEOUT_S = 5.0
-"""For each answer."""
+"""For each step of an answer, and ..."""
+ANSWER_TIMEOUT_S = 10.0
+"""... for all of it: some trickle."""
 FAREWELL_TIMEOUT_S = 0.5
 """For giving a resource back."""
 MAX_REDIRECTS = 5
-MAX_SDP_CHARACTERS = 256 * 1024
+MAX_SDP_BYTES = 256 * 1024
+"""Of an answer; more is not read, and is no description."""
 MAX_RETRY_AFTER_S = 60.0
 MAX_ICE_SERVERS = 8
 _SDP = "application/sdp"
@@ -129,10 +133,7 @@ class Endpoint:
 
     async def ice_servers(self) -> list[IceServer]:
         """Those that the endpoint names before anything is made (OPTIONS); none where it names none. Raises OSError."""
-        try:
-            answer = await self._client.options(self._url)
-        except httpx.HTTPError as error:
-            raise OSError(str(error) or type(error).__name__) from None
+        answer = await self._ask("OPTIONS", self._url)
         return ice_servers(answer.headers.get_list("link"))
 
     async def open(self, offer: str) -> Resource:
@@ -166,13 +167,18 @@ class Endpoint:
         """Gives a resource back, as far as that is possible; whoever does not answer is not waited for."""
         if resource.url is not None:
             with suppress(httpx.HTTPError, TimeoutError):
-                async with timeout(FAREWELL_TIMEOUT_S):
-                    await self._client.delete(resource.url)
+                await answer_of(self._client, "DELETE", resource.url, seconds=FAREWELL_TIMEOUT_S, most=0)
 
     async def _send(self, method: str, url: str, sdp: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        given = {"Content-Type": _SDP, "Accept": _SDP, **(headers or {})}
+        return await self._ask(method, url, content=sdp, headers=given)
+
+    async def _ask(self, method: str, url: str, **given: Any) -> httpx.Response:
+        """An answer, of whose body only the beginning may be there. Raises OSError: there is none."""
         try:
-            given = {"Content-Type": _SDP, "Accept": _SDP, **(headers or {})}
-            return await self._client.request(method, url, content=sdp, headers=given)
+            return await answer_of(self._client, method, url, seconds=ANSWER_TIMEOUT_S, most=MAX_SDP_BYTES + 1, **given)
+        except TimeoutError:
+            raise OSError(f"no whole answer within {ANSWER_TIMEOUT_S:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise OSError(str(error) or type(error).__name__) from None
 
@@ -204,7 +210,7 @@ class Endpoint:
         is_sdp = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == _SDP
         if status not in (*_CREATED, _NO_OFFER_WANTED) or (status == _NO_OFFER_WANTED and not is_sdp):
             raise EarshotError(SubCode.JOIN_REFUSED, f"{self.where} refused our offer: it answered {status}")
-        if not is_sdp or len(answer.text) > MAX_SDP_CHARACTERS:
+        if not is_sdp or len(answer.content) > MAX_SDP_BYTES:
             words = f"what answers at {redact_url(self._url)} is no WHEP endpoint: {status} without an SDP"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
         resource = self._allowed(answer.headers.get("location"), url)

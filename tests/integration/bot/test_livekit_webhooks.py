@@ -54,3 +54,15 @@ async def test_what_is_no_request(request_: bytes, monkeypatch: pytest.MonkeyPat
         assert answer.startswith(b"HTTP/1.1 405") or not answer
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 405
+
+
+async def test_nobody_who_has_not_asked_yet_is_left_behind() -> None:
+    """With the end of the block a connection that is open is closed, and its task has ended (the runner of the tests
+    fails one that leaves a task)."""
+    async with receiving("127.0.0.1", 0, Webhooks(KEY, SECRET), lambda event: None) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\n")
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        assert await reader.read() == b""
+    writer.close()

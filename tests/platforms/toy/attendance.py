@@ -15,6 +15,7 @@ import numpy as np
 from bot.audio.frame import AudioFrame
 from bot.core import events as ev
 from bot.platforms.base import Invitation, Listener
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
@@ -89,7 +90,7 @@ class _Attendance:
                         self._look(people)
                     case {"audio": track, "position": position, "pcm": text}:
                         pcm = np.frombuffer(base64.b64decode(text), np.int16)
-                        arrival = time.monotonic() - pcm.size / 16_000
+                        arrival = time.monotonic() - pcm.size / SAMPLE_RATE
                         self._listener.audio(AudioFrame(track, pcm, position, 1, arrival))
         if not self._admitted:
             raise EarshotError(SubCode.JOIN_REFUSED, "the toy room hung up")

@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import SecretStr
 
 from bot.platforms.base import Invitation
+from common.audio.pcm import SAMPLE_RATE
 from tests.platforms.toy import ToySettings
 
-RATE = 16_000
 FRAME_SAMPLES = 320
 ROOM_KEY = "canary-room-key"
 
@@ -140,11 +140,13 @@ class ToyRoom:
         """Sends what the microphones pick up, in real time."""
         begun = time.monotonic()
         for frame in count():
-            await asyncio.sleep(begun + frame * FRAME_SAMPLES / RATE - time.monotonic())
+            await asyncio.sleep(begun + frame * FRAME_SAMPLES / SAMPLE_RATE - time.monotonic())
             position = frame * FRAME_SAMPLES
             for person in self._people.values():
                 if person.track and not person.muted:
-                    wave = np.sin(2 * np.pi * person.hertz * np.arange(position, position + FRAME_SAMPLES) / RATE)
+                    wave = np.sin(
+                        2 * np.pi * person.hertz * np.arange(position, position + FRAME_SAMPLES) / SAMPLE_RATE
+                    )
                     pcm = base64.b64encode((8000 * wave).astype(np.int16).tobytes()).decode()
                     self._tell({"audio": person.track, "position": position, "pcm": pcm})
 

@@ -104,6 +104,14 @@ class RecordingListener:
         """The tracks of which samples have come, open or not."""
         return {frame.track_id for _, frame in self.frames}
 
+    @property
+    def uncounted(self) -> set[str]:
+        """Tracks of nobody in particular that sound, while nobody was ever said to be there: the rules about who is
+        there would end the meeting."""
+        if self.count(ev.ParticipantJoined) or self.count(ev.PeopleCounted):
+            return set()
+        return {event.track_id for event in self.of(ev.TrackOpened) if event.participant_id is None} & self.sounding
+
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
         """What arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""
         owner = {event.track_id: event.participant_id for event in self.of(ev.TrackOpened)}

@@ -75,10 +75,11 @@ class DirectedRoom:
     async def publish(
         self, who: str, hertz: float, source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE
     ) -> str:
-        """Opens the microphone of somebody who has none yet, with a tone; returns the track's id."""
+        """Opens a microphone, or what takes its place, with a tone; returns the track's id."""
         self._tones[who] = hertz
         track = await self.guests[who].publish(source=source)
-        self._microphones[who] = asyncio.create_task(self._speak(self.guests[who]))
+        if who not in self._microphones:
+            self._microphones[who] = asyncio.create_task(self._speak(self.guests[who]))  # into what was opened last
         return track
 
     async def _speak(self, guest: Guest) -> None:

@@ -40,3 +40,12 @@ def test_values_are_shown_without_secrets() -> None:
     assert shown("s3cret", secret=True) == "***"
     assert shown("redis://:s3cret@h", secret=True) == '"redis://***@h"'
     assert len(shown("x" * 1000)) < 100
+
+
+def test_urls_that_stand_where_they_should_not_are_shown_without_secrets() -> None:
+    """In a list, in an object, and without one of their slashes."""
+    assert shown(["rtmp://h/live/x?k=canary"]) == '["rtmp://h/live/x?k=***"]'
+    assert shown({"url": "rtmp://u:canary@h/x"}) == '{"url": "rtmp://***@h/x"}'
+    assert shown("rtmp:/h/live/x?canary") == '"rtmp:/h/live/x?***"'
+    assert shown(["canary"], secret=True) == "***"
+    assert shown([1, "a: b?"]) == '[1, "a: b?"]'

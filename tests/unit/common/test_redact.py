@@ -130,6 +130,7 @@ def test_a_secret_is_found_in_every_spelling(secret: str, spelled: Callable[[str
         ("redis://user:pa/s:s@h", ["pa/s:s"]),
         ("wss://key@h?a=1+2&b=", ["key", "1 2"]),
         ("ws://h?token=abc#f", ["abc"]),
+        ("rtmp://h/live/x?k3y%2F1&verbose", ["k3y/1"]),
         ("https://meet.example.com/@room", []),
         ("ws://u:pass@h/?token=x", ["pass", "x"]),
         ("ws://u:pass@h/@room", ["pass@h/", "pass"]),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.effects import ReportHealth
-from bot.links.object_store import Bucket, ObjectStore, UploadError, object_url, safe_name, signed_headers
+from bot.links.object_store import Bucket, ObjectStore, UploadError, object_url, safe_name
 from bot.recording import delivery as delivering
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
 from bot.recording.writer import Meeting, Recorded
@@ -175,8 +175,9 @@ async def test_a_queue_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_nobody_is_there(tmp_path: Path) -> None:
     """A file that is gone, and a server that is: words for people, without the key."""
     store = ObjectStore(bucket("http://127.0.0.1:1"))
-    with pytest.raises(UploadError, match="No such file"):
+    with pytest.raises(UploadError, match="none is not there any more") as gone:
         await store.put(tmp_path / "none", "x")
+    assert gone.value.is_final
     (tmp_path / "some").write_bytes(b"x")
     with pytest.raises(UploadError, match=r"http://127.0.0.1:1/records/2026/meetings/x cannot be reached") as failure:
         await store.put(tmp_path / "some", "x")
@@ -184,18 +185,8 @@ async def test_nobody_is_there(tmp_path: Path) -> None:
     await store.close()
 
 
-def test_a_signature_is_amazons() -> None:
-    """The example of a PUT in AWS's documentation of Signature Version 4."""
-    aws = Bucket("https://examplebucket.s3.amazonaws.com", "", "AKIAIOSFODNN7EXAMPLE",
-                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")  # fmt: skip
-    digest = hashlib.sha256(b"Welcome to Amazon S3.").hexdigest()
-    sent = {"date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"}
-    url = "https://examplebucket.s3.amazonaws.com/test%24file.text"
-    signed = signed_headers(aws, "PUT", url, digest, 1_369_353_600.0, sent)
-    assert signed["authorization"].endswith(
-        "SignedHeaders=date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class,"
-        "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
-    )
+def test_the_secret_is_not_shown() -> None:
+    """Where a bucket is printed."""
     assert "canary-secret" not in repr(bucket(""))
 
 
@@ -218,3 +209,56 @@ def test_names_of_strangers(text: str, name: str) -> None:
 def test_keys_are_escaped() -> None:
     """As they are signed."""
     assert object_url(bucket("http://h/"), "a b/ü.wav") == "http://h/records/2026/meetings/a%20b/%C3%BC.wav"
+
+
+async def test_a_file_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
+    """Whoever tidies up the disk while the bucket is away costs that file alone."""
+    some = files(tmp_path, 3)
+    (tmp_path / some[0].path).unlink()
+    async with answering() as at:
+        store = ObjectStore(bucket(at.url))
+        poster = ChunkPoster(at.url, None, "egress_native", Meeting("bot-1", 1, "rtp", 0.0, 5, "wav"), tmp_path)
+        for send in (Uploader(store, tmp_path, "wav"), poster):
+            async with delivery(send) as (one, _):
+                for each in some:
+                    one.put(each)
+                async with asyncio.timeout(10):
+                    await one.flush()
+                assert one.failed == 1
+        await store.close()
+        await poster.close()
+    assert len(at.requests) == 4
+
+
+@pytest.mark.parametrize("code", ["RequestTimeout", "IncompleteBody", "RequestTimeTooSkewed"])
+async def test_a_refusal_that_comes_of_the_network_is_no_last_word(code: str, tmp_path: Path) -> None:
+    """S3 says 400 to an upload that stalled, and 403 to a clock that is being set."""
+    some = files(tmp_path, 1)
+    async with answering(f"400 Bad Request\n<Error><Code>{code}</Code><Message>no</Message></Error>".encode()) as at:
+        store = ObjectStore(bucket(at.url))
+        async with delivery(Uploader(store, tmp_path, "wav")) as (one, _):
+            one.put(some[0])
+            async with asyncio.timeout(10):
+                await one.flush()
+            assert one.failed == 0
+        await store.close()
+    assert len(at.requests) == 2
+
+
+async def test_at_the_end_a_pause_is_cut_short() -> None:
+    """A bucket that is back has all files, although the next try was half a minute away."""
+    taken: list[int] = []
+
+    async def send(each: Recorded) -> None:
+        taken.append(each.seq)
+        if len(taken) == 1:
+            raise UploadError("busy")
+
+    one = Delivery("recording_upload", send, lambda report: None, (30.0,))
+    running = asyncio.create_task(one.run())
+    one.put(recorded(0))
+    await eventually(lambda: bool(taken))
+    async with asyncio.timeout(5):
+        await one.flush()
+    assert taken == [0, 0]
+    running.cancel()

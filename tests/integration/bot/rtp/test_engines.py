@@ -16,11 +16,13 @@ import pytest
 import structlog
 
 from bot.codecs.formats import STATIC, Format
+from bot.codecs.rtp import RtpPacket, parse_rtp
+from bot.drivers import rtp_engines
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from tests.integration.bot.rtp.test_streams import ANA, listening, sending
 from tests.support.processes import children, is_gone
-from tests.support.servers.rtp_sender import OPUS, free_port
+from tests.support.servers.rtp_sender import OPUS, free_port, rtp
 from tests.support.tools import require
 from tests.support.waiting import eventually
 
@@ -113,6 +115,52 @@ async def test_without_fallback_it_is_the_end(
         with pytest.raises(EarshotError, match=words) as failure:
             await bot.ends()
         assert failure.value.code is SubCode.ENGINE_UNAVAILABLE
+
+
+async def test_one_that_is_being_ended_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has failed and does not heed SIGTERM; that the bot leaves just then keeps nobody from killing it."""
+    monkeypatch.setenv("PATH", programs(tmp_path, gst="trap '' TERM; while :; do sleep 0.02; done"))
+    ended = rtp_engines._end
+    is_ending = asyncio.Event()
+
+    async def end(process: asyncio.subprocess.Process) -> None:
+        is_ending.set()
+        await ended(process)
+
+    monkeypatch.setattr(rtp_engines, "_end", end)
+    port = free_port()
+    async with listening([{"participant": ANA}], port, engine="gst", engineTimeout=300), sending(port):
+        await asyncio.wait_for(is_ending.wait(), 20)
+        (child,) = [one for one in children(os.getpid()) if not is_gone(one)]
+    await eventually(lambda: is_gone(child), 10)
+
+
+async def test_another_ssrc_loses_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first packets, by which it is told from a stray, are its engine's, too. The engine is a fake."""
+    engines_of: list[list[tuple[int, int]]] = []
+
+    class Child:
+        """Notes what it is given."""
+
+        def __init__(self, *_: object) -> None:
+            self.task = asyncio.create_task(asyncio.sleep(0))
+            self.given: list[tuple[int, int]] = []
+            engines_of.append(self.given)
+
+        def packet(self, packet: RtpPacket, now: float) -> None:
+            """See `Decoder`."""
+            self.given.append((packet.ssrc, packet.sequence_number))
+
+        def close(self) -> None:
+            """See `Decoder`."""
+
+    monkeypatch.setattr(rtp_engines, "_Child", Child)
+    engines = rtp_engines.Engines({"gst": "gst"}, 1.0)
+    decoder = rtp_engines.EngineDecoder("t", lambda frame: None, {0: STATIC[0]}, None, engines, lambda error: None, 1)
+    for ssrc, number in [*((1, n) for n in range(10)), (9, 0), (9, 1), (1, 10), *((2, n) for n in range(10))]:
+        decoder.packet(parse_rtp(rtp(bytes(160), 0, number, 160 * number, ssrc)), 0.0)
+    assert engines_of == [[(1, n) for n in range(11)], [(2, n) for n in range(10)]]
+    await engines.ended()
 
 
 async def test_the_environment_names_an_engine_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,17 @@ def test_a_publisher_that_is_gone() -> None:
     patience.playing()
     assert patience.failed(Reason.STALLED, 200.0) == PAUSES_S[0]
     assert patience.failed(Reason.NOT_PUBLISHED, 229.0) is not None
-    assert patience.failed(Reason.NO_SOUND, 230.0) is None
+    assert patience.failed(Reason.NOT_PUBLISHED, 230.0) is None
+
+
+def test_a_publisher_whose_microphone_is_off_is_not_gone() -> None:
+    """Some send a picture and no sound at all meanwhile; when that ends, too, their return is waited for from then."""
+    patience = Patience(0.0, returns_within=30.0)
+    patience.playing()
+    assert patience.failed(Reason.STALLED, 100.0) is not None
+    assert all(patience.failed(Reason.NO_SOUND, 103.0 + 4 * number) is not None for number in range(100))
+    assert patience.failed(Reason.NOT_PUBLISHED, 520.0) is not None
+    assert patience.failed(Reason.NOT_PUBLISHED, 529.1) is None
 
 
 def test_a_server_that_is_started_anew() -> None:

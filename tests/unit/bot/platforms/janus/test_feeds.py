@@ -106,3 +106,13 @@ def test_garbage_ends_nothing() -> None:
             assert seen.name
             assert who
             assert all(feeds.stream(track) is not None for track in seen.tracks)
+
+
+def test_somebody_called_none() -> None:
+    """Where ids are texts: what an event does not say is not about them."""
+    feeds = Feeds("us")
+    stream = {"type": "audio", "mid": "0", "codec": "opus"}
+    feeds.joined({"publishers": [{"id": "None", "display": "Nina One", "streams": [stream]}]})
+    feeds.take({"videoroom": "event", "configured": "ok", "display": "Somebody else"})
+    assert feeds.look()["None"].name == "Nina One"
+    assert feeds.look()["None"].tracks == {"None/0": False}

@@ -73,11 +73,31 @@ def test_each_refusal_has_its_sub_code(code: Any, reason: Any, expected: SubCode
     assert not {"4711", "let-me-in"} & set(str(error).split())
 
 
+async def test_who_comes_while_we_enter_is_heard() -> None:
+    """News right behind the answer to `join`: the list in it is older than they are."""
+    here = room()
+
+    def event(data: dict[str, Any]) -> dict[str, Any]:
+        return {"janus": "event", "sender": 2, "plugindata": {"data": data}}
+
+    async def ask(key: str, message: dict[str, Any], heed: Any = None) -> dict[str, Any]:
+        if heed is None:
+            return {"janus": "success", "data": {"id": 2}}
+        heed(answer := event({"videoroom": "joined", "id": 1, "private_id": 3, "publishers": []}))
+        ana = {"id": 7, "display": "Ana", "streams": [{"type": "audio", "mid": "0", "codec": "opus"}]}
+        here.told(event({"videoroom": "event", "publishers": [ana]}))
+        return answer
+
+    here.line.ask = ask  # type: ignore[method-assign, assignment]
+    await here.enter()
+    assert here.look()["7"].tracks == {"7/0": False}
+
+
 async def test_a_track_that_cannot_be_had() -> None:
     """Gone meanwhile, refused, without an offer, or offered as end-to-end encrypted: each is said."""
     here, answers = room(), list[dict[str, Any]]()
 
-    async def ask(key: str, message: dict[str, Any]) -> dict[str, Any]:
+    async def ask(key: str, message: dict[str, Any], heed: None = None) -> dict[str, Any]:
         asked = {"create": "id", "attach": "id"}.get(message["janus"])
         return {"janus": "success", "data": {"id": 2}} if asked else answers.pop()
 

@@ -64,6 +64,20 @@ async def test_answers_find_their_requests_in_any_order(virtual_time: None) -> N
         await one.say({})
 
 
+async def test_an_answer_is_heeded_before_what_came_right_behind_it() -> None:
+    """Both in one packet: whoever asked has not run yet when the second is told."""
+    order: list[Any] = []
+    one, websocket = line(order)
+    asked = asyncio.create_task(one.ask(1, {"id": 1}, order.append))
+    await asyncio.sleep(0)
+    websocket.incoming.put_nowait('{"id": 1}')
+    websocket.incoming.put_nowait('{"news": 1}')
+    reading = asyncio.create_task(one.run())
+    await asked
+    assert order == [{"id": 1}, {"news": 1}]
+    reading.cancel()
+
+
 @pytest.mark.parametrize("text", ["", "not JSON", "[1]", "7", "[" * 100_000, b"\xff\xfe"])
 async def test_what_is_no_object_breaks_it(text: str | bytes) -> None:
     """Whoever waits for an answer hears of it."""
