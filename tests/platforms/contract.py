@@ -380,7 +380,7 @@ class PlatformContract:
         if type(order) not in load(self.platform).carries_out:
             pytest.skip(f"{self.platform} does not carry out {type(order).__name__}")
         async with self.hearing() as (_, bot):
-            (track,), before = bot.listener.owner, {frame.source for _, frame in bot.listener.frames}
+            track, before = next(iter(bot.listener.owner)), {frame.source for _, frame in bot.listener.frames}
             assert bot.orders.give(order)
             if isinstance(order, Resubscribe):
                 assert bot.orders.give(Resubscribe(track))
