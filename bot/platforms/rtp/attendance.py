@@ -91,13 +91,14 @@ async def _listening(invitation: Invitation, listener: Listener) -> tuple[_Atten
         plans = plan(settings, port, await asyncio.to_thread(description_of, settings.sdp, settings.sdp_file))
     except SdpError as error:
         raise EarshotError(SubCode.CONFIG_INVALID, f"`rtp.sdp` is no use: {error}") from None
-    attendance = _Attendance(invitation, listener, settings, engines)
+    attendance, is_open = _Attendance(invitation, listener, settings, engines), False
     try:
         await attendance.open(host, plans)
-    except BaseException:
-        attendance.close()
-        await engines.ended()
-        raise
+        is_open = True
+    finally:
+        if not is_open:
+            attendance.close()
+            await engines.ended()
     return attendance, engines
 
 
