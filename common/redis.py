@@ -6,7 +6,6 @@ server holds a command for a minute. Retrying belongs to the outbox, which knows
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -51,17 +50,6 @@ def connect(url: str) -> Redis:
 def backoff(tries: int, random: Callable[[], float]) -> float:
     """Seconds to wait after `tries` failures in a row; `random` gives numbers in [0, 1)."""
     return random() * min(MAX_BACKOFF_S, MIN_BACKOFF_S * 2.0 ** min(tries, 16))
-
-
-def checkpoint() -> None:
-    """Ends the task if it was cancelled: to be called after a command, before the task waits for anything else.
-
-    Python 3.11's `asyncio.wait_for`, through which the client sends, returns a result that is ready at the moment of a
-    cancellation and forgets the cancellation (fixed in 3.12).
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def refused(error: Exception) -> bool:

@@ -112,8 +112,10 @@ class FlacFile:
     @_av_errors()
     def close(self) -> None:
         """See `SoundFile`."""
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
         with self._path.open("rb") as file:
             os.fsync(file.fileno())
 

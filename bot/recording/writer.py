@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -44,7 +45,9 @@ MIX_NAME = "mix"
 """Of the mix, as a folder and in the index; a track that is called so has another folder."""
 RESERVE = ".reserve"
 RESERVE_BYTES = 64 * 1024
-"""Of a file that is there to be deleted: so the last index finds room on a disk that is full."""
+"""More than the index has: of a file that is there to be deleted, so that the last one finds room on a full disk."""
+INDEX_INTERVAL_S = 5.0
+"""At most between an event and its place in the index, where there is always something to write."""
 
 log = structlog.get_logger(__name__)
 
@@ -152,6 +155,8 @@ class Writer:
         self._counts: Counter[str] = Counter()  # files of each track
         self._speech: deque[str] = deque(maxlen=MAX_SPEECH)  # JSON
         self._is_stale = False  # the index
+        self._indexed_at = 0.0  # monotonic seconds
+        self._reserved = 0  # bytes
         self._lock: int | None = None  # on the folder, while somebody is at work in it
         self._is_over = False
         self.dropped = 0
@@ -205,12 +210,13 @@ class Writer:
             self._on_end()
 
     def _next(self) -> Job | None:
-        """The next job; before it waits for one, the index is written, if there is news for it."""
+        """The next job; before it waits for one, and from time to time, news for the index is written into it."""
         while True:
             with self._change:
                 while not self._jobs and not self._is_stale:
                     self._change.wait()
-                if self._jobs:
+                is_late = time.monotonic() >= self._indexed_at + INDEX_INTERVAL_S
+                if self._jobs and not (self._is_stale and is_late):
                     job = self._jobs.popleft()
                     if isinstance(job, Piece):
                         self._queued -= len(job.pcm)
@@ -219,12 +225,18 @@ class Writer:
 
     def _fail(self, why: str) -> None:
         """What was written stays, under its name where that still can be had."""
+        with contextlib.suppress(OSError):
+            (self.folder / RESERVE).unlink(missing_ok=True)
         for name in list(self._lines):
             with contextlib.suppress(Exception):
                 self._lines[name].held.clear()
-                self._finish(name, *self._nobody(name))
-        with contextlib.suppress(Exception):
-            self._close()
+                self._finish(name, *self._nobody(name), despite=(OSError,))
+        for _ in range(2):
+            try:
+                self._close()
+                break
+            except Exception:  # there is no room for all of it: which files there are matters most
+                self._speech.clear()
         self._on_failure(why)
 
     def _open(self) -> None:
@@ -249,7 +261,6 @@ class Writer:
                 with contextlib.suppress(OSError):
                     self._adopt(self.folder / path, track, start, zero, files)
         self._write_index()
-        (self.folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
 
     def _is_alone(self) -> bool:
         """Whether the bot that was here before is gone; from now on, until we are, it is us."""
@@ -320,13 +331,16 @@ class Writer:
     def _nobody(name: str) -> tuple[str, str]:
         return (MIX_NAME, "") if name == MIX else ("", "")
 
-    def _finish(self, name: str, speaker_id: str, speaker: str) -> None:
-        """The file gets its name, and its place in the index."""
+    def _finish(
+        self, name: str, speaker_id: str, speaker: str, *, despite: tuple[type[Exception], ...] = ()
+    ) -> None:  # fmt: skip
+        """The file gets its name, and its place in the index; `despite` these, which say that its end is missing."""
         line = self._lines.pop(name)
-        try:
-            self._write(line)
-        finally:
-            line.file.close()
+        with contextlib.suppress(*despite):
+            try:
+                self._write(line)
+            finally:
+                line.file.close()
         start, end = line.start / SAMPLE_RATE, (line.start + line.file.samples) / SAMPLE_RATE
         self._name(line.path, _track(name), (speaker_id, speaker), start, end, self._meeting.zero)
 
@@ -355,7 +369,7 @@ class Writer:
         self._is_stale = True
 
     def _write_index(self, *, finished: bool = False) -> None:
-        self._is_stale = False
+        self._is_stale, self._indexed_at = False, time.monotonic()
         meeting = self._meeting
         unfinished = [
             {"path": str(line.path.relative_to(self.folder)), "track": _track(name), "start": line.start / SAMPLE_RATE}
@@ -374,12 +388,20 @@ class Writer:
         }
         lists = {"files": self._files, "unfinished": map(write, unfinished), "speech": self._speech}
         path = self.folder / f".{INDEX}.part"
-        with path.open("w", encoding="utf-8") as file:
-            file.write(write(head)[:-1])
-            for name, entries in lists.items():
-                file.write(f',\n"{name}":[' + ",".join(f"\n {entry}" for entry in entries) + "]")
-            file.write("}\n")
-        os.replace(path, self.folder / INDEX)
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                file.write(write(head)[:-1])
+                for name, entries in lists.items():
+                    file.write(f',\n"{name}":[' + ",".join(f"\n {entry}" for entry in entries) + "]")
+                file.write("}\n")
+            size = path.stat().st_size
+            os.replace(path, self.folder / INDEX)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        if not finished and size + RESERVE_BYTES // 2 > self._reserved:
+            self._reserved = size + RESERVE_BYTES
+            (self.folder / RESERVE).write_bytes(bytes(self._reserved))
 
 
 def _track(line: str) -> str:

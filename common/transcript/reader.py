@@ -9,10 +9,11 @@ from typing import Any
 import redis.exceptions as errors
 from redis.asyncio import Redis
 
+from common.cancellation import checkpoint
 from common.contracts.keys import SEGMENT_STREAM, live_channel
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redis import FAILURES, SOCKET_TIMEOUT_S, address, checkpoint, connect, explain, refused
+from common.redis import FAILURES, SOCKET_TIMEOUT_S, address, connect, explain, refused
 from common.transcript.view import Row, TranscriptView
 
 RECENT_ENTRIES = 2_000

@@ -4,14 +4,17 @@
 
 The page is an imitation, made from what is documented of the real one: its states, its words, where it puts names and
 who speaks, and its traps. Its media is real WebRTC from this room. Teams and Zoom mix: there one track has everybody.
+Google Meet has a few streams for those who are loud, and their packets say whose voice is in them (CSRC).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +41,8 @@ PLATFORMS = ("google_meet", "teams", "zoom", "jitsi")
 MIXING = frozenset({"google_meet", "teams", "zoom"})
 """Platforms whose pages show no track as one participant's."""
 MIX_TRACK = "mix-1"
+STREAMS = ("stream-1", "stream-2", "stream-3")
+"""What Google Meet sends: a stream is somebody's until another one needs it."""
 SPEAKING_LEVEL = 300.0
 """RMS of 16-bit samples from which a microphone counts as speaking."""
 HANGOVER_FRAMES = 15
@@ -78,7 +83,7 @@ class PagePeer(BotPeer):
 
     def offer(self, track: str) -> None:
         """Offers a track's media."""
-        if not self._room.mixes or track == MIX_TRACK:
+        if not self._room.mixes or track in self._room.shared:
             super().offer(track)
 
     def close_track(self, track: str) -> None:
@@ -116,11 +121,26 @@ class PageRoom(Room):
         self._mixer = OpusEncoder(CLIP_RATE, fec=True, loss_percent=5, dtx=False)
         self._spoke: dict[str, int] = {}  # participant → frame in which they were last loud
         self._speaking: frozenset[str] = frozenset()
+        self._shown: deque[tuple[int, frozenset[str]]] = deque()  # frame in which the page is to show whom
+        self.streams = dict.fromkeys(STREAMS, "") if look.platform == "google_meet" else {}
+        """Stream → whose voice is on it; empty: nobody's yet. Fewer, from the start, is a test's right."""
+        self._encoders = {stream: OpusEncoder(CLIP_RATE, fec=True, loss_percent=5, dtx=False) for stream in STREAMS}
+        self.sources: defaultdict[str, int] = defaultdict(itertools.count(1001).__next__)
+        """Participant → their contributing source."""
+        self.indicates = True
+        """Whether the page shows who speaks."""
+        self.lag_s = 0.0
+        """Seconds by which it does so late."""
 
     @property
     def mixes(self) -> bool:
         """Whether a page hears everybody in one track."""
         return self.look.platform in MIXING
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The tracks on which a page that mixes hears everybody."""
+        return tuple(self.streams) or (MIX_TRACK,)
 
     @property
     def origin(self) -> str:
@@ -192,7 +212,8 @@ class PageRoom(Room):
     def _admit(self, peer: BotPeer) -> None:
         super()._admit(peer)
         if self.mixes:
-            peer.offer(MIX_TRACK)
+            for track in self.shared:
+                peer.offer(track)
         peer.tell("speaking", participants=sorted(self._speaking))
 
     def _perform(self, action: Action, person: Person) -> None:
@@ -205,19 +226,39 @@ class PageRoom(Room):
             self._listen(frame)
             super()._send(frame, lag)
             return
-        mix = np.zeros(FRAME_SAMPLES, np.int32)
+        heard: dict[str, Any] = {}
         for person in self._people.values():
             if person.track is None:
                 continue
             if not person.muted:
                 pcm = person.microphone.capture(frame)
                 self._notice(person, pcm, frame)
-                mix += pcm
+                heard[person.participant] = pcm
             self._tell_truth(person.microphone.captured(frame, not person.muted, lag, time.time()))
-        payload = self._mixer.encode(np.clip(mix, -32_768, 32_767).astype(np.int16))
-        for peer in self._peers.values():
-            peer.push(MIX_TRACK, frame * FRAME_SAMPLES, payload)
+        if self.streams:
+            self._forward(heard, frame)
+        else:
+            mix = sum(heard.values(), np.zeros(FRAME_SAMPLES, np.int32))
+            payload = self._mixer.encode(np.clip(mix, -32_768, 32_767).astype(np.int16))
+            for peer in self._peers.values():
+                peer.push(MIX_TRACK, frame * FRAME_SAMPLES, payload)
         self._tell_speaking(frame)
+
+    def _forward(self, heard: Mapping[str, Any], frame: int) -> None:
+        """Those who speak each have a stream: theirs still, or the first on which nobody speaks any more."""
+        speaking = self._who_speaks(frame)
+        for who in sorted(speaking - set(self.streams.values())):
+            free = [stream for stream, holder in self.streams.items() if holder not in speaking]
+            if free:
+                self.streams[free[0]] = who
+        for stream, who in self.streams.items():
+            payload = self._encoders[stream].encode(heard.get(who, np.zeros(FRAME_SAMPLES, np.int16)))
+            sources = (self.sources[who],) if who else ()
+            for peer in self._peers.values():
+                peer.push(stream, frame * FRAME_SAMPLES, payload, sources)
+
+    def _who_speaks(self, frame: int) -> frozenset[str]:
+        return frozenset(who for who, last in self._spoke.items() if frame - last < HANGOVER_FRAMES)
 
     def _listen(self, frame: int) -> None:
         for person in self._people.values():
@@ -230,8 +271,13 @@ class PageRoom(Room):
             self._spoke[person.participant] = frame
 
     def _tell_speaking(self, frame: int) -> None:
-        speaking = frozenset(who for who, last in self._spoke.items() if frame - last < HANGOVER_FRAMES)
-        if speaking != self._speaking:
+        speaking = self._who_speaks(frame) if self.indicates else frozenset()
+        if not self._shown or self._shown[-1][1] != speaking:
+            self._shown.append((frame + round(self.lag_s * CLIP_RATE / FRAME_SAMPLES), speaking))
+        while len(self._shown) > 1 and self._shown[1][0] <= frame:
+            self._shown.popleft()
+        due, speaking = self._shown[0]
+        if due <= frame and speaking != self._speaking:
             self._speaking = speaking
             for peer in self._admitted():
                 peer.tell("speaking", participants=sorted(speaking))

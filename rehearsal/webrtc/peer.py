@@ -7,10 +7,12 @@ import fractions
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
-from aiortc import MediaStreamTrack
+from aiortc import MediaStreamTrack, rtcrtpsender
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtpPacket
 from av.packet import Packet
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -26,6 +28,21 @@ could not, and no rehearsal is worth more. Policy when full: the new one is not 
 what was said is missing."""
 
 
+_sources: ContextVar[tuple[int, ...]] = ContextVar("sources", default=())
+"""Of the packet that a sender's task has taken last."""
+
+
+class _PacketWithSources(RtpPacket):
+    """aiortc sends no contributing sources (RFC 3550 section 5.1): its packets get them as they are made."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.csrc = list(_sources.get())
+
+
+rtcrtpsender.RtpPacket = _PacketWithSources  # type: ignore[attr-defined]
+
+
 class EncodedTrack(MediaStreamTrack):
     """Opus packets on their way to aiortc's sender."""
 
@@ -33,14 +50,17 @@ class EncodedTrack(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._packets: asyncio.Queue[Packet[Any]] = asyncio.Queue(MAX_QUEUED_PACKETS)
+        self._packets: asyncio.Queue[tuple[Packet[Any], tuple[int, ...]]] = asyncio.Queue(MAX_QUEUED_PACKETS)
 
-    def push(self, timestamp: int, payload: bytes) -> bool:
-        """Queues a packet with its 48 kHz RTP timestamp (the origin is aiortc's). False: there is no room for it."""
+    def push(self, timestamp: int, payload: bytes, sources: tuple[int, ...] = ()) -> bool:
+        """Queues a packet with its 48 kHz RTP timestamp (the origin is aiortc's) and its contributing sources.
+
+        False: there is no room for it.
+        """
         packet = Packet(payload)
         packet.pts, packet.time_base = timestamp, RTP_CLOCK
         try:
-            self._packets.put_nowait(packet)
+            self._packets.put_nowait((packet, sources))
         except asyncio.QueueFull:
             return False
         return True
@@ -49,7 +69,9 @@ class EncodedTrack(MediaStreamTrack):
         """The next packet, when there is one."""
         if self.readyState != "live":
             raise MediaStreamError
-        return await self._packets.get()
+        packet, sources = await self._packets.get()
+        _sources.set(sources)
+        return packet
 
 
 class TrackSender:
@@ -61,9 +83,9 @@ class TrackSender:
         self.peer = Peer(loopback, self.opened.set, lost)
         self.peer.connection.addTransceiver(self._track, direction="sendonly")
 
-    def push(self, timestamp: int, payload: bytes) -> bool:
+    def push(self, timestamp: int, payload: bytes, sources: tuple[int, ...] = ()) -> bool:
         """Sends a packet; before the connection stands nobody hears it, and nobody misses it. False: it is lost."""
-        return not self.opened.is_set() or self._track.push(timestamp, payload)
+        return not self.opened.is_set() or self._track.push(timestamp, payload, sources)
 
 
 class BotPeer:
@@ -145,10 +167,10 @@ class BotPeer:
         if sender is not None and self._group is not None:
             self._group.create_task(self._close(sender))
 
-    def push(self, track: str, timestamp: int, payload: bytes) -> bool:
+    def push(self, track: str, timestamp: int, payload: bytes, sources: tuple[int, ...] = ()) -> bool:
         """Sends a packet of a track. False: it is lost, because we do not get rid of what was said before."""
         sender = self._senders.get(track)
-        return sender is None or sender.push(timestamp, payload)
+        return sender is None or sender.push(timestamp, payload, sources)
 
     async def _write(self) -> None:
         with suppress(ConnectionClosed):

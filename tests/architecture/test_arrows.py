@@ -15,7 +15,10 @@ PURE = (
     *("bot.core", "bot.codecs", "bot.audio", "transcriber.core", "transcriber.calibration.choice"),
     *("bot.drivers.browser.evidence", "bot.drivers.rtmp.patience", "bot.drivers.rtmp.reasons"),
     *(f"bot.platforms.{pure}" for pure in ("differences", "janus.feeds", "mediasoup.peers", "mediasoup.sdp")),
-    *(f"bot.platforms.pages.{pure}" for pure in ("acts", "door", "flow", "lines", "look", "pack", "people", "stage")),
+    *(
+        f"bot.platforms.pages.{pure}"
+        for pure in ("acts", "contributors", "door", "flow", "lines", "look", "pack", "people", "stage")
+    ),
     *(f"bot.links.transcriber.{pure}" for pure in ("answers", "conversation", "servers", "states")),
 )
 FORBIDDEN_IN_PURE = {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from bot.audio.frame import AudioFrame
 from bot.core import events as ev
 from bot.drivers.browser.page import CaptureListener, MeetingPage, TrackInfo
 from bot.platforms import load
@@ -94,6 +98,39 @@ async def test_somebody_unheard_of_who_speaks_leaves_the_floor_to_nobody(monkeyp
         assert said[0] == {"Ana"}
         assert all(len(ids) > 1 for ids in said[1:3])
         assert said[3] == frozenset()
+
+
+async def test_a_stream_is_whose_voice_its_packets_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is learnt, from the first that sounds on. Several in one packet, or the page's element, are nobody's."""
+    seconds = itertools.count(10.0, 5.0)
+    now = next(seconds)
+    monkeypatch.setattr("bot.platforms.pages.tracks.time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    people = [{"id": "a", "name": "Ana"}, {"id": "b", "name": "Ben"}]
+    async with inside("google_meet", monkeypatch, *people) as (shown, listener):
+        assert shown.capture is not None
+        capture = shown.capture
+
+        def sounds(track: str, *sources: int, level: int = 8000) -> str | None:
+            nonlocal now
+            now = next(seconds)
+            capture.signal("contributing_sources", {"track_id": track, "sources": list(sources)})
+            capture.audio(AudioFrame(track, np.full(320, level, np.int16), round(now * 16_000), 1, now))
+            return listener.owner[track]
+
+        for track in ("1.1.1", "1.2.2"):
+            capture.track_opened(TrackInfo(track))
+        for who, number in (("a", 7), ("b", 8), ("a", 7), ("b", 8)):
+            assert sounds("1.1.1", number) is None
+            shown.speaks(who)
+        assert [sounds("1.1.1", 7), sounds("1.1.1", 8), sounds("1.1.1", 9), sounds("1.2.2", 7)] == ["a", "b", None, "a"]
+        assert sounds("1.2.2", 8, level=1) == "a"  # it does not sound
+        assert [sounds("1.1.1", 7, 8), sounds("1.1.1", 7)] == [None, None]
+        capture.signal("capture", {"track_id": "1.2.2", "way": "element", "why": "?"})
+        assert sounds("1.2.2", 7) is None
+        for track in ("1.1.1", "1.2.2"):
+            capture.track_closed(track)
+        capture.track_opened(TrackInfo("2.1.1"))
+        assert sounds("2.1.1", 7) is None  # of another connection
 
 
 @pytest.mark.parametrize("at", [10**400, float("inf"), -1, "now", None, True], ids=lambda at: str(at)[:5])

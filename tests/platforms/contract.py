@@ -94,7 +94,7 @@ async def attending(platform: Platform, invitation: Invitation, patience: float 
         await asyncio.gather(task, watch, return_exceptions=True)
     assert ended, "attend() did not return within 5 s of `leave`"
     assert listener.breaches == []
-    assert not listener.uncounted, "a mix sounds, and neither people nor their number are told of"
+    assert not listener.uncounted, "somebody speaks in a mix, and neither people nor their number were told of"
     assert children() <= processes, "a process was left behind"
     left = {
         thread for thread in set(threading.enumerate()) - threads if not thread.daemon and "asyncio_" not in thread.name
@@ -380,7 +380,7 @@ class PlatformContract:
         if type(order) not in load(self.platform).carries_out:
             pytest.skip(f"{self.platform} does not carry out {type(order).__name__}")
         async with self.hearing() as (_, bot):
-            (track,), before = bot.listener.owner, {frame.source for _, frame in bot.listener.frames}
+            track, before = next(iter(bot.listener.owner)), {frame.source for _, frame in bot.listener.frames}
             assert bot.orders.give(order)
             if isinstance(order, Resubscribe):
                 assert bot.orders.give(Resubscribe(track))

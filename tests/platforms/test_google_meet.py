@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.platforms.contract import Attending
 from tests.platforms.page_contract import BROWSER, MixContract
 
 pytestmark = BROWSER
@@ -12,3 +13,7 @@ class TestGoogleMeet(MixContract):
 
     platform = "google_meet"
     names_identify = False
+
+    def owns(self, bot: Attending, *who: str) -> bool:
+        """Its streams are nobody's until it is known whose voices they carry, which takes turns."""
+        return set(bot.listener.owner.values()) == {None}

@@ -69,6 +69,8 @@ class _Frame:
             if isinstance(message, bytes):
                 return self._take_sound(read_sound(message), now)
             if not self._texts.take(now):
+                for number in self._tracks:  # it may have said whose voices come now
+                    self._say("contributing_sources", number, sources=[])
                 return False
             self._take_message(read_message(message), now)
         except WireError as error:

@@ -65,7 +65,8 @@ class CaptureListener(Protocol):
 
         Of the engine:
 
-        - `contributing_sources`: `{"track_id", "sources": [ssrc, …]}`, when the CSRCs of a track's packets change;
+        - `contributing_sources`: `{"track_id", "sources": [ssrc, …]}`, when the CSRCs of a track's packets change,
+          before what is heard of them;
         - `track_element`: `{"track_id", "element"}`, when a track's media element was found after it was opened;
         - `capture`: `{"track_id", "way": "frames" | "element", "why"}`, when a track is captured in another way.
 

@@ -68,13 +68,13 @@ const audio = async (track, readable, writable) => {
     if (kind === undefined) {
       if (foreign !== mime) say({ type: "codec", track, codec: (foreign = mime) });
     } else if (frame.data.byteLength) {
+      const contributing = about.contributingSources ?? [];
+      if (String(contributing) !== sources) {
+        sources = String(contributing);
+        say({ type: "sources", track, sources: contributing }); // before the sound that is theirs
+      }
       const level = about.audioLevel == null ? 255 : about.audioLevel > 0 ? Math.min(127, Math.round(-20 * Math.log10(about.audioLevel))) : 127;
       sendAudio(header(kind, Math.max(0, level), track, about.sequenceNumber, about.payloadType, about.rtpTimestamp, about.synchronizationSource), frame.data);
-    }
-    const contributing = about.contributingSources ?? [];
-    if (String(contributing) !== sources) {
-      sources = String(contributing);
-      say({ type: "sources", track, sources: contributing });
     }
     writer.write(frame).catch(() => {}); // the page decodes it too: its own meters and elements go on
   }

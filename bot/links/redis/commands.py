@@ -11,7 +11,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from common.redis import FAILURES, SOCKET_TIMEOUT_S, backoff, checkpoint
+from common.cancellation import checkpoint
+from common.redis import FAILURES, SOCKET_TIMEOUT_S, backoff
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,9 @@ from uuid import uuid4
 import structlog
 from redis.asyncio import Redis
 
+from common.cancellation import checkpoint
 from common.contracts import keys
-from common.redis import FAILURES, checkpoint, connect, explain
+from common.redis import FAILURES, connect, explain
 
 LEASE_S = 15.0
 """Seconds that a lease holds unless renewed: so long nobody else gets that of a bot that was killed."""

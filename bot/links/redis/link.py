@@ -22,12 +22,13 @@ from bot.links.redis.lock import RENEW_INTERVAL_S, Lock
 from bot.links.redis.retention import TRIM_INTERVAL_S, Retention
 from bot.links.redis.spill import Spill
 from bot.links.redis.stream import KEEP_S, Stream, TakenOver
+from common.cancellation import checkpoint
 from common.contracts import keys
 from common.contracts.heartbeat import Heartbeat
 from common.contracts.json_values import write
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redis import FAILURES, address, backoff, checkpoint, connect, explain, refused
+from common.redis import FAILURES, address, backoff, connect, explain, refused
 
 log = structlog.get_logger(__name__)
 

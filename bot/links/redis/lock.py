@@ -6,10 +6,10 @@ import asyncio
 
 from redis.asyncio import Redis
 
+from common.cancellation import checkpoint
 from common.contracts import keys
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from common.redis import checkpoint
 
 LOCK_TTL_MS = 9_000
 RENEW_INTERVAL_S = 3.0

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.speaking import Speaking
+from common.cancellation import checkpoint
 from common.contracts.keys import SPEAKER_STREAM
 from common.contracts.live import parse_live
-from common.redis import FAILURES, backoff, checkpoint, connect
+from common.redis import FAILURES, backoff, connect
 
 MAX_EVENTS = 10_000
 """Events that wait for Redis. Policy when full: the oldest goes, and counts as not stored."""

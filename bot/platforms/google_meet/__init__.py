@@ -14,7 +14,7 @@ class GoogleMeetSettings(PageSettings):
 
 
 class GoogleMeet(PagePlatform):
-    """The platform `google_meet`: three mixed tracks, of whom its page shows who speaks."""
+    """The platform `google_meet`: three tracks that carry voices by turns."""
 
     name = "google_meet"
     title = "Google Meet"

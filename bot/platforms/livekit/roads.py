@@ -25,6 +25,7 @@ from bot.platforms.livekit.egress import EgressApi, EgressError
 from bot.platforms.livekit.room_stream import RoomStream
 from bot.platforms.livekit.webhooks import EgressEvent, Webhooks, receiving
 from common.audio.pcm import SAMPLE_RATE
+from common.cancellation import checkpoint
 
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
@@ -234,7 +235,7 @@ class Roads:
 
     async def _keep_budget(self) -> None:
         while True:
-            _checkpoint()
+            checkpoint()
             if self.router.wants_budget:
                 held = await self._budget.ask()
                 if self.router.wants_budget:
@@ -256,7 +257,7 @@ class Roads:
         with suppress(EgressError):
             await self._clear_away(api)  # what we left behind, if we were started again
         while True:
-            _checkpoint()
+            checkpoint()
             await self._wanted.wait()
             try:
                 await self._attend_egress(api)
@@ -328,7 +329,7 @@ class Roads:
     async def _watch(self, api: EgressApi, egress_id: str) -> None:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
         while True:
-            _checkpoint()
+            checkpoint()
             self._told.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_INTERVAL_S):
@@ -351,7 +352,7 @@ class Roads:
             has_begun = True
 
         while True:
-            _checkpoint()
+            checkpoint()
             try:
                 await pull(self._stream.to_play, TRACK_ID, self._mix, opened=begin)
             except StreamError as error:
@@ -387,13 +388,6 @@ class Roads:
     def _take_event(self, event: EgressEvent) -> None:
         log.debug("livekit_webhook", webhook=event.event, egress=event.egress.egress_id, state=event.egress.state)
         self._told.set()
-
-
-def _checkpoint() -> None:
-    """Ends the task where its cancellation was forgotten on the way, by a library with Python 3.11's `wait_for`."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

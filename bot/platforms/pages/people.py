@@ -88,6 +88,11 @@ class Company:
         """Whether somebody is here."""
         return identity in self._known
 
+    def is_here(self, identity: str, now: float) -> bool:
+        """Whether somebody is certainly here: shown, or not shown for so long and counted."""
+        known = self._known.get(identity)
+        return known is not None and (known.missed_since is None or now - known.missed_since >= ABSENT_S)
+
     def forget(self) -> None:
         """The meeting tells its people anew."""
         self._known.clear()

@@ -1,4 +1,8 @@
-"""The tracks of a page: whose each one is, whether it is muted, and of a mix who is shown as speaking."""
+"""The tracks of a page: whose each one is, whether it is muted, and of a mix who is shown as speaking.
+
+Where a track carries now this person's voice and now that one's, and its packets say whose (`contributors`), it is told
+of as theirs from the first of these packets that has sound: closed, and opened again.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bot.core import events as ev
+from bot.drivers.browser.capture import SOUNDS_DBFS
 from bot.drivers.browser.page import TrackInfo
+from bot.platforms.pages.contributors import Contributors
 from bot.platforms.pages.people import Company
+from common.audio.pcm import dbfs
 
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
@@ -30,6 +37,10 @@ class _Track:
     is_open: bool = False
     owner: str | None = None
     muted: bool = False
+    sources: frozenset[str] = frozenset()
+    """Whose voices are in what is heard of it now: CSRCs, as far as its packets say."""
+    is_mix: bool = False
+    """There have been several in one packet: it goes from one to the other too often to be anybody's."""
     held: deque[AudioFrame] = field(default_factory=deque)
 
 
@@ -53,6 +64,7 @@ class PageTracks:
         self._company, self._separates = company, separates
         self._report, self._audio = report, audio
         self._tracks: dict[str, _Track] = {}
+        self._contributors = Contributors(time.monotonic())
         self._is_inside = False
         self.has_interface = False
         """Whether the page's own programming interface has ever answered: without it nobody says whose a track is."""
@@ -60,6 +72,7 @@ class PageTracks:
     def enter(self) -> None:
         """We are in the meeting, anew: each track is told again."""
         self._is_inside = True
+        self._contributors = Contributors(time.monotonic())
         for track in self._tracks.values():
             track.is_open, track.muted = False, False
 
@@ -69,6 +82,7 @@ class PageTracks:
 
     def close_of(self, participant: str) -> None:
         """Somebody has left."""
+        self._contributors.left(participant)
         for track in self._tracks.values():
             if track.is_open and track.owner == participant:
                 self._close(track)
@@ -85,12 +99,13 @@ class PageTracks:
             if now_of is not None and now_of != track.owner:  # SFUs give a few tracks to whoever speaks
                 self._close(track)
         if not track.is_open:
-            owner = self._owner(track.info)
+            owner = self._owner(track)
             if self._knows_owners and owner is None:
                 return
             track.is_open, track.owner = True, owner
             self._report(ev.TrackOpened(track.info.track_id, owner))
-        if track.owner is not None and (muted := self._company.is_muted(track.owner)) is not track.muted:
+        muted = self._knows_owners and track.owner is not None and self._company.is_muted(track.owner)
+        if muted is not track.muted:
             track.muted = muted
             self._report(ev.TrackMuted(track.info.track_id) if muted else ev.TrackUnmuted(track.info.track_id))
         while track.held:
@@ -103,13 +118,14 @@ class PageTracks:
         """Whether the page says whose its tracks are: it may lack the interface that would."""
         return self._separates and self.has_interface
 
-    def _owner(self, info: TrackInfo) -> str | None:
-        """Whose a track is; nobody's where the page cannot say."""
+    def _owner(self, track: _Track) -> str | None:
+        """Whose a track is; nobody's where neither the page nor the track itself can say."""
         if not self._knows_owners:
-            return None
-        if owner := self._company.owner_of(info.page_track_id):
+            person = None if track.is_mix else self._contributors.person(track.sources)
+            return person if person is not None and self._company.is_here(person, time.monotonic()) else None
+        if owner := self._company.owner_of(track.info.page_track_id):
             return owner
-        identities = (stream.partition("-")[0] for stream in info.stream_ids)
+        identities = (stream.partition("-")[0] for stream in track.info.stream_ids)
         return next((identity for identity in identities if self._company.knows(identity)), None)
 
     def _close(self, track: _Track) -> None:
@@ -129,6 +145,11 @@ class PageTracks:
         track = self._tracks.get(frame.track_id)
         if track is None or not self._is_inside:
             return
+        if not self._knows_owners and dbfs(frame.pcm) > SOUNDS_DBFS:
+            self._contributors.sounds(track.sources, frame.arrival)
+            if track.is_open and self._owner(track) != track.owner:
+                self._close(track)
+                self._open(track)
         if track.is_open:
             if not track.muted:
                 self._audio(frame)
@@ -140,17 +161,32 @@ class PageTracks:
     def track_closed(self, track_id: str) -> None:
         """See `CaptureListener`."""
         track = self._tracks.pop(track_id, None)
+        if not self._tracks:  # another connection may number people anew
+            self._contributors = Contributors(time.monotonic())
         if track is not None and track.is_open:
             self._report(ev.TrackClosed(track_id))
 
     def signal(self, name: str, payload: Any) -> None:
-        """See `CaptureListener`: who speaks, from our probe in the page.
+        """See `CaptureListener`."""
+        if not isinstance(payload, dict):
+            return
+        if name == "speakers" and self._is_inside and not self._knows_owners:
+            self._speakers(payload)
+        track = self._tracks.get(str(payload.get("track_id")))
+        if track is not None and name == "contributing_sources":
+            sources = payload.get("sources")
+            track.sources = frozenset(str(one) for one in sources) if isinstance(sources, list) else frozenset()
+            track.is_mix |= len(track.sources) > 1
+        elif track is not None and name == "capture":  # a page's element plays later than its packets come
+            track.is_mix = True
+
+    def _speakers(self, payload: dict[str, Any]) -> None:
+        """Who speaks, from our probe in the page.
 
         A report that is not fresh is none: what a starved page shows is what was, and would give a name to the wrong
         words. Without reports the floor is nobody's (`bot.audio.floor`).
         """
-        is_mixed = any(track.is_open and track.owner is None for track in self._tracks.values())
-        if name != "speakers" or not self._is_inside or not is_mixed or not isinstance(payload, dict):
+        if not any(track.is_open for track in self._tracks.values()):
             return
         ids, at = payload.get("ids"), payload.get("at")
         now = time.time() * 1000
@@ -159,4 +195,6 @@ class PageTracks:
             known = {one for one in ids[:MAX_SPEAKERS] if isinstance(one, str) and self._company.knows(one)}
             # with somebody of whom we have not heard yet the floor is nobody's in particular
             others = {UNHEARD_OF, ""} if len(known) < len(ids) else set()
-            self._report(ev.ActiveSpeakers(frozenset(known | others), time.monotonic()))
+            shown = ev.ActiveSpeakers(frozenset(known | others), time.monotonic())
+            self._contributors.shown(shown.participant_ids, shown.at)
+            self._report(shown)

@@ -37,6 +37,8 @@ class Voice:
     last: float
     """When anything was heard of it, RTCP too: seconds on the loop's clock."""
     decoder: Decoder | None = None
+    payload_type: int = -1
+    """That of the packet for which the decoder was made."""
 
 
 @dataclass(slots=True)
@@ -103,8 +105,19 @@ class Stream:
         key = packet.ssrc if self._is_apart else None
         if now - self._gone.get(packet.ssrc, -math.inf) < GONE_S:
             return
-        for admitted in self.senders.admit(packet, source, now):
-            self._take(key, admitted, now)
+        admitted = self.senders.admit(packet, source, now)
+        if len(admitted) > 1:
+            self._begun(key, packet.payload_type)
+        for each in admitted:
+            self._take(key, each, now)
+
+    def _begun(self, key: int | None, payload_type: int) -> None:
+        """A sender is pinned: one in another's place may have a payload type that its decoder does not know."""
+        voice = self._voices.get(key)
+        if voice is None or voice.decoder is None or payload_type in self.plan.heard_as(voice.payload_type):
+            return
+        voice.decoder.finish()
+        voice.decoder = None
 
     def _take(self, key: int | None, packet: RtpPacket, now: float) -> None:
         voice = self._voices.get(key)
@@ -118,6 +131,7 @@ class Stream:
     def _hear(self, voice: Voice, packet: RtpPacket, now: float) -> None:
         voice.ssrc, voice.last = packet.ssrc, now
         if voice.decoder is None:
+            voice.payload_type = packet.payload_type
             voice.decoder = self._room.decoder(self, voice, packet.payload_type)
         voice.decoder.packet(packet, now)
 

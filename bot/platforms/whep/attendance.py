@@ -106,6 +106,10 @@ class _Attendance:
                 pause = error.again_s
             except OSError as error:
                 self._is_unreachable(error)
+            except EarshotError as error:  # a proxy's own page, a publisher who is back with a picture first
+                if not self._admitted or error.code is SubCode.TOKEN_REFUSED:
+                    raise
+                self._is_unreachable(OSError(str(error)))
             usual = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
             await asyncio.sleep(usual if pause is None else max(pause, PAUSES_S[0]))
             attempt += 1

@@ -106,11 +106,12 @@ class RecordingListener:
 
     @property
     def uncounted(self) -> set[str]:
-        """Tracks of nobody in particular that sound, while nobody was ever said to be there: the rules about who is
-        there would end the meeting."""
+        """Tracks of nobody in particular in which something is said, while nobody was ever said to be there: the rules
+        about who is there would end the meeting."""
         if self.count(ev.ParticipantJoined) or self.count(ev.PeopleCounted):
             return set()
-        return {event.track_id for event in self.of(ev.TrackOpened) if event.participant_id is None} & self.sounding
+        mixes = {event.track_id for event in self.of(ev.TrackOpened) if event.participant_id is None}
+        return {frame.track_id for _, frame in self.frames if frame.track_id in mixes and np.abs(frame.pcm).max() > 8}
 
     def heard(self, participant: str, since: float = 0.0) -> NDArray[np.int16]:
         """What arrived after `since` (monotonic seconds) of the participant's tracks, and of mixes: int16 at 16 kHz."""

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 import redis.exceptions as errors
 
-from common.redis import address, backoff, checkpoint, explain, refused
+from common.cancellation import checkpoint
+from common.redis import address, backoff, explain, refused
 
 
 def test_backoff_doubles_up_to_two_seconds_with_full_jitter() -> None:

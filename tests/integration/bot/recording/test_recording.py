@@ -196,13 +196,16 @@ import json, sys, threading, time
 from pathlib import Path
 import numpy as np
 from bot.audio.slices import Done, Piece
-from bot.recording.writer import Meeting, Whose, Writer
+from bot.recording.writer import Meeting, Spoken, Whose, Writer
 over, said = threading.Event(), []
-meeting = Meeting("bot-1", 1, "rehearsal", time.time(), 5, "wav")
+meeting = Meeting("bot-1", 1, "rehearsal", time.time(), 5, sys.argv[2])
 writer = Writer(Path(sys.argv[1]), meeting, lambda recorded: said.append(recorded.path), said.append, over.set)
 writer.start()
+for number in range(int(sys.argv[3])):
+    writer.put(Spoken("ana", "Ana", number, number + 1.0))
+noise = np.random.default_rng(1).integers(-9999, 9999, 16_000).astype(np.int16)
 for second in range(40):
-    writer.put(Piece("t1", second // 5, second * 16_000, np.full(16_000, 1000, np.int16)))
+    writer.put(Piece("t1", second // 5, second * 16_000, noise))
     if second % 5 == 4:
         writer.put(Whose(Done("t1", second // 5), "ana", "Ana"))
 writer.finish()
@@ -211,8 +214,14 @@ print(json.dumps(said))
 """
 
 
-def test_a_small_disk(tmp_path: Path) -> None:
-    """A tmpfs of half a megabyte: whole files, an index that can be read, and the kernel's own words."""
+@pytest.mark.parametrize(
+    ("kind", "utterances", "size"),
+    [("wav", 0, "512k"), ("flac", 0, "512k"), ("wav", 4_000, "1536k")],
+    ids=["wav", "flac", "long"],
+)
+def test_a_small_disk(kind: str, utterances: int, size: str, tmp_path: Path) -> None:
+    """A tmpfs of half a megabyte: whole files, an index that can be read, and the kernel's own words. After hours, too,
+    when the index is larger than what was kept back for it at first."""
     mounting = ["unshare", "-rm", "sh", "-c"]
     can_mount = (
         shutil.which("unshare")
@@ -222,7 +231,7 @@ def test_a_small_disk(tmp_path: Path) -> None:
     script = tmp_path.parent / "full.py"
     script.write_text(FULL)
     line = (
-        f"mount -t tmpfs -o size=512k none {tmp_path} && {sys.executable} {script} {tmp_path} && "
+        f"mount -t tmpfs -o size={size} none {tmp_path} && {sys.executable} {script} {tmp_path} {kind} {utterances} && "
         f"cat {tmp_path}/bot-1/index.json && ls {tmp_path}/bot-1/t1"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
@@ -232,7 +241,7 @@ def test_a_small_disk(tmp_path: Path) -> None:
     assert "No space left on device" in why
     found = json.loads(rest[: rest.rindex("}") + 1])
     assert [each["path"] for each in found["files"]] == files
-    assert files[:3] == ["t1/000000.wav", "t1/000001.wav", "t1/000002.wav"]
+    assert files[:3] == [f"t1/{number:06}.{kind}" for number in range(3)]
     assert "part" not in rest[rest.rindex("}") :]
 
 

@@ -72,3 +72,14 @@ def test_names_are_kept_within_a_bound() -> None:
         company.look(Look(people=(Seen(str(number), f"name {number}"),)), float(number))
     assert len(company.names) == MAX_NAMES
     assert "name 0" not in company.names
+
+
+def test_who_is_missing_is_not_certainly_here() -> None:
+    """Until the page, which counts more people than it shows, has gone on to count them."""
+    company = Company()
+    company.look(Look(people=(ANA, BEN), count=3), 0.0)
+    assert company.is_here("a", 0.5)
+    company.look(Look(people=(BEN,), count=3), 1.0)
+    assert not company.is_here("a", 1.5)
+    assert company.is_here("a", 1.0 + ABSENT_S)
+    assert not company.is_here("x", 0.5)

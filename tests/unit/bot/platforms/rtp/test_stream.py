@@ -105,6 +105,22 @@ async def test_whoever_goes_on_under_another_ssrc_loses_nothing() -> None:
     stream.close()
 
 
+async def test_a_server_that_was_started_again_may_use_another_payload_type() -> None:
+    """Where none is named it is pinned with its sender, and released with them; a pressed key changes nothing."""
+    room = Room()
+    stream = Stream(
+        plan(RtpSettings.model_validate({"streams": [{"participant": {"id": "ana"}}]}), 5004, None)[0], room
+    )
+    silence = b"\xf8\xff\xfe"
+    for number in range(10):
+        stream.packet(parse_rtp(rtp(silence, 101 if number == 5 else 111, number, 960 * number, 1)), HOME, 100.0)
+    assert len(room.frames) == 10  # silence in the place of the key
+    for number in range(10):
+        stream.packet(parse_rtp(rtp(silence, 96, number, 960 * number, 2)), ("192.0.2.2", 4000), 111.0)
+    assert len(room.frames) == 20
+    stream.close()
+
+
 async def test_a_stranger_gives_nobody_another_name() -> None:
     """RTCP from elsewhere about an SSRC takes away neither what its own host has said, nor what the description has."""
     room = Room()

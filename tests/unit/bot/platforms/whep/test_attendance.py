@@ -20,6 +20,7 @@ from bot.platforms.whep import attendance as attending
 from bot.platforms.whep.endpoint import Endpoint, Unavailable
 from bot.platforms.whep.settings import WhepSettings
 from common.contracts.status import SubCode
+from common.errors import EarshotError
 from tests.support.fakes.listener import RecordingListener
 
 
@@ -57,8 +58,13 @@ async def test_a_stream_keeps_the_bot_there_whoever_is_in_it(participant: str | 
     assert core._departing is SubCode.LEFT_ALONE
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [OSError("nobody answers"), EarshotError(SubCode.ROOM_UNREACHABLE, "no WHEP endpoint: 200 without an SDP")],
+    ids=["nobody answers", "a proxy answers"],
+)
 async def test_an_endpoint_that_restarts_when_we_ask_again_has_its_time(
-    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+    failure: Exception, virtual_time: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream that was heard for long is had again because of an order, and nobody answers for a while: the time of
     patience begins then, the break is reported, and so is its end."""
@@ -67,7 +73,7 @@ async def test_an_endpoint_that_restarts_when_we_ask_again_has_its_time(
 
     async def agree(self: Any, stack: AsyncExitStack, stream: Any) -> Any:
         if 300.0 < loop.time() - began < away_until - began:
-            raise OSError("nobody answers")
+            raise failure
         stream.up.set()
         return SimpleNamespace(packets=1)
 
