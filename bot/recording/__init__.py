@@ -104,9 +104,8 @@ class Recording:
         """Takes a piece of a track; before `start`, and while paused, nothing is recorded."""
         if self._slices is None or self._is_paused or self._has_failed:
             return
-        owner = self._whose(frame.track_id)
-        if owner is not None:
-            self._owners[frame.track_id] = owner
+        if self._whose(frame.track_id) is not None:
+            self._owner(frame.track_id)
             self._put(self._slices.frame(frame))
 
     def pause(self, paused: bool) -> None:
@@ -167,8 +166,12 @@ class Recording:
     def _owner(self, line: str) -> tuple[str, str]:
         if line == MIX:
             return MIX_NAME, ""
-        self._owners[line] = self._whose(line) or self._owners.get(line, (line, ""))
-        return self._owners[line]
+        before = self._owners.get(line)
+        owner = self._whose(line) or before or (line, "")
+        if before is not None and before[0] != owner[0]:  # it has been several people's: a file of it is nobody's
+            owner = line, ""
+        self._owners[line] = owner
+        return owner
 
     def _finished(self, recorded: Recorded) -> None:
         for delivery in self._deliveries:

@@ -16,7 +16,11 @@ import pytest
 from aiortc import MediaStreamTrack, RTCSessionDescription
 from aiortc.rtp import RtpPacket
 from av import AudioFrame
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
+from bot.drivers.browser.bridge import open_bridge
+from bot.drivers.browser.capture import BURST
 from bot.drivers.browser.page import MeetingPage, open_page
 from common.webrtc import Peer
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
@@ -94,6 +98,20 @@ async def test_contributing_sources(monkeypatch: pytest.MonkeyPatch) -> None:
             {"track_id": track, "sources": [11]},
             {"track_id": track, "sources": [12, 13]},
         ]
+
+
+async def test_whose_voices_come_is_unknown_once_a_message_was_dropped() -> None:
+    """It may have been the one that said so: no voice gets the name of the one before."""
+    heard = Heard()
+    async with open_bridge(heard, True) as bridge:
+        protocols = [Subprotocol("earshot"), Subprotocol(bridge.token)]
+        async with connect(f"ws://{bridge.authority}/", subprotocols=protocols) as frame:
+            await frame.send(json.dumps({"type": "track", "track": 1, "id": "t", "streams": []}))
+            await frame.send(json.dumps({"type": "sources", "track": 1, "sources": [7]}))
+            for _ in range(BURST):
+                await frame.send(json.dumps({"type": "beat"}))
+            await heard.until(lambda: len(heard.said("contributing_sources")) > 1, "unknown")
+    assert [said["sources"] for said in heard.said("contributing_sources")][:2] == [[7], []]
 
 
 async def test_a_track_that_comes_back() -> None:

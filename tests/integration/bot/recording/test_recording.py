@@ -125,6 +125,24 @@ async def test_tracks_and_their_mix_are_files_with_an_index(tmp_path: Path) -> N
     assert folder.stat().st_mode & 0o077 == 0
 
 
+async def test_a_track_that_goes_from_hand_to_hand_is_nobodys_file(tmp_path: Path) -> None:
+    """A stream that carries now this person's voice and now that one's: no name stands beside it."""
+
+    async def act(stage: Stage, listener: Listener) -> SubCode:
+        enter(listener)
+        listener.event(ev.ParticipantJoined("ben", "Ben"))
+        for place, owner in enumerate(("ana", "ben")):
+            listener.event(ev.TrackOpened("t2", owner))
+            hum(listener, "t2", 400, (place, place + 1))
+            listener.event(ev.TrackClosed("t2"))
+        return SubCode.MEETING_ENDED
+
+    async with world() as here:
+        await here.attend(act, **recording(tmp_path))
+    (file,) = index(tmp_path)["files"]
+    assert (file["track"], file["speaker_id"], file["speaker"]) == ("t2", "t2", "")
+
+
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 async def test_a_file_can_be_read_while_it_grows_and_a_paused_bot_records_nothing(kind: str, tmp_path: Path) -> None:
     """Under a name of its own; finished, it has its name at once and as a whole."""
