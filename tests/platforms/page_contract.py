@@ -101,7 +101,8 @@ class MixContract(PageContract):
             await bot.hears("ben", 1000)
             (ben,) = self.names(ben="Ben")
             await bot.listener.until(
-                lambda: bot.listener.of(ev.ActiveSpeakers)[-1].participant_ids == {ben}, "ben speaks alone"
+                lambda: [one.participant_ids for one in bot.listener.of(ev.ActiveSpeakers)][-1:] == [{ben}],
+                "ben speaks alone",
             )
             await room.leave("ben")
             await bot.listener.until(lambda: bot.listener.names == self.names(ana="Ana"), "ben has left")
