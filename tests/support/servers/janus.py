@@ -23,8 +23,9 @@ from websockets.typing import Subprotocol
 
 from bot.platforms.base import Invitation
 from bot.platforms.janus.settings import JanusSettings
-from bot.platforms.sfu.line import Line, LineBroken
+from bot.platforms.sfu.line import Line
 from tests.support.servers.doors import Door
+from tests.support.servers.guests import SfuGuest
 from tests.support.servers.singing import Singer
 
 ADDRESS = "198.51.100.1"
@@ -159,35 +160,19 @@ async def janus_handle(server: JanusServer, plugin: str = "videoroom") -> AsyncI
             await asyncio.gather(reading, return_exceptions=True)
 
 
-class Guest:
-    """Somebody in a room, on a connection of their own."""
+class Guest(SfuGuest):
+    """Somebody in a video room."""
 
-    def __init__(self, room: str, who: str) -> None:
-        self.room, self.who = room, who
-        self.singer: Singer | None = None
-        self.handle: JanusHandle
-        self._over = asyncio.Event()
-        self._joined = asyncio.Event()
-        self._task: asyncio.Task[None]
+    handle: JanusHandle
 
-    async def join(self, server: JanusServer, name: str, pin: str | None = None) -> None:
-        """Joins."""
-        self._task = asyncio.create_task(self._stay(server, name, pin))
-        joined = asyncio.create_task(self._joined.wait())
-        await asyncio.wait({self._task, joined}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._joined.is_set():
-            joined.cancel()
-            await self._task
-
-    async def _stay(self, server: JanusServer, name: str, pin: str | None) -> None:
-        with suppress(LineBroken, OSError):
-            async with janus_handle(server) as self.handle:
-                given: dict[str, Any] = {} if pin is None else {"pin": pin}
-                await self.handle.request(
-                    request="join", ptype="publisher", room=self.room, id=self.who, display=name, **given
-                )
-                self._joined.set()
-                await self._over.wait()
+    @asynccontextmanager
+    async def _entered(self, server: JanusServer, name: str, pin: str | None = None) -> AsyncIterator[None]:
+        async with janus_handle(server) as self.handle:
+            given: dict[str, Any] = {} if pin is None else {"pin": pin}
+            await self.handle.request(
+                request="join", ptype="publisher", room=self.room, id=self.who, display=name, **given
+            )
+            yield
 
     async def publish(self, kind: type[S] = Singer) -> S:  # type: ignore[assignment]
         """Opens the microphone; returns when the room is told of it."""
@@ -211,17 +196,6 @@ class Guest:
         async with asyncio.timeout(10):
             while (await self.handle.told.get())["janus"] != what:
                 pass
-
-    async def _silence(self) -> None:
-        if self.singer is not None:
-            await self.singer.close()
-            self.singer = None
-
-    async def leave(self) -> None:
-        """Leaves, whatever has become of the server."""
-        self._over.set()
-        await self._silence()
-        await asyncio.gather(self._task, return_exceptions=True)
 
 
 class DirectedRoom:

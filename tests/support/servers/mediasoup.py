@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -22,8 +22,9 @@ from websockets.asyncio.client import connect
 
 from bot.platforms.base import Invitation
 from bot.platforms.mediasoup.settings import MediasoupSettings
-from bot.platforms.sfu.line import Line, LineBroken
+from bot.platforms.sfu.line import Line
 from tests.support.servers.doors import Door
+from tests.support.servers.guests import SfuGuest
 from tests.support.servers.singing import Singer
 
 ROOT = Path(__file__).parents[3]
@@ -123,32 +124,17 @@ async def connected(server: MediasoupServer) -> AsyncIterator[Connection]:
             await asyncio.gather(reading, return_exceptions=True)
 
 
-class Guest:
-    """Somebody in a room, on a connection of their own."""
+class Guest(SfuGuest):
+    """Somebody in a room of the application."""
 
-    def __init__(self, room: str, who: str) -> None:
-        self.room, self.who = room, who
-        self.singer: Singer | None = None
-        self.producer = ""
-        self.connection: Connection
-        self._over, self._joined = asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None]
+    producer = ""
+    connection: Connection
 
-    async def join(self, server: MediasoupServer, name: str) -> None:
-        """Joins."""
-        self._task = asyncio.create_task(self._stay(server, name))
-        joined = asyncio.create_task(self._joined.wait())
-        await asyncio.wait({self._task, joined}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._joined.is_set():
-            joined.cancel()
-            await self._task
-
-    async def _stay(self, server: MediasoupServer, name: str) -> None:
-        with suppress(LineBroken, OSError):
-            async with connected(server) as self.connection:
-                await self.connection.ask("joinRoom", room=self.room, peerId=self.who, name=name)
-                self._joined.set()
-                await self._over.wait()
+    @asynccontextmanager
+    async def _entered(self, server: MediasoupServer, name: str) -> AsyncIterator[None]:
+        async with connected(server) as self.connection:
+            await self.connection.ask("joinRoom", room=self.room, peerId=self.who, name=name)
+            yield
 
     async def publish(self, kind: type[S] = Singer, hertz: float = 0.0) -> S:  # type: ignore[assignment]
         """Opens the microphone: the answer that aiortc needs is made of what mediasoup says of the transport."""
@@ -172,17 +158,6 @@ class Guest:
         """Closes the microphone."""
         await self.connection.ask("closeProducer", producerId=self.producer)
         await self._silence()
-
-    async def _silence(self) -> None:
-        if self.singer is not None:
-            await self.singer.close()
-            self.singer = None
-
-    async def leave(self) -> None:
-        """Leaves, whatever has become of the server."""
-        self._over.set()
-        await self._silence()
-        await asyncio.gather(self._task, return_exceptions=True)
 
 
 async def agree(connection: Connection, offer: str, direction: str) -> dict[str, Any]:
