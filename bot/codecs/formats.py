@@ -8,8 +8,6 @@ from typing import Literal, get_args
 Codec = Literal["opus", "pcmu", "pcma", "l16"]
 """Opus (RFC 7587); G.711 µ-law and A-law; L16, big-endian samples (RFC 3551)."""
 CODECS: tuple[Codec, ...] = get_args(Codec)
-COMFORT_NOISE = 13
-"""The payload type of comfort noise (RFC 3389): somebody is silent."""
 CLOCK_RATES = range(8_000, 48_001)
 """Hz, of L16; the others have one each."""
 _FIXED_RATES: dict[str, int] = {"opus": 48_000, "pcmu": 8_000, "pcma": 8_000}

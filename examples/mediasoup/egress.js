@@ -83,6 +83,8 @@ export class Egress {
     producer.observer.once('close', () => {
       transport.close();
       this.transports.delete(producer.id);
+      const speaker = this.speakers.get(producer.id);
+      if (speaker) this.socket?.send(goodbye(speaker.ssrc), this.target.port, this.target.ip);
       this.speakers.delete(producer.id);
     });
     await transport.connect(this.target);
@@ -176,18 +178,31 @@ export class Egress {
   }
 }
 
-// RTCP (RFC 3550, 6.5): an empty receiver report, and who sends the stream.
+// RTCP (RFC 3550, 6.1): an empty receiver report, and one packet of another kind with one chunk, a multiple of 4 bytes.
+function compound(ssrc, kind, chunk) {
+  const header = (count, type, words) => Buffer.from([0x80 | count, type, words >> 8, words & 255]);
+  return Buffer.concat([header(0, 201, 1), word(ssrc), header(1, kind, chunk.length / 4), chunk]);
+}
+
+function word(ssrc) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(ssrc);
+  return bytes;
+}
+
+// Who sends the stream (6.5).
 function description(ssrc, cname, name) {
   const item = (kind, text) => {
     const bytes = Buffer.from(text).subarray(0, 255);
     return [Buffer.from([kind, bytes.length]), bytes];
   };
-  const word = Buffer.alloc(4);
-  word.writeUInt32BE(ssrc);
-  const chunk = Buffer.concat([word, ...item(1, cname), ...item(2, name), Buffer.from([0])]);
-  const padded = Buffer.concat([chunk, Buffer.alloc((4 - (chunk.length % 4)) % 4)]);
-  const header = (count, kind, words) => Buffer.from([0x80 | count, kind, words >> 8, words & 255]);
-  return Buffer.concat([header(0, 201, 1), word, header(1, 202, padded.length / 4), padded]);
+  const chunk = Buffer.concat([word(ssrc), ...item(1, cname), ...item(2, name), Buffer.from([0])]);
+  return compound(ssrc, 202, Buffer.concat([chunk, Buffer.alloc((4 - (chunk.length % 4)) % 4)]));
+}
+
+// That nobody does any more (6.6): without it the bot counts them among those who are there for minutes.
+function goodbye(ssrc) {
+  return compound(ssrc, 203, word(ssrc));
 }
 
 function freePort() {

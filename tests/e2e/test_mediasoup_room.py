@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import wave
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from bot.codecs.rtcp import Goodbye, SourceDescription, parse_rtcp
+from bot.codecs.rtp import is_rtcp
 from rehearsal.embedded_redis import find_redis_server
 from tests.e2e.test_processes import neighbours
 from tests.support.processes import children
@@ -31,6 +34,7 @@ from tests.support.tools import require
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis, pytest.mark.processes, pytest.mark.timeout(180)]
+R = TypeVar("R", SourceDescription, Goodbye)
 CLIP = Path(__file__).parents[2] / "rehearsal" / "clips" / "ana1.wav"
 WORD = "contract"
 """Of what is said in it."""
@@ -136,4 +140,38 @@ async def test_an_egress_that_begins_by_itself_and_ends_is_said_to_have_ended() 
                 await guest.publish()
                 ended = await told(server, watcher, "egress", lambda data: data["state"] == "failed")
                 assert "exit code 1" in ended["reason"]
+                await guest.leave()
+
+
+async def test_the_bot_is_told_who_speaks_and_who_has_gone() -> None:
+    """By RTCP from the room: a name for each stream, and a goodbye when it ends, so that who left is not company."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as bot:
+        bot.bind((ADDRESS, 0))
+        bot.setblocking(False)
+        async with redis_server() as redis:
+            with mediasoup_server(
+                AUTO_EGRESS="true",
+                REDIS_URL=redis.url,
+                EGRESS_HOST=ADDRESS,
+                EGRESS_PORT=str(bot.getsockname()[1]),
+                LISTEN_IP=ADDRESS,
+            ) as server:
+                guest = Guest("demo", "ana")
+                await guest.join(server, "Ana")
+                await guest.publish()
+
+                async def told_of(kind: type[R]) -> R:
+                    async with asyncio.timeout(20):
+                        while True:
+                            datagram = await loop.sock_recv(bot, 2048)
+                            if is_rtcp(datagram):
+                                for report in parse_rtcp(datagram):
+                                    if isinstance(report, kind) and getattr(report, "name", "Ana") == "Ana":
+                                        return report
+
+                described = await told_of(SourceDescription)
+                assert described.cname == "ana"
+                await guest.unpublish()
+                assert (await told_of(Goodbye)).ssrc == described.ssrc
                 await guest.leave()

@@ -33,6 +33,14 @@ class LiveKitWeb(Platform):
         allowed = "for livekit_web: URL of the page, livekit+https://host/…, with {token} where it wants the token"
         return [Problem("meetingUrl", "(missing)" if url is None else shown(url), allowed)]
 
+    def warnings(self, invitation: Invitation) -> list[str]:
+        """What is taken and does nothing."""
+        if not invitation.browser.view:
+            return []
+        return [
+            "browser.view does nothing on livekit_web: its page asks nobody for help; browser.headless: window shows it"
+        ]
+
     def prepare(self) -> None:
         """See `bot.platforms.base.Platform`: Playwright."""
         import bot.platforms.livekit_web.attendance  # noqa: F401

@@ -48,6 +48,19 @@ def test_they_stand_in_the_configuration(tmp_path: Path) -> None:
     assert "canary" not in json.dumps(config.masked())
 
 
+def test_a_view_that_nobody_will_be_called_to_is_said() -> None:
+    """On a platform whose page asks nobody for help."""
+    text = {
+        "platform": "livekit_web",
+        "meetingUrl": "livekit+https://app.example.com/",
+        "redisUrl": "redis://redis",
+        "whisperLiveUrl": "ws://transcriber:9090",
+        "browser": {"view": True},
+    }
+    _, warnings = load_config(json.dumps(text), {}, in_container=False)
+    assert [warning for warning in warnings if "browser.view does nothing on livekit_web" in warning]
+
+
 @pytest.mark.parametrize("wrong", [{"locale": "English"}, {"headless": "yes"}, {"executable": ""}])
 def test_what_is_no_setting(wrong: dict[str, str]) -> None:
     """Refused when the configuration is read."""
