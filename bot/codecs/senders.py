@@ -117,8 +117,7 @@ class Senders:
 
     def is_from(self, ssrc: int, host: str) -> bool:
         """Whether somebody at this IP address may speak for an SSRC: RTCP may come from another port."""
-        pin = self._pins.get(ssrc if self._apart else None)
-        return pin is not None and pin.source[0] == host
+        return self.host_of(ssrc) == host
 
     def host_of(self, ssrc: int) -> str | None:
         """The IP address that an SSRC sends from; None: nobody sends."""

@@ -116,11 +116,13 @@ def test_a_flood_of_senders_is_bounded() -> None:
 def test_who_may_speak_for_an_ssrc() -> None:
     """RTCP comes from the same machine; who has gone begins anew."""
     senders = taken(apart=True)
+    assert senders.host_of(1) == "192.0.2.1"
     assert senders.is_from(1, "192.0.2.1")
     assert not senders.is_from(1, "192.0.2.2")
     assert not senders.is_from(2, "192.0.2.1")
     senders.forget(1)
     senders.forget(9)
+    assert senders.host_of(1) is None
     assert not senders.is_from(1, "192.0.2.1")
     one = taken()
     assert one.is_from(77, "192.0.2.1")
