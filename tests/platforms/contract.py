@@ -77,7 +77,7 @@ class Attending:
 
 
 @asynccontextmanager
-async def attending(platform: Platform, invitation: Invitation, patience: float = 10.0) -> AsyncIterator[Attending]:
+async def attending(platform: Platform, invitation: Invitation, patience: float = 30.0) -> AsyncIterator[Attending]:
     """Sends the platform into the meeting; at the end it has left, broken no rule and left nothing behind."""
     processes, threads = children(), set(threading.enumerate())
     listener, orders = RecordingListener(patience), Orders()

@@ -23,7 +23,7 @@ class PageContract(PlatformContract):
     """A subclass says `platform`."""
 
     has_lobby = True
-    patience = 25.0  # Chromium starts, beside whatever else this machine does
+    patience = 40.0  # Chromium starts, beside whatever else this machine does
 
     @pytest.fixture(autouse=True)
     def quick_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,13 +87,20 @@ async def test_several_tracks_of_one_participant(livekit: LiveKitServer) -> None
 
 @asynccontextmanager
 async def second_microphone(guest: Guest, hertz: float) -> AsyncIterator[str]:
-    """Another audio track of the same person, with a tone; its track id."""
+    """Another audio track of the same person, with a tone as long as it is there; its track id."""
     source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=2000)
     track = rtc.LocalAudioTrack.create_audio_track("second", source)
     publication = await guest.room.local_participant.publish_track(track)
     pcm = tone(hertz, 1.5)
-    await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), CLIP_RATE, 1, len(pcm)))
+
+    async def sound() -> None:
+        while True:
+            await source.capture_frame(rtc.AudioFrame(pcm.tobytes(), CLIP_RATE, 1, len(pcm)))
+
+    sounding = asyncio.create_task(sound())
     yield publication.sid
+    sounding.cancel()
+    await asyncio.gather(sounding, return_exceptions=True)
     await guest.room.local_participant.unpublish_track(publication.sid)
     await source.aclose()
 

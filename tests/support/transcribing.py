@@ -98,7 +98,7 @@ class Client:
         self.events += events
         return events[-1] if events else None
 
-    async def until(self, wanted: Callable[[ClientEvent], bool], timeout: float = 5) -> ClientEvent:
+    async def until(self, wanted: Callable[[ClientEvent], bool], timeout: float = 20) -> ClientEvent:
         """Reads until an event is as wanted."""
         async with asyncio.timeout(timeout):
             while True:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 
 from common.problems import reason
 
 CONNECT_TIMEOUT_S = 5.0
-CHUNK_BYTES = 64 * 1024
 HANDSHAKE_BYTES = 1 + 2 * 1536
 """What an RTMP server says first (S0, S1, S2)."""
 
@@ -23,27 +23,31 @@ HANDSHAKE_BYTES = 1 + 2 * 1536
 class Relay:
     """One connection to `host:port`. Use as an async context manager.
 
+    What the server has sent before it hung up reaches FFmpeg, whatever FFmpeg says meanwhile.
+
     Attributes:
         received: Bytes that the server has sent.
+        first_byte: With which the server answered: 3 of RTMP.
         hung_up: Why there is no connection to the server any more; None: there is.
     """
 
     def __init__(self, host: str, port: int, *, tls: bool = False, quick_ack: bool = True) -> None:
         self._host, self._port, self._quick_ack = host, port, quick_ack
         self._tls = ssl.create_default_context() if tls else None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._writers: list[asyncio.StreamWriter] = []
-        self._server: asyncio.Server | None = None
+        self._server = _Side(self._pace, self._of_server, self._server_gone)
+        self._ffmpeg = _Side(self._pace, self._of_ffmpeg, self._ffmpeg_gone)
+        self._listener: asyncio.Server | None = None
+        self._accepted = self._is_cut = False
         self.received = 0
-        self.hung_up: str | None = None
         self.first_byte = b""
-        """With which the server answered: 3 of RTMP."""
+        self.hung_up: str | None = None
 
     async def __aenter__(self) -> Relay:
         """Connects to the server. Raises OSError, TimeoutError included, with its reason as text."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                self._remote = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=CHUNK_BYTES)
+                await loop.create_connection(lambda: self._server, self._host, self._port, ssl=self._tls)
         except TimeoutError:
             raise OSError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
         except ssl.SSLCertVerificationError as error:
@@ -52,78 +56,125 @@ class Relay:
             raise OSError(f"TLS failed: {error.reason}") from None
         except OSError as error:
             raise OSError(reason(error)) from None
-        self._writers.append(self._remote[1])
         try:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK_BYTES, backlog=1)
+            self._listener = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=1)
         finally:
-            if self._server is None:
+            if self._listener is None:
                 self.cut()
         return self
 
     @property
     def port(self) -> int:
         """Where FFmpeg connects to on 127.0.0.1."""
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
+        assert self._listener is not None
+        port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
     async def __aexit__(self, *_: object) -> None:
         """Closes both connections at once."""
         self.cut()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
         """Ends both connections, and whoever waits on them. May be called again."""
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        for writer in self._writers:
-            writer.transport.abort()
+        self._is_cut = True
+        if self._listener is not None:
+            self._listener.close()
+        for side in (self._server, self._ffmpeg):
+            if side.transport is not None:
+                side.transport.abort()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self) -> asyncio.Protocol:
         """FFmpeg's connection is the first; nobody else gets one."""
-        self._writers.append(writer)
-        if self._tasks or self._server is None:
-            writer.transport.abort()
-            return
-        self._server.close()
-        loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(self._ask(reader)))
-        self._tasks.append(loop.create_task(self._answer(writer)))
+        if self._accepted:
+            return _Refused()
+        self._accepted = True
+        assert self._listener is not None
+        asyncio.get_running_loop().call_soon(self._listener.close)  # once asyncio has the connection
+        return self._ffmpeg
 
-    async def _ask(self, reader: asyncio.StreamReader) -> None:
-        """FFmpeg's words to the server; when it has hung up, so do we."""
-        with suppress(OSError):
-            while words := await reader.read(CHUNK_BYTES):
-                self._remote[1].write(words)
-                try:
-                    await self._remote[1].drain()
-                except OSError as error:
-                    self.hung_up = self.hung_up or reason(error)
-                    break
-        self.cut()
+    def _pace(self) -> None:
+        """The server is read while FFmpeg is there and has room. FFmpeg's words wait as long: a server that has hung up
+        answers them with a reset, and what it had sent and was not read yet would be gone."""
+        from_server = self._ffmpeg.transport is not None and not self._ffmpeg.is_full
+        self._server.read(from_server)
+        self._ffmpeg.read(from_server and not self._server.is_full)
 
-    async def _answer(self, writer: asyncio.StreamWriter) -> None:
-        """The server's bytes to FFmpeg, no faster than it reads; when it has hung up, FFmpeg is told."""
-        hung_up = "it closed the connection"
+    def _of_server(self, data: bytes) -> None:
+        """The server's bytes to FFmpeg."""
         self._acknowledge()
-        try:
-            while data := await self._remote[0].read(CHUNK_BYTES):
-                self._acknowledge()
-                self.first_byte = self.first_byte or data[:1]
-                self.received += len(data)
-                writer.write(data)
-                await writer.drain()
-        except OSError as error:
-            hung_up = reason(error)
-        self.hung_up = hung_up
-        with suppress(OSError):
-            writer.write_eof()
+        self.first_byte = self.first_byte or data[:1]
+        self.received += len(data)
+        self._ffmpeg.write(data)
+
+    def _of_ffmpeg(self, words: bytes) -> None:
+        """FFmpeg's words to the server, after what came from there at the same time (`_pace` says why)."""
+        asyncio.get_running_loop().call_soon(self._server.write, words)
+
+    def _server_gone(self, error: Exception | None) -> None:
+        """FFmpeg is told, behind what it has not read yet."""
+        if not self._is_cut:
+            self.hung_up = "it closed the connection" if error is None else reason(error)
+        self._ffmpeg.write_eof()
+
+    def _ffmpeg_gone(self, _: Exception | None) -> None:
+        """When it has hung up, so do we."""
+        self.cut()
 
     def _acknowledge(self) -> None:
         """What came, now and not with what we say next: servers that wait for it before they send their next small
         message (Nagle; nginx-rtmp does) would wait up to 40 ms each time. Linux forgets it with what it sends."""
-        if self._quick_ack and hasattr(socket, "TCP_QUICKACK"):
+        if self._quick_ack and hasattr(socket, "TCP_QUICKACK") and self._server.transport is not None:
             with suppress(OSError):
-                self._remote[1].get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                sock = self._server.transport.get_extra_info("socket")
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+class _Side(asyncio.Protocol):
+    """One of the two connections."""
+
+    def __init__(
+        self, paced: Callable[[], None], heard: Callable[[bytes], None], gone: Callable[[Exception | None], None]
+    ) -> None:
+        self._paced, self._heard, self._gone = paced, heard, gone
+        self.transport: asyncio.Transport | None = None
+        self.is_full = False
+        """Whether it has not taken yet what it was sent."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._paced()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self._paced()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._paced()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone(exc)
+
+    def read(self, goes: bool) -> None:
+        if self.transport is not None:
+            (self.transport.resume_reading if goes else self.transport.pause_reading)()
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def write_eof(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+
+
+class _Refused(asyncio.Protocol):
+    """Somebody else who has found FFmpeg's port."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

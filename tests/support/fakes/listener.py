@@ -25,7 +25,7 @@ class RecordingListener:
     Breaches of the platform interface are collected in `breaches`, so that every test checks them at its end.
     """
 
-    def __init__(self, patience: float = 10.0) -> None:
+    def __init__(self, patience: float = 30.0) -> None:
         self.patience = patience
         """Seconds that `until` waits, if it is not told otherwise."""
         self.events: list[tuple[float, PlatformEvent]] = []

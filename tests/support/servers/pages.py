@@ -95,7 +95,7 @@ class Heard:
         heard = [self.pitch(track, since) for track in self.open]
         return sorted(round(one / 20) * 20 for one in heard if one is not None)
 
-    async def until(self, condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
         """Waits until `condition()` is true; asked after all that comes. Raises AssertionError saying what came."""
         try:
             async with asyncio.timeout(timeout):

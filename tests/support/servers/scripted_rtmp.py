@@ -167,6 +167,10 @@ async def scripted_rtmp(play: Play, tls: ssl.SSLContext | None = None) -> AsyncI
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await play(Connection(reader, writer))
+                if writer.can_write_eof():  # what the player still says must not be answered with a reset
+                    writer.write_eof()
+                    while await reader.read(65536):
+                        pass
         finally:
             tasks.discard(task)
             writer.close()

@@ -153,7 +153,7 @@ async def test_what_is_played_through_webaudio_is_heard() -> None:
     heard = Heard()
     script = PLAY + "play(new AudioContext());"
     async with showing(script, heard):
-        await heard.until(lambda: heard.pitch(MIX_ID) and heard.pitches() == [660], "the mix", 15)
+        await heard.until(lambda: heard.pitch(MIX_ID) and heard.pitches() == [660], "the mix", 40)
         assert heard.tracks[MIX_ID].kind is CapturedKind.MIX
 
 

@@ -70,7 +70,7 @@ async def test_history_then_partials_then_finals(everything: bool) -> None:
         link.publish_final(transcription(IDENTITY, [segment(2, "gone")]))
         await eventually(lambda: tail.view.rows()[1].final)
         link.publish_final(session_end(IDENTITY, 3))
-        await asyncio.wait_for(following, 3)
+        await asyncio.wait_for(following, 30)
         assert [row.text for row in tail.view.rows()] == ["in the past", "gone"]
 
 
@@ -86,7 +86,7 @@ async def test_a_redis_that_goes_away_is_waited_for() -> None:
             link.publish_final(transcription(IDENTITY, [segment(1, "while away")]))
             link.publish_final(session_end(IDENTITY, 3))
             await redis.start()
-            await asyncio.wait_for(following, 8)
+            await asyncio.wait_for(following, 30)
         assert [row.text for row in tail.view.rows()] == ["while away"]
 
 
@@ -107,7 +107,7 @@ async def test_the_command_prints_finals_and_ends_with_the_meeting() -> None:
         assert await process.stdout.readline() == b"[00:01] Ana: in the past\n"
         link.publish_final(transcription(IDENTITY, [segment(2, "and now")]))
         link.publish_final(session_end(IDENTITY, 3))
-        rest, errors = await asyncio.wait_for(process.communicate(), 5)
+        rest, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (rest, errors, process.returncode) == (b"[00:02] Ana: and now\n", b"", 0)
 
 
@@ -116,10 +116,10 @@ async def test_a_meeting_that_nobody_knows_is_said() -> None:
     async with meeting() as (redis, _):
         process = await start("-m", "bot", "tail", "--meeting", "8", "--redis", redis.url)
         assert process.stderr is not None
-        said = await asyncio.wait_for(process.stderr.readline(), 10)
+        said = await asyncio.wait_for(process.stderr.readline(), 30)
         assert said == b"earshot: nothing of meeting 8 yet; waiting, Ctrl-C ends\n"
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.communicate(), 5) == (b"", b"")
+        assert await asyncio.wait_for(process.communicate(), 30) == (b"", b"")
 
 
 async def test_ctrl_c_ends_it_cleanly() -> None:
@@ -129,7 +129,7 @@ async def test_ctrl_c_ends_it_cleanly() -> None:
         assert process.stdout is not None
         await process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = await asyncio.wait_for(process.communicate(), 5)
+        _, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (process.returncode, errors) == (130, b"")
 
 
@@ -138,11 +138,11 @@ async def test_the_example_consumer_reads_each_final_once() -> None:
     async with meeting() as (redis, link):
         arguments = ("examples/consume.py", redis.url, "--stop-after", "1")
         first = await start(*arguments)
-        output, errors = await asyncio.wait_for(first.communicate(), 8)
+        output, errors = await asyncio.wait_for(first.communicate(), 30)
         assert (output, errors) == (b"7 [1.0] Ana: in the past\n", b"")
         link.publish_final(transcription(IDENTITY, [segment(2, "and now")]))
         second = await start(*arguments)
-        output, _ = await asyncio.wait_for(second.communicate(), 8)
+        output, _ = await asyncio.wait_for(second.communicate(), 30)
         assert output == b"7 [2.0] Ana: and now\n"
 
 
@@ -170,5 +170,5 @@ async def test_on_a_terminal_the_view_is_live_and_stays_readable() -> None:
         link.publish_final(transcription(IDENTITY, [segment(2, "half a sentence")]))
         link.publish_final(session_end(IDENTITY, 3))
         await eventually(lambda: seen(b"[00:02] Ana: half a sentence"))
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         os.close(ours)

@@ -44,8 +44,8 @@ def header_only() -> bytes:
 
 
 async def until(done: Callable[[], bool]) -> None:
-    """Looks every 10 ms, for ten seconds."""
-    for _ in range(1000):
+    """Looks every 10 ms, for thirty seconds."""
+    for _ in range(3000):
         if done():
             return
         await asyncio.sleep(0.01)
