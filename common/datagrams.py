@@ -12,6 +12,6 @@ MAX_DATAGRAM_BYTES = 64 * 1024
 
 
 def read_datagrams(transport: asyncio.BaseTransport) -> None:
-    """Has a transport of an event loop of asyncio's own ask for as much as a datagram may have; others are as they are."""
+    """Has a transport of asyncio's own loop ask for as much as a datagram may have; those of others are as they are."""
     if hasattr(transport, "max_size"):
         transport.max_size = MAX_DATAGRAM_BYTES

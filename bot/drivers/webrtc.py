@@ -1,4 +1,4 @@
-"""A WebRTC audio track, received: datagrams are taken from aiortc where they come in, before its queues and its decoder.
+"""A WebRTC audio track, received: packets are taken from aiortc where they come in, before its queues and its decoder.
 
 aiortc's own audio path loses four good packets for each lost one, adds 80 ms and can be silenced by one empty payload.
 It also hands each packet from task to task, by a queue and another turn of the event loop. So what the ICE connection
@@ -106,11 +106,10 @@ class TrackReceiver:
         if not 127 < data[0] < 192 or is_rtcp(data):
             self._pass_on(data, component)
             return
-        session = self._dtls._rx_srtp
-        if session is None:  # before the end of the handshake there is no key
+        if self._dtls.state != "connected":  # before the end of the handshake there is no key
             return
         try:
-            packet = parse_rtp(session.unprotect(data))
+            packet = parse_rtp(self._dtls._rx_srtp.unprotect(data))
         except (pylibsrtp.Error, ValueError):  # ValueError: no RTP, or longer than any packet
             self.malformed += 1
             return

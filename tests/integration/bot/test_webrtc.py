@@ -18,6 +18,7 @@ from bot.audio.frame import AudioFrame
 from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
+from common.datagrams import MAX_DATAGRAM_BYTES
 from common.webrtc import Peer, is_loopback
 from rehearsal.webrtc.peer import MAX_QUEUED_PACKETS, EncodedTrack, TrackSender
 from tests.support.waiting import eventually
@@ -82,11 +83,13 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 async def test_takes_rtp_where_it_comes_in() -> None:
-    """Every packet is taken from aioice itself: aiortc is asked for nothing, and has no thread and task for the track."""
+    """Every packet is taken from aioice itself: aiortc reads no RTP, and has neither thread nor task for the track."""
     async with pair() as both:
         threads = threading.active_count()
         await both.connect()
         assert threading.active_count() <= threads + 1  # of the sender's encoder
+        sockets = both.receiver._dtls.transport._connection._protocols
+        assert {each.transport.max_size for each in sockets} == {MAX_DATAGRAM_BYTES}  # type: ignore[attr-defined]
         read: Any = both.receiver._dtls._RTCDtlsTransport__rx_packets  # type: ignore[attr-defined]
         await both.send(50)
         assert both.receiver.packets >= 48, "aioice does not call the hook any more: see its Connection.data_received"
