@@ -128,8 +128,7 @@ class Attendance:
 
     async def _with_evidence(self, page: MeetingPage | None, error: EarshotError) -> EarshotError:
         names = [*self._company.names, *(person.name for person in self._last.people)]
-        settings = self._invitation.browser
-        evidence = await keep_evidence(page, self._pack, settings, str(error.code), self._last, names)
+        evidence = await keep_evidence(page, self._pack, self._invitation, str(error.code), self._last, names)
         return EarshotError(error.code, str(error), evidence)
 
     async def _open_page(self, page: MeetingPage, again: bool) -> None:
