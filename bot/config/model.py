@@ -276,7 +276,8 @@ class BotConfig(Settings):
     browser: BrowserSettings = BrowserSettings()
     recording: RecordingSettings | None = Field(default=None, description="Audio files; null: none.")
     object_store: ObjectStoreSettings | None = Field(
-        default=None, description="A bucket of S3 for what the bot writes into files, where that asks for it."
+        default=None,
+        description="A bucket of S3, for `recording.upload` and `browser.evidenceUpload`.",
     )
     max_duration_ms: Milliseconds = Field(default=8 * HOUR_MS, description="The bot never stays longer than this.")
     publish: Literal["bot", "server"] = Field(
@@ -322,6 +323,7 @@ class BotConfig(Settings):
             bot_name=self.bot_name,
             settings=self.platform_settings,
             browser=self.browser,
+            object_store=self.object_store,
             token=self.token.get_secret_value() if self.token else None,
             passcode=self.passcode.get_secret_value() if self.passcode else None,
         )

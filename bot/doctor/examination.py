@@ -83,7 +83,12 @@ async def _room(config: BotConfig) -> list[Finding]:
         if (words := await load(config.platform).try_out(config.invitation())) is not None:
             return [Finding("meeting", Verdict.WORKS, words)]
     except EarshotError as error:
-        return [Finding("meeting", Verdict.FAILS, str(error), MEANINGS[error.code].remedy, error.code)]
+        verdict = Verdict.DOUBTFUL if error.code is SubCode.MEETING_NOT_STARTED else Verdict.FAILS
+        return [Finding("meeting", verdict, str(error), MEANINGS[error.code].remedy, error.code)]
+    except ImportError as error:
+        remedy = "see docs/deploy.md for what is installed where"
+        why = f"what {config.platform} is joined with is not installed here: {error}"
+        return [Finding("meeting", Verdict.FAILS, why, remedy, SubCode.INTERNAL_ERROR)]
     url = _meeting(config)
     if url is None:
         by_proxy = config.browser.proxy is not None

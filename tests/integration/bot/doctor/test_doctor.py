@@ -27,6 +27,7 @@ from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.servers.pages import NO_CHROMIUM, find_chromium
 from tests.support.servers.redis_server import client, server
+from tests.support.servers.whep_front import Front
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
@@ -172,6 +173,22 @@ async def test_what_a_bot_listens_to_is_tried_as_such(monkeypatch: pytest.Monkey
     found = await meeting(port, engine="gst", engineFallback=False)
     assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.ENGINE_UNAVAILABLE)
     assert found.remedy
+
+
+async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be published when the bot comes; that what joining needs is not installed is a failure, and said."""
+    async with Front(None).serving("127.0.0.1") as front:
+        front.scripted.append(("404 Not Found", {}, ""))
+        url = f"whep+http://127.0.0.1:{front.port}/whep/later"
+        settings = {"platform": "whep", "meetingUrl": url, "redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
+        wanted, _ = load_config(json.dumps(settings), {})
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.DOUBTFUL, SubCode.MEETING_NOT_STARTED)
+        assert "notStartedTimeout" in found.remedy
+        monkeypatch.setitem(sys.modules, "bot.platforms.whep.attendance", None)
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.INTERNAL_ERROR)
+        assert "not installed" in found.detail
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:
