@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from bot.config import BotConfig, load_config
 from bot.doctor import examination
 from bot.doctor import speech as speech_module
 from bot.doctor.examination import examine
+from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
 from bot.doctor.network import reach
 from bot.doctor.storage import _clock, storage
@@ -249,3 +251,36 @@ async def test_the_page_is_looked_for_where_it_is_opened() -> None:
     assert "127.0.0.1" in found.detail
     [by_proxy] = await examination._room(meet(proxy="http://proxy:3128"))
     assert (by_proxy.verdict, "browser.proxy" in by_proxy.detail) == (Verdict.SKIPPED, True)
+
+
+async def test_where_files_go_is_tried(tmp_path: Path) -> None:
+    """Folders, the transcriber's `/process` and a bucket: doubtful where one is not there, for no bot ends of it."""
+    taking = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    at, nowhere = taking.sockets[0].getsockname()[1], free_port()
+    (tmp_path / "file").touch()
+    settings = {
+        "platform": "rehearsal",
+        "meetingUrl": "rehearsal:x",
+        "redisUrl": "redis://h",
+        "whisperLiveUrl": "ws://h",
+    }
+    store = {"bucket": "files", "accessKey": "a", "secretKey": "s"}
+
+    async def tried(folder: Path, port: int) -> dict[str, Finding]:
+        more = {
+            "recording": {"dir": str(folder), "processUrl": f"http://127.0.0.1:{port}/process"},
+            "redis": {"spillDir": str(folder)},
+            "objectStore": {"endpoint": f"http://127.0.0.1:{port}"} | store,
+        }
+        found = await files(load_config(json.dumps(settings | more), {})[0])
+        return {finding.subject: finding for finding in found}
+
+    works, fails = await tried(tmp_path / "made" / "later", at), await tried(tmp_path / "file" / "in", nowhere)
+    taking.close()
+    names = {"recording.dir", "recording.processUrl", "redis.spillDir", "objectStore.endpoint"}
+    assert set(works) == set(fails) == names
+    assert {finding.verdict for finding in works.values()} == {Verdict.WORKS}
+    assert {finding.verdict for finding in fails.values()} == {Verdict.DOUBTFUL}
+    assert all(finding.remedy and finding.code is None for finding in fails.values())
+    assert os.listdir(tmp_path) == ["file"], "nothing is made"
+    assert await files(load_config(json.dumps(settings), {})[0]) == []
