@@ -371,6 +371,8 @@ def test_settings_worth_a_warning() -> None:
         "botManagerCallbackUrl",
         "livekit.apiSecret",
     ]
+    assert warnings[0].endswith("such as transcriber")
+    assert warnings[1].endswith("such as redis")
     assert len(load_config(text, {}, in_container=False)[1]) == 3
 
 
