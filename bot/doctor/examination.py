@@ -96,7 +96,7 @@ async def _room(config: BotConfig) -> list[Finding]:
         by_proxy = config.browser.proxy is not None
         why = "it is reached through `browser.proxy`" if by_proxy else f"{config.platform} finds it without a URL"
         return [Finding("meeting", Verdict.SKIPPED, why)]
-    remedy = "check `meetingUrl`, and the way out of this network"
+    remedy = "check `meetingUrl`, that its server runs, and the way to it from this network"
     return [await reach("meeting", url, SubCode.ROOM_UNREACHABLE, remedy)]
 
 

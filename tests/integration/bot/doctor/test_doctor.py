@@ -22,7 +22,7 @@ from bot.doctor import speech as speech_module
 from bot.doctor.examination import examine
 from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
-from bot.doctor.network import reach
+from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
@@ -94,6 +94,27 @@ async def test_a_redis_that_takes_no_writes_is_found() -> None:
         await admin.config_set("maxmemory", "100mb")
         await admin.config_set("maxmemory-policy", "allkeys-lru")
         assert verdicts(await storage(redis.url))["redis memory"] is Verdict.DOUBTFUL
+
+
+async def test_a_right_that_only_the_doctor_would_need_is_no_trouble() -> None:
+    """A bot's rights do not include the server's clock: it is said which would, and that a bot does without."""
+    async with server(append_only=True) as redis, client(redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "bot", "on", ">long-password", "~*", "&*", "+@all", "-time")  # type: ignore[no-untyped-call]
+        clock = (await storage(f"redis://bot:long-password@127.0.0.1:{redis.port}"))[-1]
+        assert (clock.subject, clock.verdict) == ("clock", Verdict.SKIPPED)
+        assert "+time" in clock.detail
+        assert "bot needs" not in clock.detail
+
+
+async def test_a_name_that_is_not_known_is_a_services_or_the_worlds() -> None:
+    """What to do differs: one network for service names, a name server for all others."""
+    settings = [("redisUrl", "redis://no-such-service", SubCode.REDIS_UNREACHABLE)]
+    settings += [("meetingUrl", "https://no-such-host.invalid/x", SubCode.ROOM_UNREACHABLE)]
+    service, host = await names(settings)
+    assert (service.verdict, host.verdict) == (Verdict.FAILS, Verdict.FAILS)
+    assert "Docker network" in service.remedy
+    assert "name server" in host.remedy
+    assert "Docker" not in host.remedy
 
 
 async def test_a_transcriber_that_understands_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,6 +368,8 @@ def test_settings_worth_a_warning() -> None:
     starts = [warning.split(" ")[0] for warning in warnings]
     here = ["whisperLiveUrl", "redisUrl", "recording.processUrl", "objectStore.endpoint"]
     assert starts == [*here, "textToSpeech.enabled", "botManagerCallbackUrl", "livekit.apiSecret"]
+    assert warnings[0].endswith("such as transcriber")
+    assert warnings[1].endswith("such as redis")
     assert len(load_config(text, {}, in_container=False)[1]) == 3
 
 
