@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from bot.answers import authorities
 from bot.signatures import UNRESERVED, signed_headers
 from common.problems import reason
 from common.redact import printable, redact_url
@@ -82,7 +82,7 @@ class ObjectStore:
         self._bucket = bucket
         self._client = httpx.AsyncClient(
             trust_env=False,  # no proxy of the environment
-            verify=ssl.create_default_context() if bucket.endpoint.startswith("https:") else False,
+            verify=authorities() if bucket.endpoint.startswith("https:") else False,
             timeout=httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         )
 
