@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from bot.core.orders import Order
+from common.contracts.status import SubCode
 
 MAX_ORDERS = 32
 """Orders that wait for a platform. Policy when full: the new one is refused, so that those before keep their order."""
@@ -43,3 +46,39 @@ class Orders:
             self._given.clear()
             await self._given.wait()
         return self._waiting.popleft()
+
+
+class Staying(Protocol):
+    """One bot in one meeting."""
+
+    over: bool
+    """Nothing is reported any more."""
+
+    async def stay(self) -> SubCode:
+        """Why the meeting was over. Cancelled, everything that it opened is gone."""
+
+
+async def stay_until_told(
+    attendance: Staying, orders: Orders, farewell: Callable[[], Awaitable[None]] | None = None
+) -> SubCode:
+    """Stays in a meeting until it is over, or until the order to leave.
+
+    Args:
+        attendance: What stays.
+        orders: Of which only the one to leave is read.
+        farewell: Takes leave as ordered, in a time of its own; what it was to stay for goes on meanwhile.
+    """
+    staying, told = asyncio.create_task(attendance.stay()), asyncio.create_task(orders.leaving.wait())
+    is_leaving = False
+    try:
+        await asyncio.wait({staying, told}, return_when=asyncio.FIRST_COMPLETED)
+        if is_leaving := not staying.done():
+            attendance.over = True
+            if farewell is not None:
+                await farewell()
+    finally:
+        attendance.over = True
+        staying.cancel()
+        told.cancel()
+        await asyncio.gather(staying, told, return_exceptions=True)
+    return SubCode.LEFT_BY_COMMAND if is_leaving else staying.result()

@@ -17,6 +17,7 @@ from bot.core.orders import Order, Rejoin, SendChat
 from bot.drivers.browser.page import MeetingPage
 from bot.drivers.browser.stay import stay
 from bot.drivers.browser.view import LiveView, live_view
+from bot.platforms.orders import stay_until_told
 from bot.platforms.pages import acts
 from bot.platforms.pages.door import Guest
 from bot.platforms.pages.evidence import begin_trace, drop_trace, keep_evidence
@@ -55,20 +56,7 @@ log = structlog.get_logger(__name__)
 async def attend(site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
     attendance = Attendance(site, invitation, listener, orders)
-    staying = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
-    is_leaving = False
-    try:
-        await asyncio.wait({staying, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if is_leaving := not staying.done():
-            attendance.over = True
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        staying.cancel()
-        asked.cancel()
-        await asyncio.gather(staying, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if is_leaving else staying.result()
+    return await stay_until_told(attendance, orders, attendance.farewell)
 
 
 class Attendance:

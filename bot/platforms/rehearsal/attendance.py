@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Rejoin
 from bot.drivers.webrtc import TrackReceiver
+from bot.platforms.orders import stay_until_told
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
@@ -52,18 +53,7 @@ _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, Connecti
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
     attendance = _Attendance(invitation, listener, orders)
-    stay = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
-    try:
-        await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not stay.done():
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        stay.cancel()
-        asked.cancel()
-        await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+    return await stay_until_told(attendance, orders, attendance.farewell)
 
 
 @asynccontextmanager
@@ -135,7 +125,6 @@ class _Attendance:
 
     async def farewell(self) -> None:
         """Tells the room that we leave, as far as that is possible."""
-        self.over = True
         if self._websocket is not None:
             await self._leave(self._websocket)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bot.core import events as ev
 from bot.core.orders import Reconnect
 from bot.drivers.rtmp import Reason, Stream, StreamError
+from bot.platforms.orders import stay_until_told
 from bot.platforms.rtmp.access import KEY_LIFE_S, with_key
 from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
@@ -25,16 +26,12 @@ TRACK_ID = "composite"
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
     attendance = _Attendance(invitation, listener)
-    staying = asyncio.create_task(attendance.stay())
-    others = [asyncio.create_task(orders.leaving.wait()), asyncio.create_task(attendance.obey(orders))]
+    obeying = asyncio.create_task(attendance.obey(orders))
     try:
-        await asyncio.wait({staying, others[0]}, return_when=asyncio.FIRST_COMPLETED)
+        return await stay_until_told(attendance, orders)
     finally:
-        attendance.is_over = True
-        for task in (staying, *others):
-            task.cancel()
-        await asyncio.gather(staying, *others, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if staying.cancelled() else staying.result()
+        obeying.cancel()
+        await asyncio.gather(obeying, return_exceptions=True)
 
 
 class _Attendance:
@@ -53,7 +50,7 @@ class _Attendance:
             returns_within=self._settings.publisher_return_timeout / 1000,
         )
         self._is_inside = self._is_away = self._has_track = False
-        self.is_over = False
+        self.over = False
         """Nothing is reported any more."""
 
     def _keyed_url(self) -> str:
@@ -127,5 +124,5 @@ class _Attendance:
             self._report(ev.TrackOpened(TRACK_ID, None))
 
     def _report(self, event: ev.PlatformEvent) -> None:
-        if not self.is_over:
+        if not self.over:
             self._listener.event(event)

@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
+from bot.platforms.orders import stay_until_told
 from bot.platforms.sfu.line import MAX_MESSAGE_BYTES, LineBroken
 from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
@@ -77,18 +78,7 @@ class Server:
 async def attend(server: Server, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
     attendance = _Attendance(server, invitation, listener, orders)
-    stay = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
-    try:
-        await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not stay.done():
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        stay.cancel()
-        asked.cancel()
-        await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+    return await stay_until_told(attendance, orders, attendance.farewell)
 
 
 class _Attendance:
@@ -107,7 +97,6 @@ class _Attendance:
 
     async def farewell(self) -> None:
         """Tells the server that we leave, as far as that is possible."""
-        self.over = True
         if self._room is not None:
             with suppress(LineBroken, Refused, TimeoutError):
                 async with asyncio.timeout(FAREWELL_TIMEOUT_S):

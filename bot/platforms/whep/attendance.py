@@ -17,6 +17,7 @@ from aiortc import RTCIceServer
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Resubscribe
 from bot.drivers.webrtc import TrackReceiver
+from bot.platforms.orders import stay_until_told
 from bot.platforms.whep.endpoint import Endpoint, Unavailable
 from bot.platforms.whep.settings import WhepSettings
 from common.contracts.status import SubCode
@@ -45,16 +46,7 @@ async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> 
     settings: WhepSettings = invitation.settings or WhepSettings()
     async with Endpoint((invitation.meeting_url or "").removeprefix("whep+"), settings) as endpoint:
         attendance = _Attendance(endpoint, settings, invitation, listener, orders)
-        stay = asyncio.create_task(attendance.stay())
-        asked = asyncio.create_task(orders.leaving.wait())
-        try:
-            await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            attendance.over = True
-            stay.cancel()
-            asked.cancel()
-            await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+        return await stay_until_told(attendance, orders)
 
 
 class _Stream:
