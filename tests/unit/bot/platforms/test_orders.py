@@ -94,7 +94,7 @@ async def test_a_meeting_that_is_over_says_why(virtual_time: None) -> None:
 
 @pytest.mark.parametrize("seconds", [60.0, 2.5])
 async def test_the_order_to_leave(virtual_time: None, seconds: float) -> None:
-    """Nothing is reported from then on. The meeting goes on while leave is taken of it, and its end is not the reason."""
+    """Nothing is reported from then on; the meeting goes on while leave is taken of it, and its end is no reason."""
     stay, orders = Stay(seconds), Orders()
     asyncio.get_running_loop().call_later(2, orders.leave)
     assert await stay_until_told(stay, orders, stay.farewell) is SubCode.LEFT_BY_COMMAND
