@@ -26,7 +26,9 @@ from tests.support.virtual_time import loop_factory
 # What tests share and asserts, before the first of them imports it.
 pytest.register_assert_rewrite(
     "tests.platforms.contract",
+    "tests.platforms.mixed",
     "tests.platforms.page_contract",
+    "tests.platforms.sfu_contract",
     "tests.support.chain",
     "tests.support.fakes.listener",
     "tests.support.network",
