@@ -106,7 +106,8 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLCont
     pair = write_pair(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", pair[0])
     authorities.cache_clear()
-    assert (context := server_context(*pair))
+    context = server_context(*pair)
+    assert context is not None
     yield context
     authorities.cache_clear()
 
