@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -94,15 +94,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undoes what a test configured: later ones must not log into its captured, closed streams."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Undoes what a test configured of logging: later ones must not log into its captured, closed streams.
+
+    Not a fixture: thousands of tests would set it up.
+    """
     root, configured = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = [*handlers, *(h for h in root.handlers if "pytest" in type(h).__module__ and h not in handlers)]
-    root.setLevel(level)
-    structlog.configure(**configured)
+    try:
+        return (yield)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.configure(**configured)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLCont
     monkeypatch.setenv("SSL_CERT_FILE", pair[0])
     authorities.cache_clear()
     context = server_context(*pair)
-    assert context
+    assert context is not None
     yield context
     authorities.cache_clear()
 
