@@ -39,7 +39,8 @@ def test_a_platform_is_a_folder_and_a_line(name: str) -> None:
     for page in (f"docs/{name}.md", f"configs/{name}.example.jsonc"):
         assert page in (importlib.import_module(module).__doc__ or "")
         assert (ROOT / page).is_file()
-    assert "PlatformContract" in (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
+    tested = (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
+    assert re.search(rf'\nclass Test\w+\(\w+Contract\):\n(    .*\n|\n)*    platform = "{name}"\n', tested)
 
 
 @pytest.mark.parametrize("name", list(PLATFORMS))
