@@ -1,10 +1,12 @@
-"""Orders: what the bot tells a platform to do in the meeting. `leaving` goes before everything and is never lost."""
+"""Orders: what the bot tells a platform to do in the meeting. `leaving` goes before everything and is never lost.
+
+`until_told` is how a platform stays in a meeting under such orders.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bot.core.orders import Order
@@ -48,37 +50,34 @@ class Orders:
         return self._waiting.popleft()
 
 
-class Staying(Protocol):
+class Attendance(Protocol):
     """One bot in one meeting."""
 
     over: bool
     """Nothing is reported any more."""
 
     async def stay(self) -> SubCode:
-        """Why the meeting was over. Cancelled, everything that it opened is gone."""
+        """Enters, and stays until the meeting is over for us; cancelled, it ends what it began."""
+
+    async def farewell(self) -> None:
+        """Says that we leave, as far as that is possible; `stay` goes on meanwhile."""
 
 
-async def stay_until_told(
-    attendance: Staying, orders: Orders, farewell: Callable[[], Awaitable[None]] | None = None
-) -> SubCode:
-    """Stays in a meeting until it is over, or until the order to leave.
+async def until_told(attendance: Attendance, orders: Orders) -> SubCode:
+    """Stays until it is over, or until told to leave. Why it ended.
 
-    Args:
-        attendance: What stays.
-        orders: Of which only the one to leave is read.
-        farewell: Takes leave as ordered, in a time of its own; what it was to stay for goes on meanwhile.
+    Once we are told, we have left by command, whatever the meeting says while we do. Raises what `stay` raises.
     """
     staying, told = asyncio.create_task(attendance.stay()), asyncio.create_task(orders.leaving.wait())
-    is_leaving = False
     try:
         await asyncio.wait({staying, told}, return_when=asyncio.FIRST_COMPLETED)
-        if is_leaving := not staying.done():
-            attendance.over = True
-            if farewell is not None:
-                await farewell()
+        if staying.done():
+            return staying.result()
+        attendance.over = True
+        await attendance.farewell()
+        return SubCode.LEFT_BY_COMMAND
     finally:
         attendance.over = True
         staying.cancel()
         told.cancel()
         await asyncio.gather(staying, told, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if is_leaving else staying.result()

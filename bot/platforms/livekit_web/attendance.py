@@ -22,13 +22,12 @@ from bot.core.events import Admitted, ParticipantKind, TransportBack, TransportL
 from bot.drivers.browser.page import MeetingPage, PageGoneError, TrackInfo
 from bot.drivers.browser.stay import stay
 from bot.platforms.differences import Seen, differences
-from bot.platforms.orders import stay_until_told
+from bot.platforms.orders import Orders, until_told
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 if TYPE_CHECKING:
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 JOIN_TIMEOUT_S = 12.0
 """From the page to a connected room; with the start of Chromium and the page's own loading within 20 s."""
@@ -75,17 +74,17 @@ class _Room(BaseModel):
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Opens the page, which joins, and listens until it is over (see `bot.platforms.base.Platform`)."""
-    attendance = _Attendance(invitation, listener)
-    return await stay_until_told(attendance, orders, attendance.farewell)
+    return await until_told(_Attendance(invitation, listener), orders)
 
 
 class _Attendance:
     """What has been reported of a room, over all its pages. A `CaptureListener`."""
 
     def __init__(self, invitation: Invitation, listener: Listener) -> None:
+        self._browser = invitation.browser
         self._url = (invitation.meeting_url or "").removeprefix("livekit+")
         self._url = self._url.replace("{token}", quote(invitation.token or "", safe=""))
-        self._listener, self._browser = listener, invitation.browser
+        self._listener = listener
         self._page: MeetingPage | None = None
         self._awake = asyncio.Event()
         self._room: _Room | None = None
@@ -134,7 +133,7 @@ class _Attendance:
     # --- a stay
 
     async def stay(self) -> SubCode:
-        """Opens the page, again when it dies, until the meeting is over."""
+        """Opens the page, and another when it dies, until the meeting is over."""
         probe = resources.files(__package__).joinpath("room.js").read_text(encoding="utf-8")
         return await stay(self._browser, self, self.visit, self.lost, probes=[probe], mix=False)
 

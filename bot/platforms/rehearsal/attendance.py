@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Rejoin
 from bot.drivers.webrtc import TrackReceiver
-from bot.platforms.orders import stay_until_told
+from bot.platforms.orders import Orders, until_told
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
@@ -28,7 +28,6 @@ from common.webrtc import is_loopback
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 REACH_TIMEOUT_S = 5.0
 """Until a room that does not answer counts as unreachable."""
@@ -52,8 +51,7 @@ _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, Connecti
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = _Attendance(invitation, listener, orders)
-    return await stay_until_told(attendance, orders, attendance.farewell)
+    return await until_told(_Attendance(invitation, listener, orders), orders)
 
 
 @asynccontextmanager

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from bot.core.orders import HearTracks, SendChat, Speak
-from bot.platforms.orders import MAX_ORDERS, Orders, stay_until_told
+from bot.platforms.orders import MAX_ORDERS, Orders, until_told
 from common.contracts.status import SubCode
+from common.errors import EarshotError
 
 
 async def test_orders_come_in_order(virtual_time: None) -> None:
@@ -58,56 +59,52 @@ def test_what_is_to_be_said_is_in_no_representation() -> None:
 
 
 class Stay:
-    """A stay of so many seconds, and what came of it."""
+    """An attendance: a fake that is over when told, and says what was called."""
 
-    def __init__(self, seconds: float = 60.0, failure: BaseException | None = None) -> None:
-        self._seconds, self._failure = seconds, failure
+    def __init__(self) -> None:
         self.over = False
-        self.seen: list[tuple[str, bool]] = []  # what happened, and whether it was over then
+        self.end: asyncio.Future[SubCode] = asyncio.get_running_loop().create_future()
+        self.said: list[str] = []
 
     async def stay(self) -> SubCode:
-        """See `bot.platforms.orders.Staying`."""
         try:
-            await asyncio.sleep(self._seconds)
-            if self._failure is not None:
-                raise self._failure
-            return SubCode.MEETING_ENDED
+            return await self.end
         finally:
-            self.seen.append(("closed", self.over))
+            self.said.append(f"stayed, over: {self.over}")
 
     async def farewell(self) -> None:
-        """Takes a second."""
-        self.seen.append(("farewell", self.over))
+        self.said.append(f"farewell, over: {self.over}")
+        if not self.end.done():
+            self.end.set_exception(EarshotError(SubCode.CONNECTION_LOST, "it hung up on us"))
         await asyncio.sleep(1)
-        self.seen.append(("gone", self.over))
 
 
-async def test_a_meeting_that_is_over_says_why(virtual_time: None) -> None:
-    """Nobody takes leave of it; what it raises is raised, a cancellation from within, too: that is no order."""
+async def test_stays_until_it_is_over(virtual_time: None) -> None:
+    """Its end is ours, and so is its failure; no farewell is said to who has gone."""
+    stay, orders = Stay(), Orders()
+    stay.end.set_result(SubCode.MEETING_ENDED)
+    assert await until_told(stay, orders) is SubCode.MEETING_ENDED
+    assert (stay.over, stay.said) == (True, ["stayed, over: False"])
     stay = Stay()
-    assert await stay_until_told(stay, Orders(), stay.farewell) is SubCode.MEETING_ENDED
-    assert (stay.seen, stay.over) == ([("closed", False)], True)
-    for failure in (OSError("broken"), asyncio.CancelledError()):
-        with pytest.raises(type(failure)):
-            await stay_until_told(Stay(failure=failure), Orders())
+    stay.end.set_exception(EarshotError(SubCode.CONNECTION_LOST, "gone"))
+    with pytest.raises(EarshotError, match="gone"):
+        await until_told(stay, orders)
 
 
-@pytest.mark.parametrize("seconds", [60.0, 2.5])
-async def test_the_order_to_leave(virtual_time: None, seconds: float) -> None:
-    """Nothing is reported from then on; the meeting goes on while leave is taken of it, and its end is no reason."""
-    stay, orders = Stay(seconds), Orders()
-    asyncio.get_running_loop().call_later(2, orders.leave)
-    assert await stay_until_told(stay, orders, stay.farewell) is SubCode.LEFT_BY_COMMAND
-    assert all(is_over for _, is_over in stay.seen)
-    assert {what for what, _ in stay.seen} == {"farewell", "gone", "closed"}
+async def test_leaves_when_told(virtual_time: None) -> None:
+    """Nothing is reported from then on, the farewell is said, and what fails meanwhile is no failure of ours."""
+    stay, orders = Stay(), Orders()
+    orders.leave()
+    assert await until_told(stay, orders) is SubCode.LEFT_BY_COMMAND
+    assert stay.said == ["farewell, over: True", "stayed, over: True"]
 
 
-async def test_who_is_cancelled_stays_nowhere(virtual_time: None) -> None:
-    """Nothing is reported from then on, and what was opened is gone."""
+async def test_what_is_cut_off_is_silent(virtual_time: None) -> None:
+    """Cancelled from outside, the stay has ended, too, when it returns."""
     stay = Stay()
-    staying = asyncio.create_task(stay_until_told(stay, Orders(), stay.farewell))
+    cut = asyncio.create_task(until_told(stay, Orders()))
     await asyncio.sleep(1)
-    staying.cancel()
-    await asyncio.gather(staying, return_exceptions=True)
-    assert staying.cancelled()
-    assert stay.seen == [("closed", True)]
+    cut.cancel()
+    await asyncio.gather(cut, return_exceptions=True)
+    assert cut.cancelled()
+    assert stay.said == ["stayed, over: True"]
