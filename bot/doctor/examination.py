@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bot.config import BotConfig
 from bot.doctor.findings import Finding, Verdict
@@ -16,6 +18,7 @@ from bot.platforms.pages import PagePlatform
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
+from common.problems import reason
 
 BROWSER_TIMEOUT_S = 40.0
 TRANSCRIBER_CODES = (SubCode.TRANSCRIBER_UNREACHABLE, SubCode.TRANSCRIBER_REFUSED, SubCode.NOT_A_TRANSCRIBER)
@@ -45,6 +48,8 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         *(speech(url, key) for url in config.transcriber_urls),
         _room(config),
         *(_callback(name, url) for name, url in callbacks),
+        *(_other(name, url, code) for name, url, code in _others(config)),
+        _recording(config),
         _browser(config),
     )
     found = [finding for group in groups for finding in group]
@@ -95,6 +100,48 @@ async def _room(config: BotConfig) -> list[Finding]:
 
 async def _callback(name: str, url: str) -> list[Finding]:
     return [await reach(name, url, SubCode.CALLBACK_UNREACHABLE, f"check `{name}`, and that its service is up")]
+
+
+def _others(config: BotConfig) -> list[tuple[str, str, SubCode | None]]:
+    """What else is connected to: setting, URL, and how a bot ends without it (None: it does without)."""
+    platform, recording = load(config.platform), config.recording
+    found = platform.neighbours(config.invitation())
+    if recording is not None and recording.process_url is not None:
+        found.append(("recording.processUrl", recording.process_url, None))
+    if recording is not None and recording.upload and config.object_store is not None:
+        found.append(("objectStore.endpoint", config.object_store.endpoint, None))
+    if platform.opens_page and config.browser.evidence_url is not None:
+        found.append(("browser.evidenceUrl", config.browser.evidence_url, None))
+    return found
+
+
+async def _other(name: str, url: str, code: SubCode | None) -> list[Finding]:
+    found = await reach(name, url, code or SubCode.INTERNAL_ERROR, f"check `{name}`, and that its service is up")
+    if code is None and found.verdict is Verdict.FAILS:
+        return [replace(found, verdict=Verdict.DOUBTFUL, code=None)]
+    return [found]
+
+
+async def _recording(config: BotConfig) -> list[Finding]:
+    """Whether files can be written where they are to be."""
+    if config.recording is None:
+        return []
+    try:
+        where = await asyncio.to_thread(_written, Path(config.recording.dir))
+    except OSError as error:
+        why = f"{config.recording.dir} cannot be written to: {reason(error)}"
+        remedy = "make it, or mount it, for the user that the bot runs as (uid 1000 in the images)"
+        return [Finding("recording.dir", Verdict.DOUBTFUL, why, remedy)]
+    return [Finding("recording.dir", Verdict.WORKS, f"files can be written in {where}")]
+
+
+def _written(folder: Path) -> Path:
+    """Writes a file, which is gone again, into the folder, or where it would be made. Raises OSError."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b" ")
+    return folder
 
 
 async def _browser(config: BotConfig) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -193,6 +194,54 @@ async def test_what_a_bot_listens_to_is_tried_as_such(monkeypatch: pytest.Monkey
     found = await meeting(port, engine="gst", engineFallback=False)
     assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.ENGINE_UNAVAILABLE)
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("mode", "away"),
+    [
+        ("auto", (Verdict.DOUBTFUL, None)),
+        ("composite", (Verdict.FAILS, SubCode.EGRESS_UNAVAILABLE)),
+        ("participant", None),
+    ],
+)
+async def test_an_egress_is_played_from_a_server_that_is_tried(mode: str, away: object) -> None:
+    """Away it ends a bot that hears nothing else; one that may hear tracks goes on without."""
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    near = f"rtmp://127.0.0.1:{listening.sockets[0].getsockname()[1]}/live"
+    found = []
+    for pull in (near, f"rtmp://127.0.0.1:{free_port()}/live"):
+        settings = {
+            "platform": "livekit", "meetingUrl": "ws://h", "redisUrl": "redis://h", "whisperLiveUrl": "ws://h",
+            "livekit": {"room": "r", "apiKey": "k", "apiSecret": "s" * 32, "mode": mode,
+                        "egress": {"ingestUrl": "rtmp://far/live", "pullUrl": pull}},
+        }  # fmt: skip
+        wanted = load_config(json.dumps(settings), {})[0]
+        found += [await examination._other(*other) for other in examination._others(wanted)]
+    listening.close()
+    told = [(finding.verdict, finding.code) for (finding,) in found]
+    assert told == ([(Verdict.WORKS, None), away] if away else [])
+
+
+async def test_where_a_recording_goes_is_tried(tmp_path: Path) -> None:
+    """A folder that can be made, one that cannot; and who gets the files: a bot runs without them, and it is said."""
+    (tmp_path / "file").touch()
+    verdicts_of = {}
+    for folder in ("bots/recordings", "file/recordings"):
+        settings = {
+            "platform": "rehearsal", "meetingUrl": "rehearsal:x", "redisUrl": "redis://h", "whisperLiveUrl": "ws://h",
+            "recording": {"dir": str(tmp_path / folder), "upload": True, "processUrl": f"http://127.0.0.1:{free_port()}"},
+            "objectStore": {"endpoint": f"http://127.0.0.1:{free_port()}", "bucket": "bots", "accessKey": "k",
+                            "secretKey": "s"},
+        }  # fmt: skip
+        wanted = load_config(json.dumps(settings), {})[0]
+        (verdicts_of[folder],) = [finding.verdict for finding in await examination._recording(wanted)]
+    assert verdicts_of == {"bots/recordings": Verdict.WORKS, "file/recordings": Verdict.DOUBTFUL}
+    assert os.listdir(tmp_path) == ["file"]
+    others = [await examination._other(*other) for other in examination._others(wanted)]
+    assert [(found.subject, found.verdict, found.code) for (found,) in others] == [
+        ("recording.processUrl", Verdict.DOUBTFUL, None),
+        ("objectStore.endpoint", Verdict.DOUBTFUL, None),
+    ]
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:
