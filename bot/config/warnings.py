@@ -20,6 +20,8 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
             ("redisUrl", "redis", config.redis_url.get_secret_value()),
             ("botManagerCallbackUrl", "bot-manager", config.bot_manager_callback_url),
             ("meetingApiCallbackUrl", "meeting-api", config.meeting_api_callback_url),
+            ("recording.processUrl", "transcriber", config.recording.process_url if config.recording else None),
+            ("objectStore.endpoint", "minio", config.object_store.endpoint if config.object_store else None),
         ]
         for name, service, url in urls:
             if url is not None and _is_local(url):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from bot.config import BotConfig
+from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
@@ -18,7 +17,6 @@ from bot.platforms.pages import PagePlatform
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
-from common.problems import reason
 
 BROWSER_TIMEOUT_S = 40.0
 TRANSCRIBER_CODES = (SubCode.TRANSCRIBER_UNREACHABLE, SubCode.TRANSCRIBER_REFUSED, SubCode.NOT_A_TRANSCRIBER)
@@ -48,9 +46,9 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         *(speech(url, key) for url in config.transcriber_urls),
         _room(config),
         *(_callback(name, url) for name, url in callbacks),
-        *(_other(name, url, code) for name, url, code in _others(config)),
-        _recording(config),
+        *(_beside(*other) for other in load(config.platform).neighbours(config.invitation())),
         _browser(config),
+        files(config),
     )
     found = [finding for group in groups for finding in group]
     return [_configuration(warnings), *_forgiving(found)]
@@ -88,7 +86,12 @@ async def _room(config: BotConfig) -> list[Finding]:
         if (words := await load(config.platform).try_out(config.invitation())) is not None:
             return [Finding("meeting", Verdict.WORKS, words)]
     except EarshotError as error:
-        return [Finding("meeting", Verdict.FAILS, str(error), MEANINGS[error.code].remedy, error.code)]
+        verdict = Verdict.DOUBTFUL if error.code is SubCode.MEETING_NOT_STARTED else Verdict.FAILS
+        return [Finding("meeting", verdict, str(error), MEANINGS[error.code].remedy, error.code)]
+    except ImportError as error:
+        remedy = "see docs/deploy.md for what is installed where"
+        why = f"what {config.platform} is joined with is not installed here: {error}"
+        return [Finding("meeting", Verdict.FAILS, why, remedy, SubCode.INTERNAL_ERROR)]
     url = _meeting(config)
     if url is None:
         by_proxy = config.browser.proxy is not None
@@ -102,46 +105,12 @@ async def _callback(name: str, url: str) -> list[Finding]:
     return [await reach(name, url, SubCode.CALLBACK_UNREACHABLE, f"check `{name}`, and that its service is up")]
 
 
-def _others(config: BotConfig) -> list[tuple[str, str, SubCode | None]]:
-    """What else is connected to: setting, URL, and how a bot ends without it (None: it does without)."""
-    platform, recording = load(config.platform), config.recording
-    found = platform.neighbours(config.invitation())
-    if recording is not None and recording.process_url is not None:
-        found.append(("recording.processUrl", recording.process_url, None))
-    if recording is not None and recording.upload and config.object_store is not None:
-        found.append(("objectStore.endpoint", config.object_store.endpoint, None))
-    if platform.opens_page and config.browser.evidence_url is not None:
-        found.append(("browser.evidenceUrl", config.browser.evidence_url, None))
-    return found
-
-
-async def _other(name: str, url: str, code: SubCode | None) -> list[Finding]:
+async def _beside(name: str, url: str, code: SubCode | None) -> list[Finding]:
+    """What the platform needs beside the meeting's server."""
     found = await reach(name, url, code or SubCode.INTERNAL_ERROR, f"check `{name}`, and that its service is up")
     if code is None and found.verdict is Verdict.FAILS:
         return [replace(found, verdict=Verdict.DOUBTFUL, code=None)]
     return [found]
-
-
-async def _recording(config: BotConfig) -> list[Finding]:
-    """Whether files can be written where they are to be."""
-    if config.recording is None:
-        return []
-    try:
-        where = await asyncio.to_thread(_written, Path(config.recording.dir))
-    except OSError as error:
-        why = f"{config.recording.dir} cannot be written to: {reason(error)}"
-        remedy = "make it, or mount it, for the user that the bot runs as (uid 1000 in the images)"
-        return [Finding("recording.dir", Verdict.DOUBTFUL, why, remedy)]
-    return [Finding("recording.dir", Verdict.WORKS, f"files can be written in {where}")]
-
-
-def _written(folder: Path) -> Path:
-    """Writes a file, which is gone again, into the folder, or where it would be made. Raises OSError."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b" ")
-    return folder
 
 
 async def _browser(config: BotConfig) -> list[Finding]:

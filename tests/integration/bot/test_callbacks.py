@@ -199,6 +199,22 @@ async def test_a_row_that_is_written_a_moment_later(generation: Generation) -> N
 
 
 @pytest.mark.parametrize("generation", ["v0.6", "v0.10"])
+async def test_a_row_that_is_written_after_a_restart(generation: Generation) -> None:
+    """Nobody has heard of `joining` while the manager was away: that it then knows no such bot yet is no answer."""
+    manager = StandInManager(generation)
+    async with served(manager):
+        pass
+    rows, manager.rows = manager.rows, {}
+    async with telling(manager) as link:
+        link.status(event(State.JOINING))
+        await eventually(lambda: not link._up)
+        async with served(manager):
+            await eventually(lambda: len(manager.received) == 2)
+            manager.rows.update(rows)
+            await eventually(lambda: manager.row.status == "joining")
+
+
+@pytest.mark.parametrize("generation", ["v0.6", "v0.10"])
 async def test_a_row_that_never_comes_is_not_waited_for(
     generation: Generation, lines: list[MutableMapping[str, Any]]
 ) -> None:

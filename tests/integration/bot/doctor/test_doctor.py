@@ -20,14 +20,17 @@ from bot.config import BotConfig, load_config
 from bot.doctor import examination
 from bot.doctor import speech as speech_module
 from bot.doctor.examination import examine
+from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
 from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
+from bot.platforms import load
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.servers.pages import NO_CHROMIUM, find_chromium
 from tests.support.servers.redis_server import client, server
+from tests.support.servers.whep_front import Front
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
@@ -216,32 +219,27 @@ async def test_an_egress_is_played_from_a_server_that_is_tried(mode: str, away: 
                         "egress": {"ingestUrl": "rtmp://far/live", "pullUrl": pull}},
         }  # fmt: skip
         wanted = load_config(json.dumps(settings), {})[0]
-        found += [await examination._other(*other) for other in examination._others(wanted)]
+        others = load(wanted.platform).neighbours(wanted.invitation())
+        found += [await examination._beside(*other) for other in others]
     listening.close()
     told = [(finding.verdict, finding.code) for (finding,) in found]
     assert told == ([(Verdict.WORKS, None), away] if away else [])
 
 
-async def test_where_a_recording_goes_is_tried(tmp_path: Path) -> None:
-    """A folder that can be made, one that cannot; and who gets the files: a bot runs without them, and it is said."""
-    (tmp_path / "file").touch()
-    verdicts_of = {}
-    for folder in ("bots/recordings", "file/recordings"):
-        settings = {
-            "platform": "rehearsal", "meetingUrl": "rehearsal:x", "redisUrl": "redis://h", "whisperLiveUrl": "ws://h",
-            "recording": {"dir": str(tmp_path / folder), "upload": True, "processUrl": f"http://127.0.0.1:{free_port()}"},
-            "objectStore": {"endpoint": f"http://127.0.0.1:{free_port()}", "bucket": "bots", "accessKey": "k",
-                            "secretKey": "s"},
-        }  # fmt: skip
-        wanted = load_config(json.dumps(settings), {})[0]
-        (verdicts_of[folder],) = [finding.verdict for finding in await examination._recording(wanted)]
-    assert verdicts_of == {"bots/recordings": Verdict.WORKS, "file/recordings": Verdict.DOUBTFUL}
-    assert os.listdir(tmp_path) == ["file"]
-    others = [await examination._other(*other) for other in examination._others(wanted)]
-    assert [(found.subject, found.verdict, found.code) for (found,) in others] == [
-        ("recording.processUrl", Verdict.DOUBTFUL, None),
-        ("objectStore.endpoint", Verdict.DOUBTFUL, None),
-    ]
+async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be published when the bot comes; that what joining needs is not installed is a failure, and said."""
+    async with Front(None).serving("127.0.0.1") as front:
+        front.scripted.append(("404 Not Found", {}, ""))
+        url = f"whep+http://127.0.0.1:{front.port}/whep/later"
+        settings = {"platform": "whep", "meetingUrl": url, "redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
+        wanted, _ = load_config(json.dumps(settings), {})
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.DOUBTFUL, SubCode.MEETING_NOT_STARTED)
+        assert "notStartedTimeout" in found.remedy
+        monkeypatch.setitem(sys.modules, "bot.platforms.whep.attendance", None)
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.INTERNAL_ERROR)
+        assert "not installed" in found.detail
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:
@@ -302,3 +300,36 @@ async def test_the_page_is_looked_for_where_it_is_opened() -> None:
     assert "127.0.0.1" in found.detail
     [by_proxy] = await examination._room(meet(proxy="http://proxy:3128"))
     assert (by_proxy.verdict, "browser.proxy" in by_proxy.detail) == (Verdict.SKIPPED, True)
+
+
+async def test_where_files_go_is_tried(tmp_path: Path) -> None:
+    """Folders, the transcriber's `/process` and a bucket: doubtful where one is not there, for no bot ends of it."""
+    taking = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    at, nowhere = taking.sockets[0].getsockname()[1], free_port()
+    (tmp_path / "file").touch()
+    settings = {
+        "platform": "rehearsal",
+        "meetingUrl": "rehearsal:x",
+        "redisUrl": "redis://h",
+        "whisperLiveUrl": "ws://h",
+    }
+    store = {"bucket": "files", "accessKey": "a", "secretKey": "s"}
+
+    async def tried(folder: Path, port: int) -> dict[str, Finding]:
+        more = {
+            "recording": {"dir": str(folder), "processUrl": f"http://127.0.0.1:{port}/process"},
+            "redis": {"spillDir": str(folder)},
+            "objectStore": {"endpoint": f"http://127.0.0.1:{port}"} | store,
+        }
+        found = await files(load_config(json.dumps(settings | more), {})[0])
+        return {finding.subject: finding for finding in found}
+
+    works, fails = await tried(tmp_path / "made" / "later", at), await tried(tmp_path / "file" / "in", nowhere)
+    taking.close()
+    names = {"recording.dir", "recording.processUrl", "redis.spillDir", "objectStore.endpoint"}
+    assert set(works) == set(fails) == names
+    assert {finding.verdict for finding in works.values()} == {Verdict.WORKS}
+    assert {finding.verdict for finding in fails.values()} == {Verdict.DOUBTFUL}
+    assert all(finding.remedy and finding.code is None for finding in fails.values())
+    assert os.listdir(tmp_path) == ["file"], "nothing is made"
+    assert await files(load_config(json.dumps(settings), {})[0]) == []
