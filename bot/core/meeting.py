@@ -88,7 +88,7 @@ class MeetingCore:
         """The facts, and what hearing knows of them while we are inside."""
         if self.lifecycle.state is not State.ACTIVE:
             return self._facts
-        return replace(self._facts, silent_since=self.health.silent_since, mute_since=self.health.mute_since)
+        return replace(self._facts, silent_since=self.health.silent_since, unheeded_since=self.health.unheeded_since)
 
     def _check(self, now: float) -> None:
         """What is heard, and what is to be done where it is not."""

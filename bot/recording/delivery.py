@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TypeAlias
 
 import structlog
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
@@ -151,19 +150,18 @@ class ChunkPoster:
     Args:
         url: Of `/process`.
         key: Sent as `Authorization: Bearer`.
-        source: Who says so: `egress_` and the engine.
         meeting: Which one.
         folder: Of its files.
     """
 
-    def __init__(self, url: str, key: str | None, source: str, meeting: Meeting, folder: Path) -> None:
+    def __init__(self, url: str, key: str | None, meeting: Meeting, folder: Path) -> None:
         import httpx
 
-        self._url, self._source, self._meeting, self._folder = url, source, meeting, folder
+        self._url, self._meeting, self._folder = url, meeting, folder
         self._client = httpx.AsyncClient(
             timeout=None,
             trust_env=False,  # no proxy of the environment
-            verify=ssl.create_default_context() if url.startswith("https:") else False,
+            verify=authorities() if url.startswith("https:") else False,
             headers={"authorization": f"Bearer {key}"} if key else {},
         )
 
@@ -173,7 +171,7 @@ class ChunkPoster:
             "roomId": str(self._meeting.meeting_id),
             "timestamp": iso_utc(self._meeting.zero + recorded.start),
             "seq": str(recorded.seq),
-            "source": self._source,
+            "source": f"egress_{recorded.engine}",
             "role": recorded.speaker or recorded.track,
             "peer": recorded.speaker_id,
             "clientId": self._meeting.connection_id,

@@ -19,7 +19,8 @@ from bot.platforms.janus import Janus
 from bot.platforms.sfu import attendance as sfu
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from tests.platforms.contract import PlatformContract, Room, attending
+from tests.platforms.contract import Room, attending
+from tests.platforms.sfu_contract import SfuContract
 from tests.support.servers.janus import (
     ADDRESS,
     MISSING,
@@ -43,11 +44,12 @@ def janus() -> Iterator[JanusServer]:
         yield server
 
 
-class TestJanus(PlatformContract):
+class TestJanus(SfuContract):
     """The contract suite, in video rooms of a real Janus."""
 
     platform = "janus"
     refusal = SubCode.PASSCODE_REFUSED
+    reuses_tracks = True
     server: JanusServer
 
     @pytest.fixture(autouse=True)
@@ -134,20 +136,6 @@ async def test_nobody_at_the_port_is_said_to_be_that() -> None:
     assert "Connection refused" in str(error)
 
 
-async def test_unpublish_and_publish_again(janus: JanusServer) -> None:
-    """A microphone that is closed and opened again is heard again (it comes with another SSRC), and nobody has left."""
-    async with directed_room(janus) as room, attending(Janus(), room.invitation()) as bot:
-        await room.join("ana", "Ana", publishes=False)
-        for hertz in (440.0, 1000.0, 440.0):
-            await room.guests["ana"].publish()
-            await room.tone("ana", hertz)
-            await bot.hears("ana", hertz)
-            await room.guests["ana"].unpublish()
-            await bot.listener.until(lambda: not bot.listener.owner, "the track has gone")
-        assert bot.listener.names == {"ana": "Ana"}
-        assert bot.listener.count(ev.ParticipantLeft) == 0
-
-
 async def test_another_codec_is_said_and_not_heard(janus: JanusServer, capsys: pytest.CaptureFixture[str]) -> None:
     """A room that negotiates G.711: the track is there, a line in the log says why nothing is heard."""
     async with directed_room(janus, audiocodec="pcmu") as room, attending(Janus(), room.invitation()) as bot:
@@ -179,3 +167,23 @@ async def test_killed_and_started_again(janus: JanusServer, monkeypatch: pytest.
             server.start()
             assert await bot.ends(15) is SubCode.MEETING_ENDED
             server.kill()
+
+
+async def test_is_tried_out_without_being_seen(janus: JanusServer) -> None:
+    """A room that is there, one that is not, a server that wants a key, nobody: told apart, and nobody sees us ask."""
+    async with directed_room(janus) as room:
+        await room.join("ana", "Ana", publishes=False)
+        handle = room.guests["ana"].handle
+        assert "is there" in str(await Janus().try_out(room.invitation()))
+        people = await handle.request(request="listparticipants", room=room.name)  # behind whatever was told before
+        assert [person["display"] for person in people["participants"]] == ["Ana"]
+        assert {handle.told.get_nowait()["janus"] for _ in range(handle.told.qsize())} <= {"ack"}
+    for invitation, code in (
+        (invited(janus.url, "nowhere"), SubCode.MEETING_NOT_FOUND),
+        (invited(f"ws://{ADDRESS}:9", "r"), SubCode.ROOM_UNREACHABLE),
+    ):
+        with pytest.raises(EarshotError) as failure:
+            await Janus().try_out(invitation)
+        assert failure.value.code is code
+    with janus_server("key") as guarded, pytest.raises(EarshotError, match=r"janus\.apiSecret"):
+        await Janus().try_out(invited(guarded.url, "r"))

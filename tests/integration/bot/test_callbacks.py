@@ -274,6 +274,18 @@ async def test_what_is_refused_is_not_tried_again(fault: Fault, lines: list[Muta
         assert manager.row.moves == ["completed"]
 
 
+async def test_who_refuses_everything_is_not_flooded(lines: list[MutableMapping[str, Any]]) -> None:
+    """A route that is gone: the end is told by each of its two ways, once, with time to spare."""
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        manager.always = "gone"
+        link.status(event(State.JOINING))
+        await eventually(lambda: len(lines) == 1)
+        link.status(end(stage=State.JOINING))
+        await link.flush(2.0)
+        assert [line["status"] for line in lines] == ["joining", *("joining", "failed") * 2]
+        assert {line["event"] for line in lines} == {"callback.refused"}
+
+
 async def test_somebody_has_stopped_the_bot_there() -> None:
     """It is not interested in what the bot does until it has left."""
     async with served(StandInManager("v0.10")) as manager, telling(manager) as link:
