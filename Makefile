@@ -46,7 +46,7 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 bench-rtp: .venv/dev ## Plain RTP by each engine that is installed, 3 minutes on a quiet machine; writes bench/rtp.md
 	tools/hermetic $(BIN)/python -m bench.rtp
 
-bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
+bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 6 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit
 
 bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md

@@ -1,9 +1,8 @@
 """Ways to hear a page, beside each other: `python -m bench.browser` writes browser.md and browser.json.
 
-A real Chromium (headless shell) opens a page with one WebRTC connection from an aiortc sender in a process of its own:
-N participants, two of whom speak all the time, the others send silence (50 packets a second each: an open microphone
-without DTX). Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element` (a
-muted element and an AudioWorklet at 16 kHz, our second), `pulse` (what others do: the page plays into a null sink of
+A real Chromium (headless shell) opens a page with one WebRTC connection (`bench/pages`): N participants, two of whom
+speak all the time. Ways: `none` (the page alone, nothing captured), `frames` (encoded frames, our first way), `element`
+(a muted element and an AudioWorklet at 16 kHz, our second), `pulse` (what others do: the page plays into a null sink of
 PulseAudio, and `parec` records its monitor at 16 kHz: one mix of everybody; needs Debian's pulseaudio-utils).
 
 Latency is from the moment at which a 20 ms frame was handed to the sender's encoder to the arrival of its PCM at the
@@ -24,147 +23,24 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.pages import SETTLE_S, SPEAKERS, cpu_seconds, is_driver, own_folder, pss_mib, run_cell, sending, speech
+
 HERE = Path(__file__).parent
 PARTICIPANTS = (2, 10, 30)
 WAYS = ("none", "frames", "element", "pulse")
-SPEAKERS = 2
-SETTLE_S = 6.0
 WINDOW_S = 12.0
-FRAME = 960
 RATE = 16_000
-
-PAGE = """<!doctype html><body><script>
-(async () => {
-  const connection = new RTCPeerConnection();
-  connection.ontrack = ({ track }) => {
-    const element = new Audio();
-    element.srcObject = new MediaStream([track]);
-    element.autoplay = true;
-    document.body.append(element);
-  };
-  const offer = await (await fetch("/offer")).json();
-  await connection.setRemoteDescription(offer);
-  await connection.setLocalDescription();
-  await new Promise((done) => {
-    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && done();
-    if (connection.iceGatheringState === "complete") done();
-  });
-  await fetch("/answer", { method: "POST", body: JSON.stringify(connection.localDescription) });
-})();
-</script>"""
-
-
-def speech() -> NDArray[np.int16]:
-    """Clips one after the other, 48 kHz."""
-    from rehearsal.clips import load_clip
-
-    return np.concatenate([load_clip(f"ana{n}", HERE).pcm for n in range(1, 9)])
-
-
-# --- the sender
-
-
-async def send(participants: int) -> None:
-    """Serves the page and the tracks; says its port, and at the end of its input when each frame was handed over."""
-    from aiortc import MediaStreamTrack, RTCSessionDescription
-    from av import AudioFrame
-
-    from common.webrtc import Peer
-
-    said = speech()
-
-    class Microphone(MediaStreamTrack):
-        kind = "audio"
-
-        def __init__(self, speaks: bool, times: list[float] | None) -> None:
-            super().__init__()
-            self.speaks, self.times, self.sent, self.began = speaks, times, 0, 0.0
-
-        async def recv(self) -> AudioFrame:
-            self.began = self.began or time.monotonic()
-            await asyncio.sleep(self.began + self.sent * 0.02 - time.monotonic())
-            at = np.arange(self.sent * FRAME, (self.sent + 1) * FRAME) % len(said)
-            pcm = said[at] if self.speaks else np.zeros(FRAME, np.int16)
-            frame = AudioFrame.from_ndarray(pcm[np.newaxis], "s16", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = 48_000, self.sent * FRAME, Fraction(1, 48_000)
-            self.sent += 1
-            if self.times is not None:
-                self.times.append(time.monotonic())
-            return frame
-
-    times: list[float] = []
-    peer = Peer(loopback=True)
-    for number in range(participants):
-        peer.connection.addTrack(Microphone(number < SPEAKERS, times if number == 0 else None))
-    await peer.connection.setLocalDescription(await peer.connection.createOffer())
-    local = peer.connection.localDescription
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        path, kind, body = head.split(" ")[1], "application/json", "{}"
-        if path == "/":
-            kind, body = "text/html", PAGE
-        elif path == "/offer":
-            body = json.dumps({"type": local.type, "sdp": local.sdp})
-        elif path == "/answer":
-            size = int(
-                next(line for line in head.lower().splitlines() if line.startswith("content-length")).split(":")[1]
-            )
-            given = json.loads(await reader.readexactly(size))
-            await peer.connection.setRemoteDescription(RTCSessionDescription(given["sdp"], given["type"]))
-        data = body.encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + data)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    print(json.dumps(times), flush=True)
-    os._exit(0)
 
 
 # --- a cell
-
-
-def cpu_seconds(processes: set[int]) -> float:
-    """User and system time of these processes."""
-    total = 0
-    for process in processes:
-        try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def pss_mib(processes: set[int]) -> float:
-    """Proportional set size of these processes."""
-    total = 0
-    for process in processes:
-        try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
-
-
-def is_driver(process: int) -> bool:
-    """Whether it is Playwright's."""
-    return b"run-driver" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 async def cell(way: str, participants: int) -> dict[str, Any]:
@@ -173,15 +49,6 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     from bot.drivers.browser.launch import chromium, processes
     from bot.drivers.browser.page import open_page
     from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings
-
-    sender = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.browser", "--send", str(participants)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 24,
-    )
-    assert sender.stdout is not None
-    url = f"http://127.0.0.1:{int(await sender.stdout.readline())}/"
 
     class Listener(Heard):
         bridge: Bridge
@@ -211,30 +78,26 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
         used = {f"{name}_cpu": 100 * (cpu_seconds(group) - before[name]) / took for name, group in groups.items()}
         return {**used, "pss": pss_mib(groups["chromium"]), "since": began}
 
-    own = tempfile.TemporaryDirectory(prefix="earshot-")  # Chromiums of others on this machine are not ours
-    tempfile.tempdir = own.name
-
-    def folder() -> Path:
-        return next(Path(own.name).iterdir())
-
+    connection = [*["speaker"] * SPEAKERS, *["listener"] * (participants - SPEAKERS)]
     settings = chromium_settings()
-    if way == "pulse":
-        row = await through_pulse(url, Path(own.name), heard, measure)
-    elif way == "none":
-        async with chromium(settings, "127.0.0.1:1", ON_ONE_MACHINE) as context:
-            await context.pages[0].goto(url)
-            row = await measure(folder())
-    else:
-        async with open_page(settings, heard, arguments=ON_ONE_MACHINE, mix=False) as page:
-            heard.bridge = page._bridge
-            await page.goto(url)
-            row = await measure(folder())
-    assert sender.stdin is not None
-    sender.stdin.close()
-    times = json.loads(await sender.stdout.readline())
-    await sender.wait()
+    with own_folder() as own:
+
+        async def settled() -> dict[str, Any]:
+            return await measure(next(own.iterdir()))
+
+        async with sending([connection]) as (url, times):
+            if way == "pulse":
+                row = await through_pulse(url, own, heard, settled)
+            elif way == "none":
+                async with chromium(settings, "127.0.0.1:1", ON_ONE_MACHINE) as context:
+                    await context.pages[0].goto(url)
+                    row = await settled()
+            else:
+                async with open_page(settings, heard, arguments=ON_ONE_MACHINE, mix=False) as page:
+                    heard.bridge = page._bridge
+                    await page.goto(url)
+                    row = await settled()
     row |= {"way": way, "participants": participants, "load": os.getloadavg()[0]}
-    own.cleanup()
     if way != "none":
         row |= sound(heard, times, row["since"])
     return row
@@ -248,7 +111,7 @@ def sound_servers() -> set[int]:
 
 
 async def through_pulse(
-    url: str, own: Path, heard: Any, measure: Callable[[Path], Awaitable[dict[str, Any]]]
+    url: str, own: Path, heard: Any, settled: Callable[[], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
     """The page in a Chromium that plays into a sink of its own, which is recorded; Chromium's switches are ours."""
     from playwright.async_api import async_playwright
@@ -305,7 +168,7 @@ async def through_pulse(
                 env={name: value for name, value in environment.items() if name not in ("BOT_CONFIG",)},
             )
             await context.pages[0].goto(url)
-            row = await measure(folder)
+            row = await settled()
             await context.close()
     finally:
         recording.cancel()
@@ -403,22 +266,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.browser")
     parser.add_argument("--participants", type=int, nargs="*", default=PARTICIPANTS)
     parser.add_argument("--ways", nargs="*", default=WAYS)
-    parser.add_argument("--send", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.send is not None:
-        asyncio.run(send(given.send))
-    elif given.cell is not None:
+    if given.cell is not None:
         print(json.dumps(asyncio.run(cell(given.cell[0], int(given.cell[1])))))
     else:
         kept = json.loads((HERE / "browser.json").read_text()) if (HERE / "browser.json").exists() else []
         rows = {(row["participants"], row["way"]): row for row in kept}
         for participants in given.participants:
             for way in given.ways:
-                command = [sys.executable, "-m", "bench.browser", "--cell", way, str(participants)]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                rows[participants, way] = json.loads(done.stdout.splitlines()[-1])
-                print(rows[participants, way], flush=True)
+                rows[participants, way] = run_cell("bench.browser", way, str(participants))
                 ordered = sorted(rows.values(), key=lambda row: (row["participants"], WAYS.index(row["way"])))
                 (HERE / "browser.json").write_text(json.dumps(ordered, indent=1) + "\n")
                 (HERE / "browser.md").write_text(report(ordered))

@@ -15,14 +15,13 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.browser import cpu_seconds, is_driver, pss_mib
+from bench.pages import cpu_seconds, is_driver, pss_mib, run_cell
 
 HERE = Path(__file__).parent
 PROGRAMS = {"shell": "chromium-headless-shell", "new": "chromium"}
@@ -161,14 +160,8 @@ def main() -> int:
         sys.stdout.write(json.dumps(asyncio.run(cell(given.cell[0], int(given.cell[1])))) + "\n")
         return 0
     missing = [program for program in PROGRAMS.values() if shutil.which(program) is None]
-    rows = []
-    for headless in (name for name, program in PROGRAMS.items() if program not in missing):
-        for bots in BOTS:
-            command = [sys.executable, "-m", "bench.browser_many", "--cell", headless, str(bots)]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-            sys.stdout.write(f"{rows[-1]}\n")
-            sys.stdout.flush()
+    there = [headless for headless, program in PROGRAMS.items() if program not in missing]
+    rows = [run_cell("bench.browser_many", headless, str(bots)) for headless in there for bots in BOTS]
     (HERE / "browser_many.json").write_text(json.dumps(rows, indent=1) + "\n")
     (HERE / "browser_many.md").write_text(report(rows, missing))
     return 0

@@ -99,7 +99,7 @@ def json_schema() -> dict[str, Any]:
     schema = model_of(sorted(PLATFORMS)).model_json_schema(by_alias=True)
     for part in (schema, *schema["$defs"].values()):
         for name, field in list(part["properties"].items()):
-            if "password" in json.dumps(field):
+            if any(kind.get("format") == "password" for kind in (field, *field.get("anyOf", ()))):
                 part["properties"][f"{name}File"] = {
                     "type": "string",
                     "description": f"Path of a file that holds `{name}`.",

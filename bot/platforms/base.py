@@ -161,6 +161,7 @@ class Platform(ABC):
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.
 
         Raises:
-            EarshotError: ROOM_UNREACHABLE, TOKEN_REFUSED, TOKEN_EXPIRED, JOIN_REFUSED, JOIN_TIMEOUT (within 20 s),
-                ENCRYPTED or CONNECTION_LOST, with a message that names the setting or the peer.
+            EarshotError: With a sub-code that says what to do (`common.contracts.status`), and a message that names the
+                setting or the peer. Nobody answers: ROOM_UNREACHABLE. Neither in nor in a lobby within 20 s, of a page
+                within 90 s: JOIN_TIMEOUT. A connection that does not come back: CONNECTION_LOST.
         """

@@ -65,7 +65,7 @@ rehearse({
         return `${has("shell") ? stage : ""}${words}${hangup}`;
       }
       case "inside":
-        return `<h2 class="subject-text">${say("title")}</h2>${stage}<div class="filmstrip"><span id="localVideoContainer">${escaped(meeting.name)}</span><div data-part="people"></div></div>${hangup}
+        return `<h2 class="subject-text--content">${say("title")}</h2>${stage}<div class="filmstrip"><span id="localVideoContainer">${escaped(meeting.name)}</span><div data-part="people"></div></div>${hangup}
           <button data-testid="toolbox.participants">people</button><button aria-label="Open chat" data-action="chat">chat</button>
           <div id="chatconversation" data-part="chat"></div>
           ${meeting.isChatOpen ? `<div id="chat-input"><textarea data-field="chat"></textarea></div>` : ""}`;

@@ -53,7 +53,7 @@ rehearse({
       case "not_started":
         return `${door(true)}<p>${say("not_started")}</p>${hangup}`;
       case "inside":
-        return `<h2 data-tid="meeting-title">${say("title")}</h2><div data-tid="stage-layout"><div data-part="people"></div></div><div role="toolbar">
+        return `<h2 data-tid="call-title">${say("title")}</h2><div data-tid="stage-layout"><div data-part="people"></div></div><div role="toolbar">
           <button id="view-mode-button">View</button><button id="raisehands-button">Raise</button>
           <button id="roster-button">People<span data-part="count" data-tid="toolbar-item-badge"></span></button>
           <button id="chat-button" data-action="chat">Chat</button><button id="closed-captions-button" data-action="captions">CC</button><button id="callingButtons-showMoreBtn">More</button>${hangup}</div>

@@ -65,7 +65,7 @@ rehearse({
       case "not_started":
         return app(`<p>${say("not_started")}</p>${leaving}`);
       case "inside":
-        return app(`<h2 class="meeting-topic">${say("title")}</h2><div data-part="people"></div><div id="wc-footer" style="opacity:${meeting.isAwake ? 1 : 0}"><div class="footer__btns-container">
+        return app(`<h2 class="meeting-info-icon__meeting-topic-text">${say("title")}</h2><div data-part="people"></div><div id="wc-footer" style="opacity:${meeting.isAwake ? 1 : 0}"><div class="footer__btns-container">
           <button aria-label="Chat" data-action="chat">Chat</button>
           <button aria-label="open the participants list"><span class="footer-button__participants-icon">P</span><span data-part="count" class="footer-button__number-counter"></span></button>${leaving}</div></div>
           <div class="chat-container" ${meeting.isChatOpen ? "" : "hidden"}><div data-part="chat"></div>

@@ -95,7 +95,8 @@ async def chromium(
         switches: More of them, for tests; of a switch that is given twice the last one counts.
 
     Raises:
-        EarshotError: BROWSER_UNAVAILABLE.
+        EarshotError: BROWSER_UNAVAILABLE. One that comes out of the block and says BROWSER_CRASHED has Chromium killed
+            before anything is asked of it.
     """
     if os.geteuid() == 0 and not settings.allow_no_sandbox:
         raise unavailable(ROOT)
@@ -108,6 +109,10 @@ async def chromium(
                     if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
                         raise unavailable(UNCONFINED)
                     yield context
+                except EarshotError as error:
+                    if error.code is SubCode.BROWSER_CRASHED:  # one that froze would let us wait for each answer
+                        await _kill(folder)
+                    raise
                 finally:
                     await _within(context.close(), CLOSE_TIMEOUT_S)
         finally:

@@ -3,7 +3,7 @@
 const MAX_BUFFERED_BYTES = 262144; // beyond it (a bot that does not read) audio is dropped: its clock shows the hole
 const MAX_WAITING = 256; // messages before the socket is open; then beats and signals are dropped
 const [SIGNALS_PER_S, SIGNALS_AT_ONCE] = [50, 100]; // beyond it they are dropped: a probe cannot keep our own words back
-const KEY_FRAME_EVERY_MS = 2500; // a little less than the 3 s after which a receiver asks for one
+const KEY_FRAME_EVERY_MS = 10000; // of a source: a receiver that has lost its decoder's state is mended after so long
 let socket;
 const waiting = [];
 
@@ -80,17 +80,20 @@ const audio = async (track, readable, writable) => {
   }
 };
 
-// Nothing is decoded but key frames, so that the page has a picture. Without a frame to decode for 3 s a receiver asks for
-// a key frame: dropping those, too, would make it ask again every 0.2 s.
+// Of a source its first key frame is decoded, and one now and then: the page has its picture's size. A receiver that never
+// decoded one would ask for one every 0.2 s; one that did asks every 3 s, whether it gets them or not.
 const video = async (readable, writable) => {
   const reader = readable.getReader();
   const writer = writable.getWriter();
-  let passed = -Infinity;
+  let source;
+  let passed;
   for (;;) {
     const { done, value: frame } = await reader.read();
     if (done) return;
-    if (frame.type !== "key" || performance.now() < passed + KEY_FRAME_EVERY_MS) continue;
-    passed = performance.now();
+    if (frame.type !== "key") continue;
+    const { synchronizationSource } = frame.getMetadata();
+    if (synchronizationSource === source && performance.now() < passed + KEY_FRAME_EVERY_MS) continue;
+    [source, passed] = [synchronizationSource, performance.now()];
     writer.write(frame).catch(() => {});
   }
 };

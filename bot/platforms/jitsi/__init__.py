@@ -60,8 +60,11 @@ class Jitsi(PagePlatform):
         return native(meeting_id, (*cast(JitsiSettings, settings).hosts, PUBLIC_HOSTS[0])[0])
 
     def page_url(self, invitation: Invitation) -> str:
-        """With our name, and nothing of ours switched on, as the page's own configuration takes it from the URL."""
+        """With our name, nothing of ours switched on and no video asked for, as the page takes it from its URL."""
         settings: PageSettings = invitation.settings or self.settings_model()
         name = quote(json.dumps(invitation.bot_name))
-        wishes = ("config.startWithAudioMuted=true", "config.startWithVideoMuted=true", f"userInfo.displayName={name}")
+        wishes = (
+            *(f"config.{one}=true" for one in ("startWithAudioMuted", "startWithVideoMuted", "startAudioOnly")),
+            f"userInfo.displayName={name}",
+        )
         return f"{self.link(invitation).url(settings.origin)}#{'&'.join(wishes)}"

@@ -135,8 +135,8 @@ class Attendance:
         """Opens the meeting's page. One that does not answer on the way back is tried again by the flow."""
         self._talk.reopened()
         try:
-            if again:
-                await page.goto("about:blank")  # a URL that differs in nothing but its fragment is not opened anew
+            if page.page.url != "about:blank":  # a URL that differs in nothing but its fragment is not opened anew
+                await page.goto("about:blank")
             await page.goto(self._site.url)
         except EarshotError as error:
             if error.code is not SubCode.ROOM_UNREACHABLE or not self._is_lost:

@@ -3,7 +3,8 @@
 A server that sends few streams for many people says in each packet whose voice is in it, exactly, by a number; the
 page shows names, late. A number is taken for a person's when, turn after turn, it was the only one that sounded for
 as long as the page may be late, and that person the only one shown. Nothing else is evidence: not several at once, not
-sound without a number, not a page that shows nobody. What contradicts takes back what was learnt, and asks for more.
+sound without a number, not a page that shows nobody. What contradicts takes back what was learnt, and asks for more;
+what may contradict, as somebody is shown of whom there is no voice, withholds names until that is clear.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class _Source:
     rested: bool = True
     """They were not shown once since: who is always shown is no evidence."""
     contradictions: int = 0
+    is_doubtful: bool = False
+    """It may be somebody else's by now."""
 
     @property
     def is_known(self) -> bool:
@@ -56,6 +59,7 @@ class Contributors:
     def __init__(self, now: float) -> None:
         self._since = now
         self._sources: dict[str, _Source] = {}  # in the order in which they sounded last
+        self._shown: frozenset[str] = frozenset()
 
     def sounds(self, sources: Collection[str], now: float) -> None:
         """There is sound in a packet with these sources; none: nobody can say whose."""
@@ -74,14 +78,26 @@ class Contributors:
         """The page shows that these people speak, and nobody else."""
         for source in self._sources.values():
             source.rested |= source.person not in people
+        self._doubt(set(people) - self._shown, people, now)
+        self._shown = frozenset(people)
         alone = [number for number, source in self._sources.items() if now - source.sounded_at <= LATE_S]
         if now - self._since < LATE_S or len(alone) != 1 or alone[0] == NUMBERLESS or not people:
             return
         source = self._sources[alone[0]]
         if source.person is not None and source.person not in people:
             source.contradict()
-        elif len(people) == 1:
-            self._agree(source, next(iter(people)))
+        else:
+            source.is_doubtful = False
+            if len(people) == 1:
+                self._agree(source, next(iter(people)))
+
+    def _doubt(self, new: Collection[str], people: Collection[str], now: float) -> None:
+        """Somebody new is shown: if it is nobody's voice that there was, one of these may be theirs by now."""
+        voices = [one for one in self._sources.values() if now - one.sounded_at <= LATE_S + PAUSE_S]
+        if not voices or not all(one.is_known for one in voices) or set(new) <= {one.person for one in voices}:
+            return
+        for one in voices:
+            one.is_doubtful |= one.person not in people
 
     def _agree(self, source: _Source, person: str) -> None:
         """A source and a person go together, once more; a person has one voice."""
@@ -99,7 +115,7 @@ class Contributors:
         if len(sources) != 1:
             return None
         source = self._sources.get(next(iter(sources)))
-        return source.person if source is not None and source.is_known else None
+        return source.person if source is not None and source.is_known and not source.is_doubtful else None
 
     def left(self, person: str) -> None:
         """Somebody is not here any more: their number may be somebody else's next."""

@@ -124,6 +124,42 @@ def test_a_contradiction_takes_the_name_back_and_asks_for_more() -> None:
     assert meeting.knows("ben")
 
 
+def test_a_number_that_goes_to_somebody_who_is_here_is_doubted_as_soon_as_they_are_shown() -> None:
+    """Whoever spoke just before does not hide it: not the old name until then, but none."""
+    meeting = Meeting()
+    for who in ("ana", "ben", "eve") * TURNS:
+        meeting.turn(who)
+    meeting.numbers = {"ana": "8", "ben": "7", "eve": "9"}
+    meeting.goes_on(LATE_S, "eve")
+    meeting.goes_on(LATE_S - 0.5, "ben")
+    assert meeting.wrong == ["ben"] * (meeting.lag + 1)  # not even the page knew
+    assert meeting.contributors.person(["7"]) is None
+    meeting.goes_on(0.5, "eve")
+    assert meeting.contributors.person(["9"]) is None  # it may as well have been hers
+    meeting.turn("eve")
+    assert meeting.knows("eve")
+
+
+def test_whoever_is_shown_beside_those_who_sound_makes_nobody_doubtful() -> None:
+    """Somebody whose voice is not known yet, whoever spoke a moment ago, whoever is always shown."""
+    meeting = Meeting()
+    for who in ("ana", "ben") * TURNS:
+        meeting.turn(who)
+    for lag in (1, 10, round(LATE_S / STEP_S) - 2):
+        meeting.lag = lag
+        for who in ("ana", "ben", "ana", "eve", "ben"):
+            meeting.goes_on(1.0, who)
+            assert who == "eve" or meeting.knows(who)
+            meeting.goes_on(0.3)
+    meeting.goes_on(10.0)
+    for _ in range(2):
+        meeting.contributors.shown(["eve"], meeting.now)
+        meeting.goes_on(1.0, "ana", shows=False)
+        meeting.contributors.shown(["ana", "eve"], meeting.now)
+        assert meeting.knows("ana")
+        meeting.goes_on(10.0, shows=False)
+
+
 def test_shown_beside_somebody_else_is_no_contradiction() -> None:
     """And no evidence: of one voice two people are shown."""
     contributors = Contributors(0.0)

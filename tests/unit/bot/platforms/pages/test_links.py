@@ -186,10 +186,11 @@ def test_an_id_alone_leads_to_the_page(name: str, native: str, passcode: str | N
 
 
 def test_a_jitsi_room_alone_is_on_the_first_server_of_ones_own() -> None:
-    """Else on the public one; the page gets our name, and nothing of ours switched on."""
+    """Else on the public one; the page gets our name, nothing of ours switched on, and is asked for no video."""
     found = platform("jitsi")
     invitation = Invitation(None, "bot-1", 'Ea"r', native_meeting_id="Stand up")
-    tail = "#config.startWithAudioMuted=true&config.startWithVideoMuted=true&userInfo.displayName=%22Ea%5C%22r%22"
+    wishes = "config.startWithAudioMuted=true&config.startWithVideoMuted=true&config.startAudioOnly=true"
+    tail = f"#{wishes}&userInfo.displayName=%22Ea%5C%22r%22"
     assert found.page_url(invitation) == f"https://meet.jit.si/Stand%20up{tail}"
     assert found.settings_model is not None
     own = found.settings_model.model_validate({"hosts": ["jitsi.example.com"]})

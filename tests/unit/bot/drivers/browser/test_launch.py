@@ -1,0 +1,80 @@
+"""How a Chromium is put away: asked to close while it lives, killed first when its page is dead. It is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.drivers.browser import launch
+from bot.drivers.browser.page import BrowserSettings, PageGoneError
+
+
+class Frozen:
+    """A Chromium, its page and its driver: they answer nothing before they are killed."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self._killed = asyncio.Event()
+
+    async def close(self) -> None:
+        """Of the context."""
+        self.done.append("close")
+        await self._killed.wait()
+
+    async def kill(self, folder: Path) -> None:
+        """In place of `launch._kill`."""
+        self.done.append("kill")
+        self._killed.set()
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Frozen:
+    """A Chromium that `launch.chromium` starts in place of a real one."""
+    frozen = Frozen()
+
+    @asynccontextmanager
+    async def driver(folder: Path) -> AsyncIterator[Any]:
+        yield frozen
+
+    async def start(*_: Any) -> Frozen:
+        return frozen
+
+    monkeypatch.setattr(launch, "_folder", lambda: nullcontext(Path("/nowhere")))
+    monkeypatch.setattr(launch, "_driver", driver)
+    monkeypatch.setattr(launch, "_launch", start)
+    monkeypatch.setattr(launch, "_kill", frozen.kill)
+    return frozen
+
+
+async def leave(failure: Exception | None) -> float:
+    """Opens a Chromium and leaves it, or fails in it; returns how long leaving took, in virtual seconds."""
+    loop = asyncio.get_running_loop()
+    left = loop.time()
+    try:
+        async with launch.chromium(BrowserSettings(allow_no_sandbox=True), "127.0.0.1:1"):
+            left = loop.time()
+            if failure is not None:
+                raise failure
+    except PageGoneError:
+        pass
+    return loop.time() - left
+
+
+async def test_a_page_that_froze_is_killed_and_asked_nothing_first(
+    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one is started at once: nobody waits for answers of one that gives none."""
+    frozen = scripted(monkeypatch)
+    assert await leave(PageGoneError("its renderer has not answered")) < 0.1
+    assert frozen.done[0] == "kill"
+
+
+async def test_a_page_that_lives_is_asked_to_close(virtual_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves the meeting in good order; what does not answer is killed in the end."""
+    frozen = scripted(monkeypatch)
+    assert await leave(None) == pytest.approx(launch.CLOSE_TIMEOUT_S, abs=0.1)
+    assert frozen.done == ["close", "kill"]
