@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import statistics
 
+LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+"""Name of the header extension that says how loud a packet is."""
 WINDOW_PACKETS = 50
 """Between two judgements: 1 s of packets that are worth it."""
 FLOOR_DB = -60.0

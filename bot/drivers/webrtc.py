@@ -20,14 +20,12 @@ from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.levels import Levels
+from bot.codecs.levels import LEVEL_URI, Levels
 from bot.codecs.rtp import SILENT_DBOV, RtpPacket, is_rtcp, parse_rtp
 from bot.drivers.opus_track import OpusTrack
 from common.audio.pcm import dbfs
 from common.webrtc import Peer
 
-LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-"""The header extension with how loud a packet is (RFC 6464); aiortc offers and takes it."""
 MIN_JUDGED_SAMPLES = 320
 """20 ms, which browsers send: of shorter frames the decoder's delay (6.5 ms) is too much."""
 TRUSTED_PACKETS = 1_500

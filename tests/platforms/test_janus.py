@@ -30,7 +30,6 @@ from tests.support.servers.janus import (
     invited,
     janus_server,
 )
-from tests.support.servers.singing import SecretSinger
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -188,16 +187,3 @@ async def test_is_tried_out_without_being_seen(janus: JanusServer) -> None:
         assert failure.value.code is code
     with janus_server("key") as guarded, pytest.raises(EarshotError, match=r"janus\.apiSecret"):
         await Janus().try_out(invited(guarded.url, "r"))
-
-
-async def test_somebody_who_is_encrypted_is_said_to_be(janus: JanusServer) -> None:
-    """This Janus tells no subscriber: it shows in what is heard, which nothing is until it is encrypted no more."""
-    async with directed_room(janus) as room, attending(Janus(), room.invitation()) as bot:
-        await room.join("ana", "Ana", publishes=False)
-        singer = await room.guests["ana"].publish(SecretSinger)
-        await bot.listener.until(lambda: bot.listener.count(ev.TrackEncrypted), "known to be encrypted", 20)
-        assert bot.listener.of(ev.TrackEncrypted)[0] == ev.TrackEncrypted("ana/0")
-        heard = len(bot.listener.frames)
-        singer.is_secret = False
-        await bot.hears("ana", 440, 20)
-        assert len(bot.listener.frames) > heard
