@@ -46,13 +46,13 @@ bench: .venv/dev ## The media benchmark; writes bench/media.md
 bench-rtp: .venv/dev ## Plain RTP by each engine that is installed, 3 minutes on a quiet machine; writes bench/rtp.md
 	tools/hermetic $(BIN)/python -m bench.rtp
 
-bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 5 minutes on a quiet machine; writes bench/livekit.md
+bench-livekit: .venv/dev build/bin/livekit-server ## What a bot costs in a LiveKit room of 33, 6 minutes on a quiet machine; writes bench/livekit.md
 	tools/hermetic $(BIN)/python -m bench.livekit
 
 bench-roads: .venv/dev ## What RTMP costs, option by option and stage by stage, 10 minutes on a quiet machine; writes bench/roads.md
 	$(BIN)/python -m bench.roads
 
-bench-sfu: .venv/dev build/mediasoup ## Tracks of Janus and mediasoup beside stock aiortc, two minutes on a quiet machine; writes bench/sfu.md
+bench-sfu: .venv/dev build/mediasoup build/whep-server ## Tracks of Janus, mediasoup and WHEP beside stock aiortc, three minutes on a quiet machine; writes bench/sfu.md
 	tools/hermetic $(BIN)/python -m bench.sfu
 
 bench-transcriber: .venv/bench ## The transcriber beside whisper-live, 75 minutes; goes on where it stopped; writes bench/transcriber.md

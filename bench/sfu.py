@@ -1,10 +1,13 @@
 """SFU tracks, heard by us and by stock aiortc: `make bench-sfu` writes sfu.md and sfu.json.
 
-A real Janus and a real mediasoup (the example application), each with people who send a quiet tone with a loud tenth
-of a second in every one. A listener in a process of its own joins as the bot does; its CPU time is taken over a window,
-and when it has each loud frame as 16 kHz PCM is compared with when that frame was given to its sender. The second
-listener is the same with one class exchanged: what is received comes out of aiortc's own jitter buffer and decoder, and
-is resampled. Clocks are one (CLOCK_MONOTONIC).
+A real Janus, a real mediasoup (the example application) and a real WHEP server (Meetecho's, on Janus), each with people
+who send a quiet tone with a loud tenth of a second in every one. A listener in a process of its own joins as the bot
+does, WHEP once for each stream; its CPU time is taken over a window, and when it has each loud frame as 16 kHz PCM is
+compared with when that frame was given to its sender. The second listener is the same with one class exchanged: what is
+received comes out of aiortc's own jitter buffer and decoder, and is resampled. Clocks are one (CLOCK_MONOTONIC).
+
+Senders take turns, 5 ms apart. That is the dearest case: packets that come at once wake a process once, for all of
+them, and where chance had it so a track cost less. How often the listener slept and was woken stands beside its CPU.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +24,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +40,8 @@ from bot.platforms.base import Invitation
 from bot.platforms.orders import Orders
 from common.audio.pcm import SAMPLE_RATE
 from common.webrtc import Peer
-from tests.support.servers import janus, mediasoup
-from tests.support.servers.singing import Singer
+from tests.support.servers import janus, mediasoup, whep
+from tests.support.servers.singing import FRAME_S, Singer
 
 HERE = Path(__file__).parent
 TRACKS, WINDOW_S, SETTLE_S = 4, 20.0, 3.0
@@ -49,7 +54,14 @@ LATE_S = 0.5
 
 
 class Beacon(Singer):
-    """A singer whose every fiftieth frame begins to be loud."""
+    """A singer whose every fiftieth frame begins to be loud.
+
+    Args:
+        turn: Whose turn between two frames of the first one it is.
+    """
+
+    def __init__(self, turn: int = 0) -> None:
+        super().__init__(phase=turn * FRAME_S / TRACKS)
 
     def loudness(self, number: int) -> float:
         """The amplitude of a frame."""
@@ -74,6 +86,15 @@ class StockReceiver:
         self._transceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
         self._reading: asyncio.Task[None] | None = None
         self.packets = 0
+
+    async def offer(self) -> str:
+        """Offers."""
+        return await self._peer.offer()
+
+    async def accept(self, answer: str) -> None:
+        """Takes the answer to it, and reads."""
+        await self._peer.accept(answer)
+        self._reading = asyncio.create_task(self._read())
 
     async def answer(self, offer: str, agreed: Callable[[str], Awaitable[None]] | None = None) -> str:
         """Answers an offer, and reads."""
@@ -102,9 +123,14 @@ class StockReceiver:
 
 
 class Ear:
-    """A listener that notes when loudness begins."""
+    """A listener that notes when loudness begins.
 
-    def __init__(self) -> None:
+    Args:
+        only: Name of the one track, where its platform has none for it.
+    """
+
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
         self.onsets: dict[str, list[float]] = {}
         self.samples: dict[str, int] = {}
         self._was_loud: dict[str, bool] = {}
@@ -114,7 +140,7 @@ class Ear:
 
     def audio(self, frame: AudioFrame) -> None:
         """A frame."""
-        track = frame.track_id
+        track = self._only or frame.track_id
         is_loud = bool(np.abs(frame.pcm).max() > ONSET)
         if is_loud and not self._was_loud.get(track, True):
             self.onsets.setdefault(track, []).append(time.monotonic())
@@ -122,30 +148,42 @@ class Ear:
         self.samples[track] = self.samples.get(track, 0) + frame.pcm.size
 
 
-async def listen(platform: str, given: dict[str, Any], is_stock: bool) -> dict[str, Any]:
+async def listen(platform: str, given: list[dict[str, Any]], is_stock: bool) -> dict[str, Any]:
     """Joins, listens for the window, leaves."""
     if is_stock:
         import bot.platforms.sfu.tracks as tracks
+        import bot.platforms.whep.attendance as stream
 
-        vars(tracks)["TrackReceiver"] = StockReceiver
+        vars(tracks)["TrackReceiver"] = vars(stream)["TrackReceiver"] = StockReceiver
     plugin = load(platform)
     assert plugin.settings_model is not None
-    settings = plugin.settings_model.model_validate(given["settings"])
-    invitation = Invitation(given["url"], "bench", "Bench", settings=settings)
-    ear, orders = Ear(), Orders()
-    attending = asyncio.create_task(plugin.attend(invitation, ear, orders))
-    while len(ear.samples) < TRACKS:
+    orders, ears, attending = Orders(), [], []
+    for one in given:
+        settings = plugin.settings_model.model_validate(one["settings"])
+        ears.append(Ear(one.get("track")))
+        invitation = Invitation(one["url"], "bench", "Bench", settings=settings)
+        attending.append(asyncio.create_task(plugin.attend(invitation, ears[-1], orders)))
+    while sum(len(ear.samples) for ear in ears) < TRACKS:
         await asyncio.sleep(0.05)
-        if attending.done():
-            attending.result()
+        for each in attending:
+            if each.done():
+                each.result()
     await asyncio.sleep(SETTLE_S)
-    ear.onsets.clear()
-    heard, cpu = sum(ear.samples.values()), time.process_time()
+    for ear in ears:
+        ear.onsets.clear()
+    before = _spent(ears)
     await asyncio.sleep(WINDOW_S)
-    cpu, heard = time.process_time() - cpu, sum(ear.samples.values()) - heard
+    cpu, woken, samples = (now - then for now, then in zip(_spent(ears), before, strict=True))
+    onsets = {track: times for ear in ears for track, times in ear.onsets.items()}
     orders.leave()
-    await attending
-    return {"cpu": cpu, "onsets": ear.onsets, "seconds": heard / SAMPLE_RATE}
+    await asyncio.gather(*attending)
+    return {"cpu": cpu, "woken": woken, "onsets": onsets, "seconds": samples / SAMPLE_RATE}
+
+
+def _spent(ears: list[Ear]) -> tuple[float, int, int]:
+    """CPU seconds, wake-ups and samples up to now."""
+    woken = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    return time.process_time(), woken, sum(sum(ear.samples.values()) for ear in ears)
 
 
 @dataclass(frozen=True)
@@ -155,6 +193,7 @@ class Result:
     server: str
     receiver: str
     cpu_percent_per_track: float
+    woken_per_packet: float
     latency_median_ms: float
     latency_p95_ms: float
     heard_percent: float
@@ -172,14 +211,16 @@ def result(server: str, receiver: str, said: dict[str, Any], beacons: dict[str, 
         server,
         receiver,
         round(100 * said["cpu"] / WINDOW_S / TRACKS, 2),
+        round(said["woken"] * FRAME_S / said["seconds"], 2),
         round(1000 * float(statistics.median(delays)), 1),
         round(1000 * float(np.percentile(delays, 95)), 1),
         round(100 * said["seconds"] / WINDOW_S / TRACKS, 1),
     )
 
 
-Meeting = tuple[dict[str, Any], dict[str, Beacon]]
-"""An invitation, and who sings on which track."""
+Meeting = tuple[list[dict[str, Any]], dict[str, Beacon]]
+"""Invitations, and who sings on which track."""
+PEOPLE = {f"p{turn}": partial(Beacon, turn) for turn in range(TRACKS)}
 
 
 @asynccontextmanager
@@ -188,10 +229,10 @@ async def janus_meeting() -> AsyncIterator[Meeting]:
     with janus.janus_server() as server:
         async with janus.directed_room(server) as room:
             beacons: dict[str, Beacon] = {}
-            for who in (f"p{number}" for number in range(TRACKS)):
+            for who, beacon in PEOPLE.items():
                 await room.join(who, who, publishes=False)
-                beacons[f"{who}/0"] = await room.guests[who].publish(Beacon)
-            yield {"url": f"janus+{server.url}", "settings": {"room": room.name}}, beacons
+                beacons[f"{who}/0"] = await room.guests[who].publish(beacon)
+            yield [{"url": f"janus+{server.url}", "settings": {"room": room.name}}], beacons
 
 
 @asynccontextmanager
@@ -200,14 +241,28 @@ async def mediasoup_meeting() -> AsyncIterator[Meeting]:
     with mediasoup.mediasoup_server() as server:
         async with mediasoup.directed_room(server) as room:
             beacons: dict[str, Beacon] = {}
-            for who in (f"p{number}" for number in range(TRACKS)):
+            for who, make in PEOPLE.items():
                 await room.join(who, who, publishes=False)
-                beacon = await room.guests[who].publish(Beacon)
+                beacon = await room.guests[who].publish(make)
                 beacons[room.guests[who].producer] = beacon
-            yield {"url": f"mediasoup+{server.url}", "settings": {"room": room.name}}, beacons
+            yield [{"url": f"mediasoup+{server.url}", "settings": {"room": room.name}}], beacons
 
 
-MEETINGS = {"janus": janus_meeting, "mediasoup": mediasoup_meeting}
+@asynccontextmanager
+async def whep_meeting() -> AsyncIterator[Meeting]:
+    """A WHEP server with an endpoint for each person's stream; it offers, and we answer (406)."""
+    with whep.whep_server() as server:
+        async with janus.directed_room(server.janus) as room:
+            given, beacons = [], {}
+            for who, beacon in PEOPLE.items():
+                await room.join(who, who, publishes=False)
+                beacons[who] = await room.guests[who].publish(beacon)
+                path = await server.make(id=who, plugin="videoroom", room=room.name, feed=who)
+                given.append({"url": f"whep+{server.url}{path}", "settings": {"participant": who}, "track": who})
+            yield given, beacons
+
+
+MEETINGS = {"janus": janus_meeting, "mediasoup": mediasoup_meeting, "whep": whep_meeting}
 
 
 async def measure(platform: str) -> list[Result]:
@@ -231,19 +286,20 @@ async def measure(platform: str) -> list[Result]:
 def page(results: list[Result], load_average: float) -> str:
     """The results as Markdown."""
     rows = [
-        f"| {one.server} | {one.receiver} | {one.cpu_percent_per_track} % | {one.latency_median_ms} / "
-        f"{one.latency_p95_ms} ms | {one.heard_percent} % |"
+        f"| {one.server} | {one.receiver} | {one.cpu_percent_per_track} % | {one.woken_per_packet} "
+        f"| {one.latency_median_ms} / {one.latency_p95_ms} ms | {one.heard_percent} % |"
         for one in results
     ]
     return f"""# SFU tracks, heard by us and by stock aiortc
 
-`make bench-sfu`, two minutes on a quiet machine: {TRACKS} tracks, windows of
-{WINDOW_S:g} s; load average at the beginning {load_average:.1f} on {os.cpu_count()} processors. CPU is that of
-the listener's whole process, signalling included, by track. Latency is from the moment in which a frame is
-given to its encoder, through the SFU, to its samples at 16 kHz.
+`make bench-sfu`, three minutes on a quiet machine: {TRACKS} tracks, their packets {1000 * FRAME_S / TRACKS:g} ms apart,
+windows of {WINDOW_S:g} s; load average at the beginning {load_average:.1f} on {os.cpu_count()} processors. CPU is that
+of the listener's whole process, signalling included, by track. How often the process slept and was woken for a packet
+decides much of it: at 1 every packet wakes it, which is what people who speak by themselves do. Latency is from the
+moment in which a frame is given to its encoder, through the SFU, to its samples at 16 kHz.
 
-| server | receiver | CPU of a core, per track | latency, median / p95 | heard of what was sent |
-|---|---|---|---|---|
+| server | receiver | CPU of a core, per track | woken, per packet | latency, median / p95 | heard of what was sent |
+|---|---|---|---|---|---|
 {chr(10).join(rows)}
 """
 

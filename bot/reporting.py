@@ -46,7 +46,10 @@ class Sink(Protocol):
         """Takes a message for those who watch now."""
 
     async def flush(self, timeout: float) -> int:
-        """Waits until everything is out, `timeout` seconds at most; returns how many entries are not stored."""
+        """Waits until everything is out, `timeout` seconds at most; returns how many entries are not stored.
+
+        Any make the end `not_stored`: from one that stores nothing it is 0. A start that failed is told, too.
+        """
 
 
 class Reporting:
@@ -165,10 +168,13 @@ class Reporting:
     async def _flushed(self, sink: Sink, timeout: float) -> int:
         try:
             async with asyncio.timeout(timeout + FLUSH_GRACE_S):
-                return await sink.flush(timeout)
+                left = await sink.flush(timeout)
         except Exception as error:
-            self._failed(sink, "flush", error)
+            self.failed(sink, "flush", error)
             return 1
+        if left:
+            log.warning("sink.not_stored", sink=type(sink).__name__, entries=left)
+        return left
 
     def _publish(self, payload: str) -> None:
         if self._publishes:
@@ -186,11 +192,11 @@ class Reporting:
         try:
             return tell(sink)
         except Exception as error:
-            self._failed(sink, what, error)
+            self.failed(sink, what, error)
             return False
 
-    def _failed(self, sink: Sink, what: str, error: Exception) -> None:
-        """Once for each sink and step, and without the error's words: they may be those of the meeting."""
+    def failed(self, sink: Sink, what: str, error: Exception) -> None:
+        """Says that a sink has failed, once for each step; without the error's words, which may be the meeting's."""
         if (id(sink), what) not in self._broken:
             self._broken.add((id(sink), what))
             where = traceback.extract_tb(error.__traceback__)[-1]

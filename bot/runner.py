@@ -179,7 +179,7 @@ class Bot:
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
         for sink in self._sinks.served:
-            self._start(sink.run(), type(sink).__name__)
+            self._start(self._sinks.serve(sink), type(sink).__name__)
         self._vitals.ready = True
         self._start(self._watch_time(), "timers")
         if self._recording is not None:
@@ -411,7 +411,7 @@ class Bot:
         if not left or finish.code in _MISSING_IS_KNOWN:
             return finish
         log.error("bot.not_stored", entries=left)
-        why = f"{left} entries could not be stored in Redis; the meeting had ended with {finish.code}"
+        why = f"{left} entries could not be stored; the meeting had ended with {finish.code}"
         return fx.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
 
     async def _close(self) -> None:

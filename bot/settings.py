@@ -81,7 +81,7 @@ class ObjectStoreSettings(Settings):
     secret_key: SecretStr = Field(description="Secret that belongs to `accessKey`.", min_length=1)
 
     def parts(self) -> dict[str, str]:
-        """The arguments of `bot.links.object_store.Bucket`."""
+        """The arguments of `bot.signatures.Bucket`."""
         plain = self.model_dump(exclude={"secret_key", "bucket"})
         return {**plain, "name": self.bucket, "secret_key": self.secret_key.get_secret_value()}
 

@@ -1,4 +1,4 @@
-"""Signatures of AWS, version 4, for requests to storages of S3's protocol. A client library would be 20 MB for this.
+"""Signatures of AWS, version 4, for requests to buckets of S3's protocol. A client library would be 20 MB for this.
 
 Source: AWS documentation, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
 """
@@ -9,10 +9,50 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, urlsplit
 
 UNRESERVED = "-_.~"
 """Beside letters and digits, what stays as it is in a path and a query; RFC 3986."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where files go, and with whose rights.
+
+    Args:
+        endpoint: http(s)://host[:port] of the service.
+        name: Of the bucket.
+        access_key: Its id.
+        secret_key: What belongs to it.
+        region: As the service wants it signed; most that are not AWS take any.
+        prefix: Goes before every key.
+    """
+
+    endpoint: str
+    name: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str = "us-east-1"
+    prefix: str = ""
+
+    def url(self, key: str) -> str:
+        """Where a key is, with the bucket in the path, which every service understands."""
+        parts = [self.name, *self.prefix.split("/"), *key.split("/")]
+        return f"{self.endpoint.rstrip('/')}/{'/'.join(quote(part, safe=UNRESERVED) for part in parts if part)}"
+
+    def signed(
+        self, method: str, url: str, digest: str, now: float, headers: Mapping[str, str] | None = None
+    ) -> dict[str, str]:  # fmt: skip
+        """The headers of a request, with our rights: see `signed_headers`."""
+        return signed_headers(
+            *(method, url, digest),
+            region=self.region,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            now=now,
+            headers=headers,
+        )
 
 
 def signed_headers(

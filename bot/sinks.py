@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from bot.config import BotConfig
 from bot.links.redis.collector import warn_of_collector
 from bot.links.redis.link import RedisLink
@@ -24,14 +22,12 @@ if TYPE_CHECKING:  # httpx: only where there is a manager
 TELL_RESERVE_S = 0.5
 """For telling a manager the end, once everything is stored."""
 
-log = structlog.get_logger(__name__)
-
 
 class Served(Sink, Protocol):
     """A sink with a task of its own, for as long as the bot lives."""
 
     async def run(self) -> None:
-        """Serves it until cancelled."""
+        """Serves it until cancelled, from when everybody has answered at the start. What it raises ends it alone."""
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -97,6 +93,13 @@ class Sinks:
         else:
             await warn_of_collector(self._config.redis_url.get_secret_value(), self._config.meeting_id)
 
+    async def serve(self, sink: Served) -> None:
+        """The life of one of them; a bug in it ends no meeting, and is said."""
+        try:
+            await sink.run()
+        except Exception as error:
+            self.reporting.failed(sink, "run", error)
+
     def without_redis(self) -> None:
         """Redis was never ours: whoever writes there is told nothing any more, all others are."""
         there = self._redis, self.speakers
@@ -104,15 +107,14 @@ class Sinks:
 
     async def close(self, timeout: float) -> None:
         """Closes every connection but those of Redis; within `timeout` seconds, no errors."""
-        await asyncio.gather(*(_close(sink, timeout) for sink in self.served))
+        await asyncio.gather(*(self._close(sink, timeout) for sink in self.served))
 
-
-async def _close(sink: Served, timeout: float) -> None:
-    """Each within its time, whatever another one does."""
-    try:
-        async with asyncio.timeout(timeout):
-            await sink.close()
-    except (TimeoutError, *FAILURES):
-        pass
-    except Exception as error:
-        log.error("sink.failed", sink=type(sink).__name__, step="close", problem=type(error).__name__)
+    async def _close(self, sink: Served, timeout: float) -> None:
+        """Each within its time, whatever another one does."""
+        try:
+            async with asyncio.timeout(timeout):
+                await sink.close()
+        except (TimeoutError, *FAILURES):
+            pass
+        except Exception as error:
+            self.reporting.failed(sink, "close", error)

@@ -27,7 +27,9 @@ PUBLISHED_AS_IS = frozenset(
 vocabulary, and the token that the consumers themselves gave. A mask in an id would make two things one, and a passcode
 may be `active`."""
 
-_AFTER_SLASHES = re.compile(r"(?<=//)[^\s\"'<>]+")
+_ADVICE = r"(?:(?:user)?:password@host:port|\[:password@\]host:port\[/db\])(?=[.,;)]?(?:\s|$))"
+"""How we tell people to write a URL: that is all of it, and nobody's."""
+_AFTER_SLASHES = re.compile(rf"(?<=//)(?!{_ADVICE})[^\s\"'<>]+")
 """A URL in a text, from its authority on; a password may have any of the characters that are not allowed there."""
 _QUERY_VALUE = re.compile(r"([?&#])([^=&#?\s]+=)?([^&#\s]*)")
 _HOST = re.compile(r"(\[[\da-fA-F:.]+\]|localhost|[\w-]+(?:\.[\w-]+)+)(:\d{1,5})?")

@@ -16,6 +16,8 @@ from aioice import ice
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
+from common.datagrams import read_datagrams
+
 CONNECT_TIMEOUT_S = (
     10.0  # seconds from the answer to the first possible packet; aiortc does not repeat lost DTLS packets
 )
@@ -23,6 +25,7 @@ CLOSE_TIMEOUT_S = 1.0
 
 _peer_on_loopback: ContextVar[bool] = ContextVar("peer_on_loopback", default=False)
 _host_addresses = ice.get_host_addresses
+_LAST_OF_STUN = 3
 
 
 def _candidate_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -31,6 +34,28 @@ def _candidate_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
 
 
 ice.get_host_addresses = _candidate_addresses
+
+
+class _StunProtocol(ice.StunProtocol):
+    """aioice's sockets. What is no STUN by its first byte (RFC 7983) is not tried as such: that is most of what comes.
+
+    An empty datagram, which anybody can send, is dropped: aiortc's connection would end at it.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        read_datagrams(transport)
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        if not data:
+            return
+        if isinstance(data, bytes) and data[0] > _LAST_OF_STUN:
+            self.receiver.data_received(data, self.local_candidate.component)
+        else:
+            super().datagram_received(data, addr)
+
+
+ice.StunProtocol = _StunProtocol  # type: ignore[misc]
 _SDP_FAULTS = (
     *(ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(InternalError, InvalidAccessError, InvalidStateError, OperationError),

@@ -16,7 +16,7 @@ from types import TracebackType
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
-START_TIMEOUT_S = 8.0
+START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
 
 

@@ -20,6 +20,7 @@ class AudioFrame:
         source: What the clock belongs to (SSRC, or a counter): when it changes, positions start anew.
         arrival: When the first of these samples could have been heard here: monotonic seconds.
         late: Seconds by which it comes later than that, as all of its track does: a mix that is made elsewhere first.
+        engine: What made these samples of packets: `native`, which is us, or a program beside us.
     """
 
     track_id: str
@@ -28,3 +29,4 @@ class AudioFrame:
     source: int
     arrival: float
     late: float = 0.0
+    engine: str = "native"

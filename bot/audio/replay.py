@@ -37,8 +37,8 @@ class Replay:
         self.end += len(pcm)
 
     def mark_end(self) -> None:
-        """The utterance ends with the last sample appended."""
-        if self.end > self.start and self.end not in self._ends[-1:]:
+        """The utterance ends with the last sample appended; also where that is decided already: a server must be told."""
+        if self.end and self.end not in self._ends[-1:]:
             self._ends.append(self.end)
 
     def decided(self, sample: int) -> None:
@@ -51,7 +51,7 @@ class Replay:
         what the server has heard of that utterance must still be told from what follows."""
         sample = min(sample, self.end)
         if sample > self.start:
-            is_end_lost = any(end <= sample for end in self._ends)
+            is_end_lost = any(self.start < end <= sample for end in self._ends)
             self._forget(sample)
             self._ends[:0] = [sample] * is_end_lost
 

@@ -19,6 +19,8 @@ from bot.platforms import PLATFORMS, load
 from bot.platforms.destination import destination_problem
 from common.problems import ConfigError, Problem
 
+UPLOADS = {"recording": "upload", "browser": "evidenceUpload"}
+"""What asks for a bucket, and by which key."""
 INVITED_KEYS = ("meetingUrl", "nativeMeetingId", "connectionId", "botName", "token", "passcode", "browser")
 """What a platform gets to know beside its own settings."""
 
@@ -55,10 +57,12 @@ def load_config(
                 findings.problem(problem_of(detail, model, cleaned, origins))
     if cleaned.get("transcribeEnabled") is not False and not cleaned.get("whisperLiveUrl"):
         findings.problem(_no_transcriber(model, raw))
-    recording = cleaned.get("recording")
-    if isinstance(recording, dict) and recording.get("upload") is True and "objectStore" not in cleaned:
-        allowed = "a bucket for recording.upload: {endpoint, bucket, accessKey, secretKey}"
-        findings.problem(Problem("objectStore", "(missing)", allowed))
+    for part, wish in UPLOADS.items():
+        given = cleaned.get(part)
+        if isinstance(given, dict) and given.get(wish) is True and "objectStore" not in cleaned:
+            allowed = f"a bucket for {part}.{wish}: {{endpoint, bucket, accessKey, secretKey}}"
+            findings.problem(Problem("objectStore", "(missing)", allowed))
+            break
     platform = load(name) if name else None
     if platform is not None:
         given = {key: cleaned[key] for key in (*INVITED_KEYS, name) if key in cleaned}
@@ -95,7 +99,7 @@ def json_schema() -> dict[str, Any]:
     schema = model_of(sorted(PLATFORMS)).model_json_schema(by_alias=True)
     for part in (schema, *schema["$defs"].values()):
         for name, field in list(part["properties"].items()):
-            if "password" in json.dumps(field):
+            if any(kind.get("format") == "password" for kind in (field, *field.get("anyOf", ()))):
                 part["properties"][f"{name}File"] = {
                     "type": "string",
                     "description": f"Path of a file that holds `{name}`.",

@@ -117,12 +117,12 @@ class AutomaticLeave(Settings):
         default=1_200_000, description="Silence counts from so long after the beginning of the meeting, ms."
     )
 
-    def rules(self, cap: int, mute: int, *, detects_speech: bool = True) -> LeaveSettings:
+    def rules(self, cap: int, unheeded: int, *, detects_speech: bool = True) -> LeaveSettings:
         """The leave rules, in seconds.
 
         Args:
             cap: Milliseconds after which the bot leaves whatever is switched off.
-            mute: Milliseconds after which it does because no transcriber ever answered.
+            unheeded: Milliseconds after which it does because no transcriber ever answered.
             detects_speech: False: nobody looks for speech, so that silence is none.
         """
         always = LeaveSettings(
@@ -130,7 +130,7 @@ class AutomaticLeave(Settings):
             no_one_joined=None,
             everyone_left=None,
             only_bots_left=None,
-            mute=mute / 1000,
+            unheeded=unheeded / 1000,
             cap=cap / 1000,
         )
         if not self.enabled:
@@ -276,7 +276,8 @@ class BotConfig(Settings):
     browser: BrowserSettings = BrowserSettings()
     recording: RecordingSettings | None = Field(default=None, description="Audio files; null: none.")
     object_store: ObjectStoreSettings | None = Field(
-        default=None, description="A bucket of S3 for what the bot writes into files, where that asks for it."
+        default=None,
+        description="A bucket of S3, for `recording.upload` and `browser.evidenceUpload`.",
     )
     max_duration_ms: Milliseconds = Field(default=8 * HOUR_MS, description="The bot never stays longer than this.")
     publish: Literal["bot", "server"] = Field(
@@ -322,6 +323,7 @@ class BotConfig(Settings):
             bot_name=self.bot_name,
             settings=self.platform_settings,
             browser=self.browser,
+            object_store=self.object_store,
             token=self.token.get_secret_value() if self.token else None,
             passcode=self.passcode.get_secret_value() if self.passcode else None,
         )

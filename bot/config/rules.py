@@ -24,7 +24,7 @@ def check_transcriber_url(url: str) -> str:
     """The URL, if it is one of a websocket server. Raises PydanticCustomError."""
     if not is_url(url, "ws", "wss"):
         raise PydanticCustomError(
-            "transcriber_url", "ws://host:port or wss://host:port, for example ws://whisperlive:9090"
+            "transcriber_url", "ws://host:port or wss://host:port, for example ws://transcriber:9090"
         )
     return _allowed(url)
 

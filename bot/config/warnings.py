@@ -16,17 +16,19 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
     warnings = []
     if in_container:
         urls = [
-            *(("whisperLiveUrl", url) for url in config.transcriber_urls),
-            ("redisUrl", config.redis_url.get_secret_value()),
-            ("botManagerCallbackUrl", config.bot_manager_callback_url),
-            ("meetingApiCallbackUrl", config.meeting_api_callback_url),
+            *(("whisperLiveUrl", "transcriber", url) for url in config.transcriber_urls),
+            ("redisUrl", "redis", config.redis_url.get_secret_value()),
+            ("botManagerCallbackUrl", "bot-manager", config.bot_manager_callback_url),
+            ("meetingApiCallbackUrl", "meeting-api", config.meeting_api_callback_url),
+            ("recording.processUrl", "transcriber", config.recording.process_url if config.recording else None),
+            ("objectStore.endpoint", "minio", config.object_store.endpoint if config.object_store else None),
         ]
-        for name, url in urls:
+        for name, service, url in urls:
             if url is not None and _is_local(url):
                 warnings.append(
                     f"{name} points to {urlsplit(url).hostname}: inside a container that is the bot itself, "
                     "not the host or another container; use the service's name on the container network, "
-                    "such as vexa-redis-1"
+                    f"such as {service}"
                 )
     if config.text_to_speech.enabled:
         warnings.append("textToSpeech.enabled is true, but the bot has no voice yet: it stays silent")

@@ -49,6 +49,7 @@ class CallbackPlan:
         self._steps: deque[Step] = deque()
         self._untold: dict[State, StatusEvent] = {}  # what was hopeless; a later report may have to pass through it
         self._end: StatusEvent | None = None
+        self._is_end_refused = False
 
     @property
     def next(self) -> Step | None:
@@ -79,7 +80,8 @@ class CallbackPlan:
             self._told = step.state
         elif not step.is_end:
             self._untold[step.state] = step.event
-        elif self._untold:
+        elif self._untold and not self._is_end_refused:  # once: who takes nothing at all is not to be asked for ever
+            self._is_end_refused = True
             self._untold.clear()
             self._plan(step.event, self._told, self._told is State.ACTIVE)
 

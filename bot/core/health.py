@@ -317,7 +317,7 @@ class HearingHealth:
         return self._well_since if self._spoke_at is None else max(self._well_since, self._spoke_at)
 
     @property
-    def mute_since(self) -> float | None:
+    def unheeded_since(self) -> float | None:
         """Since when clear speech is sent that no transcriber has answered, if none ever has, as of the last check.
 
         A pause or a lost connection begins it anew.

@@ -29,7 +29,7 @@ class LeaveSettings:
     """Active for so long before silence begins to count."""
     lost: float | None = 180.0
     """The connection to the meeting is lost. A platform gives up before that; this is for one that does not."""
-    mute: float | None = 600.0
+    unheeded: float | None = 600.0
     """Speech is sent and no transcriber has ever answered. Like `lost`, it is no rule about who is there."""
     total: float | None = None
     """Active for this long, whoever is there."""
@@ -60,7 +60,7 @@ class Facts:
     """Nobody, or nobody but bots, in turns, since."""
     silent_since: float | None = None
     """Hearing well, and nobody speaks, since."""
-    mute_since: float | None = None
+    unheeded_since: float | None = None
     """Speech is sent, and no transcriber has ever answered, since."""
     had_company: bool = False
     """Some person was there at some time."""
@@ -109,7 +109,7 @@ def next_departure(settings: LeaveSettings, facts: Facts) -> tuple[float, SubCod
         (facts.deserted_since, bots_may_stay, deserted),  # likewise
         (quiet_since, settings.silence, SubCode.SILENCE_TIMEOUT),
         (facts.lost_since, settings.lost, SubCode.CONNECTION_LOST),
-        (facts.mute_since, settings.mute, SubCode.TRANSCRIBER_MUTE),
+        (facts.unheeded_since, settings.unheeded, SubCode.TRANSCRIBER_MUTE),
         (facts.active_since, settings.total, SubCode.LEAVE_TIMEOUT),
         (facts.active_since, settings.cap, SubCode.MAX_DURATION),
     )

@@ -88,7 +88,7 @@ class MeetingCore:
         """The facts, and what hearing knows of them while we are inside."""
         if self.lifecycle.state is not State.ACTIVE:
             return self._facts
-        return replace(self._facts, silent_since=self.health.silent_since, mute_since=self.health.mute_since)
+        return replace(self._facts, silent_since=self.health.silent_since, unheeded_since=self.health.unheeded_since)
 
     def _check(self, now: float) -> None:
         """What is heard, and what is to be done where it is not."""
@@ -116,9 +116,8 @@ class MeetingCore:
                 self._wait(State.NEEDS_HELP, now, reason)
             case ev.Admitted():
                 self._admitted(now)
-            case ev.ParticipantJoined(participant_id, name, kind):
-                self.roster.join(participant_id, name, kind)
-                self._count_people(now)
+            case ev.ParticipantJoined():
+                self._joined(event, now)
             case ev.ParticipantRenamed(participant_id, name):
                 self.roster.rename(participant_id, name)
             case ev.ParticipantLeft(participant_id):
@@ -223,6 +222,18 @@ class MeetingCore:
         people = self.roster.people if self._counted is None else max(self._counted, 0)
         self._facts = self._facts.counted(max(people - bots, 0), bots if people else 0, now)
         self.health.company(people > 0)
+
+    def _joined(self, event: ev.ParticipantJoined, now: float) -> None:
+        """Somebody new, or known by now to be a person, or none: their tracks may be open already."""
+        did_count = self.roster.is_person(event.participant_id)
+        self.roster.join(event.participant_id, event.name, event.kind)
+        does_count = self.roster.is_person(event.participant_id)
+        for track_id in self.roster.owned_by(event.participant_id) if does_count is not did_count else ():
+            if does_count:
+                self.health.opened(track_id, now)
+            else:
+                self._effects += [fx.CloseTrack(track_id), *self.health.closed(track_id)]
+        self._count_people(now)
 
     def _close_track(self, track_id: str) -> None:
         self._effects.append(fx.CloseTrack(track_id))

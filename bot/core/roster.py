@@ -124,6 +124,10 @@ class Roster:
         ]
         return own or [track_id for track_id, owner in self._owner.items() if owner is None]
 
+    def owned_by(self, participant_id: str) -> list[str]:
+        """The open tracks of a participant, shared screens too."""
+        return [track_id for track_id, owner in self._owner.items() if owner == participant_id]
+
     def name(self, participant_id: str) -> str:
         """The name to publish: the display name, or the identity where there is none; of a shared screen, whose."""
         if owner := self._screens.get(participant_id):

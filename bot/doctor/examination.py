@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.config import BotConfig
+from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
@@ -46,6 +47,7 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         _room(config),
         *(_callback(name, url) for name, url in callbacks),
         _browser(config),
+        files(config),
     )
     found = [finding for group in groups for finding in group]
     return [_configuration(warnings), *_forgiving(found)]
@@ -83,13 +85,18 @@ async def _room(config: BotConfig) -> list[Finding]:
         if (words := await load(config.platform).try_out(config.invitation())) is not None:
             return [Finding("meeting", Verdict.WORKS, words)]
     except EarshotError as error:
-        return [Finding("meeting", Verdict.FAILS, str(error), MEANINGS[error.code].remedy, error.code)]
+        verdict = Verdict.DOUBTFUL if error.code is SubCode.MEETING_NOT_STARTED else Verdict.FAILS
+        return [Finding("meeting", verdict, str(error), MEANINGS[error.code].remedy, error.code)]
+    except ImportError as error:
+        remedy = "see docs/deploy.md for what is installed where"
+        why = f"what {config.platform} is joined with is not installed here: {error}"
+        return [Finding("meeting", Verdict.FAILS, why, remedy, SubCode.INTERNAL_ERROR)]
     url = _meeting(config)
     if url is None:
         by_proxy = config.browser.proxy is not None
         why = "it is reached through `browser.proxy`" if by_proxy else f"{config.platform} finds it without a URL"
         return [Finding("meeting", Verdict.SKIPPED, why)]
-    remedy = "check `meetingUrl`, and the way out of this network"
+    remedy = "check `meetingUrl`, that its server runs, and the way to it from this network"
     return [await reach("meeting", url, SubCode.ROOM_UNREACHABLE, remedy)]
 
 

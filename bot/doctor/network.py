@@ -22,6 +22,7 @@ DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443, "redis": 6379, 
 ENCRYPTED = ("wss", "https", "rediss", "rtmps")
 NETWORK_REMEDY = "check the name, and that the bot's container is on the same Docker network: on the default bridge "
 NETWORK_REMEDY += "service names do not resolve"
+NAME_SERVER_REMEDY = "check the name, the name server of this machine or container, and the way out of its network"
 
 
 async def names(settings: Sequence[tuple[str, str, SubCode]]) -> list[Finding]:
@@ -41,9 +42,10 @@ async def _name(host: str, setting: str, code: SubCode) -> Finding:
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except TimeoutError:
         why = f"{setting}: no answer of the name server within {LOOKUP_TIMEOUT_S:g} s"
-        return Finding(subject, Verdict.FAILS, why, "check the name server of this machine or container", code)
+        return Finding(subject, Verdict.FAILS, why, NAME_SERVER_REMEDY, code)
     except (OSError, UnicodeError) as error:
-        return Finding(subject, Verdict.FAILS, f"{setting}: {reason(error)}", NETWORK_REMEDY, code)
+        remedy = NAME_SERVER_REMEDY if "." in host else NETWORK_REMEDY  # a service's name has no dots
+        return Finding(subject, Verdict.FAILS, f"{setting}: {reason(error)}", remedy, code)
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
     took = (time.monotonic() - began) * 1000
     return Finding(subject, Verdict.WORKS, f"{', '.join(addresses[:3])} ({took:.0f} ms)")

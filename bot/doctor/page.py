@@ -93,7 +93,7 @@ async def examine_page(platform: PagePlatform, invitation: Invitation, *, join: 
             await page.goto(site.url)
             look = _Looking(page, pack, observe_script(platform.name, site.probe), seen)
             await (_join(look, invitation, site.title) if join else _watch(look))
-            evidence = await keep_evidence(page, pack, invitation.browser, "doctor", seen.last, seen.names)
+            evidence = await keep_evidence(page, pack, invitation, "doctor", seen.last, seen.names)
     except EarshotError as error:
         return [Finding("page", Verdict.FAILS, str(error), "see docs/browser.md", error.code)]
     return [_page(seen, join), *_pack(pack, seen), *_evidence(evidence)]
@@ -228,6 +228,6 @@ def _evidence(paths: Sequence[str]) -> list[Finding]:
 def with_evidence(invitation: Invitation, folder: str) -> Invitation:
     """The same, with evidence in a folder if it says no other place."""
     browser = invitation.browser
-    if browser.evidence_dir is not None or browser.evidence_url is not None:
+    if browser.evidence_dir is not None or browser.evidence_upload:
         return invitation
     return replace(invitation, browser=browser.model_copy(update={"evidence_dir": folder}))

@@ -66,6 +66,8 @@ async def _state(url: str, durable: bool) -> list[Finding]:
         seconds, microseconds = await client.time()
         after = time.time()
         findings.append(_clock(seconds + microseconds / 1e6 - (before + after) / 2))
+    except errors.NoPermissionError:  # not among the rights that a bot needs
+        findings.append(Finding("clock", Verdict.SKIPPED, "our user may not ask (`+info +time`); a bot does without"))
     except errors.RedisError as error:
         findings.append(Finding("clock", Verdict.SKIPPED, f"Redis does not say what time it is: {explain(error)}"))
     finally:

@@ -17,6 +17,7 @@ from bot.codecs.samples import SampleReceiver
 from bot.codecs.senders import Address
 from bot.drivers.opus_track import PacketTrack
 from common.contracts.status import SubCode
+from common.datagrams import read_datagrams
 from common.errors import EarshotError
 from common.problems import reason
 
@@ -88,6 +89,7 @@ class RtpPort:
             lambda: _Datagrams(self._datagram), local_addr=(host, port)
         )
         self._transports.append(transport)
+        read_datagrams(transport)
         bound: socket.socket = transport.get_extra_info("socket")
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self.port = self.port if len(self._transports) > 1 else bound.getsockname()[1]

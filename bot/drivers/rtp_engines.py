@@ -323,7 +323,8 @@ class _Child:
         while len(self._unheard) > self._unsent:
             self._unheard.popleft()
         pcm = np.frombuffer(data, "<i2").astype(np.int16)
-        self._audio(AudioFrame(self._track_id, pcm, self._position, self._source, self._loop.time()))
+        now = self._loop.time()
+        self._audio(AudioFrame(self._track_id, pcm, self._position, self._source, now, engine=self._engine))
         self._position += len(pcm)
 
 

@@ -1,8 +1,10 @@
-"""A WebRTC audio track, received: RTP packets are taken from aiortc before its jitter buffer.
+"""A WebRTC audio track, received: packets are taken from aiortc where they come in, before its queues and its decoder.
 
 aiortc's own audio path loses four good packets for each lost one, adds 80 ms and can be silenced by one empty payload.
-So the receiver's packet handler is replaced on the instance (private API: aiortc is pinned, and a test fails when the
-hook is not called any more) and `OpusTrack` turns packets into audio.
+It also hands each packet from task to task, by a queue and another turn of the event loop. So what the ICE connection
+has received is looked at on the spot (`_datagram`, in place of a method of that one connection): RTP is decrypted by
+aiortc's SRTP session and becomes audio at once, all else goes on to aiortc. aiortc's receiver is never started: that
+spares a thread and a timer for each track. (Private API: aiortc is pinned, and a test fails when nothing comes here.)
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pylibsrtp
 from aiortc import RTCIceServer
 from aiortc.codecs import get_capabilities
+from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.rtp import RtpPacket
 
 from bot.audio.frame import AudioFrame
+from bot.codecs.rtp import is_rtcp, parse_rtp
 from bot.drivers.opus_track import OpusTrack
 from common.webrtc import Peer
 
@@ -51,7 +55,13 @@ class TrackReceiver:
         self._transceiver: RTCRtpTransceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
         codecs = get_capabilities("audio").codecs
         self._transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
-        self._transceiver.receiver._handle_rtp_packet = self._packet  # type: ignore[method-assign]
+        self._transceiver.receiver.receive = _never  # type: ignore[method-assign]
+        self._dtls = self._transceiver.receiver.transport
+        connection = self._dtls.transport._connection
+        self._pass_on = connection.data_received
+        connection.data_received = self._datagram  # type: ignore[method-assign]
+        self.malformed = 0
+        """Datagrams that looked like RTP and were none, or were not encrypted with our key: dropped."""
 
     async def offer(self) -> str:
         """An SDP offer to receive one Opus track."""
@@ -91,9 +101,23 @@ class TrackReceiver:
         self._track.close()
         await self._peer.close()
 
-    async def _packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        """In place of aiortc's RTCRtpReceiver._handle_rtp_packet."""
+    def _datagram(self, data: bytes, component: int) -> None:
+        """In place of aioice's Connection.data_received: what is neither STUN nor, here, RTP is aiortc's (RFC 7983)."""
+        if not 127 < data[0] < 192 or is_rtcp(data):
+            self._pass_on(data, component)
+            return
+        if self._dtls.state != "connected":  # before the end of the handshake there is no key
+            return
+        try:
+            packet = parse_rtp(self._dtls._rx_srtp.unprotect(data))
+        except (pylibsrtp.Error, ValueError):  # ValueError: no RTP, or longer than any packet
+            self.malformed += 1
+            return
         now = self._loop.time()
         self._track.packet(
             packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload_type, packet.payload, now
         )
+
+
+async def _never(parameters: RTCRtpReceiveParameters) -> None:
+    """In place of RTCRtpReceiver.receive."""

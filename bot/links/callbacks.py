@@ -207,12 +207,17 @@ class CallbackLink:
         message = message_id(event, step.state)
         status = spelled(generation, step.state)
         failures = unknown = 0
+        may_be_told = False  # an answer was lost: it may have been taken then
         give_up_at = math.inf  # from the first error of the manager's own on
         while True:
-            found, words = await self._post(message, body, status, deadline)
+            try:
+                found, words = await self._post(message, body, status, deadline)
+                may_be_told |= found is None
+            except httpx.ConnectError as error:
+                found, words = None, self._shown(error)
             if found is Verdict.LATER:
                 give_up_at = min(give_up_at, time.monotonic() + FAILING_BUDGET_S)
-            if found is Verdict.UNKNOWN and failures:  # an answer was lost: it may have been taken then
+            if found is Verdict.UNKNOWN and may_be_told:
                 found = Verdict.TAKEN
             if found is Verdict.UNKNOWN and unknown < UNKNOWN_TRIES - 1:
                 pause = UNKNOWN_PAUSE_S * 2.0**unknown
@@ -233,7 +238,11 @@ class CallbackLink:
             log.warning("callback.refused", status=status, answer=words, manager=generation)
 
     async def _post(self, message: str, body: bytes, status: str, deadline: float | None) -> tuple[Verdict | None, str]:
-        """One try: what became of it (None: no answer), and the answer or the failure in words."""
+        """One try: what became of it (None: no answer), and the answer or the failure in words.
+
+        Raises:
+            httpx.ConnectError: Nobody has heard of it.
+        """
         limit = TRY_TIMEOUT_S if deadline is None else max(min(TRY_TIMEOUT_S, deadline - time.monotonic()), 0.0)
         headers = signed_headers(message, body, int(time.time()), self._secret)
         if self._secret is not None and self._target.generation is Generation.V12:
@@ -248,14 +257,19 @@ class CallbackLink:
             )
         except TimeoutError:
             return None, f"no answer within {limit:.1f} s"
+        except httpx.ConnectError:
+            raise
         except (httpx.HTTPError, OSError, UnicodeError) as error:
-            return None, printable(self._redact(str(error)), MAX_WORDS_CHARACTERS) or type(error).__name__
+            return None, self._shown(error)
         code, read = answer.status_code, answer.content
         words = f"{code} {read[: 8 * MAX_WORDS_CHARACTERS].decode('utf-8', 'replace').strip()}"
         if 300 <= code < 400:
             words = f"{code}: a redirect, which is not followed; give the URL that it leads to"
         found = verdict(self._target.generation, code, read, status)
         return found, printable(self._redact(words), MAX_WORDS_CHARACTERS)
+
+    def _shown(self, error: Exception) -> str:
+        return printable(self._redact(str(error)), MAX_WORDS_CHARACTERS) or type(error).__name__
 
     def _changed(self, up: bool, detail: str) -> None:
         if up == self._up:

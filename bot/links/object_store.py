@@ -12,12 +12,10 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from bot.signatures import UNRESERVED, signed_headers
+from bot.signatures import Bucket
 from common.problems import reason
 from common.redact import printable, redact_url
 
@@ -52,27 +50,6 @@ class UploadError(Exception):
         self.is_final = is_final
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Where files go, and with whose rights.
-
-    Args:
-        endpoint: http(s)://host[:port] of the service.
-        name: Of the bucket.
-        access_key: Its id.
-        secret_key: What belongs to it.
-        region: As the service wants it signed; most that are not AWS take any.
-        prefix: Goes before every key.
-    """
-
-    endpoint: str
-    name: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    region: str = "us-east-1"
-    prefix: str = ""
-
-
 class ObjectStore:
     """Stores files in one bucket. Used by one event loop; `close` it at the end."""
 
@@ -94,7 +71,7 @@ class ObjectStore:
         """
         import httpx
 
-        url = object_url(self._bucket, key)
+        url = self._bucket.url(key)
         try:
             size, digest = await asyncio.to_thread(_measure, path)
         except FileNotFoundError:
@@ -105,14 +82,7 @@ class ObjectStore:
             if size > MAX_FILE_BYTES:
                 raise UploadError(f"{path.name} is larger than one upload may be", is_final=True)
             headers = {"content-type": content_type, "content-length": str(size)}
-            signed = signed_headers(
-                *("PUT", url, digest),
-                region=self._bucket.region,
-                access_key=self._bucket.access_key,
-                secret_key=self._bucket.secret_key,
-                now=time.time(),
-                headers=headers,
-            )
+            signed = self._bucket.signed("PUT", url, digest, time.time(), headers)
             async with asyncio.timeout(UPLOAD_TIMEOUT_S):
                 answer = await self._client.send(
                     self._client.build_request("PUT", url, headers=signed, content=_pieces(path)), stream=True
@@ -136,12 +106,6 @@ class ObjectStore:
 def safe_name(text: str, most: int = 64) -> str:
     """A name as part of a file name or a key: letters, digits, `.`, `_`, `-`; never empty, hidden or a way up."""
     return _SAFE.sub("_", text)[:most].strip("._") or "_"
-
-
-def object_url(bucket: Bucket, key: str) -> str:
-    """Where a key is, with the bucket in the path, which every service understands."""
-    parts = [bucket.name, *bucket.prefix.split("/"), *key.split("/")]
-    return f"{bucket.endpoint.rstrip('/')}/{'/'.join(quote(part, safe=UNRESERVED) for part in parts if part)}"
 
 
 def _measure(path: Path) -> tuple[int, str]:

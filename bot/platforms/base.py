@@ -16,7 +16,7 @@ from bot.core.events import PlatformEvent
 from bot.core.orders import Order
 from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms.orders import Orders
-from bot.settings import Settings
+from bot.settings import ObjectStoreSettings, Settings
 from common.contracts.status import SubCode
 from common.destinations.policy import hosted_host
 from common.problems import Problem
@@ -63,6 +63,7 @@ class Invitation:
         passcode: Of the meeting.
         browser: How a platform that is a web page opens it.
         addresses: Of a hosted platform's host, as they were checked: to be connected to without another look-up.
+        object_store: The bucket for files, where there is one.
         budgets: Where what all bots share a number of is kept; None: nowhere.
     """
 
@@ -75,6 +76,7 @@ class Invitation:
     passcode: str | None = field(default=None, repr=False)
     browser: BrowserSettings = field(default_factory=BrowserSettings)
     addresses: tuple[str, ...] = ()
+    object_store: ObjectStoreSettings | None = None
     budgets: Budgets | None = field(default=None, repr=False)
 
 
@@ -159,6 +161,7 @@ class Platform(ABC):
             LEFT_BY_COMMAND when `orders.leaving` was set, MEETING_ENDED, REMOVED or DUPLICATE_IDENTITY.
 
         Raises:
-            EarshotError: ROOM_UNREACHABLE, TOKEN_REFUSED, TOKEN_EXPIRED, JOIN_REFUSED, JOIN_TIMEOUT (within 20 s),
-                ENCRYPTED or CONNECTION_LOST, with a message that names the setting or the peer.
+            EarshotError: With a sub-code that says what to do (`common.contracts.status`), and a message that names the
+                setting or the peer. Nobody answers: ROOM_UNREACHABLE. Neither in nor in a lobby within 20 s, of a page
+                within 90 s: JOIN_TIMEOUT. A connection that does not come back: CONNECTION_LOST.
         """

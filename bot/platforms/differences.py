@@ -43,7 +43,7 @@ def differences(before: dict[str, Seen], after: dict[str, Seen]) -> list[Platfor
             events.append(ParticipantLeft(identity))
     for identity, now in after.items():
         known = before.get(identity)
-        if known is None:
+        if known is None or known.kind is not now.kind:
             events.append(ParticipantJoined(identity, now.name, now.kind))
         elif known.name != now.name:
             events.append(ParticipantRenamed(identity, now.name))

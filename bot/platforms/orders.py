@@ -1,11 +1,16 @@
-"""Orders: what the bot tells a platform to do in the meeting. `leaving` goes before everything and is never lost."""
+"""Orders: what the bot tells a platform to do in the meeting. `leaving` goes before everything and is never lost.
+
+`until_told` is how a platform stays in a meeting under such orders.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
 from bot.core.orders import Order
+from common.contracts.status import SubCode
 
 MAX_ORDERS = 32
 """Orders that wait for a platform. Policy when full: the new one is refused, so that those before keep their order."""
@@ -43,3 +48,36 @@ class Orders:
             self._given.clear()
             await self._given.wait()
         return self._waiting.popleft()
+
+
+class Attendance(Protocol):
+    """One bot in one meeting."""
+
+    over: bool
+    """Nothing is reported any more."""
+
+    async def stay(self) -> SubCode:
+        """Enters, and stays until the meeting is over for us; cancelled, it ends what it began."""
+
+    async def farewell(self) -> None:
+        """Says that we leave, as far as that is possible; `stay` goes on meanwhile."""
+
+
+async def until_told(attendance: Attendance, orders: Orders) -> SubCode:
+    """Stays until it is over, or until told to leave. Why it ended.
+
+    Once we are told, we have left by command, whatever the meeting says while we do. Raises what `stay` raises.
+    """
+    staying, told = asyncio.create_task(attendance.stay()), asyncio.create_task(orders.leaving.wait())
+    try:
+        await asyncio.wait({staying, told}, return_when=asyncio.FIRST_COMPLETED)
+        if staying.done():
+            return staying.result()
+        attendance.over = True
+        await attendance.farewell()
+        return SubCode.LEFT_BY_COMMAND
+    finally:
+        attendance.over = True
+        staying.cancel()
+        told.cancel()
+        await asyncio.gather(staying, told, return_exceptions=True)

@@ -8,7 +8,6 @@ Whatever becomes of it (no space, a slow disk, a bucket that refuses), the trans
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from bot.audio.frame import AudioFrame
 from bot.audio.slices import MIX, Cut, Done, Slices
 from bot.config import BotConfig
 from bot.core.effects import ReportHealth
-from bot.links.object_store import Bucket, ObjectStore, UploadError
+from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
 from bot.recording.writer import INDEX, MIX_NAME, Meeting, Recorded, Spoken, Whose, Writer
+from bot.signatures import Bucket
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment
 
@@ -59,6 +59,7 @@ class Recording:
         self._deliveries: list[Delivery] = []
         self._started = asyncio.Event()
         self._owners: dict[str, tuple[str, str]] = {}  # of tracks that are recorded, as they were last known
+        self._engines: dict[str, str] = {}  # what decoded the last of each line
         self._is_paused = self._has_failed = self._is_slow = False
         if self._settings.upload or self._settings.process_url is not None:
             import httpx  # noqa: F401  (before the meeting: it takes a tenth of a second)
@@ -83,8 +84,7 @@ class Recording:
             self._deliveries.append(Delivery("recording_upload", self._uploader, self._report))
         if settings.process_url is not None:
             key = settings.process_api_key.get_secret_value() if settings.process_api_key else None
-            source = f"egress_{_engine(config)}"
-            self._poster = ChunkPoster(settings.process_url, key, source, meeting, self._writer.folder)
+            self._poster = ChunkPoster(settings.process_url, key, meeting, self._writer.folder)
             self._deliveries.append(Delivery("recording_process", self._poster, self._report))
         self._writer.start()
         self._started.set()
@@ -106,7 +106,8 @@ class Recording:
             return
         if self._whose(frame.track_id) is not None:
             self._owner(frame.track_id)
-            self._put(self._slices.frame(frame))
+            self._put(self._slices.frame(frame))  # a slice that is done by it was decoded by what came before
+            self._engines[frame.track_id] = self._engines[MIX] = frame.engine
 
     def pause(self, paused: bool) -> None:
         """Records no more, or again."""
@@ -156,12 +157,15 @@ class Recording:
     def _put(self, cuts: Iterable[Cut]) -> None:
         assert self._writer is not None
         for cut in cuts:
-            fits = self._writer.put(Whose(cut, *self._owner(cut.line)) if isinstance(cut, Done) else cut)
+            fits = self._writer.put(self._whose_it_is(cut) if isinstance(cut, Done) else cut)
             if fits is self._is_slow and not isinstance(cut, Done):
                 self._is_slow = not fits
                 lost = self._writer.dropped / SAMPLE_RATE
                 words = "is written again" if fits else "is too slow for the recording: what comes now is not in it"
                 self._report(ReportHealth("recording", fits, f"the disk {words} ({lost:.0f} s are missing)"))
+
+    def _whose_it_is(self, done: Done) -> Whose:
+        return Whose(done, *self._owner(done.line), self._engines.get(done.line, "native"))
 
     def _owner(self, line: str) -> tuple[str, str]:
         if line == MIX:
@@ -186,11 +190,3 @@ class Recording:
         """From the writer's thread; after the loop's end there is nobody to tell."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
-
-
-def _engine(config: BotConfig) -> str:
-    """What decodes, as it is asked for: ours, where a platform knows no other."""
-    settings = config.platform_settings
-    if settings is None or not hasattr(settings, "engine"):
-        return "native"
-    return str(settings.engine or os.environ.get("EGRESS_ENGINE") or "native")

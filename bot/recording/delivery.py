@@ -151,15 +151,14 @@ class ChunkPoster:
     Args:
         url: Of `/process`.
         key: Sent as `Authorization: Bearer`.
-        source: Who says so: `egress_` and the engine.
         meeting: Which one.
         folder: Of its files.
     """
 
-    def __init__(self, url: str, key: str | None, source: str, meeting: Meeting, folder: Path) -> None:
+    def __init__(self, url: str, key: str | None, meeting: Meeting, folder: Path) -> None:
         import httpx
 
-        self._url, self._source, self._meeting, self._folder = url, source, meeting, folder
+        self._url, self._meeting, self._folder = url, meeting, folder
         self._client = httpx.AsyncClient(
             timeout=None,
             trust_env=False,  # no proxy of the environment
@@ -173,7 +172,7 @@ class ChunkPoster:
             "roomId": str(self._meeting.meeting_id),
             "timestamp": iso_utc(self._meeting.zero + recorded.start),
             "seq": str(recorded.seq),
-            "source": self._source,
+            "source": f"egress_{recorded.engine}",
             "role": recorded.speaker or recorded.track,
             "peer": recorded.speaker_id,
             "clientId": self._meeting.connection_id,

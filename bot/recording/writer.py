@@ -89,15 +89,18 @@ class Recorded:
     end: float
     absolute_start_time: str
     absolute_end_time: str
+    engine: str = "native"
+    """What decoded it, at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """A slice of a line is done, and this is whose line it is."""
+    """A slice of a line is done, and this is whose line it is, and what decoded it."""
 
     done: Done
     speaker_id: str
     speaker: str
+    engine: str = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +281,7 @@ class Writer:
         samples = left_behind(part, self._meeting.kind)
         if samples:
             last = next((each for each in reversed(files) if each.track == track), None)
-            whose = (last.speaker_id, last.speaker) if last is not None else ("", "")
+            whose = (last.speaker_id, last.speaker, last.engine) if last is not None else ("", "", "native")
             self._name(part, track, whose, start, start + samples / SAMPLE_RATE, zero)
         else:
             part.unlink()
@@ -294,7 +297,7 @@ class Writer:
                 self._append(job)
             case Whose(done):
                 if done.line in self._lines and self._lines[done.line].slice == done.slice:
-                    self._finish(done.line, job.speaker_id, job.speaker)
+                    self._finish(done.line, job.speaker_id, job.speaker, job.engine)
             case Spoken():
                 self._speech.append(write(asdict(job)))
 
@@ -332,7 +335,8 @@ class Writer:
         return (MIX_NAME, "") if name == MIX else ("", "")
 
     def _finish(
-        self, name: str, speaker_id: str, speaker: str, *, despite: tuple[type[Exception], ...] = ()
+        self, name: str, speaker_id: str, speaker: str, engine: str = "native", *,
+        despite: tuple[type[Exception], ...] = (),
     ) -> None:  # fmt: skip
         """The file gets its name, and its place in the index; `despite` these, which say that its end is missing."""
         line = self._lines.pop(name)
@@ -342,10 +346,10 @@ class Writer:
             finally:
                 line.file.close()
         start, end = line.start / SAMPLE_RATE, (line.start + line.file.samples) / SAMPLE_RATE
-        self._name(line.path, _track(name), (speaker_id, speaker), start, end, self._meeting.zero)
+        self._name(line.path, _track(name), (speaker_id, speaker, engine), start, end, self._meeting.zero)
 
     def _name(
-        self, part: Path, track: str, whose: tuple[str, str], start: float, end: float, zero: float
+        self, part: Path, track: str, whose: tuple[str, str, str], start: float, end: float, zero: float
     ) -> None:  # fmt: skip
         path = _free(part.with_name(part.name.partition(".")[0] + part.suffix))
         os.replace(part, path)
@@ -359,6 +363,7 @@ class Writer:
             end=round(end, 3),
             absolute_start_time=iso_utc(zero + start),
             absolute_end_time=iso_utc(zero + end),
+            engine=whose[2],
         )
         self._list(recorded)
         self._on_file(recorded)

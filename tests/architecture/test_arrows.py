@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 
-from tests.support.source import imports, modules, nodes
+from tests.support.source import ROOT, imports, modules, nodes
 
 PARTS = ("bot", "rehearsal", "transcriber")
 """Programs of their own: none imports another. What two of them need is in `common`, which imports none."""
@@ -49,6 +49,9 @@ INWARD: dict[str, tuple[str, ...]] = {
         *("common", "bot.core", "bot.settings", "bot.platforms", "bot.config"),
         "bot.drivers.browser.settings",
     ),
+    "bot.metrics": ("common",),
+    "bot.health_endpoint": ("common",),
+    "bot.vitals": ("common", "bot.core", "bot.audio", "bot.metrics", "bot.health_endpoint"),
     "transcriber.core": ("common.contracts.languages", "common.whisperlive", "common.audio", "transcriber.core"),
     "transcriber.engine": ("common", "transcriber.engine", "transcriber.core", "transcriber.config"),
     "transcriber.audio_files": ("common",),
@@ -100,6 +103,16 @@ def test_arrows_point_inward() -> None:
             if is_ours and not any(is_inside(imported, package) for package in rule):
                 problems.append(f"{name} imports {imported}")
     assert not problems
+
+
+def test_the_map_has_every_room() -> None:
+    """ARCHITECTURE.md says of each module and folder of the bot, and each folder of `common`, what is in it."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    mapped = {name for cell in re.findall(r"(?m)^\| (`[^|]*)\|", page) for name in re.findall(r"`([\w/]+)", cell)}
+    paths = [*(ROOT / "bot").iterdir(), *(path for path in (ROOT / "common").iterdir() if path.is_dir())]
+    rooms = {path.relative_to(ROOT).with_suffix("").as_posix() for path in paths if path.name[0] not in "_."}
+    rooms -= {"bot/py"}  # py.typed
+    assert not {room for room in rooms if not {room, room.removeprefix("bot/")} & mapped}
 
 
 def test_only_transcription_wires_the_audio_plane_to_its_links() -> None:

@@ -33,13 +33,14 @@ def example(name: str, folder: Path) -> BotConfig:
 
 @pytest.mark.parametrize("name", list(PLATFORMS))
 def test_a_platform_is_a_folder_and_a_line(name: str) -> None:
-    """Its folder's docstring names the guide and the example, which are there as its contract test is."""
+    """Its folder's docstring names the guide and the example, which are there; so are its contract test and its row."""
     module = PLATFORMS[name].partition(":")[0]
     assert module == f"bot.platforms.{name}"
     for page in (f"docs/{name}.md", f"configs/{name}.example.jsonc"):
         assert page in (importlib.import_module(module).__doc__ or "")
         assert (ROOT / page).is_file()
     assert "PlatformContract" in (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
+    assert re.search(rf"(?m)^\|.*\| `{name}` \|.*docs/{name}\.md", (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", list(PLATFORMS))

@@ -70,7 +70,7 @@ BROAD_EXCEPT_ALLOWED: dict[str, str] = {
     "bot.drivers.browser.bridge": "what a listener raises in a connection's task becomes the page's end",
     "bot.drivers.rtmp.pulling": "whatever ends the thread is raised where it is waited for",
     "bot.reporting": "a sink that fails keeps no other from hearing",
-    "bot.sinks": "a sink that does not close keeps no other from closing",
+    "bot.sinks": "a sink that breaks ends no meeting, and keeps no other from closing",
     "bot.recording.writer": "a bug in a recording neither ends it in silence nor the meeting",
     "bot.runner": "turns any bug into a terminal status and exit code 1",
     "transcriber.engine.child": "one failing window must not end the engine, nor a failing engine the server",

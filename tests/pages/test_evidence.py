@@ -13,6 +13,7 @@ import pytest
 
 from bot.drivers.browser.page import MeetingPage, open_page
 from bot.platforms import load
+from bot.platforms.base import Invitation
 from bot.platforms.orders import Orders
 from bot.platforms.pages import PagePlatform, attendance, evidence
 from bot.platforms.pages.evidence import begin_trace, drop_trace, keep_evidence
@@ -52,11 +53,12 @@ async def marked(page: MeetingPage) -> list[str]:
 async def test_names_are_readable_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in sentences, labels and frames of the page; a trace is another thing, and left out where it is too large."""
     settings = chromium_settings(evidence_dir=str(tmp_path / "kept"), trace=True)
+    invitation = Invitation(None, "bot-1", "Earshot", browser=settings)
     names = ["Ana Lopez", "José Pérez (2)", "", "7"]
     async with serve_pages({"/": PAGE}) as origin, open_page(settings, Heard()) as page:
         await begin_trace(page)
         await page.goto(origin)
-        paths = await keep_evidence(page, load_pack("google_meet"), settings, "denied", Look(), names)
+        paths = await keep_evidence(page, load_pack("google_meet"), invitation, "denied", Look(), names)
         assert [Path(path).suffixes[-1] for path in paths] == [".jpeg", ".json", ".zip"]
         assert sorted(await marked(page)) == [
             "Ana Lopez is in this call",
@@ -73,7 +75,7 @@ async def test_names_are_readable_nowhere(tmp_path: Path, monkeypatch: pytest.Mo
         assert any(name.endswith(".trace") for name in zipfile.ZipFile(io.BytesIO(trace)).namelist())
         monkeypatch.setattr(evidence, "MAX_BYTES", len(picture) + 4_000)
         await begin_trace(page)
-        again = await keep_evidence(page, load_pack("google_meet"), settings, "denied", Look(), names)
+        again = await keep_evidence(page, load_pack("google_meet"), invitation, "denied", Look(), names)
         assert [Path(path).suffix for path in again] == [".jpeg", ".json"]
         await drop_trace(page)
 

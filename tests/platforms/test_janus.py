@@ -179,3 +179,23 @@ async def test_killed_and_started_again(janus: JanusServer, monkeypatch: pytest.
             server.start()
             assert await bot.ends(15) is SubCode.MEETING_ENDED
             server.kill()
+
+
+async def test_is_tried_out_without_being_seen(janus: JanusServer) -> None:
+    """A room that is there, one that is not, a server that wants a key, nobody: told apart, and nobody sees us ask."""
+    async with directed_room(janus) as room:
+        await room.join("ana", "Ana", publishes=False)
+        handle = room.guests["ana"].handle
+        assert "is there" in str(await Janus().try_out(room.invitation()))
+        people = await handle.request(request="listparticipants", room=room.name)  # behind whatever was told before
+        assert [person["display"] for person in people["participants"]] == ["Ana"]
+        assert {handle.told.get_nowait()["janus"] for _ in range(handle.told.qsize())} <= {"ack"}
+    for invitation, code in (
+        (invited(janus.url, "nowhere"), SubCode.MEETING_NOT_FOUND),
+        (invited(f"ws://{ADDRESS}:9", "r"), SubCode.ROOM_UNREACHABLE),
+    ):
+        with pytest.raises(EarshotError) as failure:
+            await Janus().try_out(invitation)
+        assert failure.value.code is code
+    with janus_server("key") as guarded, pytest.raises(EarshotError, match=r"janus\.apiSecret"):
+        await Janus().try_out(invited(guarded.url, "r"))

@@ -370,8 +370,8 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
     async with directed_room(livekit) as room:
         played = LiveKitRoom(*load_script(script), livekit, room.name)
         playing = asyncio.create_task(played.play())
-        async with _bot(room) as bot:
-            assert await bot.ends(12) is SubCode.MEETING_ENDED
+        async with lateness() as worst, _bot(room) as bot:
+            assert await bot.ends(30) is SubCode.MEETING_ENDED
         await playing
     assert [(row.participant, row.text, row.complete) for row in played.truth] == [
         ("ana", "what is the status of the contract", True),
@@ -384,8 +384,25 @@ async def test_script_in_a_real_room(livekit: LiveKitServer, tmp_path: Path) -> 
         said = row.end_utc - row.end + row.start - clip.speech[0] / CLIP_RATE
         heard = _begins(_placed(bot, owner[row.participant]), clip.pcm[::3]) + time.time() - time.monotonic()
         errors.append(heard - said)
-    assert all(abs(error) <= 0.15 for error in errors), errors
+    assert all(abs(error) <= 0.15 + worst[0] for error in errors), (errors, worst)
     assert bot.listener.names == {"ana": "Dr. Ana", "ben": "Ben"}
+
+
+@asynccontextmanager
+async def lateness() -> AsyncIterator[list[float]]:
+    """By how much, at worst, this process was late at something, seconds: who speaks and the bot share it."""
+    worst = [0.0]
+
+    async def watch() -> None:
+        while True:
+            due = time.monotonic() + 0.01
+            await asyncio.sleep(0.01)
+            worst[0] = max(worst[0], time.monotonic() - due)
+
+    watching = asyncio.create_task(watch())
+    yield worst
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
 
 
 def _begins(pieces: list[tuple[float, NDArray[np.int16]]], clip: NDArray[np.int16]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from bot.core import events as ev
 from bot.platforms.base import Invitation
@@ -118,3 +119,26 @@ async def test_killed_and_started_again() -> None:
                 await bot.hears("ana", 1000, 15)
                 assert (bot.listener.count(ev.TransportLost), bot.listener.count(ev.TransportBack)) == (1, 1)
                 await bot.leaves()
+
+
+async def test_is_tried_out_without_being_seen(mediasoup: MediasoupServer) -> None:
+    """An application that speaks the protocol, one that speaks another, nobody: told apart, and nobody sees us ask."""
+    async with directed_room(mediasoup) as room:
+        await room.join("ana", "Ana", publishes=False)
+        assert "speaks our protocol" in str(await Mediasoup().try_out(room.invitation()))
+        await room.guests["ana"].connection.ask("getRouterRtpCapabilities")  # behind whatever was told before
+        assert room.guests["ana"].connection.told.empty()
+
+    async def other(websocket: ServerConnection) -> None:
+        async for _ in websocket:
+            await websocket.send('{"id": 1, "type": "response", "result": {}}')
+
+    async with serve(other, ADDRESS, 0) as elsewhere:
+        port = next(iter(elsewhere.sockets)).getsockname()[1]
+        for url, words in (
+            (f"ws://{ADDRESS}:{port}", "does not speak the protocol"),
+            (f"ws://{ADDRESS}:9", "no answer"),
+        ):
+            with pytest.raises(EarshotError, match=words) as failure:
+                await Mediasoup().try_out(invited(url, "r"))
+            assert failure.value.code is SubCode.ROOM_UNREACHABLE

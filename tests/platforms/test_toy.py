@@ -12,10 +12,12 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from pydantic import Field
 
 from bot.config import BotConfig, ConfigError, json_schema, load_config
 from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
+from bot.settings import Settings, Text
 from tests.platforms.contract import PlatformContract, Room
 from tests.platforms.toy import Toy, ToySettings
 from tests.platforms.toy.room import invited, toy_room
@@ -129,6 +131,16 @@ def test_the_schema_has_its_settings() -> None:
     jsonschema.validate(GOOD, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(GOOD | {"toy": {"room": 7}}, schema)
+
+
+def test_a_word_in_a_description_makes_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is a secret has a `…File` key in the schema, as in a configuration."""
+
+    class Plain(Settings):
+        door: Text = Field(description="What is written on the door; no password.")
+
+    monkeypatch.setattr(Toy, "settings_model", Plain)
+    assert set(json_schema()["$defs"]["Plain"]["properties"]) == {"door"}
 
 
 def test_its_example_loads_and_its_guide_is_there() -> None:

@@ -199,3 +199,29 @@ async def test_waits_as_long_as_the_endpoint_says(sfu: mediasoup.MediasoupServer
         await guest.leave()
         assert [method for method, _, _ in front.asked] == ["POST", "POST", "POST", "DELETE"]
         assert front.asked[2][1] == "/elsewhere/later"
+
+
+async def test_is_tried_out_and_gives_back_what_was_made(sfu: mediasoup.MediasoupServer) -> None:
+    """A stream, none yet, a token that is refused, nobody: told apart, and the resource is deleted."""
+    async with Front(sfu).serving() as front:
+        guest = mediasoup.Guest("tried", "ana")
+        await guest.join(sfu, "Ana")
+        await guest.publish()
+        base = f"http://{mediasoup.ADDRESS}:{front.port}/whep"
+        assert "given back" in str(await Whep().try_out(invited(f"{base}/tried")))
+        assert [(method, path) for method, path, _ in front.asked] == [
+            ("POST", "/whep/tried"),
+            ("DELETE", "/resource/1"),
+        ]
+        await guest.leave()
+        front.scripted.append(("403 Forbidden", {}, ""))
+        front.scripted.append(("201 Created", SDP, "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"))
+        for url, code in (
+            (f"{base}/guarded", SubCode.TOKEN_REFUSED),
+            (f"{base}/picture", SubCode.JOIN_REFUSED),
+            (f"{base}/nobody", SubCode.MEETING_NOT_STARTED),
+            ("http://127.0.0.1:9/whep/r", SubCode.ROOM_UNREACHABLE),
+        ):
+            with pytest.raises(EarshotError) as failure:
+                await Whep().try_out(invited(url))
+            assert failure.value.code is code

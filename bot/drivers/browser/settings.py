@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, StringConstraints
 
-from bot.settings import Settings, Text, is_url
+from bot.settings import Settings, Text
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Z]{2})?$")]
-
-
-def _check_url(url: str) -> str:
-    if not is_url(url, "http", "https") or any(mark in url for mark in "?#@"):
-        raise PydanticCustomError("storage_url", "http(s)://host[:port]/bucket[/prefix]")
-    return url.rstrip("/")
-
-
-Url = Annotated[Text, AfterValidator(_check_url)]
 
 
 class BrowserSettings(Settings):
@@ -58,13 +48,7 @@ class BrowserSettings(Settings):
     evidence_dir: Text | None = Field(
         default=None, description="Folder for what a page looked like when a meeting failed; null: none is kept there."
     )
-    evidence_url: Url | None = Field(
-        default=None,
-        description="http(s)://host/bucket/prefix of S3-compatible storage, which the same is sent to; null: nowhere.",
-    )
-    evidence_region: Text = Field(default="us-east-1", description="Region of that storage.")
-    evidence_access_key: SecretStr | None = Field(default=None, description="Its access key.", min_length=1)
-    evidence_secret_key: SecretStr | None = Field(default=None, description="Its secret key.", min_length=1)
+    evidence_upload: bool = Field(default=False, description="Whether the same also goes to `objectStore`.")
     trace: bool = Field(
         default=False,
         description="Whether evidence has a Playwright trace of the way in, too: with all that the pages showed, names "

@@ -174,7 +174,8 @@ class Conversation:
         for event in self._protocol.receive(message):
             match event:
                 case Ready():
-                    self._clock = SampleMap(self._protocol.clock_start)
+                    if not len(self._clock):  # said again later it changes nothing
+                        self._clock = SampleMap(self._protocol.clock_start)
                     yield event
                 case Segments(segments):
                     self._check_times(segments)
@@ -224,6 +225,8 @@ class Conversation:
 
     def _tell_end(self, now: float) -> tuple[str | bytes, int]:
         self._answers.told(self._cursor, now)
+        if self._cursor <= self._decided:  # before its end was known: nothing is owed
+            self._answers.decided(self._decided, now)
         if "utterance" in self._protocol.granted:
             return self._protocol.end_utterance(self._protocol.sent_until), 0
         self._silence = STOCK_SILENCE_SAMPLES

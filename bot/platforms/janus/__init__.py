@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from bot.platforms.base import Invitation, Listener
+from typing import TYPE_CHECKING
+
 from bot.platforms.janus.settings import JanusSettings
-from bot.platforms.orders import Orders
 from bot.platforms.sfu import SfuPlatform
-from common.contracts.status import SubCode
+
+if TYPE_CHECKING:
+    from bot.platforms.janus.room import JanusRoom
 
 
 class Janus(SfuPlatform):
     """The platform `janus`: `meetingUrl` is the server's websocket, `janus.room` the room."""
 
     settings_model = JanusSettings
-    name = "janus"
+    name, title, subprotocol = "janus", "Janus", "janus-protocol"
     server = "its websocket, janus+ws://host:8188 or janus+wss://host/path"
     room = "the video room, a number or a text"
 
-    def prepare(self) -> None:
-        """See `bot.platforms.base.Platform`: aiortc."""
-        import bot.platforms.janus.attendance  # noqa: F401
+    def speaks(self) -> type[JanusRoom]:
+        """See `SfuPlatform`."""
+        from bot.platforms.janus.room import JanusRoom
 
-    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
-        """See `bot.platforms.base.Platform`."""
-        from bot.platforms.janus.attendance import attend
-
-        return await attend(invitation, listener, orders)
+        return JanusRoom

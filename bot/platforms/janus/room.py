@@ -84,14 +84,30 @@ class JanusRoom(SfuRoom):
     async def enter(self) -> None:
         """See `SfuRoom`."""
         try:
-            self._keys["session_id"] = _id((await self._ask({"janus": "create"})).get("data"))
-            self._handle = await self._attach()
+            self._handle = await self._begin()
             join = self._join("publisher", {"display": self._invitation.bot_name})
             data = _data(await self._ask_plugin(self._handle, join, heed=self._joined))
         except JanusError as error:
             raise self._refusal(error) from None
         if data.get("videoroom") != "joined":
             raise EarshotError(SubCode.ROOM_UNREACHABLE, f"{self._where} answered `join` with something else")
+
+    async def _begin(self) -> object:
+        """A session, and the first handle in it."""
+        self._keys["session_id"] = _id((await self._ask({"janus": "create"})).get("data"))
+        return await self._attach()
+
+    async def try_out(self) -> str:
+        """See `SfuRoom`: whether Janus lets us in, has video rooms, and has ours; not its pin or token."""
+        try:
+            asking = await self._begin()
+            answer = await self._ask_plugin(asking, {"request": "exists", "room": self._settings.room})
+            await self.leave()
+        except JanusError as error:
+            raise self._refusal(error) from None
+        if _data(answer).get("exists") is not True:
+            raise self._missing("no room of this name exists")
+        return f"{self._where} is there"
 
     def _joined(self, answer: Message) -> None:
         """Who is there: what the room says next is about what changed since."""
@@ -132,8 +148,7 @@ class JanusRoom(SfuRoom):
         if error.code in _NO_PLUGIN:
             return EarshotError(SubCode.JOIN_REFUSED, f"this Janus has no video rooms (it says: {error})")
         if error.code == _NO_SUCH_ROOM:
-            words = f"{self._where} does not exist: check `janus.room`, a number or a text as the server has it"
-            return EarshotError(SubCode.MEETING_NOT_FOUND, f"{words} (it says: {error})")
+            return self._missing(error)
         if error.code in (_MISSING, _NOT_ALLOWED) and "pin" in reason:
             return EarshotError(SubCode.PASSCODE_REFUSED, f"{self._where} has another pin: check `passcode`")
         if error.code == _NOT_ALLOWED or (error.code == _MISSING and "token" in reason):
@@ -141,6 +156,10 @@ class JanusRoom(SfuRoom):
         if error.code == _FULL:
             return EarshotError(SubCode.MEETING_FULL, f"{self._where} is full (it says: {error})")
         return EarshotError(SubCode.JOIN_REFUSED, f"{self._where} refused us: {error}")
+
+    def _missing(self, said: object) -> EarshotError:
+        words = f"{self._where} does not exist: check `janus.room`, a number or a text as the server has it"
+        return EarshotError(SubCode.MEETING_NOT_FOUND, f"{words} (it says: {said})")
 
     # --- people and tracks
 

@@ -22,12 +22,12 @@ from bot.core.events import Admitted, ParticipantKind, TransportBack, TransportL
 from bot.drivers.browser.page import MeetingPage, PageGoneError, TrackInfo
 from bot.drivers.browser.stay import stay
 from bot.platforms.differences import Seen, differences
+from bot.platforms.orders import Orders, until_told
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 if TYPE_CHECKING:
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 JOIN_TIMEOUT_S = 12.0
 """From the page to a connected room; with the start of Chromium and the page's own loading within 20 s."""
@@ -74,29 +74,14 @@ class _Room(BaseModel):
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """Opens the page, which joins, and listens until it is over (see `bot.platforms.base.Platform`)."""
-    attendance = _Attendance(invitation, listener)
-    probe = resources.files(__package__).joinpath("room.js").read_text(encoding="utf-8")
-    staying = asyncio.create_task(
-        stay(invitation.browser, attendance, attendance.visit, attendance.lost, probes=[probe], mix=False)
-    )
-    leaving = asyncio.create_task(orders.leaving.wait())
-    try:
-        await asyncio.wait({staying, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if staying.done():
-            return await staying
-        await attendance.say_goodbye()
-        return SubCode.LEFT_BY_COMMAND
-    finally:
-        attendance.over = True
-        for task in (staying, leaving):
-            task.cancel()
-        await asyncio.gather(staying, leaving, return_exceptions=True)
+    return await until_told(_Attendance(invitation, listener), orders)
 
 
 class _Attendance:
     """What has been reported of a room, over all its pages. A `CaptureListener`."""
 
     def __init__(self, invitation: Invitation, listener: Listener) -> None:
+        self._browser = invitation.browser
         self._url = (invitation.meeting_url or "").removeprefix("livekit+")
         self._url = self._url.replace("{token}", quote(invitation.token or "", safe=""))
         self._listener = listener
@@ -146,6 +131,11 @@ class _Attendance:
             self._awake.set()
 
     # --- a stay
+
+    async def stay(self) -> SubCode:
+        """Opens the page, and another when it dies, until the meeting is over."""
+        probe = resources.files(__package__).joinpath("room.js").read_text(encoding="utf-8")
+        return await stay(self._browser, self, self.visit, self.lost, probes=[probe], mix=False)
 
     async def visit(self, page: MeetingPage, launch: int) -> SubCode:
         """Joins on this page and stays until it is over."""
@@ -254,11 +244,10 @@ class _Attendance:
     def _loses_somebody(self) -> bool:
         return self._room is not None and bool(self._seen.keys() - {one.identity for one in self._room.people})
 
-    async def say_goodbye(self) -> None:
+    async def farewell(self) -> None:
         """Lets the page leave its room, so that the others see us go at once."""
         from playwright.async_api import Error
 
-        self.over = True
         if self._page is not None and not self._page.gone.done():
             with contextlib.suppress(TimeoutError, EarshotError, Error):  # it is closed all the same
                 await self._page.evaluate("() => window.__lk_room?.disconnect()", timeout=LEAVE_TIMEOUT_S)

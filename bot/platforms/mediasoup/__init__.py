@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from bot.platforms.base import Invitation, Listener
+from typing import TYPE_CHECKING
+
 from bot.platforms.mediasoup.settings import MediasoupSettings
-from bot.platforms.orders import Orders
 from bot.platforms.sfu import SfuPlatform
-from common.contracts.status import SubCode
+
+if TYPE_CHECKING:
+    from bot.platforms.mediasoup.room import MediasoupRoom
 
 
 class Mediasoup(SfuPlatform):
     """The platform `mediasoup`: `meetingUrl` is the application's websocket, `mediasoup.room` the room."""
 
     settings_model = MediasoupSettings
-    name = "mediasoup"
+    name, title = "mediasoup", "the mediasoup application"
     server = "the application's websocket, mediasoup+ws://host:port or mediasoup+wss://host/path"
     room = "the room's name"
 
-    def prepare(self) -> None:
-        """See `bot.platforms.base.Platform`: aiortc."""
-        import bot.platforms.mediasoup.attendance  # noqa: F401
+    def speaks(self) -> type[MediasoupRoom]:
+        """See `SfuPlatform`."""
+        from bot.platforms.mediasoup.room import MediasoupRoom
 
-    async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
-        """See `bot.platforms.base.Platform`."""
-        from bot.platforms.mediasoup.attendance import attend
-
-        return await attend(invitation, listener, orders)
+        return MediasoupRoom

@@ -84,6 +84,15 @@ class MediasoupRoom(SfuRoom):
             words = f"{room} is in no mediasoup application that this bot can speak to: {error}"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
 
+    async def try_out(self) -> str:
+        """See `SfuRoom`: whether what answers speaks our protocol. Rooms and tokens it tells only who joins."""
+        number = next(self._numbers)
+        answer = await self.line.ask(number, {"id": number, "type": "getRouterRtpCapabilities", "data": {}})
+        if not isinstance(answer.get("ok"), bool):
+            words = "what answers there does not speak the protocol of docs/mediasoup.md: check `meetingUrl`"
+            raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
+        return f"it speaks our protocol; whether the room {self._settings.room!r} lets us in, it tells only who joins"
+
     def _joined(self, answer: Message) -> None:
         """Who is there: what the room says next is about what changed since."""
         data = answer.get("data")

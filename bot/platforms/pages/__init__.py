@@ -61,7 +61,7 @@ class PagePlatform(Platform):
 
     def problems(self, given: Mapping[str, Any]) -> list[Problem]:
         """A meeting must be named, by URL or by id; selector packs that go before ours must be some."""
-        return [*self._unnamed(given), *self._unusable_pack(given), *_keyless_storage(given)]
+        return [*self._unnamed(given), *self._unusable_pack(given)]
 
     def _unusable_pack(self, given: Mapping[str, Any]) -> list[Problem]:
         browser = given.get("browser")
@@ -152,15 +152,3 @@ class PagePlatform(Platform):
         from bot.platforms.pages.attendance import attend
 
         return await attend(self.site(invitation), invitation, listener, orders)
-
-
-def _keyless_storage(given: Mapping[str, Any]) -> list[Problem]:
-    """Storage for evidence wants both keys, each as a value or as a file."""
-    browser = given.get("browser")
-    if not isinstance(browser, Mapping) or browser.get("evidenceUrl") is None:
-        return []
-    keys = ("evidenceAccessKey", "evidenceSecretKey")
-    missing = [key for key in keys if browser.get(key) is None and browser.get(f"{key}File") is None]
-    return [
-        Problem(f"browser.{key}", "(missing)", "with browser.evidenceUrl: a key of that storage") for key in missing
-    ]

@@ -17,6 +17,7 @@ from bot.core.orders import Order, Rejoin, SendChat
 from bot.drivers.browser.page import MeetingPage
 from bot.drivers.browser.stay import stay
 from bot.drivers.browser.view import LiveView, live_view
+from bot.platforms.orders import Orders, until_told
 from bot.platforms.pages import acts
 from bot.platforms.pages.door import Guest
 from bot.platforms.pages.evidence import begin_trace, drop_trace, keep_evidence
@@ -36,7 +37,6 @@ from common.errors import EarshotError
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
     from bot.platforms.pages.site import Site
 
 OUTSIDE_PAUSE_S = 0.25
@@ -54,21 +54,7 @@ log = structlog.get_logger(__name__)
 
 async def attend(site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = Attendance(site, invitation, listener, orders)
-    staying = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
-    is_leaving = False
-    try:
-        await asyncio.wait({staying, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if is_leaving := not staying.done():
-            attendance.over = True
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        staying.cancel()
-        asked.cancel()
-        await asyncio.gather(staying, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if is_leaving else staying.result()
+    return await until_told(Attendance(site, invitation, listener, orders), orders)
 
 
 class Attendance:
@@ -142,8 +128,7 @@ class Attendance:
 
     async def _with_evidence(self, page: MeetingPage | None, error: EarshotError) -> EarshotError:
         names = [*self._company.names, *(person.name for person in self._last.people)]
-        settings = self._invitation.browser
-        evidence = await keep_evidence(page, self._pack, settings, str(error.code), self._last, names)
+        evidence = await keep_evidence(page, self._pack, self._invitation, str(error.code), self._last, names)
         return EarshotError(error.code, str(error), evidence)
 
     async def _open_page(self, page: MeetingPage, again: bool) -> None:

@@ -1,7 +1,7 @@
 """Evidence: what a page looked like when a meeting failed, with the words of strangers made unreadable.
 
 A picture, and a summary of the page's own controls and words; where it is wanted a trace, in which nothing is blurred.
-Bounded: 5 MB a failure, three failures a run. It goes into a folder, for the bot's user alone, or to storage as of S3.
+Bounded: 5 MB a failure, three failures a run. It goes into a folder, for the bot's user alone, or to a bucket of S3.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from common.problems import reason
 
 if TYPE_CHECKING:
     from bot.drivers.browser.page import MeetingPage
-    from bot.drivers.browser.settings import BrowserSettings
+    from bot.platforms.base import Invitation
     from bot.platforms.pages.look import Look
     from bot.platforms.pages.pack import Pack
+    from bot.settings import ObjectStoreSettings
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_FAILURES = 3
@@ -44,20 +45,22 @@ _kept = 0  # failures of this run
 
 
 async def keep_evidence(
-    page: MeetingPage | None, pack: Pack, settings: BrowserSettings, code: str, last: Look, names: Iterable[str]
+    page: MeetingPage | None, pack: Pack, invitation: Invitation, code: str, last: Look, names: Iterable[str]
 ) -> tuple[str, ...]:
     """Keeps what there is; returns the paths and URLs. Nothing of it fails the bot.
 
     Args:
         page: As it is now; None, or gone: what was seen last is all there is.
         pack: Says which parts of it are the words of strangers.
-        settings: Where it goes, and whether a trace was recorded.
+        invitation: Says where it goes, and whether a trace was recorded.
         code: Sub-code of the failure, for the files' names.
         last: What was seen last.
         names: Of people; they are not readable in picture and summary, wherever they stand.
     """
     global _kept
-    if (settings.evidence_dir is None and settings.evidence_url is None) or _kept >= MAX_FAILURES:
+    settings = invitation.browser
+    store = invitation.object_store if settings.evidence_upload else None
+    if (settings.evidence_dir is None and store is None) or _kept >= MAX_FAILURES:
         return ()
     _kept += 1
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -76,7 +79,7 @@ async def keep_evidence(
         found[f"{stem}.trace.zip"] = trace
     found = _within(found)
     kept = [] if settings.evidence_dir is None else await asyncio.to_thread(_write, Path(settings.evidence_dir), found)
-    return (*kept, *await _upload(settings, found))
+    return (*kept, *await _upload(store, found))
 
 
 def _words(names: Iterable[str]) -> list[str]:
@@ -122,11 +125,11 @@ def _write(folder: Path, found: dict[str, bytes]) -> list[str]:
     return written
 
 
-async def _upload(settings: BrowserSettings, found: dict[str, bytes]) -> list[str]:
-    if settings.evidence_url is None:
+async def _upload(store: ObjectStoreSettings | None, found: dict[str, bytes]) -> list[str]:
+    if store is None:
         return []
     storage = await asyncio.to_thread(importlib.import_module, "bot.platforms.pages.storage")  # and its HTTP client
-    sent: list[str] = await storage.upload(settings, found)
+    sent: list[str] = await storage.upload(store, found)
     return sent
 
 

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Rejoin
 from bot.drivers.webrtc import TrackReceiver
+from bot.platforms.orders import Orders, until_told
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.interpreter import module_command
@@ -27,7 +28,6 @@ from common.webrtc import is_loopback
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 REACH_TIMEOUT_S = 5.0
 """Until a room that does not answer counts as unreachable."""
@@ -51,19 +51,7 @@ _UNANSWERED = (OSError, TimeoutError, InvalidHandshake, InvalidMessage, Connecti
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = _Attendance(invitation, listener, orders)
-    stay = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
-    try:
-        await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not stay.done():
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        stay.cancel()
-        asked.cancel()
-        await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+    return await until_told(_Attendance(invitation, listener, orders), orders)
 
 
 @asynccontextmanager
@@ -135,7 +123,6 @@ class _Attendance:
 
     async def farewell(self) -> None:
         """Tells the room that we leave, as far as that is possible."""
-        self.over = True
         if self._websocket is not None:
             await self._leave(self._websocket)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bot.core import events as ev
 from bot.core.orders import Reconnect
 from bot.drivers.rtmp import Reason, Stream, StreamError
+from bot.platforms.orders import Orders, until_told
 from bot.platforms.rtmp.access import KEY_LIFE_S, with_key
 from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
@@ -16,7 +17,6 @@ from common.errors import EarshotError
 
 if TYPE_CHECKING:
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 TRACK_ID = "composite"
 """Of the one mix."""
@@ -24,25 +24,15 @@ TRACK_ID = "composite"
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = _Attendance(invitation, listener)
-    staying = asyncio.create_task(attendance.stay())
-    others = [asyncio.create_task(orders.leaving.wait()), asyncio.create_task(attendance.obey(orders))]
-    try:
-        await asyncio.wait({staying, others[0]}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        attendance.is_over = True
-        for task in (staying, *others):
-            task.cancel()
-        await asyncio.gather(staying, *others, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if staying.cancelled() else staying.result()
+    return await until_told(_Attendance(invitation, listener, orders), orders)
 
 
 class _Attendance:
     """What has been reported of one stream. Implements `bot.drivers.rtmp.StreamListener`."""
 
-    def __init__(self, invitation: Invitation, listener: Listener) -> None:
+    def __init__(self, invitation: Invitation, listener: Listener, orders: Orders) -> None:
         self._url = invitation.meeting_url or ""
-        self._listener = listener
+        self._listener, self._orders = listener, orders
         self._settings: RtmpSettings = invitation.settings or RtmpSettings()
         self._stream = Stream(
             self._keyed_url,
@@ -53,7 +43,7 @@ class _Attendance:
             returns_within=self._settings.publisher_return_timeout / 1000,
         )
         self._is_inside = self._is_away = self._has_track = False
-        self.is_over = False
+        self.over = False
         """Nothing is reported any more."""
 
     def _keyed_url(self) -> str:
@@ -63,19 +53,25 @@ class _Attendance:
             return self._url
         return with_key(self._url, "play", int(time.time()) + KEY_LIFE_S, secret.get_secret_value())
 
-    async def obey(self, orders: Orders) -> None:
+    async def _obey(self) -> None:
         """Carries out what is ordered beside leaving."""
         while True:
-            match await orders.next():
+            match await self._orders.next():
                 case Reconnect():
                     self._stream.reconnect()
 
+    async def farewell(self) -> None:
+        """There is nobody to say it to."""
+
     async def stay(self) -> SubCode:
         """Stays with the stream until it is over."""
+        obeying = asyncio.create_task(self._obey())
         try:
             await self._stream.follow()
         except StreamError as error:
             return self._end(error)
+        finally:
+            obeying.cancel()
 
     def _end(self, error: StreamError) -> SubCode:
         """What the last failure means. Raises EarshotError where it is none of the ways in which a meeting ends."""
@@ -127,5 +123,5 @@ class _Attendance:
             self._report(ev.TrackOpened(TRACK_ID, None))
 
     def _report(self, event: ev.PlatformEvent) -> None:
-        if not self.is_over:
+        if not self.over:
             self._listener.event(event)

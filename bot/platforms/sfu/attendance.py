@@ -7,10 +7,10 @@ difference. So a return after a break, with the same people or others, comes out
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Resubscribe
 from bot.platforms.differences import Seen, differences
+from bot.platforms.orders import Orders, until_told
 from bot.platforms.sfu.line import MAX_MESSAGE_BYTES, LineBroken
 from bot.platforms.sfu.room import Refused, SfuRoom
 from bot.platforms.sfu.tracks import Tracks
@@ -32,7 +33,6 @@ from common.webrtc import is_loopback
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 REACH_TIMEOUT_S = 5.0
 """Until a server that does not answer counts as unreachable."""
@@ -53,6 +53,7 @@ MAX_TRACKS = 128
 PING_S = 5.0
 """Between pings, and for their answer: a server that froze is known after 10 s."""
 _UNANSWERED = (OSError, TimeoutError, WebSocketException, ValueError)
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -73,22 +74,68 @@ class Server:
     subprotocol: str | None
     room: Callable[[ClientConnection, Invitation, Callable[[], None], Callable[[str], None]], SfuRoom]
 
+    @property
+    def where(self) -> str:
+        """The server, in words and without secrets."""
+        return f"{self.title} at {redact_url(self.url)}"
+
 
 async def attend(server: Server, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    attendance = _Attendance(server, invitation, listener, orders)
-    stay = asyncio.create_task(attendance.stay())
-    asked = asyncio.create_task(orders.leaving.wait())
+    return await until_told(_Attendance(server, invitation, listener, orders), orders)
+
+
+async def try_out(server: Server, invitation: Invitation) -> str:
+    """See `bot.platforms.base.Platform`: asks as far as that goes without entering the room."""
+    async with await _connect(server, asyncio.get_running_loop().time() + REACH_TIMEOUT_S) as websocket:
+        room = server.room(websocket, invitation, lambda: None, lambda track: None)
+        reading = asyncio.create_task(room.line.run())
+        try:
+            found = await _answered(server, room.try_out())
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            websocket.transport.abort()
+    return f"{server.where} answers: {found}"
+
+
+async def _connect(server: Server, deadline: float) -> ClientConnection:
+    """A websocket. Raises EarshotError: there is none, or not of such a server."""
+    subprotocol = server.subprotocol
     try:
-        await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not stay.done():
-            await attendance.farewell()
-    finally:
-        attendance.over = True
-        stay.cancel()
-        asked.cancel()
-        await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+        async with asyncio.timeout_at(deadline):
+            websocket = await connect(
+                server.url,
+                subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
+                proxy=None,
+                compression=None,
+                open_timeout=REACH_TIMEOUT_S,
+                close_timeout=FAREWELL_TIMEOUT_S,
+                ping_interval=PING_S,
+                ping_timeout=PING_S,
+                max_size=MAX_MESSAGE_BYTES,
+            )
+    except _UNANSWERED as error:
+        why = Redactor(url_secrets(server.url))(reason(error)) or "nothing came within the time"
+        words = f"no answer from {server.where} ({why}): check `meetingUrl` and the network"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
+    if websocket.subprotocol != subprotocol:
+        websocket.transport.abort()
+        words = f"what answers at {redact_url(server.url)} is no {server.title}: it does not speak"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"{words} {subprotocol}")
+    return websocket
+
+
+async def _answered(server: Server, asking: Awaitable[T]) -> T:
+    """What the server answers to all that is asked. Raises EarshotError: nothing, or nothing that can be understood."""
+    try:
+        async with asyncio.timeout(JOIN_TIMEOUT_S):
+            return await asking
+    except TimeoutError:
+        raise EarshotError(SubCode.JOIN_TIMEOUT, f"{server.where} did not answer in time") from None
+    except LineBroken as error:
+        words = f"{server.where} did not let us speak ({error}): check `meetingUrl`"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
 
 
 class _Attendance:
@@ -97,7 +144,6 @@ class _Attendance:
     def __init__(self, server: Server, invitation: Invitation, listener: Listener, orders: Orders) -> None:
         self._server, self._invitation = server, invitation
         self._listener, self._orders = listener, orders
-        self._where = f"{server.title} at {redact_url(server.url)}"
         self._room: SfuRoom | None = None
         self._seen: dict[str, Seen] = {}
         self._muted: dict[str, bool] = {}  # open tracks
@@ -107,7 +153,6 @@ class _Attendance:
 
     async def farewell(self) -> None:
         """Tells the server that we leave, as far as that is possible."""
-        self.over = True
         if self._room is not None:
             with suppress(LineBroken, Refused, TimeoutError):
                 async with asyncio.timeout(FAREWELL_TIMEOUT_S):
@@ -147,7 +192,7 @@ class _Attendance:
             raise failure
         if failure.code is SubCode.MEETING_NOT_FOUND:
             return SubCode.MEETING_ENDED
-        words = f"{self._where} did not have us back for {RETURN_TIMEOUT_S:g} s: {failure}"
+        words = f"{self._server.where} did not have us back for {RETURN_TIMEOUT_S:g} s: {failure}"
         raise EarshotError(SubCode.CONNECTION_LOST, words)
 
     async def _visit(self, deadline: float) -> SubCode | None:
@@ -156,7 +201,7 @@ class _Attendance:
         Raises:
             EarshotError: We did not come in.
         """
-        async with await self._connect(deadline) as websocket:
+        async with await _connect(self._server, deadline) as websocket:
             tracks = Tracks(self._hear, self._encrypted, loopback=is_loopback(str(websocket.remote_address[0])))
             changed = asyncio.Event()
             room = self._server.room(websocket, self._invitation, changed.set, tracks.renew)
@@ -170,40 +215,8 @@ class _Attendance:
                 await asyncio.gather(reading, tracks.close(), return_exceptions=True)
                 websocket.transport.abort()  # whatever it still had to say, to us it does not matter
 
-    async def _connect(self, deadline: float) -> ClientConnection:
-        subprotocol = self._server.subprotocol
-        try:
-            async with asyncio.timeout_at(deadline):
-                websocket = await connect(
-                    self._server.url,
-                    subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
-                    proxy=None,
-                    compression=None,
-                    open_timeout=REACH_TIMEOUT_S,
-                    close_timeout=FAREWELL_TIMEOUT_S,
-                    ping_interval=PING_S,
-                    ping_timeout=PING_S,
-                    max_size=MAX_MESSAGE_BYTES,
-                )
-        except _UNANSWERED as error:
-            why = Redactor(url_secrets(self._server.url))(reason(error)) or "nothing came within the time"
-            words = f"no answer from {self._where} ({why}): check `meetingUrl` and the network"
-            raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
-        if websocket.subprotocol != subprotocol:
-            websocket.transport.abort()
-            words = f"what answers at {redact_url(self._server.url)} is no {self._server.title}: it does not speak"
-            raise EarshotError(SubCode.ROOM_UNREACHABLE, f"{words} {subprotocol}")
-        return websocket
-
     async def _enter(self, room: SfuRoom) -> None:
-        try:
-            async with asyncio.timeout(JOIN_TIMEOUT_S):
-                await room.enter()
-        except TimeoutError:
-            raise EarshotError(SubCode.JOIN_TIMEOUT, f"{self._where} did not answer in time") from None
-        except LineBroken as error:
-            words = f"{self._where} did not let us speak ({error}): check `meetingUrl`"
-            raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
+        await _answered(self._server, room.enter())
         self._room = room
         self._report(ev.TransportBack() if self._admitted else ev.Admitted())
         self._admitted = True

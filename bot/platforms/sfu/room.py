@@ -65,6 +65,10 @@ class SfuRoom(ABC):
         """
 
     @abstractmethod
+    async def try_out(self) -> str:
+        """Asks what can be asked without entering the room: what is there, in words. Raises as `enter`."""
+
+    @abstractmethod
     async def keep_alive(self) -> None:
         """Says from time to time that we are here; never returns. Raises LineBroken."""
 

@@ -38,6 +38,12 @@ class Whep(Platform):
         """See `bot.platforms.base.Platform`: aiortc."""
         import bot.platforms.whep.attendance  # noqa: F401
 
+    async def try_out(self, invitation: Invitation) -> str | None:
+        """See `bot.platforms.base.Platform`: an offer is made, and what comes of it given back."""
+        from bot.platforms.whep.attendance import try_out
+
+        return await try_out(invitation)
+
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""
         from bot.platforms.whep.attendance import attend

@@ -17,6 +17,7 @@ from aiortc import RTCIceServer
 from bot.core import events as ev
 from bot.core.orders import Reconnect, Resubscribe
 from bot.drivers.webrtc import TrackReceiver
+from bot.platforms.orders import Orders, until_told
 from bot.platforms.whep.endpoint import Endpoint, Unavailable
 from bot.platforms.whep.settings import WhepSettings
 from common.contracts.status import SubCode
@@ -26,7 +27,6 @@ from common.webrtc import is_loopback
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Invitation, Listener
-    from bot.platforms.orders import Orders
 
 TRACK = "whep"
 """Id of the one track."""
@@ -43,18 +43,37 @@ log = structlog.get_logger(__name__)
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
     settings: WhepSettings = invitation.settings or WhepSettings()
-    async with Endpoint((invitation.meeting_url or "").removeprefix("whep+"), settings) as endpoint:
-        attendance = _Attendance(endpoint, settings, invitation, listener, orders)
-        stay = asyncio.create_task(attendance.stay())
-        asked = asyncio.create_task(orders.leaving.wait())
+    async with _endpoint(invitation, settings) as endpoint:
+        return await until_told(_Attendance(endpoint, settings, invitation, listener, orders), orders)
+
+
+async def try_out(invitation: Invitation) -> str:
+    """See `bot.platforms.base.Platform`: a resource is made for an offer and given back; no media flow."""
+    settings: WhepSettings = invitation.settings or WhepSettings()
+    receiver = TrackReceiver(TRACK, lambda frame: None, loopback=_is_here(invitation))
+    async with _endpoint(invitation, settings) as endpoint, AsyncExitStack() as stack:
+        stack.push_async_callback(receiver.close)
         try:
-            await asyncio.wait({stay, asked}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            attendance.over = True
-            stay.cancel()
-            asked.cancel()
-            await asyncio.gather(stay, asked, return_exceptions=True)
-    return SubCode.LEFT_BY_COMMAND if stay.cancelled() else stay.result()
+            resource = await endpoint.open(await receiver.offer())
+        except OSError as error:
+            words = f"{endpoint.where} did not answer ({error}): check `meetingUrl` and the network"
+            raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
+        except Unavailable as error:
+            words = f"{endpoint.where} has no stream now ({error}): nobody publishes there yet, or its path is wrong"
+            raise EarshotError(SubCode.MEETING_NOT_STARTED, words) from None
+        stack.push_async_callback(endpoint.close, resource)
+        if "opus/48000" not in resource.sdp.lower():
+            raise EarshotError(SubCode.JOIN_REFUSED, f"{endpoint.where} gave no Opus stream")
+        return f"{endpoint.where} has a stream for us; it was given back"
+
+
+def _endpoint(invitation: Invitation, settings: WhepSettings) -> Endpoint:
+    return Endpoint((invitation.meeting_url or "").removeprefix("whep+"), settings)
+
+
+def _is_here(invitation: Invitation) -> bool:
+    """Whether the endpoint is on this machine's loopback interface."""
+    return is_loopback(urlsplit(invitation.meeting_url or "").hostname or "")
 
 
 class _Stream:
@@ -86,11 +105,14 @@ class _Attendance:
         self, endpoint: Endpoint, settings: WhepSettings, invitation: Invitation, listener: Listener, orders: Orders
     ) -> None:
         self._endpoint, self._settings, self._listener, self._orders = endpoint, settings, listener, orders
-        self._loopback = is_loopback(urlsplit(invitation.meeting_url or "").hostname or "")
+        self._loopback = _is_here(invitation)
         self._admitted = self._away = self._open = False
         self._since = asyncio.get_running_loop().time()  # how long things have been as they are
         self.over = False
         """Nothing is reported any more."""
+
+    async def farewell(self) -> None:
+        """There is nobody to say it to: the resource is given back when the stay ends."""
 
     async def stay(self) -> SubCode:
         """Gets the stream, again and again, until there is nothing more to wait for."""

@@ -199,6 +199,22 @@ async def test_a_row_that_is_written_a_moment_later(generation: Generation) -> N
 
 
 @pytest.mark.parametrize("generation", ["v0.6", "v0.10"])
+async def test_a_row_that_is_written_after_a_restart(generation: Generation) -> None:
+    """Nobody has heard of `joining` while the manager was away: that it then knows no such bot yet is no answer."""
+    manager = StandInManager(generation)
+    async with served(manager):
+        pass
+    rows, manager.rows = manager.rows, {}
+    async with telling(manager) as link:
+        link.status(event(State.JOINING))
+        await eventually(lambda: not link._up)
+        async with served(manager):
+            await eventually(lambda: len(manager.received) == 2)
+            manager.rows.update(rows)
+            await eventually(lambda: manager.row.status == "joining")
+
+
+@pytest.mark.parametrize("generation", ["v0.6", "v0.10"])
 async def test_a_row_that_never_comes_is_not_waited_for(
     generation: Generation, lines: list[MutableMapping[str, Any]]
 ) -> None:
@@ -256,6 +272,18 @@ async def test_what_is_refused_is_not_tried_again(fault: Fault, lines: list[Muta
         link.status(end(stage=State.JOINING))
         await link.flush(2.0)
         assert manager.row.moves == ["completed"]
+
+
+async def test_who_refuses_everything_is_not_flooded(lines: list[MutableMapping[str, Any]]) -> None:
+    """A route that is gone: the end is told by each of its two ways, once, with time to spare."""
+    async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
+        manager.always = "gone"
+        link.status(event(State.JOINING))
+        await eventually(lambda: len(lines) == 1)
+        link.status(end(stage=State.JOINING))
+        await link.flush(2.0)
+        assert [line["status"] for line in lines] == ["joining", *("joining", "failed") * 2]
+        assert {line["event"] for line in lines} == {"callback.refused"}
 
 
 async def test_somebody_has_stopped_the_bot_there() -> None:

@@ -8,8 +8,12 @@ import time
 from typing import Any, get_args
 
 import pytest
+from structlog.testing import capture_logs
 
+from bot.core import effects as fx
 from bot.core import events as ev
+from bot.core.callback_plan import Step
+from bot.links.callbacks import CallbackLink
 from bot.platforms.base import Listener
 from bot.runner import Bot
 from common.contracts.status import SubCode
@@ -206,6 +210,26 @@ async def test_redis_that_freezes_does_not_keep_the_end_from_the_manager() -> No
             assert manager.row.status == "failed"
             assert manager.received[-1].value["reason"] == "not_stored"
             assert manager.received[-1].value["error_details"]["not_stored"] > 0
+
+
+async def test_a_bug_in_what_tells_a_manager_ends_no_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its task breaks at the first status: the log says so once, all is stored, and the end is told all the same."""
+    tell = CallbackLink._tell
+
+    async def breaks(link: CallbackLink, step: Step, deadline: float | None) -> None:
+        if deadline is None:
+            raise ZeroDivisionError
+        await tell(link, step, deadline)
+
+    monkeypatch.setattr(CallbackLink, "_tell", breaks)
+    async with world() as here, served(StandInManager("v0.12")) as manager:
+        with capture_logs() as logged:
+            finish = await here.attend(one_utterance, **settings(manager))
+        assert finish == fx.Finish(SubCode.MEETING_ENDED)
+        assert manager.row.moves[-1] == "completed"
+        assert [payload["type"] for payload in await here.stream()] == ["session_start", "transcription", "session_end"]
+    failures = [(line["sink"], line["step"]) for line in logged if line["event"] == "sink.failed"]
+    assert failures == [("CallbackLink", "run")]
 
 
 async def test_a_bot_that_may_not_transcribe_reports_and_sends_no_audio() -> None:

@@ -18,6 +18,7 @@ from bot.audio.frame import AudioFrame
 from bot.drivers.webrtc import TrackReceiver
 from common import webrtc as connections
 from common.audio.opus import OpusEncoder
+from common.datagrams import MAX_DATAGRAM_BYTES
 from common.webrtc import Peer, is_loopback
 from rehearsal.webrtc.peer import MAX_QUEUED_PACKETS, EncodedTrack, TrackSender
 from tests.support.waiting import eventually
@@ -81,15 +82,18 @@ async def pair() -> AsyncIterator[Pair]:
     assert threading.active_count() <= threads + 1  # the default executor's may stay
 
 
-async def test_hands_over_rtp_before_aiortc_decodes() -> None:
-    """The hook is called for every packet, aiortc's own buffer gets none, and audio comes out at once."""
+async def test_takes_rtp_where_it_comes_in() -> None:
+    """Every packet is taken from aioice itself: aiortc reads no RTP, and has neither thread nor task for the track."""
     async with pair() as both:
+        threads = threading.active_count()
         await both.connect()
-        own = both.receiver._transceiver.receiver
+        assert threading.active_count() <= threads + 1  # of the sender's encoder
+        sockets = both.receiver._dtls.transport._connection._protocols
+        assert {each.transport.max_size for each in sockets} == {MAX_DATAGRAM_BYTES}  # type: ignore[attr-defined]
+        read: Any = both.receiver._dtls._RTCDtlsTransport__rx_packets  # type: ignore[attr-defined]
         await both.send(50)
-        assert both.receiver.packets >= 48, "aiortc does not call the hook any more: see its RTCRtpReceiver"
-        decoding: Any = own._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
-        assert decoding.empty()
+        assert both.receiver.packets >= 48, "aioice does not call the hook any more: see its Connection.data_received"
+        assert both.receiver._dtls._RTCDtlsTransport__rx_packets - read <= 5, "aiortc reads RTP, too"  # type: ignore[attr-defined]
         assert both.samples >= 47 * 320
         frame = both.frames[-1]
         assert frame.pcm.dtype == np.int16
@@ -166,14 +170,29 @@ async def test_survives_empty_and_broken_payloads() -> None:
     """An empty payload, which silences aiortc's decoder for good, and garbage do no harm."""
     async with pair() as both:
         await both.connect()
-        handler: Any = both.receiver._transceiver.receiver._handle_rtp_packet
-        for number, payload in enumerate([b"", b"\xff" * 40, b"\x00", bytes(1600)]):
+        sending = both.sender.peer.connection.getSenders()[0].transport
+        for number, payload in enumerate([b"", b"\xff" * 40, b"\x00", bytes(1200)]):
             packet = RtpPacket(
                 payload_type=96, sequence_number=number, timestamp=number * FRAME, ssrc=7, payload=payload
             )
-            await handler(packet, arrival_time_ms=0)
+            await sending._send_rtp(packet.serialize())
+        await eventually(lambda: both.receiver.packets == 4, 5)
         await both.send(30)
         assert both.samples >= 20 * 320
+
+
+async def test_survives_what_strangers_send() -> None:
+    """Datagrams of anybody, empty, short, long or with somebody else's key, are dropped: what is encrypted is heard."""
+    async with pair() as both:
+        await both.connect()
+        transport = both.sender.peer.connection.getSenders()[0].transport.transport
+        strange = [b"", b"\x80", b"\x80\x60", b"\x00", b"\x80\x60" + bytes(30), b"\x80\x60" + bytes(9000), b"\xff" * 20]
+        for datagram in strange:
+            await transport._send(datagram)
+        await both.send(30)
+        assert both.samples >= 25 * 320
+        assert both.receiver.malformed == 4
+        assert not both.lost
 
 
 async def test_bad_session_descriptions() -> None:
@@ -273,7 +292,10 @@ async def test_another_ssrc_is_heard_and_another_codec_is_not() -> None:
         assert before != sender._ssrc
         assert len({frame.source for frame in both.frames}) == 2
         heard = both.samples
-        await both.receiver._packet(RtpPacket(payload_type=0, sequence_number=1, payload=b"\xff" * 160), 0)
+        await sender.transport._send_rtp(
+            RtpPacket(payload_type=0, sequence_number=1, payload=b"\xff" * 160).serialize()
+        )
+        await eventually(lambda: both.receiver.foreign == 1)
         assert (both.receiver.foreign, both.samples) == (1, heard)
 
 

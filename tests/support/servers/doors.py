@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 
 class Door:
@@ -30,11 +30,9 @@ class Door:
         ends = {writer, outer}
         self._connections |= ends
         try:
-            async with asyncio.TaskGroup() as ways:  # when one breaks, the other ends too
+            async with asyncio.TaskGroup() as ways:  # each to its own end: a server's last words are carried, too
                 ways.create_task(_carry(reader, outer))
                 ways.create_task(_carry(inner, writer))
-        except* OSError:
-            pass
         finally:
             for end in ends:
                 end.transport.abort()
@@ -69,7 +67,8 @@ class Door:
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
     writer.close()

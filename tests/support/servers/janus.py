@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -174,7 +174,7 @@ class Guest(SfuGuest):
             )
             yield
 
-    async def publish(self, kind: type[S] = Singer) -> S:  # type: ignore[assignment]
+    async def publish(self, kind: Callable[[], S] = Singer) -> S:  # type: ignore[assignment]
         """Opens the microphone; returns when the room is told of it."""
         self.singer = singer = kind()
         opened = self.singer.sender.opened

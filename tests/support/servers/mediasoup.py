@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -136,7 +136,7 @@ class Guest(SfuGuest):
             await self.connection.ask("joinRoom", room=self.room, peerId=self.who, name=name)
             yield
 
-    async def publish(self, kind: type[S] = Singer, hertz: float = 0.0) -> S:  # type: ignore[assignment]
+    async def publish(self, kind: Callable[[], S] = Singer, hertz: float = 0.0) -> S:  # type: ignore[assignment]
         """Opens the microphone: the answer that aiortc needs is made of what mediasoup says of the transport."""
         self.singer = singer = kind()
         singer.hertz = hertz

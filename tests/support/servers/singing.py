@@ -19,13 +19,15 @@ class Singer:
 
     Args:
         lost: Called when the media connection is gone.
+        phase: When in each 20 ms of the loop's clock a frame is sent, seconds; None: as it comes.
     """
 
-    def __init__(self, lost: Callable[[str], None] = lambda reason: None) -> None:
+    def __init__(self, lost: Callable[[str], None] = lambda reason: None, phase: float | None = None) -> None:
         self.sender = TrackSender(False, lost)
         self.hertz = 0.0
         self.begun: list[float] = []
         """When frames louder than the one before them were given to the encoder: seconds on the loop's clock."""
+        self._phase = phase
         self._singing = asyncio.create_task(self._sing())
 
     def loudness(self, number: int) -> float:
@@ -34,6 +36,8 @@ class Singer:
 
     async def _sing(self) -> None:
         loop, encoder, number = asyncio.get_running_loop(), OpusEncoder(), 0
+        if self._phase is not None:
+            await asyncio.sleep((self._phase - loop.time()) % FRAME_S)
         began, before = loop.time(), self.loudness(0)
         while True:
             loudness = self.loudness(number)

@@ -48,6 +48,14 @@ class Stuck(Kept):
         return 0
 
 
+class Late(Kept):
+    """One that did not get everything out."""
+
+    async def flush(self, timeout: float) -> int:
+        """Two are left."""
+        return 2
+
+
 HEARD_AT = "2026-01-31T09:30:00.250Z"
 SAID = Segment("bot:ana:250", 0.25, 1.25, "I do", "Ana", "ana", "en", True, HEARD_AT, HEARD_AT)
 
@@ -67,6 +75,16 @@ async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None)
     steps = ["status", "publish_live", "publish_final", "flush"]
     assert failures == [*(("Broken", step) for step in steps), ("Stuck", "flush")]
     assert "canary" not in repr(logged)
+
+
+async def test_what_is_not_stored_is_counted_and_the_log_says_where() -> None:
+    """All sinks' entries together, and for each that has some left how many."""
+    late, kept = Late(), Kept()
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [late, kept, late])
+    with capture_logs() as logged:
+        assert await reporting.flush(1.0) == 4
+    left = {"event": "sink.not_stored", "log_level": "warning", "sink": "Late", "entries": 2}
+    assert logged == [left, left]
 
 
 def test_each_refusal_is_logged_once_and_answered_always() -> None:

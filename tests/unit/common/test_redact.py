@@ -85,6 +85,10 @@ def test_where_an_at_sign_may_end_a_password_it_is_taken_to(url: str, shown: str
         "Authorization: Bearer KEYcanary-1234",
         "Authorization: bearer KEY-canary-1234",
         "redis://:canary-1234@host",
+        "redis://:password@host:port/canary-1234@host",
+        "redis://:password@host:portcanary-1234@host",
+        "redis://:password@host:port,canary-1234@host",
+        "redis://[:password@]host:port[/db]canary-1234@host",
         "token=canary-1234",
         "Authorization: Basic canary-1234",
         "internal_secret=canary-1234",
@@ -232,9 +236,17 @@ def test_ordinary_text_is_left_alone() -> None:
     assert Redactor(["canary-1234"])(text) == text
 
 
-def test_our_own_advice_is_left_alone() -> None:
-    """What a refused client is told to send: a mask there says nothing."""
-    advice = "The API key is missing or wrong: send `Authorization: Bearer KEY`, or"
+@pytest.mark.parametrize(
+    "advice",
+    [
+        "The API key is missing or wrong: send `Authorization: Bearer KEY`, or",
+        "it wants a password; write it as redis://:password@host:port. Check",
+        "write them as redis://user:password@host:port",
+        "allowed: redis://[:password@]host:port[/db], rediss://… or unix:///path",
+    ],
+)
+def test_our_own_advice_is_left_alone(advice: str) -> None:
+    """What a refused client is told to send, or to write: a mask there says nothing."""
     assert Redactor(["canary-1234"])(advice) == advice
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,14 +20,16 @@ from bot.config import BotConfig, load_config
 from bot.doctor import examination
 from bot.doctor import speech as speech_module
 from bot.doctor.examination import examine
+from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
-from bot.doctor.network import reach
+from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
 from tests.support.servers.pages import NO_CHROMIUM, find_chromium
 from tests.support.servers.redis_server import client, server
+from tests.support.servers.whep_front import Front
 from tests.support.tools import require
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
@@ -91,6 +94,27 @@ async def test_a_redis_that_takes_no_writes_is_found() -> None:
         await admin.config_set("maxmemory", "100mb")
         await admin.config_set("maxmemory-policy", "allkeys-lru")
         assert verdicts(await storage(redis.url))["redis memory"] is Verdict.DOUBTFUL
+
+
+async def test_a_right_that_only_the_doctor_would_need_is_no_trouble() -> None:
+    """A bot's rights do not include the server's clock: it is said which would, and that a bot does without."""
+    async with server(append_only=True) as redis, client(redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "bot", "on", ">long-password", "~*", "&*", "+@all", "-time")  # type: ignore[no-untyped-call]
+        clock = (await storage(f"redis://bot:long-password@127.0.0.1:{redis.port}"))[-1]
+        assert (clock.subject, clock.verdict) == ("clock", Verdict.SKIPPED)
+        assert "+time" in clock.detail
+        assert "bot needs" not in clock.detail
+
+
+async def test_a_name_that_is_not_known_is_a_services_or_the_worlds() -> None:
+    """What to do differs: one network for service names, a name server for all others."""
+    settings = [("redisUrl", "redis://no-such-service", SubCode.REDIS_UNREACHABLE)]
+    settings += [("meetingUrl", "https://no-such-host.invalid/x", SubCode.ROOM_UNREACHABLE)]
+    service, host = await names(settings)
+    assert (service.verdict, host.verdict) == (Verdict.FAILS, Verdict.FAILS)
+    assert "Docker network" in service.remedy
+    assert "name server" in host.remedy
+    assert "Docker" not in host.remedy
 
 
 async def test_a_transcriber_that_understands_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +198,22 @@ async def test_what_a_bot_listens_to_is_tried_as_such(monkeypatch: pytest.Monkey
     assert found.remedy
 
 
+async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be published when the bot comes; that what joining needs is not installed is a failure, and said."""
+    async with Front(None).serving("127.0.0.1") as front:
+        front.scripted.append(("404 Not Found", {}, ""))
+        url = f"whep+http://127.0.0.1:{front.port}/whep/later"
+        settings = {"platform": "whep", "meetingUrl": url, "redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
+        wanted, _ = load_config(json.dumps(settings), {})
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.DOUBTFUL, SubCode.MEETING_NOT_STARTED)
+        assert "notStartedTimeout" in found.remedy
+        monkeypatch.setitem(sys.modules, "bot.platforms.whep.attendance", None)
+        (found,) = await examination._room(wanted)
+        assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.INTERNAL_ERROR)
+        assert "not installed" in found.detail
+
+
 def test_a_clock_that_is_off_is_doubtful() -> None:
     """A second is no matter; an hour puts every absolute time in the wrong place."""
     assert _clock(-1.0).verdict is Verdict.WORKS
@@ -232,3 +272,36 @@ async def test_the_page_is_looked_for_where_it_is_opened() -> None:
     assert "127.0.0.1" in found.detail
     [by_proxy] = await examination._room(meet(proxy="http://proxy:3128"))
     assert (by_proxy.verdict, "browser.proxy" in by_proxy.detail) == (Verdict.SKIPPED, True)
+
+
+async def test_where_files_go_is_tried(tmp_path: Path) -> None:
+    """Folders, the transcriber's `/process` and a bucket: doubtful where one is not there, for no bot ends of it."""
+    taking = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    at, nowhere = taking.sockets[0].getsockname()[1], free_port()
+    (tmp_path / "file").touch()
+    settings = {
+        "platform": "rehearsal",
+        "meetingUrl": "rehearsal:x",
+        "redisUrl": "redis://h",
+        "whisperLiveUrl": "ws://h",
+    }
+    store = {"bucket": "files", "accessKey": "a", "secretKey": "s"}
+
+    async def tried(folder: Path, port: int) -> dict[str, Finding]:
+        more = {
+            "recording": {"dir": str(folder), "processUrl": f"http://127.0.0.1:{port}/process"},
+            "redis": {"spillDir": str(folder)},
+            "objectStore": {"endpoint": f"http://127.0.0.1:{port}"} | store,
+        }
+        found = await files(load_config(json.dumps(settings | more), {})[0])
+        return {finding.subject: finding for finding in found}
+
+    works, fails = await tried(tmp_path / "made" / "later", at), await tried(tmp_path / "file" / "in", nowhere)
+    taking.close()
+    names = {"recording.dir", "recording.processUrl", "redis.spillDir", "objectStore.endpoint"}
+    assert set(works) == set(fails) == names
+    assert {finding.verdict for finding in works.values()} == {Verdict.WORKS}
+    assert {finding.verdict for finding in fails.values()} == {Verdict.DOUBTFUL}
+    assert all(finding.remedy and finding.code is None for finding in fails.values())
+    assert os.listdir(tmp_path) == ["file"], "nothing is made"
+    assert await files(load_config(json.dumps(settings), {})[0]) == []

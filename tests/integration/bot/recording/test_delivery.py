@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from bot.core.effects import ReportHealth
-from bot.links.object_store import Bucket, ObjectStore, UploadError, object_url, safe_name
+from bot.links.object_store import ObjectStore, UploadError, safe_name
 from bot.recording import delivery as delivering
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
 from bot.recording.writer import Meeting, Recorded
+from bot.signatures import Bucket
 from tests.support.waiting import eventually
 
 PAUSES = (0.01,)
@@ -25,7 +26,7 @@ PAUSES = (0.01,)
 def recorded(number: int, track: str = "t1") -> Recorded:
     """One file."""
     stamp = "2026-01-31T09:30:00.000Z"
-    return Recorded(f"{track}/{number:06}.wav", track, "ana", "Ana", number, 5.0 * number, 5.0, stamp, stamp)
+    return Recorded(f"{track}/{number:06}.wav", track, "ana", "Ana", number, 5.0 * number, 5.0, stamp, stamp, "gst")
 
 
 @dataclass
@@ -135,7 +136,7 @@ async def test_chunks_are_posted_as_they_were_if_an_answer_was_lost(tmp_path: Pa
     some = files(tmp_path, 1)
     meeting = Meeting("bot-1", 42, "rtp", 1_700_000_000.0, 5, "wav")
     async with answering(b"hang up", b'200 OK\n{"gate": "duplicate"}') as at:
-        poster = ChunkPoster(f"{at.url}/process", "canary", "egress_gst", meeting, tmp_path)
+        poster = ChunkPoster(f"{at.url}/process", "canary", meeting, tmp_path)
         async with delivery(poster) as (one, _):
             one.put(some[0])
             async with asyncio.timeout(10):
@@ -208,7 +209,7 @@ def test_names_of_strangers(text: str, name: str) -> None:
 
 def test_keys_are_escaped() -> None:
     """As they are signed."""
-    assert object_url(bucket("http://h/"), "a b/ü.wav") == "http://h/records/2026/meetings/a%20b/%C3%BC.wav"
+    assert bucket("http://h/").url("a b/ü.wav") == "http://h/records/2026/meetings/a%20b/%C3%BC.wav"
 
 
 async def test_a_file_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ async def test_a_file_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
     (tmp_path / some[0].path).unlink()
     async with answering() as at:
         store = ObjectStore(bucket(at.url))
-        poster = ChunkPoster(at.url, None, "egress_native", Meeting("bot-1", 1, "rtp", 0.0, 5, "wav"), tmp_path)
+        poster = ChunkPoster(at.url, None, Meeting("bot-1", 1, "rtp", 0.0, 5, "wav"), tmp_path)
         for send in (Uploader(store, tmp_path, "wav"), poster):
             async with delivery(send) as (one, _):
                 for each in some:

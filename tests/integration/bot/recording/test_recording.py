@@ -54,12 +54,12 @@ def samples(path: Path) -> NDArray[np.int16]:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
-def hum(listener: Listener, track: str, hertz: float, seconds: tuple[float, float]) -> None:
+def hum(listener: Listener, track: str, hertz: float, seconds: tuple[float, float], engine: str = "native") -> None:
     """A tone at these seconds of the sender's clock, all at once."""
     arrival = asyncio.get_running_loop().time()
     for start in range(round(seconds[0] * RATE), round(seconds[1] * RATE), 320):
         pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(start, start + 320) / RATE)).astype(np.int16)
-        listener.audio(AudioFrame(track, pcm, start, 1, arrival + start / RATE))
+        listener.audio(AudioFrame(track, pcm, start, 1, arrival + start / RATE, engine=engine))
 
 
 def pitches(pcm: NDArray[np.int16]) -> set[int]:
@@ -304,11 +304,13 @@ async def test_a_bot_that_is_started_again_goes_on(tmp_path: Path) -> None:
 
 
 async def test_each_file_is_posted_to_a_transcriber(tmp_path: Path) -> None:
-    """In order, each with whose it is; the answers stand beside the files."""
+    """In order, each with whose it is and what decoded it, if that has changed; the answers stand beside the files."""
 
     async def act(stage: Stage, listener: Listener) -> SubCode:
         enter(listener)
-        hum(listener, "t1", 400, (0, 11))
+        hum(listener, "t1", 400, (0, 5), "gst")
+        hum(listener, "t1", 400, (5, 7), "ffmpeg")
+        hum(listener, "t1", 400, (7, 11))
         await eventually(lambda: len(list(tmp_path.rglob("t1/*.json"))) >= 2, 20)
         return SubCode.MEETING_ENDED
 
@@ -318,8 +320,10 @@ async def test_each_file_is_posted_to_a_transcriber(tmp_path: Path) -> None:
         assert await health_of(here, "recording_process") == []
     answers = {path.stem: json.loads(path.read_text()) for path in tmp_path.rglob("t1/*.json")}  # noqa: ASYNC240
     assert sorted(answers) == ["000000", "000001", "000002"]
+    assert [each["engine"] for each in index(tmp_path)["files"] if each["track"] == "t1"] == ["gst", "native", "native"]
     for number, stem in enumerate(sorted(answers)):
         assert answers[stem]["chunk_id"] == f"m1_{number}"
         meta = answers[stem]["meta"]
-        assert (meta["source"], meta["role"], meta["peer"], meta["producerId"]) == ("egress_native", "Ana", "ana", "t1")
+        assert meta["source"] == ("egress_native" if number else "egress_gst")
+        assert (meta["role"], meta["peer"], meta["producerId"]) == ("Ana", "ana", "t1")
         assert answers[stem]["memory_state"]["last_seq"] == number

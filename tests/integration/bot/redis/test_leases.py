@@ -122,6 +122,28 @@ async def test_dead_holder() -> None:
         assert last.left_behind == ()
 
 
+async def test_heritage() -> None:
+    """What was left behind is told until the heir has something of its own: its answer may be lost, or it may die."""
+    async with sharing(1) as bots:
+        dead, heir, third, last = (bots.bot(who) for who in ("dead", "heir", "third", "last"))
+        assert await dead.ask()
+        dead.used_for = "EG_1"
+        assert await dead.ask()
+        bots.clock.pass_by(LEASE_S + 0.1)
+        await heir._call("take")  # and the answer is lost
+        assert await heir.ask()
+        assert heir.left_behind == ("EG_1",)
+        assert await heir.ask()
+        bots.clock.pass_by(LEASE_S + 0.1)
+        assert await third.ask()
+        assert third.left_behind == ("EG_1",)
+        third.used_for = "EG_2"
+        assert await third.ask()
+        bots.clock.pass_by(LEASE_S + 0.1)
+        assert await last.ask()
+        assert last.left_behind == ("EG_2",)
+
+
 async def test_kill_9() -> None:
     """A bot's process that is killed keeps nothing for longer than a lease."""
     async with server() as redis:

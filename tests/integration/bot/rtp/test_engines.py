@@ -57,6 +57,7 @@ async def test_an_engine_keeps_the_contract(engine: str, codec: str) -> None:
             frames = [frame for _, frame in bot.listener.frames]
     for before, after in itertools.pairwise(frames):
         assert after.source != before.source or after.position == before.position + len(before.pcm)
+    assert {frame.engine for frame in frames} == {engine}
     said = [entry for entry in logs if entry["event"] == "rtp.engine"]
     assert {(each["engine"], each["rtp_port"], each["payload_type"]) for each in said} == {(engine, port, payload_type)}
     assert all(each["program"] == shutil.which(PROGRAMS[engine]) for each in said)
@@ -96,6 +97,7 @@ async def test_an_engine_that_fails_is_followed_by_the_next(
             await bot.hears("ana", 440)
             sent = ana.number
             await bot.listener.until(lambda: bot.listener.heard("ana").size >= (sent - 65_501) * 320, "all of it")
+    assert {frame.engine for _, frame in bot.listener.frames} == {"native"}
     missing = {entry["engine"] for entry in logs if entry["event"] == "rtp.engine_missing"}
     assert missing == set(PROGRAMS) - set(scripts)
     assert [entry["why"] for entry in logs if entry["event"] == "rtp.engine_failed"] == failures

@@ -67,6 +67,18 @@ def test_an_end_is_marked_once_and_only_after_audio() -> None:
     assert len(replay.read(10, 5)) == 0
 
 
+def test_an_end_is_marked_where_everything_is_decided_and_lost_with_nothing() -> None:
+    """Somebody may be told late that an utterance is over; what follows it has an end of its own."""
+    replay = Replay()
+    replay.append(ramp(0, 10))
+    replay.decided(10)
+    replay.mark_end()
+    assert replay.ends_at(10)
+    replay.append(ramp(10, 10))
+    replay.drop(15)
+    assert not replay.ends_at(15)
+
+
 def test_the_end_of_a_dropped_utterance_is_still_told() -> None:
     """Ends that fell out are one end where the rest begins; a decided one is told to nobody any more."""
     replay = Replay()

@@ -110,7 +110,7 @@ def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:
     """As docs/leaving.md says: `enabled: false` switches every rule off, `timeout` included."""
     rules = configured(**USERS_EXAMPLE).automatic_leave.rules(28_800_000, 600_000)
     off = {"no_one_joined": None, "everyone_left": None, "only_bots_left": None, "silence": None, "total": None}
-    assert rules == LeaveSettings(**off, lobby=300, mute=600, cap=28_800)  # type: ignore[arg-type]
+    assert rules == LeaveSettings(**off, lobby=300, unheeded=600, cap=28_800)  # type: ignore[arg-type]
 
 
 def test_how_long_a_mute_transcriber_is_waited_for_is_set_beside_the_rules() -> None:

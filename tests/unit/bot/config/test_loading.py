@@ -360,17 +360,16 @@ def test_settings_worth_a_warning() -> None:
             "textToSpeech": {"enabled": True},
             "botManagerCallbackUrl": "http://m/exited",
             "meetingApiCallbackUrl": "http://m/lifecycle",
+            "recording": {"dir": "/r", "processUrl": "http://localhost:9091/process"},
+            "objectStore": {"endpoint": "http://[::1]:9000", "bucket": "files", "accessKey": "a", "secretKey": "s"},
         }
     )
     _, warnings = load_config(text, {}, in_container=True)
     starts = [warning.split(" ")[0] for warning in warnings]
-    assert starts == [
-        "whisperLiveUrl",
-        "redisUrl",
-        "textToSpeech.enabled",
-        "botManagerCallbackUrl",
-        "livekit.apiSecret",
-    ]
+    here = ["whisperLiveUrl", "redisUrl", "recording.processUrl", "objectStore.endpoint"]
+    assert starts == [*here, "textToSpeech.enabled", "botManagerCallbackUrl", "livekit.apiSecret"]
+    assert warnings[0].endswith("such as transcriber")
+    assert warnings[1].endswith("such as redis")
     assert len(load_config(text, {}, in_container=False)[1]) == 3
 
 

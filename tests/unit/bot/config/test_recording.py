@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.config import BotConfig, ConfigError, load_config
-from bot.links.object_store import Bucket
+from bot.signatures import Bucket
 
 BUCKET = {"endpoint": "http://minio:9000", "bucket": "meetings", "accessKey": "bots", "secretKey": "canary-secret"}
 BASE = {"platform": "rehearsal", "meetingUrl": "rehearsal:x", "redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
@@ -44,6 +44,7 @@ def test_a_bucket_and_its_secret() -> None:
         ({"recording": {"dir": "/r", "segmentSeconds": 1}}, "recording.segmentSeconds", "5"),
         ({"recording": {"dir": "/r", "format": "mp3"}}, "recording.format", "'wav' or 'flac'"),
         ({"recording": {"dir": "/r", "upload": True}}, "objectStore", "a bucket for recording.upload"),
+        ({"browser": {"evidenceUpload": True}}, "objectStore", "a bucket for browser.evidenceUpload"),
         ({"recording": {"dir": "/r", "processUrl": "ws://h"}}, "recording.processUrl", "http://host:port/process"),
         ({"recording": {"dir": "/r", "processUrl": "http://169.254.1.1/"}}, "recording.processUrl", "another host"),
         ({"objectStore": BUCKET | {"endpoint": "minio:9000"}}, "objectStore.endpoint", "http://host:port"),

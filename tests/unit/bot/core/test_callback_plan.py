@@ -114,6 +114,22 @@ def test_an_end_without_a_place_is_told_once_more_by_the_way_that_has_one() -> N
     assert told == [("active", True), ("completed", True), ("failed", False)]
 
 
+def test_who_takes_nothing_is_not_asked_for_ever() -> None:
+    """A key that is wrong, a route that is not there: the end by its way, once more by the other, and no more."""
+    plan = CallbackPlan(V12)
+    for state in (State.JOINING, State.AWAITING_ADMISSION, State.ACTIVE):
+        plan.report(event(state))
+        while plan.next:
+            plan.settled(taken=False)
+    plan.report(event(State.COMPLETED, SubCode.MEETING_ENDED))
+    plan.hurry()
+    told = []
+    while (step := plan.next) and len(told) < 20:
+        told.append(step.state)
+        plan.settled(taken=False)
+    assert told == ["joining", "active", "completed", "joining", "failed"]
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> list[StatusEvent]:
     """What our bot may say: any way through its lifecycle, and any end."""

@@ -341,17 +341,17 @@ def test_speech_that_nobody_ever_answered_is_timed_from_its_beginning() -> None:
         health.heard(AudioHeard("t", 16000, -20.0, True, sent=16000, clear=16000), second)
         health.decided(["t"], 16000, second, is_assumed=True)
         health.check(second)
-        since.append(health.mute_since)
+        since.append(health.unheeded_since)
     assert since == [None] * (MUTE_SAMPLES // 16000 - 1) + [1] * (61 - MUTE_SAMPLES // 16000)
     health.connection(True, 61)
     health.connection(False, 62)
-    since = [health.mute_since]
+    since = [health.unheeded_since]
     spoke(health, 63, 100)
-    since.append(health.mute_since)
+    since.append(health.unheeded_since)
     health.decided([], 16000, 101)
-    since.append(health.mute_since)
+    since.append(health.unheeded_since)
     spoke(health, 102, 150)
-    assert [*since, health.mute_since] == [None, 63, None, None]
+    assert [*since, health.unheeded_since] == [None, 63, None, None]
 
 
 def test_music_on_hold_is_no_mute_transcriber() -> None:
@@ -364,11 +364,11 @@ def test_music_on_hold_is_no_mute_transcriber() -> None:
         health.heard(AudioHeard("t", 16_000, -30.0, True, sent=16_000, clear=clear), second)
         health.decided(["t"], 16_000, second, is_assumed=True)
         health.check(second)
-        assert health.mute_since is None, second
+        assert health.unheeded_since is None, second
     spoke(health, 4 * 3600, 4 * 3600 + 60)
-    assert health.mute_since is not None
+    assert health.unheeded_since is not None
     health.check(4 * 3600 + 61 + MUTE_WINDOW_S)
-    assert health.mute_since is None
+    assert health.unheeded_since is None
 
 
 def test_a_mix_ends_with_its_last_track() -> None:

@@ -10,7 +10,7 @@ from bot.core.leave import Facts, LeaveSettings, next_departure
 from common.contracts.status import SubCode
 
 OFF = LeaveSettings(
-    lobby=None, no_one_joined=None, everyone_left=None, only_bots_left=None, lost=None, mute=None, cap=None
+    lobby=None, no_one_joined=None, everyone_left=None, only_bots_left=None, lost=None, unheeded=None, cap=None
 )
 ALL = LeaveSettings(
     lobby=10,
@@ -20,7 +20,7 @@ ALL = LeaveSettings(
     silence=30,
     silence_after=40,
     lost=90,
-    mute=80,
+    unheeded=80,
     total=100,
     cap=1000,
 )
@@ -47,8 +47,12 @@ ALL = LeaveSettings(
         (ALL, Facts(active_since=2, silent_since=50, had_company=True), (80, SubCode.SILENCE_TIMEOUT)),
         (ALL, Facts(silent_since=50), None),
         (ALL, Facts(active_since=2, lost_since=8, had_company=True), (98, SubCode.CONNECTION_LOST)),
-        (ALL, Facts(active_since=2, mute_since=8, had_company=True), (88, SubCode.TRANSCRIBER_MUTE)),
-        (OFF, Facts(lobby_since=1, active_since=2, alone_since=2, silent_since=2, lost_since=2, mute_since=2), None),
+        (ALL, Facts(active_since=2, unheeded_since=8, had_company=True), (88, SubCode.TRANSCRIBER_MUTE)),
+        (
+            OFF,
+            Facts(lobby_since=1, active_since=2, alone_since=2, silent_since=2, lost_since=2, unheeded_since=2),
+            None,
+        ),
     ],
 )
 def test_rules(settings: LeaveSettings, facts: Facts, expected: tuple[float, SubCode] | None) -> None:
@@ -61,7 +65,7 @@ def test_no_clock_about_who_is_there_runs_blind() -> None:
     everything = Facts(**{fact.name: 1.0 for fact in fields(Facts)})  # type: ignore[arg-type]
     still = {fact.name for fact in fields(Facts) if getattr(everything.nobody_known(), fact.name) is not None}
     waiting = {"joining_since", "helpless_since", "lobby_since", "outside_since", "lost_since"}
-    assert still == waiting | {"active_since", "silent_since", "mute_since", "had_company"}
+    assert still == waiting | {"active_since", "silent_since", "unheeded_since", "had_company"}
 
 
 def test_bots_alone_are_nobody_until_a_person_came() -> None:

@@ -121,6 +121,27 @@ def test_a_track_id_that_is_used_again_is_another_track() -> None:
     assert meeting.roster.tracks_of("ana") == []
 
 
+def test_who_turns_out_to_be_no_person_is_neither_owed_a_sound_nor_company() -> None:
+    """An agent's track may be open before it is said to be an agent's: nothing is wrong when nothing comes of it."""
+    meeting = core(IN, (1, ev.TrackOpened("t", "agent")), (1, ev.ParticipantJoined("agent", "Agent")))
+    service = ev.ParticipantJoined("agent", "Agent", ev.ParticipantKind.SERVICE)
+    meeting.receive(service, 2)
+    assert meeting.effects() == [fx.CloseTrack("t")]
+    assert (meeting.roster.speaks_for("t"), meeting.roster.people) == (None, 0)
+    meeting.tick(40)
+    assert meeting.effects() == []
+    meeting.receive(ev.ParticipantJoined("agent", "Agent"), 41)
+    meeting.receive(ev.TrackMuted("t"), 42)
+    assert meeting.effects() == [fx.CloseTrack("t")]
+    meeting.receive(ev.TrackUnmuted("t"), 43)
+    meeting.tick(52)
+    (track, room) = meeting.effects()
+    assert isinstance(track, fx.ReportHealth)
+    assert (track.subject, track.hearing) == ("track:t", Hearing.NO_PACKETS)
+    meeting.receive(service, 53)
+    assert meeting.effects()[:2] == [fx.CloseTrack("t"), fx.ReportHealth("track:t", True, "the track is closed")]
+
+
 def test_deafness_is_said_and_healed() -> None:
     """Eight seconds without audio are reported, by timer; audio heals."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))

@@ -28,3 +28,13 @@ def test_what_has_come_gone_and_changed_is_said_departures_first() -> None:
         *(ev.TrackMuted("z1"), ev.TrackOpened("z2", "zoe", TrackKind.SCREEN)),
     ]
     assert differences(after, after) == []
+
+
+def test_who_turns_out_to_be_no_person_is_said_to_be_none() -> None:
+    """What somebody is may be known later than that they are there: they must not keep the bot company for ever."""
+    before = {"eve": Seen("Eve", PERSON, {"e1": False})}
+    after = {"eve": Seen("Eve", ParticipantKind.SERVICE)}
+    assert differences(before, after) == [
+        ev.TrackClosed("e1"),
+        ev.ParticipantJoined("eve", "Eve", ParticipantKind.SERVICE),
+    ]

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from bot.drivers.browser.settings import BrowserSettings
 from bot.platforms.pages.storage import upload
+from bot.settings import ObjectStoreSettings
 
 
 class StandIn(ThreadingHTTPServer):
@@ -72,13 +72,15 @@ async def storage() -> AsyncIterator[StandIn]:
             await serving
 
 
-def settings(port: int, secret: str = StandIn.secret) -> BrowserSettings:
+def store(port: int, secret: str = StandIn.secret) -> ObjectStoreSettings:
     """Evidence goes there."""
-    return BrowserSettings(
-        evidence_url=f"http://127.0.0.1:{port}/bots/evidence",
-        evidence_access_key=SecretStr("earshot"),
-        evidence_secret_key=SecretStr(secret),
-        evidence_region="eu-central-1",
+    return ObjectStoreSettings(
+        endpoint=f"http://127.0.0.1:{port}",
+        bucket="bots",
+        prefix="2026",
+        access_key="earshot",
+        secret_key=SecretStr(secret),
+        region="eu-central-1",
     )
 
 
@@ -87,20 +89,19 @@ async def test_files_arrive_under_their_names() -> None:
     async with storage() as server:
         port = server.server_address[1]
         files = {"meet-denied-1.jpeg": b"\xff\xd8", "meet denied+1.json": b"{}"}
-        sent = await upload(settings(port), files)
-        paths = ["/bots/evidence/meet-denied-1.jpeg", "/bots/evidence/meet%20denied%2B1.json"]
+        sent = await upload(store(port), files)
+        paths = ["/bots/2026/evidence/meet-denied-1.jpeg", "/bots/2026/evidence/meet%20denied%2B1.json"]
         assert sent == [f"http://127.0.0.1:{port}{path}" for path in paths]
         assert server.kept == dict(zip(paths, files.values(), strict=True))
 
 
 async def test_what_fails_is_said() -> None:
-    """A wrong key, nobody there, no keys: nothing is told as sent, and no secret stands in the log."""
+    """A wrong key, nobody there: nothing is told as sent, and no secret stands in the log."""
     async with storage() as server:
         port = server.server_address[1]
         with capture_logs() as logged:
-            assert await upload(settings(port, "wrong-secret-key"), {"a": b"a"}) == []
+            assert await upload(store(port, "wrong-secret-key"), {"a": b"a"}) == []
     with capture_logs() as unreachable:
-        assert await upload(settings(port), {"a": b"a"}) == []
+        assert await upload(store(port), {"a": b"a"}) == []
     assert [line["event"] for line in (*logged, *unreachable)] == ["evidence.not_sent"] * 2
     assert "secret" not in str(logged) + str(unreachable)
-    assert await upload(BrowserSettings(evidence_url="http://127.0.0.1:1/b"), {"a": b"a"}) == []
