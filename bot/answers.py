@@ -1,14 +1,26 @@
-"""Answers of HTTP servers, within a time and a size: by itself httpx reads whatever comes, for as long as it comes."""
+"""Answers of HTTP servers: whom to believe that it is one, and its answer within a time and a size.
+
+By itself httpx reads whatever comes, for as long as it comes.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # httpx: only where somebody is asked
     import httpx
 
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
+
+
+@cache
+def authorities() -> ssl.SSLContext:
+    """Who may vouch for a server: those of the system, or of `SSL_CERT_FILE`. Read once: it takes 25 ms, and whoever
+    makes a client holds up the event loop for as long."""
+    return ssl.create_default_context()
 
 
 async def answer_of(

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,9 @@ from tests.support.virtual_time import loop_factory
 # What tests share and asserts, before the first of them imports it.
 pytest.register_assert_rewrite(
     "tests.platforms.contract",
+    "tests.platforms.mixed",
     "tests.platforms.page_contract",
+    "tests.platforms.sfu_contract",
     "tests.support.chain",
     "tests.support.fakes.listener",
     "tests.support.network",
@@ -37,6 +39,8 @@ ROOT = Path(__file__).parent
 # Half of what collecting costs, and of what a child costs that starts, is compiling: whatever is set here, it is kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+gc.disable()  # while tests are collected: almost all that they make stays
+gc.set_threshold(5_000, 10, 10)  # a tenth of the unit suite's time was the collector's
 os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT.parent / "build" / "node"))  # Playwright's driver
 settings.register_profile("earshot", deadline=None, max_examples=EXAMPLES, derandomize=True)
 settings.load_profile("earshot")
@@ -56,10 +60,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         arrange(items)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     """What is there now stays to the end: the collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -88,15 +94,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undoes what a test configured: later ones must not log into its captured, closed streams."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Undoes what a test configured of logging: later ones must not log into its captured, closed streams.
+
+    Not a fixture: thousands of tests would set it up.
+    """
     root, configured = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = [*handlers, *(h for h in root.handlers if "pytest" in type(h).__module__ and h not in handlers)]
-    root.setLevel(level)
-    structlog.configure(**configured)
+    try:
+        return (yield)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.configure(**configured)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Replay:
         self.end += len(pcm)
 
     def mark_end(self) -> None:
-        """The utterance ends with the last sample appended; also where that is decided already: a server must be told."""
+        """The utterance ends with the last sample. Where that is decided already, too: a server must be told."""
         if self.end and self.end not in self._ends[-1:]:
             self._ends.append(self.end)
 

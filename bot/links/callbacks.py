@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random as random_module
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from bot.core.callback_plan import CallbackPlan, Step
 from common.contracts.callbacks import callback, message_id, signed_headers
 from common.contracts.events import HealthEvent, StatusEvent, parse_event
@@ -97,7 +96,7 @@ class CallbackLink:
             timeout=None,
             trust_env=False,  # no proxy of the environment
             follow_redirects=False,  # where a manager's answer leads is not what the operator wrote
-            verify=ssl.create_default_context() if target.url.startswith("https:") else False,
+            verify=authorities() if target.url.startswith("https:") else False,
             headers={"content-type": "application/json", "accept-encoding": "identity", "user-agent": "earshot"},
         )
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.answers import authorities
 from bot.signatures import Bucket
 from common.problems import reason
 from common.redact import printable, redact_url
@@ -59,7 +59,7 @@ class ObjectStore:
         self._bucket = bucket
         self._client = httpx.AsyncClient(
             trust_env=False,  # no proxy of the environment
-            verify=ssl.create_default_context() if bucket.endpoint.startswith("https:") else False,
+            verify=authorities() if bucket.endpoint.startswith("https:") else False,
             timeout=httpx.Timeout(UPLOAD_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TypeAlias
 
 import structlog
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
@@ -162,7 +161,7 @@ class ChunkPoster:
         self._client = httpx.AsyncClient(
             timeout=None,
             trust_env=False,  # no proxy of the environment
-            verify=ssl.create_default_context() if url.startswith("https:") else False,
+            verify=authorities() if url.startswith("https:") else False,
             headers={"authorization": f"Bearer {key}"} if key else {},
         )
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-import numpy as np
 import pytest
 
 from bot.core import events as ev
 from bot.platforms.base import Invitation
 from rehearsal.script import Lobby
 from tests.platforms.contract import LEAVE_WITHIN, Attending, PlatformContract, Room
-from tests.support.fakes.listener import RATE
+from tests.platforms.mixed import Mixed, peaks
 from tests.support.servers.meeting_pages import invited, page_room
 
 
@@ -47,7 +45,7 @@ class PageContract(PlatformContract):
         return invited(self.platform, "http://127.0.0.1:1"), "127.0.0.1:1"
 
 
-class MixContract(PageContract):
+class MixContract(Mixed, PageContract):
     """Where everybody is on one track, people are told apart by who the page shows as speaking."""
 
     names_identify = True
@@ -56,10 +54,6 @@ class MixContract(PageContract):
     def names(self, **people: str) -> dict[str, str]:
         """Identity → name."""
         return {name if self.names_identify else who: name for who, name in people.items()}
-
-    def owns(self, bot: Attending, *who: str) -> bool:
-        """One track, of nobody in particular."""
-        return list(bot.listener.owner.values()) == [None]
 
     async def test_empty_room(self) -> None:
         """A room without people: admitted once, a mix in which nobody speaks, left within the deadline."""
@@ -130,15 +124,6 @@ class MixContract(PageContract):
                 await bot.listener.until(lambda: bot.listener.names == self.names(ana="Dr. Ana"), "renamed")
                 assert bot.listener.count(ev.ParticipantRenamed) == (0 if self.names_identify else 1)
 
-    async def test_mute_and_unmute(self) -> None:
-        """While muted there is nothing of them in the mix; afterwards there is."""
-        async with self.hearing() as (room, bot):
-            await room.mute("ana")
-            await bot.listener.until(lambda: is_quiet(bot), "quiet")
-            await room.tone("ana", 1000)
-            await room.unmute("ana")
-            await bot.hears("ana", 1000)
-
     async def test_joins_a_muted_participant(self) -> None:
         """Who was muted before we came is heard after unmuting."""
         async with self.room() as room:
@@ -165,28 +150,6 @@ class MixContract(PageContract):
 
 def _are_here(bot: Attending, people: dict[str, str]) -> bool:
     return bot.listener.names == people
-
-
-def _last(bot: Attending, seconds: float = 0.5) -> np.ndarray:
-    """The last of everything heard: int16 at 16 kHz."""
-    return bot.listener.heard("", time.monotonic() - 5)[-round(RATE * seconds) :]
-
-
-def is_quiet(bot: Attending) -> bool:
-    """Whether the last half second of everything heard is silent."""
-    pcm = _last(bot)
-    return pcm.size == RATE // 2 and int(np.abs(pcm).max()) < 200
-
-
-def peaks(bot: Attending) -> set[int]:
-    """The tones of the rehearsal that are in what was heard last."""
-    pcm = _last(bot).astype(np.float64)
-    if pcm.size < RATE // 2:
-        return set()
-    spectrum = np.abs(np.fft.rfft(pcm * np.hanning(pcm.size)))
-    return {
-        hertz for hertz in (440, 1000) if spectrum[hertz // 2 - 2 : hertz // 2 + 3].max() > 50 * np.median(spectrum)
-    }
 
 
 BROWSER = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]

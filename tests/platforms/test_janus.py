@@ -19,7 +19,8 @@ from bot.platforms.janus import Janus
 from bot.platforms.sfu import attendance as sfu
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from tests.platforms.contract import PlatformContract, Room, attending
+from tests.platforms.contract import Room, attending
+from tests.platforms.sfu_contract import SfuContract
 from tests.support.servers.janus import (
     ADDRESS,
     MISSING,
@@ -43,11 +44,12 @@ def janus() -> Iterator[JanusServer]:
         yield server
 
 
-class TestJanus(PlatformContract):
+class TestJanus(SfuContract):
     """The contract suite, in video rooms of a real Janus."""
 
     platform = "janus"
     refusal = SubCode.PASSCODE_REFUSED
+    reuses_tracks = True
     server: JanusServer
 
     @pytest.fixture(autouse=True)
@@ -132,20 +134,6 @@ async def test_nobody_at_the_port_is_said_to_be_that() -> None:
     error = await refused(invited("ws://127.0.0.1:9", "r"))
     assert error.code is SubCode.ROOM_UNREACHABLE
     assert "Connection refused" in str(error)
-
-
-async def test_unpublish_and_publish_again(janus: JanusServer) -> None:
-    """A microphone that is closed and opened again is heard again (it comes with another SSRC), and nobody has left."""
-    async with directed_room(janus) as room, attending(Janus(), room.invitation()) as bot:
-        await room.join("ana", "Ana", publishes=False)
-        for hertz in (440.0, 1000.0, 440.0):
-            await room.guests["ana"].publish()
-            await room.tone("ana", hertz)
-            await bot.hears("ana", hertz)
-            await room.guests["ana"].unpublish()
-            await bot.listener.until(lambda: not bot.listener.owner, "the track has gone")
-        assert bot.listener.names == {"ana": "Ana"}
-        assert bot.listener.count(ev.ParticipantLeft) == 0
 
 
 async def test_another_codec_is_said_and_not_heard(janus: JanusServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,8 @@ from bot.platforms.base import Invitation
 from bot.platforms.mediasoup import Mediasoup
 from common.contracts.status import SubCode
 from common.errors import EarshotError
-from tests.platforms.contract import PlatformContract, Room, attending
+from tests.platforms.contract import Room, attending
+from tests.platforms.sfu_contract import SfuContract
 from tests.support.servers.mediasoup import (
     ADDRESS,
     MISSING,
@@ -29,16 +30,20 @@ from tests.support.tools import require
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _needs() -> None:
+    require(os.environ.get("EARSHOT_HERMETIC"), "mediasoup tests need a network of their own: tools/hermetic pytest …")
+    require(worker(), MISSING)
+
+
 @pytest.fixture(scope="module")
 def mediasoup() -> Iterator[MediasoupServer]:
     """The example application on the tests' own network."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "mediasoup tests need a network of their own: tools/hermetic pytest …")
-    require(worker(), MISSING)
     with mediasoup_server() as server:
         yield server
 
 
-class TestMediasoup(PlatformContract):
+class TestMediasoup(SfuContract):
     """The contract suite, in rooms of the example application."""
 
     platform = "mediasoup"
@@ -63,8 +68,6 @@ class TestMediasoup(PlatformContract):
 
 async def test_each_refusal_has_its_sub_code_and_the_rest_is_heard() -> None:
     """A room that is not there, one that is full, and the token that opens it."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "mediasoup tests need a network of their own: tools/hermetic pytest …")
-    require(worker(), MISSING)
     with mediasoup_server(ROOMS="one", MAX_PEERS="1", ACCESS_TOKEN="let-me-in") as server:
         async with attending(Mediasoup(), invited(server.url, "one", "let-me-in")) as first:
             await first.listener.until(lambda: first.listener.admitted, "let in with the token")
@@ -87,22 +90,8 @@ async def test_somebody_else_with_our_identity(mediasoup: MediasoupServer) -> No
         assert await bot.ends() is SubCode.DUPLICATE_IDENTITY
 
 
-async def test_unpublish_and_publish_again(mediasoup: MediasoupServer) -> None:
-    """A microphone that is closed and opened again is a new track, and is heard."""
-    async with directed_room(mediasoup) as room, attending(Mediasoup(), room.invitation()) as bot:
-        await room.join("ana", "Ana", publishes=False)
-        for hertz in (440.0, 1000.0):
-            await room.guests["ana"].publish(hertz=hertz)
-            await bot.hears("ana", hertz)
-            await room.guests["ana"].unpublish()
-            await bot.listener.until(lambda: not bot.listener.owner, "the track has gone")
-        assert len({event.track_id for event in bot.listener.of(ev.TrackOpened)}) == 2
-
-
 async def test_killed_and_started_again() -> None:
     """kill -9 while somebody speaks, and back on the same port: one loss, one return, heard again."""
-    require(os.environ.get("EARSHOT_HERMETIC"), "mediasoup tests need a network of their own: tools/hermetic pytest …")
-    require(worker(), MISSING)
     with mediasoup_server() as server:
         port = int(server.url.rpartition(":")[2])
         async with directed_room(server) as room, attending(Mediasoup(), invited(server.url, room.name)) as bot:

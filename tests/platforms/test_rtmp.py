@@ -16,8 +16,8 @@ from bot.platforms import load
 from bot.platforms.base import Invitation
 from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
-from tests.platforms.contract import Attending, PlatformContract, Room, attending
-from tests.platforms.page_contract import is_quiet, peaks
+from tests.platforms.contract import Room, attending
+from tests.platforms.mixed import Mixed, is_quiet, peaks
 from tests.support.servers.proxies import TcpProxy
 from tests.support.servers.rtmp import FRAME_SAMPLES, RATE, Publisher, RtmpServer, rtmp_server, sine
 
@@ -103,7 +103,7 @@ class CompositeRoom:
         await self._publisher.kill()
 
 
-class TestRtmp(PlatformContract):
+class TestRtmp(Mixed):
     """The contract suite; people are in one mix, and nobody says who they are."""
 
     platform = "rtmp"
@@ -112,10 +112,6 @@ class TestRtmp(PlatformContract):
     def names(self, **people: str) -> dict[str, str]:
         """Nobody has one."""
         return {}
-
-    def owns(self, bot: Attending, *who: str) -> bool:
-        """One track, of nobody in particular."""
-        return list(bot.listener.owner.values()) == [None]
 
     @asynccontextmanager
     async def room(self, lobby: bool = False) -> AsyncIterator[Room]:
@@ -172,19 +168,6 @@ class TestRtmp(PlatformContract):
                 await room.rename("ana", "Dr. Ana")
                 told = [type(event) for _, event in bot.listener.events]
                 assert told == [ev.Admitted, ev.PeopleCounted, ev.TrackOpened]
-
-    async def test_mute_and_unmute(self) -> None:
-        """While muted there is nothing of them in the mix; afterwards there is."""
-        async with self.room() as room:
-            await room.join("ana", "Ana")
-            await room.tone("ana", 440)
-            async with self.start(room) as bot:
-                await bot.hears("ana", 440)
-                await room.mute("ana")
-                await bot.listener.until(lambda: is_quiet(bot), "quiet")
-                await room.tone("ana", 1000)
-                await room.unmute("ana")
-                await bot.hears("ana", 1000)
 
     async def test_joins_a_muted_participant(self) -> None:
         """Silence is published, too, and heard as such."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.imports import without
@@ -113,7 +112,7 @@ async def ask_server(url: str, token: str) -> None:
     parts = urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}[parts.scheme]
     door = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/rtc/validate", "", ""))
-    verify: ssl.SSLContext | bool = ssl.create_default_context() if scheme == "https" else False
+    verify = authorities() if scheme == "https" else False
     try:
         async with httpx.AsyncClient(trust_env=False, verify=verify, timeout=None) as client:
             given = {"headers": {"Authorization": f"Bearer {token}"}}

@@ -7,7 +7,6 @@ livekit_egress.proto; what the server leaves out has its default there.
 
 from __future__ import annotations
 
-import ssl
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from common.imports import without
 from common.redact import Redactor
 
@@ -93,7 +92,7 @@ class EgressApi:
         self._base = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/twirp/livekit.Egress/", "", ""))
         self._key, self._secret = key, secret
         self._redact = Redactor((secret,))
-        verify: ssl.SSLContext | bool = ssl.create_default_context() if scheme == "https" else False
+        verify = authorities() if scheme == "https" else False
         self._client = httpx.AsyncClient(
             trust_env=False, verify=verify, timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
         )

@@ -8,7 +8,6 @@ servers.
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from bot.answers import answer_of
+from bot.answers import answer_of, authorities
 from bot.platforms.whep.settings import WhepSettings
 from bot.settings import forbidden, is_url
 from common.contracts.status import SubCode
@@ -116,7 +115,7 @@ class Endpoint:
         token = settings.bearer_token
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         is_plain = url.startswith("http://") and not settings.redirect_hosts
-        verify: ssl.SSLContext | bool = False if is_plain else ssl.create_default_context()
+        verify = False if is_plain else authorities()
         self._client = httpx.AsyncClient(trust_env=False, verify=verify, timeout=HTTP_TIMEOUT_S, headers=headers)
 
     async def __aenter__(self) -> Endpoint:

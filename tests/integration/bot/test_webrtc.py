@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,6 +101,21 @@ async def test_takes_rtp_where_it_comes_in() -> None:
         assert frame.track_id == "t"
         assert frame.arrival <= asyncio.get_running_loop().time()
         assert np.abs(frame.pcm).max() > 4000
+
+
+async def test_an_empty_datagram_ends_nothing() -> None:
+    """Anybody who knows the port may send one, at any time: the track goes on, and no log is filled."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    async with pair() as both:
+        await both.connect()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for each in both.receiver._dtls.transport._connection._protocols:
+                stranger.sendto(b"", each.transport.get_extra_info("sockname")[:2])
+        before = both.samples
+        await both.send(10)
+        await eventually(lambda: both.samples >= before + 8 * 320)
+        assert (both.lost, complaints) == ([], [])
 
 
 async def test_a_sender_that_was_held_up_loses_nothing() -> None:

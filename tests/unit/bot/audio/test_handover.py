@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.audio.frame import AudioFrame
 from bot.audio.handover import HELD_S, MAX_CHANGES, Handover
 from bot.core.router import Road
+from tests.support.examples import EXAMPLES
 
 FRAME_S = 0.032
 
@@ -61,7 +62,7 @@ def test_nothing_is_kept_for_longer() -> None:
     assert not handover.take(Road.COMPOSITE, _frame("mix", 1.0))
 
 
-@settings(max_examples=100)
+@settings(max_examples=4 * EXAMPLES)
 @given(
     delay=st.sampled_from([0.0, 0.3, 3.0]),
     changes=st.lists(st.tuples(st.integers(1, 30), st.floats(0.0, 1.0)), max_size=8),

@@ -123,7 +123,7 @@ def test_who_takes_nothing_is_not_asked_for_ever() -> None:
             plan.settled(taken=False)
     plan.report(event(State.COMPLETED, SubCode.MEETING_ENDED))
     plan.hurry()
-    told = []
+    told: list[str] = []
     while (step := plan.next) and len(told) < 20:
         told.append(step.state)
         plan.settled(taken=False)

@@ -135,7 +135,7 @@ def test_who_turns_out_to_be_no_person_is_neither_owed_a_sound_nor_company() -> 
     assert meeting.effects() == [fx.CloseTrack("t")]
     meeting.receive(ev.TrackUnmuted("t"), 43)
     meeting.tick(52)
-    (track, room) = meeting.effects()
+    (track, _) = meeting.effects()
     assert isinstance(track, fx.ReportHealth)
     assert (track.subject, track.hearing) == ("track:t", Hearing.NO_PACKETS)
     meeting.receive(service, 53)

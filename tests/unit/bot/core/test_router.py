@@ -24,6 +24,7 @@ from bot.core.router import (
     Router,
     Stage,
 )
+from tests.support.examples import EXAMPLES
 
 
 def _stage(router: Router) -> Stage:
@@ -355,7 +356,7 @@ class _World:
 STEPS = ("come", "go", "grant", "revoke", "start", "stop", "refuse", "align", "talk", "quiet", "encrypt", "decrypt", "")
 
 
-@settings(max_examples=150)
+@settings(max_examples=5 * EXAMPLES)
 @given(
     mode=st.sampled_from(Mode),
     walk=st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from([0.0, 0.5, 3.0, 10.0, 40.0, 130.0])), max_size=40),

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from bot.answers import authorities
 from bot.platforms.pages.storage import upload
 from bot.settings import ObjectStoreSettings
+from common.tls import server_context
+from tests.support.servers.certificates import write_pair
 
 
 class StandIn(ThreadingHTTPServer):
@@ -61,9 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @asynccontextmanager
-async def storage() -> AsyncIterator[StandIn]:
+async def storage(tls: ssl.SSLContext | None = None) -> AsyncIterator[StandIn]:
     """A stand-in that serves."""
     with StandIn() as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True) if tls else server.socket
         serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, poll_interval=0.05))
         try:
             yield server
@@ -72,10 +79,10 @@ async def storage() -> AsyncIterator[StandIn]:
             await serving
 
 
-def store(port: int, secret: str = StandIn.secret) -> ObjectStoreSettings:
+def store(port: int, secret: str = StandIn.secret, scheme: str = "http") -> ObjectStoreSettings:
     """Evidence goes there."""
     return ObjectStoreSettings(
-        endpoint=f"http://127.0.0.1:{port}",
+        endpoint=f"{scheme}://127.0.0.1:{port}",
         bucket="bots",
         prefix="2026",
         access_key="earshot",
@@ -93,6 +100,24 @@ async def test_files_arrive_under_their_names() -> None:
         paths = ["/bots/2026/evidence/meet-denied-1.jpeg", "/bots/2026/evidence/meet%20denied%2B1.json"]
         assert sent == [f"http://127.0.0.1:{port}{path}" for path in paths]
         assert server.kept == dict(zip(paths, files.values(), strict=True))
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
+    """Of a server whose certificate is from a private authority, which `SSL_CERT_FILE` names."""
+    pair = write_pair(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", pair[0])
+    authorities.cache_clear()
+    context = server_context(*pair)
+    assert context is not None
+    yield context
+    authorities.cache_clear()
+
+
+async def test_a_private_authority_is_trusted_when_it_is_named(tls: ssl.SSLContext) -> None:
+    """By OpenSSL's own variable, as everywhere."""
+    async with storage(tls) as server:
+        assert await upload(store(server.server_address[1], scheme="https"), {"a": b"a"})
 
 
 async def test_what_fails_is_said() -> None:
