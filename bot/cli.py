@@ -164,7 +164,7 @@ def schema() -> None:
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
 
 
-@app.command(epilog="Exit codes: 0 the meeting ended · 3 Redis not reachable · 130 Ctrl-C")
+@app.command(epilog="Exit codes: 0 the meeting ended · 2 no such URL · 3 Redis not reachable · 130 Ctrl-C")
 def tail(
     meeting: Annotated[
         str, typer.Option("--meeting", "-m", metavar="ID", help="meeting_id of the bot's configuration.")

@@ -36,10 +36,12 @@ async def tail(url: str, meeting_id: str, *, since_start: bool, follow: bool, pl
         await reader.history(everything=since_start)
         if not _has_begun(reader):
             sys.stderr.write(f"earshot: nothing of meeting {meeting_id} yet; waiting, Ctrl-C ends\n")
+        _say_if_over(reader, meeting_id, follow)
         await reader.follow(until_end=not follow)
         return
     reader = TranscriptReader(url, meeting_id)
     await reader.history(everything=since_start)
+    was_over = reader.view.ended
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async with asyncio.TaskGroup() as group:
             painter = group.create_task(_paint(live, reader, meeting_id))
@@ -47,6 +49,14 @@ async def tail(url: str, meeting_id: str, *, since_start: bool, follow: bool, pl
             painter.cancel()
     for row in reader.view.rows():
         console.print(row.line)
+    if was_over:
+        _say_if_over(reader, meeting_id, follow)
+
+
+def _say_if_over(reader: TranscriptReader, meeting_id: str, follow: bool) -> None:
+    """A meeting may be held again under its id, and who waits for that one is not to take the last one for it."""
+    if reader.view.ended and not follow:
+        sys.stderr.write(f"earshot: meeting {meeting_id} has ended; --follow waits until it is held again\n")
 
 
 def _has_begun(reader: TranscriptReader) -> bool:

@@ -46,6 +46,7 @@ async def examine(config: BotConfig, warnings: Sequence[str]) -> list[Finding]:
         *(speech(url, key) for url in config.transcriber_urls),
         _room(config),
         *(_callback(name, url) for name, url in callbacks),
+        *(_beside(*other) for other in load(config.platform).neighbours(config.invitation())),
         _browser(config),
         files(config),
     )
@@ -102,6 +103,14 @@ async def _room(config: BotConfig) -> list[Finding]:
 
 async def _callback(name: str, url: str) -> list[Finding]:
     return [await reach(name, url, SubCode.CALLBACK_UNREACHABLE, f"check `{name}`, and that its service is up")]
+
+
+async def _beside(name: str, url: str, code: SubCode | None) -> list[Finding]:
+    """What the platform needs beside the meeting's server."""
+    found = await reach(name, url, code or SubCode.INTERNAL_ERROR, f"check `{name}`, and that its service is up")
+    if code is None and found.verdict is Verdict.FAILS:
+        return [replace(found, verdict=Verdict.DOUBTFUL, code=None)]
+    return [found]
 
 
 async def _browser(config: BotConfig) -> list[Finding]:

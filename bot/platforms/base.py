@@ -148,6 +148,13 @@ class Platform(ABC):
         """
         return None
 
+    def neighbours(self, invitation: Invitation) -> list[tuple[str, str, SubCode | None]]:
+        """What attending connects to beside the meeting's server: setting, URL, and how the bot ends without it.
+
+        None: it does without. Only asked by who tries things out.
+        """
+        return []
+
     @abstractmethod
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """Joins the meeting and stays until it is over or told to leave; then leaves and returns why it ended.

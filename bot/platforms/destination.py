@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 from bot.platforms.base import Invitation, Platform
@@ -39,6 +40,9 @@ async def checked(platform: Platform, invitation: Invitation) -> Invitation:
         if host is None:
             raise OSError(f"only {' or '.join(platform.hosts)} is allowed")
         return replace(invitation, addresses=tuple(await public_addresses(host, 443)))
+    except socket.gaierror as error:
+        why = f"{host}, where `meetingUrl` leads, cannot be looked up: {reason(error)}. Check the name server"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, why) from None
     except OSError as error:
         why = f"`meetingUrl` leads nowhere that is allowed: {reason(error)}"
         raise EarshotError(SubCode.ROOM_UNREACHABLE, why) from None

@@ -23,8 +23,12 @@ MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS = 24, 4_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """One segment as shown. `start` in seconds since the meeting began; texts are safe for a terminal."""
+    """One segment as shown. `start` in seconds since the meeting began; texts are safe for a terminal.
 
+    In order of the clock (`at`, UTC): a meeting may be held again under its id, and then begins at 0 anew.
+    """
+
+    at: str
     start: float
     segment_id: str
     speaker: str
@@ -96,7 +100,7 @@ class TranscriptView:
             self._ordered.remove(row)
 
     def rows(self) -> list[Row]:
-        """All rows in order of their start."""
+        """All rows in the order in which they were said."""
         return list(self._ordered)
 
     def render(self, width: int, height: int) -> Table:
@@ -141,6 +145,7 @@ def _read(message: str) -> tuple[int | str, str, tuple[Segment, ...]]:
 
 def _row(segment: Segment) -> Row:
     return Row(
+        at=segment.absolute_start_time,
         start=segment.start,
         segment_id=segment.segment_id,
         speaker=printable(segment.speaker or "unknown", MAX_NAME_CHARACTERS)

@@ -58,6 +58,16 @@ class LiveKit(Platform):
             return [f"{words}: whoever guesses it can enter every room of the server"]
         return []
 
+    def neighbours(self, invitation: Invitation) -> list[tuple[str, str, SubCode | None]]:
+        """See `bot.platforms.base.Platform`: the RTMP server of an egress."""
+        settings: LiveKitSettings | None = invitation.settings
+        if settings is None or settings.egress is None or settings.mode == "participant":
+            return []
+        code = SubCode.EGRESS_UNAVAILABLE if settings.mode == "composite" else None
+        if settings.egress.pull_url is not None:
+            return [("livekit.egress.pullUrl", settings.egress.pull_url, code)]
+        return [("livekit.egress.ingestUrl", settings.egress.ingest_url, code)]
+
     def prepare(self) -> None:
         """See `bot.platforms.base.Platform`: LiveKit's SDK."""
         import bot.platforms.livekit.attendance  # noqa: F401

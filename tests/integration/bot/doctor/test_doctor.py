@@ -24,6 +24,7 @@ from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
 from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
+from bot.platforms import load
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
@@ -196,6 +197,33 @@ async def test_what_a_bot_listens_to_is_tried_as_such(monkeypatch: pytest.Monkey
     found = await meeting(port, engine="gst", engineFallback=False)
     assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.ENGINE_UNAVAILABLE)
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("mode", "away"),
+    [
+        ("auto", (Verdict.DOUBTFUL, None)),
+        ("composite", (Verdict.FAILS, SubCode.EGRESS_UNAVAILABLE)),
+        ("participant", None),
+    ],
+)
+async def test_an_egress_is_played_from_a_server_that_is_tried(mode: str, away: object) -> None:
+    """Away it ends a bot that hears nothing else; one that may hear tracks goes on without."""
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    near = f"rtmp://127.0.0.1:{listening.sockets[0].getsockname()[1]}/live"
+    found = []
+    for pull in (near, f"rtmp://127.0.0.1:{free_port()}/live"):
+        settings = {
+            "platform": "livekit", "meetingUrl": "ws://h", "redisUrl": "redis://h", "whisperLiveUrl": "ws://h",
+            "livekit": {"room": "r", "apiKey": "k", "apiSecret": "s" * 32, "mode": mode,
+                        "egress": {"ingestUrl": "rtmp://far/live", "pullUrl": pull}},
+        }  # fmt: skip
+        wanted = load_config(json.dumps(settings), {})[0]
+        others = load(wanted.platform).neighbours(wanted.invitation())
+        found += [await examination._beside(*other) for other in others]
+    listening.close()
+    told = [(finding.verdict, finding.code) for (finding,) in found]
+    assert told == ([(Verdict.WORKS, None), away] if away else [])
 
 
 async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,17 @@ async def test_the_command_prints_finals_and_ends_with_the_meeting() -> None:
         assert (rest, errors, process.returncode) == (b"[00:02] Ana: and now\n", b"", 0)
 
 
+async def test_a_meeting_that_is_over_is_said_to_be() -> None:
+    """Who waits for the next one under the same id is told how; what was said is printed all the same."""
+    async with meeting() as (redis, link):
+        link.publish_final(session_end(IDENTITY, 3))
+        await link.flush(2)
+        process = await start("-m", "bot", "tail", "--meeting", "7", "--redis", redis.url)
+        said, errors = await asyncio.wait_for(process.communicate(), 30)
+        assert (said, process.returncode) == (b"[00:01] Ana: in the past\n", 0)
+        assert errors == b"earshot: meeting 7 has ended; --follow waits until it is held again\n"
+
+
 async def test_a_meeting_that_nobody_knows_is_said() -> None:
     """It may begin later, or its id is mistyped: said beside the transcript, not in it."""
     async with meeting() as (redis, _):

@@ -104,3 +104,15 @@ async def test_a_name_that_leads_inside_is_not_joined(url: str | None, monkeypat
     with pytest.raises(EarshotError, match="meetingUrl") as caught:
         await checked(Hosted(), invited(url))
     assert caught.value.code is SubCode.ROOM_UNREACHABLE
+
+
+async def test_a_name_that_nobody_knows_is_no_forbidden_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the name server is the trouble, it is said so."""
+
+    async def unknown(host: Any, port: Any, **_: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    with pytest.raises(EarshotError, match=r"meet\.example\.com.* cannot be looked up: Name or service") as caught:
+        await checked(Hosted(), invited("https://meet.example.com/a"))
+    assert caught.value.code is SubCode.ROOM_UNREACHABLE

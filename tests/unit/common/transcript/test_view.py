@@ -68,6 +68,17 @@ def test_partials_become_finals_in_order_of_time() -> None:
     assert [row.line for row in view.rows()] == ["[00:01] Ben: first", "[00:05] Ana: hello there", "[01:01] Ana: later"]
 
 
+def test_a_meeting_that_is_held_again_comes_after_itself() -> None:
+    """Under the same id another bot counts from 0 anew: its first words follow the last of the day before."""
+    view = TranscriptView(7)
+    for day, bot in (("01", "monday"), ("02", "tuesday")):
+        for second in (1, 2):
+            said = segment(f"{bot}:ana:{second}", second, f"{bot} {second}", final=True)
+            view.apply(stored(said | {"absolute_start_time": f"2026-02-{day}T09:30:0{second}.000Z"}))
+    assert [row.text for row in view.rows()] == ["monday 1", "monday 2", "tuesday 1", "tuesday 2"]
+    assert [row.clock for row in view.rows()] == ["00:01", "00:02", "00:01", "00:02"]
+
+
 def test_finals_never_change() -> None:
     """A late partial, or the same final from the other source, is no news."""
     view = TranscriptView("7")
