@@ -24,6 +24,9 @@ ROOM_NOISE_DBFS = -68.0
 """Of a microphone that is open while nobody speaks, after the noise suppression that every client has."""
 SILENT_PIECE_MS, SPOKEN_PIECE_MS = 500, 40
 """How much is handed to the SDK at once: whoever speaks needs an exact clock, the others should cost little."""
+AHEAD = 5
+"""Pieces handed to the SDK before they are due: where it has none, all that follows is later for ever, and the bot is
+blamed."""
 PAUSE_S = 1.4
 """Between two turns: longer than a final takes."""
 
@@ -35,7 +38,7 @@ class Microphone:
         self.identity, self.kind = identity, kind
         self._room = rtc.Room()
         self._piece = CLIP_RATE // 1000 * (SILENT_PIECE_MS if kind == "silent" else SPOKEN_PIECE_MS)
-        self._source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=4 * self._piece * 1000 // CLIP_RATE)
+        self._source = rtc.AudioSource(CLIP_RATE, 1, queue_size_ms=2 * AHEAD * self._piece * 1000 // CLIP_RATE)
         noise = np.random.default_rng(len(identity)).standard_normal(CLIP_RATE * 2)
         self._noise = (noise * 32768 * 10 ** (ROOM_NOISE_DBFS / 20)).round().astype(np.int16)
         self._to_say = np.empty(0, np.int16)
@@ -53,7 +56,7 @@ class Microphone:
         await self._room.local_participant.publish_track(track, options)
 
     async def run(self) -> None:
-        """Hands out samples in real time, two pieces ahead, for ever."""
+        """Hands out samples in real time, `AHEAD` pieces ahead, for ever."""
         length = self._piece / CLIP_RATE
         self._due = time.monotonic()
         while True:
@@ -63,7 +66,7 @@ class Microphone:
             self._at = (self._at + self._piece) % len(self._noise)
             await self._source.capture_frame(rtc.AudioFrame(pcm.tobytes(), CLIP_RATE, 1, len(pcm)))
             self._due += length
-            await asyncio.sleep(self._due - time.monotonic() - 2 * length)
+            await asyncio.sleep(self._due - time.monotonic() - AHEAD * length)
 
     def say(self, clip: Clip) -> float:
         """Says a clip at once; returns the Unix second at which its speech will end."""

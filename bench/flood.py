@@ -350,7 +350,7 @@ def report(rows: list[dict[str, Any]], seconds: float) -> str:
         "",
         f"{HONEST} streams that speak in real time (demo model, all of the transcriber on one core), {seconds:g} s for",
         "each kind of abuse, which comes from another address, and as long without it before. Latency: from the end of",
-        "speech to the final, which is asked for 0.45 s after that end (our bot: 0.38 s). wrong: finals lost, or with",
+        "speech to the final, which is asked for 0.45 s after that end (our bot: 0.32 s). wrong: finals lost, or with",
         "other words than what was said. joins: newcomers, one a second, of those how many were not ready within 5 s,",
         "and the 95th percentile of the others. Rows during which the host was busy were measured again (`--only`).",
         "",

@@ -320,7 +320,7 @@ def report(rows: list[dict[str, Any]], where: dict[str, str]) -> str:
         "*Before the bot*: until its clock has the end of the speech. Packets of 20 ms, the network, what the SDK's",
         "jitter buffer holds beyond 33 ms, what the detector takes for speech after it, 0.05 s that each end gets. The",
         "buffer waits as long as packets were late lately: with 33 guests, server and bot on two cores 0.4 s and more.",
-        "*From there*: 0.33 s more of the 0.38 s of silence that end an utterance, the rest of the SDK's delay, the",
+        "*From there*: 0.27 s more of the 0.32 s of silence that end an utterance, the rest of the SDK's delay, the",
         "transcriber, which has begun its last pass in that silence, and two sockets.",
         "",
         "| Target | measured | holds |",

@@ -90,7 +90,7 @@ async def try_options(
 
 STAGES = {
     "heard": "captured → heard by the bot: ffmpeg's encoder, nginx, decoder, chunk",
-    "sent": "heard → its end sent: the speech gate's pause (0.38 s)",
+    "sent": "heard → its end sent: the speech gate's pause",
     "text": "sent → final text from the transcriber",
     "published": "text → stored in Redis",
     "all": "all together",

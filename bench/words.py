@@ -163,12 +163,12 @@ def offline_errors(
     model: WhisperModel, beam: int, samples: NDArray[np.float32], text: str, language: str
 ) -> tuple[int, int, int, int]:
     """Substitutions, deletions, insertions, words of one clip, float32 at 16 kHz, shape (n,)."""
-    return errors(text, offline_text(model, beam, samples, language), language, _plain)
+    return errors(text, offline_text(model, beam, samples, language), language, plain)
 
 
 def mistakes(said: str, heard: str, language: str) -> list[int]:
     """At each word that was said: whether it was misheard or left out, and how many were put in before it."""
-    wanted, found = _plain(said), _plain(heard)
+    wanted, found = plain(said), plain(heard)
     if language in BY_CHARACTER:
         wanted, found = wanted.replace(" ", ""), found.replace(" ", "")
     measured: Any = (jiwer.process_characters if language in BY_CHARACTER else jiwer.process_words)(wanted, found)
@@ -204,7 +204,7 @@ def more_errors(rows: Sequence[Mapping[str, Any]], beam: int) -> tuple[float, fl
     return float(counts[:, 0].sum() / counts[:, 1].sum()), float(low), float(high)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """As words are compared: half of the transcripts have no punctuation."""
     return " ".join(words(text))
 
@@ -236,14 +236,14 @@ def measure(
     row: dict[str, Any] = {
         "track": spoken.name, "language": spoken.language, "clips": len(spoken.turns),
         "speech_s": round(sum(turn.end - turn.start for turn in spoken.turns), 1),
-        "live": errors(" ".join(said), text, spoken.language, _plain),
+        "live": errors(" ".join(said), text, spoken.language, plain),
         "finals": len(heard.finals), "lost": heard.lost, "changed": heard.changed, "calls": dict(heard.calls),
         "cpu_s": round(heard.cpu_s, 2), "delays_s": [round(delay, 2) for delay in delays(spoken, heard)],
         "said": said, "text": [segment.text for _, segment in heard.finals],
     }  # fmt: skip
     for beam in OFFLINE_BEAMS:
         texts = offline(spoken, model, beam)
-        found = [errors(*pair, spoken.language, _plain) for pair in zip(said, texts, strict=True)]
+        found = [errors(*pair, spoken.language, plain) for pair in zip(said, texts, strict=True)]
         row[f"offline_beam_{beam}"] = [sum(counts) for counts in zip(*found, strict=True)]
         row[f"offline_text_{beam}"] = texts
     return row | {key: speed[key] for key in SPEED} if speed else row

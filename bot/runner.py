@@ -31,6 +31,7 @@ from bot.platforms.base import Platform
 from bot.recording import Recording
 from bot.redis_link import redis_link
 from bot.sinks import Sinks
+from bot.tasks import Tasks
 from bot.transcription import Transcription
 from bot.vitals import Vitals
 from common.contracts.segments import Segment
@@ -64,6 +65,7 @@ class Bot:
         leave = rules.rules(
             config.max_duration_ms, config.transcriber_mute_timeout_ms, detects_speech=config.transcribe_enabled
         )
+        self._tasks = Tasks(self.fail)
         self._core = MeetingCore(leave, Roster(rules.bot_names), config.speech(), platform.carries_out)
         self._loop = asyncio.get_running_loop()
         self._vitals = Vitals(self._core, lambda: self._redis.backlog, self.hearing)
@@ -74,7 +76,7 @@ class Bot:
         )
         self._reporting = self._sinks.reporting
         self._transcription = Transcription(
-            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._start,
+            config, token, self._core.roster.speaks_for, self._core.roster.name, self, self._tasks.start,
             holds_back=lambda: self._redis.is_full, on_sent=self._vitals.metrics.observer("sent"),
             on_settled=self._receive,
         )  # fmt: skip
@@ -84,7 +86,6 @@ class Bot:
         )
         self._meter = None if config.transcribe_enabled else LevelMeter()
         self._attendance = Attendance(config, platform, self, self._tell)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._storing: asyncio.Task[None] | None = None
         self._has_session = False
         self._zero = 0.0
@@ -92,18 +93,17 @@ class Bot:
         self._finish: asyncio.Future[fx.Finish] = self._loop.create_future()
         self._terminal: fx.ReportStatus | None = None
         self._deadline: float | None = None
-        self._is_ending = False
         self._late: fx.Finish | None = None  # what failed while the end was under way
 
     async def attend(self) -> fx.Finish:
         """The whole life of the bot; returns why it ended, whatever happened. Cancelled, it frees what it opened."""
         try:
             for name, work in self._vitals.work().items():
-                self._start(work, name)
-            self._start(self._open(), "start")
+                self._tasks.start(work, name)
+            self._tasks.start(self._open(), "start")
             return await self._end(await self._finish)
         except BaseException:
-            self._is_ending = True
+            self._tasks.are_ending = True
             self._start_deadline()
             await self._close()
             raise
@@ -111,32 +111,6 @@ class Bot:
     def stop(self, code: SubCode) -> None:
         """SIGINT or SIGTERM: leave in order."""
         self._tell(ev.StopRequested(code))
-
-    # --- tasks: none fails unheard ----------------------------------------------------------------------------------
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        """A task that ends by an exception, or by a cancellation that is not ours, ends the meeting in order."""
-        self._tasks.discard(task)
-        name = task.get_name()
-        if task.cancelled():
-            if not self._is_ending:
-                log.error("bot.task_cancelled", task=name)
-                self.fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name} was cancelled from within), see the log")
-            return
-        match task.exception():
-            case None:
-                pass
-            case EarshotError() as error:
-                self.fail(error.code, str(error))
-            case BaseException() as error:
-                log.error("bot.bug", task=name, exc_info=error)
-                self.fail(SubCode.INTERNAL_ERROR, f"a bug in the bot ({name}), see the log")
 
     def fail(self, code: SubCode, detail: str) -> None:
         """Ends the meeting in order, even with an unusable state machine; an end under way becomes a failed one."""
@@ -179,11 +153,11 @@ class Bot:
             return
         log.info("bot.ready_to_join", platform=self._config.platform, connection_id=self._config.connection_id)
         for sink in self._sinks.served:
-            self._start(self._sinks.serve(sink), type(sink).__name__)
+            self._tasks.start(self._sinks.serve(sink), type(sink).__name__)
         self._vitals.ready = True
-        self._start(self._watch_time(), "timers")
+        self._tasks.start(self._watch_time(), "timers")
         if self._recording is not None:
-            self._start(self._recording.run(), "recording")
+            self._tasks.start(self._recording.run(), "recording")
         self._core.begin(self._now())
         self._perform()
         self._attendance.begin()
@@ -195,7 +169,7 @@ class Bot:
 
     async def _open_redis(self) -> None:
         await self._redis.open()
-        self._storing = self._start(self._redis.run(), "redis")
+        self._storing = self._tasks.start(self._redis.run(), "redis")
 
     # --- the control plane ------------------------------------------------------------------------------------------
 
@@ -299,7 +273,7 @@ class Bot:
     def audio(self, frame: AudioFrame) -> None:
         """The platform hands over a piece of a track."""
         self._vitals.audio(frame)
-        if self._is_ending:
+        if self._tasks.are_ending:
             return
         if self._recording is not None:
             self._recording.frame(frame)
@@ -349,10 +323,8 @@ class Bot:
 
     async def _end(self, finish: fx.Finish) -> fx.Finish:
         """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
-        self._is_ending = True
-        for task in self._tasks:
-            if task.get_name() == "start":
-                task.cancel()
+        self._tasks.are_ending = True
+        self._tasks.cancel("start")
         if self._attendance.goes_on:
             self._leave()
             await self._attendance.over()
@@ -403,7 +375,7 @@ class Bot:
     async def _flush(self, reserve: float) -> int:
         """Stores what waits, up to a reserve; returns how many entries are left."""
         if self._storing is not None and self._storing.done():  # it has crashed: what it had is still there
-            self._storing = self._start(self._redis.run(), "redis")
+            self._storing = self._tasks.start(self._redis.run(), "redis")
         return await self._reporting.flush(self._left(reserve))
 
     def _admit(self, finish: fx.Finish, left: int) -> fx.Finish:
@@ -415,13 +387,7 @@ class Bot:
         return fx.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
 
     async def _close(self) -> None:
-        tasks: set[asyncio.Task[Any]] = {*self._tasks} | ({self._attendance.task} if self._attendance.task else set())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=self._left(CLOSE_RESERVE_S / 2))
-            if stuck:
-                log.error("bot.stuck", tasks=[task.get_name() for task in stuck])
+        await self._tasks.close(self._attendance.task, within=self._left(CLOSE_RESERVE_S / 2))
         if self._recording is not None:
             await self._recording.close()
         await self._sinks.close(self._left(CLOSE_RESERVE_S / 2))

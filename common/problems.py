@@ -1,4 +1,5 @@
-"""Problems of a configuration or an option: which key, what stands there, what is allowed; secrets masked."""
+"""Problems, for people: which key of a configuration or an option, what stands there, what is allowed, secrets masked;
+why a file or an address cannot be used."""
 
 from __future__ import annotations
 

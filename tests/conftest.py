@@ -26,7 +26,7 @@ from tests.support.virtual_time import loop_factory
 # What tests share and asserts, before the first of them imports it.
 pytest.register_assert_rewrite(
     "tests.platforms.contract",
-    "tests.platforms.mixed",
+    "tests.platforms.one_track_contract",
     "tests.platforms.page_contract",
     "tests.platforms.sfu_contract",
     "tests.support.chain",

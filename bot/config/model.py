@@ -149,10 +149,10 @@ class AutomaticLeave(Settings):
 class TextToSpeech(Settings):
     """Voice output. Accepted; the bot is silent for now and says so."""
 
-    enabled: bool = False
-    announce_join: bool = False
-    announce_leave: bool = False
-    announce_recording: bool = False
+    enabled: bool = Field(default=False, description="Without effect so far.")
+    announce_join: bool = Field(default=False, description="Likewise.")
+    announce_leave: bool = Field(default=False, description="Likewise.")
+    announce_recording: bool = Field(default=False, description="Likewise.")
 
 
 class RedisSettings(Settings):
@@ -176,7 +176,10 @@ class RedisSettings(Settings):
 class AudioSettings(Settings):
     """How speakers share transcriber streams."""
 
-    mode: Literal["lanes", "perParticipant", "mixed"] = "lanes"
+    mode: Literal["lanes", "perParticipant", "mixed"] = Field(
+        default="lanes",
+        description="lanes: streams for those who speak at once; perParticipant: one for each; mixed: one for all.",
+    )
     lanes_max: int = Field(default=3, ge=1, le=64, description="Streams open at once in mode `lanes`.")
     words: bool = Field(default=False, description="Segments carry their words, with times and probabilities.")
 
@@ -241,7 +244,7 @@ class BotConfig(Settings):
     redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = Field(
         description="redis://[:password@]host:port[/db], rediss://… or unix://…; else environment REDIS_URL."
     )
-    redis: RedisSettings = RedisSettings()
+    redis: RedisSettings = Field(default=RedisSettings(), description="What waits for Redis, and what stays in it.")
     transcriber_urls: TranscriberUrls = Field(
         default=(),
         alias="whisperLiveUrl",
@@ -270,10 +273,14 @@ class BotConfig(Settings):
     reconnection_interval_ms: Milliseconds = Field(
         default=2_000, description="Longest pause between tries to reach a transcriber."
     )
-    automatic_leave: AutomaticLeave = AutomaticLeave()
-    text_to_speech: TextToSpeech = TextToSpeech()
-    audio: AudioSettings = AudioSettings()
-    browser: BrowserSettings = BrowserSettings()
+    automatic_leave: AutomaticLeave = Field(
+        default=AutomaticLeave(), description="When the bot leaves by itself (docs/leaving.md)."
+    )
+    text_to_speech: TextToSpeech = Field(default=TextToSpeech(), description="Voice output: there is none so far.")
+    audio: AudioSettings = Field(default=AudioSettings(), description="Streams to the transcriber (docs/lanes.md).")
+    browser: BrowserSettings = Field(
+        default=BrowserSettings(), description="Only for platforms in a web page (docs/browser.md)."
+    )
     recording: RecordingSettings | None = Field(default=None, description="Audio files; null: none.")
     object_store: ObjectStoreSettings | None = Field(
         default=None,

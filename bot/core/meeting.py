@@ -17,7 +17,7 @@ from bot.core.events import Event
 from bot.core.health import HearingHealth
 from bot.core.leave import Facts, LeaveSettings, next_departure
 from bot.core.lifecycle import Lifecycle
-from bot.core.orders import Order, Speak
+from bot.core.orders import Asked, Order
 from bot.core.recovery import Recovery
 from bot.core.roster import Roster
 from bot.core.written import Written
@@ -285,10 +285,9 @@ class MeetingCore:
             case _:
                 ev.unhandled(command.request)
 
-    def _carry_out(self, command: ev.CommandReceived, order: Order) -> None:
+    def _carry_out(self, command: ev.CommandReceived, order: Asked) -> None:
         if type(order) not in self.orders:
-            what = "speak" if isinstance(order, Speak) else "write into the chat"
-            self._refuse(command, f"the bot cannot {what} on this platform")
+            self._refuse(command, f"the bot cannot {order.does} on this platform")
         elif self.lifecycle.state is not State.ACTIVE:
             self._refuse(command, f"the bot is not in the meeting: {self.lifecycle.state}")
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
     """Say this with our voice."""
 
+    does: ClassVar[str] = "speak"
     words: str = field(repr=False)
 
 
@@ -17,6 +18,7 @@ class Speak:
 class SendChat:
     """Write this into the meeting's chat."""
 
+    does: ClassVar[str] = "write into the chat"
     message: str = field(repr=False)
 
 
@@ -44,4 +46,6 @@ class Rejoin:
     """That did not help either: leave the meeting and come back under the same identity."""
 
 
-Order: TypeAlias = Speak | SendChat | HearTracks | Resubscribe | Reconnect | Rejoin
+Asked: TypeAlias = Speak | SendChat
+"""Those that somebody may ask for; `does` stands in the answer where the platform cannot."""
+Order: TypeAlias = Asked | HearTracks | Resubscribe | Reconnect | Rejoin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
-from bot.core.orders import SendChat, Speak
+from bot.core.orders import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class TellState:
 class CarryOut:
     """Do something in the meeting."""
 
-    order: Speak | SendChat
+    order: Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def test_a_platform_is_a_folder_and_a_line(name: str) -> None:
         assert page in (importlib.import_module(module).__doc__ or "")
         assert (ROOT / page).is_file()
     contract = (ROOT / "tests" / "platforms" / f"test_{name}.py").read_text(encoding="utf-8")
-    assert re.search(r"(?m)^class Test\w+\((\w+Contract|Mixed)\)", contract)
+    assert re.search(r"(?m)^class Test\w+\(\w+Contract\)", contract)
     assert re.search(rf"(?m)^\|.*\| `{name}` \|.*docs/{name}\.md", (ROOT / "README.md").read_text(encoding="utf-8"))
 
 

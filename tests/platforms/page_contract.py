@@ -13,7 +13,7 @@ from bot.core import events as ev
 from bot.platforms.base import Invitation
 from rehearsal.script import Lobby
 from tests.platforms.contract import LEAVE_WITHIN, Attending, PlatformContract, Room
-from tests.platforms.mixed import Mixed, peaks
+from tests.platforms.one_track_contract import OneTrackContract, peaks
 from tests.support.servers.meeting_pages import invited, page_room
 
 
@@ -45,7 +45,7 @@ class PageContract(PlatformContract):
         return invited(self.platform, "http://127.0.0.1:1"), "127.0.0.1:1"
 
 
-class MixContract(Mixed, PageContract):
+class MixContract(OneTrackContract, PageContract):
     """Where everybody is on one track, people are told apart by who the page shows as speaking."""
 
     names_identify = True

@@ -1,4 +1,4 @@
-"""Google Meet: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+"""Google Meet: the contract suite, through real Chromium on an imitation of its page."""
 
 from __future__ import annotations
 

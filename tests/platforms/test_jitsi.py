@@ -1,4 +1,4 @@
-"""Jitsi Meet: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+"""Jitsi Meet: the contract suite, through real Chromium on an imitation of its page."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from bot.platforms.base import Invitation
 from bot.platforms.rtmp.settings import RtmpSettings
 from common.contracts.status import SubCode
 from tests.platforms.contract import Room, attending
-from tests.platforms.mixed import Mixed, is_quiet, peaks
+from tests.platforms.one_track_contract import OneTrackContract, is_quiet, peaks
 from tests.support.servers.proxies import TcpProxy
 from tests.support.servers.rtmp import FRAME_SAMPLES, RATE, Publisher, RtmpServer, rtmp_server, sine
 
@@ -103,7 +103,7 @@ class CompositeRoom:
         await self._publisher.kill()
 
 
-class TestRtmp(Mixed):
+class TestRtmp(OneTrackContract):
     """The contract suite; people are in one mix, and nobody says who they are."""
 
     platform = "rtmp"

@@ -1,4 +1,4 @@
-"""Microsoft Teams: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+"""Microsoft Teams: the contract suite, through real Chromium on an imitation of its page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zoom: the contract suite (PlatformContract), through real Chromium on an imitation of its page."""
+"""Zoom: the contract suite, through real Chromium on an imitation of its page."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ def hysteresis(module: Any, kept: Any) -> str:
 PAGES: dict[str, Callable[[Any, Any], str]] = {
     "browser": lambda module, kept: module.report(kept),
     "flood": lambda module, kept: module.report(kept["rows"], kept["seconds"]),
+    "hangover": lambda module, kept: module.report(kept["rows"]),
     "hysteresis": hysteresis,
     "languages": lambda module, kept: module.report(kept),
     "recordings": recordings,

@@ -7,21 +7,22 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from pydantic import BaseModel
 from typer.main import get_command
 
 from bot.config import json_schema, load_config
 from bot.config.commands import ACTIONS
-from bot.config.model import AutomaticLeave
-from bot.config.sources import parse
+from bot.config.model import AutomaticLeave, BotConfig
+from bot.config.sources import nested_model, parse
 from bot.core.leave import next_departure
-from bot.platforms import PLATFORMS
+from bot.platforms import PLATFORMS, load
 from common.contracts.events import StatusEvent, parse_event
 from common.contracts.status import State, SubCode
 from tests.faults.promises import PROMISES
@@ -133,6 +134,27 @@ def test_every_leave_rule_and_every_command_is_in_its_guide() -> None:
     reasons = {SubCode[name] for name in re.findall(r"SubCode\.(\w+)", inspect.getsource(next_departure))}
     assert keys | reasons <= set(re.findall(r"`(\w+)\b[^`]*`", leaving))
     assert set(ACTIONS) <= rows(guide("commands.md"))
+
+
+def test_every_setting_is_described_and_has_a_page() -> None:
+    """In the schema, with what it is for; in a guide, a platform's in its own or in those that this one leads to."""
+    every = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+
+    def lacking(model: type[BaseModel], pages: str, path: str) -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            key = f"{path}{field.alias or name}"
+            named = re.search(rf"\b{key.rpartition('.')[2]}(File)?\b", pages)
+            if not field.description or not named:
+                yield key
+            if inner := nested_model(field):
+                yield from lacking(inner, pages, f"{key}.")
+
+    assert not list(lacking(BotConfig, every, ""))
+    for platform in PLATFORMS:
+        if model := load(platform).settings_model:
+            own = guide(f"{platform}.md")
+            pages = own + "".join(guide(page) for page in set(re.findall(r"\]\((\w[\w-]*\.md)", own)))
+            assert not list(lacking(model, pages, f"{platform}."))
 
 
 def test_the_status_stream_is_described() -> None:

@@ -3,7 +3,7 @@
 The SDK says what changed; we compare what its room looks like with what we have reported, and report the difference. So
 coalesced, repeated or reordered notifications, a resume and a full reconnect (for which the SDK forgets everybody and
 meets them again) all come out as the few events that describe them.
-What is said on its tracks is heard in `hearing`.
+What the room looks like is read in `view`; what is said on its tracks is heard in `hearing`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from bot.platforms.livekit.decryption import Decryption
 from bot.platforms.livekit.hearing import Hearing, Sending, arrived
 from bot.platforms.livekit.joining import before, hang_up, join
 from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
+from bot.platforms.livekit.view import View, is_encrypted
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.redact import redact_url
@@ -53,11 +54,6 @@ SETTLE_S = 0.25
 HOPELESS_S = 10.0
 """Where every track is encrypted and none with our key, whoever publishes one that we can hear has so long."""
 
-_PEOPLE = {
-    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
-    rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
-    rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
-}
 _ENDINGS = {
     rtc.DisconnectReason.ROOM_DELETED: SubCode.MEETING_ENDED,
     rtc.DisconnectReason.ROOM_CLOSED: SubCode.MEETING_ENDED,
@@ -80,15 +76,6 @@ _DEPARTURES: tuple[EventTypes, ...] = (
 )
 
 log = structlog.get_logger(__name__)
-
-
-def participant_kind(kind: int, hidden: bool) -> ParticipantKind:
-    """People are standard participants and callers (SIP, connectors); whoever is hidden is none."""
-    return ParticipantKind.PERSON if kind in _PEOPLE and not hidden else ParticipantKind.SERVICE
-
-
-def _is_screen(publication: rtc.RemoteTrackPublication) -> bool:
-    return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
 
 
 async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
@@ -172,7 +159,7 @@ class _Attendance:
         secret = settings.encryption_key if settings is not None else None
         self.key = secret.get_secret_value() if secret is not None else None
         """Decrypts what is end-to-end encrypted."""
-        self._hears_screens = settings is not None and settings.screen_share_audio
+        self._view = View(self.key is not None, settings is not None and settings.screen_share_audio)
         self.token: str | None = None
         """The one that the server renewed last."""
         self._listener = listener
@@ -217,7 +204,7 @@ class _Attendance:
     def _subscribed(
         self, _: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        if publication.encryption_type != rtc.EncryptionType.NONE:
+        if is_encrypted(publication):
             now, tracks = asyncio.get_running_loop().time(), self._encrypted(participant)
             self._decryption.subscribed(publication.sid, participant.identity, tracks, now)
         self._awake.set()
@@ -230,9 +217,7 @@ class _Attendance:
 
     def _encrypted(self, person: rtc.RemoteParticipant) -> int:
         """How many encrypted tracks of somebody are to be heard."""
-        wanted: list[rtc.RemoteTrackPublication] = []
-        self._look_at(person, wanted)
-        return sum(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
+        return sum(map(is_encrypted, self._view.audible(person)))
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._decryption.is_clear(frame.track_id, asyncio.get_running_loop().time()):
@@ -331,14 +316,15 @@ class _Attendance:
         self._report_away(state == rtc.ConnectionState.CONN_RECONNECTING)
         if self._away:
             return False
-        wanted: list[rtc.RemoteTrackPublication] = []
-        seen = {person.identity: self._look_at(person, wanted) for person in self._room.remote_participants.values()}
+        people = list(self._room.remote_participants.values())
+        seen = {person.identity: self._view.seen(person) for person in people}
+        wanted = [publication for person in people for publication in self._view.audible(person)]
         if self.roads is not None:
             seen = self._as_the_road_shows(self.roads, seen, wanted)
         before, self._seen, self._wanted = self._seen, seen, wanted
         for event in differences(before, seen):
             self._listener.event(event)
-        clear = [publication for publication in wanted if not self._is_closed_to_us(publication)]
+        clear = [publication for publication in wanted if not self._view.is_closed(publication)]
         self._subscribe(clear)
         subscribed = {one.sid: one.track for one in clear if one.track is not None and not one.muted}
         self._hearing.follow(subscribed if self.roads is None or self.roads.hears_tracks else {})
@@ -350,15 +336,14 @@ class _Attendance:
         """Heard in the mix, people have no tracks of their own; these stay subscribed, as the server tells of no
         others who speaks, and send nothing."""
         people = sum(person.kind is ParticipantKind.PERSON for person in seen.values())
-        is_encrypted = any(one.encryption_type != rtc.EncryptionType.NONE for one in wanted)
-        roads.people(people, encrypted=is_encrypted, muted=all(one.muted for one in wanted))
+        roads.people(people, encrypted=any(map(is_encrypted, wanted)), muted=all(one.muted for one in wanted))
         self._sending.want(wanted, roads.hears_tracks)
         return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
 
     async def _examine(self) -> None:
         """Finds out what is decrypted where that was not said, and tells of tracks that have another key: packets come,
         and none of them is decrypted."""
-        published = {one.sid: one for one in self._wanted if not self._is_closed_to_us(one)}
+        published = {one.sid: one for one in self._wanted if not self._view.is_closed(one)}
         muted = {sid: one.muted for sid, one in published.items()}
         clock = asyncio.get_running_loop().time
         overdue = self._decryption.review(muted, clock())
@@ -375,15 +360,14 @@ class _Attendance:
     def _weigh(self) -> None:
         """Whether there is any hope: something can be heard, or could, or may still turn out to have our key."""
         self._has_clear = self._has_clear or any(map(self._is_clear, self._wanted))
-        closed = (self._is_closed_to_us(one) or self._decryption.has_other_key(one.sid) for one in self._wanted)
+        closed = (self._view.is_closed(one) or self._decryption.has_other_key(one.sid) for one in self._wanted)
         if self._has_clear or not self._wanted or not all(closed):
             self._hopeless_at = None
         elif self._hopeless_at is None:
             self._hopeless_at = asyncio.get_running_loop().time() + HOPELESS_S
 
     def _is_clear(self, publication: rtc.RemoteTrackPublication) -> bool:
-        is_encrypted = publication.encryption_type != rtc.EncryptionType.NONE
-        return not is_encrypted or self._decryption.has_begun(publication.sid)
+        return not is_encrypted(publication) or self._decryption.has_begun(publication.sid)
 
     def _subscribe(self, clear: list[rtc.RemoteTrackPublication]) -> None:
         before = self._subscriptions.unheard
@@ -396,21 +380,3 @@ class _Attendance:
     def _is_hopeless(self) -> bool:
         """Everything is closed to us, and has been for so long that nothing else is to be expected."""
         return self._hopeless_at is not None and asyncio.get_running_loop().time() >= self._hopeless_at
-
-    def _is_closed_to_us(self, publication: rtc.RemoteTrackPublication) -> bool:
-        """Without the key the SDK would decode noise."""
-        return self.key is None and publication.encryption_type != rtc.EncryptionType.NONE
-
-    def _look_at(self, person: rtc.RemoteParticipant, wanted: list[rtc.RemoteTrackPublication]) -> Seen:
-        kind = participant_kind(person.kind, person.permissions.hidden)
-        heard = [
-            publication
-            for publication in person.track_publications.values()
-            if kind is ParticipantKind.PERSON
-            and publication.kind == rtc.TrackKind.KIND_AUDIO
-            and (self._hears_screens or not _is_screen(publication))
-        ]
-        wanted += heard
-        closed = frozenset(one.sid for one in heard if self._is_closed_to_us(one))
-        screens = frozenset(one.sid for one in heard if _is_screen(one))
-        return Seen(person.name or person.identity, kind, {one.sid: one.muted for one in heard}, closed, screens)

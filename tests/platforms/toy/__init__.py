@@ -53,4 +53,4 @@ class Toy(Platform):
         """See `bot.platforms.base.Platform`."""
         from tests.platforms.toy.attendance import attend
 
-        return await attend(invitation, listener, orders.leaving)
+        return await attend(invitation, listener, orders)

@@ -15,6 +15,7 @@ import numpy as np
 from bot.audio.frame import AudioFrame
 from bot.core import events as ev
 from bot.platforms.base import Invitation, Listener
+from bot.platforms.orders import Orders, until_told
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -23,17 +24,9 @@ RETURN_TIMEOUT_S = 30.0
 PAUSE_S = 0.1
 
 
-async def attend(invitation: Invitation, listener: Listener, leave: asyncio.Event) -> SubCode:
-    """Stays until the meeting is over or `leave` is set."""
-    visit = asyncio.create_task(_Attendance(invitation, listener).stay())
-    leaving = asyncio.create_task(leave.wait())
-    try:
-        await asyncio.wait((visit, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return SubCode.LEFT_BY_COMMAND if leaving.done() else visit.result()
-    finally:
-        visit.cancel()
-        leaving.cancel()
-        await asyncio.gather(visit, leaving, return_exceptions=True)
+async def attend(invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
+    """Stays until the meeting is over or it is told to leave."""
+    return await until_told(_Attendance(invitation, listener), orders)
 
 
 class _Attendance:
@@ -41,6 +34,7 @@ class _Attendance:
 
     def __init__(self, invitation: Invitation, listener: Listener) -> None:
         self._invitation, self._listener = invitation, listener
+        self.over = False
         self._admitted = self._lost = False
         self._people: dict[str, dict[str, Any]] = {}
 
@@ -62,6 +56,9 @@ class _Attendance:
             if not self._lost:
                 self._lost = True
                 self._listener.event(ev.TransportLost())
+
+    async def farewell(self) -> None:
+        """The room learns of it by the end of the connection."""
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         parts = urlsplit(self._invitation.meeting_url or "")

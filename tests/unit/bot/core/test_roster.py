@@ -73,6 +73,7 @@ def test_tracks_have_owners() -> None:
     roster.open_track("t2", "ben")
     assert roster.speaks_for("t1") == ("ana", "ana")
     assert roster.tracks == ("t1", "t2")
+    assert roster.owned_by("ben") == ["t2"]
     roster.close_track("t1")
     roster.close_track("t1")
     assert roster.speaks_for("t1") is None

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from bot.audio.replay import Replay
-from bot.links.transcriber.conversation import EXTENSIONS, LaneDecided, LaneText
+from bot.links.transcriber.conversation import EXTENSIONS, STOCK_SILENCE_SAMPLES, LaneDecided, LaneText
 from common.audio.pcm import SAMPLE_RATE
 from common.whisperlive.protocol import UtteranceEnd, Warned
-from tests.support.wire import Wire, ramp, segment, stock
+from tests.support.wire import Wire, finals, hears, ramp, segment, stock
 
 
 def test_the_end_of_an_utterance_whose_audio_was_dropped_is_still_told() -> None:
@@ -71,3 +71,30 @@ def test_text_about_what_is_long_decided_is_dropped_and_counted() -> None:
     wire.say(json.dumps({"uid": "u", "segments": [segment(0.1, 0.9, " late", completed=False).to_wire()]}))
     assert isinstance(wire.news[-1], Warned)
     assert sum(isinstance(news, LaneText) for news in wire.news) == texts
+
+
+def test_a_server_that_was_quicker_than_the_end_owes_nothing() -> None:
+    """It completes all that was said before the gate knows that nobody goes on: the end is told, and it is not mute."""
+    replay = Replay()
+    wire = Wire(replay, offered=frozenset())
+    replay.append(ramp(2 * SAMPLE_RATE))
+    wire.pump()
+    assert LaneDecided(2 * SAMPLE_RATE) in hears(wire, segment(0.0, 2.0))
+    replay.mark_end()
+    wire.pump(2.5)
+    assert len(wire.samples) == 2 * SAMPLE_RATE + STOCK_SILENCE_SAMPLES
+    assert wire.session.is_between_utterances
+    assert wire.due(60.0) == []
+
+
+def test_a_server_that_says_twice_that_it_is_ready_keeps_its_clock() -> None:
+    """Else what it says about the second utterance would be taken for the first one's."""
+    wire = stock(1)
+    wire.say(json.dumps({"uid": "u", "message": "SERVER_READY", "backend": "b"}))
+    hears(wire, segment(0.0, 0.9))
+    wire.replay.append(ramp(SAMPLE_RATE))
+    wire.replay.mark_end()
+    wire.pump()
+    assert finals(hears(wire, segment(0.0, 0.9), segment(4.0, 4.9, " more"))) == [
+        (SAMPLE_RATE, 2 * SAMPLE_RATE - 1600, " more")
+    ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from bot.audio.replay import Replay
-from bot.links.transcriber.conversation import STOCK_DECISION_TIMEOUT_S, STOCK_SILENCE_SAMPLES, LaneDecided
+from bot.links.transcriber.conversation import STOCK_DECISION_TIMEOUT_S, LaneDecided
 from common.audio.pcm import SAMPLE_RATE
-from tests.support.wire import THRESHOLD, Wire, finals, hears, ramp, segment, stock
+from tests.support.wire import THRESHOLD, finals, hears, segment, stock
 
 
 def test_a_partial_of_the_next_utterance_leaves_the_first_decided() -> None:
@@ -55,30 +52,3 @@ def test_a_busy_stock_server_has_time_as_long_as_partials_come() -> None:
         assert wire.due(float(now)) == []
     assert wire.due(25.0 + STOCK_DECISION_TIMEOUT_S) == [LaneDecided(SAMPLE_RATE, assumed=True)]
     assert finals(hears(wire, segment(0.0, 0.9))) == [(0, 14400, " hi")]
-
-
-def test_a_server_that_was_quicker_than_the_end_owes_nothing() -> None:
-    """It completes all that was said before the gate knows that nobody goes on: the end is told, and it is not mute."""
-    replay = Replay()
-    wire = Wire(replay, offered=frozenset())
-    replay.append(ramp(2 * SAMPLE_RATE))
-    wire.pump()
-    assert LaneDecided(2 * SAMPLE_RATE) in hears(wire, segment(0.0, 2.0))
-    replay.mark_end()
-    wire.pump(2.5)
-    assert len(wire.samples) == 2 * SAMPLE_RATE + STOCK_SILENCE_SAMPLES
-    assert wire.session.is_between_utterances
-    assert wire.due(60.0) == []
-
-
-def test_a_server_that_says_twice_that_it_is_ready_keeps_its_clock() -> None:
-    """Else what it says about the second utterance would be taken for the first one's."""
-    wire = stock(1)
-    wire.say(json.dumps({"uid": "u", "message": "SERVER_READY", "backend": "b"}))
-    hears(wire, segment(0.0, 0.9))
-    wire.replay.append(ramp(SAMPLE_RATE))
-    wire.replay.mark_end()
-    wire.pump()
-    assert finals(hears(wire, segment(0.0, 0.9), segment(4.0, 4.9, " more"))) == [
-        (SAMPLE_RATE, 2 * SAMPLE_RATE - 1600, " more")
-    ]

@@ -10,7 +10,7 @@ from tests.platforms.contract import Attending, PlatformContract
 from tests.support.fakes.listener import RATE
 
 
-class Mixed(PlatformContract):
+class OneTrackContract(PlatformContract):
     """A mix knows no mutes: who is muted is not in it."""
 
     def owns(self, bot: Attending, *who: str) -> bool:
