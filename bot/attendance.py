@@ -83,7 +83,14 @@ class Attendance:
             await asyncio.wait([self.task], timeout=LEAVE_S + CANCEL_S)
 
     async def _attend(self) -> SubCode:
-        await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
+        try:
+            await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in ("", "bot", "common"):
+                raise
+            why = f"what {self._config.platform} is joined with is not installed here ({error}): install Earshot with "
+            why += "the extra `webrtc`, for web pages `browser`, or use an image that has it (docs/deploy.md)"
+            raise EarshotError(SubCode.INTERNAL_ERROR, why) from None
         invitation = await checked(self._platform, self._config.invitation())
         invitation = replace(invitation, budgets=partial(Lease, self._config.redis_url.get_secret_value()))
         return await self._platform.attend(invitation, self._listener, self._orders)

@@ -437,13 +437,14 @@ async def test_a_leave_command_before_joining_is_the_end() -> None:
 
 
 async def test_a_platform_that_cannot_be_prepared_is_a_failure_of_its_own() -> None:
-    """A library that is missing: nothing is joined, and the end is said."""
+    """A library that is missing: nothing is joined, and the end is said, with what to install."""
 
     class Broken(Stage):
         def prepare(self) -> None:
-            raise ImportError("no module named acme")
+            raise ModuleNotFoundError("No module named 'acme'", name="acme")
 
     async with world() as here:
-        assert (await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))).code is SubCode.INTERNAL_ERROR
+        finish = await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))
+        assert (finish.code, "acme" in finish.detail) == (SubCode.INTERNAL_ERROR, True)
         assert not stage.attended
         assert (await here.statuses())[-1] == ("failed", "internal_error")
