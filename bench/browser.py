@@ -69,8 +69,10 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     async def measure(folder: Path) -> dict[str, Any]:
         await asyncio.sleep(SETTLE_S)
         all_of_it = processes(folder)
-        driver = {one for one in all_of_it if is_driver(one)}
-        groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid(), *sound_servers()}}
+        ours = children()
+        driver = {one for one in {*all_of_it, *ours} if is_driver(one)}  # that of `pulse` is not in the folder
+        sound_servers = {one for one, name in ours.items() if name in ("pulseaudio", "parec")}
+        groups = {"chromium": all_of_it - driver, "driver": driver, "bot": {os.getpid(), *sound_servers}}
         before = {name: cpu_seconds(group) for name, group in groups.items()}
         began = time.monotonic()
         await asyncio.sleep(WINDOW_S)
@@ -103,11 +105,10 @@ async def cell(way: str, participants: int) -> dict[str, Any]:
     return row
 
 
-def sound_servers() -> set[int]:
-    """PulseAudio and its recorder, as far as they are our children."""
+def children() -> dict[int, str]:
+    """Our children, each with the name of its program."""
     ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    names = {int(one): Path(f"/proc/{one}/comm").read_text().strip() for one in ours}
-    return {process for process, name in names.items() if name in ("pulseaudio", "parec")}
+    return {int(one): Path(f"/proc/{one}/comm").read_text().strip() for one in ours}
 
 
 async def through_pulse(
@@ -199,6 +200,7 @@ def sound(heard: Any, times: list[float], since: float) -> dict[str, Any]:
             if latest > RATE
             else int(match.argmax())
         )
+        best = max(best, 48)
         ratios.append(snr(source[best - 48 : best + len(piece) + 48], piece))
         position = best
         while index < len(frames) and position < best + len(piece):

@@ -79,6 +79,7 @@ class StockReceiver:
         loopback: bool = False,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[str], None] = lambda reason: None,
+        encrypted: Callable[[], None] = lambda: None,
         ice_servers: Sequence[Any] = (),
     ) -> None:
         self._track_id, self._audio = track_id, audio

@@ -13,15 +13,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pylibsrtp
+import structlog
 from aiortc import RTCIceServer
 from aiortc.codecs import get_capabilities
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.rtp import is_rtcp, parse_rtp
+from bot.codecs.levels import LEVEL_URI, Levels
+from bot.codecs.rtp import SILENT_DBOV, RtpPacket, is_rtcp, parse_rtp
 from bot.drivers.opus_track import OpusTrack
+from common.audio.pcm import dbfs
 from common.webrtc import Peer
+
+MIN_JUDGED_SAMPLES = 320
+"""20 ms, which browsers send: of shorter frames the decoder's delay (6.5 ms) is too much."""
+TRUSTED_PACKETS = 1_500
+"""30 s in which a track that sounds as its sender says is not judged again."""
+
+log = structlog.get_logger(__name__)
 
 
 class TrackReceiver:
@@ -35,6 +45,7 @@ class TrackReceiver:
         loopback: The other side is on this machine's loopback interface.
         connected: Called once, when media can flow.
         lost: Called at most once, with the reason.
+        encrypted: Called when it shows that what comes is end-to-end encrypted, and again while it is: no frame comes.
         ice_servers: STUN and TURN servers to ask; none is asked else.
     """
 
@@ -46,11 +57,17 @@ class TrackReceiver:
         loopback: bool = False,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[str], None] = lambda reason: None,
+        encrypted: Callable[[], None] = lambda: None,
         ice_servers: Sequence[RTCIceServer] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._payload_types: set[int] = set()  # of Opus, as negotiated
-        self._track = OpusTrack(track_id, audio, self._payload_types)
+        self._track = OpusTrack(track_id, self._hear, self._payload_types)
+        self._track_id, self._audio, self._encrypted = track_id, audio, encrypted
+        self._levels, self._level_id = Levels(), 0
+        self._pieces: list[AudioFrame] = []  # of the packet that is judged
+        self._trusted = 0  # packets more
+        self._is_judged = self._is_encrypted = False
         self._peer = Peer(loopback, connected, lost, ice_servers)
         self._transceiver: RTCRtpTransceiver = self._peer.connection.addTransceiver("audio", direction="recvonly")
         codecs = get_capabilities("audio").codecs
@@ -85,6 +102,9 @@ class TrackReceiver:
         for codec in self._transceiver._codecs:
             if codec.mimeType.lower() == "audio/opus" and codec.payloadType is not None:
                 self._payload_types.add(codec.payloadType)
+        for extension in self._transceiver._headerExtensions:
+            if extension.uri == LEVEL_URI:
+                self._level_id = extension.id
 
     @property
     def packets(self) -> int:
@@ -113,10 +133,41 @@ class TrackReceiver:
         except (pylibsrtp.Error, ValueError):  # ValueError: no RTP, or longer than any packet
             self.malformed += 1
             return
-        now = self._loop.time()
+        self._trusted -= 1
+        said = packet.level(self._level_id) if self._level_id and self._trusted < 0 else None
+        self._is_judged = said is not None and said > SILENT_DBOV
+        self._take(packet)
+        if said is not None and self._is_judged:
+            self._judge(said)
+
+    def _take(self, packet: RtpPacket) -> None:
         self._track.packet(
-            packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload_type, packet.payload, now
+            *(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload_type, packet.payload),
+            self._loop.time(),
         )
+
+    def _hear(self, frame: AudioFrame) -> None:
+        if self._is_judged:
+            self._pieces.append(frame)
+        if not self._is_encrypted:
+            self._audio(frame)
+
+    def _judge(self, said: int) -> None:
+        """Whether the packet that came sounds as its sender says: noise does not (`bot.codecs.levels`)."""
+        pieces, self._pieces = self._pieces, []
+        if len(pieces) != 1 or len(pieces[0].pcm) < MIN_JUDGED_SAMPLES:  # behind a hole, or what others had left
+            return
+        follows = self._levels.take(said, dbfs(pieces[0].pcm))
+        if follows is None:
+            return
+        if follows is self._is_encrypted:
+            self._is_encrypted = not follows
+            event = "track_sounds_encrypted" if self._is_encrypted else "track_is_heard_again"
+            log.warning(event, track=self._track_id)
+        if follows:
+            self._trusted = TRUSTED_PACKETS
+        else:
+            self._encrypted()
 
 
 async def _never(parameters: RTCRtpReceiveParameters) -> None:

@@ -33,6 +33,7 @@ class FakePage:
         self.people: list[dict[str, Any]] = []
         self.capture: CaptureListener | None = None
         self.gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.page = SimpleNamespace(url="about:blank")
 
     async def goto(self, url: str) -> None:
         """Is there at once."""

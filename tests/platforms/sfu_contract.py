@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core import events as ev
 from tests.platforms.contract import PlatformContract
+from tests.support.servers.singing import SecretSinger
 
 
 class SfuContract(PlatformContract):
@@ -33,3 +34,16 @@ class SfuContract(PlatformContract):
             assert (len(tracks), len(set(tracks))) == (3, 1 if self.reuses_tracks else 3)
             assert bot.listener.names == {"ana": "Ana"}
             assert bot.listener.count(ev.ParticipantLeft) == 0
+
+    async def test_somebody_who_is_encrypted_is_said_to_be(self) -> None:
+        """No server tells a subscriber: it shows in what is heard, which nothing is until it is encrypted no more."""
+        async with self.room() as room, self.start(room) as bot:
+            await room.join("ana", "Ana", publishes=False)
+            singer = await room.guests["ana"].publish(SecretSinger)
+            await bot.listener.until(lambda: bot.listener.count(ev.TrackEncrypted), "known to be encrypted", 20)
+            (track,) = bot.listener.of(ev.TrackOpened)
+            assert set(bot.listener.of(ev.TrackEncrypted)) == {ev.TrackEncrypted(track.track_id)}
+            singer.is_secret = False
+            heard = len(bot.listener.frames)
+            await bot.listener.until(lambda: len(bot.listener.frames) >= heard + 50, "heard again", 20)
+            await bot.hears("ana", 440)

@@ -6,6 +6,7 @@ long before the speech does is taken up where it ends. Nothing is dropped becaus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,15 +61,29 @@ def agreed(first: Hypothesis, second: Hypothesis) -> bool:
     though neither is likely alone: they are of the same words, and the model took both for speech.
 
     A single word is seldom likely ("six": -0.9 to -1.3 with Whisper base), and the two have different things before it.
-    Two that are alike to the last digit are one: of an engine that does not hear what was said before.
+    Two that are alike to the last digit are one: of an engine that does not hear what was said before. A number has two
+    spellings ("6", "Six."): where one of them has it in digits, the second may be the words of the first, too.
     """
+    likelihood = _likelihood(second, words(first.text))
     return (
         bool(words(first.text))
         and first.avg_logprob != second.avg_logprob
-        and words(first.text) == words(second.text)
         and max(first.no_speech, second.no_speech) <= SHORT_SPEECH_MAX_NO_SPEECH
-        and min(first.avg_logprob, second.avg_logprob) >= MIN_LOGPROB
+        and min(first.avg_logprob, likelihood) >= MIN_LOGPROB
     )
+
+
+def _likelihood(heard: Hypothesis, said: Sequence[str]) -> float:
+    """Of these words, as the model heard them; negative infinity where it did not."""
+    if words(heard.text) == said:
+        return heard.avg_logprob
+    if _is_number(words(heard.text)) == _is_number(said):
+        return -math.inf
+    return max((other.avg_logprob for other in heard.others if words(other.text) == said), default=-math.inf)
+
+
+def _is_number(said: Sequence[str]) -> bool:
+    return all(word.isdecimal() for word in said)
 
 
 def best_of(tries: Sequence[tuple[Verdict, Hypothesis]], speech: int) -> tuple[Verdict, Hypothesis] | None:

@@ -75,6 +75,15 @@ class Phrase:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Another text for the same sound."""
+
+    text: str
+    avg_logprob: float
+    """As `Hypothesis` has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What the engine made of a window."""
 
@@ -91,6 +100,8 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     phrases: tuple[Phrase, ...] = ()
     """The text again, cut where the model put time tokens; empty: it puts none."""
+    others: tuple[Reading, ...] = ()
+    """Of a short text what else it may be, likeliest first; empty: unknown."""
     is_doubtful: bool = False
     """Each try went astray: this is the best of them, and no context for others."""
 
@@ -107,14 +118,18 @@ def flaw_of(heard: object) -> str | None:
     """What is wrong with what an engine gave for a window, without quoting it; None: nothing."""
     if not isinstance(heard, Hypothesis):
         return f"{type(heard).__name__} in the place of a Hypothesis"
-    if not (_are(Word, heard.words) and _are(Phrase, heard.phrases)):
-        return "words or phrases that are none"
-    texts = (heard.text, "" if heard.language is None else heard.language, *(part.text for part in _parts(heard)))
+    if not (_are(Word, heard.words) and _are(Phrase, heard.phrases) and _are(Reading, heard.others)):
+        return "words, phrases or readings that are none"
+    texts = (
+        heard.text, "" if heard.language is None else heard.language,
+        *(part.text for part in (*_parts(heard), *heard.others)),
+    )  # fmt: skip
     if not all(map(_is_text, texts)):
         return "a text that is none, or that cannot be written"
     times = [time for part in _parts(heard) for time in (part.start, part.end) if time is not None]
-    beliefs = [heard.language_probability, heard.avg_logprob, heard.no_speech, *(w.probability for w in heard.words)]
-    if not all(_is_number(number) for number in (heard.tokens, *beliefs, *times)):
+    beliefs = [heard.language_probability, heard.no_speech, *(word.probability for word in heard.words)]
+    logprobs = [heard.avg_logprob, *(reading.avg_logprob for reading in heard.others)]
+    if not all(_is_number(number) for number in (heard.tokens, *beliefs, *logprobs, *times)):
         return "a number that is none, or beyond all measure"
     return None
 

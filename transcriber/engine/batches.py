@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from common.audio.pcm import SAMPLE_RATE
-from transcriber.core.windows import Hypothesis, Phrase, Window, Word
+from transcriber.core.windows import Hypothesis, Phrase, Reading, Window, Word
 from transcriber.engine.features import Features
 from transcriber.engine.phrases import SECONDS_PER_TIME_TOKEN, TokenPhrase, before_end, token_phrases
 
@@ -21,6 +21,8 @@ SPELLED_LANGUAGES = frozenset(
 )  # fmt: skip
 """Where the decoder is stopped in languages whose letters have a token or several each: counted, 14 to 66 a second."""
 FRAMES_PER_S = 100
+MAX_READ_TOKENS = 4
+"""Of a text for which it is said what else it may be: a word or a number by itself."""
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class BatchItem:
     """Mean of what it says; CTranslate2 divides by what it was told, too."""
     phrases: list[TokenPhrase] = field(default_factory=list)
     words: tuple[Word, ...] = ()
+    others: tuple[Reading, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -94,7 +97,7 @@ class BatchItem:
             return {
                 "beam_size": 1, "num_hypotheses": BEAM_SIZE, "sampling_topk": 0, "sampling_temperature": temperature
             }  # fmt: skip
-        return {"beam_size": self.beam}
+        return {"beam_size": self.beam, "num_hypotheses": 1 if self.told else self.beam}
 
     @property
     def most(self) -> int:
@@ -108,6 +111,17 @@ class BatchItem:
         self.logprob = float(decoded.scores[0]) * len(found) / max(1, len(found) - forced)
         told = token_phrases(found[: self.most + forced], self.tokenizer.timestamp_begin, self.tokenizer.eot)
         self.phrases = before_end(told[bool(forced) :], self.seconds)
+        if not self.told and not self.window.temperature and len(self.tokens) <= MAX_READ_TOKENS:
+            self.others = tuple(self._readings(decoded))
+
+    def _readings(self, decoded: Any) -> Iterator[Reading]:
+        """The other texts that the beam ended with."""
+        known = {self.text}
+        for found, score in zip(decoded.sequences_ids[1:], decoded.scores[1:], strict=True):
+            text = str(self.tokenizer.decode([token for token in found if token < self.tokenizer.eot])).strip()
+            if text not in known:
+                known.add(text)
+                yield Reading(text, float(score))
 
     def hypothesis(self, no_speech: float) -> Hypothesis:
         """What is known of it now. `no_speech`: the probability that nobody speaks."""
@@ -119,6 +133,7 @@ class BatchItem:
             avg_logprob=self.logprob,
             no_speech=no_speech,
             words=self.words,
+            others=self.others,
             phrases=tuple(
                 Phrase(
                     self.tokenizer.decode([*phrase.tokens]),

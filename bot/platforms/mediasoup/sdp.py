@@ -10,30 +10,43 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bot.codecs.levels import LEVEL_URI
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=:-]{1,256}")
 _ADDRESS = re.compile(r"[A-Za-z0-9.:-]{1,255}")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
 _ALGORITHMS = ("sha-1", "sha-224", "sha-256", "sha-384", "sha-512")
 _ANSWERED = re.compile(r"^a=fingerprint:(sha-[0-9]+) ([0-9A-Fa-f:]+)\r?$", re.MULTILINE)
 MAX_CANDIDATES = 50
+MAX_EXTENSION_ID = 255
 MID = "0"
 
 
 def opus_of(capabilities: object) -> dict[str, Any]:
-    """RTP capabilities of a device that hears Opus and nothing else, with the router's own payload types.
+    """RTP capabilities of a device that hears Opus and nothing else, and how loud it is: the router's own, of them.
 
     Raises:
         ValueError: The router has no Opus, or these are no RTP capabilities.
     """
-    known = capabilities.get("codecs") if isinstance(capabilities, dict) else None
-    codecs = [one for one in known if _is_opus(one)] if isinstance(known, list) else []
+    codecs = [one for one in _listed(capabilities, "codecs") if _is_opus(one)]
     if not codecs:
         raise ValueError("the router has no Opus")
-    return {"codecs": codecs, "headerExtensions": []}
+    levels = [one for one in _listed(capabilities, "headerExtensions") if _is_level(one)]
+    return {"codecs": codecs, "headerExtensions": levels}
+
+
+def _listed(holder: object, key: str) -> list[Any]:
+    """A list under a key; empty where there is none."""
+    found = holder.get(key) if isinstance(holder, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _is_opus(codec: object) -> bool:
     return isinstance(codec, dict) and str(codec.get("mimeType")).lower() == "audio/opus"
+
+
+def _is_level(extension: object) -> bool:
+    return isinstance(extension, dict) and extension.get("uri") == LEVEL_URI and extension.get("kind") != "video"
 
 
 def offer(transport: dict[str, Any], parameters: dict[str, Any]) -> str:
@@ -87,6 +100,7 @@ def _media(transport: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
         *candidates,
         "a=end-of-candidates",
         *(_fingerprint(one) for one in transport["dtlsParameters"]["fingerprints"]),
+        *(_extension(one) for one in _listed(parameters, "headerExtensions") if _is_level(one)),
         "a=rtcp-mux",
         f"a=ssrc:{ssrc} cname:{cname}",
     ]
@@ -102,6 +116,10 @@ def _candidate(one: dict[str, Any]) -> str:
     priority, port = _number(one["priority"], 0xFFFFFFFF), _number(one["port"], 0xFFFF)
     kind = f"typ {one.get('type', 'host')}" + (" tcptype passive" if protocol == "tcp" else "")
     return f"a=candidate:{_token(one['foundation'])} 1 {protocol} {priority} {address} {port} {kind}"
+
+
+def _extension(one: dict[str, Any]) -> str:
+    return f"a=extmap:{_number(one['id'], MAX_EXTENSION_ID)} {LEVEL_URI}"
 
 
 def _fingerprint(one: dict[str, Any]) -> str:

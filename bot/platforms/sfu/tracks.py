@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -112,7 +113,13 @@ class Tracks:
             log.info("track_connection_lost", track=track, reason=reason)
             renewed.set()
 
-        receiver = TrackReceiver(track, self._hear, loopback=self._loopback, connected=up, lost=lost)
+        receiver = TrackReceiver(
+            *(track, self._hear),
+            loopback=self._loopback,
+            connected=up,
+            lost=lost,
+            encrypted=partial(self._encrypted, track),
+        )
         try:
             await room.subscribe(track, receiver)
             with suppress(TimeoutError):

@@ -164,6 +164,7 @@ class _Attendance:
                 loopback=self._loopback,
                 connected=stream.up.set,
                 lost=stream.lost,
+                encrypted=self._is_encrypted,
                 ice_servers=servers,
             )
             stack.push_async_callback(made.close)
@@ -258,6 +259,10 @@ class _Attendance:
     def _report(self, event: ev.PlatformEvent) -> None:
         if not self.over:
             self._listener.event(event)
+
+    def _is_encrypted(self) -> None:
+        if self._open:
+            self._report(ev.TrackEncrypted(TRACK))
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._open and not self.over:

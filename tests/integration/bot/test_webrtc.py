@@ -22,6 +22,7 @@ from common.audio.opus import OpusEncoder
 from common.datagrams import MAX_DATAGRAM_BYTES
 from common.webrtc import Peer, is_loopback
 from rehearsal.webrtc.peer import MAX_QUEUED_PACKETS, EncodedTrack, TrackSender
+from tests.support.servers.singing import locked, swelling, with_level
 from tests.support.waiting import eventually
 
 FRAME = 960
@@ -36,8 +37,13 @@ class Pair:
         self.gone = asyncio.Event()
         self.connected = asyncio.Event()
         self.sender = TrackSender(True, lambda reason: None)
+        self.encrypted = 0
         self.receiver = TrackReceiver(
-            "t", self.frames.append, loopback=True, connected=self.connected.set, lost=self._lost
+            *("t", self.frames.append),
+            loopback=True,
+            connected=self.connected.set,
+            lost=self._lost,
+            encrypted=self._is_encrypted,
         )
         self._encoder = OpusEncoder(48_000)
         self._sent = 0
@@ -45,6 +51,9 @@ class Pair:
     def _lost(self, reason: str) -> None:
         self.lost.append(reason)
         self.gone.set()
+
+    def _is_encrypted(self) -> None:
+        self.encrypted += 1
 
     async def connect(self) -> None:
         """Offer and answer, until media can flow on both sides."""
@@ -332,3 +341,33 @@ async def test_the_other_side_knows_our_fingerprint_before_anything_is_sent() ->
         async with asyncio.timeout(5):
             await both.connected.wait()
         assert len(seen) == 1
+
+
+async def test_what_is_encrypted_is_said_and_not_heard() -> None:
+    """Sound that does not follow the levels its sender says: no frame of it, until it does again; a key was given."""
+    async with pair() as both:
+        await both.connect()
+        (sender,) = both.sender.peer.connection.getSenders()
+        number = 0
+
+        async def say(packets: list[tuple[int, bytes]], lock: bool) -> None:
+            nonlocal number
+            for level, packet in packets:
+                sent = locked(packet) if lock else packet
+                await sender.transport._send_rtp(with_level(sender._ssrc, number, level, sent))
+                number += 1
+                if not number % 20:
+                    await asyncio.sleep(0.001)
+
+        packets = swelling(300)
+        await say(packets, lock=False)
+        await eventually(lambda: both.samples == 300 * 320, 20)
+        both.receiver._trusted = 0  # 30 s later
+        await say(packets, lock=True)
+        await eventually(lambda: both.receiver.packets == 600 and both.encrypted > 1, 20)
+        heard = len(both.frames)
+        await say(packets[:100], lock=True)
+        await eventually(lambda: both.receiver.packets == 700, 20)
+        assert len(both.frames) == heard
+        await say(packets, lock=False)
+        await eventually(lambda: len(both.frames) > heard + 150, 20)

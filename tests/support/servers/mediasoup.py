@@ -20,6 +20,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
+from bot.codecs.levels import LEVEL_URI
 from bot.platforms.base import Invitation
 from bot.platforms.mediasoup.settings import MediasoupSettings
 from bot.platforms.sfu.line import Line
@@ -32,6 +33,8 @@ EXAMPLE, BUILT = ROOT / "examples" / "mediasoup", ROOT / "build" / "mediasoup"
 MISSING = "the mediasoup example is not built: make build/mediasoup (needs npm, g++ and libraries of Debian)"
 ADDRESS = "198.51.100.1"
 START_TIMEOUT_S = 20.0
+LEVELS = {"uri": LEVEL_URI, "id": 2}
+"""As aiortc offers them, which sends none by itself."""
 S = TypeVar("S", bound=Singer)
 ADMIN_TOKEN = "moderators-only"
 
@@ -146,7 +149,12 @@ class Guest(SfuGuest):
         assert ssrc
         assert payload_type
         codec = {"mimeType": "audio/opus", "payloadType": int(payload_type[1]), "clockRate": 48000, "channels": 2}
-        parameters = {"mid": "0", "codecs": [codec], "headerExtensions": [], "encodings": [{"ssrc": int(ssrc[1])}]}
+        parameters = {
+            "mid": "0",
+            "codecs": [codec],
+            "headerExtensions": [LEVELS],
+            "encodings": [{"ssrc": int(ssrc[1])}],
+        }
         produced = await self.connection.ask("produce", transportId=made["id"], kind="audio", rtpParameters=parameters)
         self.producer = produced["id"]
         await singer.sender.peer.accept(answer(offer, made, int(payload_type[1]), "a=recvonly"))

@@ -1,13 +1,20 @@
-"""Singing: a guest's microphone that picks up a tone, as Opus packets into a peer connection of aiortc's."""
+"""Singing: a guest's microphone that picks up a tone, as Opus packets into a peer connection of aiortc's.
+
+aiortc sends no levels (RFC 6464) beside packets that are Opus already: who is to have some makes the whole packet
+(`with_level`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+import struct
 from collections.abc import Callable
 
 import numpy as np
 
 from common.audio.opus import OpusEncoder
+from common.audio.pcm import dbfs
 from rehearsal.webrtc.peer import TrackSender
 
 FRAME_SAMPLES, FRAME_S = 320, 0.02
@@ -55,3 +62,40 @@ class Singer:
         self._singing.cancel()
         await asyncio.gather(self._singing, return_exceptions=True)
         await self.sender.peer.close()
+
+
+class SecretSinger(Singer):
+    """Swells and fades, says how loud it is, and is encrypted while `is_secret`, as browsers do it."""
+
+    is_secret = True
+
+    async def _sing(self) -> None:
+        await self.sender.opened.wait()
+        (sender,) = self.sender.peer.connection.getSenders()
+        packets, number = swelling(50), 0
+        while True:
+            level, packet = packets[number % len(packets)]
+            sent = locked(packet) if self.is_secret else packet
+            await sender.transport._send_rtp(with_level(sender._ssrc, number, level, sent))
+            number += 1
+            await asyncio.sleep(FRAME_S)
+
+
+def locked(packet: bytes) -> bytes:
+    """An encrypted Opus packet: its first byte, what a cipher makes of the others, tag, nonce and a key's number."""
+    return packet[:1] + secrets.token_bytes(len(packet) + 29)
+
+
+def swelling(count: int) -> list[tuple[int, bytes]]:
+    """Level and packet of frames of a sine that swells and fades once a second."""
+    encoder, found = OpusEncoder(48_000), []
+    for number in range(count):
+        loudness = 12_000 * (0.5 + 0.5 * np.sin(2 * np.pi * number / 50)) ** 4
+        wave = (loudness * np.sin(2 * np.pi * 440 * np.arange(TICKS) / 48_000)).astype(np.int16)
+        found.append((max(-127, round(dbfs(wave))) if wave.any() else -127, encoder.encode(wave)))
+    return found
+
+
+def with_level(ssrc: int, number: int, level: int, payload: bytes) -> bytes:
+    """An RTP packet with the header extension that aiortc agrees on (id 2)."""
+    return struct.pack("!BBHIIHHBBxx", 0x90, 96, number, number * TICKS, ssrc, 0xBEDE, 1, 2 << 4, -level) + payload

@@ -19,7 +19,7 @@ from tests.support.servers.served import SECOND, loud, silence, speech
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
 from transcriber.core.transcript import DecodeJob
-from transcriber.core.windows import Hypothesis, Window, Word
+from transcriber.core.windows import Hypothesis, Reading, Window, Word
 from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
 from transcriber.windowed import WindowedSession
@@ -325,8 +325,9 @@ async def test_silence_is_not_decoded_whatever_was_said_before_it(virtual_time: 
         (("Six.", -1.31), ("six", -1.02), ["so it is", "six"]),
         (("Six.", -1.31), ("Sick.", -1.02), ["so it is"]),
         (("", -0.2), ("six", -1.02), ["so it is"]),
+        (("Six.", -1.36), ("6", -1.01), ["so it is", "6"]),
     ],
-    ids=["the same word", "another", "nothing"],
+    ids=["the same word", "another", "nothing", "the same number"],
 )
 async def test_a_word_heard_twice_is_kept_however_unlikely(
     virtual_time: None, together: tuple[str, float], alone: tuple[str, float], finals: list[str]
@@ -340,9 +341,8 @@ async def test_a_word_heard_twice_is_kept_however_unlikely(
                 heard.append(Hypothesis("so it is", tokens=3, avg_logprob=-0.2))
             else:
                 text, likelihood = together if window.before else alone
-                heard.append(
-                    Hypothesis(text, tokens=2, avg_logprob=likelihood, no_speech=0.02 if window.before else 0.28)
-                )
+                no_speech, others = (0.02, ()) if window.before else (0.28, (Reading("six", -1.15),))
+                heard.append(Hypothesis(text, tokens=2, avg_logprob=likelihood, no_speech=no_speech, others=others))
         return heard
 
     async with working(Inline(hear)) as worker:

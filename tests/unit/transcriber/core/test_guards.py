@@ -20,7 +20,7 @@ from transcriber.core.guards import (
     verdict_of,
 )
 from transcriber.core.packing import PackedWindow
-from transcriber.core.windows import Hypothesis, Phrase, Window
+from transcriber.core.windows import Hypothesis, Phrase, Reading, Window
 
 SECOND = 16_000
 PART = PackedWindow(((SECOND, 5 * SECOND), (7 * SECOND, 9 * SECOND)), ((0, 10 * SECOND),))
@@ -155,3 +155,27 @@ def test_of_a_loop_one_repeat_is_kept() -> None:
 def test_two_hearings_of_the_same_words_are_believed(first: Hypothesis, second: Hypothesis, is_believed: bool) -> None:
     """Where the model took both for speech, and neither is quite incredible."""
     assert agreed(first, second) is agreed(second, first) is is_believed
+
+
+@pytest.mark.parametrize(
+    ("together", "alone", "others", "is_believed"),
+    [
+        (" Six.", "6", (("six", -1.15), ("Six.", -1.21)), True),
+        ("6.", "six", (("Six.", -1.2), ("6", -1.0)), True),
+        (" Sick.", "6", (("six", -1.15),), False),
+        (" Six.", "6", (("six", -1.7),), False),
+        (" Six.", "6", (), False),
+        (" Six.", "Sick.", (("six", -1.15),), False),
+        ("7", "6", (("7", -1.15),), False),
+    ],
+    ids=["in words", "in digits", "another word", "too unlikely", "nothing else", "no number", "another number"],
+)
+def test_a_number_has_two_spellings(
+    together: str, alone: str, others: tuple[tuple[str, float], ...], is_believed: bool
+) -> None:
+    """The model says whether its digits are the words of the other hearing; any other word is heard as it is."""
+    first = heard((together, 0.0, 0.4), avg_logprob=-1.36, no_speech=0.02)
+    second = replace(
+        heard((alone, 0.0, 0.4), avg_logprob=-1.01, no_speech=0.3), others=tuple(Reading(*each) for each in others)
+    )
+    assert agreed(first, second) is is_believed

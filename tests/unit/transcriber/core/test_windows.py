@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from transcriber.core.languages import UNTOLD_LANGUAGE_SHARE
-from transcriber.core.windows import Hypothesis, Phrase, Window, Word, flaw_of, with_language
+from transcriber.core.windows import Hypothesis, Phrase, Reading, Window, Word, flaw_of, with_language
 
 
 def test_a_sound_hypothesis_has_no_flaw() -> None:
     """Numbers may be numpy's, and a phrase without an end."""
     half: Any = np.float32(0.5)
-    word, phrase = Word(" hello", 0.0, half, half), Phrase("hello", 0.0, None)
-    assert flaw_of(Hypothesis("hello", "en", np.float64(1), 1, -half, 0.0, (word,), (phrase,))) is None
+    word, phrase, other = Word(" hello", 0.0, half, half), Phrase("hello", 0.0, None), Reading("Hello?", -half)
+    assert flaw_of(Hypothesis("hello", "en", np.float64(1), 1, -half, 0.0, (word,), (phrase,), (other,))) is None
     assert flaw_of(Hypothesis("")) is None
 
 
@@ -28,9 +28,12 @@ def test_a_sound_hypothesis_has_no_flaw() -> None:
         (Hypothesis(None), "text"),  # type: ignore[arg-type]
         (Hypothesis("secret \ud800"), "text"),
         (Hypothesis("secret", language=[]), "text"),  # type: ignore[arg-type]
-        (Hypothesis("secret", words=None), "words or phrases"),  # type: ignore[arg-type]
-        (Hypothesis("secret", words=("secret",)), "words or phrases"),  # type: ignore[arg-type]
-        (Hypothesis("secret", phrases=(Word("secret", 0, 1, 1),)), "words or phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", words=None), "phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", words=("secret",)), "phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", phrases=(Word("secret", 0, 1, 1),)), "phrases"),  # type: ignore[arg-type]
+        (Hypothesis("secret", others=("secret",)), "readings"),  # type: ignore[arg-type]
+        (Hypothesis("secret", others=(Reading("secret \ud800", -1.0),)), "text"),
+        (Hypothesis("secret", others=(Reading("secret", math.nan),)), "number"),
         (Hypothesis("secret", words=(Word("secret", math.nan, 1.0, 0.9),)), "number"),
         (Hypothesis("secret", words=(Word("secret", 0.0, 1.0, math.inf),)), "number"),
         (Hypothesis("secret", phrases=(Phrase("secret", 0.0, 1e308),)), "number"),

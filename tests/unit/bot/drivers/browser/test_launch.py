@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -78,3 +79,25 @@ async def test_a_page_that_lives_is_asked_to_close(virtual_time: None, monkeypat
     frozen = scripted(monkeypatch)
     assert await leave(None) == pytest.approx(launch.CLOSE_TIMEOUT_S, abs=0.1)
     assert frozen.done == ["close", "kill"]
+
+
+async def test_whoever_cancels_a_close_leaves_nothing_running(virtual_time: None) -> None:
+    """What the close has to say then, is nobody's to hear, and no error in the log."""
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+    async def close() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("closed")
+
+    before = asyncio.all_tasks()
+    closing = asyncio.create_task(launch._within(close(), 10.0))
+    await asyncio.sleep(1.0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() == before
+    gc.collect()
+    assert said == []

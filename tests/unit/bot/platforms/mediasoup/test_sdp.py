@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.codecs.levels import LEVEL_URI
 from bot.platforms.mediasoup import sdp
 from tests.support.examples import MALFORMED
 from tests.support.garbage import garbage
@@ -34,6 +35,7 @@ PARAMETERS: dict[str, Any] = {
     "codecs": [OPUS],
     "encodings": [{"ssrc": 3184534217}],
     "rtcp": {"cname": "ana"},
+    "headerExtensions": [{"uri": LEVEL_URI, "id": 10}, {"uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "id": 1}],
 }
 
 
@@ -45,6 +47,7 @@ def test_an_offer_of_one_opus_track() -> None:
     assert "a=candidate:tcp 1 tcp 1076276479 2001:db8::1 40002 typ host tcptype passive" in lines
     assert f"a=fingerprint:sha-256 {FINGERPRINT}" in lines
     assert "a=ssrc:3184534217 cname:ana" in lines
+    assert [line for line in lines if line.startswith("a=extmap")] == [f"a=extmap:10 {LEVEL_URI}"]
     full = copy.deepcopy(TRANSPORT)
     del full["iceParameters"]["iceLite"]
     assert "a=ice-lite" not in sdp.offer(full, {**PARAMETERS, "rtcp": {}})
@@ -80,6 +83,8 @@ def put(where: str, value: object) -> tuple[dict[str, Any], dict[str, Any]]:
         ("parameters.encodings.0.ssrc", -1),
         ("parameters.codecs.0.payloadType", 128),
         ("parameters.rtcp.cname", "a b"),
+        ("parameters.headerExtensions.0.id", "1 x"),
+        ("parameters.headerExtensions.0.id", 256),
     ],
 )
 def test_what_is_no_such_value_is_refused(where: str, value: object) -> None:
@@ -89,9 +94,12 @@ def test_what_is_no_such_value_is_refused(where: str, value: object) -> None:
 
 
 def test_capabilities_of_a_device_that_hears_opus() -> None:
-    """The router's own Opus, nothing else; a router without is said to have none."""
+    """The router's own Opus and levels, nothing else; a router without Opus is said to have none."""
     video = {"mimeType": "video/VP8", "preferredPayloadType": 101}
     assert sdp.opus_of({"codecs": [video, OPUS, 5]}) == {"codecs": [OPUS], "headerExtensions": []}
+    level = {"kind": "audio", "uri": LEVEL_URI, "preferredId": 10}
+    others = [5, {**level, "uri": "x"}, {**level, "kind": "video"}]
+    assert sdp.opus_of({"codecs": [OPUS], "headerExtensions": [*others, level]})["headerExtensions"] == [level]
     for capabilities in (None, {}, {"codecs": [video]}, {"codecs": "opus"}):
         with pytest.raises(ValueError, match="no Opus"):
             sdp.opus_of(capabilities)
@@ -110,7 +118,7 @@ PLACES = (
     *("transport.iceParameters", "transport.iceCandidates", "transport.iceCandidates.0", "transport.dtlsParameters"),
     *("transport.dtlsParameters.fingerprints", "transport.iceParameters.password"),
     *("transport.iceCandidates.1.foundation", "parameters.codecs", "parameters.codecs.0", "parameters.encodings"),
-    *("parameters.encodings.0.ssrc", "parameters.rtcp"),
+    *("parameters.encodings.0.ssrc", "parameters.rtcp", "parameters.headerExtensions"),
 )
 KEYS = (
     *("mimeType", "payloadType", "ssrc", "cname", "usernameFragment", "password", "fingerprints", "algorithm", "value"),
