@@ -388,11 +388,12 @@ async def _start(playwright: Any) -> Any:
 
 async def _within(closing: Any, timeout: float) -> None:
     """Lets something close, for so long; what does not is killed afterwards."""
-    task = asyncio.ensure_future(closing)
+    task: asyncio.Future[Any] = asyncio.ensure_future(closing)
     try:
         await asyncio.wait({task}, timeout=timeout)
     finally:  # cancelled, too: it is ours to end
         task.cancel()
-        (failure,) = await asyncio.gather(task, return_exceptions=True)
+        outcome: list[Any] = await asyncio.gather(task, return_exceptions=True)
+    failure = outcome[0]
     if failure is not None and not isinstance(failure, asyncio.CancelledError):
         log.debug("browser_close_failed", why=type(failure).__name__)
