@@ -388,11 +388,14 @@ async def _start(playwright: Any) -> Any:
 
 async def _within(closing: Any, timeout: float) -> None:
     """Lets something close, for so long; what does not is killed afterwards."""
-    task = asyncio.ensure_future(closing)
+    task: asyncio.Future[Any] = asyncio.ensure_future(closing)
+    failure: BaseException | None = None
     try:
         await asyncio.wait({task}, timeout=timeout)
-    finally:  # cancelled, too: it is ours to end
+    finally:  # cancelled, too: it is ours to end, and what it raises ours to take
         task.cancel()
-        (failure,) = await asyncio.gather(task, return_exceptions=True)
-    if failure is not None and not isinstance(failure, asyncio.CancelledError):
+        await asyncio.wait({task})
+        if not task.cancelled():
+            failure = task.exception()
+    if failure is not None:
         log.debug("browser_close_failed", why=type(failure).__name__)

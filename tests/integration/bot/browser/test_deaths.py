@@ -20,6 +20,7 @@ from bot.drivers.browser.page import CALL_TIMEOUT_S, MeetingPage, PageGoneError,
 from bot.drivers.browser.stay import MAX_RELAUNCHES, stay
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from tests.support.measures import in_time
 from tests.support.processes import descendants, is_gone
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
 from tests.support.waiting import eventually
@@ -91,14 +92,14 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
         await asyncio.sleep(1.5)  # a heartbeat has been
         killed = time.monotonic()
         os.kill(of_chromium(kind, folder), number)
-        gone = await asyncio.wait_for(asyncio.shield(shown.gone), within + 3)
+        gone = await asyncio.wait_for(asyncio.shield(shown.gone), within + 20)
         took = time.monotonic() - killed
         assert gone.code is SubCode.BROWSER_CRASHED
         with pytest.raises(PageGoneError):
             await waiting
         with pytest.raises(PageGoneError):
             await shown.evaluate("1")
-    assert took <= within + 0.5, took  # half a second for a busy machine
+    assert in_time(took, within + 0.5), took  # half a second for a busy machine
     assert folders() == before
     assert not processes(folder)
 
