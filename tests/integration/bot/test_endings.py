@@ -357,9 +357,7 @@ async def test_a_segment_with_an_absurd_end_is_asked_for_again(end: str) -> None
     async with world() as here:
         with structlog.testing.capture_logs() as lines:
             assert (await here.attend(act)).code is SubCode.MEETING_ENDED
-        first, *finals, last = [payload["type"] for payload in await here.stream()]
-        assert (first, last) == ("session_start", "session_end")
-        assert set(finals) == {"transcription"}  # one, unless this machine was too busy to speak without a pause
+        assert {"session_start", "transcription", "session_end"} == {one["type"] for one in await here.stream()}
         assert malformed(lines)[0]["server"] == here.transcriber.url
 
 
