@@ -243,8 +243,8 @@ async def stored(redis: str, uid: str) -> list[tuple[float, dict[str, Any]]]:
 def answered(turns: list[dict[str, Any]], finals: list[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
     """Seconds from the end of each turn's speech to its last final, how many of them until its end has its place on the
     bot's clock, and turns without a final or with other words. A final is that of its speaker's last turn, however late
-    it comes: were it looked for until somebody else speaks, the slowest would not count. Only what is said when the last
-    of these turns is over, and cut off by the end of the scene, is nobody's."""
+    it comes: were it looked for until somebody else speaks, the slowest would not count. Only what is said after the
+    last of these turns, and cut off by the end of the scene, is nobody's."""
     latencies, placed, wrong = [], [], 0
     for number, turn in enumerate(turns):
         later = (other["begun"] for other in turns[number + 1 :] if other["who"] == turn["who"])

@@ -34,6 +34,7 @@ PAGES: dict[str, Callable[[Any, Any], str]] = {
     "hangover": lambda module, kept: module.report(kept["rows"]),
     "hysteresis": hysteresis,
     "languages": lambda module, kept: module.report(kept),
+    "livekit": lambda module, kept: module.report(kept["scenes"], kept["machine"]),
     "recordings": recordings,
     "roads": lambda module, kept: module.report(kept),
     "soak": lambda module, kept: module.report(kept),
