@@ -20,16 +20,14 @@ from websockets.asyncio.client import connect as dial
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from bench.livekit import cpu_s, memory_mb
+from bench.livekit import cpu_s, memory_mb, stored
 from bot.audio.frame import AudioFrame
 from bot.core.events import PlatformEvent
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.platforms.rtmp import Rtmp
 from common.audio.pcm import SAMPLE_RATE
-from common.contracts import keys
 from common.contracts.status import SubCode
-from common.redis import connect
 from rehearsal.clips import CLIP_RATE, load_clip, manifest, to_rate
 from tests.support.servers.rtmp import FRAME_SAMPLES, Publisher, RtmpServer
 
@@ -235,21 +233,6 @@ async def play_chunks(
     stages = follow(speech, publisher.began, found, seen, finals)
     row = {"chunk_ms": chunk_ms, "video": video, "cpu": round(cpu, 4), "memory_mb": memory}
     return {**row, "load_before": load, "stages": stages}
-
-
-async def stored(redis: str, uid: str) -> list[tuple[float, dict[str, Any]]]:
-    """When Redis stored each final of this bot, by its own clock (Unix seconds), and the segment."""
-    client = connect(redis)
-    try:
-        entries: Any = await client.xrange(keys.SEGMENT_STREAM)
-    finally:
-        await client.aclose()
-    found = []
-    for number, fields in entries:
-        payload = json.loads(fields["payload"])
-        if payload["uid"] == uid:
-            found += [(int(number.partition("-")[0]) / 1000, segment) for segment in payload.get("segments", ())]
-    return found
 
 
 def follow(

@@ -1,7 +1,8 @@
 """Joining of a very short utterance with the one before: "six" or "ask not" by itself is often misheard, or lost.
 
 The model hears both and is told what the first one was. Of 788 English words (Whisper base, the tracks of bench/words)
-six fewer were wrong, and 80 bursts of noise after speech gave no word.
+six fewer were wrong. Noise is not always told from a word: of 100 bursts after speech (hums, breaths, coughs, vowels,
+clicks) 16 got a short one ("Oh"), by way of this or without it.
 """
 
 from __future__ import annotations
