@@ -8,4 +8,4 @@ EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "10"))
 """Of a property that costs a millisecond; dear ones take fewer, those with much to vary a multiple. They are the same
 in each run: what one run finds, the next one finds again."""
 MALFORMED = 250 * EXAMPLES
-"""Values by chance, of one seed, that no reader may break on: 10,000 in `make check`, more where CI tests other Pythons."""
+"""Values by chance, of one seed, that no reader may break on: 10,000 in `make check`, more in CI's other Pythons."""
