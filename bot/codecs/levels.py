@@ -20,12 +20,12 @@ MIN_SPREAD_DB = 6.0
 """Standard deviation of what the sender says: with less there is nothing to correlate. Of what is heard ..."""
 MIN_HEARD_SPREAD_DB = 1.0
 """... so little is enough: noise is never as even. Digital silence is: it is a failure of another kind."""
-FOLLOWS = 0.6
+FOLLOWS = 0.75
 """Correlation from which the sound follows. In each of Opus's modes, frames of 20 ms and more: 0.85 at the least."""
 STRANGE = 0.25
-"""Below it the sound is another one's. Of encrypted speech: around 0."""
-STRANGE_WINDOWS = 2
-"""In a row, before that is said."""
+"""Below it the sound is another one's. Of encrypted speech: around 0, above 0.6 in one second of 200."""
+WINDOWS = 2
+"""In a row that say the same, before it is said: what is taken for good is not judged again for a while."""
 
 
 class Levels:
@@ -34,7 +34,7 @@ class Levels:
     def __init__(self) -> None:
         self._said: list[float] = []
         self._heard: list[float] = []
-        self._strange = 0
+        self._follows: list[bool | None] = []  # of the last windows
 
     def take(self, said: float, heard: float) -> bool | None:
         """Takes a packet; returns whether the track follows its levels where that can be judged now, None elsewhere.
@@ -52,7 +52,6 @@ class Levels:
         if statistics.pstdev(said_db) < MIN_SPREAD_DB or statistics.pstdev(heard_db) < MIN_HEARD_SPREAD_DB:
             return None
         alike = statistics.correlation(said_db, heard_db)
-        self._strange = self._strange + 1 if alike < STRANGE else 0
-        if self._strange >= STRANGE_WINDOWS:
-            return False
-        return True if alike >= FOLLOWS else None
+        follows = False if alike < STRANGE else True if alike >= FOLLOWS else None
+        self._follows = [*self._follows, follows][-WINDOWS:]
+        return follows if self._follows == [follows] * WINDOWS else None

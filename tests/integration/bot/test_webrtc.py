@@ -370,4 +370,4 @@ async def test_what_is_encrypted_is_said_and_not_heard() -> None:
         await eventually(lambda: both.receiver.packets == 700, 20)
         assert len(both.frames) == heard
         await say(packets, lock=False)
-        await eventually(lambda: len(both.frames) > heard + 150, 20)
+        await eventually(lambda: len(both.frames) > heard + 100, 20)
