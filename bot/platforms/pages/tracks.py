@@ -28,7 +28,8 @@ MAX_SPEAKERS = 100
 """Of one report of who speaks."""
 UNHEARD_OF = "somebody"
 HELD_S = 3.0
-"""A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
+"""A track's sound waits so long for the page to say whose it is, or that it is not muted any more: the page is looked at
+now and then, and a look may be late. Beyond that the oldest goes."""
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class PageTracks:
         self._contributors = Contributors(time.monotonic())
         for track in self._tracks.values():
             track.is_open, track.muted = False, False
+            track.held.clear()
 
     def leave(self) -> None:
         """We are outside: nothing is heard of it."""
@@ -104,13 +106,19 @@ class PageTracks:
                 return
             track.is_open, track.owner = True, owner
             self._report(ev.TrackOpened(track.info.track_id, owner))
+            self._let_go(track)
         muted = self._knows_owners and track.owner is not None and self._company.is_muted(track.owner)
         if muted is not track.muted:
             track.muted = muted
             self._report(ev.TrackMuted(track.info.track_id) if muted else ev.TrackUnmuted(track.info.track_id))
+            if not muted:
+                self._let_go(track, since=time.monotonic() - HELD_S)
+
+    def _let_go(self, track: _Track, since: float = float("-inf")) -> None:
+        """What was held since then is heard."""
         while track.held:
             frame = track.held.popleft()
-            if not track.muted:
+            if frame.arrival >= since:
                 self._audio(frame)
 
     @property
@@ -130,6 +138,7 @@ class PageTracks:
 
     def _close(self, track: _Track) -> None:
         track.is_open, track.owner, track.muted = False, None, False
+        track.held.clear()  # of whoever had it
         self._report(ev.TrackClosed(track.info.track_id))
 
     # --- the capture engine's listener
@@ -150,9 +159,8 @@ class PageTracks:
             if track.is_open and self._owner(track) != track.owner:
                 self._close(track)
                 self._open(track)
-        if track.is_open:
-            if not track.muted:
-                self._audio(frame)
+        if track.is_open and not track.muted:
+            self._audio(frame)
         else:
             track.held.append(frame)
             while track.held and frame.arrival - track.held[0].arrival > HELD_S:
