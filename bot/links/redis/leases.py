@@ -67,15 +67,17 @@ class Lease:
             return await self._ask(asyncio.get_running_loop().time())
 
     async def _ask(self, asked_at: float) -> bool:
+        now = asyncio.get_running_loop().time
         try:
-            answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
+            async with asyncio.timeout_at(self._answer_due(asked_at)):
+                answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
             checkpoint()
         except FAILURES as error:
             checkpoint()
             if not self._is_away:
                 log.warning("lease.redis_away", name=self._name, error=explain(error))
             self._is_away = True
-            if self._held_until is not None and asked_at < self._held_until - MARGIN_S:
+            if self._held_until is not None and now() < self._held_until - MARGIN_S:
                 return True
             self._held_until = None
             return False
@@ -85,6 +87,11 @@ class Lease:
         is_ours = int(answer) == 1
         self._held_until = asked_at + LEASE_S if is_ours else None
         return is_ours
+
+    def _answer_due(self, asked_at: float) -> float | None:
+        """When it is too late for an answer: who waits for it until then gives up in time. None: nothing is held."""
+        ends = (self._held_until - MARGIN_S, self._held_until) if self._held_until is not None else ()
+        return next((end for end in ends if end > asked_at), None)
 
     async def give_back(self) -> None:
         """Lets go of it, and of our place among those who wait. To be called in any case; never fails."""
