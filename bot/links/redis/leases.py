@@ -49,7 +49,7 @@ class Lease:
         self._wall_ms = wall_ms
         self._token = uuid4().hex
         self.used_for = ""
-        """Id of what it is used for: whoever gets the next lease is told of it, should we die."""
+        """Id of what it is used for: whoever gets the next lease is told of it, should we die, or give it back so."""
         self.left_behind: tuple[str, ...] = ()
         """Such ids of those who died, as the grant of ours told."""
         self._client: Redis | None = None
@@ -96,12 +96,13 @@ class Lease:
     async def give_back(self) -> None:
         """Lets go of it, and of our place among those who wait. To be called in any case; never fails."""
         async with self._calling:
-            self._held_until, self.used_for = None, ""
+            self._held_until = None
             if self._client is None:
                 return
             with contextlib.suppress(TimeoutError, *FAILURES):
                 async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
                     await self._call("give")
+            self.used_for = ""
             with contextlib.suppress(*FAILURES):
                 await self._client.aclose()
             self._client = None  # who is cancelled before is called again

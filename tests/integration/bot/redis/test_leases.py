@@ -144,6 +144,22 @@ async def test_heritage() -> None:
         assert last.left_behind == ("EG_2",)
 
 
+async def test_what_is_given_back_in_use() -> None:
+    """Who could not end what the lease is used for gives it back all the same: the next one is told of it."""
+    async with sharing(1) as bots:
+        one, next_one, last = (bots.bot(who) for who in ("one", "next", "last"))
+        assert await one.ask()
+        one.used_for = "EG_1"
+        await one.give_back()
+        assert await next_one.ask()
+        assert next_one.left_behind == ("EG_1",)
+        next_one.used_for = ""
+        await next_one.give_back()
+        await one.give_back()
+        assert await last.ask()
+        assert last.left_behind == ()
+
+
 async def test_kill_9() -> None:
     """A bot's process that is killed keeps nothing for longer than a lease."""
     async with server() as redis:

@@ -1,4 +1,4 @@
-"""A lease while Redis does not answer is given up before it ends. Redis is a fake that says nothing; time is virtual."""
+"""A lease while Redis does not answer is given up before it ends. Redis is a fake that is silent; time is virtual."""
 
 from __future__ import annotations
 
