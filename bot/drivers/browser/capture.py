@@ -64,7 +64,8 @@ class CapturedTrack:
         self._evidence: Evidence | None = Evidence()
         self._refused = 0
         self._loudness: float | None = None
-        self._sequence_number: int | None = None
+        self._ssrc = -1
+        self._sequence_number: int | None = None  # the last one of this sender's
         self._source = next(_sources)
         self._mute = 0
         self._elements = 0
@@ -83,6 +84,8 @@ class CapturedTrack:
         if self._evidence is None:
             return None
         self._loudness = None
+        if sound.ssrc != self._ssrc:  # whose numbers say nothing about what is lost of another
+            self._ssrc, self._sequence_number = sound.ssrc, None
         unwrapped = True
         if sound.kind is Kind.RED:
             unwrapped = self._unwrap(sound, now)
