@@ -68,7 +68,7 @@ class _Frame:
         try:
             if isinstance(message, bytes):
                 return self._take_sound(read_sound(message), now)
-            if not self._texts.take(now):
+            if not self._texts.take(now, len(message)):
                 for number in self._tracks:  # it may have said whose voices come now
                     self._say("contributing_sources", number, sources=[])
                 return False

@@ -56,9 +56,9 @@
     const described = [];
     for (let node = found; node && described.length < 8; node = node.parentElement) {
       const attributes = {};
-      for (const { name, value } of node.attributes) {
-        if (["id", "class", "aria-label"].includes(name) || name.startsWith("data-")) attributes[name] = value.slice(0, 256);
-      }
+      const telling = ({ name }) =>
+        ["id", "class", "aria-label"].includes(name) || (name.startsWith("data-") && name.length <= 256);
+      for (const { name, value } of [...node.attributes].filter(telling).slice(0, 64)) attributes[name] = value.slice(0, 256);
       described.push(attributes);
     }
     return described;

@@ -247,7 +247,7 @@ async def open_page(
         settings: Which Chromium, and how.
         listener: Hears the page.
         probes: JavaScript functions, run in every frame before its own scripts: `(earshot) => { … }` with
-            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB; ≤ 50/s, 100 at once; more are
+            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 256 KiB; ≤ 50/s, 100 at once; more are
             dropped).
         mix: Whether what the page plays through WebAudio is captured, if no track of a connection has sound.
         arguments: More switches of Chromium, for tests.

@@ -18,7 +18,7 @@
         encrypted: Boolean(publication.isEncrypted),
       })),
   });
-  const look = () => {
+  const say = () => {
     const seen = {
       state: room.state,
       decrypts: Boolean(room.isE2EEEnabled),
@@ -28,6 +28,20 @@
     if (text === said) return;
     said = text;
     earshot.signal("room", seen);
+  };
+  // Many may come at once, and signals beyond the allowed rate are dropped: the last look must be none of those.
+  const PAUSE_MS = 100;
+  let pausing = false;
+  let isStale = false;
+  const look = () => {
+    isStale = true;
+    if (pausing) return;
+    [pausing, isStale] = [true, false];
+    say();
+    setTimeout(() => {
+      pausing = false;
+      if (isStale) look();
+    }, PAUSE_MS);
   };
   const follow = () => {
     const events = [

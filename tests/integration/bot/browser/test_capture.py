@@ -249,6 +249,28 @@ async def test_a_flood_of_signals_is_slowed_down() -> None:
         assert len(heard.said("n")) <= 300 + 100 * (time.monotonic() - began + 2)
 
 
+async def test_what_is_too_long_to_say_costs_nothing_else() -> None:
+    """A room of five hundred fits; what does not is left out, and the page is heard all the same. So is a track whose
+    element has attributes without end."""
+    heard = Heard()
+    probe = """(earshot) => {
+        earshot.signal("room", Array.from({length: 500}, (_, at) => ({name: "Ana Maria ".repeat(24), at})));
+        earshot.signal("room", "\u0416".repeat(200000));
+    }"""
+    script = """
+        const element = document.createElement("div");
+        for (let at = 0; at < 300; at += 1) element.setAttribute(`data-${at}-${"x".repeat(2000)}`, "y".repeat(300));
+        document.documentElement.append(element);
+        new MutationObserver((all) => all.forEach(({addedNodes}) => addedNodes.forEach((one) => {
+            if (one.tagName === "AUDIO") element.append(one);
+        }))).observe(document.body, {childList: true});
+        call(tone(440));
+    """
+    async with showing(script, heard, probes=[probe]):
+        await heard.until(lambda: heard.pitches() == [440], "the tone", 30)
+        assert [len(one) for one in heard.said("room")] == [500]
+
+
 async def test_probes_speak_and_fail_alone() -> None:
     """What a probe says arrives as it is; one that raises does not keep the others silent."""
     heard = Heard()
