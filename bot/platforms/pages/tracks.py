@@ -27,9 +27,9 @@ FRESH_S = 0.4
 MAX_SPEAKERS = 100
 """Of one report of who speaks."""
 UNHEARD_OF = "somebody"
-HELD_S = 3.0
-"""A track's sound waits so long for the page to say whose it is, or that it is not muted any more: the page is looked
-at now and then, and a look may be late. Beyond that the oldest goes."""
+HELD_S = 10.0
+"""A track's sound waits so long for the page to say whose it is, or that it is not muted any more (320 kB). The page is
+looked at now and then, and not while a message is written into its chat (9 s). Beyond that the oldest goes."""
 
 
 @dataclass(slots=True)

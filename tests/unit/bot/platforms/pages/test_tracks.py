@@ -9,6 +9,7 @@ import numpy as np
 from bot.audio.frame import AudioFrame
 from bot.core import events as ev
 from bot.drivers.browser.tracks import TrackInfo
+from bot.platforms.pages import hand
 from bot.platforms.pages.look import Look, Seen
 from bot.platforms.pages.people import Company
 from bot.platforms.pages.tracks import HELD_S, PageTracks
@@ -52,7 +53,7 @@ def test_what_is_said_at_once_after_unmuting_is_heard() -> None:
     the page shows that it is over."""
     page = Page()
     page.shows(muted=True)
-    page.says(0, pieces=300)
+    page.says(0, pieces=700)
     page.says(5000, pieces=25)
     assert page.heard(5000) == 0
     page.shows(muted=False)
@@ -72,6 +73,15 @@ def test_what_was_said_before_the_page_said_whose_the_track_is_is_heard_although
     page.shows(muted=False)
     assert page.heard(6000) == 0
     assert not page.listener.breaches
+
+
+def test_the_longest_time_without_a_look_costs_nothing() -> None:
+    """Who comes and speaks while a message is written into a chat that does not open."""
+    assert hand.CHAT_S + hand.ACTION_S < HELD_S
+    page = Page()
+    page.says(5000, pieces=round((hand.CHAT_S + hand.ACTION_S) / 0.02))
+    page.shows(muted=False)
+    assert page.heard(5000) * 0.02 == hand.CHAT_S + hand.ACTION_S
 
 
 def test_what_came_of_a_muted_track_is_not_the_next_ones() -> None:
