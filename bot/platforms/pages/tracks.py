@@ -38,6 +38,8 @@ class _Track:
     is_open: bool = False
     owner: str | None = None
     muted: bool = False
+    is_doubtful: bool = False
+    """Whoever it belongs to was not in the last look: it may be somebody else's by now."""
     sources: frozenset[str] = frozenset()
     """Whose voices are in what is heard of it now: CSRCs, as far as its packets say."""
     is_mix: bool = False
@@ -75,7 +77,7 @@ class PageTracks:
         self._is_inside = True
         self._contributors = Contributors(time.monotonic())
         for track in self._tracks.values():
-            track.is_open, track.muted = False, False
+            track.is_open, track.muted, track.is_doubtful = False, False, False
             track.held.clear()
 
     def leave(self) -> None:
@@ -111,8 +113,9 @@ class PageTracks:
         if muted is not track.muted:
             track.muted = muted
             self._report(ev.TrackMuted(track.info.track_id) if muted else ev.TrackUnmuted(track.info.track_id))
-            if not muted:
-                self._let_go(track, since=time.monotonic() - HELD_S)
+        track.is_doubtful = self._knows_owners and track.owner is not None and not self._company.shows(track.owner)
+        if not muted and not track.is_doubtful:
+            self._let_go(track, since=time.monotonic() - HELD_S)
 
     def _let_go(self, track: _Track, since: float = float("-inf")) -> None:
         """What was held since then is heard."""
@@ -134,11 +137,12 @@ class PageTracks:
         if owner := self._company.owner_of(track.info.page_track_id):
             return owner
         identities = (stream.partition("-")[0] for stream in track.info.stream_ids)
-        return next((identity for identity in identities if self._company.knows(identity)), None)
+        return next((identity for identity in identities if self._company.shows(identity)), None)
 
     def _close(self, track: _Track) -> None:
-        track.is_open, track.owner, track.muted = False, None, False
-        track.held.clear()  # of whoever had it
+        if not track.is_doubtful:  # else it has been kept for whoever has it now
+            track.held.clear()
+        track.is_open, track.owner, track.muted, track.is_doubtful = False, None, False, False
         self._report(ev.TrackClosed(track.info.track_id))
 
     # --- the capture engine's listener
@@ -159,7 +163,7 @@ class PageTracks:
             if track.is_open and self._owner(track) != track.owner:
                 self._close(track)
                 self._open(track)
-        if track.is_open and not track.muted:
+        if track.is_open and not track.muted and not track.is_doubtful:
             self._audio(frame)
         else:
             track.held.append(frame)
