@@ -380,7 +380,6 @@ def test_a_meeting_that_is_gone_when_we_come_back_has_ended() -> None:
     assert [do for do in page.see(Stage.NOT_FOUND, 1.0) if isinstance(do, Over)][:1] == [Over(S.MEETING_ENDED)]
 
 
-
 @given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))
 @settings(max_examples=4 * EXAMPLES)
 def test_whatever_a_page_shows_inside_is_what_was_seen_as_inside(shown: list[tuple[Stage, int]]) -> None:
