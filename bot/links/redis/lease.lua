@@ -26,6 +26,12 @@ local function stop_waiting(one)
   redis.call('ZREM', KEYS[4], one)
   redis.call('ZREM', KEYS[5], one)
 end
+-- A clock that was set back (a replica has taken over) makes nothing last longer than it does.
+for key, longest in pairs({[KEYS[1]] = lease, [KEYS[5]] = patience}) do
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, now + longest + 1, '+inf')) do
+    redis.call('ZADD', key, now + longest, one)
+  end
+end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   for left in string.gmatch(redis.call('HGET', KEYS[3], gone) or '', '%S+') do redis.call('SADD', KEYS[6], left) end
   forget(gone)

@@ -160,6 +160,19 @@ async def test_what_is_given_back_in_use() -> None:
         assert last.left_behind == ()
 
 
+async def test_a_clock_that_is_set_back() -> None:
+    """By an hour, as where a replica takes over whose clock is another: neither a dead holder nor a dead one in the queue
+    keeps anybody waiting for longer than a lease, and who lives keeps theirs."""
+    async with sharing(2) as bots:
+        dead, alive, dead_in_queue, next_one = (bots.bot(who) for who in ("dead", "alive", "queue", "next"))
+        assert [await lease.ask() for lease in (dead, alive, dead_in_queue)] == [True, True, False]
+        bots.clock.pass_by(-3600)
+        for _ in range(3):
+            assert [await lease.ask() for lease in (alive, next_one)] == [True, False]
+            bots.clock.pass_by(LEASE_S / 3 + 0.1)
+        assert [await lease.ask() for lease in (alive, next_one)] == [True, True]
+
+
 async def test_kill_9() -> None:
     """A bot's process that is killed keeps nothing for longer than a lease."""
     async with server() as redis:
