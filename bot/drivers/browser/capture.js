@@ -242,27 +242,41 @@
 
   // --- the mix: whatever the page plays through WebAudio, from wherever it has it
 
+  const MAX_PLAYERS = 8; // contexts of the page that are captured at once: the first ones, until they are closed
   const hubs = new Map(); // the page's contexts -> a node that everything is connected to that goes to their speakers
   let mixing = false;
+  let players = 0;
   const hub = (page) => {
-    let node = hubs.get(page);
-    if (!node) {
-      node = page.createGain();
-      hubs.set(page, node);
+    let known = hubs.get(page);
+    if (!known) {
+      known = { node: page.createGain(), number: 0 };
+      hubs.set(page, known);
+      page.addEventListener("statechange", () => page.state === "closed" && forget(page));
       post({ type: "plays" });
-      if (mixing) captureHub(page, node, hubs.size);
+      captureHubs();
     }
-    return node;
+    return known.node;
   };
-  const captureHub = (page, node, number) => {
-    const out = page.createMediaStreamDestination();
-    connect.call(node, out);
-    capture(-number, out.stream, true);
+  const forget = (page) => {
+    const number = hubs.get(page)?.number;
+    hubs.delete(page);
+    if (!number) return;
+    release(number);
+    post({ type: "closed", track: number });
+    captureHubs();
+  };
+  const captureHubs = () => {
+    for (const [page, known] of mixing ? [...hubs].slice(0, MAX_PLAYERS) : []) {
+      if (known.number || players === 32768) continue;
+      known.number = -(players += 1); // each once
+      const out = page.createMediaStreamDestination();
+      connect.call(known.node, out);
+      capture(known.number, out.stream, true);
+    }
   };
   const captureMix = () => {
-    if (mixing) return;
     mixing = true;
-    [...hubs].forEach(([page, node], at) => captureHub(page, node, at + 1));
+    captureHubs();
   };
   if (settings.mix && connect && AudioContext) {
     const isSpeakers = (node, to) => to instanceof AudioDestinationNode && to.context instanceof AudioContext && to.context === node.context;

@@ -19,6 +19,8 @@ MAX_TRACKS = 64
 """Open at once in all frames of a page. Policy: later ones are not opened, and said once."""
 
 Number = Annotated[int, Field(ge=1, le=100_000)]
+Player = Annotated[int, Field(ge=-32_768, le=-1)]
+"""Of the mix of one of the page's contexts."""
 Short = Annotated[str, StringConstraints(max_length=256)]
 Attributes = Annotated[dict[Short, Short], Field(max_length=64)]
 Element = Annotated[list[Attributes], Field(max_length=8)]
@@ -50,7 +52,7 @@ class Closed(_Message):
     """It is not any more."""
 
     type: Literal["closed"]
-    track: Number
+    track: Number | Player
 
 
 class Taken(_Message):

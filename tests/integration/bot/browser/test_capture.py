@@ -249,6 +249,21 @@ async def test_a_flood_of_signals_is_slowed_down() -> None:
         assert len(heard.said("n")) <= 300 + 100 * (time.monotonic() - began + 2)
 
 
+async def test_a_flood_of_players_is_bounded() -> None:
+    """A page that makes something new for each chime: what has been closed is a track no more, of what is left open the
+    last ones are heard, and there is room for people."""
+    heard = Heard()
+    script = PLAY + "const contexts = []; const another = () => play(contexts[contexts.push(new AudioContext()) - 1]);"
+    async with showing(script + "another();", heard) as shown:
+        await heard.until(lambda: heard.open, "the mix", 20)
+        await shown.evaluate("for (let n = 0; n < 70; n += 1) another()")
+        await heard.until(lambda: len(heard.open) >= 8, "some more")
+        await shown.evaluate("call(tone(440))")
+        await heard.until(lambda: any(heard.tracks[one].page_track_id for one in heard.open), "a person's track")
+        await shown.evaluate("Promise.all(contexts.map((one) => one.close()))")
+        await heard.until(lambda: len(heard.open) == 1, "the mixes' end", 20)
+
+
 async def test_what_is_too_long_to_say_costs_nothing_else() -> None:
     """A room of five hundred fits; what does not is left out, and the page is heard all the same. So is a track whose
     element has attributes without end."""
