@@ -33,6 +33,8 @@
   const MAX_TRACKS = 64; // per frame; the bot holds the same bound for the page
   const tracks = new Map(); // number -> track that is open
   const known = new WeakMap(); // receiver -> its track, open or not
+  const crowd = new Map(); // receiver -> its connection and event, where there is no room for its track yet
+  let isCrowded = false; // and that was said
   const ours = new WeakSet(); // transforms of ours
   let count = 0;
 
@@ -78,10 +80,17 @@
     }
   };
 
-  const open = (connection, { receiver, transceiver, streams, track }) => {
+  const open = (connection, event) => {
+    const { receiver, transceiver, streams, track } = event;
     attach(receiver);
     const entry = known.get(receiver);
-    if (track.kind === "video" || tracks.has(entry.number) || tracks.size >= MAX_TRACKS) return;
+    if (track.kind === "video" || tracks.has(entry.number)) return;
+    if (tracks.size >= MAX_TRACKS) {
+      if (!isCrowded) post({ type: "failed", what: `to hear more than ${MAX_TRACKS} tracks` });
+      isCrowded = true;
+      crowd.set(receiver, { connection, event });
+      return;
+    }
     Object.assign(entry, { connection, transceiver, track, misses: 0, looks: 10 });
     tracks.set(entry.number, entry);
     const element = elementOf(track);
@@ -99,6 +108,11 @@
     tracks.delete(entry.number);
     release(entry.number);
     post({ type: "closed", track: entry.number });
+    for (const [receiver, { connection, event }] of crowd) {
+      if (tracks.size >= MAX_TRACKS) break;
+      crowd.delete(receiver);
+      if (!isOver({ connection, track: event.track, transceiver: event.transceiver })) open(connection, event);
+    }
   };
 
   // The page takes the frames for itself (end-to-end encryption): ours would be ciphertext, or none.

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 MAX_MESSAGE_BYTES = 256 * 1024
 """A room of 500 people as a probe tells of it. `worker.js` leaves out what is longer: it would end the connection."""
 MAX_TRACKS = 64
-"""Open at once in all frames of a page. Policy: later ones are not opened, and said once."""
+"""Open at once in all frames of a page. Policy: later ones wait until others have ended, and that is said once."""
 
 Number = Annotated[int, Field(ge=1, le=100_000)]
 Player = Annotated[int, Field(ge=-32_768, le=-1)]

@@ -47,9 +47,10 @@
     const events = [
       "connected", "reconnecting", "signalReconnecting", "reconnected", "connectionStateChanged", "participantConnected",
       "participantDisconnected", "participantNameChanged", "participantPermissionsChanged", "trackPublished",
-      "trackUnpublished", "trackSubscribed", "trackUnsubscribed", "trackMuted", "trackUnmuted", "encryptionError",
+      "trackUnpublished", "trackSubscribed", "trackUnsubscribed", "trackMuted", "encryptionError",
     ];
     for (const event of events) room.on(event, () => queueMicrotask(look));
+    room.on("trackUnmuted", () => queueMicrotask(say)); // somebody is about to speak
     room.on("disconnected", (reason) => earshot.signal("disconnected", { reason: reason ?? 0 }));
     look();
   };
