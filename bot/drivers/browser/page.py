@@ -79,6 +79,8 @@ class MeetingPage:
         self.gone: asyncio.Future[PageGoneError] = asyncio.get_running_loop().create_future()
         """Done when the page is gone, with the reason: the result, not an exception, so that nobody has to ask for it.
         Only what the listener raises, a bug, is one."""
+        self.is_over = False
+        """Whatever becomes of the page, its meeting is over: it is not to be opened again."""
         page.on("crash", lambda _: self._die("its renderer crashed"))
         page.on("close", lambda _: self._die("it was closed"))
         context.on("close", lambda _: self._die("Chromium ended"))

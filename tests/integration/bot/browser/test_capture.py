@@ -230,8 +230,8 @@ async def test_video_is_not_decoded() -> None:
 
 
 async def test_a_flood_of_tracks_is_bounded() -> None:
-    """Eighty connections: 64 tracks are opened, and those are heard; that there are more is said. Where some end, others
-    take their place."""
+    """Eighty connections: 64 tracks are opened, and those are heard; that there are more is said. Where some end,
+    the others take their place."""
     heard = Heard()
     script = "const stream = tone(440); for (let n = 0; n < 80; n += 1) call(stream, {element: false});"
     with structlog.testing.capture_logs() as logs:
