@@ -151,9 +151,10 @@ class Captions:
         known, rest, last = [], self._known, None
         for line in lines:
             words = line.text.split()
-            at = next(
-                (at for at, one in enumerate(rest) if one.author == line.author and one.goes_on_as(words)), len(rest)
-            )
+            like = [at for at, one in enumerate(rest) if one.author == line.author and one.goes_on_as(words)]
+            # of several the one that it goes on from word by word: a short one may end in a word of any other
+            exact = (at for at in like if rest[at].words == words[: len(rest[at].words)])
+            at = next(exact, like[0] if like else len(rest))
             if at < len(rest):
                 known += rest[:at]
                 last, rest = rest[at], rest[at + 1 :]
