@@ -34,6 +34,8 @@ A, B, C, D = Line("Ana", "one"), Line("Ben", "two"), Line("Ana", "three"), Line(
         ((A, B, A), (A, C, A), ()),
         ((A, B, A), (B, A, A), (A,)),
         ((B, A), (A, A), (A,)),
+        ((A, B, C, A), (A, B, C), ()),  # the second of two that are the same taken away
+        ((A, B, C, A), (A, B, C, D), (D,)),
     ],
 )
 def test_new_lines_are_those_at_the_end(
