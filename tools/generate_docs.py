@@ -112,8 +112,8 @@ in which there was always one that
 had waited for {SHED_WAIT_S:g} s.
 The level is in `/health` and `/metrics`. (Generated from `transcriber/core/load.py` by `tools/generate_docs.py`.)
 
-| Level | Partial after speech of | Partials hear | A pause is decoded at once | New clients |
-|---:|---|---|---|---|
+| Level | Partial after speech of | Partials hear | Finals' windows | A pause is decoded at once | New clients |
+|---:|---|---|---|---|---|
 """
 
 METRICS_TAIL = """
@@ -217,6 +217,7 @@ def load() -> str:
     rows = [
         f"| {level} | {f'{effort.cadence / 16_000:g} s' if effort.partials else 'no partials'} "
         f"| {('the last two committed words on' if effort.trim else 'the utterance') if effort.partials else '–'} "
+        f"| {'those of their language' if effort.unhurried else 'the shortest of any language'} "
         f"| {'yes' if effort.eager else 'no'} | {'yes' if effort.admit else 'told to wait'} |"
         for level, effort in enumerate(LADDER)
     ]

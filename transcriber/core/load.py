@@ -33,6 +33,9 @@ class Effort:
 
     cadence: int = 12_800
     """New speech that the next partial needs, in samples."""
+    unhurried: bool = True
+    """Finals have the window that is right for their language, be it the full one, which costs thrice as much on a
+    CPU."""
     eager: bool = True
     """A pause is decoded at once as if it were the end: if it is, the final is ready."""
     trim: bool = False
@@ -44,11 +47,11 @@ class Effort:
 
 LADDER = (
     Effort(),
-    Effort(cadence=SAMPLE_RATE),
-    Effort(cadence=SAMPLE_RATE, trim=True),
-    Effort(cadence=32_000, eager=False, trim=True),
-    Effort(eager=False, partials=False),
-    Effort(eager=False, partials=False, admit=False),
+    Effort(cadence=SAMPLE_RATE, unhurried=False),
+    Effort(cadence=SAMPLE_RATE, unhurried=False, trim=True),
+    Effort(cadence=32_000, unhurried=False, eager=False, trim=True),
+    Effort(unhurried=False, eager=False, partials=False),
+    Effort(unhurried=False, eager=False, partials=False, admit=False),
 )
 """From everything to nothing but the finals of those who are here."""
 FINALS_ONLY_EFFORT = Effort(eager=False, partials=False)

@@ -27,10 +27,11 @@ def wait(load: LoadShedder, seconds: float, now: float, passes: int = MIN_WAITS)
 
 
 def test_each_step_gives_up_more() -> None:
-    """Cadence, window, eager finals, partials, then new clients; never finals."""
+    """Cadence, full windows, what partials hear, eager finals, partials, then new clients; never finals."""
     assert [effort.cadence for effort in LADDER[:4]] == sorted(effort.cadence for effort in LADDER[:4])
     for before, after in pairwise(LADDER):
         assert after.trim >= before.trim or not after.partials
+        assert after.unhurried <= before.unhurried
         assert after.eager <= before.eager
         assert after.partials <= before.partials
         assert after.admit <= before.admit
