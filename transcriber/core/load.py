@@ -6,6 +6,7 @@ Finals and audio are not on the ladder: they are never given up. `now` is second
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.audio.pcm import SAMPLE_RATE
@@ -21,6 +22,8 @@ SHED_WAIT_S = 0.8
 """What the 95th percentile of passes may wait until something is given up."""
 RESTORE_WAIT_S = 0.25
 """Waits below which it is taken back; far from the above, so that the level does not swing."""
+HURRY_WAIT_S = 0.5
+"""Wait of any pass from which finals are hurried: longer than one partial of its own keeps a stream waiting."""
 LEVEL_HOLD_S = 1.0
 """Time on a level before the next."""
 RESTORE_HOLD_S = 1.5
@@ -33,9 +36,6 @@ class Effort:
 
     cadence: int = 12_800
     """New speech that the next partial needs, in samples."""
-    unhurried: bool = True
-    """Finals have the window that is right for their language, be it the full one, which costs thrice as much on a
-    CPU."""
     eager: bool = True
     """A pause is decoded at once as if it were the end: if it is, the final is ready."""
     trim: bool = False
@@ -47,11 +47,11 @@ class Effort:
 
 LADDER = (
     Effort(),
-    Effort(cadence=SAMPLE_RATE, unhurried=False),
-    Effort(cadence=SAMPLE_RATE, unhurried=False, trim=True),
-    Effort(cadence=32_000, unhurried=False, eager=False, trim=True),
-    Effort(unhurried=False, eager=False, partials=False),
-    Effort(unhurried=False, eager=False, partials=False, admit=False),
+    Effort(cadence=SAMPLE_RATE),
+    Effort(cadence=SAMPLE_RATE, trim=True),
+    Effort(cadence=32_000, eager=False, trim=True),
+    Effort(eager=False, partials=False),
+    Effort(eager=False, partials=False, admit=False),
 )
 """From everything to nothing but the finals of those who are here."""
 FINALS_ONLY_EFFORT = Effort(eager=False, partials=False)
@@ -71,6 +71,16 @@ class LoadShedder:
     def effort(self) -> Effort:
         """What is done on this level."""
         return LADDER[self.level]
+
+    def hurries(self, waits: Sequence[float], oldest: float) -> bool:
+        """Whether finals that begin now have the shortest windows that there are: something is left out already, or
+        more than one pass is due.
+
+        Args:
+            waits: For how long those that begin together were due, in seconds.
+            oldest: For how long the oldest of the others has been.
+        """
+        return self.level > 0 or len(waits) > 1 or max(*waits, oldest) > HURRY_WAIT_S
 
     def waited(self, seconds: float, now: float) -> None:
         """A pass starts that was due so many seconds ago."""

@@ -156,7 +156,6 @@ class StreamSession:
             prompt=prompt or None,
             before=self._joined(work.utterance) if careful and is_said else None,
             careful=careful,
-            hurried=careful and not effort.unhurried,
             words=is_said and (self._handshake.word_timestamps or trim),
         )
         return DecodeJob(work, window, first, base)

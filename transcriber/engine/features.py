@@ -62,7 +62,7 @@ class Extractor:
         """The smallest bucket that a window with so many frames may have in this language; None: nobody knows it yet,
         and in the shortest it will be found."""
         sizes = self.sizes
-        least = sizes.finals(None if window.hurried else language) if window.careful else sizes.partial
+        least = sizes.finals(language, hurried=window.hurried) if window.careful else sizes.partial
         is_full = window.full or (window.packed and sizes.packed >= FULL_WINDOW_FRAMES)
         return FULL_WINDOW_FRAMES if is_full else bucket(max(least, frames + sizes.margin))
 

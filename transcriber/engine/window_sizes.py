@@ -54,13 +54,13 @@ class WindowSizes:
     packed: int = FULL_WINDOW_FRAMES
     """The audio of a recording's window, which has several sentences, is at most this long."""
 
-    def finals(self, language: str | None) -> int:
-        """The least input of a final in a language; None: the shortest of all."""
+    def finals(self, language: str | None, *, hurried: bool = False) -> int:
+        """The least input of a final in a language. `hurried`, or None: the shortest of all, if it was not measured."""
         if isinstance(self.careful, int):
             return self.careful
-        if language is None:
-            return min(self.careful.values(), default=FULL_WINDOW_FRAMES)
-        return self.careful.get(language, FULL_WINDOW_FRAMES)
+        is_short = hurried or language is None
+        shortest = min(self.careful.values(), default=FULL_WINDOW_FRAMES) if is_short else FULL_WINDOW_FRAMES
+        return self.careful.get(language or "", shortest)
 
 
 FULL_WINDOWS = WindowSizes()

@@ -356,19 +356,6 @@ def test_windows_carry_what_the_client_asked_for() -> None:
     assert final.words == (WireWord(" a", final.start, 0.5, 0.9), WireWord(" b", 0.5, final.end, 0.8))
 
 
-def test_finals_are_hurried_under_load() -> None:
-    """From the first step on; the ladder takes it back."""
-    session = StreamSession(HELLO, loud, EXTENSIONS)
-    found, at = [], 0
-    for effort in (*LADDER, LADDER[0]):
-        session.adapt(effort)
-        at = say(session, speech(1), at=at)
-        session.end_utterance(at, now=1)
-        found.append((job := session.begin()).window.hurried)
-        session.finish(job, Hypothesis("a"))
-    assert found == [False, *[True] * (len(LADDER) - 1), False]
-
-
 def test_a_translation_has_no_word_times_and_begins_with_its_utterance() -> None:
     """Its words are not said when its alignment puts them, and come in another order: also under load."""
     session = StreamSession(replace(HELLO, task="translate", word_timestamps=True), loud, EXTENSIONS)
