@@ -21,8 +21,6 @@ MAX_CLIP_S = 600.0
 CLIP_GAP_SAMPLES = 1600
 """Between the clips of a monologue: too short to end an utterance."""
 MIN_MONOLOGUE_CLIP_WORDS = 2
-
-
 MIN_WORDS = 100
 """Of transcripts: fewer tell nothing, and of a language nothing about finals in it."""
 

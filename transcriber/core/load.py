@@ -73,8 +73,8 @@ class LoadShedder:
         return LADDER[self.level]
 
     def hurries(self, waits: Sequence[float], oldest: float) -> bool:
-        """Whether finals that begin now have the shortest windows that there are: something is left out already, or
-        more than one pass is due.
+        """Whether finals that begin now have the shortest windows that there are: something is left out already,
+        several passes are due, or one has been for long.
 
         Args:
             waits: For how long those that begin together were due, in seconds.
