@@ -23,7 +23,7 @@ MAX_JUMP_PACKETS = 100
 """Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1) ..."""
 MAX_HOLE_S = 30.0
 """... or the same one after a long hole, as its timestamps say: they have gone on by no more than so many seconds. Then
-its clock is known, and not taken anew from a packet that may have waited for us: its words would be as much too late."""
+its clock is known, and not taken anew from a packet that may have waited for us: words would be as much too late."""
 
 
 ONE_BYTE_PROFILE, TWO_BYTE_PROFILE = 0xBEDE, 0x100
