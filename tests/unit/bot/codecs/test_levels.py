@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def wholly_encrypted(packet: bytes, keys: random.Random) -> bytes:
     return keys.randbytes(len(packet) + 30)
 
 
-def judged(levels: Levels, packets: list[tuple[float, bytes]]) -> list[bool | None]:
+def judged(levels: Levels, packets: Sequence[tuple[float, bytes]]) -> list[bool | None]:
     """What is said of a stream, packet by packet; those that do not decode are no evidence."""
     decoder, found = OpusDecoder(), []
     for said, packet in packets:
