@@ -161,7 +161,7 @@ async def test_what_is_given_back_in_use() -> None:
 
 
 async def test_a_clock_that_is_set_back() -> None:
-    """By an hour, as where a replica takes over whose clock is another: neither a dead holder nor a dead one in the queue
+    """By an hour, as where a replica takes over whose clock is another: neither a dead holder nor a dead one that waits
     keeps anybody waiting for longer than a lease, and who lives keeps theirs."""
     async with sharing(2) as bots:
         dead, alive, dead_in_queue, next_one = (bots.bot(who) for who in ("dead", "alive", "queue", "next"))
