@@ -27,8 +27,10 @@ const mayGo = () => {
   since = now;
   return allowed >= 1 && (allowed -= 1) >= 0;
 };
+// Half of a character, as where a name was cut in the middle of one, is no JSON to others.
+const whole = (_, value) => (typeof value === "string" ? value.toWellFormed?.() ?? value : value);
 const written = (message) => {
-  const text = JSON.stringify(message);
+  const text = JSON.stringify(message, whole);
   if (text.length <= MAX_MESSAGE_BYTES / 3 || new TextEncoder().encode(text).length <= MAX_MESSAGE_BYTES) return text;
   if (message.element?.length) return written({ ...message, element: [] });
   return JSON.stringify({ type: "failed", what: `to say a ${message.type} of ${text.length} characters` });

@@ -294,15 +294,16 @@ async def test_what_is_too_long_to_say_costs_nothing_else() -> None:
 
 
 async def test_probes_speak_and_fail_alone() -> None:
-    """What a probe says arrives as it is; one that raises does not keep the others silent."""
+    """What a probe says arrives as it is, half of a character as one that is missing; one that raises does not keep
+    others silent."""
     heard = Heard()
     probes = [
         "() => { throw new Error('no') }",
-        "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"']})",
+        "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"', '\\ud83d\\ude00', '\\ud83d']})",
     ]
     async with showing("", heard, probes=probes):
         await heard.until(lambda: heard.said("speakers"), "the signal")
-        assert heard.said("speakers")[0] == {"names": ["Ana\u2028", '"']}
+        assert heard.said("speakers")[0] == {"names": ["Ana\u2028", '"', "😀", "\ufffd"]}
 
 
 async def test_the_page_sees_nothing_of_it() -> None:
