@@ -126,10 +126,11 @@ class TrackReceiver:
         if not 127 < data[0] < 192 or is_rtcp(data):
             self._pass_on(data, component)
             return
-        if self._dtls.state != "connected":  # before the end of the handshake there is no key
+        session = self._dtls._rx_srtp
+        if session is None:  # before the end of the handshake there is no key
             return
         try:
-            packet = parse_rtp(self._dtls._rx_srtp.unprotect(data))
+            packet = parse_rtp(session.unprotect(data))
         except (pylibsrtp.Error, ValueError):  # ValueError: no RTP, or longer than any packet
             self.malformed += 1
             return
