@@ -22,7 +22,7 @@ from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 
 from bot.audio.frame import AudioFrame
 from bot.codecs.levels import LEVEL_URI, Levels
-from bot.codecs.rtp import SILENT_DBOV, RtpPacket, is_rtcp, parse_rtp
+from bot.codecs.rtp import SILENT_DBOV, is_rtcp, parse_rtp
 from bot.drivers.opus_track import OpusTrack
 from common.audio.pcm import dbfs
 from common.webrtc import Peer
@@ -142,15 +142,12 @@ class TrackReceiver:
         self._trusted -= 1
         said = packet.level(self._level_id) if self._level_id and self._trusted < 0 else None
         self._is_judged = said is not None and said > SILENT_DBOV
-        self._take(packet)
-        if said is not None and self._is_judged:
-            self._judge(said)
-
-    def _take(self, packet: RtpPacket) -> None:
         self._track.packet(
             *(packet.sequence_number, packet.timestamp, packet.ssrc, packet.payload_type, packet.payload),
             self._loop.time(),
         )
+        if said is not None and self._is_judged:
+            self._judge(said)
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._is_judged:
