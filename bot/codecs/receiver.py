@@ -158,7 +158,8 @@ class Receiver(ABC):
         self._sequence_number = sequence_number
         self._decoded += len(pcm)
         for start in range(0, len(pcm), MAX_FILL_SAMPLES):
-            heard.append(self._emit(pcm[start : start + MAX_FILL_SAMPLES]))
+            piece = self._emit(pcm[start : start + MAX_FILL_SAMPLES])
+            heard.append(piece)
 
     def _begin(self, packet: Ordered) -> None:
         self._start()

@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pylibsrtp
 import structlog
-from pylibsrtp._binding import ffi, lib  # type: ignore[import-untyped]
 from aiortc import RTCIceServer
 from aiortc.codecs import get_capabilities
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+from pylibsrtp import ffi, lib  # type: ignore[attr-defined]
 
 from bot.audio.frame import AudioFrame
 from bot.codecs.levels import LEVEL_URI, Levels
@@ -131,7 +131,7 @@ class TrackReceiver:
             self._pass_on(data, component)
             return
         if self._decrypt is None:
-            if self._dtls._rx_srtp is None:  # before the end of the handshake there is no key
+            if self._dtls.state != "connected":  # before the end of the handshake there is no key
                 return
             self._decrypt = _decryption(self._dtls._rx_srtp)
         try:
