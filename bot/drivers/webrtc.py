@@ -4,7 +4,8 @@ aiortc's own audio path loses four good packets for each lost one, adds 80 ms an
 It also hands each packet from task to task, by a queue and another turn of the event loop. So what the ICE connection
 has received is looked at on the spot (`_datagram`, in place of a method of that one connection): RTP is decrypted by
 aiortc's SRTP session and becomes audio at once, all else goes on to aiortc. aiortc's receiver is never started: that
-spares a thread and a timer for each track. (Private API: aiortc is pinned, and a test fails when nothing comes here.)
+spares a thread and a timer for each track. (Private API, pylibsrtp's too: aiortc is pinned, and a test fails when
+nothing comes here.)
 """
 
 from __future__ import annotations
