@@ -30,6 +30,8 @@ FOLLOWS = 0.65
 least; of keys that are typed: 0.5."""
 STRANGE = 0.3
 """Below it the sound is another one's. Of what a cipher made: 0.1 in the mean, of one second in 200 above 0.6."""
+OPPOSED = -0.6
+"""Below it the sound does follow, and its sender counts the other way round: nothing is made of that."""
 
 
 class Levels:
@@ -62,7 +64,7 @@ class Levels:
         early, late = (said_db[1:], heard_db[:-1]), (said_db[:-1], heard_db[1:])
         self._alike.append(max(_correlation(*pair) for pair in (early, (said_db, heard_db), late)))
         mean = sum(self._alike) / WINDOWS
-        if len(self._alike) < WINDOWS or STRANGE <= mean < FOLLOWS:
+        if len(self._alike) < WINDOWS or mean < OPPOSED or STRANGE <= mean < FOLLOWS:
             return None
         if mean >= FOLLOWS:  # it is not judged again for a while: what is true then has to show by itself
             self._alike.clear()

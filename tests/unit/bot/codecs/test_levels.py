@@ -154,6 +154,12 @@ def test_keys_of_somebody_whose_levels_come_late_are_no_cipher() -> None:
     assert False not in judged(Levels(), packets)
 
 
+def test_a_sender_who_counts_the_other_way_round_is_heard() -> None:
+    """Its levels say least where it is loudest: no cipher knows that."""
+    packets = [(-127 - said, packet) for said, packet in sent(SOUNDS["speech"], 20)]
+    assert set(judged(Levels(), packets)) == {None}
+
+
 def test_one_loud_packet_at_the_edge_of_a_window() -> None:
     """Without it nothing varies, neither what is said nor what is heard: nothing is made of that."""
     for edge in (0, WINDOW_PACKETS - 1):
