@@ -172,9 +172,15 @@ async def measure(folder: Path, recordings: Sequence[Clip]) -> tuple[list[Row], 
                 )
             found_languages += (await ask(at, clip.samples))["language"] == clip.language
             print(clip.name, [(row.errors, row.cpu) for row in rows[-len(SYSTEMS) :]], file=sys.stderr)
-        for sound in noise_sounds().values():
+        noises = noise_sounds()
+        for sound in noises.values():
             noise_words += len(words((await ask(at, joined([sound]), "en"))["text"]).split())
-    return rows, {"languages": found_languages, "clips": len(recordings), "noise_words": noise_words}
+    return rows, {
+        "languages": found_languages,
+        "clips": len(recordings),
+        "noises": len(noises),
+        "noise_words": noise_words,
+    }
 
 
 def transcribe(model: Any, clip: Clip, beam: int) -> str:
@@ -206,7 +212,7 @@ def report(rows: Sequence[Row], beside: dict[str, Any]) -> str:
         _line("**all with a transcript**", written),
         "",
         f"Language found without being told: {beside['languages']} of {beside['clips']}.",
-        f"Words heard in {len(noise_sounds())} noises of 30 s: {beside['noise_words']}.",
+        f"Words heard in {beside['noises']} noises of 30 s: {beside['noise_words']}.",
         "",
     ]
     return "\n".join(lines)
