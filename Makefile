@@ -5,6 +5,8 @@ ROOM ?= rehearsal
 TEST_WORKERS ?= 4
 # Demo and tests start Python hundreds of times: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
+# numpy's threads gain nothing on products as small as those of the speech detector, and cost as much again.
+export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 

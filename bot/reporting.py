@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 class Sink(Protocol):
     """Where reports go. Nothing of it waits but `flush`. What one raises is said once, and no other misses a thing."""
 
+    stores: bool
+    """Whether it keeps what it takes: only what such a one lost, or failed at, makes the end `not_stored`."""
+
     def status(self, event: Mapping[str, Any]) -> bool:
         """Takes a status or health event; False: there is no room, it is lost."""
 
@@ -48,7 +51,7 @@ class Sink(Protocol):
     async def flush(self, timeout: float) -> int:
         """Waits until everything is out, `timeout` seconds at most; returns how many entries are not stored.
 
-        Any make the end `not_stored`: from one that stores nothing it is 0. A start that failed is told, too.
+        A start that failed is told, too.
         """
 
 
@@ -88,7 +91,7 @@ class Reporting:
         self._refused: set[tuple[str, str]] = set()
         self._broken: set[tuple[int, str]] = set()  # which sink has failed at what: each is said once
         self.lost = 0
-        """Entries that no sink had room for."""
+        """Entries for which one that stores had no room."""
 
     def status(self, report: fx.ReportStatus, not_stored: int = 0) -> None:
         """Says that the lifecycle has moved; `not_stored`: entries that the meeting's end could not store."""
@@ -158,9 +161,9 @@ class Reporting:
             self._publish(transcription(self._published, [segment]))
 
     async def flush(self, timeout: float) -> int:
-        """Waits `timeout` seconds at most until every sink has stored all; returns what is left or was lost.
+        """Waits `timeout` seconds at most until every sink is done; returns what was not stored, left or lost.
 
-        Of one that fails, or does not return in time, nobody knows what is left: that counts as one.
+        Of one that stores and fails, or does not return in time, nobody knows what is left: that counts as one.
         """
         left = await asyncio.gather(*(self._flushed(sink, max(timeout, 0.0)) for sink in self.sinks))
         return sum(left) + self.lost
@@ -171,29 +174,29 @@ class Reporting:
                 left = await sink.flush(timeout)
         except Exception as error:
             self.failed(sink, "flush", error)
-            return 1
-        if left:
-            log.warning("sink.not_stored", sink=type(sink).__name__, entries=left)
-        return left
+            left = 1
+        else:
+            if left:
+                log.warning("sink.not_stored", sink=type(sink).__name__, entries=left)
+        return left if sink.stores else 0
 
     def _publish(self, payload: str) -> None:
         if self._publishes:
-            self.lost += self._each("publish_final", lambda sink: sink.publish_final(payload)).count(False)
+            self._each("publish_final", lambda sink: sink.publish_final(payload))
 
     def _tell(self, event: StatusEvent | HealthEvent | CommandEvent) -> None:
         redacted = self._redact.document(event.as_json())
-        self.lost += self._each("status", lambda sink: sink.status(redacted)).count(False)
+        self._each("status", lambda sink: sink.status(redacted))
 
-    def _each(self, what: str, tell: Callable[[Sink], bool | None]) -> list[bool | None]:
-        """Every sink hears it; False in the place of one that failed."""
-        return [self._told(sink, what, tell) for sink in self.sinks]
-
-    def _told(self, sink: Sink, what: str, tell: Callable[[Sink], bool | None]) -> bool | None:
-        try:
-            return tell(sink)
-        except Exception as error:
-            self.failed(sink, what, error)
-            return False
+    def _each(self, what: str, tell: Callable[[Sink], bool | None]) -> None:
+        """Every sink hears it; what one that stores has no room for, or fails at, is lost."""
+        for sink in self.sinks:
+            try:
+                is_taken = tell(sink) is not False
+            except Exception as error:
+                self.failed(sink, what, error)
+                is_taken = what == "publish_live"  # nobody stores those
+            self.lost += sink.stores and not is_taken
 
     def failed(self, sink: Sink, what: str, error: Exception) -> None:
         """Says that a sink has failed, once for each step; without the error's words, which may be the meeting's."""

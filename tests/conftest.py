@@ -36,6 +36,7 @@ pytest.register_assert_rewrite(
 )
 
 ROOT = Path(__file__).parent
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the programs do, before numpy is loaded
 # Half of what collecting costs, and of what a child costs that starts, is compiling: whatever is set here, it is kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

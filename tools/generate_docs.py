@@ -22,6 +22,7 @@ from common.contracts.status import MEANINGS, SubCode  # noqa: E402
 from common.metrics import Series  # noqa: E402
 from tests.faults.promises import PROMISES, Promise  # noqa: E402
 from transcriber.core.load import (  # noqa: E402
+    HURRY_WAIT_S,
     LADDER,
     LEVEL_HOLD_S,
     MIN_WAITS,
@@ -102,8 +103,11 @@ Is a bot in a meeting and hears nothing at all?
 LOAD_HEAD = f"""\
 # What the transcriber leaves out under load
 
-Audio and finals are never given up. Beside them, step by step: while the 95th percentile of how long passes wait for
-the model, over {WAIT_WINDOW_S:g} s, is more than {SHED_WAIT_S:g} s, one level up every {LEVEL_HOLD_S:g} s; \
+Audio and finals are never given up. First finals are hurried: where a model has shorter
+[windows](transcriber.md#windows) for some languages only, those in others get the shortest of these, too, while several
+passes are due, one has been for {HURRY_WAIT_S:g} s, or the level is above 0. Beside them, step by step: while the
+95th percentile of how long passes wait for the model, over {WAIT_WINDOW_S:g} s, is more than \
+{SHED_WAIT_S:g} s, one level up every {LEVEL_HOLD_S:g} s; \
 once it has been less than
 {RESTORE_WAIT_S:g} s for {RESTORE_HOLD_S:g} s, one level down every {LEVEL_HOLD_S:g} s. \
 Where the model is so slow that fewer than

@@ -188,6 +188,8 @@ class Worker:
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
         kind = requests[0][1].kind
+        waits = [began - request.due for _, request in requests]
+        is_hurried = self._load.hurries(waits, self._scheduler.oldest(began))
         is_background = kind is PassKind.BACKGROUND
         self._background += is_background
         jobs: dict[Decodable, DecodeJob] = {}
@@ -195,7 +197,8 @@ class Worker:
         try:
             for session, _ in requests:
                 try:
-                    jobs[session] = session.begin()
+                    job = session.begin()
+                    jobs[session] = replace(job, window=replace(job.window, hurried=is_hurried))
                 except Exception as error:
                     self._broken("begin", error)
                     unbegun.append(session)

@@ -139,7 +139,7 @@ def describe(material: Material) -> Raw:
     return {
         "weights": material.model.name,
         "fingerprint": fingerprint(material.model),
-        "windows_s": [sizes.partial / 100, sizes.careful / 100, sizes.margin / 100],
+        "windows_s": [sizes.partial / 100, sizes.finals("en") / 100, sizes.margin / 100],
         "clips": sorted(material.clips),
         "clip_words": sum(len(words(spoken.text)) for _, spoken in material.clips.values()),
         "clip_s": round(sum(len(samples) for samples, _ in material.clips.values()) / RATE, 1),

@@ -34,7 +34,8 @@ class Meter:
         self._spoke |= speech
         self._frames += 1
         self._samples += len(frame.pcm)
-        self._energy += float(np.square(frame.pcm, dtype=np.float64).sum())
+        wide = frame.pcm.astype(np.float32)
+        self._energy += float(np.dot(wide, wide))
         if frame.arrival - self._since < REPORT_INTERVAL_S:
             return None
         return self.report(frame.track_id, frame.arrival)

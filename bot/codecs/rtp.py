@@ -22,7 +22,10 @@ MAX_WAITING_S = 0.200
 MAX_WAITING_PACKETS = 80
 """Packets that may wait, whatever their timestamps say: 200 ms of the shortest Opus packets."""
 MAX_JUMP_PACKETS = 100
-"""Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1)."""
+"""Sequence numbers: a packet further off (2 s) is a restarted sender, or garbage (MAX_MISORDER of RFC 3550, A.1) ..."""
+MAX_HOLE_S = 30.0
+"""... or the same one after a long hole, as its timestamps say: they have gone on by no more than so many seconds. Then
+its clock is known, and not taken anew from a packet that may have waited for us: words would be as much too late."""
 
 
 ONE_BYTE_PROFILE, TWO_BYTE_PROFILE = 0xBEDE, 0x100
@@ -175,14 +178,15 @@ class JitterBuffer:
     """Puts the packets of one track in order. Time is monotonic seconds, given with each call.
 
     A sender is followed until another one (a new SSRC, or a jump of more than 100 sequence numbers) sends two
-    consecutive packets while it is silent: a single stray packet changes nothing.
+    consecutive packets while it is silent: a single stray packet changes nothing. A jump that its timestamps explain is
+    a long hole, and no other sender.
 
     Args:
         clock_rate: Of the timestamps, Hz; 48,000 for Opus whatever it carries.
     """
 
     def __init__(self, clock_rate: int = 48_000) -> None:
-        self._bound = int(MAX_WAITING_S * clock_rate)
+        self._bound, self._longest_hole = int(MAX_WAITING_S * clock_rate), int(MAX_HOLE_S * clock_rate)
         self._ssrc: int | None = None
         self._source = 0
         self._next = 0  # sequence number to leave next, not wrapped
@@ -256,8 +260,7 @@ class JitterBuffer:
                 self._given_up += first - self._next
                 self._missed.extend(range(self._next, first))
                 self._next = first
-            packet = self._waiting.pop(self._next)
-            ordered.append(self._leave(packet.timestamp, packet.payload, packet.kind))
+            ordered.append(self._let_go(self._waiting.pop(self._next)))
         return ordered
 
     def _is_full(self) -> bool:
@@ -274,6 +277,9 @@ class JitterBuffer:
         self._next += 1
         return ordered
 
+    def _let_go(self, packet: _Arrived) -> Ordered:
+        return self._leave(packet.timestamp, packet.payload, packet.kind)
+
     def _probe(self, packet: _Arrived) -> list[Ordered]:
         before, self._stray = self._stray, packet
         if before is None:
@@ -281,14 +287,26 @@ class JitterBuffer:
         if before.ssrc != packet.ssrc or _signed(packet.sequence_number - before.sequence_number, 16) != 1:
             self._strays += 1
             return []
-        leaving = [*self._release(math.inf), *self._follow(before)]
-        return [*leaving, self._leave(packet.timestamp, packet.payload, packet.kind)]
+        left = self._release(math.inf)
+        number = self._next + _signed(before.sequence_number - self._next, 16)
+        if not self._is_behind_a_hole(before, number):
+            return [*left, *self._follow(before), self._let_go(packet)]
+        self._given_up += number - self._next
+        self._next, self._stray = number, None
+        self._missed.clear()
+        return [*left, self._let_go(before), self._let_go(packet)]
+
+    def _is_behind_a_hole(self, packet: _Arrived, number: int) -> bool:
+        """Whether it is one of the sender that we follow, some time later."""
+        if packet.ssrc != self._ssrc or self._timestamp is None or number < self._next:
+            return False
+        return 0 < _signed(packet.timestamp - self._timestamp, 32) <= self._longest_hole
 
     def _follow(self, packet: _Arrived) -> list[Ordered]:
         self._ssrc, self._stray, self._timestamp = packet.ssrc, None, None
         self._next = packet.sequence_number
         self._missed.clear()
-        return [self._leave(packet.timestamp, packet.payload, packet.kind)]
+        return [self._let_go(packet)]
 
 
 def _signed(difference: int, bits: int) -> int:

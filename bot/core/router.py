@@ -65,7 +65,7 @@ class Stage(StrEnum):
     OVERLAP = "overlap"
     """Heard on the tracks; the mix comes, too."""
     COMPOSITE = "composite"
-    """Heard in the mix; nothing is taken of the tracks."""
+    """Heard in the mix; of the tracks only those of who speaks send, in case it drops out."""
     RETURNING = "returning"
     """Heard in the mix; the tracks come, too."""
 
@@ -115,7 +115,7 @@ class Router:
 
     @property
     def hears_tracks(self) -> bool:
-        """The tracks are to send."""
+        """All tracks are to send."""
         return self.stage is not Stage.COMPOSITE
 
     # --- what happens

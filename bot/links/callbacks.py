@@ -70,6 +70,8 @@ class CallbackLink:
         random: Numbers in [0, 1), for the jitter between tries.
     """
 
+    stores = False
+
     def __init__(
         self,
         target: CallbackTarget,

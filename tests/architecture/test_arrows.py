@@ -27,9 +27,9 @@ FORBIDDEN_IN_PURE = {
 }  # fmt: skip
 EXCEPTIONS = {
     "common.audio.opus": {"os", "pathlib", "sys"},
-    "common.audio.silero": {"os", "pathlib", "onnxruntime"},
+    "common.audio.silero": {"pathlib"},
 }
-"""Pure computations in native libraries, which have to be found and loaded: libopus, and a network on onnxruntime."""
+"""Pure computations with something that has to be found and loaded: libopus, and the weights of a network."""
 
 INWARD: dict[str, tuple[str, ...]] = {
     "common": ("common",),

@@ -62,9 +62,9 @@ def neighbours(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         for process in (transcriber, redis):
             process.terminate()
-            process.wait(10)
-            if process.stdout is not None:
-                process.stdout.close()
+        for process in (transcriber, redis):
+            with process:  # waits, and closes what we read from
+                pass
 
 
 def bot(tmp_path: Path, settings: dict[str, Any]) -> subprocess.Popen[str]:

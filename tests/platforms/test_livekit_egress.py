@@ -343,3 +343,24 @@ async def test_what_a_dead_bot_left_behind_is_stopped(monkeypatch: pytest.Monkey
             await eventually(lambda: orphan.egress_id in here.worker.stopped, 20)
             assert other.egress_id not in here.worker.stopped
             await bot.leaves()
+
+
+async def test_egress_that_drops_out_in_mid_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who speaks goes on sending on their own track while the mix is in charge: what the mix had not said when it ended
+    is heard there, and nothing of the sentence is lost. Who is silent sends nothing."""
+    monkeypatch.setattr(router, "CROWD_S", 1.0)
+    async with stage(latency=1.5) as here, company(here.server, "ana", "ben") as guests:  # noqa: SIM117
+        async with attending(LiveKit(), here.invitation(), PATIENCE_S) as bot:
+            async with talking(guests):
+                await on_road(bot, True)
+            frames, sentence = len(bot.listener.frames), np.concatenate([load_clip("ana1", Path()).pcm] * 4)
+            speaking = asyncio.create_task(guests["ana"].speak(sentence))
+            began = time.monotonic()
+            await asyncio.sleep(4.0)
+            assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {roads.TRACK_ID}
+            dropped = time.monotonic()
+            await here.worker.drop(here.worker.running[0])
+            await on_road(bot, False)
+            await speaking
+            check_each_moment_once(bot, began + 1.5, dropped + 3.0)
+            assert await bot.leaves() < 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("EARSHOT_EXAMPLES", "6"))
 """Of a property that costs a millisecond; dear ones take fewer, those with much to vary a multiple. They are the same
 in each run: what one run finds, the next one finds again."""
 MALFORMED = 250 * EXAMPLES

@@ -7,6 +7,7 @@
    the full window: at most `MAX_MORE_ERRORS` more of the words wrong (of partials `MAX_MORE_PARTIAL_ERRORS`), at most
    `MAX_MORE_ASTRAY` more of the passes astray; and if all longer floors and margins will do, too: what is right by luck
    between two that are wrong is not taken.
+   Careful passes are judged language by language: what does for one does not for another.
 3. Of those that will do, with one margin for partials and careful passes, the cheapest by the time that it took; of
    margins that cost the same within `MAX_MORE_COST` the longest.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median_low
 
@@ -92,6 +93,12 @@ class Score:
     astray: int
     cost: float
     """Milliseconds of a pass, mean."""
+    language: str | None = None
+    """Spoken in all of them; None: in each what was spoken there."""
+
+
+_Scores = dict[tuple[str | None, int, int], Score]
+"""By language of finals, or None for partials, by floor and by margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +106,19 @@ class Choice:
     """The sizes, in frames of 10 ms, and what was compared: partials and careful passes with all floors and margins."""
 
     partial: int
-    careful: int
+    careful: Mapping[str, int]
+    """By language, of those that were measured."""
     margin: int
     padding: float | None
     scores: tuple[Score, ...]
 
+    def floor(self, language: str | None) -> int:
+        """The least window of finals in a language, or of partials: None."""
+        return self.partial if language is None else self.careful[language]
+
     def is_chosen(self, score: Score) -> bool:
         """The score is that of the choice."""
-        return (score.floor, score.margin) == (self.careful if score.careful else self.partial, self.margin)
+        return (score.floor, score.margin) == (self.floor(score.language), self.margin)
 
 
 class Comparison:
@@ -114,11 +126,15 @@ class Comparison:
 
     Args:
         transcripts: The words of each clip.
+        languages: Of each clip; None: too little is said in it to tell, so finals keep the full window there.
         sizes: Frames of the encoder inputs that there are, the shortest first, the full window last.
     """
 
-    def __init__(self, transcripts: Sequence[Sequence[str]], sizes: Sequence[int]) -> None:
+    def __init__(
+        self, transcripts: Sequence[Sequence[str]], languages: Sequence[str | None], sizes: Sequence[int]
+    ) -> None:  # fmt: skip
         self._transcripts = [tuple(words) for words in transcripts]
+        self._languages = languages
         self._sizes = sizes
         self._full = sizes[-1]
 
@@ -138,21 +154,26 @@ class Comparison:
 
     def choose(self, trials: Sequence[Trial], padding: float | None) -> Choice:
         """The cheapest sizes that will do, of trials of both kinds in all windows that hold them."""
-        scores: dict[tuple[bool, int, int], Score] = {}
-        for careful, floor, margin in itertools.product((False, True), self._sizes, MARGINS_FRAMES):
-            scores[careful, floor, margin] = self.score(trials, careful, floor, margin, padding)
+        kinds: dict[str | None, list[Trial]] = {None: [*trials]}
+        for trial in trials:
+            if language := self._languages[trial.clip]:
+                kinds.setdefault(language, []).append(trial)
+        scores: _Scores = {}
+        for (language, its), floor, margin in itertools.product(kinds.items(), self._sizes, MARGINS_FRAMES):
+            score = self.score(its, language is not None, floor, margin, padding)
+            scores[language, floor, margin] = replace(score, language=language)
 
-        def cheapest(careful: bool, margin: int) -> Score:
-            fit = [scores[careful, floor, margin] for floor in self._sizes if _will_do(scores, careful, floor, margin)]
+        def cheapest(language: str | None, margin: int) -> Score:
+            fit = [scores[language, size, margin] for size in self._sizes if _will_do(scores, language, size, margin)]
             return min(fit, key=lambda score: score.cost)
 
         def cost(margin: int) -> float:
-            return sum(each.cost * each.passes for each in (cheapest(False, margin), cheapest(True, margin)))
+            return sum(each.cost * each.passes for each in (cheapest(language, margin) for language in kinds))
 
         enough = (1 + MAX_MORE_COST) * min(map(cost, MARGINS_FRAMES))
         margin = max(margin for margin in MARGINS_FRAMES if cost(margin) <= enough)
-        partial, final = cheapest(False, margin), cheapest(True, margin)
-        return Choice(partial.floor, final.floor, margin, padding, tuple(scores.values()))
+        careful = {language: cheapest(language, margin).floor for language in kinds if language}
+        return Choice(cheapest(None, margin).floor, careful, margin, padding, tuple(scores.values()))
 
     def score(
         self, trials: Sequence[Trial], careful: bool, floor: int, margin: int, padding: float | None
@@ -202,13 +223,12 @@ def _nearest(distances: Sequence[int]) -> int:
     return distances.index(min(distances))
 
 
-def _will_do(scores: Mapping[tuple[bool, int, int], Score], careful: bool, floor: int, margin: int) -> bool:
+def _will_do(scores: _Scores, language: str | None, floor: int, margin: int) -> bool:
     """This floor and margin and all longer ones are hardly worse than the full window; and there is proof of it."""
-    full = max((score for score in scores.values() if score.careful is careful), key=lambda score: score.floor)
-    longer = [
-        score for key, score in scores.items() if key[0] is careful and score.floor >= floor and score.margin >= margin
-    ]
-    errors = full.errors + full.words * (MAX_MORE_ERRORS if careful else MAX_MORE_PARTIAL_ERRORS)
+    its = [score for score in scores.values() if score.language == language]
+    full = max(its, key=lambda score: score.floor)
+    longer = [score for score in its if score.floor >= floor and score.margin >= margin]
+    errors = full.errors + full.words * (MAX_MORE_ERRORS if full.careful else MAX_MORE_PARTIAL_ERRORS)
     astray = full.astray + full.passes * MAX_MORE_ASTRAY
     is_proven = full.passes > 0 or floor == full.floor
     return is_proven and all(score.errors <= errors and score.astray <= astray for score in longer)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,12 +16,13 @@ from transcriber.calibration import report
 from transcriber.calibration.choice import Choice, Comparison, Score, UnknownSpeechError
 from transcriber.calibration.measuring import Measuring, planned
 from transcriber.calibration.passes import LivePass, live_passes
-from transcriber.calibration.speech import Clip, SpeechError, bundled, monologues, read_folder
+from transcriber.calibration.speech import MIN_WORDS, Clip, SpeechError, ample, bundled, monologues, read_folder
 from transcriber.config import Settings
+from transcriber.core.windows import Window
 from transcriber.core.words import words
 from transcriber.engine import window_sizes
 from transcriber.engine.faster_whisper import FasterWhisper
-from transcriber.engine.features import BUCKET_FRAMES
+from transcriber.engine.features import BUCKET_FRAMES, MAX_WINDOW_SAMPLES
 from transcriber.engine.models import resolve
 from transcriber.engine.window_sizes import (
     FULL_WINDOW_FRAMES,
@@ -30,9 +31,6 @@ from transcriber.engine.window_sizes import (
     WindowSizes,
     file_name,
 )
-
-MIN_WORDS = 100
-"""Of transcripts: fewer tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,8 @@ def run(settings: Settings, asked: Asked) -> None:
     )  # fmt: skip
     known = window_sizes.sizes_for(folder, engine.device)
     path = None if asked.dry_run else window_sizes.prepare(asked.output or window_sizes.place(folder, engine.device))
-    clips = _clips(asked, engine.languages)
+    alone = _clips(asked, engine)
+    clips = alone + monologues(alone)
     detector = SileroModel()
     passes = live_passes(clips, detector.batched)
     calls = planned(passes)
@@ -80,7 +79,7 @@ def run(settings: Settings, asked: Asked) -> None:
     with Progress(TextColumn("measuring"), BarColumn(), TimeRemainingColumn(), console=progress, transient=True) as bar:
         task = bar.add_task("", total=work)
         measuring = Measuring(engine, passes, clock, lambda frames: bar.advance(task, _weight(frames)))
-        choice, paddings = _compare(settings.model, clips, measuring)
+        choice, paddings = _compare(settings.model, clips, ample(alone), measuring)
     said.print(report.table(choice, paddings, unit))
     said.print(report.sentence(choice), soft_wrap=True)
     if path:
@@ -90,15 +89,23 @@ def run(settings: Settings, asked: Asked) -> None:
     said.print(_written(path, folder, asked, engine.device), soft_wrap=True)
 
 
-def _clips(asked: Asked, languages: frozenset[str]) -> list[Clip]:
-    """What the user has, or what ships, and the monologues of it. Raises SpeechError."""
+def _clips(asked: Asked, engine: FasterWhisper) -> list[Clip]:
+    """What the user has, or what ships. Raises SpeechError."""
+    languages = engine.languages
     if asked.language and asked.language not in languages:
         raise SpeechError(f"--language {asked.language!a}: the model knows {', '.join(sorted(languages))}.")
     clips = read_folder(asked.speech, asked.language) if asked.speech else bundled(languages)
+    clips = [clip if clip.language else replace(clip, language=_found(clip, engine)) for clip in clips]
     count = sum(len(words(clip.text)) for clip in clips)
     if count < MIN_WORDS:
         raise SpeechError(f"{count} words of speech tell nothing: it takes {MIN_WORDS}, better 500.")
-    return clips + monologues(clips)
+    return clips
+
+
+def _found(clip: Clip, engine: FasterWhisper) -> str | None:
+    """The language of a clip, by its beginning."""
+    [heard] = engine.transcribe([Window(clip.samples[:MAX_WINDOW_SAMPLES])])
+    return heard.language
 
 
 def _full_call_s(engine: FasterWhisper, passes: Sequence[LivePass]) -> float:
@@ -117,9 +124,12 @@ def _weight(frames: int) -> int:
     return frames + 400
 
 
-def _compare(model: str, clips: Sequence[Clip], measuring: Measuring) -> tuple[Choice, tuple[Score, ...]]:
+def _compare(
+    model: str, clips: Sequence[Clip], judged: Container[str | None], measuring: Measuring
+) -> tuple[Choice, tuple[Score, ...]]:  # fmt: skip
     """Measures and chooses; the second are both paddings in the full window. Raises SpeechError."""
-    comparison = Comparison([words(clip.text) for clip in clips], BUCKET_FRAMES)
+    spoken = [clip.language if clip.language in judged else None for clip in clips]
+    comparison = Comparison([words(clip.text) for clip in clips], spoken, BUCKET_FRAMES)
     try:
         padding, scores = comparison.padding(measuring.full_windows())
     except UnknownSpeechError as error:

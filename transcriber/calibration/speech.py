@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ MAX_CLIP_S = 600.0
 CLIP_GAP_SAMPLES = 1600
 """Between the clips of a monologue: too short to end an utterance."""
 MIN_MONOLOGUE_CLIP_WORDS = 2
+MIN_WORDS = 100
+"""Of transcripts: fewer tell nothing, and of a language nothing about finals in it."""
 
 
 class SpeechError(Exception):
@@ -62,6 +65,14 @@ def read_folder(folder: Path, language: str | None) -> list[Clip]:
             "beside each NAME.txt, what is said in it."
         )
     return clips
+
+
+def ample(clips: Sequence[Clip]) -> set[str | None]:
+    """The languages in which enough is said."""
+    count = Counter[str | None]()
+    for clip in clips:
+        count[clip.language] += len(words(clip.text))
+    return {language for language, total in count.items() if total >= MIN_WORDS}
 
 
 def monologues(clips: Sequence[Clip]) -> list[Clip]:

@@ -6,6 +6,7 @@ Finals and audio are not on the ladder: they are never given up. `now` is second
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.audio.pcm import SAMPLE_RATE
@@ -21,6 +22,8 @@ SHED_WAIT_S = 0.8
 """What the 95th percentile of passes may wait until something is given up."""
 RESTORE_WAIT_S = 0.25
 """Waits below which it is taken back; far from the above, so that the level does not swing."""
+HURRY_WAIT_S = 0.5
+"""Wait of any pass from which finals are hurried: longer than one partial of its own keeps a stream waiting."""
 LEVEL_HOLD_S = 1.0
 """Time on a level before the next."""
 RESTORE_HOLD_S = 1.5
@@ -68,6 +71,16 @@ class LoadShedder:
     def effort(self) -> Effort:
         """What is done on this level."""
         return LADDER[self.level]
+
+    def hurries(self, waits: Sequence[float], oldest: float) -> bool:
+        """Whether finals that begin now have the shortest windows that there are: something is left out already,
+        several passes are due, or one has been for long.
+
+        Args:
+            waits: For how long those that begin together were due, in seconds.
+            oldest: For how long the oldest of the others has been.
+        """
+        return self.level > 0 or len(waits) > 1 or max(*waits, oldest) > HURRY_WAIT_S
 
     def waited(self, seconds: float, now: float) -> None:
         """A pass starts that was due so many seconds ago."""

@@ -44,6 +44,8 @@ class Window:
     """Heard with the window and no part of its result: a word by itself is often misheard."""
     careful: bool = False
     """A final: beam search instead of the likeliest word each time."""
+    hurried: bool = False
+    """Of a final: there is a backlog, so as short a window as was measured for any language will do."""
     words: bool = False
     """Word times are wanted."""
     full: bool = False

@@ -117,8 +117,15 @@ class FasterWhisper:
         """
         results = [Hypothesis("", self._asked(window), no_speech=1.0) for window in windows]
         long_enough = [item for item in enumerate(windows) if len(item[1].samples) >= MIN_WINDOW_SAMPLES]
-        for group in grouped(self._item(place, window) for place, window in long_enough):
-            for item, result in zip(group, self._decode(group), strict=True):
+        groups = grouped(self._item(place, window) for place, window in long_enough)
+        while groups:
+            group = groups.pop()
+            encoded = self._encode(group)
+            self._detect(group, encoded)
+            if self._widen(group):
+                groups += grouped(group)
+                continue
+            for item, result in zip(group, self._decode(group, encoded), strict=True):
                 results[item.place] = result
         return results
 
@@ -129,18 +136,19 @@ class FasterWhisper:
         told = self._prompting.told(window) if reads_on else []
         if not told:
             window = replace(window, before=None)
-        features, frames = self._extract(window)
+        features, frames = self._extract(window, self._asked(window) or window.prior)
         return BatchItem(window, place, features, frames, self._prompting.prompt(window), told)
 
     def warm_up(self) -> None:
         """One pass per window size, so that the first client does not pay for lazy allocations; then sees whether the
         model can tell when words are said, and how many windows this machine encodes in good time."""
         sizes = self.sizes
-        least = bucket(min(sizes.partial, sizes.careful))
+        finals = sizes.finals(None)
+        least = bucket(min(sizes.partial, finals))
         for frames in BUCKET_FRAMES:
             if frames >= least:
                 silence = np.zeros((frames - sizes.margin) * HOP_SAMPLES, np.int16)
-                self.transcribe([Window(silence, careful=frames >= sizes.careful)])
+                self.transcribe([Window(silence, careful=frames >= finals, hurried=True)])
         short = self._storage(np.zeros((1, self._whisper.model.n_mels, least), np.float32))
         self._aligner.look(short, self._prompting.tokenizer())
         if self.device == "cpu":
@@ -148,9 +156,16 @@ class FasterWhisper:
             self._whisper.model.encode(short)
             self.batch = max(1, min(MAX_CPU_BATCH_WINDOWS, int(MAX_BATCH_ENCODE_S / (time.perf_counter() - started))))
 
-    def _decode(self, group: Sequence[BatchItem]) -> list[Hypothesis]:
-        encoded = self._encode(group)
-        self._detect(group, encoded)
+    def _widen(self, group: Sequence[BatchItem]) -> bool:
+        """Whether some turned out to be in a language that needs a longer window, which they have now."""
+        is_wider = False
+        for item in group:
+            size = self._extract.size(item.window, item.frames, item.language)
+            if size > item.features.shape[1]:
+                item.features, is_wider = self._extract.padded(item.features[:, : item.frames], size), True
+        return is_wider
+
+    def _decode(self, group: Sequence[BatchItem], encoded: Any) -> list[Hypothesis]:
         prompts = [item.prompt + item.tokenizer.sot_sequence + item.forced for item in group]
         most = max(item.most for item in group)
         decoded = self._whisper.model.generate(
@@ -179,6 +194,8 @@ class FasterWhisper:
         """Looks up or finds out what is spoken in each item."""
         found: list[list[tuple[str, float]]] = []
         for place, item in enumerate(group):
+            if item.language:  # found in a shorter window
+                continue
             window = item.window
             asked = self._asked(window)
             if asked is None:

@@ -45,7 +45,7 @@ class Extractor:
         self._log_mel = log_mel
         self.sizes = sizes
 
-    def __call__(self, window: Window) -> tuple[Features, int]:
+    def __call__(self, window: Window, language: str | None = None) -> tuple[Features, int]:
         """The features of `MIN_WINDOW_SAMPLES` to `MAX_WINDOW_SAMPLES` in the smallest bucket that they may have, and
         how many of the frames are not padding. Raises ValueError for more samples."""
         samples = window.samples
@@ -56,11 +56,19 @@ class Extractor:
             raise ValueError(f"a window of {len(samples) / SAMPLE_RATE:.1f} s: the model takes {most} s at most")
         speech = self._log_mel(to_float(samples))[:, :-1]
         frames = speech.shape[1]
-        least = self.sizes.careful if window.careful else self.sizes.partial
-        is_full = window.full or (window.packed and self.sizes.packed >= FULL_WINDOW_FRAMES)
-        size = FULL_WINDOW_FRAMES if is_full else bucket(max(least, frames + self.sizes.margin))
-        padding = silence(speech) if self.sizes.padding is None else self.sizes.padding
-        return pad(speech, size, padding), frames
+        return self.padded(speech, self.size(window, frames, language)), frames
+
+    def size(self, window: Window, frames: int, language: str | None) -> int:
+        """The smallest bucket that a window with so many frames may have in this language; None: nobody knows it yet,
+        and in the shortest it will be found."""
+        sizes = self.sizes
+        least = sizes.finals(language, hurried=window.hurried) if window.careful else sizes.partial
+        is_full = window.full or (window.packed and sizes.packed >= FULL_WINDOW_FRAMES)
+        return FULL_WINDOW_FRAMES if is_full else bucket(max(least, frames + sizes.margin))
+
+    def padded(self, speech: Features, size: int) -> Features:
+        """So many frames, of which those after the speech are as the model had them in training."""
+        return pad(speech, size, silence(speech) if self.sizes.padding is None else self.sizes.padding)
 
 
 def bucket(frames: int) -> int:

@@ -5,6 +5,9 @@ property of the weights: the demo model was trained on 6 s; Whisper base loops i
 them. What was measured is in WINDOW_SIZES_FILE in the model's folder; or, under the fingerprint of the weights, in the
 cache of the user who measured it where that folder is not writable, or among what ships with this package.
 
+Nor are all languages a model's alike: Whisper base gets no more English wrong in half a window, and more German. Finals
+have the full one in a language that nobody measured.
+
 What is cheapest is a property of the device, too: each has files of its own. A GPU gains little by shorter windows, and
 has full ones until somebody has measured there; what the model was trained on, `packed` and `padding`, holds on all.
 """
@@ -42,14 +45,22 @@ class WindowSizes:
 
     partial: int = FULL_WINDOW_FRAMES
     """A partial's input is at least this long."""
-    careful: int = FULL_WINDOW_FRAMES
-    """A final's is."""
+    careful: int | Mapping[str, int] = FULL_WINDOW_FRAMES
+    """A final's is: in any language, or by its code, and full in one that is not there."""
     margin: int = 0
     """Padding that follows the speech at least, where the window is not full: speech that nearly fills it loops."""
     padding: float | None = None
     """The log-mel value of the padding; None: what silence is in that window."""
     packed: int = FULL_WINDOW_FRAMES
     """The audio of a recording's window, which has several sentences, is at most this long."""
+
+    def finals(self, language: str | None, *, hurried: bool = False) -> int:
+        """The least input of a final in a language. `hurried`, or None: the shortest of all, if it was not measured."""
+        if isinstance(self.careful, int):
+            return self.careful
+        is_short = hurried or language is None
+        shortest = min(self.careful.values(), default=FULL_WINDOW_FRAMES) if is_short else FULL_WINDOW_FRAMES
+        return self.careful.get(language or "", shortest)
 
 
 FULL_WINDOWS = WindowSizes()
@@ -107,7 +118,7 @@ def prepare(path: Path) -> Path:
 
 def write(path: Path, sizes: WindowSizes, measured: Mapping[str, Any]) -> None:
     """Writes a file, all of it or nothing: the sizes, and beside them what they were chosen by. Raises ModelError."""
-    content = {key: getattr(sizes, name) for key, name in _SIZES.items()}
+    content: dict[str, Any] = {key: getattr(sizes, name) for key, name in _SIZES.items()}
     content |= {"padding": sizes.padding, "measured": measured}
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -137,10 +148,12 @@ def parse(content: object) -> WindowSizes:
         raise ValueError("it is no object")
     sizes: dict[str, Any] = {}
     for key, name in _SIZES.items():
-        value = content.get(key, FULL_WINDOW_FRAMES if name == "packed" else None)
-        if type(value) is not int or not 0 <= value <= FULL_WINDOW_FRAMES:
-            raise ValueError(f"{key} is a number of frames from 0 to {FULL_WINDOW_FRAMES}")
-        sizes[name] = value
+        sizes[name] = value = content.get(key, FULL_WINDOW_FRAMES if name == "packed" else None)
+        is_by_language = name == "careful" and isinstance(value, Mapping)
+        for frames in value.values() if is_by_language else (value,):
+            if type(frames) is not int or not 0 <= frames <= FULL_WINDOW_FRAMES:
+                or_several = ", or one for each language" if name == "careful" else ""
+                raise ValueError(f"{key} is a number of frames from 0 to {FULL_WINDOW_FRAMES}{or_several}")
     padding = content.get("padding")
     if padding is not None and (type(padding) not in (int, float) or not -10 < padding < 10):
         raise ValueError("padding is a log-mel value, or null")

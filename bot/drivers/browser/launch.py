@@ -24,8 +24,8 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
+from bot.drivers.browser.driver import CLOSE_TIMEOUT_S, START_TIMEOUT_S, running_driver, within
 from bot.drivers.browser.sandbox import (
-    NO_PLAYWRIGHT,
     NO_SCREEN,
     ROOT,
     confinement,
@@ -33,7 +33,7 @@ from bot.drivers.browser.sandbox import (
     is_sandboxed,
     not_started,
 )
-from bot.drivers.browser.settings import BrowserSettings
+from bot.drivers.browser.settings import BrowserSettings, Headless
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -42,10 +42,6 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
 
 PREFIX = "earshot-chromium-"
-START_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 0.7
-"""For Chromium, and again for its driver; then they are killed."""
-LANDING_TIMEOUT_S = 0.5
 KILL_TIMEOUT_S = 1.0
 
 SWITCHES = (
@@ -103,7 +99,7 @@ async def chromium(
     await asyncio.to_thread(sweep)
     with _folder() as folder:
         try:
-            async with _driver(folder) as driver:
+            async with running_driver(folder) as driver:
                 context = await _launch(driver, settings, folder, bridge, switches)
                 try:
                     if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
@@ -114,7 +110,7 @@ async def chromium(
                         await _kill(folder)
                     raise
                 finally:
-                    await _within(context.close(), CLOSE_TIMEOUT_S)
+                    await within(context.close(), CLOSE_TIMEOUT_S)
         finally:
             await _kill(folder)
 
@@ -124,10 +120,8 @@ async def _launch(
 ) -> BrowserContext:
     from playwright.async_api import Error
 
-    has_window = settings.headless == "window"
-    executable = find_chromium(settings.executable, driver.chromium.executable_path, has_window)
-    if has_window:
-        _check_window(executable)
+    executable = find_chromium(settings.executable, driver.chromium.executable_path, settings.headless)
+    _check_headless(settings.headless, executable)
     agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
     given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
     if agent is not None:
@@ -136,7 +130,7 @@ async def _launch(
     options: dict[str, Any] = {
         "executable_path": executable,
         "channel": "chromium" if settings.headless == "new" and executable is None else None,
-        "headless": not has_window,
+        "headless": settings.headless != "window",
         "chromium_sandbox": not settings.allow_no_sandbox,
         "args": [*_devices(folder), f"--lang={settings.locale}", *given],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
@@ -159,9 +153,14 @@ async def _launch(
     return context
 
 
-def _check_window(executable: str | None) -> None:
+def _check_headless(headless: Headless, executable: str | None) -> None:
     """A window that nobody can see would be waited for. Raises EarshotError."""
-    if re.search("headless.shell", Path(executable or "").resolve().name):
+    is_shell = re.search("headless.shell", Path(executable or "").resolve().name) is not None
+    if headless == "new" and is_shell:
+        log.warning("browser_is_the_headless_shell", executable=executable, remedy="apt install chromium")
+    if headless != "window":
+        return
+    if is_shell:
         raise unavailable(NO_WINDOW.format(executable))
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise unavailable(NO_SCREEN)
@@ -340,62 +339,3 @@ def is_confined(folder: Path) -> bool:
                 renderers.append(confinement(Path("/proc", str(process), "status").read_text(encoding="utf-8")))
     ours = confinement(Path("/proc/self/status").read_text(encoding="utf-8"))
     return bool(renderers) and all(is_sandboxed(renderer, ours) for renderer in renderers)
-
-
-# --- Playwright's driver
-
-
-@asynccontextmanager
-async def _driver(folder: Path) -> AsyncIterator[Any]:
-    """Playwright's driver, with its temporary files in the folder."""
-    try:
-        from playwright.async_api import async_playwright
-    except ImportError:
-        raise unavailable(NO_PLAYWRIGHT) from None
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)  # the driver has it from us; Python's own `tempfile` has read it already
-    try:
-        driver = await _start(async_playwright())
-    except TimeoutError:
-        raise unavailable("Playwright's driver did not start.") from None
-    finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
-    try:
-        yield driver
-    finally:
-        await _within(driver.stop(), CLOSE_TIMEOUT_S)
-
-
-async def _start(playwright: Any) -> Any:
-    """Starts a driver. Given up in mid-air it is stopped as soon as it is there. Raises TimeoutError."""
-    starting = asyncio.ensure_future(playwright.start())
-    try:
-        driver = await asyncio.wait_for(asyncio.shield(starting), START_TIMEOUT_S)
-    except (TimeoutError, asyncio.CancelledError):
-        await asyncio.wait({starting}, timeout=LANDING_TIMEOUT_S)
-        if not starting.done() or starting.exception() is not None:
-            starting.cancel()
-        else:
-            await _within(starting.result().stop(), LANDING_TIMEOUT_S)
-        raise
-    # Nobody else asks for what the driver's end raised (private: Playwright is pinned), and asyncio would log that.
-    playwright._client._transport.on_error_future.add_done_callback(lambda end: end.cancelled() or end.exception())
-    return driver
-
-
-async def _within(closing: Any, timeout: float) -> None:
-    """Lets something close, for so long; what does not is killed afterwards."""
-    task: asyncio.Future[Any] = asyncio.ensure_future(closing)
-    failure: BaseException | None = None
-    try:
-        await asyncio.wait({task}, timeout=timeout)
-    finally:  # cancelled, too: it is ours to end, and what it raises ours to take
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            failure = task.exception()
-    if failure is not None:
-        log.debug("browser_close_failed", why=type(failure).__name__)

@@ -18,6 +18,10 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.drivers.browser.settings import Headless
 
 CHROMIUM_VARIABLE = "EARSHOT_CHROMIUM"
 PAGE = "<title>page</title><script>document.title = 'rendered ' + 6 * 7</script>"
@@ -62,21 +66,29 @@ class Confinement:
     """Effective ones, as a bit set."""
 
 
-def find_chromium(named: str | None, playwrights: str, has_window: bool = False) -> str | None:
+PROGRAMS: dict[Headless, tuple[str, ...]] = {
+    "shell": ("chromium-headless-shell", "chromium"),
+    "new": ("chromium", "chromium-headless-shell"),
+    "window": ("chromium",),
+}
+"""Names on the path, the best first: the shell has no window, and the full Chromium costs twice its memory."""
+
+
+def find_chromium(named: str | None, playwrights: str, headless: Headless = "shell") -> str | None:
     """Path of the Chromium to start: the one that is named, else the system's; None: Playwright's own.
 
     Args:
         named: By a setting; it goes before the environment.
         playwrights: Where Playwright would have its own: `…/chromium-1255/chrome-linux64/chrome`.
-        has_window: A headless shell will not do.
+        headless: How it is to run.
     """
     if path := named or os.environ.get(CHROMIUM_VARIABLE):
         return path
     folder = Path(playwrights).parents[1]
-    if folder.is_dir() or folder.with_name(folder.name.replace("chromium", "chromium_headless_shell", 1)).is_dir():
+    shell = folder.with_name(folder.name.replace("chromium", "chromium_headless_shell", 1))
+    if folder.is_dir() or (headless == "shell" and shell.is_dir()):
         return None
-    programs = ("chromium",) if has_window else ("chromium-headless-shell", "chromium")
-    return next(filter(None, map(shutil.which, programs)), None)
+    return next(filter(None, map(shutil.which, PROGRAMS[headless])), None)
 
 
 def confinement(status: str) -> Confinement:

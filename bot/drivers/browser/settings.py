@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, SecretStr, StringConstraints
 
 from bot.settings import Settings, Text
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Z]{2})?$")]
+
+Headless: TypeAlias = Literal["shell", "new", "window"]
 
 
 class BrowserSettings(Settings):
@@ -17,7 +19,7 @@ class BrowserSettings(Settings):
     executable: Text | None = Field(
         default=None, description="Path of Chromium; else EARSHOT_CHROMIUM, else Playwright's, else the system's."
     )
-    headless: Literal["shell", "new", "window"] = Field(
+    headless: Headless = Field(
         default="shell",
         description="shell: Chromium's headless shell, half the memory. new: the full browser without a window. "
         "window: with one (needs a screen).",

@@ -61,6 +61,8 @@ class RedisLink:
         random: Numbers in [0, 1), for the jitter between tries.
     """
 
+    stores = True
+
     def __init__(
         self,
         url: str,

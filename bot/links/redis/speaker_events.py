@@ -30,6 +30,8 @@ class SpeakerEventLink:
         connection_id: The bot.
     """
 
+    stores = True
+
     def __init__(self, url: str, connection_id: str) -> None:
         self._client = connect(url)
         self._speaking = Speaking(connection_id)

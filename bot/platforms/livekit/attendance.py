@@ -319,25 +319,27 @@ class _Attendance:
         people = list(self._room.remote_participants.values())
         seen = {person.identity: self._view.seen(person) for person in people}
         wanted = [publication for person in people for publication in self._view.audible(person)]
+        sending = None  # all of them
         if self.roads is not None:
+            sending = {sid for who, one in seen.items() if self.roads.hears(who) for sid in one.tracks}
             seen = self._as_the_road_shows(self.roads, seen, wanted)
+            self._sending.want(wanted, sending)
         before, self._seen, self._wanted = self._seen, seen, wanted
         for event in differences(before, seen):
             self._listener.event(event)
         clear = [publication for publication in wanted if not self._view.is_closed(publication)]
         self._subscribe(clear)
-        subscribed = {one.sid: one.track for one in clear if one.track is not None and not one.muted}
-        self._hearing.follow(subscribed if self.roads is None or self.roads.hears_tracks else {})
+        heard = [one for one in clear if sending is None or one.sid in sending]
+        self._hearing.follow({one.sid: one.track for one in heard if one.track is not None and not one.muted})
         return True
 
     def _as_the_road_shows(
         self, roads: Roads, seen: dict[str, Seen], wanted: list[rtc.RemoteTrackPublication]
     ) -> dict[str, Seen]:
-        """Heard in the mix, people have no tracks of their own; these stay subscribed, as the server tells of no
-        others who speaks, and send nothing."""
+        """Heard in the mix, people have no tracks of their own. These stay subscribed, as the server tells of no others
+        who speaks."""
         people = sum(person.kind is ParticipantKind.PERSON for person in seen.values())
         roads.people(people, encrypted=any(map(is_encrypted, wanted)), muted=all(one.muted for one in wanted))
-        self._sending.want(wanted, roads.hears_tracks)
         return seen if roads.shows_tracks else {who: replace(one, tracks={}) for who, one in seen.items()}
 
     async def _examine(self) -> None:

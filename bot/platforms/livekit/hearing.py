@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,15 +145,15 @@ class Sending:
             str, tuple[rtc.RemoteTrackPublication, bool]
         ] = {}  # what was asked for last; at first they do
 
-    def want(self, publications: Iterable[rtc.RemoteTrackPublication], sends: bool) -> None:
-        """Asks the server to send each of these to which we are subscribed, or nothing of them; forgets all others.
+    def want(self, publications: Iterable[rtc.RemoteTrackPublication], sending: Container[str]) -> None:
+        """Asks the server to send those, and nothing of the rest, where we are subscribed; forgets all others.
 
         Full reconnects bring the same track as a new publication, which sends.
         """
         before, self._asked = self._asked, {}
         for one in publications:
             known, asked = before.get(one.sid, (one, True))
-            asked = asked or known is not one
+            asked, sends = asked or known is not one, one.sid in sending
             if one.track is not None and asked is not sends:
                 request = FfiRequest()
                 request.enable_remote_track_publication.track_publication_handle = one._ffi_handle.handle

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -46,6 +46,8 @@ PULL_PAUSE_S = 0.2
 """Between tries to play a stream that is not published yet."""
 STOP_TIMEOUT_S = 0.8
 """For an egress to be stopped where we leave: within the 2 s that we have for it."""
+LISTENED_S = 5.0
+"""For which somebody's tracks go on sending when the mix is in charge and they have spoken: until it has said that."""
 DRAIN_S = 2.0
 """Beyond the mix's own delay: for what was said before the tracks took charge."""
 
@@ -85,6 +87,7 @@ class Roads:
         self._handover = Handover()
         self._now = asyncio.get_running_loop().time
         self._speakers: frozenset[str] = frozenset()
+        self._listened: dict[str, float] = {}  # who speaks, or did lately: when they were last said to
         self._told = asyncio.Event()  # by a webhook
         self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
@@ -101,10 +104,9 @@ class Roads:
 
     # --- what the attendance asks and tells
 
-    @property
-    def hears_tracks(self) -> bool:
-        """Whether tracks are to send."""
-        return self.router.hears_tracks
+    def hears(self, identity: str) -> bool:
+        """Whether somebody's tracks are to send: of who speaks always, as an egress that drops out has not said all."""
+        return self.router.hears_tracks or identity in self._listened
 
     @property
     def shows_tracks(self) -> bool:
@@ -128,7 +130,7 @@ class Roads:
     def speakers(self, identities: Iterable[str]) -> None:
         """These people speak from now on, as the server sees it."""
         self._speakers = frozenset(identities)
-        self._report_speakers()
+        self._follow_speakers()
 
     def track(self, frame: AudioFrame) -> None:
         """A piece of a participant's track."""
@@ -160,7 +162,7 @@ class Roads:
                 now = self._now()
                 if now >= spoken_at + SPEAKERS_INTERVAL_S:
                     spoken_at = now
-                    self._report_speakers()
+                    self._follow_speakers()
                 if now >= aligned_at + ALIGN_INTERVAL_S:
                     aligned_at = now
                     self._align(now)
@@ -220,9 +222,15 @@ class Roads:
             self._is_mix_muted = is_silent
             self._listener.event(TrackMuted(TRACK_ID) if is_silent else TrackUnmuted(TRACK_ID))
 
-    def _report_speakers(self) -> None:
+    def _follow_speakers(self) -> None:
+        """Says who speaks; their tracks are to send, and those of the others not any more."""
+        before, now = self._listened.keys(), self._now()
+        recent = {who: at for who, at in self._listened.items() if now - at < LISTENED_S}
+        self._listened = recent | dict.fromkeys(self._speakers, now)
+        if self._listened.keys() != before:
+            self._look()
         if self.router.stage in (Stage.OVERLAP, Stage.COMPOSITE, Stage.RETURNING):
-            self._listener.event(ActiveSpeakers(self._speakers, self._now()))
+            self._listener.event(ActiveSpeakers(self._speakers, now))
 
     def _align(self, now: float) -> None:
         if self.router.stage is Stage.OVERLAP and self._latency is None:
@@ -283,10 +291,10 @@ class Roads:
             raise
         self._budget.used_for = egress.egress_id
         log.info("livekit_egress_started", egress=egress.egress_id)
-        tasks = [
+        tasks: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._watch(api, egress.egress_id)),
             asyncio.create_task(self._play()),
-            asyncio.create_task(self._unwanted()),
+            asyncio.create_task(self._gone.wait()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -322,9 +330,6 @@ class Roads:
             log.warning("livekit_egress_left_behind", egress=egress_id)
             with suppress(EgressError):
                 await api.stop(egress_id)
-
-    async def _unwanted(self) -> None:
-        await self._gone.wait()
 
     async def _watch(self, api: EgressApi, egress_id: str) -> None:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
@@ -390,7 +395,7 @@ class Roads:
         self._told.set()
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancels tasks and waits for them."""
     for task in tasks:
         task.cancel()

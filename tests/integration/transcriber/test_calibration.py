@@ -18,7 +18,7 @@ from tests.support.source import ROOT
 from transcriber.calibration.speech import BUNDLED_FOLDER
 from transcriber.config import Settings
 from transcriber.engine.faster_whisper import load
-from transcriber.engine.window_sizes import WindowSizes, parse
+from transcriber.engine.window_sizes import FULL_WINDOW_FRAMES, parse
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(300)]
 CLIPS_USED = 16
@@ -47,8 +47,8 @@ def test_the_demo_model_is_measured_as_it_was_trained(demo_speech: Path, tmp_pat
     assert ran.returncode == 0, ran.stderr
     content = json.loads(output.read_text(encoding="utf-8"))
     sizes = parse(content)
-    assert (sizes.careful, sizes.packed, sizes.padding) == (600, 800, 0.0)
-    assert content["measured"]["finals"]["errors_full_window"] <= 4
+    assert (sizes.careful, sizes.packed, sizes.padding) == ({"en": 600}, 800, 0.0)
+    assert content["measured"]["finals"]["en"]["errors_full_window"] <= 4
     assert "about" in ran.stderr
     assert "←" in ran.stdout
     assert f"Written to {output}" in ran.stdout
@@ -105,7 +105,7 @@ def test_whisper_base_is_as_right_in_shorter_windows_with_a_margin(tmp_path: Pat
     content = json.loads(output.read_text(encoding="utf-8"))
     sizes = parse(content)
     assert sizes.padding is None
-    assert sizes.partial < WindowSizes().partial
-    assert sizes.careful < WindowSizes().careful
-    finals = content["measured"]["finals"]
+    assert sizes.partial < FULL_WINDOW_FRAMES
+    assert sizes.finals("en") < FULL_WINDOW_FRAMES == sizes.finals("de")
+    finals = content["measured"]["finals"]["en"]
     assert finals["errors_full_window"] <= 0.1 * finals["words"]

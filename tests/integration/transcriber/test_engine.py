@@ -26,7 +26,7 @@ from transcriber.engine.batches import MAX_OUTPUT_TOKENS_PER_S, OUTPUT_TOKEN_ALL
 from transcriber.engine.faster_whisper import FasterWhisper, load
 from transcriber.engine.models import DEMO_FOLDER, resolve
 from transcriber.engine.prompting import MAX_PROMPT_TOKENS
-from transcriber.engine.window_sizes import WindowSizes
+from transcriber.engine.window_sizes import FULL_WINDOWS, WindowSizes
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -57,15 +57,17 @@ def test_the_time_to_fetch_a_model_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Counting:
-    """A CTranslate2 model that counts calls: (method, windows in it)."""
+    """A CTranslate2 model that counts calls, (method, windows in it), and notes how long the encoder's inputs are."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self.calls: Counter[tuple[str, int]] = Counter()
+        self.frames: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
         def call(inputs: Any, *given: Any, **named: Any) -> Any:
             self.calls[name, inputs.shape[0]] += 1
+            self.frames += [inputs.shape[2]] if name == "encode" else []
             return getattr(self._model, name)(inputs, *given, **named)
 
         return call
@@ -163,6 +165,37 @@ def test_a_model_on_a_gpu_has_full_windows_until_it_is_measured_there(monkeypatc
     assert (engine.device, engine.sizes) == ("cuda", WindowSizes(padding=0.0, packed=800))
     [(text, samples), *_] = clips()
     assert [result.text for result in engine.transcribe([Window(samples, careful=True)])] == [text]
+
+
+def test_a_final_has_the_window_of_its_language(multilingual: FasterWhisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The full one where nobody has measured it, also if that turns out only then: what was found in the short one
+    stays. Not for a partial, and not while others wait."""
+    final = Window(tone(2, 400), careful=True)
+    multilingual.use(WindowSizes(600, 800))
+    [heard] = multilingual.transcribe([final])
+    found = str(heard.language)
+    other = "en" if found != "en" else "de"
+    counting = Counting(multilingual._whisper.model)
+    monkeypatch.setattr(multilingual._whisper, "model", counting)
+
+    def frames(*windows: Window, measured: str = other) -> list[int]:
+        multilingual.use(WindowSizes(600, {measured: 800}))
+        counting.frames.clear()
+        results = multilingual.transcribe(windows)
+        for window, result in zip(windows, results, strict=True):
+            assert not window.careful or (result.language == (window.language or found) and result.text)
+        return counting.frames[:]
+
+    try:
+        assert [frames(replace(final, language=code)) for code in (found, other)] == [[3000], [800]]
+        assert frames(final) == [800, 3000]
+        assert frames(final, measured=found) == [800]
+        assert frames(replace(final, prior=found)) == [3000]
+        assert frames(replace(final, careful=False)) == [600]
+        assert frames(replace(final, hurried=True)) == [800]
+        assert frames(replace(final, language=other), final) == [800, 800, 3000, 800]  # each once more, apart
+    finally:
+        multilingual.use(FULL_WINDOWS)
 
 
 @pytest.mark.parametrize(("seconds", "batch"), [(0.0, 1), (1000.0, 4)], ids=["slow", "fast"])

@@ -10,6 +10,8 @@ from typing import Any
 class Kept:
     """A sink that keeps what it gets."""
 
+    stores = True
+
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
         self.live: list[dict[str, Any]] = []

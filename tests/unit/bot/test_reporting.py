@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from bot.core import effects as fx
@@ -75,6 +76,18 @@ async def test_a_sink_that_fails_keeps_no_other_from_hearing(virtual_time: None)
     steps = ["status", "publish_live", "publish_final", "flush"]
     assert failures == [*(("Broken", step) for step in steps), ("Stuck", "flush")]
     assert "canary" not in repr(logged)
+
+
+@pytest.mark.parametrize("sink", [Broken(), Stuck(), Late()])
+async def test_one_that_stores_nothing_ends_no_meeting_as_not_stored(virtual_time: None, sink: Kept) -> None:
+    """A manager's callback that fails, in whatever way, is said in the log; the transcript in Redis misses nothing."""
+    sink.stores = False
+    reporting = Reporting(SessionIdentity("p", 1, None, "bot"), None, [Kept(), sink])
+    with capture_logs() as logged:
+        reporting.health(fx.ReportHealth("room", True, "audio is heard"))
+        reporting.segment(SAID)
+        assert await reporting.flush(1.0) == 0
+    assert {line["event"] for line in logged} & {"sink.failed", "sink.not_stored"}
 
 
 async def test_what_is_not_stored_is_counted_and_the_log_says_where() -> None:

@@ -116,6 +116,21 @@ def nan_word(text: str) -> Word:
     return Word(f" {text}", math.nan, math.nan, 0.9)
 
 
+async def test_finals_are_hurried_while_others_wait() -> None:
+    """One alone has all the time; of three at once the first has, for nobody waits yet when it begins."""
+    hurried: list[bool] = []
+
+    async def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        hurried.extend(window.hurried for window in windows)
+        await asyncio.sleep(1)
+        return [Hypothesis("so it is", language="en")] * len(windows)
+
+    async with working(Inline(hear)) as worker:
+        await spoken(worker, SOUND)
+        await asyncio.gather(*(spoken(worker, SOUND) for _ in range(3)))
+    assert hurried == [False, False, True, True]
+
+
 @pytest.mark.parametrize(
     "odd",
     [

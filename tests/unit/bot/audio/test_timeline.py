@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.audio.timeline import CATCH_UP_SAMPLES, FORGET_S, SLEW_SAMPLES, Timeline
+from bot.codecs.rtp import JitterBuffer
 from tests.support.examples import EXAMPLES
 
 RATE = 16_000
@@ -159,3 +161,27 @@ def test_after_long_silence_the_clock_is_taken_anew() -> None:
 def test_nothing_is_placed_before_the_meeting_began() -> None:
     """Audio of a track that was already open belongs to the beginning."""
     assert Timeline(ZERO).place(0, 1, ZERO + 0.001, 320) == 0
+
+
+@pytest.mark.parametrize(
+    "away", [[(10.0, 18.0)], [(10.0, 18.0), (18.1, 26.0)], [(10.0, 19.0), (19.05, 24.0), (24.05, 30.0)]], ids=str
+)
+@pytest.mark.parametrize("each_s", [0.0005, 0.018])
+def test_a_bot_that_cannot_read_places_no_word_wrong(away: list[tuple[float, float]], each_s: float) -> None:
+    """Held up for so long that the kernel has thrown packets away (it keeps 250), then again, or just slow: what it
+    reads late is where it was said. It was taken for a sender that had begun anew, and put up to 8 s later."""
+    buffer, timeline = JitterBuffer(), Timeline(ZERO)
+    sent, kept, now, worst = 0, deque[int](), 0.0, 0.0
+    while sent < 40 * 50 or kept:
+        now = max(now, sent / 50) if not kept else now
+        now = next((end for begin, end in away if begin <= now < end), now)
+        while sent < 40 * 50 and sent / 50 <= now:
+            if len(kept) < 250:
+                kept.append(sent)
+            sent += 1
+        number = kept.popleft()
+        now += each_s
+        for packet in buffer.push(number, 960 * number, 1, b"", ZERO + now):
+            start = timeline.place(packet.timestamp // 3, packet.source, ZERO + now, 320)
+            worst = max(worst, abs(start / RATE - packet.timestamp / 48_000))
+    assert worst < 0.05

@@ -172,7 +172,7 @@ def test_one_loud_packet_at_the_edge_of_a_window() -> None:
 def test_noise_that_follows_by_chance_is_not_taken_for_speech() -> None:
     """One second of these 25 correlates by 0.71: taken for speech, 30 s of noise would be heard."""
     keys, levels = random.Random(25), Levels()
-    packets = [(said, encrypted(packet, keys)) for _ in range(25) for said, packet in swelling(50)]
+    packets = [(float(said), encrypted(packet, keys)) for _ in range(25) for said, packet in swelling(50)]
     found = judged(levels, packets)
     assert False in found
     assert True not in found

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.codecs.rtp import (
+    MAX_HOLE_S,
     MAX_WAITING_PACKETS,
     MAX_WAITING_S,
     REORDER_WAIT_S,
@@ -296,6 +297,24 @@ class TestSources:
         assert wire.push(jump, 5.0) == []
         assert wire.push(jump + 1, 5.02) == [jump, jump + 1]
         assert wire.push(jump + 2, 5.04) == [jump + 2]
+
+    @pytest.mark.parametrize(
+        ("ssrc", "seconds", "source"), [(1, 2.02, 1), (1, MAX_HOLE_S, 1), (1, MAX_HOLE_S + 0.02, 2), (2, 2.02, 2)]
+    )
+    def test_a_long_hole_is_no_other_sender(self, ssrc: int, seconds: float, source: int) -> None:
+        """Of one SSRC, whose timestamps go on as its numbers do: the same clock. What waited leaves first."""
+        wire = Wire()
+        wire.push(0, 0.0)
+        wire.push(2, 0.0)
+        jump = 2 + round(seconds * 50)
+        assert wire.push(jump, 5.0, ssrc) == []
+        number, stamp = (wire.first + jump + 1) % 2**16, (wire.stamp + 960 * (jump + 1)) % 2**32
+        left = wire.buffer.push(number, stamp, ssrc, b"%d" % (jump + 1), 5.02)
+        assert [(p.source, p.payload) for p in left] == [
+            (1, b"2"), (source, b"%d" % jump), (source, b"%d" % (jump + 1)),
+        ]  # fmt: skip
+        assert wire.buffer.statistics.given_up == (jump - 2 if source == 1 else 1)
+        assert wire.push(jump + 2, 5.04, ssrc) == [jump + 2]
 
     @pytest.mark.parametrize("stamp", [0, 480, 960, 2**31 + 5000])
     def test_a_clock_set_back_is_a_new_source(self, stamp: int) -> None:

@@ -25,8 +25,8 @@ class SizedEngine(ScriptedEngine):
 
     def use(self, sizes: WindowSizes) -> None:
         """For the calls that follow."""
-        assert (sizes.partial, sizes.margin) == (sizes.careful, 0)
-        self.used.append((sizes.careful, sizes.padding))
+        assert (sizes.careful, sizes.margin) == (sizes.partial, 0)
+        self.used.append((sizes.partial, sizes.padding))
 
 
 class LoopingEngine(SizedEngine):

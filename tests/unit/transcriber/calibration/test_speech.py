@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transcriber.calibration.speech import BUNDLED_FOLDER, Clip, SpeechError, bundled, monologues, read_folder
+from transcriber.calibration.speech import BUNDLED_FOLDER, Clip, SpeechError, ample, bundled, monologues, read_folder
 from transcriber.core.words import words
 
 SECOND = np.ones(16_000, np.int16)
@@ -33,6 +33,11 @@ def test_what_ships_is_in_the_languages_of_the_model() -> None:
         rows = [row for row in sources.splitlines() if name in row]
         assert rows, name
         assert all("public domain" in row or "CC0" in row for row in rows)
+
+
+def test_a_language_in_which_little_is_said_is_not_measured() -> None:
+    """Of what ships only English tells something about finals."""
+    assert ample(bundled(frozenset({"en", "de", "es", "ja", "ru", "zh"}))) == {"en"}
 
 
 def test_what_ships_is_small() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcriber.core.load import (
+    HURRY_WAIT_S,
     LADDER,
     LEVEL_HOLD_S,
     MAX_WAITS,
@@ -51,6 +52,20 @@ def test_waits_raise_the_level() -> None:
     assert not load.update(LEVEL_HOLD_S - 0.1)
     assert load.update(LEVEL_HOLD_S)
     assert load.level == 2
+
+
+def test_finals_are_hurried_as_soon_as_anybody_waits() -> None:
+    """Several that go together, one that was kept waiting, one that keeps others waiting; and while something is left
+    out."""
+    load = LoadShedder()
+    assert not load.hurries([0.0], 0.0)
+    assert not load.hurries([HURRY_WAIT_S], HURRY_WAIT_S)
+    assert load.hurries([0.0, 0.0], 0.0)
+    assert load.hurries([HURRY_WAIT_S + 0.01], 0.0)
+    assert load.hurries([0.0], HURRY_WAIT_S + 0.01)
+    wait(load, 2 * SHED_WAIT_S, 0)
+    load.update(0)
+    assert load.hurries([0.0], 0.0)
 
 
 def test_a_slow_model_is_under_load_when_something_is_always_late() -> None:

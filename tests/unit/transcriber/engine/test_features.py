@@ -41,6 +41,18 @@ def test_windows_are_as_small_as_the_model_allows() -> None:
     assert Extractor(MEL, WindowSizes())(Window(loud(1)))[0].shape == (80, FULL_WINDOW_FRAMES)
 
 
+def test_a_final_is_as_long_as_its_language_needs() -> None:
+    """By what was measured; elsewhere full. Where it is to be found, and under load, as short as any may be."""
+    extract = Extractor(MEL, WindowSizes(partial=600, careful={"en": 1500, "es": 1250}, margin=100))
+    final = Window(loud(2), careful=True)
+    sizes = [extract(final, language)[0].shape[1] for language in ("en", "es", "de", None)]
+    assert sizes == [1500, 1250, FULL_WINDOW_FRAMES, 1250]
+    hurried = Window(loud(2), careful=True, hurried=True)
+    assert [extract.size(hurried, 200, language) for language in ("en", "de", None)] == [1500, 1250, 1250]
+    assert extract(Window(loud(2)), "de")[0].shape[1] == 600
+    assert Extractor(MEL, WindowSizes(careful={}))(final)[0].shape[1] == FULL_WINDOW_FRAMES
+
+
 def test_short_windows_are_padded_with_true_silence() -> None:
     """Exactly what the extractor makes of the audio with zeros behind it, but for the edge that the zeros blur."""
     for speech in (loud(2), loud(1) // 1000, np.zeros(16_000, np.int16)):

@@ -33,7 +33,17 @@ frames = st.integers(0, 3000)
 keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(keys, inner)
+        | st.fixed_dictionaries(
+            {
+                "partial_frames": frames,
+                "careful_frames": inner | st.dictionaries(st.text(), inner),
+                "margin_frames": frames,
+            }
+        )
+    ),
     max_leaves=10,
 )
 
@@ -45,7 +55,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "earshot" / "window_sizes"
 
 
-@given(st.builds(WindowSizes, frames, frames, frames, st.none() | st.floats(-9, 9), frames))
+@given(
+    st.builds(
+        WindowSizes, frames, frames | st.dictionaries(st.text(), frames), frames, st.none() | st.floats(-9, 9), frames
+    )
+)
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, sizes: WindowSizes) -> None:
     """Whatever was measured beside."""
     path = tmp_path_factory.getbasetemp() / "sizes.json"
@@ -131,6 +145,23 @@ def test_a_wrong_file_says_what_to_do(tmp_path: Path) -> None:
         (tmp_path / WINDOW_SIZES_FILE).write_text(wrong)
         with pytest.raises(ModelError, match=r"window_sizes\.json is wrong \(.*delete it"):
             find(tmp_path, CPU)
+
+
+def test_a_size_for_finals_holds_for_its_language_or_for_all() -> None:
+    """What nobody measured is full; what is no number of frames is refused."""
+    sizes = {"partial_frames": 800, "careful_frames": {"en": 1500}, "margin_frames": 150}
+    assert [parse(sizes).finals(language) for language in ("en", "de", None)] == [1500, 3000, 1500]
+    assert parse({**sizes, "careful_frames": 1000}).finals("de") == 1000
+    for wrong in ({"en": 3001}, {"en": True}, {"en": {"de": 3000}}, ["en"]):
+        with pytest.raises(ValueError, match=r"careful_frames is a number .*, or one for each language"):
+            parse({**sizes, "careful_frames": wrong})
+
+
+def test_whisper_base_has_short_windows_for_english_finals_alone() -> None:
+    """What is shipped for its weights: outside English half a window costs words (bench/words.md)."""
+    sizes = read(window_sizes.SHIPPED_FOLDER / "3c8233c590c82242.json")
+    assert (sizes.partial, sizes.margin) == (800, 150)
+    assert [sizes.finals(language) for language in ("en", "de", "ja", None)] == [1500, 3000, 3000, 1500]
 
 
 def test_the_demo_model_has_the_windows_it_was_trained_on() -> None:

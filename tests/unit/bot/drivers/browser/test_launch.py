@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.drivers.browser import launch
+from bot.drivers.browser.driver import CLOSE_TIMEOUT_S, within
 from bot.drivers.browser.page import BrowserSettings, PageGoneError
 
 
@@ -44,7 +45,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Frozen:
         return frozen
 
     monkeypatch.setattr(launch, "_folder", lambda: nullcontext(Path("/nowhere")))
-    monkeypatch.setattr(launch, "_driver", driver)
+    monkeypatch.setattr(launch, "running_driver", driver)
     monkeypatch.setattr(launch, "_launch", start)
     monkeypatch.setattr(launch, "_kill", frozen.kill)
     return frozen
@@ -76,7 +77,7 @@ async def test_a_page_that_froze_is_killed_and_asked_nothing_first(
 async def test_a_page_that_lives_is_asked_to_close(virtual_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves the meeting in good order; what does not answer is killed in the end."""
     frozen = scripted(monkeypatch)
-    assert await leave(None) == pytest.approx(launch.CLOSE_TIMEOUT_S, abs=0.1)
+    assert await leave(None) == pytest.approx(CLOSE_TIMEOUT_S, abs=0.1)
     assert frozen.done == ["close", "kill"]
 
 
@@ -90,7 +91,7 @@ async def test_whoever_cancels_a_close_leaves_nothing_running(virtual_time: None
             raise RuntimeError("closed")
 
     before = asyncio.all_tasks()
-    waiting = asyncio.create_task(launch._within(close(), 10.0))
+    waiting = asyncio.create_task(within(close(), 10.0))
     await asyncio.sleep(1.0)
     (closing,) = asyncio.all_tasks() - before - {waiting}
     waiting.cancel()

@@ -118,11 +118,17 @@ def test_which_chromium_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_chromium(None, str(theirs)) is None
     shell = program(tmp_path, "bin/chromium-headless-shell")
     assert find_chromium(None, str(theirs)) == shell
-    assert find_chromium(None, str(theirs), has_window=True) is None
+    assert find_chromium(None, str(theirs), "new") == shell
+    assert find_chromium(None, str(theirs), "window") is None
     full = program(tmp_path, "bin/chromium")
-    assert find_chromium(None, str(theirs), has_window=True) == full
+    assert find_chromium(None, str(theirs)) == shell
+    assert find_chromium(None, str(theirs), "new") == full
+    assert find_chromium(None, str(theirs), "window") == full
     program(tmp_path, "cache/chromium_headless_shell-1255/chrome-headless-shell-linux64/chrome-headless-shell")
     assert find_chromium(None, str(theirs)) is None
+    assert find_chromium(None, str(theirs), "new") == full
+    program(tmp_path, "cache/chromium-1255/chrome-linux64/chrome")
+    assert find_chromium(None, str(theirs), "new") is None
 
 
 def test_root_is_told_that_it_is_root(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
