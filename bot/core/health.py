@@ -30,6 +30,15 @@ WORDLESS_WINDOW_S = 60.0
 """Samples of speech, sent within so many seconds, about which the transcriber decided again and again that there was
 none, until that is said: noise may pass for speech, but not so much of it without one word."""
 
+SHOWN_S = 4.0
+"""Seconds in which the platform showed somebody as speaking and nothing at all was heard: proof that somebody did. Pages
+show it up to two seconds longer than it is so."""
+SHOWN_HOLDS_S = 1.0
+"""Seconds for which one report of who speaks holds."""
+UNSHOWN_TIMEOUT_S = 60.0
+"""Where the platform shows who speaks, and has shown nobody yet, a silent mix is said after so long: it may be quiet, or
+the page may have changed."""
+
 ANSWERED_S = 1.5
 """A report so soon after an answer is about speech that was answered already: it looks back one second."""
 
@@ -55,6 +64,7 @@ class _Track:
     packets_at: float
     signal_at: float
     is_mix: bool = False  # of all tracks: it has speech and text; that there is sound is for the tracks to say
+    is_shared: bool = False  # nobody's in particular: silent while nobody speaks, and all there is when somebody does
     muted: bool = False
     encrypted: bool = False
     answered_at: float = -math.inf
@@ -95,13 +105,16 @@ class _Track:
         """Whether something should be heard on it."""
         return not self.muted and not self.encrypted and not self.is_mix
 
-    def hearing(self, now: float) -> Hearing:
-        """What it is like. Muting it pays no debt of the transcriber's."""
+    def hearing(self, now: float, patience: float) -> Hearing:
+        """What it is like. Muting it pays no debt of the transcriber's.
+
+        `patience`: seconds without any signal until that is said.
+        """
         if self.encrypted and not self.muted:
             return Hearing.ENCRYPTED
-        if self.is_due and now - self.packets_at >= DEAF_TIMEOUT_S:
+        if self.is_due and now - self.signal_at >= patience and now - self.packets_at >= DEAF_TIMEOUT_S:
             return Hearing.NO_PACKETS
-        if self.is_due and now - self.signal_at >= DEAF_TIMEOUT_S:
+        if self.is_due and now - self.signal_at >= patience:
             return Hearing.ZEROS
         is_late = self.unanswered_since is not None and now - self.unanswered_since >= DEAF_TIMEOUT_S
         if is_late or self.wordless >= WORDLESS_SAMPLES:
@@ -124,12 +137,16 @@ class HearingHealth:
         self._well_since: float | None = None
         self._has_answers = False  # any transcriber has answered, ever
         self._unheeded = UnheededSpeech()  # before that
+        self._shown_at: float | None = None  # the last report of who speaks, if somebody did
+        self._shows = self._has_shown = False  # the platform says who speaks; it has ever shown somebody
+        self._unheard = 0.0  # seconds in which somebody was shown as speaking, since there was a signal on any track
 
     # --- what happens
 
-    def opened(self, track_id: str, now: float) -> None:
-        """A track can be heard from now on."""
-        self._tracks[track_id] = _Track(now, now)
+    def opened(self, track_id: str, now: float, *, is_shared: bool = False) -> None:
+        """A track can be heard from now on; `is_shared`: it is nobody's in particular."""
+        self._tracks[track_id] = _Track(now, now, is_shared=is_shared)
+        self._unheard = 0.0
 
     def closed(self, track_id: str) -> list[ReportHealth]:
         """The track is gone and owes nothing any more: what was said to be wrong with it is over.
@@ -156,6 +173,14 @@ class HearingHealth:
         if track := self._tracks.get(track_id):
             track.muted = muted
             track.packets_at = track.signal_at = now
+            self._unheard = 0.0
+
+    def shown(self, is_speaking: bool, now: float) -> None:
+        """The platform says whether it shows somebody as speaking."""
+        if self._shown_at is not None:
+            self._unheard += min(now - self._shown_at, SHOWN_HOLDS_S)
+        self._shown_at = now if is_speaking else None
+        self._shows, self._has_shown = True, self._has_shown or is_speaking
 
     def company(self, is_there: bool) -> None:
         """Whether anybody is there who might be heard."""
@@ -172,7 +197,7 @@ class HearingHealth:
         track.packets_at, track.encrypted = now, False  # it can be heard: its key came
         if report.level_dbfs < SIGNAL_DBFS:
             return False
-        track.signal_at = now
+        track.signal_at, self._unheard = now, 0.0
         if report.speech:
             self._spoke_at = now
         if report.sent:  # speech that waits for a lane is not owed an answer yet
@@ -219,6 +244,7 @@ class HearingHealth:
 
     def _restart(self, now: float) -> None:
         self._unheeded.forget()
+        self._unheard = 0.0
         for track in (self._mix | self._tracks).values():
             track.restart(now)
 
@@ -234,7 +260,7 @@ class HearingHealth:
             self._trackless_since = now
         reports = []
         for track_id, track in self._owing.items():
-            hearing = track.hearing(now)
+            hearing = track.hearing(now, self._patience(track))
             if hearing is not track.reported and (hearing.is_deaf or track.reported.is_deaf):
                 reports.append(ReportHealth(f"track:{track_id}", not hearing.is_deaf, WORDS[hearing], hearing))
             track.reported = hearing
@@ -245,6 +271,13 @@ class HearingHealth:
             reports.append(ReportHealth("room", not room.is_deaf, self._words(room), room))
             self._reported = room
         return reports
+
+    def _patience(self, track: _Track) -> float:
+        """Seconds without a signal until that is said. Of a mix silence is no news: that somebody spoke in it is."""
+        is_dead = track.reported in (Hearing.NO_PACKETS, Hearing.ZEROS)  # until it is heard
+        if not (track.is_shared and self._shows) or self.is_proved or is_dead:
+            return DEAF_TIMEOUT_S
+        return math.inf if self._has_shown else UNSHOWN_TIMEOUT_S
 
     @property
     def _is_excused(self) -> bool:
@@ -294,11 +327,20 @@ class HearingHealth:
         return self._reported in (Hearing.NO_TRACKS, *SOUNDLESS)
 
     @property
+    def is_proved(self) -> bool:
+        """Somebody was shown as speaking for so long that one of the tracks should have carried it, and none did."""
+        return self._unheard >= SHOWN_S
+
+    @property
     def deaf(self) -> bool:
-        """Nothing at all is heard, and it is not just one microphone switched off; as of the last check."""
+        """Nothing at all is heard, and it is not just one microphone switched off, nor a quiet mix; as of the last
+        check."""
         dead = self.dead
         owing = sum(track.is_due for track in self._tracks.values())
-        return bool(dead) and len(dead) == owing and (len(dead) > 1 or Hearing.NO_PACKETS in dead.values())
+        if not dead or len(dead) != owing or self.is_proved:
+            return bool(dead) and len(dead) == owing
+        may_be_quiet = self._shows and any(self._tracks[track_id].is_shared for track_id in dead)
+        return not may_be_quiet and (len(dead) > 1 or Hearing.NO_PACKETS in dead.values())
 
     @property
     def dead(self) -> dict[str, Hearing]:
@@ -342,4 +384,4 @@ class HearingHealth:
             yield track.unanswered_since
             if track.is_due:
                 yield track.packets_at
-                yield track.signal_at
+                yield track.signal_at + max(self._patience(track) - DEAF_TIMEOUT_S, 0.0)

@@ -95,7 +95,8 @@ class MeetingCore:
         self._effects += self.health.check(now)
         self._effects += self._written.captions(self.health.is_soundless, now)
         if self._departing is None and self.lifecycle.state is State.ACTIVE:
-            self._effects += self._recovery.tend(self.health.dead, self.health.deaf, now)
+            health = self.health
+            self._effects += self._recovery.tend(health.dead, health.deaf, now, is_proved=health.is_proved)
 
     def receive(self, event: Event, now: float) -> None:
         """Takes one event. After the end nothing has an effect any more."""
@@ -131,7 +132,7 @@ class MeetingCore:
                     self._close_track(track_id)
                 self.roster.open_track(track_id, participant_id, kind)
                 if self.roster.speaks_for(track_id) is not None:
-                    self.health.opened(track_id, now)
+                    self.health.opened(track_id, now, is_shared=participant_id is None)
             case ev.TrackEncrypted(track_id):
                 self.health.encrypted(track_id)
             case ev.TrackMuted(track_id):
@@ -143,6 +144,7 @@ class MeetingCore:
                 self._close_track(track_id)
             case ev.ActiveSpeakers(participant_ids, at):
                 self._effects.append(fx.FollowFloor(participant_ids, at))
+                self.health.shown(bool(participant_ids), now)
             case ev.ChatReceived() | ev.CaptionHeard():
                 if self.lifecycle.state is State.ACTIVE and not self._paused:
                     self._effects += self._written.take(event, now)

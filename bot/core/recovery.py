@@ -31,7 +31,8 @@ REJOINS = 3
 REJOINS_WINDOW_S = 600.0
 """... so many seconds: people see us go and come."""
 MIN_DEAD_TO_REJOIN = 2
-"""Tracks: a single dead one may be a broken microphone, and no reason to leave the meeting."""
+"""Tracks: a single dead one may be a broken microphone, and no reason to leave the meeting, unless somebody is shown as
+speaking meanwhile."""
 VERDICT_S = 30.0
 """After the last rung, until nothing is left to try."""
 GIVEN_UP = "still nothing is heard on any track, and nothing is left to try"
@@ -55,7 +56,7 @@ class Recovery:
         self._rung = 0
         self._climb_at: float | None = None
         self._dead: Collection[str] = ()
-        self._is_deaf = self._has_given_up = False
+        self._is_deaf = self._has_given_up = self._is_worth_rejoining = False
         self._now = 0.0
 
     def heard(self, track_id: str) -> None:
@@ -69,15 +70,19 @@ class Recovery:
         if self._rung < len(self._ladder):
             self._climb_at = None
 
-    def tend(self, dead: Collection[str], deaf: bool, now: float) -> list[GiveOrder | ReportHealth]:
+    def tend(
+        self, dead: Collection[str], deaf: bool, now: float, *, is_proved: bool = False
+    ) -> list[GiveOrder | ReportHealth]:
         """What to do now.
 
         Args:
             dead: The tracks on which nothing is heard.
             deaf: They are all that could be heard.
             now: Monotonic seconds.
+            is_proved: Somebody speaks, and is not heard.
         """
         self._dead, self._is_deaf, self._now = dead, deaf, now
+        self._is_worth_rejoining = is_proved or len(dead) >= MIN_DEAD_TO_REJOIN
         orders: list[Order] = [Resubscribe(track_id) for track_id in dead if self._may_resubscribe(track_id, now)]
         orders += self._climb(now)
         effects: list[GiveOrder | ReportHealth] = [GiveOrder(order) for order in orders]
@@ -125,7 +130,7 @@ class Recovery:
         if self._climb_at is None:
             self._climb_at = now + pause
         is_rejoin = order is Rejoin
-        if is_rejoin and len(self._dead) < MIN_DEAD_TO_REJOIN:
+        if is_rejoin and not self._is_worth_rejoining:
             self._climb_at = None
             return
         if is_rejoin and len(self._rejoined) == REJOINS:

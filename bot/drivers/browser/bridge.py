@@ -37,7 +37,8 @@ MAX_FRAMES = 32
 SLOWLY_S = 0.05
 """A pause before the next message of a frame that sends too many: its own buffer fills, and it drops."""
 MAX_MALFORMED = 10
-"""Malformed messages after which a frame is cut off (1008)."""
+"""Malformed messages after which a frame is read slowly, and one with tracks is cut off (1008): as the page's end, for
+nothing of that frame would be heard any more."""
 MIX_AFTER_S = 3.0
 """For so long no track has had sound, and the page plays something: then the mix is captured."""
 MIX_YIELDS_S = 5.0
@@ -77,7 +78,9 @@ class _Frame:
         except WireError as error:
             self._malformed += 1
             if self._malformed > MAX_MALFORMED:
-                raise
+                if self._tracks:
+                    raise
+                return False
             log.warning("browser_malformed_message", error=str(error))
         return True
 
@@ -205,6 +208,8 @@ class Bridge:
         """Tracks beyond MAX_TRACKS."""
         self.failure: Callable[[BaseException], None] = lambda error: None
         """Called with what a listener raised."""
+        self.cut_off: Callable[[str], None] = lambda why: None
+        """Called when a frame that was heard is heard no more."""
         self._frames: set[_Frame] = set()
         self._mixes = itertools.count(1)
 
@@ -249,7 +254,7 @@ class Bridge:
         except ConnectionClosed:
             pass
         except WireError:
-            log.warning("browser_frame_cut_off", malformed=MAX_MALFORMED)
+            self.cut_off("what one of its frames says cannot be read")
             await connection.close(1008)
         except Exception as error:
             self.failure(error)

@@ -4,8 +4,8 @@
         await page.goto(url)
         await page.locator("button:has-text('Join')").click(timeout=5_000)
 
-Every call has a timeout. When the page dies (its renderer crashed or froze, Chromium or its driver died) `page.gone`
-is done with a `PageGoneError`, and every later call raises it.
+Every call has a timeout. When the page dies (its renderer crashed or froze, Chromium or its driver died, or what a
+frame that is heard says cannot be read) `page.gone` is done with a `PageGoneError`, and every later call raises it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class MeetingPage:
         context.on("close", lambda _: self._die("Chromium ended"))
         context.on("page", self._refuse)
         page.on("dialog", self._dismiss)
-        bridge.failure = self._fail
+        bridge.failure, bridge.cut_off = self._fail, self._die
 
     @property
     def page(self) -> Page:

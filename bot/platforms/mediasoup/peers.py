@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.events import ParticipantKind
 from bot.platforms.differences import Seen
 from common.contracts.status import SubCode
+
+MAX_EARLY = 256
+"""Notifications that came before the list of peers, kept until it comes. Policy when full: the oldest goes."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class Peers:
     def __init__(self, own: str) -> None:
         self._own = own
         self._peers: dict[str, _Peer] = {}
+        self._early: deque[tuple[object, dict[str, Any]]] | None = deque(maxlen=MAX_EARLY)
 
     def look(self) -> dict[str, Seen]:
         """Everybody but us, with their audio producers as tracks."""
@@ -40,11 +45,15 @@ class Peers:
         }
 
     def joined(self, peers: object) -> None:
-        """Takes the room's list of peers."""
+        """Takes the room's list of peers. What was told before it may be newer, or older: it is told again, and takes
+        nothing from the list but who, or what, is said to be gone."""
         self._peers.clear()
         for peer in peers if isinstance(peers, list) else []:
             if isinstance(peer, dict):
                 self._join(peer)
+        for kind, data in self._early or ():
+            self._change(kind, data, is_early=True)
+        self._early = None
 
     def take(self, kind: object, data: object) -> SubCode | None:
         """Takes a notification; returns why we are not in the room any more."""
@@ -56,6 +65,14 @@ class Peers:
             return SubCode.DUPLICATE_IDENTITY
         if not isinstance(data, dict):
             return None
+        if self._early is not None:
+            self._early.append((kind, data))
+        self._change(kind, data)
+        return None
+
+    def _change(self, kind: object, data: dict[str, Any], *, is_early: bool = False) -> None:
+        if is_early and self._knows(kind, data):
+            return
         if kind == "peerJoined":
             self._join(data)
         elif kind == "peerLeft":
@@ -64,7 +81,12 @@ class Peers:
             self._rename(data)
         else:
             self._produce(kind, data)
-        return None
+
+    def _knows(self, kind: object, said: dict[str, Any]) -> bool:
+        """Whether the news is of somebody, or something, that is there already."""
+        peer = self._peers.get(str(said.get("peerId")))
+        is_there = kind == "newProducer" and peer is not None and str(said.get("producerId")) in peer.producers
+        return is_there or (kind == "peerJoined" and peer is not None)
 
     def _join(self, said: dict[str, Any]) -> None:
         peer_id = said.get("peerId")

@@ -173,9 +173,10 @@ class Flow:
             case Stage.LOBBY | Stage.NOT_STARTED:
                 return self._wait_outside(stage, now)
             case Stage.DOOR:
-                self._is_inside = False
+                was_inside, self._is_inside = self._is_inside, False
                 if self._wait is not None and self._wait.stage is not Stage.PASSCODE_REFUSED:
                     self._wait, self._begun = None, now
+                return self._lose() if was_inside else []
             case Stage.RECONNECTING if self._is_inside:
                 return self._lose()
         return []

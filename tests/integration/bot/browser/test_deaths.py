@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,7 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
+from bot.drivers.browser.bridge import MAX_MALFORMED
 from bot.drivers.browser.launch import PREFIX, processes, sweep
 from bot.drivers.browser.page import CALL_TIMEOUT_S, MeetingPage, PageGoneError, open_page
 from bot.drivers.browser.stay import MAX_RELAUNCHES, stay
@@ -102,6 +106,26 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
     assert in_time(took, within + 0.5), took  # half a second for a busy machine
     assert folders() == before
     assert not processes(folder)
+
+
+async def test_a_frame_that_is_heard_and_cannot_be_read_is_the_end_of_its_page() -> None:
+    """Cut off, it would be deaf for good: the page is opened anew, within its bounds. One that is not heard costs nothing."""
+    heard = Heard()
+    async with open_page(chromium_settings(), heard) as shown:
+        bridge = shown._bridge
+        protocols = [Subprotocol("earshot"), Subprotocol(bridge.token)]
+        async with connect(f"ws://{bridge.authority}/", subprotocols=protocols) as frame:
+            for _ in range(MAX_MALFORMED + 1):
+                await frame.send("{")
+            await frame.send(json.dumps({"type": "track", "track": 1, "id": "t", "streams": []}))
+            await heard.until(lambda: heard.open, "the track")
+            assert not shown.gone.done()
+            await frame.send("{")
+            gone = await asyncio.wait_for(asyncio.shield(shown.gone), 5)
+            await frame.wait_closed()
+            assert frame.close_code == 1008
+        assert "cannot be read" in str(gone)
+        await heard.until(lambda: not heard.open, "closed")
 
 
 async def test_a_busy_page_is_not_frozen() -> None:

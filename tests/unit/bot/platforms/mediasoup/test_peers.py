@@ -34,6 +34,39 @@ def test_who_is_there_when_we_join() -> None:
     assert people(peers) == {}
 
 
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ([], {"ana": ("Ana", {"p": True})}),  # the list is older than the news
+        (  # it is newer: it has all of it, and more
+            [{"peerId": "ana", "name": "Dr. Ana", "producers": [{"producerId": "p", "kind": "audio", "paused": True}]}],
+            {"ana": ("Dr. Ana", {"p": True})},
+        ),
+        (  # and from in between: ben and a producer of eve's have gone since
+            [
+                {"peerId": "ana", "name": "Ana", "producers": [{"producerId": "q", "kind": "audio"}]},
+                {"peerId": "ben", "name": "Ben"},
+                {"peerId": "eve", "name": "Eve", "producers": [{"producerId": "e", "kind": "audio"}]},
+            ],
+            {"ana": ("Ana", {"q": False, "p": True}), "eve": ("Eve", {})},
+        ),
+    ],
+)
+def test_news_before_the_answer_is_kept(listed: object, expected: object) -> None:
+    """An application may tell us of the room before it has answered, of what its answer does not know."""
+    peers = Peers("bot")
+    peers.take("peerJoined", {"peerId": "ana", "name": "Ana", "producers": []})
+    peers.take("newProducer", {"peerId": "ana", "producerId": "p", "kind": "audio"})
+    peers.take("producerPaused", {"peerId": "ana", "producerId": "p"})
+    peers.take("peerLeft", {"peerId": "ben"})
+    peers.take("producerClosed", {"peerId": "eve", "producerId": "e"})
+    peers.joined(listed)
+    assert people(peers) == expected
+    peers.take("peerLeft", {"peerId": "ana"})  # from now on, once
+    peers.joined(None)
+    assert people(peers) == {}
+
+
 def test_people_come_produce_change_and_go() -> None:
     """Joining, producing, pausing, a new name, closing, leaving."""
     peers = Peers("bot")
@@ -76,11 +109,13 @@ WORDS = ("ana", "bot", "audio", "p", "peerJoined", "peerLeft", "peerRenamed", "n
 
 def test_garbage_ends_nothing() -> None:
     """Many messages of any shape: none raises, and whoever is there has a name."""
-    peers = Peers("bot")
+    peers, unanswered = Peers("bot"), Peers("bot")
     for number, message in enumerate(garbage(MALFORMED, KEYS, WORDS)):
         if number % 5 == 0:
             peers.joined(message.get("producers"))
         assert peers.take(message.get("type"), message.get("data")) is None
         assert peers.take("peerJoined", message) is None
         assert peers.take("newProducer", message) is None
+        assert unanswered.take(("peerJoined", "newProducer")[number % 2], message) is None
         assert all(who and seen.name for who, seen in peers.look().items())
+    unanswered.joined([])

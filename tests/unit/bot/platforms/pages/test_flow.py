@@ -294,6 +294,17 @@ def test_a_connection_that_the_page_gets_back_itself() -> None:
     assert page.see(Stage.INSIDE, 1) == [Inside()]
 
 
+def test_at_the_door_again() -> None:
+    """The page has dropped us without a word: said within a few looks, and through the door once more, name and all."""
+    page = Driven().inside()
+    assert page.see(Stage.DOOR, fl.ALARM_CONFIRM_S, name="", join="") == []  # a dialog may pass by
+    done = page.see(Stage.DOOR, 0.5, name="", join="")
+    assert [type(do) for do in done] == [Lost, Fill]
+    assert not page.flow.is_inside
+    assert list(names(page.see(Stage.DOOR, name="Earshot", join=""))) == ["join"]
+    assert page.see(Stage.INSIDE, 1) == [Inside()]
+
+
 @pytest.mark.parametrize(
     ("stage", "after"), [(Stage.UNKNOWN, fl.GONE_S), (Stage.BLOCKED, fl.GONE_S), (Stage.RECONNECTING, fl.RECONNECT_S)]
 )
