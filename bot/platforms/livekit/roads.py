@@ -246,7 +246,7 @@ class Roads:
             checkpoint()
             if self.router.wants_budget:
                 held = await self._budget.ask()
-                if self.router.wants_budget:
+                if self.router.wants_budget and self._drain_until is None:  # else the mix before has to end first
                     self.router.budget(held, self._now())
             await asyncio.sleep(BUDGET_INTERVAL_S if self.router.wants_budget else TICK_S)
 

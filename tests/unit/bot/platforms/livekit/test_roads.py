@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from bot.audio.frame import AudioFrame
+from bot.audio.pauses import PAUSE_S
+from bot.core.events import TrackClosed
 from bot.core.router import CROWD_S
 from bot.platforms.base import Invitation
 from bot.platforms.livekit import roads
@@ -67,6 +72,18 @@ class Lease:
         self.given_back.append(self.used_for)
 
 
+def room_of(listener: RecordingListener, lease: Lease) -> roads.Roads:
+    """The roads of a room."""
+    settings = LiveKitSettings(
+        room="standup",
+        api_key="key",
+        api_secret=SecretStr("s" * 32),
+        egress=EgressSettings(ingest_url="rtmp://198.51.100.1/live", secret=SecretStr("s" * 32)),
+    )
+    invitation = Invitation("ws://198.51.100.1:7880", "bot-1", "Earshot", settings=settings)
+    return roads.Roads(invitation, "standup", listener, lambda: None, lease, asyncio.get_running_loop().time)
+
+
 async def left(server: Server, at: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Lease, float]:
     """Leaves a room while the server is at this; the lease then, and how long leaving took."""
 
@@ -75,15 +92,8 @@ async def left(server: Server, at: str, monkeypatch: pytest.MonkeyPatch) -> tupl
 
     monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
     monkeypatch.setattr(roads, "pull", silent)
-    settings = LiveKitSettings(
-        room="standup",
-        api_key="key",
-        api_secret=SecretStr("s" * 32),
-        egress=EgressSettings(ingest_url="rtmp://198.51.100.1/live", secret=SecretStr("s" * 32)),
-    )
-    invitation = Invitation("ws://198.51.100.1:7880", "bot-1", "Earshot", settings=settings)
     lease, leaving, loop = Lease(), asyncio.Event(), asyncio.get_running_loop()
-    both = roads.Roads(invitation, "standup", RecordingListener(), lambda: None, lease, loop.time)
+    both = room_of(RecordingListener(), lease)
     running = asyncio.create_task(both.run(leaving))
     await asyncio.sleep(0)
     both.people(3, encrypted=False, muted=False)
@@ -114,3 +124,47 @@ async def test_one_that_could_not_be_stopped_is_told_of(virtual_time: None, monk
     lease, took = await left(server, "started", monkeypatch)
     assert lease.given_back[-1] == "EG_1"
     assert took < 2.0
+
+
+async def test_a_late_mix_is_heard_to_its_end_before_another_begins(
+    virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody goes, the tracks take charge, and all are back at once: the mix still has to say what was said before."""
+    late, server, leaving, loop = 8.0, Server(start_s=0.4, stop_s=0.2), asyncio.Event(), asyncio.get_running_loop()
+    step, pcm = 0.1, np.zeros(1600, np.int16)
+
+    async def play(url: str, track_id: str, hear: Callable[[AudioFrame], None], opened: Callable[[], None]) -> None:
+        opened()
+        for at in count():
+            hear(AudioFrame(track_id, pcm, at * 1600, 1, loop.time()))
+            await asyncio.sleep(step)
+
+    monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
+    monkeypatch.setattr(roads, "pull", play)
+    monkeypatch.setattr(roads.Alignment, "delay", lambda _: late)
+    listener = RecordingListener()
+    both = room_of(listener, Lease())
+    running = asyncio.create_task(both.run(leaving))
+
+    async def until(condition: Callable[[], object]) -> float:
+        async with asyncio.timeout(120):
+            while not condition():
+                both.track(AudioFrame("ana", pcm, round(loop.time() * 16_000), 1, loop.time()))
+                await asyncio.sleep(step)
+        return loop.time()
+
+    try:
+        await asyncio.sleep(0)
+        both.people(3, encrypted=False, muted=False)
+        await until(lambda: not both.shows_tracks)
+        both.people(1, encrypted=False, muted=False)
+        changed = await until(lambda: both.shows_tracks)
+        both.people(3, encrypted=False, muted=False)
+        await until(lambda: server.asked.count("start") == 2)
+        heard = [frame.arrival for _, frame in listener.frames if frame.track_id == roads.TRACK_ID]
+        assert changed - 2 * step <= max(heard) + PAUSE_S <= changed + PAUSE_S  # all that was said before the pause
+        assert [event.track_id for event in listener.of(TrackClosed)] == [roads.TRACK_ID]
+        await until(lambda: not both.shows_tracks)  # and the next one takes charge
+    finally:
+        leaving.set()
+        await running
