@@ -31,13 +31,13 @@ WORDLESS_WINDOW_S = 60.0
 none, until that is said: noise may pass for speech, but not so much of it without one word."""
 
 SHOWN_S = 4.0
-"""Seconds in which the platform showed somebody as speaking and nothing at all was heard: proof that somebody did. Pages
-show it up to two seconds longer than it is so."""
+"""Seconds in which the platform showed somebody as speaking and nothing at all was heard: proof that somebody did.
+Pages show it up to two seconds longer than it is so."""
 SHOWN_HOLDS_S = 1.0
 """Seconds for which one report of who speaks holds."""
 UNSHOWN_TIMEOUT_S = 60.0
-"""Where the platform shows who speaks, and has shown nobody yet, a silent mix is said after so long: it may be quiet, or
-the page may have changed."""
+"""Where the platform shows who speaks, and has shown nobody yet, a silent mix is said after so long: it may be quiet,
+or the page may have changed."""
 
 ANSWERED_S = 1.5
 """A report so soon after an answer is about speech that was answered already: it looks back one second."""

@@ -109,7 +109,7 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
 
 
 async def test_a_frame_that_is_heard_and_cannot_be_read_is_the_end_of_its_page() -> None:
-    """Cut off, it would be deaf for good: the page is opened anew, within its bounds. One that is not heard costs nothing."""
+    """Cut off, it would be deaf for good: so its page counts as dead. One without tracks costs nothing."""
     heard = Heard()
     async with open_page(chromium_settings(), heard) as shown:
         bridge = shown._bridge

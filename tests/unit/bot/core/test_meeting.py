@@ -362,18 +362,6 @@ def test_a_dead_track_is_subscribed_anew_and_a_dead_room_joined_anew() -> None:
     assert not any(isinstance(effect, fx.GiveOrder) for effect in meeting.effects())
 
 
-def test_a_dead_mix_in_which_somebody_is_shown_speaking_is_joined_anew() -> None:
-    """It is all that there is to hear; while nobody speaks it is left alone."""
-    meeting = MeetingCore(SETTINGS, orders={Rejoin})
-    for now, event in (IN, (0.0, ANA), (0.0, ev.TrackOpened("mix", None)), (0.0, sound(track="mix"))):
-        meeting.receive(event, now)
-    ordered = []
-    for now in range(1, 300):
-        meeting.receive(ev.ActiveSpeakers(frozenset({"ana"} if now > 200 else ()), now), now)
-        ordered += [now for effect in meeting.effects() if isinstance(effect, fx.GiveOrder)]
-    assert ordered == [225, 285]
-
-
 def test_an_encrypted_track_is_reported() -> None:
     """What the platform says of a track is said of the track and of the room."""
     meeting = core(IN, (1, ANA), (1, ev.TrackOpened("t", "ana")))

@@ -73,8 +73,7 @@ def test_for_one_dead_track_that_somebody_speaks_on_the_bot_rejoins() -> None:
     """No microphone is broken that the platform hears: what is lost is everybody."""
     recovery = Recovery({Rejoin})
     made = [now for now in range(8, 1200) if recovery.tend(["mix"], True, now, is_proved=True)]
-    assert made[:3] == [28, 88, 268]
-    assert all(later - first >= 600 for first, later in zip(made, made[3:], strict=False)) or len(made) == 4
+    assert made == [28, 88, 268, 298]  # the last time it is said that nothing is left to try
 
 
 def test_a_room_full_of_dead_tracks_takes_turns() -> None:

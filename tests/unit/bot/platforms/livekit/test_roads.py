@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from bot.audio.alignment import Alignment
 from bot.audio.frame import AudioFrame
 from bot.audio.pauses import PAUSE_S
 from bot.core.events import TrackClosed
@@ -129,7 +130,7 @@ async def test_one_that_could_not_be_stopped_is_told_of(virtual_time: None, monk
 async def test_a_late_mix_is_heard_to_its_end_before_another_begins(
     virtual_time: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody goes, the tracks take charge, and all are back at once: the mix still has to say what was said before."""
+    """All but one go, the tracks take charge, and they are back at once: the mix has to say what was said before."""
     late, server, leaving, loop = 8.0, Server(start_s=0.4, stop_s=0.2), asyncio.Event(), asyncio.get_running_loop()
     step, pcm = 0.1, np.zeros(1600, np.int16)
 
@@ -141,7 +142,7 @@ async def test_a_late_mix_is_heard_to_its_end_before_another_begins(
 
     monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
     monkeypatch.setattr(roads, "pull", play)
-    monkeypatch.setattr(roads.Alignment, "delay", lambda _: late)
+    monkeypatch.setattr(Alignment, "delay", lambda _: late)
     listener = RecordingListener()
     both = room_of(listener, Lease())
     running = asyncio.create_task(both.run(leaving))
