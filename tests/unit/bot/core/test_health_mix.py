@@ -8,7 +8,7 @@ from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.effects import ReportHealth
 from bot.core.events import AudioHeard
-from bot.core.health import HearingHealth
+from bot.core.health import DEAF_TIMEOUT_S, HearingHealth
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
 from bot.core.orders import Rejoin
@@ -74,6 +74,19 @@ def test_quiet_tracks_beside_the_one_on_which_somebody_is_heard_are_quiet() -> N
     health.opened("mix", 0, is_shared=True)
     health.opened("mix-2", 0, is_shared=True)
     assert listen(health, range(100), speaking=True, level=-30.0) == []
+
+
+def test_a_stream_for_whoever_speaks_is_quiet_also_while_it_is_called_somebodys() -> None:
+    """As long as the platform says who speaks. When it stops, the streams are tracks like others."""
+    health = HearingHealth()
+    health.shown(True, 0)
+    health.opened("ana's", 0)
+    health.opened("ben's", 0)
+    assert listen(health, range(100), speaking=False) == []
+    assert health.next_timer() == 99.5 + DEAF_TIMEOUT_S
+    assert listen(health, range(100, 107), speaking=None) == []
+    assert not any(one.healthy for one in listen(health, range(107, 109), speaking=None))
+    assert health.deaf
 
 
 def test_speech_that_was_shown_while_nothing_could_be_heard_proves_nothing() -> None:
