@@ -206,7 +206,7 @@ async def test_a_reading_of_ours_that_breaks_costs_its_window(
     def broken(*_: object) -> None:
         raise KeyError("secret")
 
-    monkeypatch.setattr("transcriber.worker.best_of", broken)
+    monkeypatch.setattr("transcriber.decoding.best_of", broken)
     async with logging() as logged, working(Inline(hear)) as worker:
         assert (await spoken(worker, ODD)).lost == [(0.0, 2.0)]
         assert (await spoken(worker, SOUND)).finals == ["hello there"]
