@@ -116,7 +116,7 @@ def nan_word(text: str) -> Word:
     return Word(f" {text}", math.nan, math.nan, 0.9)
 
 
-async def test_finals_are_hurried_while_others_wait() -> None:
+async def test_finals_are_hurried_while_others_wait(virtual_time: None) -> None:
     """One alone has all the time; of three at once the first has, for nobody waits yet when it begins."""
     hurried: list[bool] = []
 
