@@ -173,9 +173,9 @@ class Worker:
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
         kind = requests[0][1].kind
-        waits = [began - request.due for _, request in requests]
-        is_hurried = self._load.hurries(waits, self._scheduler.oldest(began))
         is_background = kind is PassKind.BACKGROUND
+        waits = [began - request.due for _, request in requests]
+        is_hurried = not is_background and self._load.hurries(waits, self._scheduler.oldest(began))
         self._background += is_background
         jobs: dict[Decodable, DecodeJob] = {}
         unbegun: list[Decodable] = []

@@ -18,6 +18,7 @@ from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.servers.served import SECOND, loud, silence, speech
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
+from transcriber.core.recording import RecordingChannel
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Reading, Window, Word
 from transcriber.engine.base import EngineLost
@@ -129,6 +130,32 @@ async def test_finals_are_hurried_while_others_wait(virtual_time: None) -> None:
         await spoken(worker, SOUND)
         await asyncio.gather(*(spoken(worker, SOUND) for _ in range(3)))
     assert hurried == [False, False, True, True]
+
+
+async def test_a_recording_is_not_hurried_however_long_it_waits(virtual_time: None) -> None:
+    """Nobody waits for it, and it is to be as right as offline; one window after the other, behind somebody live."""
+    hurried: list[bool] = []
+
+    async def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        hurried.extend(window.hurried for window in windows if window.packed)
+        await asyncio.sleep(1)
+        return [Hypothesis("so it is", language="en")] * len(windows)
+
+    channel, now = RecordingChannel(HELLO, loud), asyncio.get_running_loop().time()
+    for _ in range(70):
+        channel.hear(speech(1) // 8000 * SOUND, now)
+    channel.end(now)
+    windows = list(channel.open_windows())
+    async with working(Inline(hear)) as worker:
+        for window in windows:
+            worker.add(window, Listener())
+            worker.poke(window)
+        await spoken(worker, SOUND)
+        async with asyncio.timeout(60):
+            while not all(window.is_done for window in windows):
+                await asyncio.sleep(0.1)
+    assert hurried == [False] * len(windows)
+    assert len(windows) > 2
 
 
 @pytest.mark.parametrize(
