@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.servers.served import SECOND, loud, silence, speech
+from tests.support.waiting import eventually
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
 from transcriber.core.recording import RecordingChannel
@@ -151,9 +152,7 @@ async def test_a_recording_is_not_hurried_however_long_it_waits(virtual_time: No
             worker.add(window, Listener())
             worker.poke(window)
         await spoken(worker, SOUND)
-        async with asyncio.timeout(60):
-            while not all(window.is_done for window in windows):
-                await asyncio.sleep(0.1)
+        await eventually(lambda: all(window.is_done for window in windows), 60)
     assert hurried == [False] * len(windows)
     assert len(windows) > 2
 
