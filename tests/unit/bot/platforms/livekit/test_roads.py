@@ -16,7 +16,7 @@ from bot.audio.pauses import PAUSE_S
 from bot.core.events import TrackClosed
 from bot.core.router import CROWD_S
 from bot.platforms.base import Invitation
-from bot.platforms.livekit import roads
+from bot.platforms.livekit import roads, room_egress
 from bot.platforms.livekit.egress import Egress, EgressError, EgressState
 from bot.platforms.livekit.settings import EgressSettings, LiveKitSettings
 from tests.support.fakes.listener import RecordingListener
@@ -91,8 +91,8 @@ async def left(server: Server, at: str, monkeypatch: pytest.MonkeyPatch) -> tupl
     async def silent(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
-    monkeypatch.setattr(roads, "pull", silent)
+    monkeypatch.setattr(room_egress, "EgressApi", lambda *_: server)
+    monkeypatch.setattr(room_egress, "pull", silent)
     lease, leaving, loop = Lease(), asyncio.Event(), asyncio.get_running_loop()
     both = room_of(RecordingListener(), lease)
     running = asyncio.create_task(both.run(leaving))
@@ -140,8 +140,8 @@ async def test_a_late_mix_is_heard_to_its_end_before_another_begins(
             hear(AudioFrame(track_id, pcm, at * 1600, 1, loop.time()))
             await asyncio.sleep(step)
 
-    monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
-    monkeypatch.setattr(roads, "pull", play)
+    monkeypatch.setattr(room_egress, "EgressApi", lambda *_: server)
+    monkeypatch.setattr(room_egress, "pull", play)
     monkeypatch.setattr(Alignment, "delay", lambda _: late)
     listener = RecordingListener()
     both = room_of(listener, Lease())
@@ -162,9 +162,9 @@ async def test_a_late_mix_is_heard_to_its_end_before_another_begins(
         changed = await until(lambda: both.shows_tracks)
         both.people(3, encrypted=False, muted=False)
         await until(lambda: server.asked.count("start") == 2)
-        heard = [frame.arrival for _, frame in listener.frames if frame.track_id == roads.TRACK_ID]
+        heard = [frame.arrival for _, frame in listener.frames if frame.track_id == room_egress.TRACK_ID]
         assert changed - 2 * step <= max(heard) + PAUSE_S <= changed + PAUSE_S  # all that was said before the pause
-        assert [event.track_id for event in listener.of(TrackClosed)] == [roads.TRACK_ID]
+        assert [event.track_id for event in listener.of(TrackClosed)] == [room_egress.TRACK_ID]
         await until(lambda: not both.shows_tracks)  # and the next one takes charge
     finally:
         leaving.set()
