@@ -82,6 +82,8 @@ class TrackOpened:
     participant_id: str | None
     """Whose it is; None: a mix of several, told apart by `ActiveSpeakers`."""
     kind: TrackKind = TrackKind.VOICE
+    by_turns: bool = False
+    """A stream for whoever speaks, theirs for now: its silence is that of a mix."""
 
 
 @dataclass(frozen=True, slots=True)

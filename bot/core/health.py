@@ -64,7 +64,7 @@ class _Track:
     packets_at: float
     signal_at: float
     is_mix: bool = False  # of all tracks: it has speech and text; that there is sound is for the tracks to say
-    is_shared: bool = False  # nobody's in particular: silent while nobody speaks, and all there is when somebody does
+    is_shared: bool = False  # by whoever speaks: silent while nobody does, and all there is when somebody does
     muted: bool = False
     encrypted: bool = False
     answered_at: float = -math.inf
@@ -138,14 +138,13 @@ class HearingHealth:
         self._has_answers = False  # any transcriber has answered, ever
         self._unheeded = UnheededSpeech()  # before that
         self._shown_at: float | None = None  # the last report of who speaks, if somebody did
-        self._told_at: float | None = None  # the last report, whoever spoke
-        self._has_shown = False  # somebody, ever
+        self._shows = self._has_shown = False  # the platform says who speaks; it has ever shown somebody
         self._unheard = 0.0  # seconds in which somebody was shown as speaking, since there was a signal on any track
 
     # --- what happens
 
     def opened(self, track_id: str, now: float, *, is_shared: bool = False) -> None:
-        """A track can be heard from now on; `is_shared`: it is nobody's in particular."""
+        """A track can be heard from now on; `is_shared`: it is nobody's in particular, or only for now."""
         self._tracks[track_id] = _Track(now, now, is_shared=is_shared)
         self._unheard = 0.0
 
@@ -181,7 +180,7 @@ class HearingHealth:
         if self._shown_at is not None:
             self._unheard += min(now - self._shown_at, SHOWN_HOLDS_S)
         self._shown_at = now if is_speaking else None
-        self._told_at, self._has_shown = now, self._has_shown or is_speaking
+        self._shows, self._has_shown = True, self._has_shown or is_speaking
 
     def company(self, is_there: bool) -> None:
         """Whether anybody is there who might be heard."""
@@ -261,7 +260,7 @@ class HearingHealth:
             self._trackless_since = now
         reports = []
         for track_id, track in self._owing.items():
-            hearing = track.hearing(now, self._patience(track, now))
+            hearing = track.hearing(now, self._patience(track))
             if hearing is not track.reported and (hearing.is_deaf or track.reported.is_deaf):
                 reports.append(ReportHealth(f"track:{track_id}", not hearing.is_deaf, WORDS[hearing], hearing))
             track.reported = hearing
@@ -273,15 +272,10 @@ class HearingHealth:
             self._reported = room
         return reports
 
-    def _may_be_quiet(self, track: _Track, now: float) -> bool:
-        """Whether its silence is no news: of a mix, and of a stream for whoever speaks, also while it is called
-        somebody's, that somebody spoke is."""
-        return self._told_at is not None and (track.is_shared or now - self._told_at < DEAF_TIMEOUT_S)
-
-    def _patience(self, track: _Track, now: float) -> float:
-        """Seconds without a signal until that is said."""
+    def _patience(self, track: _Track) -> float:
+        """Seconds without a signal until that is said. Of a mix silence is no news: that somebody spoke in it is."""
         is_dead = track.reported in (Hearing.NO_PACKETS, Hearing.ZEROS)  # until it is heard
-        if not self._may_be_quiet(track, now) or self.is_proved or is_dead:
+        if not (track.is_shared and self._shows) or self.is_proved or is_dead:
             return DEAF_TIMEOUT_S
         return math.inf if self._has_shown else UNSHOWN_TIMEOUT_S
 
@@ -345,7 +339,7 @@ class HearingHealth:
         owing = sum(track.is_due for track in self._tracks.values())
         if not dead or len(dead) != owing or self.is_proved:
             return bool(dead) and len(dead) == owing
-        if any(self._may_be_quiet(self._tracks[track_id], self._checked_at) for track_id in dead):
+        if self._shows and any(self._tracks[track_id].is_shared for track_id in dead):
             return False
         return len(dead) > 1 or Hearing.NO_PACKETS in dead.values()
 
@@ -391,5 +385,5 @@ class HearingHealth:
             yield track.unanswered_since
             if track.is_due:
                 yield track.packets_at
-                patience = self._patience(track, self._checked_at)
-                yield track.signal_at + patience - DEAF_TIMEOUT_S if patience < math.inf else self._told_at
+                patience = self._patience(track)
+                yield track.signal_at + patience - DEAF_TIMEOUT_S if patience < math.inf else None

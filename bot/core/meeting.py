@@ -127,12 +127,12 @@ class MeetingCore:
             case ev.PeopleCounted(people):
                 self._counted = people
                 self._count_people(now)
-            case ev.TrackOpened(track_id, participant_id, kind):
+            case ev.TrackOpened(track_id, participant_id, kind, by_turns):
                 if track_id in self.roster.tracks:  # another one under its id: nothing of it is continued
                     self._close_track(track_id)
                 self.roster.open_track(track_id, participant_id, kind)
                 if self.roster.speaks_for(track_id) is not None:
-                    self.health.opened(track_id, now, is_shared=participant_id is None)
+                    self.health.opened(track_id, now, is_shared=by_turns or participant_id is None)
             case ev.TrackEncrypted(track_id):
                 self.health.encrypted(track_id)
             case ev.TrackMuted(track_id):

@@ -84,6 +84,7 @@ async def test_a_track_that_is_given_to_somebody_else(monkeypatch: pytest.Monkey
         shown.people = [ana | {"tracks": []}, ben | {"tracks": ["t"]}]
         await listener.until(lambda: listener.owner.get("1.1.1") == "b", "Ben's")
         assert listener.of(ev.TrackClosed) == [ev.TrackClosed("1.1.1")]
+        assert not any(event.by_turns for event in listener.of(ev.TrackOpened))
 
 
 async def test_somebody_unheard_of_who_speaks_leaves_the_floor_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +129,8 @@ async def test_a_stream_is_whose_voice_its_packets_carry(monkeypatch: pytest.Mon
         assert [sounds("1.1.1", 7, 8), sounds("1.1.1", 7)] == [None, None]
         capture.signal("capture", {"track_id": "1.2.2", "way": "element", "why": "?"})
         assert sounds("1.2.2", 7) is None
+        opened = {(event.participant_id is None, event.by_turns) for event in listener.of(ev.TrackOpened)}
+        assert opened == {(True, False), (False, True)}  # theirs for now
         for track in ("1.1.1", "1.2.2"):
             capture.track_closed(track)
         capture.track_opened(TrackInfo("2.1.1"))

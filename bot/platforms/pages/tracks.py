@@ -107,7 +107,8 @@ class PageTracks:
             if self._knows_owners and owner is None:
                 return
             track.is_open, track.owner = True, owner
-            self._report(ev.TrackOpened(track.info.track_id, owner))
+            by_turns = owner is not None and not self._knows_owners
+            self._report(ev.TrackOpened(track.info.track_id, owner, by_turns=by_turns))
             self._let_go(track)
         muted = self._knows_owners and track.owner is not None and self._company.is_muted(track.owner)
         if muted is not track.muted:

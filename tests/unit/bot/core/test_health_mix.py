@@ -8,7 +8,7 @@ from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.effects import ReportHealth
 from bot.core.events import AudioHeard
-from bot.core.health import DEAF_TIMEOUT_S, HearingHealth
+from bot.core.health import HearingHealth
 from bot.core.leave import LeaveSettings
 from bot.core.meeting import MeetingCore
 from bot.core.orders import Rejoin
@@ -76,19 +76,6 @@ def test_quiet_tracks_beside_the_one_on_which_somebody_is_heard_are_quiet() -> N
     assert listen(health, range(100), speaking=True, level=-30.0) == []
 
 
-def test_a_stream_for_whoever_speaks_is_quiet_also_while_it_is_called_somebodys() -> None:
-    """As long as the platform says who speaks. When it stops, the streams are tracks like others."""
-    health = HearingHealth()
-    health.shown(True, 0)
-    health.opened("ana's", 0)
-    health.opened("ben's", 0)
-    assert listen(health, range(100), speaking=False) == []
-    assert health.next_timer() == 99.5 + DEAF_TIMEOUT_S
-    assert listen(health, range(100, 107), speaking=None) == []
-    assert not any(one.healthy for one in listen(health, range(107, 109), speaking=None))
-    assert health.deaf
-
-
 def test_speech_that_was_shown_while_nothing_could_be_heard_proves_nothing() -> None:
     """A pause, a muted mix, another track: it has its time again."""
     health = HearingHealth()
@@ -105,11 +92,12 @@ def test_speech_that_was_shown_while_nothing_could_be_heard_proves_nothing() -> 
     assert health.is_proved is False
 
 
-def test_a_dead_mix_in_which_somebody_is_shown_speaking_is_joined_anew() -> None:
-    """It is all that there is to hear; while nobody speaks it is left alone."""
+@pytest.mark.parametrize("opened", [ev.TrackOpened("mix", None), ev.TrackOpened("mix", "ana", by_turns=True)])
+def test_a_dead_mix_in_which_somebody_is_shown_speaking_is_joined_anew(opened: ev.Event) -> None:
+    """It is all that there is to hear; while nobody speaks it is left alone. So is a stream that is hers for now."""
     meeting = MeetingCore(LeaveSettings(), orders={Rejoin})
     sound = ev.AudioHeard("mix", 16_000, -30.0, False)
-    for event in (ev.Admitted(), ev.ParticipantJoined("ana", "Ana"), ev.TrackOpened("mix", None), sound):
+    for event in (ev.Admitted(), ev.ParticipantJoined("ana", "Ana"), opened, sound):
         meeting.receive(event, 0.0)
     ordered = []
     for now in range(1, 300):
