@@ -20,12 +20,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.installed import how_to_install
+
 if TYPE_CHECKING:
     from bot.drivers.browser.settings import Headless
 
 CHROMIUM_VARIABLE = "EARSHOT_CHROMIUM"
 PAGE = "<title>page</title><script>document.title = 'rendered ' + 6 * 7</script>"
-NO_PLAYWRIGHT = "Playwright is not installed: pip install 'earshot[browser]', or use the image earshot/bot."
+NO_PLAYWRIGHT = f"Playwright is not installed: {how_to_install('browser')}, or use the image earshot/bot."
 NO_CHROMIUM = (
     "There is no Chromium to start. `apt install chromium-headless-shell` (Debian), `playwright install chromium`, "
     f"name one in `browser.executable` or {CHROMIUM_VARIABLE}, or use the image earshot/bot."
