@@ -160,7 +160,7 @@ MEANINGS: dict[SubCode, Meaning] = {
         "See the platform's guide.",
     ),
     SubCode.NOT_INSTALLED: Meaning(
-        4, False, "A package that joining needs is not installed.", "Its message in the log says what to install."
+        4, False, "A package that joining needs is not installed.", "Its message says what to install."
     ),
     SubCode.BROWSER_UNAVAILABLE: Meaning(
         4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."
