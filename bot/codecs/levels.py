@@ -8,7 +8,10 @@ sender may say one number for ever. So only the correlation counts, where there 
 
 from __future__ import annotations
 
-import statistics
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
 
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 """Name of the header extension that says how loud a packet is."""
@@ -20,21 +23,28 @@ MIN_SPREAD_DB = 6.0
 """Standard deviation of what the sender says: with less there is nothing to correlate. Of what is heard ..."""
 MIN_HEARD_SPREAD_DB = 1.0
 """... so little is enough: noise is never as even. Digital silence is: it is a failure of another kind."""
-FOLLOWS = 0.75
-"""Correlation from which the sound follows. In each of Opus's modes, frames of 20 ms and more: 0.85 at the least."""
-STRANGE = 0.25
-"""Below it the sound is another one's. Of encrypted speech: around 0, above 0.6 in one second of 200."""
 WINDOWS = 2
-"""In a row that say the same, before it is said: what is taken for good is not judged again for a while."""
+"""Of whose correlations the mean is judged: what one second says by chance is not taken for good."""
+FOLLOWS = 0.65
+"""Mean from which the sound follows. Of speech and music in each of Opus's modes, frames of 20 ms and more: 0.85 at the
+least; of keys that are typed: 0.5."""
+STRANGE = 0.3
+"""Below it the sound is another one's. Of what a cipher made: 0.1 in the mean, of one second in 200 above 0.6."""
+OPPOSED = -0.6
+"""Below it the sound does follow, and its sender counts the other way round: nothing is made of that."""
 
 
 class Levels:
-    """One track's, by pairs of what is said and what is heard."""
+    """One track's, by pairs of what is said and what is heard.
+
+    A sender may say what it measured a packet earlier or later, and Opus's delay (6.5 ms) moves the end of a packet
+    into the next one. So of three correlations, at the same packet and at its neighbours, the largest is the window's.
+    """
 
     def __init__(self) -> None:
         self._said: list[float] = []
         self._heard: list[float] = []
-        self._follows: list[bool | None] = []  # of the last windows
+        self._alike: deque[float] = deque(maxlen=WINDOWS)
 
     def take(self, said: float, heard: float) -> bool | None:
         """Takes a packet; returns whether the track follows its levels where that can be judged now, None elsewhere.
@@ -47,11 +57,22 @@ class Levels:
         self._heard.append(max(heard, FLOOR_DB))
         if len(self._said) < WINDOW_PACKETS:
             return None
-        said_db, heard_db = self._said, self._heard
+        said_db, heard_db = np.array(self._said), np.array(self._heard)
         self._said, self._heard = [], []
-        if statistics.pstdev(said_db) < MIN_SPREAD_DB or statistics.pstdev(heard_db) < MIN_HEARD_SPREAD_DB:
+        if said_db.std() < MIN_SPREAD_DB or heard_db.std() < MIN_HEARD_SPREAD_DB:
             return None
-        alike = statistics.correlation(said_db, heard_db)
-        follows = False if alike < STRANGE else True if alike >= FOLLOWS else None
-        self._follows = [*self._follows, follows][-WINDOWS:]
-        return follows if self._follows == [follows] * WINDOWS else None
+        early, late = (said_db[1:], heard_db[:-1]), (said_db[:-1], heard_db[1:])
+        self._alike.append(max(_correlation(*pair) for pair in (early, (said_db, heard_db), late)))
+        mean = sum(self._alike) / WINDOWS
+        if len(self._alike) < WINDOWS or mean < OPPOSED or STRANGE <= mean < FOLLOWS:
+            return None
+        if mean >= FOLLOWS:  # it is not judged again for a while: what is true then has to show by itself
+            self._alike.clear()
+        return mean >= FOLLOWS
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's; 0 where one of them does not vary."""
+    one, other = one - one.mean(), other - other.mean()
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / size if size > 0 else 0.0

@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,7 @@ class PayloadError(ValueError):
     """A payload that is not what its payload type says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pcm:
+class Pcm(NamedTuple):
     """A piece of a track.
 
     Args:
@@ -107,12 +107,17 @@ class Receiver(ABC):
         kind: Kind = Kind.SOUND,
     ) -> list[Pcm]:
         """Takes a packet as it came; returns the audio that is due, in order. `now` is monotonic seconds."""
-        ordered = self._buffer.push(sequence_number, timestamp, ssrc, payload, now, kind)
-        return [piece for packet in ordered for piece in self._decode(packet)]
+        heard: list[Pcm] = []
+        for packet in self._buffer.push(sequence_number, timestamp, ssrc, payload, now, kind):
+            self._decode(packet, heard)
+        return heard
 
     def tick(self, now: float) -> list[Pcm]:
         """Returns the audio behind a hole that has been waited for long enough."""
-        return [piece for packet in self._buffer.tick(now) for piece in self._decode(packet)]
+        heard: list[Pcm] = []
+        for packet in self._buffer.tick(now):
+            self._decode(packet, heard)
+        return heard
 
     def next_timer(self) -> float | None:
         """When to call `tick` if no packet comes before; None for not at all."""
@@ -134,23 +139,27 @@ class Receiver(ABC):
     def _recover(self, payload: bytes, gap: int) -> Iterator[Pcm]:
         """Fills the `gap` samples of lost packets in front of a payload, as far as that is worth it."""
 
-    def _decode(self, packet: Ordered) -> Iterator[Pcm]:
-        if packet.kind is Kind.OTHER:
-            self._sequence_number = packet.sequence_number  # not lost, and nothing to hear
+    def _decode(self, packet: Ordered, heard: list[Pcm]) -> None:
+        source, sequence_number, timestamp, payload, kind = packet
+        if kind is Kind.OTHER:
+            self._sequence_number = sequence_number  # not lost, and nothing to hear
             return
         try:
-            samples = self._samples(packet.payload)
-            if packet.source != self._source:
+            samples = self._samples(payload)
+            if source != self._source:
                 self._begin(packet)
-            yield from self._bridge(packet)
-            pcm = self._pcm(packet.payload) if packet.kind is Kind.SOUND else np.zeros(samples, np.int16)
+            position = (timestamp - self._origin) * SAMPLE_RATE // self._clock_rate
+            if position > self._end:  # else in order; or the sender's packets overlap: one is put behind the other
+                heard.extend(self._bridge(position, sequence_number, payload))
+            pcm = self._pcm(payload) if kind is Kind.SOUND else np.zeros(samples, np.int16)
         except (OpusError, PayloadError):
             self._refused += 1  # its place stays a hole, which the next packet fills
             return
-        self._sequence_number = packet.sequence_number
+        self._sequence_number = sequence_number
         self._decoded += len(pcm)
         for start in range(0, len(pcm), MAX_FILL_SAMPLES):
-            yield self._emit(pcm[start : start + MAX_FILL_SAMPLES])
+            piece = self._emit(pcm[start : start + MAX_FILL_SAMPLES])
+            heard.append(piece)
 
     def _begin(self, packet: Ordered) -> None:
         self._start()
@@ -159,18 +168,15 @@ class Receiver(ABC):
         self._end = 0
         self._sequence_number = packet.sequence_number - 1
 
-    def _bridge(self, packet: Ordered) -> Iterator[Pcm]:
-        """What comes between the last piece and this packet; leaves `_end` at the packet's position."""
-        position = (packet.timestamp - self._origin) * SAMPLE_RATE // self._clock_rate
+    def _bridge(self, position: int, sequence_number: int, payload: bytes) -> Iterator[Pcm]:
+        """What comes between the last piece and a packet at a later position; leaves `_end` there."""
         gap = position - self._end
-        if gap <= 0:  # in order; or the sender's packets overlap, then they are put one behind the other
-            return
-        lost = packet.sequence_number > self._sequence_number + 1
+        lost = sequence_number > self._sequence_number + 1
         if not lost and gap <= MAX_FILL_SAMPLES:
             self._silence += gap
             yield self._emit(np.zeros(gap, np.int16))
         elif lost:
-            yield from self._recover(packet.payload, gap)
+            yield from self._recover(payload, gap)
         self._skipped += position - self._end
         self._end = position
 

@@ -7,9 +7,11 @@ leave at once; behind a hole they wait at most `REORDER_WAIT_S` for the missing 
 from __future__ import annotations
 
 import math
+import struct
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 REORDER_WAIT_S = 0.060
 """Seconds that a hole is given, from the arrival of the oldest packet behind it."""
@@ -36,9 +38,12 @@ class RtpError(ValueError):
     """Not an RTP packet."""
 
 
-@dataclass(frozen=True, slots=True)
+_HEADER = struct.Struct("!BBHII")
+
+
+@dataclass(slots=True)
 class RtpPacket:
-    """One RTP packet without its padding."""
+    """One RTP packet without its padding. (Nobody changes it: it is not frozen because it is made for every packet.)"""
 
     payload_type: int
     sequence_number: int
@@ -88,7 +93,7 @@ class RtpPacket:
 
 def is_rtcp(data: bytes) -> bool:
     """Whether a datagram is RTCP, on a port that RTP comes to as well (RFC 5761, section 4)."""
-    return len(data) >= 2 and data[0] >> 6 == 2 and 192 <= data[1] <= 223
+    return b"\x80" <= data[:1] < b"\xc0" <= data[1:2] < b"\xe0"
 
 
 def parse_rtp(data: bytes) -> RtpPacket:
@@ -97,32 +102,29 @@ def parse_rtp(data: bytes) -> RtpPacket:
     Raises:
         RtpError: Malformed, or RTCP on the same port (second byte 192 to 223, RFC 5761).
     """
-    if len(data) < 12:
-        raise RtpError(f"an RTP packet of {len(data)} bytes (at least 12)")
-    if data[0] >> 6 != 2:
-        raise RtpError(f"RTP version {data[0] >> 6}, not 2")
-    if 192 <= data[1] <= 223:
+    end = len(data)
+    if end < _HEADER.size:
+        raise RtpError(f"an RTP packet of {end} bytes (at least 12)")
+    flags, kind, sequence_number, timestamp, ssrc = _HEADER.unpack_from(data)
+    if flags >> 6 != 2:
+        raise RtpError(f"RTP version {flags >> 6}, not 2")
+    if 192 <= kind <= 223:
         raise RtpError("an RTCP packet")
-    start = first = 12 + 4 * (data[0] & 15)
-    if data[0] & 16:
-        if len(data) < start + 4:
+    start = first = _HEADER.size + 4 * (flags & 15)
+    if flags & 16:
+        if end < start + 4:
             raise RtpError("the header extension is cut off")
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4])
-    padding = data[-1] if data[0] & 32 else 0
-    end = len(data) - padding
-    if start > end or (data[0] & 32 and not padding):
+        start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
+    if flags & 32:
+        end -= data[-1] or end  # padding of no length is none
+    if start > end:
         raise RtpError("header and padding are longer than the packet")
+    sources = struct.unpack_from(f"!{flags & 15}I", data, _HEADER.size) if flags & 15 else ()
+    profile = data[first] << 8 | data[first + 1] if start > first else 0
+    extension = data[first + 4 : start]
+    is_marked = kind > 127
     return RtpPacket(
-        payload_type=data[1] & 127,
-        sequence_number=int.from_bytes(data[2:4]),
-        timestamp=int.from_bytes(data[4:8]),
-        ssrc=int.from_bytes(data[8:12]),
-        marker=bool(data[1] & 128),
-        payload=data[start:end],
-        sources=tuple(int.from_bytes(data[at : at + 4]) for at in range(12, first, 4)),
-        profile=int.from_bytes(data[first : first + 2]) if start > first else 0,
-        extension=data[first + 4 : start],
-        datagram=data,
+        *(kind & 127, sequence_number, timestamp, ssrc, is_marked, data[start:end], sources, profile, extension, data)
     )
 
 
@@ -136,8 +138,7 @@ class Kind(Enum):
     """Comfort noise, a key that was pressed: it has its number among the others, and its timestamp says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered:
+class Ordered(NamedTuple):
     """A packet that left the jitter buffer, in order. Numbers do not wrap; they count on within one `source`."""
 
     source: int
@@ -163,7 +164,7 @@ class JitterStatistics:
     sources: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Arrived:
     ssrc: int
     sequence_number: int
@@ -213,7 +214,11 @@ class JitterBuffer:
     ) -> list[Ordered]:
         """Takes a packet (16-bit number, 32-bit timestamp) and returns those that may leave, in order."""
         self._received += 1
-        packet = _Arrived(ssrc, sequence_number & 0xFFFF, timestamp, payload, now, kind)
+        sequence_number &= 0xFFFF
+        is_next = sequence_number == self._next & 0xFFFF and ssrc == self._ssrc
+        if is_next and not self._waiting and self._stray is None:
+            return [self._leave(timestamp, payload, kind)]
+        packet = _Arrived(ssrc, sequence_number, timestamp, payload, now, kind)
         if self._ssrc is None:
             return self._follow(packet)
         offset = _signed(packet.sequence_number - self._next, 16)
@@ -255,23 +260,25 @@ class JitterBuffer:
                 self._given_up += first - self._next
                 self._missed.extend(range(self._next, first))
                 self._next = first
-            ordered.append(self._leave(self._waiting.pop(self._next)))
+            ordered.append(self._let_go(self._waiting.pop(self._next)))
         return ordered
 
     def _is_full(self) -> bool:
         span = self._waiting[max(self._waiting)].timestamp - self._waiting[min(self._waiting)].timestamp
         return abs(_signed(span, 32)) >= self._bound or len(self._waiting) >= MAX_WAITING_PACKETS
 
-    def _leave(self, packet: _Arrived) -> Ordered:
-        step = 0 if self._timestamp is None else _signed(packet.timestamp - self._timestamp, 32)
-        if self._timestamp is not None and step > 0:
-            self._timestamp += step if packet.kind is not Kind.OTHER else 0
-        elif self._timestamp is None or packet.kind is not Kind.OTHER:  # a new sender, or its clock was set back
+    def _leave(self, timestamp: int, payload: bytes, kind: Kind) -> Ordered:
+        if self._timestamp is not None and 0 < (step := (timestamp - self._timestamp) & 0xFFFFFFFF) < 1 << 31:
+            self._timestamp += step if kind is not Kind.OTHER else 0
+        elif self._timestamp is None or kind is not Kind.OTHER:  # a new sender, or its clock was set back
             self._source += 1
-            self._timestamp = packet.timestamp
-        ordered = Ordered(self._source, self._next, self._timestamp, packet.payload, packet.kind)
+            self._timestamp = timestamp
+        ordered = Ordered(self._source, self._next, self._timestamp, payload, kind)
         self._next += 1
         return ordered
+
+    def _let_go(self, packet: _Arrived) -> Ordered:
+        return self._leave(packet.timestamp, packet.payload, packet.kind)
 
     def _probe(self, packet: _Arrived) -> list[Ordered]:
         before, self._stray = self._stray, packet
@@ -283,11 +290,11 @@ class JitterBuffer:
         left = self._release(math.inf)
         number = self._next + _signed(before.sequence_number - self._next, 16)
         if not self._is_behind_a_hole(before, number):
-            return [*left, *self._follow(before), self._leave(packet)]
+            return [*left, *self._follow(before), self._let_go(packet)]
         self._given_up += number - self._next
         self._next, self._stray = number, None
         self._missed.clear()
-        return [*left, self._leave(before), self._leave(packet)]
+        return [*left, self._let_go(before), self._let_go(packet)]
 
     def _is_behind_a_hole(self, packet: _Arrived, number: int) -> bool:
         """Whether it is one of the sender that we follow, some time later."""
@@ -299,7 +306,7 @@ class JitterBuffer:
         self._ssrc, self._stray, self._timestamp = packet.ssrc, None, None
         self._next = packet.sequence_number
         self._missed.clear()
-        return [self._leave(packet)]
+        return [self._let_go(packet)]
 
 
 def _signed(difference: int, bits: int) -> int:

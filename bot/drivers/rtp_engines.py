@@ -46,6 +46,8 @@ MIN_OWED = 5
 """Packets of which nothing came: fewer may be behind a hole, when somebody has fallen silent."""
 SUCCESSION_PACKETS = 5
 """In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
+PAUSE_S = 0.3
+"""Of a sender's clock between two packets in a row: nobody sent, and engines leave it out of what they say."""
 READY_POLL_S = 0.01
 LINGER_S = 0.3
 """For a child to end after SIGTERM; then it is killed, and has ..."""
@@ -235,6 +237,8 @@ class _Child:
         self._unsent = 0  # of these, the last ones
         self._socket: socket.socket | None = None
         self._source, self._position = next_source(), 0
+        self._last: RtpPacket | None = None
+        self._has_paused = False
         self._is_ending = False
         self.task = self._loop.create_task(self._run(), name=f"rtp-{engine}")
 
@@ -242,6 +246,8 @@ class _Child:
         """Passes it on; before the engine listens it is held."""
         if packet.payload_type != self._payload_type:
             return
+        self._has_paused |= self._last is not None and _is_pause(self._last, packet, self._form.clock_rate)
+        self._last = packet
         self._unheard.append((packet, now))
         self._unsent = min(self._unsent + 1, MAX_HELD)
         self._send()
@@ -322,10 +328,18 @@ class _Child:
             return
         while len(self._unheard) > self._unsent:
             self._unheard.popleft()
+        if self._has_paused:  # a clock that goes on behind a hole of which it does not know
+            self._source, self._position, self._has_paused = next_source(), 0, False
         pcm = np.frombuffer(data, "<i2").astype(np.int16)
         now = self._loop.time()
         self._audio(AudioFrame(self._track_id, pcm, self._position, self._source, now, engine=self._engine))
         self._position += len(pcm)
+
+
+def _is_pause(before: RtpPacket, after: RtpPacket, clock_rate: int) -> bool:
+    """Whether a sender that has lost nothing sent nothing for a while."""
+    follows = (after.sequence_number - before.sequence_number) & 0xFFFF == 1
+    return follows and PAUSE_S * clock_rate < (after.timestamp - before.timestamp) & 0xFFFFFFFF < 1 << 31
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

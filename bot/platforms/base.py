@@ -29,7 +29,7 @@ class Budget(Protocol):
     """One of what all bots share a number of, if it can be had."""
 
     used_for: str
-    """Id of what it is used for: whoever gets the next one is told of it, should this bot die."""
+    """Id of what it is used for: whoever gets the next one is told of it, should this bot die, or give it back so."""
 
     @property
     def left_behind(self) -> tuple[str, ...]:

@@ -233,7 +233,7 @@ class Writer:
         for name in list(self._lines):
             with contextlib.suppress(Exception):
                 self._lines[name].held.clear()
-                self._finish(name, *self._nobody(name), despite=(OSError,))
+                self._finish(name, *self._nobody(name), despite=(OSError, ValueError))  # ValueError: closed already
         for _ in range(2):
             try:
                 self._close()
@@ -338,8 +338,11 @@ class Writer:
         self, name: str, speaker_id: str, speaker: str, engine: str = "native", *,
         despite: tuple[type[Exception], ...] = (),
     ) -> None:  # fmt: skip
-        """The file gets its name, and its place in the index; `despite` these, which say that its end is missing."""
-        line = self._lines.pop(name)
+        """The file gets its name, and its place in the index; `despite` these, which say that its end is missing.
+
+        One that does not get there is still among those that grow: `_fail` comes to it once more.
+        """
+        line = self._lines[name]
         with contextlib.suppress(*despite):
             try:
                 self._write(line)
@@ -347,6 +350,7 @@ class Writer:
                 line.file.close()
         start, end = line.start / SAMPLE_RATE, (line.start + line.file.samples) / SAMPLE_RATE
         self._name(line.path, _track(name), (speaker_id, speaker, engine), start, end, self._meeting.zero)
+        del self._lines[name]
 
     def _name(
         self, part: Path, track: str, whose: tuple[str, str, str], start: float, end: float, zero: float

@@ -31,6 +31,8 @@ _SETTINGS = {"bitrate": 4002, "fec": 4012, "loss_percent": 4014, "dtx": 4016}
 _APPLICATIONS = {"voip": 2048, "audio": 2049, "lowdelay": 2051}
 # Frame sizes in units of 2.5 ms by the TOC byte's configuration number: SILK, hybrid, CELT (RFC 6716, table 2).
 _FRAME_STEPS = (4, 8, 16, 24) * 3 + (4, 8) * 2 + (1, 2, 4, 8) * 4
+_FRAME_SAMPLES = tuple(steps * STEP_SAMPLES for steps in _FRAME_STEPS)
+_FRAME_COUNTS = (1, 2, 2, 0)  # by the TOC byte's last two bits; 0: the next byte says
 _FIRST_CELT_ONLY = 16
 _STEPS_OF_20_MS = 8
 _STEREO = 4  # in the TOC byte
@@ -46,7 +48,10 @@ def packet_samples(payload: bytes) -> int:
     Raises:
         OpusError: Empty, without frames, or longer than 120 ms.
     """
-    samples = _frame_count(payload) * frame_samples(payload)
+    if not payload:
+        raise OpusError("an empty Opus payload")
+    count = _FRAME_COUNTS[payload[0] & 3] or (payload[1] & 63 if len(payload) > 1 else 0)
+    samples = count * _FRAME_SAMPLES[payload[0] >> 3]
     if not 0 < samples <= MAX_SAMPLES:
         raise OpusError(f"an Opus packet of {samples * 1000 / SAMPLE_RATE:g} ms (allowed: 2.5 to 120)")
     return samples
@@ -54,7 +59,7 @@ def packet_samples(payload: bytes) -> int:
 
 def frame_samples(payload: bytes) -> int:
     """Length of one frame of a non-empty packet in 16 kHz samples. In-band FEC restores one frame."""
-    return _FRAME_STEPS[payload[0] >> 3] * STEP_SAMPLES
+    return _FRAME_SAMPLES[payload[0] >> 3]
 
 
 def has_fec(payload: bytes) -> bool:
@@ -72,15 +77,6 @@ def has_fec(payload: bytes) -> bool:
 def is_celt_only(payload: bytes) -> bool:
     """Whether a non-empty packet is in CELT-only mode, which knows no FEC."""
     return payload[0] >> 3 >= _FIRST_CELT_ONLY
-
-
-def _frame_count(payload: bytes) -> int:
-    if not payload:
-        raise OpusError("an empty Opus payload")
-    code = payload[0] & 3
-    if code < 3:
-        return (1, 2, 2)[code]
-    return payload[1] & 63 if len(payload) > 1 else 0
 
 
 @functools.cache

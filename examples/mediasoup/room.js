@@ -16,13 +16,25 @@ export class Peer {
     this.name = '';
     this.service = false; // hears, and is nobody: a bot
     this.room = null;
+    this.waiting = null; // what is to be told once the answer to joinRoom has been sent: it says what was before
     this.transports = new Map();
     this.producers = new Map();
     this.consumers = new Map();
   }
 
   tell(type, data = {}) {
-    if (this.socket.readyState === this.socket.OPEN) this.socket.send(JSON.stringify({ type, data }));
+    if (this.waiting) this.waiting.push({ type, data });
+    else this.send({ type, data });
+  }
+
+  answered(response) {
+    this.send(response);
+    for (const message of this.waiting ?? []) this.send(message);
+    this.waiting = null;
+  }
+
+  send(message) {
+    if (this.socket.readyState === this.socket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   described() {
@@ -56,6 +68,7 @@ export class Room {
       former.socket.close();
     }
     Object.assign(peer, { id: peerId, name: String(name || peerId).slice(0, 128), service: service === true, room: this });
+    peer.waiting = [];
     const peers = [...this.peers.values()].map((other) => other.described());
     this.peers.set(peerId, peer);
     this.tellAll('peerJoined', peer.described(), peer);

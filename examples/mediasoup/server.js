@@ -129,7 +129,7 @@ async function answer(peer, text) {
     response.ok = false;
     response.error = { code: error.code ?? 'bad_request', message: error.message };
   }
-  if (peer.socket.readyState === peer.socket.OPEN) peer.socket.send(JSON.stringify(response));
+  peer.answered(response);
 }
 
 const built = await esbuild.build({

@@ -6,8 +6,19 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from bot.core import events as ev
-from tests.platforms.contract import PlatformContract
+from tests.platforms.contract import Attending, PlatformContract
 from tests.support.servers.singing import SecretSinger
+
+
+async def notices(bot: Attending, singer: SecretSinger) -> None:
+    """It is said of Ana's one track that it is encrypted; when it is not any more, it is heard."""
+    await bot.listener.until(lambda: bot.listener.count(ev.TrackEncrypted), "known to be encrypted", 20)
+    (track,) = bot.listener.of(ev.TrackOpened)
+    assert set(bot.listener.of(ev.TrackEncrypted)) == {ev.TrackEncrypted(track.track_id)}
+    singer.is_secret = False
+    heard = len(bot.listener.frames)
+    await bot.listener.until(lambda: len(bot.listener.frames) >= heard + 50, "heard again", 20)
+    await bot.hears("ana", 440)
 
 
 class SfuContract(PlatformContract):
@@ -40,10 +51,4 @@ class SfuContract(PlatformContract):
         async with self.room() as room, self.start(room) as bot:
             await room.join("ana", "Ana", publishes=False)
             singer = await room.guests["ana"].publish(SecretSinger)
-            await bot.listener.until(lambda: bot.listener.count(ev.TrackEncrypted), "known to be encrypted", 20)
-            (track,) = bot.listener.of(ev.TrackOpened)
-            assert set(bot.listener.of(ev.TrackEncrypted)) == {ev.TrackEncrypted(track.track_id)}
-            singer.is_secret = False
-            heard = len(bot.listener.frames)
-            await bot.listener.until(lambda: len(bot.listener.frames) >= heard + 50, "heard again", 20)
-            await bot.hears("ana", 440)
+            await notices(bot, singer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,6 +21,7 @@ from tests.support.servers.mediasoup import (
     ADDRESS,
     MISSING,
     MediasoupServer,
+    connected,
     directed_room,
     invited,
     mediasoup_server,
@@ -108,6 +110,24 @@ async def test_killed_and_started_again() -> None:
                 await bot.hears("ana", 1000, 15)
                 assert (bot.listener.count(ev.TransportLost), bot.listener.count(ev.TransportBack)) == (1, 1)
                 await bot.leaves()
+
+
+async def test_who_joins_at_the_same_time_is_told_of(mediasoup: MediasoupServer) -> None:
+    """A room that is still being made for both: who is not in the answer is told of behind it, not before."""
+
+    async def join(room: str) -> None:
+        async with connected(mediasoup) as ana, connected(mediasoup) as bot:
+            before: list[int] = []
+            asking = ana.ask("joinRoom", room=room, peerId="ana")
+            also = bot.ask("joinRoom", lambda _: before.append(bot.told.qsize()), room=room, peerId="bot")
+            joined = (await asyncio.gather(also, asking))[0]
+            assert before == [0]
+            if not joined["peers"]:
+                message = await asyncio.wait_for(bot.told.get(), 10)
+                assert (message["type"], message["data"]["peerId"]) == ("peerJoined", "ana")
+
+    for attempt in range(10):
+        await join(f"together-{attempt}")
 
 
 async def test_is_tried_out_without_being_seen(mediasoup: MediasoupServer) -> None:

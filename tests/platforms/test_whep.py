@@ -18,7 +18,9 @@ from bot.platforms.whep import Whep
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from tests.platforms.contract import LEAVE_WITHIN, PlatformContract, Room, attending
+from tests.platforms.sfu_contract import notices
 from tests.support.servers import janus, mediasoup, whep
+from tests.support.servers.singing import SecretSinger
 from tests.support.servers.whep_front import Front, directed_stream, invited
 from tests.support.tools import require
 
@@ -33,6 +35,16 @@ def sfu() -> Iterator[mediasoup.MediasoupServer]:
     require(mediasoup.worker(), mediasoup.MISSING)
     with mediasoup.mediasoup_server() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[whep.WhepServer]:
+    """Meetecho's, on Janus."""
+    require(os.environ.get("EARSHOT_HERMETIC"), HERMETIC)
+    require(janus.find_janus(), janus.MISSING)
+    require(whep.is_installed(), whep.MISSING)
+    with whep.whep_server() as running:
+        yield running
 
 
 def _says_nothing(what: str) -> None:
@@ -108,32 +120,38 @@ class TestWhep(PlatformContract):
                 await asyncio.gather(cut, return_exceptions=True)
 
 
-async def test_a_server_that_offers_itself() -> None:
+async def test_a_server_that_offers_itself(server: whep.WhepServer) -> None:
     """406 with an offer, answered by PATCH: heard. The publisher leaves: asked for, and heard again on return."""
-    require(os.environ.get("EARSHOT_HERMETIC"), HERMETIC)
-    require(janus.find_janus(), janus.MISSING)
-    require(whep.is_installed(), whep.MISSING)
-    with whep.whep_server() as server:
-        async with janus.janus_handle(server.janus) as host:
-            await host.request(request="create", room="r", publishers=20)
-            path = await server.make(id="one", plugin="videoroom", room="r", feed="ana", token="let-me-in")
-            secret = SecretStr("let-me-in")
-            invitation = invited(f"{server.url}{path}", participant="ana", bearer_token=secret, ice_servers=True)
-            async with attending(Whep(), invitation) as bot:
-                for hertz in (440.0, 1000.0):
-                    guest = janus.Guest("r", "ana")
-                    await guest.join(server.janus, "Ana")
-                    await guest.publish()
-                    assert guest.singer is not None
-                    guest.singer.hertz = hertz
-                    await bot.hears("ana", hertz, 20)
-                    await guest.leave()
-                    if hertz == 440.0:  # this server tells nobody: that nothing comes, the bot finds out by itself
-                        bot.orders.give(Resubscribe("whep"))
-                        await bot.listener.until(lambda: not bot.listener.names, "the publisher has gone", 15)
-            kinds = [type(event) for _, event in bot.listener.events]
-            assert kinds[:3] == [ev.Admitted, ev.ParticipantJoined, ev.TrackOpened]
-            assert kinds[3:7] == [ev.TrackClosed, ev.ParticipantLeft, ev.ParticipantJoined, ev.TrackOpened]
+    async with janus.janus_handle(server.janus) as host:
+        await host.request(request="create", room="r", publishers=20)
+        path = await server.make(id="one", plugin="videoroom", room="r", feed="ana", token="let-me-in")
+        secret = SecretStr("let-me-in")
+        invitation = invited(f"{server.url}{path}", participant="ana", bearer_token=secret, ice_servers=True)
+        async with attending(Whep(), invitation) as bot:
+            for hertz in (440.0, 1000.0):
+                guest = janus.Guest("r", "ana")
+                await guest.join(server.janus, "Ana")
+                await guest.publish()
+                assert guest.singer is not None
+                guest.singer.hertz = hertz
+                await bot.hears("ana", hertz, 20)
+                await guest.leave()
+                if hertz == 440.0:  # this server tells nobody: that nothing comes, the bot finds out by itself
+                    bot.orders.give(Resubscribe("whep"))
+                    await bot.listener.until(lambda: not bot.listener.names, "the publisher has gone", 15)
+        kinds = [type(event) for _, event in bot.listener.events]
+        assert kinds[:3] == [ev.Admitted, ev.ParticipantJoined, ev.TrackOpened]
+        assert kinds[3:7] == [ev.TrackClosed, ev.ParticipantLeft, ev.ParticipantJoined, ev.TrackOpened]
+
+
+async def test_a_stream_that_is_encrypted_is_said_to_be(server: whep.WhepServer) -> None:
+    """WHEP tells nobody: it shows in what is heard, which nothing is until it is encrypted no more."""
+    async with janus.directed_room(server.janus) as room:
+        await room.join("ana", "Ana", publishes=False)
+        singer = await room.guests["ana"].publish(SecretSinger)
+        path = await server.make(id="secret", plugin="videoroom", room=room.name, feed="ana")
+        async with attending(Whep(), invited(f"{server.url}{path}", participant="ana")) as bot:
+            await notices(bot, singer)
 
 
 SDP = {"Content-Type": "application/sdp"}

@@ -37,6 +37,7 @@ PAGES: dict[str, Callable[[Any, Any], str]] = {
     "livekit": lambda module, kept: module.report(kept["scenes"], kept["machine"]),
     "recordings": recordings,
     "roads": lambda module, kept: module.report(kept),
+    "sfu": lambda module, kept: module.report(kept),
     "soak": lambda module, kept: module.report(kept),
     "words": lambda module, kept: module.report(kept, "words.json"),
 }

@@ -61,6 +61,7 @@ class _Frame:
         """When anything came last, on the loop's clock."""
         self.plays_since: float | None = None
         self._mixing = False
+        self._ended: set[int] = set()  # mixes whose players are closed; the page uses a number once
 
     def take(self, message: str | bytes, now: float) -> bool:
         """Takes a message; False: it was one too many."""
@@ -68,7 +69,7 @@ class _Frame:
         try:
             if isinstance(message, bytes):
                 return self._take_sound(read_sound(message), now)
-            if not self._texts.take(now):
+            if not self._texts.take(now, len(message)):
                 for number in self._tracks:  # it may have said whose voices come now
                     self._say("contributing_sources", number, sources=[])
                 return False
@@ -110,6 +111,8 @@ class _Frame:
     def _mix(self, sound: Sound, now: float) -> CapturedTrack | None:
         if sound.kind is not Kind.PCM or not self._mixing or now < self._bridge.sounded_at + MIX_YIELDS_S:
             return None
+        if sound.track in self._ended:  # it was on its way
+            return None
         track = self._tracks.get(sound.track)
         if track is None and self._bridge.has_room():
             info = TrackInfo(self._bridge.mix_id(), kind=CapturedKind.MIX)
@@ -138,6 +141,8 @@ class _Frame:
                     )
                     self._open(message.track, info, now)
             case wire.Closed():
+                if message.track < 0:
+                    self._ended.add(message.track)
                 self._close(message.track)
             case wire.Taken() | wire.Codec():
                 if track := self._tracks.get(message.track):

@@ -33,6 +33,8 @@
   const MAX_TRACKS = 64; // per frame; the bot holds the same bound for the page
   const tracks = new Map(); // number -> track that is open
   const known = new WeakMap(); // receiver -> its track, open or not
+  const crowd = new Map(); // receiver -> its connection and event, where there is no room for its track yet
+  let isCrowded = false; // and that was said
   const ours = new WeakSet(); // transforms of ours
   let count = 0;
 
@@ -56,9 +58,9 @@
     const described = [];
     for (let node = found; node && described.length < 8; node = node.parentElement) {
       const attributes = {};
-      for (const { name, value } of node.attributes) {
-        if (["id", "class", "aria-label"].includes(name) || name.startsWith("data-")) attributes[name] = value.slice(0, 256);
-      }
+      const telling = ({ name }) =>
+        ["id", "class", "aria-label"].includes(name) || (name.startsWith("data-") && name.length <= 256);
+      for (const { name, value } of [...node.attributes].filter(telling).slice(0, 64)) attributes[name] = value.slice(0, 256);
       described.push(attributes);
     }
     return described;
@@ -78,10 +80,17 @@
     }
   };
 
-  const open = (connection, { receiver, transceiver, streams, track }) => {
+  const open = (connection, event) => {
+    const { receiver, transceiver, streams, track } = event;
     attach(receiver);
     const entry = known.get(receiver);
-    if (track.kind === "video" || tracks.has(entry.number) || tracks.size >= MAX_TRACKS) return;
+    if (track.kind === "video" || tracks.has(entry.number)) return;
+    if (tracks.size >= MAX_TRACKS) {
+      if (!isCrowded) post({ type: "failed", what: `to hear more than ${MAX_TRACKS} tracks` });
+      isCrowded = true;
+      crowd.set(receiver, { connection, event });
+      return;
+    }
     Object.assign(entry, { connection, transceiver, track, misses: 0, looks: 10 });
     tracks.set(entry.number, entry);
     const element = elementOf(track);
@@ -99,6 +108,11 @@
     tracks.delete(entry.number);
     release(entry.number);
     post({ type: "closed", track: entry.number });
+    for (const [receiver, { connection, event }] of crowd) {
+      if (tracks.size >= MAX_TRACKS) break;
+      crowd.delete(receiver);
+      if (!isOver({ connection, track: event.track, transceiver: event.transceiver })) open(connection, event);
+    }
   };
 
   // The page takes the frames for itself (end-to-end encryption): ours would be ciphertext, or none.
@@ -242,27 +256,41 @@
 
   // --- the mix: whatever the page plays through WebAudio, from wherever it has it
 
+  const MAX_PLAYERS = 8; // contexts of the page that are captured at once: the first ones, until they are closed
   const hubs = new Map(); // the page's contexts -> a node that everything is connected to that goes to their speakers
   let mixing = false;
+  let players = 0;
   const hub = (page) => {
-    let node = hubs.get(page);
-    if (!node) {
-      node = page.createGain();
-      hubs.set(page, node);
+    let known = hubs.get(page);
+    if (!known) {
+      known = { node: page.createGain(), number: 0 };
+      hubs.set(page, known);
+      page.addEventListener("statechange", () => page.state === "closed" && forget(page));
       post({ type: "plays" });
-      if (mixing) captureHub(page, node, hubs.size);
+      captureHubs();
     }
-    return node;
+    return known.node;
   };
-  const captureHub = (page, node, number) => {
-    const out = page.createMediaStreamDestination();
-    connect.call(node, out);
-    capture(-number, out.stream, true);
+  const forget = (page) => {
+    const number = hubs.get(page)?.number;
+    hubs.delete(page);
+    if (!number) return;
+    release(number);
+    post({ type: "closed", track: number });
+    captureHubs();
+  };
+  const captureHubs = () => {
+    for (const [page, known] of mixing ? [...hubs].slice(0, MAX_PLAYERS) : []) {
+      if (known.number || players === 32768) continue;
+      known.number = -(players += 1); // each once
+      const out = page.createMediaStreamDestination();
+      connect.call(known.node, out);
+      capture(known.number, out.stream, true);
+    }
   };
   const captureMix = () => {
-    if (mixing) return;
     mixing = true;
-    [...hubs].forEach(([page, node], at) => captureHub(page, node, at + 1));
+    captureHubs();
   };
   if (settings.mix && connect && AudioContext) {
     const isSpeakers = (node, to) => to instanceof AudioDestinationNode && to.context instanceof AudioContext && to.context === node.context;

@@ -22,6 +22,8 @@ RATE_PER_S = 100
 BURST = 300
 """Messages per track (and per frame for all its texts): RATE_PER_S, BURST at once after a stall. What is beyond is
 dropped and counted, and the frame is read slowly."""
+USUAL_BYTES = 32 * 1024
+"""Of a message, at most; a longer one counts as several."""
 SOUNDS_DBFS = -60.0
 """Above it a track has sound."""
 MUTE_REPORTS = 5
@@ -38,13 +40,13 @@ class Allowance:
     def __init__(self, now: float) -> None:
         self._left, self._at = float(BURST), now
 
-    def take(self, now: float) -> bool:
-        """Whether one more message is within it."""
+    def take(self, now: float, size: int = 0) -> bool:
+        """Whether one more message, of so many bytes, is within it."""
         self._left = min(float(BURST), self._left + (now - self._at) * RATE_PER_S)
         self._at = now
         if self._left < 1:
             return False
-        self._left -= 1
+        self._left -= 1 + size // USUAL_BYTES
         return True
 
 
@@ -64,7 +66,8 @@ class CapturedTrack:
         self._evidence: Evidence | None = Evidence()
         self._refused = 0
         self._loudness: float | None = None
-        self._sequence_number: int | None = None
+        self._ssrc = -1
+        self._sequence_number: int | None = None  # the last one of this sender's
         self._source = next(_sources)
         self._mute = 0
         self._elements = 0
@@ -83,6 +86,8 @@ class CapturedTrack:
         if self._evidence is None:
             return None
         self._loudness = None
+        if sound.ssrc != self._ssrc:  # whose numbers say nothing about what is lost of another
+            self._ssrc, self._sequence_number = sound.ssrc, None
         unwrapped = True
         if sound.kind is Kind.RED:
             unwrapped = self._unwrap(sound, now)

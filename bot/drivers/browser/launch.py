@@ -245,8 +245,9 @@ def _make_devices(folder: Path) -> None:
 def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
-        with (folder / "lock").open("wb") as lock:
+        with (folder / "lock.new").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "lock.new").rename(folder / "lock")  # what others see is locked already
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -79,6 +79,8 @@ class MeetingPage:
         self.gone: asyncio.Future[PageGoneError] = asyncio.get_running_loop().create_future()
         """Done when the page is gone, with the reason: the result, not an exception, so that nobody has to ask for it.
         Only what the listener raises, a bug, is one."""
+        self.is_over = False
+        """Whatever becomes of the page, its meeting is over: it is not to be opened again."""
         page.on("crash", lambda _: self._die("its renderer crashed"))
         page.on("close", lambda _: self._die("it was closed"))
         context.on("close", lambda _: self._die("Chromium ended"))
@@ -247,7 +249,7 @@ async def open_page(
         settings: Which Chromium, and how.
         listener: Hears the page.
         probes: JavaScript functions, run in every frame before its own scripts: `(earshot) => { … }` with
-            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 32 KiB; ≤ 50/s, 100 at once; more are
+            `earshot.signal(name, payload)`, which reaches `listener.signal` (≤ 256 KiB; ≤ 50/s, 100 at once; more are
             dropped).
         mix: Whether what the page plays through WebAudio is captured, if no track of a connection has sound.
         arguments: More switches of Chromium, for tests.

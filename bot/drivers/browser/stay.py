@@ -70,11 +70,13 @@ async def stay(
 
 
 async def _until_gone(page: MeetingPage, visit: Awaitable[SubCode]) -> SubCode:
-    """The visit's result, unless the page is gone before: then the visit is cancelled. Raises PageGoneError."""
+    """The visit's result, unless the page is gone before that is known: then it is cancelled. Raises PageGoneError."""
     visiting: asyncio.Future[Any] = asyncio.ensure_future(visit)
     gone: asyncio.Future[Any] = page.gone
     try:
         await asyncio.wait({visiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if page.is_over:
+            return cast(SubCode, await visiting)
         if visiting.done() and visiting.exception() is not None:
             await asyncio.wait({page.gone}, timeout=GONE_S)
         if page.gone.done() and (not visiting.done() or visiting.exception() is not None):

@@ -13,11 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-MAX_MESSAGE_BYTES = 32 * 1024
+MAX_MESSAGE_BYTES = 256 * 1024
+"""A room of 500 people as a probe tells of it. `worker.js` leaves out what is longer: it would end the connection."""
 MAX_TRACKS = 64
-"""Open at once in all frames of a page. Policy: later ones are not opened, and said once."""
+"""Open at once in all frames of a page. Policy: later ones wait until others have ended, and that is said once."""
 
 Number = Annotated[int, Field(ge=1, le=100_000)]
+Player = Annotated[int, Field(ge=-32_768, le=-1)]
+"""Of the mix of one of the page's contexts."""
 Short = Annotated[str, StringConstraints(max_length=256)]
 Attributes = Annotated[dict[Short, Short], Field(max_length=64)]
 Element = Annotated[list[Attributes], Field(max_length=8)]
@@ -49,7 +52,7 @@ class Closed(_Message):
     """It is not any more."""
 
     type: Literal["closed"]
-    track: Number
+    track: Number | Player
 
 
 class Taken(_Message):

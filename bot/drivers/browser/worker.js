@@ -1,6 +1,7 @@
 // The bridge from one frame to the bot: encoded frames, PCM and messages in, one socket out. Its wire: bridge.py.
 "use strict";
 const MAX_BUFFERED_BYTES = 262144; // beyond it (a bot that does not read) audio is dropped: its clock shows the hole
+const MAX_MESSAGE_BYTES = 262144; // a longer one would end the connection
 const MAX_WAITING = 256; // messages before the socket is open; then beats and signals are dropped
 const [SIGNALS_PER_S, SIGNALS_AT_ONCE] = [50, 100]; // beyond it they are dropped: a probe cannot keep our own words back
 const KEY_FRAME_EVERY_MS = 10000; // of a source: a receiver that has lost its decoder's state is mended after so long
@@ -26,11 +27,19 @@ const mayGo = () => {
   since = now;
   return allowed >= 1 && (allowed -= 1) >= 0;
 };
+// Half of a character, as where a name was cut in the middle of one, is no JSON to others.
+const whole = (_, value) => (typeof value === "string" ? value.toWellFormed?.() ?? value : value);
+const written = (message) => {
+  const text = JSON.stringify(message, whole);
+  if (text.length <= MAX_MESSAGE_BYTES / 3 || new TextEncoder().encode(text).length <= MAX_MESSAGE_BYTES) return text;
+  if (message.element?.length) return written({ ...message, element: [] });
+  return JSON.stringify({ type: "failed", what: `to say a ${message.type} of ${text.length} characters` });
+};
 const say = (message) => {
   const isOwn = message.type !== "signal" && message.type !== "beat";
   if (message.type === "signal" && !mayGo()) return;
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
-  else if (isOwn || waiting.length < MAX_WAITING) waiting.push(JSON.stringify(message));
+  if (socket?.readyState === WebSocket.OPEN) socket.send(written(message));
+  else if (isOwn || waiting.length < MAX_WAITING) waiting.push(written(message));
 };
 const sendAudio = (header, payload) => {
   if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > MAX_BUFFERED_BYTES) return;

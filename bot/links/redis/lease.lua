@@ -8,7 +8,7 @@
 --
 -- Answers 1 and what was left behind: it is ours; 0: not now; -1: somebody else has one for the same, and there is no second.
 -- What was left behind is the heir's until it has something of its own: told again if that answer was lost, and left behind
--- again should it die.
+-- again should it die. Who gives one back and names an id has left that behind, too.
 -- The first that waits is the first that gets one; who has not asked again in time does not wait any more.
 local what, who, token, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local total, lease, patience = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -26,6 +26,12 @@ local function stop_waiting(one)
   redis.call('ZREM', KEYS[4], one)
   redis.call('ZREM', KEYS[5], one)
 end
+-- A clock that was set back (a replica has taken over) makes nothing last longer than it does.
+for key, longest in pairs({[KEYS[1]] = lease, [KEYS[5]] = patience}) do
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, now + longest + 1, '+inf')) do
+    redis.call('ZADD', key, now + longest, one)
+  end
+end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   for left in string.gmatch(redis.call('HGET', KEYS[3], gone) or '', '%S+') do redis.call('SADD', KEYS[6], left) end
   forget(gone)
@@ -33,7 +39,10 @@ end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now)) do stop_waiting(gone) end
 local holder = redis.call('HGET', KEYS[2], who)
 if what == 'give' then
-  if holder == token then forget(who) end
+  if holder == token then
+    forget(who)
+    if id ~= '' then redis.call('SADD', KEYS[6], id) end
+  end
   if not holder or holder == token then stop_waiting(who) end
   return {0}
 end

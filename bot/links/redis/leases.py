@@ -49,7 +49,7 @@ class Lease:
         self._wall_ms = wall_ms
         self._token = uuid4().hex
         self.used_for = ""
-        """Id of what it is used for: whoever gets the next lease is told of it, should we die."""
+        """Id of what it is used for: whoever gets the next lease is told of it, should we die, or give it back so."""
         self.left_behind: tuple[str, ...] = ()
         """Such ids of those who died, as the grant of ours told."""
         self._client: Redis | None = None
@@ -67,15 +67,17 @@ class Lease:
             return await self._ask(asyncio.get_running_loop().time())
 
     async def _ask(self, asked_at: float) -> bool:
+        now = asyncio.get_running_loop().time
         try:
-            answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
+            async with asyncio.timeout_at(self._answer_due(asked_at)):
+                answer, *left_behind = await self._call("take" if self._held_until is None else "keep")
             checkpoint()
         except FAILURES as error:
             checkpoint()
             if not self._is_away:
                 log.warning("lease.redis_away", name=self._name, error=explain(error))
             self._is_away = True
-            if self._held_until is not None and asked_at < self._held_until - MARGIN_S:
+            if self._held_until is not None and now() < self._held_until - MARGIN_S:
                 return True
             self._held_until = None
             return False
@@ -86,15 +88,21 @@ class Lease:
         self._held_until = asked_at + LEASE_S if is_ours else None
         return is_ours
 
+    def _answer_due(self, asked_at: float) -> float | None:
+        """When it is too late for an answer: who waits for it until then gives up in time. None: nothing is held."""
+        ends = (self._held_until - MARGIN_S, self._held_until) if self._held_until is not None else ()
+        return next((end for end in ends if end > asked_at), None)
+
     async def give_back(self) -> None:
         """Lets go of it, and of our place among those who wait. To be called in any case; never fails."""
         async with self._calling:
-            self._held_until, self.used_for = None, ""
+            self._held_until = None
             if self._client is None:
                 return
             with contextlib.suppress(TimeoutError, *FAILURES):
                 async with asyncio.timeout(GIVE_BACK_TIMEOUT_S):
                     await self._call("give")
+            self.used_for = ""
             with contextlib.suppress(*FAILURES):
                 await self._client.aclose()
             self._client = None  # who is cancelled before is called again

@@ -73,7 +73,8 @@ class JanusRoom(SfuRoom):
         if kind == "timeout" or (kind == "detached" and sender == self._handle):
             raise LineBroken("Janus has ended our session")
         if kind == "event" and sender == self._handle:
-            self.ended = self._feeds.take(_data(message))
+            ended = self._feeds.take(_data(message))
+            self.ended = self.ended or ended  # whatever comes behind it
             self._changed()
         elif kind in ("hangup", "detached"):
             for track in [track for track, handle in self._hearing.items() if handle == sender]:

@@ -44,8 +44,8 @@ LOOK_INTERVAL_S = 3.0
 """Between looks at what the server says of the egress: that it has sound we hear ourselves."""
 PULL_PAUSE_S = 0.2
 """Between tries to play a stream that is not published yet."""
-STOP_TIMEOUT_S = 0.8
-"""For an egress to be stopped where we leave: within the 2 s that we have for it."""
+START_TIMEOUT_S, STOP_TIMEOUT_S = 0.4, 0.8
+"""For an egress that is just being started to be there, and for one to be stopped, where we leave: within our 2 s."""
 LISTENED_S = 5.0
 """For which somebody's tracks go on sending when the mix is in charge and they have spoken: until it has said that."""
 DRAIN_S = 2.0
@@ -283,12 +283,22 @@ class Roads:
         """One egress, from its order to its end. Raises EgressError."""
         await self._clear_away(api)
         hooks = [self._egress.webhook_url] if self._egress.webhook_url else []
+        starting = asyncio.create_task(
+            api.start_room_composite(self._room, self._stream.to_publish, self._session, hooks)
+        )
         try:
-            egress = await api.start_room_composite(self._room, self._stream.to_publish, self._session, hooks)
+            egress = await asyncio.shield(starting)
         except EgressError as error:
             if not error.code:  # it may have been started just when we gave up
                 await self._clear_away(api)
             raise
+        except asyncio.CancelledError:  # the server starts it whether we wait for its answer or not
+            await asyncio.wait([starting], timeout=START_TIMEOUT_S)
+            if starting.done() and starting.exception() is None:
+                await self._stop(api, starting.result().egress_id)
+            raise
+        finally:
+            starting.cancel()
         self._budget.used_for = egress.egress_id
         log.info("livekit_egress_started", egress=egress.egress_id)
         tasks: list[asyncio.Task[Any]] = [
@@ -310,7 +320,9 @@ class Roads:
                 await self._stop(api, egress.egress_id)
 
     async def _stop(self, api: EgressApi, egress_id: str) -> None:
-        """Ends one; in a hurry where we leave, or are cancelled meanwhile."""
+        """Ends one; in a hurry where we leave, or are cancelled meanwhile. One that cannot be ended is left to whoever
+        gets our place."""
+        self._budget.used_for = egress_id
         stopping = asyncio.create_task(api.stop(egress_id))
         try:
             await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S if self._is_ending else None)
@@ -320,7 +332,9 @@ class Roads:
         finally:
             stopping.cancel()
             (failure,) = await asyncio.gather(stopping, return_exceptions=True)
-            if failure is not None:
+            if failure is None:
+                self._budget.used_for = ""
+            else:
                 log.warning("livekit_egress_not_stopped", egress=egress_id, error=str(failure) or "no answer in time")
 
     async def _clear_away(self, api: EgressApi) -> None:

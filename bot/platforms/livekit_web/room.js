@@ -18,7 +18,7 @@
         encrypted: Boolean(publication.isEncrypted),
       })),
   });
-  const look = () => {
+  const say = () => {
     const seen = {
       state: room.state,
       decrypts: Boolean(room.isE2EEEnabled),
@@ -29,13 +29,28 @@
     said = text;
     earshot.signal("room", seen);
   };
+  // Many may come at once, and signals beyond the allowed rate are dropped: the last look must be none of those.
+  const PAUSE_MS = 100;
+  let pausing = false;
+  let isStale = false;
+  const look = () => {
+    isStale = true;
+    if (pausing) return;
+    [pausing, isStale] = [true, false];
+    say();
+    setTimeout(() => {
+      pausing = false;
+      if (isStale) look();
+    }, PAUSE_MS);
+  };
   const follow = () => {
     const events = [
       "connected", "reconnecting", "signalReconnecting", "reconnected", "connectionStateChanged", "participantConnected",
       "participantDisconnected", "participantNameChanged", "participantPermissionsChanged", "trackPublished",
-      "trackUnpublished", "trackSubscribed", "trackUnsubscribed", "trackMuted", "trackUnmuted", "encryptionError",
+      "trackUnpublished", "trackSubscribed", "trackUnsubscribed", "trackMuted", "encryptionError",
     ];
     for (const event of events) room.on(event, () => queueMicrotask(look));
+    room.on("trackUnmuted", () => queueMicrotask(say)); // somebody is about to speak
     room.on("disconnected", (reason) => earshot.signal("disconnected", { reason: reason ?? 0 }));
     look();
   };

@@ -124,6 +124,7 @@ class Attendance:
         except EarshotError as error:
             if error.code is SubCode.BROWSER_CRASHED:
                 raise
+            page.is_over = error.code is not SubCode.ROOM_UNREACHABLE  # that may come of its death
             raise await self._with_evidence(page, error) from None
 
     async def _with_evidence(self, page: MeetingPage | None, error: EarshotError) -> EarshotError:

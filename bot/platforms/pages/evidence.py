@@ -21,6 +21,7 @@ import structlog
 from playwright.async_api import Error as PlaywrightError
 
 from bot.platforms.pages.private import write_private
+from common.errors import EarshotError
 from common.problems import reason
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def keep_evidence(
         try:
             async with asyncio.timeout(EVIDENCE_S):
                 await _look(page, pack, _words(names), summary, found, stem)
-        except (PlaywrightError, TimeoutError) as error:
+        except (PlaywrightError, TimeoutError, EarshotError) as error:  # the last one: the page has died meanwhile
             log.warning("evidence.incomplete", error=type(error).__name__)
     found[f"{stem}.json"] = json.dumps(summary, indent=1, ensure_ascii=False).encode()
     if settings.trace and page is not None and not page.gone.done() and (trace := await _end_trace(page)):
@@ -92,9 +93,9 @@ async def _look(
     page: MeetingPage, pack: Pack, names: list[str], summary: dict[str, Any], found: dict[str, bytes], stem: str
 ) -> None:
     hidden = [*pack.strangers, *pack.people.tiles, *FIELDS_AND_PICTURES]
-    script = files(__package__).joinpath("evidence.js").read_text(encoding="utf-8").rstrip().removesuffix(";")
+    script = await asyncio.to_thread(files(__package__).joinpath("evidence.js").read_text, encoding="utf-8")
     argument = {"hidden": hidden, "names": names, "most": MAX_ELEMENTS, "mark": MARK}
-    summary["page"] = await page.evaluate(script, argument)
+    summary["page"] = await page.evaluate(script.rstrip().removesuffix(";"), argument)
     style = f":is({','.join([*hidden, f'[{MARK}]'])}) {{ filter: blur(12px) !important; }}"
     found[f"{stem}.jpeg"] = await page.page.screenshot(type="jpeg", quality=70, style=style)
 

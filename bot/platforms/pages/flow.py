@@ -61,6 +61,7 @@ _ENDINGS = {
     Stage.DENIED: SubCode.REMOVED,
     Stage.LEFT: SubCode.REMOVED,
     Stage.ENDED: SubCode.MEETING_ENDED,
+    Stage.NOT_FOUND: SubCode.MEETING_ENDED,  # when we came back
 }
 """Stages that end a meeting in which we were."""
 
@@ -236,6 +237,8 @@ class Flow:
         """On our way in: what has lasted too long."""
         wait = self._wait
         if wait is not None and now >= wait.until:
+            if self._was_inside and wait.stage is Stage.NOT_STARTED:  # it is over, and may begin another time
+                return [Over(SubCode.MEETING_ENDED)]
             return [self._over(wait.code, wait.reason)]
         if wait is None and now - self._begun >= JOIN_S:
             return [

@@ -26,15 +26,17 @@ TAIL_WORDS = 3
 def new_lines(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[Line, ...]:
     """The lines at the end of `after` that `before` did not have; both are the last ones of a list that grows.
 
-    Where a line was changed or taken away in between, those behind the last one that both have.
+    Lines go at the beginning. Where any was changed or taken away, what both have in this order is what was there.
     """
     for overlap in range(min(len(before), len(after)), 1, -1):
         if before[-overlap:] == after[:overlap]:
             return after[overlap:]
-    for line in reversed(before):
-        if places := [at for at, one in enumerate(after) if one == line]:
-            return after[places[min(before.count(line), len(places)) - 1] + 1 :]
-    return after
+    common = [0] * (len(after) + 1)  # of `before` and so many of `after`: the longest that both have
+    for line in before:
+        diagonal = 0
+        for at, one in enumerate(after, 1):
+            diagonal, common[at] = common[at], diagonal + 1 if one == line else max(common[at], common[at - 1])
+    return after[common.index(common[-1]) :]
 
 
 class Chat:
@@ -151,9 +153,10 @@ class Captions:
         known, rest, last = [], self._known, None
         for line in lines:
             words = line.text.split()
-            at = next(
-                (at for at, one in enumerate(rest) if one.author == line.author and one.goes_on_as(words)), len(rest)
-            )
+            like = [at for at, one in enumerate(rest) if one.author == line.author and one.goes_on_as(words)]
+            # of several the one that it goes on from word by word: a short one may end in a word of any other
+            exact = (at for at in like if rest[at].words == words[: len(rest[at].words)])
+            at = next(exact, like[0] if like else len(rest))
             if at < len(rest):
                 known += rest[:at]
                 last, rest = rest[at], rest[at + 1 :]

@@ -76,8 +76,14 @@ class Company:
         return [ParticipantLeft(identity) for identity in gone]
 
     def owner_of(self, page_track: str) -> str | None:
-        """Whose a `MediaStreamTrack` is; None: the page has not said so."""
-        return next((identity for identity, known in self._known.items() if page_track in known.tracks), None)
+        """Whose a `MediaStreamTrack` is; None: the page does not say so now. What was that of somebody who is not shown
+        any more may be another's by now."""
+        return next((who for who, known in self._known.items() if page_track in known.tracks and self.shows(who)), None)
+
+    def shows(self, identity: str) -> bool:
+        """Whether somebody was in the last look."""
+        known = self._known.get(identity)
+        return known is not None and known.missed_since is None
 
     def is_muted(self, identity: str) -> bool:
         """Whether the page shows somebody as muted."""

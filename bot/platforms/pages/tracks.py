@@ -27,8 +27,9 @@ FRESH_S = 0.4
 MAX_SPEAKERS = 100
 """Of one report of who speaks."""
 UNHEARD_OF = "somebody"
-HELD_S = 3.0
-"""A track's sound waits so long for the page to say whose it is; beyond that the oldest goes."""
+HELD_S = 10.0
+"""A track's sound waits so long for the page to say whose it is, or that it is not muted any more (320 kB). The page is
+looked at now and then, and not while a message is written into its chat (9 s). Beyond that the oldest goes."""
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class _Track:
     is_open: bool = False
     owner: str | None = None
     muted: bool = False
+    is_doubtful: bool = False
+    """Whoever it belongs to was not in the last look: it may be somebody else's by now."""
     sources: frozenset[str] = frozenset()
     """Whose voices are in what is heard of it now: CSRCs, as far as its packets say."""
     is_mix: bool = False
@@ -74,7 +77,8 @@ class PageTracks:
         self._is_inside = True
         self._contributors = Contributors(time.monotonic())
         for track in self._tracks.values():
-            track.is_open, track.muted = False, False
+            track.is_open, track.muted, track.is_doubtful = False, False, False
+            track.held.clear()
 
     def leave(self) -> None:
         """We are outside: nothing is heard of it."""
@@ -104,13 +108,20 @@ class PageTracks:
                 return
             track.is_open, track.owner = True, owner
             self._report(ev.TrackOpened(track.info.track_id, owner))
+            self._let_go(track)
         muted = self._knows_owners and track.owner is not None and self._company.is_muted(track.owner)
         if muted is not track.muted:
             track.muted = muted
             self._report(ev.TrackMuted(track.info.track_id) if muted else ev.TrackUnmuted(track.info.track_id))
+        track.is_doubtful = self._knows_owners and track.owner is not None and not self._company.shows(track.owner)
+        if not muted and not track.is_doubtful:
+            self._let_go(track, since=time.monotonic() - HELD_S)
+
+    def _let_go(self, track: _Track, since: float = float("-inf")) -> None:
+        """What was held since then is heard."""
         while track.held:
             frame = track.held.popleft()
-            if not track.muted:
+            if frame.arrival >= since:
                 self._audio(frame)
 
     @property
@@ -126,10 +137,12 @@ class PageTracks:
         if owner := self._company.owner_of(track.info.page_track_id):
             return owner
         identities = (stream.partition("-")[0] for stream in track.info.stream_ids)
-        return next((identity for identity in identities if self._company.knows(identity)), None)
+        return next((identity for identity in identities if self._company.shows(identity)), None)
 
     def _close(self, track: _Track) -> None:
-        track.is_open, track.owner, track.muted = False, None, False
+        if not track.is_doubtful:  # else it has been kept for whoever has it now
+            track.held.clear()
+        track.is_open, track.owner, track.muted, track.is_doubtful = False, None, False, False
         self._report(ev.TrackClosed(track.info.track_id))
 
     # --- the capture engine's listener
@@ -150,9 +163,8 @@ class PageTracks:
             if track.is_open and self._owner(track) != track.owner:
                 self._close(track)
                 self._open(track)
-        if track.is_open:
-            if not track.muted:
-                self._audio(frame)
+        if track.is_open and not track.muted and not track.is_doubtful:
+            self._audio(frame)
         else:
             track.held.append(frame)
             while track.held and frame.arrival - track.held[0].arrival > HELD_S:

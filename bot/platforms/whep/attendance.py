@@ -108,6 +108,7 @@ class _Attendance:
         self._loopback = _is_here(invitation)
         self._admitted = self._away = self._open = False
         self._since = asyncio.get_running_loop().time()  # how long things have been as they are
+        self._unanswered_since: float | None = self._since  # None: the endpoint has answered since it failed last
         self.over = False
         """Nothing is reported any more."""
 
@@ -148,7 +149,7 @@ class _Attendance:
                 raise OSError(words)
             self._here()
             await self._listen(stream)
-            self._since = asyncio.get_running_loop().time()
+            self._since, self._unanswered_since = asyncio.get_running_loop().time(), None
             if stream.down.is_set():
                 self._lost()
         return receiver.packets > 0
@@ -228,6 +229,7 @@ class _Attendance:
     def _is_over(self, error: Unavailable) -> bool:
         """The endpoint answers, and has no stream. Whether that has been so for long enough. Raises EarshotError."""
         now = asyncio.get_running_loop().time()
+        self._unanswered_since = None
         if not self._admitted:
             if now < self._since + self._settings.not_started_timeout / 1000:
                 return False
@@ -247,12 +249,15 @@ class _Attendance:
     def _is_unreachable(self, error: OSError) -> None:
         """Nobody answers. Raises EarshotError when that has been so for long enough."""
         now = asyncio.get_running_loop().time()
-        if not self._admitted and now >= self._since + REACH_TIMEOUT_S:
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        since = self._unanswered_since
+        if not self._admitted and now >= since + REACH_TIMEOUT_S:
             words = f"{self._endpoint.where} did not answer ({error}): check `meetingUrl` and the network"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words)
         if self._open and not self._away:  # we were told to get it again, and cannot
             self._lost()
-        if now >= self._since + RETURN_TIMEOUT_S:
+        if now >= since + RETURN_TIMEOUT_S:
             words = f"{self._endpoint.where} did not answer for {RETURN_TIMEOUT_S:g} s: {error}"
             raise EarshotError(SubCode.CONNECTION_LOST, words)
 

@@ -363,11 +363,11 @@ async def test_what_is_encrypted_is_said_and_not_heard() -> None:
         await say(packets, lock=False)
         await eventually(lambda: both.samples == 300 * 320, 20)
         both.receiver._trusted = 0  # 30 s later
-        await say(packets, lock=True)
-        await eventually(lambda: both.receiver.packets == 600 and both.encrypted > 1, 20)
+        await say(packets * 2, lock=True)
+        await eventually(lambda: both.receiver.packets == 900 and both.encrypted > 1, 20)
         heard = len(both.frames)
         await say(packets[:100], lock=True)
-        await eventually(lambda: both.receiver.packets == 700, 20)
+        await eventually(lambda: both.receiver.packets == 1000, 20)
         assert len(both.frames) == heard
         await say(packets, lock=False)
         await eventually(lambda: len(both.frames) > heard + 100, 20)

@@ -104,10 +104,12 @@ class Connection:
         self._line, self.told = line, told
         self._numbers = count(1)
 
-    async def ask(self, request: str, /, **data: Any) -> dict[str, Any]:
-        """A request that must be granted."""
+    async def ask(
+        self, request: str, heed: Callable[[dict[str, Any]], None] | None = None, /, **data: Any
+    ) -> dict[str, Any]:
+        """A request that must be granted; `heed` is called with its answer before anything that comes behind it."""
         number = next(self._numbers)
-        answer = await self._line.ask(number, {"id": number, "type": request, "data": data})
+        answer = await self._line.ask(number, {"id": number, "type": request, "data": data}, heed)
         assert answer["ok"], answer
         found: dict[str, Any] = answer["data"]
         return found

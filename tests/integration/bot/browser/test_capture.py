@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -229,14 +230,20 @@ async def test_video_is_not_decoded() -> None:
 
 
 async def test_a_flood_of_tracks_is_bounded() -> None:
-    """A hundred connections: 64 tracks are opened, and those are heard."""
+    """Eighty connections: 64 tracks are opened, and those are heard; that there are more is said. Where some end,
+    the others take their place."""
     heard = Heard()
     script = "const stream = tone(440); for (let n = 0; n < 80; n += 1) call(stream, {element: false});"
-    async with showing(script, heard) as shown:
-        await heard.until(lambda: len(heard.open) == 64, "64 tracks", 40)
-        await heard.until(lambda: heard.pitches(), "a tone", 20)
-        assert not shown.gone.done()
-    assert len(heard.tracks) == 64
+    with structlog.testing.capture_logs() as logs:
+        async with showing(script, heard) as shown:
+            await heard.until(lambda: len(heard.open) == 64, "64 tracks", 40)
+            await heard.until(lambda: heard.pitches(), "a tone", 20)
+            assert not shown.gone.done()
+            assert len(heard.tracks) == 64
+            await shown.evaluate("calls.slice(0, 20).forEach(({ receiver }) => receiver.close())")
+            await heard.until(lambda: len(heard.tracks) == 80, "the others", 40)
+            assert len(heard.open) <= 64
+    assert [one["what"] for one in logs if one["event"] == "browser_probe_failed"] == ["to hear more than 64 tracks"]
 
 
 async def test_a_flood_of_signals_is_slowed_down() -> None:
@@ -249,16 +256,54 @@ async def test_a_flood_of_signals_is_slowed_down() -> None:
         assert len(heard.said("n")) <= 300 + 100 * (time.monotonic() - began + 2)
 
 
+async def test_a_flood_of_players_is_bounded() -> None:
+    """A page that makes something new for each chime: what has been closed is a track no more, of what is left open the
+    last ones are heard, and there is room for people."""
+    heard = Heard()
+    script = PLAY + "const contexts = []; const another = () => play(contexts[contexts.push(new AudioContext()) - 1]);"
+    async with showing(script + "another();", heard) as shown:
+        await heard.until(lambda: heard.open, "the mix", 20)
+        await shown.evaluate("for (let n = 0; n < 70; n += 1) another()")
+        await heard.until(lambda: len(heard.open) >= 8, "some more")
+        await shown.evaluate("call(tone(440))")
+        await heard.until(lambda: any(heard.tracks[one].page_track_id for one in heard.open), "a person's track")
+        await shown.evaluate("Promise.all(contexts.map((one) => one.close()))")
+        await heard.until(lambda: len(heard.open) == 1, "the mixes' end", 20)
+
+
+async def test_what_is_too_long_to_say_costs_nothing_else() -> None:
+    """A room of five hundred fits; what does not is left out, and the page is heard all the same. So is a track whose
+    element has attributes without end."""
+    heard = Heard()
+    probe = """(earshot) => {
+        earshot.signal("room", Array.from({length: 500}, (_, at) => ({name: "Ana Maria ".repeat(24), at})));
+        earshot.signal("room", "\u0416".repeat(200000));
+    }"""
+    script = """
+        const element = document.createElement("div");
+        for (let at = 0; at < 300; at += 1) element.setAttribute(`data-${at}-${"x".repeat(2000)}`, "y".repeat(300));
+        document.documentElement.append(element);
+        new MutationObserver((all) => all.forEach(({addedNodes}) => addedNodes.forEach((one) => {
+            if (one.tagName === "AUDIO") element.append(one);
+        }))).observe(document.body, {childList: true});
+        call(tone(440));
+    """
+    async with showing(script, heard, probes=[probe]):
+        await heard.until(lambda: heard.pitches() == [440], "the tone", 30)
+        assert [len(one) for one in heard.said("room")] == [500]
+
+
 async def test_probes_speak_and_fail_alone() -> None:
-    """What a probe says arrives as it is; one that raises does not keep the others silent."""
+    """What a probe says arrives as it is, half of a character as one that is missing; one that raises does not keep
+    others silent."""
     heard = Heard()
     probes = [
         "() => { throw new Error('no') }",
-        "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"']})",
+        "(earshot) => earshot.signal('speakers', {names: ['Ana\\u2028', '\"', '\\ud83d\\ude00', '\\ud83d']})",
     ]
     async with showing("", heard, probes=probes):
         await heard.until(lambda: heard.said("speakers"), "the signal")
-        assert heard.said("speakers")[0] == {"names": ["Ana\u2028", '"']}
+        assert heard.said("speakers")[0] == {"names": ["Ana\u2028", '"', "😀", "\ufffd"]}
 
 
 async def test_the_page_sees_nothing_of_it() -> None:

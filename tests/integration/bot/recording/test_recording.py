@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from bot.recording import writer as writing
 from bot.runner import Bot
 from common.contracts.status import SubCode
 from tests.integration.bot.test_runner import Stage, World, enter, speak, world
+from tests.support.disk import largest_file
 from tests.support.servers.whole_service import running
 from tests.support.tools import require
 from tests.support.waiting import eventually
@@ -173,17 +171,6 @@ async def test_a_file_can_be_read_while_it_grows_and_a_paused_bot_records_nothin
         await here.attend(act, remember, **recording(tmp_path, format=kind))
     assert not part.exists()
     assert 1.9 < seconds(whole) < 2.1
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes: the kernel refuses the write in the middle."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_disk_that_is_full_stops_the_recording_and_not_the_transcript(tmp_path: Path) -> None:

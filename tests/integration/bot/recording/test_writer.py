@@ -15,6 +15,7 @@ import pytest
 
 from bot.audio.slices import MIX, Done, Piece
 from bot.recording.writer import Meeting, Recorded, Spoken, Whose, Writer
+from tests.support.disk import largest_file
 
 RATE = 16_000
 KILLED = """
@@ -127,6 +128,21 @@ def test_names_of_our_own_files(tmp_path: Path) -> None:
     assert sorted(each.seq for each in files if each.track == "mix") == [0, 1]
     assert [each["speaker_id"] for each in index(tmp_path)["speech"]] == ["?"]
     assert all(".." not in Path(each.path).parts for each in files)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_a_disk_that_is_full_when_a_slice_ends(kind: str, tmp_path: Path) -> None:
+    """What has no room is the last half second of the slice; what was written of it before is a finished file."""
+    noise = np.random.default_rng(1).integers(-32_768, 32_767, 3 * RATE).astype(np.int16)
+    pieces = [Piece("ana", 0, second * RATE, noise[second * RATE :][:RATE]) for second in range(2)]
+    last = Piece("ana", 0, 2 * RATE, noise[2 * RATE :][:15_000])
+    with largest_file(80_000):
+        files, failures = written(tmp_path, *pieces, last, Whose(Done("ana", 0), "a", "Ana"), kind=kind)
+    assert len(failures) == 1
+    assert [each.path for each in files] == [f"ana/000000.{kind}"]
+    assert [each["path"] for each in index(tmp_path)["files"]] == [f"ana/000000.{kind}"]
+    assert [path.name for path in (tmp_path / "bot-1" / "ana").iterdir()] == [f"000000.{kind}"]
+    assert length(tmp_path / "bot-1" / files[0].path) >= 1.8 * RATE
 
 
 def test_a_bug_is_said_even_where_the_index_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,35 @@ async def test_heritage() -> None:
         assert last.left_behind == ("EG_2",)
 
 
+async def test_what_is_given_back_in_use() -> None:
+    """Who could not end what the lease is used for gives it back all the same: the next one is told of it."""
+    async with sharing(1) as bots:
+        one, next_one, last = (bots.bot(who) for who in ("one", "next", "last"))
+        assert await one.ask()
+        one.used_for = "EG_1"
+        await one.give_back()
+        assert await next_one.ask()
+        assert next_one.left_behind == ("EG_1",)
+        next_one.used_for = ""
+        await next_one.give_back()
+        await one.give_back()
+        assert await last.ask()
+        assert last.left_behind == ()
+
+
+async def test_a_clock_that_is_set_back() -> None:
+    """By an hour, as where a replica takes over whose clock is another: neither a dead holder nor a dead one that waits
+    keeps anybody waiting for longer than a lease, and who lives keeps theirs."""
+    async with sharing(2) as bots:
+        dead, alive, dead_in_queue, next_one = (bots.bot(who) for who in ("dead", "alive", "queue", "next"))
+        assert [await lease.ask() for lease in (dead, alive, dead_in_queue)] == [True, True, False]
+        bots.clock.pass_by(-3600)
+        for _ in range(3):
+            assert [await lease.ask() for lease in (alive, next_one)] == [True, False]
+            bots.clock.pass_by(LEASE_S / 3 + 0.1)
+        assert [await lease.ask() for lease in (alive, next_one)] == [True, True]
+
+
 async def test_kill_9() -> None:
     """A bot's process that is killed keeps nothing for longer than a lease."""
     async with server() as redis:

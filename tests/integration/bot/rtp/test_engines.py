@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import structlog
 
+from bot.audio.timeline import Timeline
 from bot.codecs.formats import STATIC, Format
 from bot.codecs.rtp import RtpPacket, parse_rtp
 from bot.drivers import rtp_engines
+from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from tests.integration.bot.rtp.test_streams import ANA, listening, sending
@@ -191,6 +193,13 @@ async def test_an_engine_outlives_silence(engine: str) -> None:
             ana.start()
             await bot.hears("ana", 1000)
     assert not [entry for entry in logs if entry["event"] == "rtp.engine_failed"]
+    # what comes after it is placed when it was said, and not where the engine's sound had ended before
+    timeline = Timeline(0.0)
+    places = [
+        timeline.place(frame.position, frame.source, frame.arrival, len(frame.pcm)) / SAMPLE_RATE - frame.arrival
+        for _, frame in bot.listener.frames
+    ]
+    assert min(places) > -0.5
 
 
 BOT = """

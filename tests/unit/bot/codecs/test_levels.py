@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.codecs.levels import FLOOR_DB, WINDOW_PACKETS, WINDOWS, Levels
+from bot.codecs.levels import FLOOR_DB, WINDOW_PACKETS, Levels
 from common.audio.opus import OpusDecoder, OpusEncoder, OpusError
 from common.audio.pcm import SAMPLE_RATE, dbfs
 from rehearsal.clips import CLIP_RATE, load_clip, manifest, to_rate
@@ -35,9 +35,19 @@ def music() -> NDArray[np.int16]:
     return (6000 * swell * np.sin(2 * np.pi * 220 * t) + 3000 * beat * np.sin(2 * np.pi * 660 * t)).astype(np.int16)
 
 
+def typing(seconds: int) -> NDArray[np.int16]:
+    """16 kHz: four keys a second, each shorter than a packet, in a quiet room."""
+    random_ = np.random.default_rng(3)
+    pcm, key = random_.normal(0, 20, seconds * SAMPLE_RATE), np.arange(160)
+    for at in random_.integers(0, len(pcm) - len(key), 4 * seconds):
+        pcm[at : at + len(key)] += 6000 * np.exp(-key / random_.uniform(8, 40)) * random_.normal(0, 1, len(key))
+    return np.clip(pcm, -32768, 32767).astype(np.int16)
+
+
 SPEECH = speech()
 SOUNDS = {
     "speech": SPEECH[3 * SAMPLE_RATE : 8 * SAMPLE_RATE],
+    "typing": typing(20),
     "music": music(),
     "noise": np.random.default_rng(2).normal(0, 900, 2 * SAMPLE_RATE).astype(np.int16),
 }
@@ -64,11 +74,15 @@ def judged(levels: Levels, packets: Sequence[tuple[float, bytes]]) -> list[bool 
     return found
 
 
-def sent(pcm: NDArray[np.int16], frame_ms: int, **how: object) -> list[tuple[float, bytes]]:
-    """Level and packet of each frame, as a browser would send them; with DTX silent ones are not sent."""
+def sent(pcm: NDArray[np.int16], frame_ms: int, lag: int = 0, **how: object) -> list[tuple[float, bytes]]:
+    """Level and packet of each frame, as a browser would send them; with DTX silent ones are not sent.
+
+    Levels may be those of `lag` packets before.
+    """
     encoder, size = OpusEncoder(**how), SAMPLE_RATE * frame_ms // 1000  # type: ignore[arg-type]
     frames = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
-    packets = [(float(max(-127, round(max(dbfs(frame), -127)))), encoder.encode(frame)) for frame in frames]
+    levels = np.roll([float(max(-127, round(max(dbfs(frame), -127)))) for frame in frames], lag)
+    packets = [(float(level), encoder.encode(frame)) for level, frame in zip(levels, frames, strict=True)]
     return [(said, packet) for said, packet in packets if len(packet) > 2 or not how.get("dtx")]
 
 
@@ -81,15 +95,16 @@ def sent(pcm: NDArray[np.int16], frame_ms: int, **how: object) -> list[tuple[flo
     st.booleans(),
     st.sampled_from([0.0, 0.05, 0.2]),
     st.integers(-12, 6),
+    st.sampled_from([0, 1, -1]),
 )
 def test_what_is_not_encrypted_is_never_taken_for_it(
-    sound: str, mode: str, frame_ms: int, bitrate: int, dtx: bool, fec: bool, loss: float, gain_db: int
+    sound: str, mode: str, frame_ms: int, bitrate: int, dtx: bool, fec: bool, loss: float, gain_db: int, lag: int
 ) -> None:
-    """Each mode, frame, bitrate, with DTX, FEC and loss; through a gateway that makes it louder, or less so."""
+    """Each mode, frame, bitrate, with DTX, FEC and loss; levels late or early; through a gateway that changes them."""
     how = {"application": mode, "bitrate": bitrate, "dtx": dtx, "fec": fec, "loss_percent": 20 if fec else 0}
     lost = random.Random(3)
     packets = [
-        (said + gain_db, packet) for said, packet in sent(SOUNDS[sound], frame_ms, **how) if lost.random() >= loss
+        (said + gain_db, packet) for said, packet in sent(SOUNDS[sound], frame_ms, lag, **how) if lost.random() >= loss
     ]
     assert False not in judged(Levels(), packets)
 
@@ -119,7 +134,7 @@ def test_loudness_that_nobody_varies_proves_nothing() -> None:
 
 
 def test_one_second_proves_nothing_yet() -> None:
-    """It takes as many in a row that say the same, and is said again while it lasts."""
+    """It takes two: an encrypted sender is said again while it lasts, one that is trusted is judged anew."""
     levels, random_ = Levels(), random.Random(1)
 
     def window(follows: bool) -> bool | None:
@@ -129,11 +144,29 @@ def test_one_second_proves_nothing_yet() -> None:
         ]
         return [levels.take(*pair) for pair in pairs][-1]
 
-    unsaid = [None] * (WINDOWS - 1)
-    for follows in (False, True):
-        assert [window(follows) for _ in range(WINDOWS + 1)] == [*unsaid, follows, follows]
-        assert window(not follows) is None
-        assert window(follows) is None
+    said = [window(follows) for follows in [False] * 3 + [True] * 3 + [False] * 2]
+    assert said == [None, False, False, None, True, None, None, False]
+
+
+def test_keys_of_somebody_whose_levels_come_late_are_no_cipher() -> None:
+    """A key is shorter than a packet: levels of the packet before have nothing in common with what is heard."""
+    packets = sent(typing(60), 20, 1)
+    assert np.corrcoef([said for said, _ in packets[1:]], [said for said, _ in packets[:-1]])[0, 1] < 0.5
+    assert False not in judged(Levels(), packets)
+
+
+def test_a_sender_who_counts_the_other_way_round_is_heard() -> None:
+    """Its levels say least where it is loudest: no cipher knows that."""
+    packets = [(-max(said, -80) - 80, packet) for said, packet in swelling(150)]
+    assert set(judged(Levels(), packets)) == {None}
+
+
+def test_one_loud_packet_at_the_edge_of_a_window() -> None:
+    """Without it nothing varies, neither what is said nor what is heard: nothing is made of that."""
+    for edge in (0, WINDOW_PACKETS - 1):
+        levels = Levels()
+        pairs = [(-10.0, -20.0) if number % WINDOW_PACKETS == edge else (-70.0, -50.0) for number in range(100)]
+        assert [said for pair in pairs if (said := levels.take(*pair)) is not None] == [True]
 
 
 def test_noise_that_follows_by_chance_is_not_taken_for_speech() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,24 @@ async def test_red_restores_the_end_of_a_longer_gap() -> None:
     assert counted.concealed == 320 * 3  # 4, 5 and 6 are nowhere
     starts = [frame.position for frame in one.frames]
     assert starts == sorted(starts)
+    one.track.close()
+
+
+@pytest.mark.parametrize("before", [300, 40_000], ids=["its numbers are lower", "its numbers are higher"])
+async def test_red_of_another_sender_restores_what_was_lost(before: int) -> None:
+    """A sender that begins anew has numbers of its own, and those of the one before say nothing about what is lost."""
+    plain = packets(12)
+    one = Track()
+    for number in range(3):
+        one.track.sound(sound(before + number, plain[number]), number * 0.02)
+    for number in range(1, 12):
+        if number in (5, 8):
+            continue
+        payload = wrap([Block(111, 960, plain[number - 1]), Block(111, 0, plain[number])])
+        sent = replace(sound(100 + number, payload, Kind.RED), ssrc=8)
+        assert one.track.sound(sent, 1.0 + number * 0.02) is None
+    assert one.track._opus.statistics.concealed == 0
+    assert one.samples == 320 * (3 + 11)
     one.track.close()
 
 

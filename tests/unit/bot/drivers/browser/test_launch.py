@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -99,3 +101,26 @@ async def test_whoever_cancels_a_close_leaves_nothing_running(virtual_time: None
         await waiting
     assert closing.done()
     assert not closing._log_traceback
+
+
+def test_a_folder_that_is_just_being_made_is_not_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another bot that starts at any moment of it leaves the folder alone, and takes away what is left behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old = tmp_path / f"{launch.PREFIX}old"
+    old.mkdir()
+    (old / "lock").touch()
+    before, asked = fcntl.flock, [0]
+
+    def flock(file: Any, how: int) -> None:
+        if how == fcntl.LOCK_EX and not asked[0]:  # ours, and not the sweeper's
+            asked[0] += 1
+            launch.sweep()
+        before(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with launch._folder() as folder:
+        assert asked == [1]
+        assert folder.is_dir()
+        launch.sweep()
+        assert (folder / "lock").is_file()
+    assert list(tmp_path.iterdir()) == []

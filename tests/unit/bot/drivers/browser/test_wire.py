@@ -67,7 +67,7 @@ def test_messages() -> None:
         "[]",
         "{}",
         '{"type": "unknown"}',
-        '{"type": "closed", "track": -1}',
+        '{"type": "closed", "track": 0}',
         '{"type": "closed", "track": "x"}',
         '{"type": "signal", "name": ""}',
         json.dumps({"type": "track", "track": 1, "id": "x" * 300, "streams": []}),

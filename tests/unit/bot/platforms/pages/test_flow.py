@@ -364,13 +364,20 @@ def test_a_page_that_blocked_us_and_then_goes_on_is_not_opened_again() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "code", "after"),
-    [(Stage.CAPTCHA, S.CAPTCHA, fl.HELP_S), (Stage.NOT_STARTED, S.MEETING_NOT_STARTED, NOT_STARTED_S)],
+    [(Stage.CAPTCHA, S.CAPTCHA, fl.HELP_S), (Stage.NOT_STARTED, S.MEETING_ENDED, NOT_STARTED_S)],
 )
 def test_help_is_waited_for_no_longer_after_we_were_inside(stage: Stage, code: SubCode, after: float) -> None:
     """On the way back as on the way in."""
     page = Driven().inside()
     assert not [do for do in page.see(stage, after) if isinstance(do, Over)]
     assert [do.code for do in page.see(stage, 5) if isinstance(do, Over)][:1] == [code]
+
+
+def test_a_meeting_that_is_gone_when_we_come_back_has_ended() -> None:
+    """The page died, and there is no such meeting any more: it was attended, and did not fail to be found."""
+    page = Driven().inside()
+    page.flow.reopened(page.now)
+    assert [do for do in page.see(Stage.NOT_FOUND, 1.0) if isinstance(do, Over)][:1] == [Over(S.MEETING_ENDED)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 40)), max_size=30))

@@ -34,6 +34,8 @@ A, B, C, D = Line("Ana", "one"), Line("Ben", "two"), Line("Ana", "three"), Line(
         ((A, B, A), (A, C, A), ()),
         ((A, B, A), (B, A, A), (A,)),
         ((B, A), (A, A), (A,)),
+        ((A, B, C, A), (A, B, C), ()),  # the second of two that are the same taken away
+        ((A, B, C, A), (A, B, C, D), (D,)),
     ],
 )
 def test_new_lines_are_those_at_the_end(
@@ -127,3 +129,14 @@ def test_a_caption_that_goes_away_is_said() -> None:
     assert heard(captions, 0.5) == [("Ana", "one more thing")]
     heard(captions, 1.0, ("Ben", "what"), ("Ana", "the costs"))
     assert heard(captions, 1.5, ("Ana", "the costs of it"), ("Ben", "what")) == [("Ana", "the costs of it")]
+
+
+def test_a_short_caption_is_not_every_other_one_that_ends_in_its_word() -> None:
+    """ "Yes." has gone from the page, and stands in a longer one that was said, too: that one is not said again."""
+    captions = Captions()
+    assert heard(captions, 0.0, ("Ana", "Yes.")) == []
+    long = ("Ana", "We said yes to the plan")
+    assert heard(captions, 1.0, ("Ana", "Yes."), long) == [("Ana", "Yes.")]
+    assert heard(captions, 3.0, ("Ana", "Yes."), long) == [long]
+    for now in range(4, 20):
+        assert heard(captions, float(now), long, ("Ben", "Good")) == ([("Ben", "Good")] if now == 6 else [])

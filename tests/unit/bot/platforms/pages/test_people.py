@@ -83,3 +83,16 @@ def test_who_is_missing_is_not_certainly_here() -> None:
     assert not company.is_here("a", 1.5)
     assert company.is_here("a", 1.0 + ABSENT_S)
     assert not company.is_here("x", 0.5)
+
+
+def test_a_track_that_was_somebodys_who_has_just_gone_is_the_next_ones() -> None:
+    """A connection gives what one leaves to the next one, under the same id. Who is not shown has had it before, though
+    it is not certain yet that they have left."""
+    company = Company()
+    company.look(Look(people=(Seen("a", "Ana", tracks=("t1",)), Seen("b", "Ben"))), 0.0)
+    company.look(Look(people=(Seen("b", "Ben"),)), 0.5)
+    assert company.owner_of("t1") is None
+    company.look(Look(people=(Seen("b", "Ben", tracks=("t1",)),)), 1.0)
+    assert company.owner_of("t1") == "b"
+    assert [company.knows(who) for who in ("a", "b")] == [True, True]
+    assert [company.shows(who) for who in ("a", "b")] == [False, True]

@@ -89,3 +89,38 @@ async def test_an_endpoint_that_restarts_when_we_ask_again_has_its_time(
     assert listener.count(ev.TransportLost) == listener.count(ev.TransportBack) == 1
     orders.leaving.set()
     assert await staying is SubCode.LEFT_BY_COMMAND
+
+
+@pytest.mark.parametrize("was_heard", [False, True], ids=["nobody has published yet", "the publisher has gone"])
+async def test_one_answer_that_is_lost_while_a_publisher_is_waited_for(
+    was_heard: bool, virtual_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint has answered for minutes that it has no stream. One connection that is refused is no endpoint that
+    does not answer: it has its time, and the publisher who comes is heard."""
+    loop = asyncio.get_running_loop()
+    began, refused = loop.time(), 0
+
+    async def agree(self: Any, stack: AsyncExitStack, stream: Any) -> Any:
+        nonlocal refused
+        at = loop.time() - began
+        if at > 150.0 and not refused:
+            refused += 1
+            raise OSError("connection refused")
+        if at > 200.0 or (was_heard and at < 1.0):
+            stream.up.set()
+            if at < 1.0:
+                stream.down.set()
+            return SimpleNamespace(packets=1)
+        raise Unavailable(404, None)
+
+    monkeypatch.setattr(attending._Attendance, "_agree", agree)
+    listener, orders = RecordingListener(), Orders()
+    settings = WhepSettings(not_started_timeout=600_000, publisher_return_timeout=600_000)
+    invitation = Invitation("whep+http://198.51.100.1/whep", "bot-1", "Earshot", settings=settings)
+    staying = asyncio.create_task(attending.attend(invitation, listener, orders))
+    await asyncio.sleep(210)
+    assert not staying.done(), staying.exception()
+    assert refused
+    assert listener.count(ev.TrackOpened) == 1 + was_heard
+    orders.leaving.set()
+    assert await staying is SubCode.LEFT_BY_COMMAND
