@@ -116,7 +116,8 @@ async def _browser(config: BotConfig) -> list[Finding]:
     if not load(config.platform).opens_page:
         return [Finding("browser", Verdict.SKIPPED, f"{config.platform} needs none")]
     browser = config.browser
-    arguments = [] if browser.executable is None else ["--executable", browser.executable]
+    arguments = ["--headless", browser.headless]
+    arguments += [] if browser.executable is None else ["--executable", browser.executable]
     arguments += ["--allow-no-sandbox"] if browser.allow_no_sandbox else []
     process = await asyncio.create_subprocess_exec(
         *module_command("bot.drivers.browser.sandbox", *arguments),

@@ -301,11 +301,15 @@ async def test_a_platform_that_is_a_page_needs_its_chromium(tmp_path: Path, monk
 
 
 @pytest.mark.browser
-async def test_a_chromium_without_its_sandbox_is_doubtful() -> None:
-    """It starts; whoever allowed it hears of it once more."""
+async def test_a_chromium_without_its_sandbox_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts; whoever allowed it hears of it once more. It is started as the bot would: here no window opens."""
     require(find_chromium(), NO_CHROMIUM)
     [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True))
     assert (found.verdict, "sandbox" in found.detail) == (Verdict.DOUBTFUL, True), found
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="window"))
+    assert (found.verdict, "window" in found.detail) == (Verdict.FAILS, True), found
 
 
 async def test_the_page_is_looked_for_where_it_is_opened() -> None:
