@@ -19,7 +19,6 @@ from typing import Any
 
 import structlog
 
-from bot.attendance import Attendance
 from bot.audio.frame import AudioFrame
 from bot.audio.level import LevelMeter
 from bot.config import BotConfig
@@ -27,6 +26,7 @@ from bot.core import effects as fx
 from bot.core import events as ev
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
+from bot.platform_task import PlatformTask
 from bot.platforms.base import Platform
 from bot.recording import Recording
 from bot.redis_link import redis_link
@@ -39,8 +39,8 @@ from common.contracts.status import MEANINGS, State, SubCode
 from common.errors import EarshotError
 
 SHUTDOWN_S = 4.2
-"""For everything between the decision to end and the end. Leaving comes first (`bot.attendance`); the last reserves, in
-seconds before the end, are for ..."""
+"""For everything between the decision to end and the end. Leaving comes first (`bot.platform_task`); the last
+reserves, in seconds before the end, are for ..."""
 SETTLE_RESERVE_S = 1.3
 """... storing what the last utterances said;"""
 STORE_RESERVE_S = 0.8
@@ -85,7 +85,7 @@ class Bot:
             Recording(config, self._core.roster.speaks_for, self.hearing) if config.recording is not None else None
         )
         self._meter = None if config.transcribe_enabled else LevelMeter()
-        self._attendance = Attendance(config, platform, self, self._tell)
+        self._platform = PlatformTask(config, platform, self, self._tell)
         self._storing: asyncio.Task[None] | None = None
         self._has_session = False
         self._zero = 0.0
@@ -160,7 +160,7 @@ class Bot:
             self._tasks.start(self._recording.run(), "recording")
         self._core.begin(self._now())
         self._perform()
-        self._attendance.begin()
+        self._platform.begin()
 
     async def _reach(self, link: str, opening: Coroutine[Any, Any, None]) -> None:
         self._vitals.links_up[link] = False
@@ -214,7 +214,7 @@ class Bot:
             case fx.AnswerCommand():
                 self._reporting.command(effect)
             case fx.GiveOrder(order, answer):
-                given = self._attendance.give(order)
+                given = self._platform.give(order)
                 if answer is not None:
                     full = "too many orders wait for the platform"
                     self._reporting.command(answer if given else replace(answer, accepted=False, detail=full))
@@ -319,15 +319,15 @@ class Bot:
     def _leave(self) -> None:
         """Orders the platform to leave. Before anything is joined, that is the end."""
         self._start_deadline()
-        self._attendance.leave(self._left())
+        self._platform.leave(self._left())
 
     async def _end(self, finish: fx.Finish) -> fx.Finish:
         """Leaves, settles, stores, says why, closes. Each step may fail; the next ones are taken all the same."""
         self._tasks.are_ending = True
         self._tasks.cancel("start")
-        if self._attendance.goes_on:
+        if self._platform.goes_on:
             self._leave()
-            await self._attendance.over()
+            await self._platform.over()
         with self._step("settle"):
             left = self._left(SETTLE_RESERVE_S + self._sinks.reserve)
             if self._recording is not None:
@@ -387,7 +387,7 @@ class Bot:
         return fx.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
 
     async def _close(self) -> None:
-        await self._tasks.close(self._attendance.task, within=self._left(CLOSE_RESERVE_S / 2))
+        await self._tasks.close(self._platform.task, within=self._left(CLOSE_RESERVE_S / 2))
         if self._recording is not None:
             await self._recording.close()
         await self._sinks.close(self._left(CLOSE_RESERVE_S / 2))

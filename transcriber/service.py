@@ -267,10 +267,10 @@ def supervised(settings: Settings, on_restart: Callable[[], None]) -> Supervised
 
 
 def speech_model() -> SileroModel:
-    """The detector of speech. Raises ModelError."""
+    """The detector of speech. Raises ModelError: it is missing, or damaged."""
     try:
         return SileroModel()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise ModelError(str(error)) from error
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 import structlog
 
 from common.whisperlive.protocol import SAMPLE_RATE, WireSegment
-from transcriber.core.filters import Verdict
-from transcriber.core.guards import agreed, best_of, is_missed, verdict_of
-from transcriber.core.limits import Unanswered
 from transcriber.core.load import Effort, LoadShedder
 from transcriber.core.policy import DecodeRequest, Pass, PassKind
 from transcriber.core.scheduler import Scheduler
-from transcriber.core.session import SPEECH_FLOOR_RMS
 from transcriber.core.transcript import DecodeJob
-from transcriber.core.windows import Hypothesis, Window
-from transcriber.engine.base import Decoder, EngineFailed, EngineLost, error_report
+from transcriber.core.windows import Hypothesis
+from transcriber.decoding import FAILED, Decoding, PassResult
+from transcriber.engine.base import Decoder, error_report
 from transcriber.metrics import Metrics
 from transcriber.sessions import SessionListener
 
@@ -65,21 +62,6 @@ class Decodable(Protocol):
         """The finals that were ready before their utterances ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassResult:
-    """What came of one pass: a verdict for the metrics, and the text to show, if any."""
-
-    verdict: str
-    hypothesis: Hypothesis | None = None
-    judged: tuple[Verdict, Hypothesis] | None = None
-    """What the model said, shown or not, and what it is worth."""
-    failed: bool = False
-
-
-FAILED = PassResult("failed", failed=True)
-"""What came of a pass without a window, or without a result that can be read."""
-
-
 class Worker:
     """Takes passes from all sessions, the most urgent first.
 
@@ -97,12 +79,10 @@ class Worker:
         self._running: dict[Decodable, float] = {}
         """Since when the passes under way were due."""
         self._background = 0  # calls for recordings under way
-        self._unanswered = Unanswered()
+        self._decoding = Decoding(decoder, metrics, partial(self._broken, "judge"))
         self._broken_in_a_row = 0
         self._wake = asyncio.Event()
         self._now = asyncio.get_running_loop().time
-        self.last_done: float | None = None
-        """When the engine last gave a result, on the loop's clock."""
 
     def add(self, session: Decodable, listener: SessionListener) -> None:
         """Serves a session until `remove`."""
@@ -144,9 +124,14 @@ class Worker:
         """Seconds since the oldest live pass that is not done was due."""
         return max([self._scheduler.oldest(now), *(now - due for due in self._running.values())])
 
+    @property
+    def last_done(self) -> float | None:
+        """When the engine last gave a result, on the loop's clock."""
+        return self._decoding.last_done
+
     def unanswered(self, now: float) -> float:
         """For how many seconds the engine was asked and gave no result."""
-        return self._unanswered.seconds(now)
+        return self._decoding.unanswered.seconds(now)
 
     @property
     def is_failing(self) -> bool:
@@ -188,9 +173,9 @@ class Worker:
                 self._load.waited(began - request.due, began)
             self._metrics.queue_wait.labels(request.kind.name.lower()).observe(began - request.due)
         kind = requests[0][1].kind
-        waits = [began - request.due for _, request in requests]
-        is_hurried = self._load.hurries(waits, self._scheduler.oldest(began))
         is_background = kind is PassKind.BACKGROUND
+        waits = [began - request.due for _, request in requests]
+        is_hurried = not is_background and self._load.hurries(waits, self._scheduler.oldest(began))
         self._background += is_background
         jobs: dict[Decodable, DecodeJob] = {}
         unbegun: list[Decodable] = []
@@ -202,7 +187,7 @@ class Worker:
                 except Exception as error:
                     self._broken("begin", error)
                     unbegun.append(session)
-            results = await self._decode([*jobs.values()])
+            results = await self._decoding.decode([*jobs.values()])
         finally:
             self._background -= is_background
             for session, _ in requests:
@@ -263,76 +248,6 @@ class Worker:
             self._metrics.final_latency.observe(now - session.ended_at)
         self._listeners[session].show(segments)
 
-    # --- decoding --------------------------------------------------------------------------------------------------
-
-    async def _decode(self, jobs: Sequence[DecodeJob]) -> list[PassResult]:
-        """Nothing where nobody speaks; a second try for what went astray, or missed much speech, if it may be the last
-        word.
-
-        That one has the full window and no prompt: it tells an echo of the prompt from somebody who says the same. A
-        partial is not worth it: the next one comes soon, and music or noise would keep the model busy. What was heard
-        with the utterance before, and came to nothing, is first heard by itself: it may be taken for a part of that,
-        and the same words again are kept.
-        """
-        results = {n: PassResult("silence") for n, job in enumerate(jobs) if job.level < SPEECH_FLOOR_RMS}
-        sounding = {n: job for n, job in enumerate(jobs) if n not in results}
-        await self._attempt(sounding, results)
-        together = {n: results[n] for n, job in sounding.items() if job.window.before and _is_nothing(results[n])}
-        await self._attempt({n: _again(jobs[n], full=False) for n in together}, results)
-        for n, first in together.items():
-            results[n] = self._read(partial(_agreed, first, results[n]))
-        astray = {n: result for n, result in results.items() if jobs[n].window.careful and _is_astray(jobs[n], result)}
-        await self._attempt({n: _again(jobs[n], full=True) for n in astray}, results)
-        for n, first in astray.items():
-            results[n] = self._read(partial(_better, jobs[n], first, results[n]))
-        return [results[n] for n in range(len(jobs))]
-
-    async def _attempt(self, jobs: dict[int, DecodeJob], results: dict[int, PassResult]) -> None:
-        if not jobs:
-            return
-        hypotheses = await self._isolate([job.window for job in jobs.values()])
-        for (n, job), hypothesis in zip(jobs.items(), hypotheses, strict=True):
-            results[n] = self._read(partial(_judged, job, hypothesis))
-
-    def _read(self, reading: Callable[[], PassResult]) -> PassResult:
-        """What we make of an answer; where that breaks, the pass has failed."""
-        try:
-            return reading()
-        except Exception as error:
-            self._broken("judge", error)
-            return FAILED
-
-    async def _isolate(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
-        """Decodes together; if that fails, in halves, so that one bad window costs the others nothing. None: failed.
-
-        After the loss of an engine nothing is tried here: it would be lost again and everybody would wait. What was
-        with it is tried again alone, when its turn comes.
-        """
-        self._metrics.batch.observe(len(windows))
-        try:
-            return await self._call(windows)
-        except Exception as error:  # of whatever decoder: it goes on
-            self._metrics.failures.inc()
-            is_known = isinstance(error, EngineFailed | EngineLost)
-            problem = str(error) if is_known else error_report(error)
-            log.error("decoding.failed", windows=len(windows), problem=problem)
-            if isinstance(error, EngineLost) or len(windows) == 1:
-                return [None] * len(windows)
-        half = len(windows) // 2
-        return [*await self._isolate(windows[:half]), *await self._isolate(windows[half:])]
-
-    async def _call(self, windows: Sequence[Window]) -> list[Hypothesis | None]:
-        is_answered = False
-        self._unanswered.begin(self._now())
-        try:
-            hypotheses = await self._decoder.decode(windows)
-            if len(hypotheses) != len(windows):
-                raise EngineFailed(f"{len(hypotheses)} results for {len(windows)} windows")
-            is_answered, self.last_done = True, self._now()
-            return [*hypotheses]
-        finally:
-            self._unanswered.end(self._now(), answered=is_answered)
-
     # --- watching --------------------------------------------------------------------------------------------------
 
     async def _watch_load(self) -> None:
@@ -367,44 +282,3 @@ class Worker:
             audio_s=round(len(job.window.samples) / SAMPLE_RATE, 2),
             audio_level=round(job.level, 4),
         )
-
-
-def _is_astray(job: DecodeJob, result: PassResult) -> bool:
-    verdict = result.judged[0] if result.judged else Verdict.KEEP
-    return verdict.is_anomaly or is_missed(verdict, job.work.certain)
-
-
-def _is_nothing(result: PassResult) -> bool:
-    return result.hypothesis is None and not result.failed
-
-
-def _agreed(first: PassResult, second: PassResult) -> PassResult:
-    """The second hearing, kept although it is doubtful by itself where the first was of the same words."""
-    if second.hypothesis or not (first.judged and second.judged) or not agreed(first.judged[1], second.judged[1]):
-        return second
-    return PassResult("agreed", second.judged[1])
-
-
-def _better(job: DecodeJob, first: PassResult, second: PassResult) -> PassResult:
-    """The second try; or, if nothing came of it, what is to be kept of both."""
-    if second.hypothesis or second.failed:
-        return second
-    kept = best_of([result.judged for result in (first, second) if result.judged], job.work.certain)
-    if kept is None:
-        return second
-    return PassResult("loop cut" if kept[0] is Verdict.LOOP else "doubtful", kept[1])
-
-
-def _again(job: DecodeJob, *, full: bool) -> DecodeJob:
-    """The same without what was said before; in the `full` window without the prompt, too."""
-    window = job.window
-    return replace(job, window=replace(window, before=None, full=full, prompt=None if full else window.prompt))
-
-
-def _judged(job: DecodeJob, hypothesis: Hypothesis | None) -> PassResult:
-    if hypothesis is None:
-        return FAILED
-    if job.raw:
-        return PassResult("decoded", hypothesis)
-    verdict = verdict_of(job.window, hypothesis, job.work.certain / SAMPLE_RATE)
-    return PassResult(verdict.value, hypothesis if verdict is Verdict.KEEP else None, (verdict, hypothesis))

@@ -10,31 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import structlog
 
 from bot.audio.frame import AudioFrame
-from bot.codecs.formats import Codec, Format
+from bot.codecs.formats import Format
 from bot.codecs.rtp import RtpPacket
 from bot.drivers.opus_track import next_source
 from bot.drivers.rtp import Decoder, NativeDecoder
+from bot.drivers.rtp_programs import COMMANDS, Engine, description, guard
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 
-Engine = Literal["native", "gst", "ffmpeg"]
-ORDER: tuple[Engine, ...] = ("gst", "ffmpeg", "native")
-"""Who follows whom."""
-PROGRAMS: dict[Engine, str] = {"gst": "gst-launch-1.0", "ffmpeg": "ffmpeg"}
 PIECE_BYTES = 2 * SAMPLE_RATE // 50
 """20 ms, the least that is read of a pipe at once; and at most ..."""
 MAX_PIECE_BYTES = 6 * PIECE_BYTES
@@ -53,9 +48,6 @@ LINGER_S = 0.3
 """For a child to end after SIGTERM; then it is killed, and has ..."""
 KILLED_S = 1.0
 """... so long to be gone, on a machine that is busy."""
-JITTER_MS = 60
-"""What engines wait for a packet that is missing: as long as we do."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -82,36 +74,6 @@ class Engines:
         """Waits until every child is gone, once all tracks are closed."""
         while self.children:
             await asyncio.wait(set(self.children))
-
-
-def find_engines(wanted: Engine, fallback: bool) -> dict[Engine, str]:
-    """The engines to try, in their order, each with the path of its program (none for ours). Looks into files.
-
-    Raises:
-        EarshotError: ENGINE_UNAVAILABLE: the program is missing, and no other is to take its place.
-    """
-    found: dict[Engine, str] = {}
-    _guard()
-    for engine in ORDER[ORDER.index(wanted) :] if fallback else (wanted,):
-        program = PROGRAMS.get(engine)
-        path = shutil.which(program) if program else ""
-        if path is not None:
-            found[engine] = path
-        elif fallback:
-            log.warning("rtp.engine_missing", engine=engine, program=program)
-    if not found:
-        words = (
-            f"`rtp.engine` is {wanted}, and there is no {PROGRAMS[wanted]} here: install it, or allow `engineFallback`"
-        )
-        raise EarshotError(SubCode.ENGINE_UNAVAILABLE, words)
-    return found
-
-
-@cache
-def _guard() -> tuple[str, ...]:
-    """What a child is started by, so that the kernel ends it should we be killed; empty where there is none."""
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
 
 
 def log_engine(track_id: str, engine: Engine, port: int, payload_type: int, program: str = "") -> None:
@@ -292,7 +254,7 @@ class _Child:
     async def _start(self, port: int) -> asyncio.subprocess.Process:
         command = COMMANDS[self._engine](self._program, port, self._payload_type, self._form)
         process = await asyncio.create_subprocess_exec(
-            *_guard(), *command,
+            *guard(), *command,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             limit=MAX_PIECE_BYTES, start_new_session=True,
         )  # fmt: skip
@@ -370,48 +332,3 @@ def _free_port() -> int:
             with contextlib.suppress(OSError):
                 other.bind(("127.0.0.1", port + 1))
                 return port
-
-
-def description(port: int, payload_type: int, form: Format) -> str:
-    """The SDP that FFmpeg is given."""
-    name = {"opus": "opus/48000/2"}.get(form.codec, f"{form.codec.upper()}/{form.clock_rate}/{form.channels}")
-    lines = ("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
-             f"m=audio {port} RTP/AVP {payload_type}", f"a=rtpmap:{payload_type} {name}")  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _ffmpeg(program: str, port: int, payload_type: int, form: Format) -> list[str]:
-    return [
-        program, "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "pipe,udp,rtp",
-        "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0",
-        "-reorder_queue_size", "50", "-max_delay", str(JITTER_MS * 1000), "-f", "sdp", "-i", "pipe:0",
-        "-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-flush_packets", "1", "pipe:1",
-    ]  # fmt: skip
-
-
-def _gst_decoder(codec: Codec) -> tuple[str, str]:
-    """The encoding's name, and the elements that decode it."""
-    match codec:
-        case "opus":
-            return "OPUS", "rtpopusdepay ! opusdec plc=true use-inband-fec=true"
-        case "pcmu":
-            return "PCMU", "rtppcmudepay ! mulawdec"
-        case "pcma":
-            return "PCMA", "rtppcmadepay ! alawdec"
-        case "l16":
-            return "L16", "rtpL16depay"
-
-
-def _gst(program: str, port: int, payload_type: int, form: Format) -> list[str]:
-    encoding, decoder = _gst_decoder(form.codec)
-    channels = f",channels={form.channels}" if form.codec == "l16" else ""
-    caps = f"application/x-rtp,media=audio,clock-rate={form.clock_rate},encoding-name={encoding},payload={payload_type}"
-    line = (
-        f"udpsrc address=127.0.0.1 port={port} caps={caps}{channels} ! "
-        f"rtpjitterbuffer latency={JITTER_MS} do-lost=true ! {decoder} ! audioconvert ! audioresample ! "
-        f"audio/x-raw,format=S16LE,rate={SAMPLE_RATE},channels=1 ! fdsink fd=1 sync=false"
-    )
-    return [program, "-q", *line.split()]
-
-
-COMMANDS: dict[Engine, Callable[[str, int, int, Format], list[str]]] = {"gst": _gst, "ffmpeg": _ffmpeg}

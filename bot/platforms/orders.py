@@ -51,7 +51,7 @@ class Orders:
 
 
 class Attendance(Protocol):
-    """One bot in one meeting."""
+    """One bot in one meeting, as a platform attends it: `until_told` is given one."""
 
     over: bool
     """Nothing is reported any more."""

@@ -19,7 +19,8 @@ from bot.config import BotConfig
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
-from bot.recording.writer import INDEX, MIX_NAME, Meeting, Recorded, Spoken, Whose, Writer
+from bot.recording.index import INDEX, Meeting, Recorded, Spoken
+from bot.recording.writer import MIX_NAME, Whose, Writer
 from bot.signatures import Bucket
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.segments import Segment

@@ -19,7 +19,7 @@ from bot.answers import answer_of, authorities
 from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError
 from bot.recording.files import MEDIA_TYPES
-from bot.recording.writer import Meeting, Recorded
+from bot.recording.index import Meeting, Recorded
 from common.contracts.times import iso_utc
 from common.problems import reason
 from common.redact import printable, redact_url

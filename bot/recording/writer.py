@@ -3,9 +3,8 @@
     <dir>/<connectionId>/index.json
     <dir>/<connectionId>/<track>/000007.wav        the eighth slice of a track; while it grows 000007.part.wav
 
-The index is replaced as a whole each time files begin or are finished, so that it is always one that can be read. A
-line of it is made once: after hours it is megabytes. Files that a bot which was killed has left behind get their names
-when it is started again.
+The index (`index`) is written each time files begin or are finished. Files that a bot which was killed has left behind
+get their names when it is started again.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,67 +27,20 @@ import structlog
 from bot.audio.slices import MIX, Done, Piece
 from bot.links.object_store import safe_name
 from bot.recording.files import KINDS, SoundFile, left_behind, pad
+from bot.recording.index import INDEX, Index, Left, Meeting, Recorded, Spoken, Unfinished
 from common.audio.pcm import SAMPLE_RATE
-from common.contracts.json_values import write
 from common.contracts.times import iso_utc
 
 MAX_QUEUED_SAMPLES = 16_000_000
 """Samples (32 MB, 1,000 s of one track) that may wait for the disk. Policy when full: what comes is not recorded."""
 MAX_HELD_SAMPLES = SAMPLE_RATE
 """1 s of a line that is kept back, so that a file is written to once a second and not fifty times."""
-MAX_SPEECH = 20_000
-"""Utterances in the index. Policy when full: the oldest go."""
-INDEX = "index.json"
 MIX_NAME = "mix"
 """Of the mix, as a folder and in the index; a track that is called so has another folder."""
-RESERVE = ".reserve"
-RESERVE_BYTES = 64 * 1024
-"""More than the index has: of a file that is there to be deleted, so that the last one finds room on a full disk."""
 INDEX_INTERVAL_S = 5.0
 """At most between an event and its place in the index, where there is always something to write."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """Which meeting a recording is of.
-
-    Args:
-        connection_id: Of the bot.
-        meeting_id: As configured.
-        platform: As configured.
-        zero: Unix seconds of meeting time zero.
-        seconds: Length of a slice.
-        kind: `wav` or `flac`.
-    """
-
-    connection_id: str
-    meeting_id: int | str
-    platform: str
-    zero: float
-    seconds: int
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A finished file, as it stands in the index; times in seconds since meeting time zero."""
-
-    path: str
-    """Below the meeting's folder."""
-    track: str
-    """`mix`: all of them."""
-    speaker_id: str
-    speaker: str
-    seq: int
-    """Numbers the files of a track."""
-    start: float
-    end: float
-    absolute_start_time: str
-    absolute_end_time: str
-    engine: str = "native"
-    """What decoded it, at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +51,6 @@ class Whose:
     speaker_id: str
     speaker: str
     engine: str = "native"
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """Somebody has said something, as the transcript has it; times in seconds since meeting time zero."""
-
-    speaker_id: str
-    speaker: str
-    start: float
-    end: float
 
 
 Job: TypeAlias = Piece | Whose | Spoken
@@ -154,12 +94,8 @@ class Writer:
         self._queued = 0  # samples
         self._change = threading.Condition()
         self._lines: dict[str, _Line] = {}
-        self._files: list[str] = []  # JSON, as the index has them
-        self._counts: Counter[str] = Counter()  # files of each track
-        self._speech: deque[str] = deque(maxlen=MAX_SPEECH)  # JSON
-        self._is_stale = False  # the index
+        self._index = Index(self.folder, meeting)
         self._indexed_at = 0.0  # monotonic seconds
-        self._reserved = 0  # bytes
         self._lock: int | None = None  # on the folder, while somebody is at work in it
         self._is_over = False
         self.dropped = 0
@@ -216,10 +152,10 @@ class Writer:
         """The next job; before it waits for one, and from time to time, news for the index is written into it."""
         while True:
             with self._change:
-                while not self._jobs and not self._is_stale:
+                while not self._jobs and not self._index.is_stale:
                     self._change.wait()
                 is_late = time.monotonic() >= self._indexed_at + INDEX_INTERVAL_S
-                if self._jobs and not (self._is_stale and is_late):
+                if self._jobs and not (self._index.is_stale and is_late):
                     job = self._jobs.popleft()
                     if isinstance(job, Piece):
                         self._queued -= len(job.pcm)
@@ -229,7 +165,7 @@ class Writer:
     def _fail(self, why: str) -> None:
         """What was written stays, under its name where that still can be had."""
         with contextlib.suppress(OSError):
-            (self.folder / RESERVE).unlink(missing_ok=True)
+            self._index.make_room()
         for name in list(self._lines):
             with contextlib.suppress(Exception):
                 self._lines[name].held.clear()
@@ -239,30 +175,18 @@ class Writer:
                 self._close()
                 break
             except Exception:  # there is no room for all of it: which files there are matters most
-                self._speech.clear()
+                self._index.forget_speech()
         self._on_failure(why)
 
     def _open(self) -> None:
         """The meeting's folder; a bot that was started again goes on with what is there."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_alone = self._is_alone()
-        unfinished = []
-        try:
-            before = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-            files = [Recorded(**each) for each in before["files"]]
-            for each in files:
-                self._list(each)
-            self._speech.extend(write(asdict(Spoken(**each))) for each in before["speech"])
-            unfinished = [
-                (str(each["path"]), str(each["track"]), float(each["start"])) for each in before["unfinished"]
-            ]
-            zero = datetime.fromisoformat(before["zero"]).timestamp()
-        except (OSError, ValueError, TypeError, KeyError):
-            pass
-        else:
-            for path, track, start in unfinished if is_alone else ():
+        left = self._index.read()
+        if left is not None and is_alone:
+            for one in left.unfinished:
                 with contextlib.suppress(OSError):
-                    self._adopt(self.folder / path, track, start, zero, files)
+                    self._adopt(one, left)
         self._write_index()
 
     def _is_alone(self) -> bool:
@@ -274,21 +198,22 @@ class Writer:
             return False
         return True
 
-    def _adopt(self, part: Path, track: str, start: float, zero: float, files: list[Recorded]) -> None:
+    def _adopt(self, one: Unfinished, left: Left) -> None:
         """Finishes a file that was left behind: whose it is, those before it say."""
+        part = self.folder / one.path
         if part.parent.parent != self.folder or not part.is_file():
             return
         samples = left_behind(part, self._meeting.kind)
         if samples:
-            last = next((each for each in reversed(files) if each.track == track), None)
+            last = next((each for each in reversed(left.files) if each.track == one.track), None)
             whose = (last.speaker_id, last.speaker, last.engine) if last is not None else ("", "", "native")
-            self._name(part, track, whose, start, start + samples / SAMPLE_RATE, zero)
+            self._name(part, one.track, whose, one.start, one.start + samples / SAMPLE_RATE, left.zero)
         else:
             part.unlink()
 
     def _close(self) -> None:
         """The last index. Raises OSError."""
-        (self.folder / RESERVE).unlink(missing_ok=True)
+        self._index.make_room()
         self._write_index(finished=True)
 
     def _do(self, job: Job) -> None:
@@ -299,7 +224,7 @@ class Writer:
                 if done.line in self._lines and self._lines[done.line].slice == done.slice:
                     self._finish(done.line, job.speaker_id, job.speaker, job.engine)
             case Spoken():
-                self._speech.append(write(asdict(job)))
+                self._index.hear(job)
 
     def _append(self, piece: Piece) -> None:
         line = self._lines.get(piece.line)
@@ -308,7 +233,7 @@ class Writer:
             folder.mkdir(exist_ok=True, mode=0o700)
             path = _free(folder / f"{piece.slice:06}.part.{self._meeting.kind}")
             line = self._lines[piece.line] = _Line(piece.slice, path, KINDS[self._meeting.kind](path), piece.start)
-            self._is_stale = True
+            self._index.is_stale = True
         line.held.append(piece)
         line.samples += len(piece.pcm)
         if line.samples >= MAX_HELD_SAMPLES:
@@ -362,55 +287,23 @@ class Writer:
             track=_plain(track),
             speaker_id=_plain(whose[0]),
             speaker=_plain(whose[1]),
-            seq=self._counts[_plain(track)],
+            seq=self._index.count(_plain(track)),
             start=round(start, 3),
             end=round(end, 3),
             absolute_start_time=iso_utc(zero + start),
             absolute_end_time=iso_utc(zero + end),
             engine=whose[2],
         )
-        self._list(recorded)
+        self._index.add(recorded)
         self._on_file(recorded)
 
-    def _list(self, recorded: Recorded) -> None:
-        self._files.append(write(asdict(recorded)))
-        self._counts[recorded.track] += 1
-        self._is_stale = True
-
     def _write_index(self, *, finished: bool = False) -> None:
-        self._is_stale, self._indexed_at = False, time.monotonic()
-        meeting = self._meeting
+        self._indexed_at = time.monotonic()
         unfinished = [
-            {"path": str(line.path.relative_to(self.folder)), "track": _track(name), "start": line.start / SAMPLE_RATE}
+            Unfinished(str(line.path.relative_to(self.folder)), _track(name), line.start / SAMPLE_RATE)
             for name, line in self._lines.items()
         ]
-        head = {
-            "version": 1,
-            "connection_id": meeting.connection_id,
-            "meeting_id": meeting.meeting_id,
-            "platform": meeting.platform,
-            "zero": iso_utc(meeting.zero),
-            "sample_rate": SAMPLE_RATE,
-            "slice_seconds": meeting.seconds,
-            "format": meeting.kind,
-            "finished": finished,
-        }
-        lists = {"files": self._files, "unfinished": map(write, unfinished), "speech": self._speech}
-        path = self.folder / f".{INDEX}.part"
-        try:
-            with path.open("w", encoding="utf-8") as file:
-                file.write(write(head)[:-1])
-                for name, entries in lists.items():
-                    file.write(f',\n"{name}":[' + ",".join(f"\n {entry}" for entry in entries) + "]")
-                file.write("}\n")
-            size = path.stat().st_size
-            os.replace(path, self.folder / INDEX)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-        if not finished and size + RESERVE_BYTES // 2 > self._reserved:
-            self._reserved = size + RESERVE_BYTES
-            (self.folder / RESERVE).write_bytes(bytes(self._reserved))
+        self._index.write(unfinished, finished=finished)
 
 
 def _track(line: str) -> str:

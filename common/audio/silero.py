@@ -59,7 +59,7 @@ class SileroModel:
         file = path or bundled_model()
         try:
             self._network = _Network(_tensors(file.read_bytes()))
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"{file} is not the Silero speech model that is known here: {error!r}") from error
 
     def stream(self) -> SpeechProbability:
@@ -125,7 +125,10 @@ class SileroStream:
         return self.batch(frame[None])[0]
 
     def batch(self, frames: Floats) -> list[float]:
-        """Those of the next frames, float32 of shape (n, 512); the same as one by one."""
+        """Those of the next frames, float32 of shape (n, 512), n at least 1; the same as one by one.
+
+        Nothing forgets a sample that is no number: whatever follows it in the stream has no probability either.
+        """
         padded = np.empty((len(frames), CONTEXT_SAMPLES + FRAME_SAMPLES + CONTEXT_SAMPLES), np.float32)
         padded[0, :CONTEXT_SAMPLES] = self._before
         padded[1:, :CONTEXT_SAMPLES] = frames[:-1, -CONTEXT_SAMPLES:]

@@ -75,6 +75,7 @@ BROAD_EXCEPT_ALLOWED: dict[str, str] = {
     "bot.runner": "turns any bug into a terminal status and exit code 1",
     "transcriber.engine.child": "one failing window must not end the engine, nor a failing engine the server",
     "transcriber.streaming": "an engine of one's own that does not start is said in a sentence",
+    "transcriber.decoding": "a failing call, or an odd answer, costs its windows and nobody else's",
     "transcriber.worker": "one odd window must not end the decoding of all streams",
     "transcriber.websocket.server": "one failing connection must not end the server",
     "transcriber.api.routes": "one failing request must not end the server",

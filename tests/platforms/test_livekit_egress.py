@@ -25,7 +25,7 @@ from bot.core import events as ev
 from bot.core import router
 from bot.links.redis.leases import Lease
 from bot.platforms.base import Invitation
-from bot.platforms.livekit import LiveKit, egress, roads
+from bot.platforms.livekit import LiveKit, egress, room_egress
 from bot.platforms.livekit.egress import EgressApi, EgressError, EgressState
 from bot.platforms.livekit.settings import EgressSettings
 from bot.platforms.livekit.webhooks import WebhookRefused, Webhooks
@@ -149,7 +149,7 @@ def check_each_moment_once(bot: Attending, since: float, until: float) -> None:
         line = lines.setdefault(frame.track_id, Timeline(zero))
         start = line.place(frame.position, frame.source, frame.arrival, len(frame.pcm))
         start -= round((since - zero) * 16_000)
-        heard[int(frame.track_id == roads.TRACK_ID), max(start, 0) : max(start + len(frame.pcm), 0)] = True
+        heard[int(frame.track_id == room_egress.TRACK_ID), max(start, 0) : max(start + len(frame.pcm), 0)] = True
     ends = np.flatnonzero(np.concatenate([[True], heard.any(axis=0), [True]]))
     holes = {round(ends[at] / 16_000, 2): (n - 1) / 16_000 for at, n in enumerate(np.diff(ends)) if n > 1}
     firsts = [round(np.flatnonzero(road)[0] / 16_000, 2) if road.any() else None for road in heard]
@@ -250,12 +250,12 @@ async def test_room_that_is_heard_as_an_egress(monkeypatch: pytest.MonkeyPatch) 
             await bot.listener.until(lambda: _names(bot, changed) == {"ana", "ben"}, "both were seen to speak")
             frames = len(bot.listener.frames)
             await bot.listener.until(lambda: len(bot.listener.frames) > frames + 60, "the mix goes on")
-            assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {roads.TRACK_ID}
+            assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {room_egress.TRACK_ID}
             check_each_moment_once(bot, began, time.monotonic() - 3)
 
             for guest in guests.values():
                 guest.mute()
-            await bot.listener.until(lambda: bot.listener.muted == {roads.TRACK_ID}, "all are muted", 20)
+            await bot.listener.until(lambda: bot.listener.muted == {room_egress.TRACK_ID}, "all are muted", 20)
             guests["ana"].unmute()
             await bot.listener.until(lambda: not bot.listener.muted, "one is not")
             guests["ben"].unmute()
@@ -272,7 +272,7 @@ async def test_room_that_is_heard_as_an_egress(monkeypatch: pytest.MonkeyPatch) 
             await guests["ben"].leave()
             await on_road(bot, False)
             await eventually(lambda: not here.worker.running, 20)
-            await bot.listener.until(lambda: roads.TRACK_ID not in bot.listener.owner, "no mix")
+            await bot.listener.until(lambda: room_egress.TRACK_ID not in bot.listener.owner, "no mix")
             check_each_moment_once(bot, alone, time.monotonic() - 1)
             assert await bot.leaves() < 2.0
 
@@ -311,7 +311,7 @@ async def test_egress_that_cannot_be_had(trouble: str, monkeypatch: pytest.Monke
 async def test_webhook_hurries_the_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server says that an egress has failed whose sound goes on: the bot looks at once, not when it would have."""
     monkeypatch.setattr(router, "CROWD_S", 0.5)
-    monkeypatch.setattr(roads, "LOOK_INTERVAL_S", 600.0)
+    monkeypatch.setattr(room_egress, "LOOK_INTERVAL_S", 600.0)
     port = free_port()
     hooks = {"webhook_url": f"http://127.0.0.1:{port}/", "webhook_listen": f"127.0.0.1:{port}"}
     async with stage() as here, company(here.server, "ana", "ben"):  # noqa: SIM117
@@ -357,7 +357,7 @@ async def test_egress_that_drops_out_in_mid_sentence(monkeypatch: pytest.MonkeyP
             speaking = asyncio.create_task(guests["ana"].speak(sentence))
             began = time.monotonic()
             await asyncio.sleep(4.0)
-            assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {roads.TRACK_ID}
+            assert {frame.track_id for _, frame in bot.listener.frames[frames:]} == {room_egress.TRACK_ID}
             dropped = time.monotonic()
             await here.worker.drop(here.worker.running[0])
             await on_road(bot, False)

@@ -45,7 +45,7 @@ class Window:
     careful: bool = False
     """A final: beam search instead of the likeliest word each time."""
     hurried: bool = False
-    """Of a final: there is a backlog, so as short a window as was measured for any language will do."""
+    """Of a stream's final: there is a backlog, so as short a window as was measured for any language will do."""
     words: bool = False
     """Word times are wanted."""
     full: bool = False

@@ -16,8 +16,8 @@ class Janus(SfuPlatform):
 
     settings_model = JanusSettings
     name, title, subprotocol = "janus", "Janus", "janus-protocol"
-    server = "its websocket, janus+ws://host:8188 or janus+wss://host/path"
-    room = "the video room, a number or a text"
+    allowed_url = "its websocket, janus+ws://host:8188 or janus+wss://host/path"
+    allowed_room = "the video room, a number or a text"
 
     def speaks(self) -> type[JanusRoom]:
         """See `SfuPlatform`."""

@@ -1,7 +1,8 @@
 """Roads of a LiveKit room: its participants' tracks, and the egress that pushes their mix to us over RTMP.
 
-What is decided is in `bot.core.router`, what passes in `bot.audio.handover`; here it is brought about: a place among
-all bots' egresses is taken, an egress ordered, looked after and stopped, its stream played and laid over the tracks.
+What is decided is in `bot.core.router`, what passes in `bot.audio.handover`, what becomes of an egress in
+`room_egress`; here it is brought about: a place among all bots' egresses is taken, one is there or not, and its mix is
+laid over the tracks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,32 +21,22 @@ from bot.audio.handover import Handover
 from bot.audio.pauses import Pauses
 from bot.core.events import ActiveSpeakers, TrackClosed, TrackMuted, TrackOpened, TrackUnmuted
 from bot.core.router import Mode, Road, Router, Stage
-from bot.drivers.rtmp import Reason, StreamError, pull
-from bot.platforms.livekit.egress import EgressApi, EgressError
-from bot.platforms.livekit.room_stream import RoomStream
-from bot.platforms.livekit.webhooks import EgressEvent, Webhooks, receiving
+from bot.platforms.livekit.egress import EgressError
+from bot.platforms.livekit.room_egress import TRACK_ID, RoomEgress, end
 from common.audio.pcm import SAMPLE_RATE
 from common.cancellation import checkpoint
 
 if TYPE_CHECKING:
     from bot.audio.frame import AudioFrame
     from bot.platforms.base import Budget, Invitation, Listener
-    from bot.platforms.livekit.settings import EgressSettings, LiveKitSettings
+    from bot.platforms.livekit.settings import LiveKitSettings
 
-TRACK_ID = "composite"
-"""Of the mix, and `speaker_id` of what nobody in particular said."""
 TICK_S = 0.1
 """Between looks at what is to be done: so long a pause in speech must at least be."""
 BUDGET_INTERVAL_S = 3.0
 SPEAKERS_INTERVAL_S = 0.5
 """Between reports of who speaks; the server tells changes only."""
 ALIGN_INTERVAL_S = 1.0
-LOOK_INTERVAL_S = 3.0
-"""Between looks at what the server says of the egress: that it has sound we hear ourselves."""
-PULL_PAUSE_S = 0.2
-"""Between tries to play a stream that is not published yet."""
-START_TIMEOUT_S, STOP_TIMEOUT_S = 0.4, 0.8
-"""For an egress that is just being started to be there, and for one to be stopped, where we leave: within our 2 s."""
 LISTENED_S = 5.0
 """For which somebody's tracks go on sending when the mix is in charge and they have spoken: until it has said that."""
 DRAIN_S = 2.0
@@ -76,22 +67,15 @@ class Roads:
         wall: Callable[[], float],
     ) -> None:
         settings: LiveKitSettings = invitation.settings
-        assert settings.egress is not None
-        self._egress: EgressSettings = settings.egress
-        self._stream = RoomStream(settings.egress, invitation.connection_id, wall)
-        self._url, self._session = invitation.meeting_url or "", invitation.connection_id
-        self._key = settings.api_key or ""
-        self._secret = settings.api_secret.get_secret_value() if settings.api_secret else ""
+        self._invitation, self._wall = invitation, wall
         self._room, self._listener, self._look, self._budget = room, listener, look, budget
         self.router = Router(Mode(settings.mode))
         self._handover = Handover()
         self._now = asyncio.get_running_loop().time
         self._speakers: frozenset[str] = frozenset()
         self._listened: dict[str, float] = {}  # who speaks, or did lately: when they were last said to
-        self._told = asyncio.Event()  # by a webhook
         self._wanted, self._gone = asyncio.Event(), asyncio.Event()  # an egress is to be there, or none any more
         self._stage = Stage.JOINED  # as logged
-        self._is_ending = False
         self._muted_at: float | None = None  # everybody; None: somebody is not
         self._is_mix_muted = False  # as told
         self._forget_mix()
@@ -146,14 +130,14 @@ class Roads:
     async def run(self, leaving: asyncio.Event) -> None:
         """Keeps both as they should be, until we leave or it is cancelled; then nothing of an egress is left."""
         async with AsyncExitStack() as stack:
-            api = EgressApi(self._url, self._key, self._secret)
-            stack.push_async_callback(api.close)
+            egress = RoomEgress(self._invitation, self._room, self._budget, self._wall, self._mix)
+            stack.push_async_callback(egress.close)
             stack.push_async_callback(self._budget.give_back)
-            await self._listen(stack)
-            tasks = [asyncio.create_task(self._keep_budget()), asyncio.create_task(self._keep_egress(api))]
-            stack.push_async_callback(_end, tasks)
+            await egress.listen(stack)
+            tasks = [asyncio.create_task(self._keep_budget()), asyncio.create_task(self._keep_egress(egress))]
+            stack.push_async_callback(end, tasks)
             spoken_at = aligned_at = -math.inf
-            stack.callback(self._hurry)
+            stack.callback(egress.hurry)
             while not leaving.is_set():
                 for task in tasks:
                     if task.done():
@@ -169,9 +153,6 @@ class Roads:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await leaving.wait()
-
-    def _hurry(self) -> None:
-        self._is_ending = True
 
     def _steer(self) -> None:
         """One look: is there a pause, has time passed, does the other road take charge?"""
@@ -260,18 +241,18 @@ class Roads:
         is_drained = self._drain_until is None or self._now() >= self._drain_until
         return not is_drained and self._handover.road is Road.PARTICIPANT and not self.router.was_dropped
 
-    async def _keep_egress(self, api: EgressApi) -> None:
+    async def _keep_egress(self, egress: RoomEgress) -> None:
         """Has an egress as long as one is wanted, and gives the place back when it is gone."""
         with suppress(EgressError):
-            await self._clear_away(api)  # what we left behind, if we were started again
+            await egress.clear_away()  # what we left behind, if we were started again
         while True:
             checkpoint()
             await self._wanted.wait()
             try:
-                await self._attend_egress(api)
+                await egress.attend(self._gone, self._failed)
             except EgressError as error:
                 log.warning("livekit_egress_failed", error=str(error))
-                self.router.failed(str(error), self._now())
+                self._failed(error)
             self._wanted.clear()  # until the next look, should another one be
             if self._drain_until is not None:
                 self._drain_until = None
@@ -279,105 +260,8 @@ class Roads:
             if not self.router.wants_budget:
                 await self._budget.give_back()
 
-    async def _attend_egress(self, api: EgressApi) -> None:
-        """One egress, from its order to its end. Raises EgressError."""
-        await self._clear_away(api)
-        hooks = [self._egress.webhook_url] if self._egress.webhook_url else []
-        starting = asyncio.create_task(
-            api.start_room_composite(self._room, self._stream.to_publish, self._session, hooks)
-        )
-        try:
-            egress = await asyncio.shield(starting)
-        except EgressError as error:
-            if not error.code:  # it may have been started just when we gave up
-                await self._clear_away(api)
-            raise
-        except asyncio.CancelledError:  # the server starts it whether we wait for its answer or not
-            await asyncio.wait([starting], timeout=START_TIMEOUT_S)
-            if starting.done() and starting.exception() is None:
-                await self._stop(api, starting.result().egress_id)
-            raise
-        finally:
-            starting.cancel()
-        self._budget.used_for = egress.egress_id
-        log.info("livekit_egress_started", egress=egress.egress_id)
-        tasks: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._watch(api, egress.egress_id)),
-            asyncio.create_task(self._play()),
-            asyncio.create_task(self._gone.wait()),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except EgressError as error:
-            self.router.failed(str(error), self._now())  # at once: what follows takes its time
-            raise
-        finally:
-            try:
-                await _end(tasks)
-            finally:
-                await self._stop(api, egress.egress_id)
-
-    async def _stop(self, api: EgressApi, egress_id: str) -> None:
-        """Ends one; in a hurry where we leave, or are cancelled meanwhile. One that cannot be ended is left to whoever
-        gets our place."""
-        self._budget.used_for = egress_id
-        stopping = asyncio.create_task(api.stop(egress_id))
-        try:
-            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S if self._is_ending else None)
-        except asyncio.CancelledError:
-            await asyncio.wait([stopping], timeout=STOP_TIMEOUT_S)
-            raise
-        finally:
-            stopping.cancel()
-            (failure,) = await asyncio.gather(stopping, return_exceptions=True)
-            if failure is None:
-                self._budget.used_for = ""
-            else:
-                log.warning("livekit_egress_not_stopped", egress=egress_id, error=str(failure) or "no answer in time")
-
-    async def _clear_away(self, api: EgressApi) -> None:
-        """Stops what a bot that died has left behind: ourselves in this room, or others, as their lease tells."""
-        ours = [egress.egress_id for egress in await api.active(self._room) if egress.mark == self._session]
-        for egress_id in dict.fromkeys([*ours, *self._budget.left_behind]):
-            log.warning("livekit_egress_left_behind", egress=egress_id)
-            with suppress(EgressError):
-                await api.stop(egress_id)
-
-    async def _watch(self, api: EgressApi, egress_id: str) -> None:
-        """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
-        while True:
-            checkpoint()
-            self._told.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_INTERVAL_S):
-                    await self._told.wait()
-            try:
-                egress = await api.look(egress_id)
-            except EgressError as error:
-                log.debug("livekit_egress_unknown", egress=egress_id, error=str(error))
-                continue
-            if egress.state.is_over:
-                state = egress.state.removeprefix("EGRESS_").lower()
-                raise EgressError(f"the egress is over: {state} {egress.error}".strip())
-
-    async def _play(self) -> None:
-        """Plays the stream from when it is published until it ends. Raises EgressError."""
-        has_begun = False
-
-        def begin() -> None:
-            nonlocal has_begun
-            has_begun = True
-
-        while True:
-            checkpoint()
-            try:
-                await pull(self._stream.to_play, TRACK_ID, self._mix, opened=begin)
-            except StreamError as error:
-                if has_begun or error.reason is Reason.REFUSED:
-                    raise EgressError(f"its stream: {error}") from None
-            await asyncio.sleep(PULL_PAUSE_S)
+    def _failed(self, error: EgressError) -> None:
+        self.router.failed(str(error), self._now())
 
     def _mix(self, frame: AudioFrame) -> None:
         """A piece of the mix, as late as it comes."""
@@ -390,27 +274,3 @@ class Roads:
         self._mix_end = max(self._mix_end, said.arrival + len(said.pcm) / SAMPLE_RATE)
         if self._handover.take(Road.COMPOSITE, said) and not self._is_mix_muted:
             self._listener.audio(said)
-
-    # --- webhooks
-
-    async def _listen(self, stack: AsyncExitStack) -> None:
-        """What the server tells is no more than a reason to ask it; a port that is taken costs only that."""
-        if self._egress.webhook_listen is None:
-            return
-        host, _, port = self._egress.webhook_listen.rpartition(":")
-        webhooks = Webhooks(self._key, self._secret)
-        try:
-            await stack.enter_async_context(receiving(host.strip("[]"), int(port), webhooks, self._take_event))
-        except (OSError, OverflowError) as error:
-            log.warning("livekit_webhooks_not_taken", listen=self._egress.webhook_listen, error=str(error))
-
-    def _take_event(self, event: EgressEvent) -> None:
-        log.debug("livekit_webhook", webhook=event.event, egress=event.egress.egress_id, state=event.egress.state)
-        self._told.set()
-
-
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancels tasks and waits for them."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

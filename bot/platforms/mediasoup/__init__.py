@@ -16,8 +16,8 @@ class Mediasoup(SfuPlatform):
 
     settings_model = MediasoupSettings
     name, title = "mediasoup", "the mediasoup application"
-    server = "the application's websocket, mediasoup+ws://host:port or mediasoup+wss://host/path"
-    room = "the room's name"
+    allowed_url = "the application's websocket, mediasoup+ws://host:port or mediasoup+wss://host/path"
+    allowed_room = "the room's name"
 
     def speaks(self) -> type[MediasoupRoom]:
         """See `SfuPlatform`."""

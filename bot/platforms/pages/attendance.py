@@ -54,10 +54,10 @@ log = structlog.get_logger(__name__)
 
 async def attend(site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
     """See `bot.platforms.base.Platform`."""
-    return await until_told(Attendance(site, invitation, listener, orders), orders)
+    return await until_told(_Attendance(site, invitation, listener, orders), orders)
 
 
-class Attendance:
+class _Attendance:
     """One bot in one meeting, through as many pages as it takes."""
 
     def __init__(self, site: Site, invitation: Invitation, listener: Listener, orders: Orders) -> None:

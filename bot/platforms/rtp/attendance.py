@@ -23,7 +23,8 @@ from bot.codecs.sdp import SdpError
 from bot.codecs.senders import Address
 from bot.core import events as ev
 from bot.drivers.rtp import Decoder, NativeDecoder, RtpPort
-from bot.drivers.rtp_engines import PROGRAMS, Engine, EngineDecoder, Engines, find_engines, log_engine
+from bot.drivers.rtp_engines import EngineDecoder, Engines, log_engine
+from bot.drivers.rtp_programs import PROGRAMS, Engine, find_engines
 from bot.platforms.base import Invitation, Listener
 from bot.platforms.orders import Orders
 from bot.platforms.rtp.plan import StreamPlan, description_of, listening_address, plan

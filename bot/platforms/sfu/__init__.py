@@ -24,9 +24,9 @@ class SfuPlatform(Platform):
     carries_out = frozenset({Resubscribe, Reconnect})
     name: ClassVar[str]
     """The platform's, in the registry."""
-    server: ClassVar[str]
+    allowed_url: ClassVar[str]
     """What the websocket is, and forms of its URL, for people."""
-    room: ClassVar[str]
+    allowed_room: ClassVar[str]
     """What the room is, for people."""
     title: ClassVar[str]
     """Of the server's software."""
@@ -71,7 +71,7 @@ class SfuPlatform(Platform):
         url = given.get("meetingUrl")
         if not is_url(url, f"{self.name}+ws", f"{self.name}+wss"):
             text = "(missing)" if url is None else shown(url)
-            found.append(Problem("meetingUrl", text, f"for {self.name}: {self.server}"))
+            found.append(Problem("meetingUrl", text, f"for {self.name}: {self.allowed_url}"))
         if self.name not in given:
-            found.append(Problem(f"{self.name}.room", "(missing)", f"for {self.name}: {self.room}"))
+            found.append(Problem(f"{self.name}.room", "(missing)", f"for {self.name}: {self.allowed_room}"))
         return found

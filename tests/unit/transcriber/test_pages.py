@@ -20,9 +20,9 @@ def listed(heading: str) -> set[str]:
 
 
 def test_every_verdict_is_explained() -> None:
-    """Those of a text, and those of the worker about a pass."""
-    worker = (ROOT / "transcriber" / "worker.py").read_text(encoding="utf-8")
-    of_passes = set(re.findall(r'PassResult\(\s*"([^"]+)"', worker)) | {"loop cut", "doubtful"}
+    """Those of a text, and those about a pass."""
+    decoding = (ROOT / "transcriber" / "decoding.py").read_text(encoding="utf-8")
+    of_passes = set(re.findall(r'PassResult\(\s*"([^"]+)"', decoding)) | {"loop cut", "doubtful"}
     assert {"silence", "failed", "decoded"} <= of_passes
     assert listed("Verdicts") == {verdict.value for verdict in Verdict} | of_passes
 

@@ -16,8 +16,10 @@ from structlog.typing import EventDict
 
 from common.whisperlive.protocol import EXTENSIONS, Handshake, WireSegment
 from tests.support.servers.served import SECOND, loud, silence, speech
+from tests.support.waiting import eventually
 from transcriber.core.limits import TimeLimits
 from transcriber.core.load import FINALS_ONLY_EFFORT
+from transcriber.core.recording import RecordingChannel
 from transcriber.core.transcript import DecodeJob
 from transcriber.core.windows import Hypothesis, Reading, Window, Word
 from transcriber.engine.base import EngineLost
@@ -116,7 +118,7 @@ def nan_word(text: str) -> Word:
     return Word(f" {text}", math.nan, math.nan, 0.9)
 
 
-async def test_finals_are_hurried_while_others_wait() -> None:
+async def test_finals_are_hurried_while_others_wait(virtual_time: None) -> None:
     """One alone has all the time; of three at once the first has, for nobody waits yet when it begins."""
     hurried: list[bool] = []
 
@@ -129,6 +131,30 @@ async def test_finals_are_hurried_while_others_wait() -> None:
         await spoken(worker, SOUND)
         await asyncio.gather(*(spoken(worker, SOUND) for _ in range(3)))
     assert hurried == [False, False, True, True]
+
+
+async def test_a_recording_is_not_hurried_however_long_it_waits(virtual_time: None) -> None:
+    """Nobody waits for it, and it is to be as right as offline; one window after the other, behind somebody live."""
+    hurried: list[bool] = []
+
+    async def hear(windows: Sequence[Window]) -> list[Hypothesis]:
+        hurried.extend(window.hurried for window in windows if window.packed)
+        await asyncio.sleep(1)
+        return [Hypothesis("so it is", language="en")] * len(windows)
+
+    channel, now = RecordingChannel(HELLO, loud), asyncio.get_running_loop().time()
+    for _ in range(70):
+        channel.hear(speech(1) // 8000 * SOUND, now)
+    channel.end(now)
+    windows = list(channel.open_windows())
+    async with working(Inline(hear)) as worker:
+        for window in windows:
+            worker.add(window, Listener())
+            worker.poke(window)
+        await spoken(worker, SOUND)
+        await eventually(lambda: all(window.is_done for window in windows), 60)
+    assert hurried == [False] * len(windows)
+    assert len(windows) > 2
 
 
 @pytest.mark.parametrize(
@@ -206,7 +232,7 @@ async def test_a_reading_of_ours_that_breaks_costs_its_window(
     def broken(*_: object) -> None:
         raise KeyError("secret")
 
-    monkeypatch.setattr("transcriber.worker.best_of", broken)
+    monkeypatch.setattr("transcriber.decoding.best_of", broken)
     async with logging() as logged, working(Inline(hear)) as worker:
         assert (await spoken(worker, ODD)).lost == [(0.0, 2.0)]
         assert (await spoken(worker, SOUND)).finals == ["hello there"]

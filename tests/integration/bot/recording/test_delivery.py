@@ -16,7 +16,7 @@ from bot.core.effects import ReportHealth
 from bot.links.object_store import ObjectStore, UploadError, safe_name
 from bot.recording import delivery as delivering
 from bot.recording.delivery import ChunkPoster, Delivery, Uploader
-from bot.recording.writer import Meeting, Recorded
+from bot.recording.index import Meeting, Recorded
 from bot.signatures import Bucket
 from tests.support.waiting import eventually
 

@@ -201,7 +201,8 @@ import json, sys, threading, time
 from pathlib import Path
 import numpy as np
 from bot.audio.slices import Done, Piece
-from bot.recording.writer import Meeting, Spoken, Whose, Writer
+from bot.recording.index import Meeting, Spoken
+from bot.recording.writer import Whose, Writer
 over, said = threading.Event(), []
 meeting = Meeting("bot-1", 1, "rehearsal", time.time(), 5, sys.argv[2])
 writer = Writer(Path(sys.argv[1]), meeting, lambda recorded: said.append(recorded.path), said.append, over.set)

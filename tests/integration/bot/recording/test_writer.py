@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from bot.audio.slices import MIX, Done, Piece
-from bot.recording.writer import Meeting, Recorded, Spoken, Whose, Writer
+from bot.recording.index import Meeting, Recorded, Spoken
+from bot.recording.writer import Whose, Writer
 from tests.support.disk import largest_file
 
 RATE = 16_000
@@ -23,7 +24,8 @@ import os, sys, threading, time
 from pathlib import Path
 import numpy as np
 from bot.audio.slices import Done, Piece
-from bot.recording.writer import Meeting, Whose, Writer
+from bot.recording.index import Meeting
+from bot.recording.writer import Whose, Writer
 folder, kind = Path(sys.argv[1]), sys.argv[2]
 writer = Writer(folder, Meeting("bot-1", 1, "rtp", 1000.0, 60, kind), lambda each: None, print, lambda: None)
 writer.start()

@@ -17,11 +17,12 @@ def frame(track: str, arrival: float, value: int) -> AudioFrame:
 
 
 def test_once_a_second_a_track_says_what_it_sounded_like() -> None:
-    """Level and samples since the last time; zeros are -inf."""
+    """Level, samples and frames since the last time; zeros are -inf."""
     meter = LevelMeter()
     reports = [meter.frame(frame("loud", 0.02 * n, 32767)) for n in range(101)]
     found = [report for report in reports if report is not None]
     assert [report.samples for report in found] == [51 * 320, 50 * 320]
+    assert [report.frames for report in found] == [51, 50]
     assert all(abs(report.level_dbfs) < 0.01 and not report.speech for report in found)
     quiet = [meter.frame(frame("quiet", 0.5 * n, 0)) for n in range(3)]
     assert quiet[2] is not None

@@ -61,7 +61,7 @@ def _in(stage: Stage, mode: Mode = Mode.AUTO, people: int = 3) -> tuple[Router, 
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_what_it_wants_in_each_stage(stage: Stage) -> None:
-    """The tracks are in charge until both roads come and there is a pause; then they send nothing any more."""
+    """The tracks are in charge until both roads come and there is a pause; then only those of who speaks send."""
     router = Router(Mode.AUTO) if stage is Stage.JOINED else _in(stage)[0]
     assert _stage(router) is stage
     wanted = (router.wants_budget, router.wants_egress, router.hears_tracks, router.road)

@@ -15,7 +15,7 @@ from common.audio.silero import SileroModel, bundled_model
 
 @pytest.fixture(scope="module")
 def model() -> SileroModel:
-    """The shared session."""
+    """The shared weights."""
     return SileroModel()
 
 
@@ -76,7 +76,7 @@ def test_it_is_the_network_of_the_file(model: SileroModel, name: str) -> None:
 
 
 def test_streams_do_not_share_state(model: SileroModel) -> None:
-    """A second stream on the same session starts fresh, whatever the first one heard."""
+    """A second stream on the same weights starts fresh, whatever the first one heard."""
     sound = babble(2, 3).reshape(-1, FRAME)
     alone = model.stream()
     expected = [alone(frame) for frame in sound]
@@ -99,6 +99,15 @@ def test_a_path_of_ones_own(tmp_path: Path) -> None:
     copy = tmp_path / "vad.onnx"
     copy.write_bytes(bundled_model().read_bytes())
     assert SileroModel(copy).stream()(np.zeros(FRAME, np.float32)) < 0.3
+
+
+@pytest.mark.parametrize("damaged", [bytes([0x38, 1]), bytes([0x3A, 2, 0x28, 1])], ids=["graph", "tensor"])
+def test_a_file_in_disorder_is_not_taken_for_it(tmp_path: Path, damaged: bytes) -> None:
+    """Where a number stands in the place of a part, the error is the same."""
+    file = tmp_path / "other.onnx"
+    file.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"other\.onnx is not the Silero speech model"):
+        SileroModel(file)
 
 
 @pytest.mark.parametrize("end", [0, 1000, 700_000, None])

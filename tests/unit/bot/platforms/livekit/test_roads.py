@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.core.router import CROWD_S
 from bot.platforms.base import Invitation
-from bot.platforms.livekit import roads
+from bot.platforms.livekit import roads, room_egress
 from bot.platforms.livekit.egress import Egress, EgressError, EgressState
 from bot.platforms.livekit.settings import EgressSettings, LiveKitSettings
 from tests.support.fakes.listener import RecordingListener
@@ -73,8 +73,8 @@ async def left(server: Server, at: str, monkeypatch: pytest.MonkeyPatch) -> tupl
     async def silent(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(roads, "EgressApi", lambda *_: server)
-    monkeypatch.setattr(roads, "pull", silent)
+    monkeypatch.setattr(room_egress, "EgressApi", lambda *_: server)
+    monkeypatch.setattr(room_egress, "pull", silent)
     settings = LiveKitSettings(
         room="standup",
         api_key="key",

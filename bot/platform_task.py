@@ -1,4 +1,4 @@
-"""The attendance of one meeting: the platform's coroutine as a task, from its preparation to whatever ends it.
+"""The task of a platform: its coroutine, from its preparation to whatever ends it.
 
 It ends by itself, because it is ordered to leave, because it is cancelled when it does not, or without an end: a
 platform that cannot even be cancelled is left behind. Whatever happens is told once, as `PlatformEnded`.
@@ -32,8 +32,8 @@ CANCEL_S = 0.3
 log = structlog.get_logger(__name__)
 
 
-class Attendance:
-    """One platform at its work.
+class PlatformTask:
+    """One platform in one meeting.
 
     Args:
         config: Names the meeting.
