@@ -14,10 +14,10 @@ LIVEKIT_SERVER_VERSION := v1.13.5
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
-	@$(MAKE) --no-print-directory .venv/browser
+	@$(MAKE) -s .venv/browser
 	@$(BIN)/earshot demo --room $(ROOM)
 else ifeq ($(ROOM),livekit)
-	@$(MAKE) --no-print-directory build/bin/livekit-server
+	@$(MAKE) -s build/bin/livekit-server
 	@tools/hermetic $(BIN)/earshot demo --room livekit
 else
 	@$(BIN)/earshot demo --room $(ROOM)
@@ -79,7 +79,7 @@ clean: ## Remove everything that was built or installed here
 # --- environment -------------------------------------------------------------------------------------------------------
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Earshot needs Python 3.11 or newer; set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Earshot needs Python 3.11 or newer, and $(PYTHON) is not that: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "On Debian: apt install python3-venv" >&2; rm -rf .venv; exit 1; }
 
 .venv/demo: .venv/bin/python requirements/demo.lock pyproject.toml

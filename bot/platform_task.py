@@ -17,6 +17,7 @@ from bot.config import BotConfig
 from bot.core.events import PlatformEnded
 from bot.core.orders import Order
 from bot.links.redis.leases import Lease
+from bot.platforms import prepare
 from bot.platforms.base import Listener, Platform
 from bot.platforms.destination import checked
 from bot.platforms.orders import Orders
@@ -83,14 +84,7 @@ class PlatformTask:
             await asyncio.wait([self.task], timeout=LEAVE_S + CANCEL_S)
 
     async def _attend(self) -> SubCode:
-        try:
-            await asyncio.to_thread(self._platform.prepare)  # it may take 0.3 s, in which the loop would stand still
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in ("", "bot", "common"):
-                raise
-            why = f"what {self._config.platform} is joined with is not installed here ({error}): install Earshot with "
-            why += "the extra `webrtc`, for web pages `browser`, or use an image that has it (docs/deploy.md)"
-            raise EarshotError(SubCode.INTERNAL_ERROR, why) from None
+        await prepare(self._config.platform, self._platform)
         invitation = await checked(self._platform, self._config.invitation())
         invitation = replace(invitation, budgets=partial(Lease, self._config.redis_url.get_secret_value()))
         return await self._platform.attend(invitation, self._listener, self._orders)

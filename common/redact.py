@@ -108,11 +108,13 @@ class Redactor:
 
     Args:
         secrets: Exact values that must not appear, however a URL or JSON spells them; those shorter than
-            `MIN_SECRET_CHARACTERS` are ignored.
+            `MIN_SECRET_CHARACTERS` are ignored, and what secrets are called: to mask `secret`, which LiveKit's `--dev`
+            has, in "check key and secret" says what it is.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        spelled = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _spellings(secret)}
+        kept = [secret for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS and secret not in SECRET_KEYS]
+        spelled = {form for secret in kept for form in _spellings(secret)}
         known = sorted(spelled, key=len, reverse=True)
         self._known = re.compile("|".join(map(_pattern, known))) if known else None
 

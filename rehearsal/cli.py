@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from common.command_line import Commands
+from common.installed import needed
 from common.problems import ConfigError, Problem, shown
 
 app = typer.Typer(
@@ -32,7 +33,8 @@ def room(
     Example: earshot room meeting.json --listen 127.0.0.1:8090, then a bot with
     platform rehearsal and meetingUrl rehearsal+ws://127.0.0.1:8090
     """
-    from rehearsal.webrtc.room import main as hold
+    with needed("earshot room", "webrtc"):
+        from rehearsal.webrtc.room import main as hold
 
     raise typer.Exit(hold(script, listen, truth, owned))
 
@@ -48,8 +50,11 @@ def demo(
 
     Example: earshot demo
     """
-    from rehearsal.demo import ROOMS
-    from rehearsal.demo import main as show
+    with needed("earshot demo", "demo"):
+        import jiwer  # noqa: F401 (the score's, after half a minute)
+
+        from rehearsal.demo import ROOMS
+        from rehearsal.demo import main as show
 
     if room not in ROOMS:
         raise ConfigError([Problem("--room", shown(room), f"one of {', '.join(ROOMS)}")])

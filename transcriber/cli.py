@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from common.errors import EarshotError
+from common.installed import needed
 from transcriber.config import (
     HTTP_PORT,
     OPENAI,
@@ -23,7 +27,10 @@ from transcriber.config import (
     read_origins,
 )
 
-EXIT_CODES = "Exit codes: 0 stopped by a signal · 1 internal error · 2 wrong options · 3 no usable model, or port taken"
+EXIT_CODES = (
+    "Exit codes: 0 stopped by a signal · 1 internal error · 2 wrong options · "
+    "3 no usable model or package, or port taken"
+)
 
 
 class Device(StrEnum):
@@ -188,9 +195,10 @@ def transcribe(
         return _refuse_options(context)
     _refuse_empty(context)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads would spin for tiny products
-    from common.logging import configure_logging
-    from transcriber.engine.base import ModelError
-    from transcriber.service import PortError, run
+    with _installed("earshot-transcriber"):
+        from common.logging import configure_logging
+        from transcriber.engine.base import ModelError
+        from transcriber.service import PortError, run
 
     try:
         key, origins = read_key(api_key, api_key_file), read_origins(allow_origin or [])
@@ -216,7 +224,8 @@ def transcribe(
 
 
 @app.command(
-    epilog="Exit codes: 0 measured · 1 internal error · 2 wrong options, or speech that will not do · 3 no usable model"
+    epilog="Exit codes: 0 measured · 1 internal error · 2 wrong options, or speech that will not do · "
+    "3 no usable model or package"
 )
 def calibrate(
     context: typer.Context,
@@ -250,9 +259,10 @@ def calibrate(
     sizes, and keeps the cheapest that are hardly worse than the full window."""
     _refuse_empty(context)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from transcriber.calibration.command import Asked, run
-    from transcriber.calibration.speech import SpeechError
-    from transcriber.engine.base import ModelError
+    with _installed("calibrate"):
+        from transcriber.calibration.command import Asked, run
+        from transcriber.calibration.speech import SpeechError
+        from transcriber.engine.base import ModelError
 
     settings = Settings(
         model=model, device=device, device_index=device_index, compute_type=compute_type, threads=threads
@@ -262,6 +272,16 @@ def calibrate(
     except SpeechError as error:
         _fail(error, 2)
     except ModelError as error:
+        _fail(error, 3)
+
+
+@contextmanager
+def _installed(command: str) -> Iterator[None]:
+    """Within the block, which imports, a package that is missing ends the command."""
+    try:
+        with needed(command, "transcriber"):
+            yield
+    except EarshotError as error:
         _fail(error, 3)
 
 

@@ -205,7 +205,7 @@ class RecordingSettings(Settings):
         if not self.per_track and not self.mixed:
             raise PydanticCustomError("recording", "perTrack or mixed, or both")
         if self.format == "flac" and importlib.util.find_spec("av") is None:
-            raise PydanticCustomError("recording", "format wav; flac needs PyAV (pip install 'earshot[webrtc]')")
+            raise PydanticCustomError("recording", "format wav; flac needs PyAV (extra webrtc)")
         return self
 
 

@@ -12,7 +12,7 @@ from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
 from bot.doctor.storage import storage
-from bot.platforms import load
+from bot.platforms import load, prepare
 from bot.platforms.pages import PagePlatform
 from common.contracts.status import MEANINGS, SubCode
 from common.errors import EarshotError
@@ -82,16 +82,14 @@ def _meeting(config: BotConfig) -> str | None:
 
 
 async def _room(config: BotConfig) -> list[Finding]:
+    platform = load(config.platform)
     try:
-        if (words := await load(config.platform).try_out(config.invitation())) is not None:
+        await prepare(config.platform, platform)
+        if (words := await platform.try_out(config.invitation())) is not None:
             return [Finding("meeting", Verdict.WORKS, words)]
     except EarshotError as error:
         verdict = Verdict.DOUBTFUL if error.code is SubCode.MEETING_NOT_STARTED else Verdict.FAILS
         return [Finding("meeting", verdict, str(error), MEANINGS[error.code].remedy, error.code)]
-    except ImportError as error:
-        remedy = "see docs/deploy.md for what is installed where"
-        why = f"what {config.platform} is joined with is not installed here: {error}"
-        return [Finding("meeting", Verdict.FAILS, why, remedy, SubCode.INTERNAL_ERROR)]
     url = _meeting(config)
     if url is None:
         by_proxy = config.browser.proxy is not None
@@ -118,7 +116,8 @@ async def _browser(config: BotConfig) -> list[Finding]:
     if not load(config.platform).opens_page:
         return [Finding("browser", Verdict.SKIPPED, f"{config.platform} needs none")]
     browser = config.browser
-    arguments = [] if browser.executable is None else ["--executable", browser.executable]
+    arguments = ["--headless", browser.headless]
+    arguments += [] if browser.executable is None else ["--executable", browser.executable]
     arguments += ["--allow-no-sandbox"] if browser.allow_no_sandbox else []
     process = await asyncio.create_subprocess_exec(
         *module_command("bot.drivers.browser.sandbox", *arguments),

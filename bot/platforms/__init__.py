@@ -6,9 +6,11 @@ is also the key of the platform's own settings.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 
 from bot.platforms.base import Platform
+from common.installed import needed
 
 PLATFORMS: dict[str, str] = {
     "google_meet": "bot.platforms.google_meet:GoogleMeet",
@@ -31,3 +33,13 @@ def load(name: str) -> Platform:
     module, _, attribute = PLATFORMS[name].partition(":")
     platform: Platform = getattr(importlib.import_module(module), attribute)()
     return platform
+
+
+async def prepare(name: str, platform: Platform) -> None:
+    """Imports what joining needs, in a thread: it may take 0.3 s, in which the loop would stand still.
+
+    Raises:
+        EarshotError: NOT_INSTALLED.
+    """
+    with needed(f"platform {name}", "browser" if platform.opens_page else "webrtc"):
+        await asyncio.to_thread(platform.prepare)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.fft import rfft  # by name: numpy loads it when it is first used, when no file may be left to open
 from numpy.typing import NDArray
 
 from common.audio.hysteresis import FRAME_SAMPLES
@@ -97,7 +98,7 @@ class _Network:
         n = len(padded)
         spectra = np.zeros((n, WINDOWS + 2, BINS), np.float32)  # with one of padding on each side
         windows = _rows(padded, WINDOWS, HOP_SAMPLES, WINDOW_SAMPLES) * HANN
-        np.abs(np.fft.rfft(windows).reshape(n, WINDOWS, BINS), out=spectra[:, 1:-1])
+        np.abs(rfft(windows).reshape(n, WINDOWS, BINS), out=spectra[:, 1:-1])
         after_first = np.zeros((n, WINDOWS + 1, UNITS), np.float32)
         sums = self._convolved(0, _rows(spectra, WINDOWS, BINS, 3 * BINS))
         after_first[:, 1:] = sums.reshape(n, WINDOWS, UNITS)

@@ -55,6 +55,7 @@ class SubCode(StrEnum):
     CAPTCHA = "captcha"
     BOTS_NOT_ALLOWED = "bots_not_allowed"
     ENCRYPTED = "encrypted"
+    NOT_INSTALLED = "not_installed"
     BROWSER_UNAVAILABLE = "browser_unavailable"
     PORT_TAKEN = "port_taken"
     ENGINE_UNAVAILABLE = "engine_unavailable"
@@ -157,6 +158,9 @@ MEANINGS: dict[SubCode, Meaning] = {
         False,
         "Everything in the meeting is end-to-end encrypted, and the bot has not its key.",
         "See the platform's guide.",
+    ),
+    SubCode.NOT_INSTALLED: Meaning(
+        4, False, "A package that joining needs is not installed.", "Its message says what to install."
     ),
     SubCode.BROWSER_UNAVAILABLE: Meaning(
         4, False, "Chromium could not be started.", "Read its message in the log; see docs/browser.md."

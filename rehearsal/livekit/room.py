@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -228,6 +229,7 @@ def main() -> int:
     if missing:
         parser.error(f"set {' and '.join(missing)} in the environment")
     logging.getLogger("livekit").setLevel(logging.CRITICAL)  # what matters arrives as an exception
+    warnings.filterwarnings("ignore", "The HMAC key is")  # the secret of `--dev` is `secret`
     server = LiveKitServer(given.url, os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
     try:
         script, clips = load_script(given.script)
@@ -265,9 +267,13 @@ async def _main(room: LiveKitRoom, owned: bool) -> int:
         if failures is None:
             raise
         reason = Redactor()(str(getattr(failures.exceptions[0], "message", failures.exceptions[0])))
-        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"the LiveKit room does not work: {reason}") from None
+        advice = "check --url, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+        raise EarshotError(SubCode.ROOM_UNREACHABLE, f"the LiveKit room does not work: {reason}: {advice}") from None
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of the SDK that call into a Python that is being taken apart panic, and abort the process

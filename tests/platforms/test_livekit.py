@@ -295,6 +295,17 @@ async def test_refused_tokens(livekit: LiveKitServer) -> None:
         assert token[-40:] not in str(failure.value)
 
 
+async def test_what_opens_the_room_is_tried_without_entering(livekit: LiveKitServer) -> None:
+    """As `earshot doctor` does: the server says whether it would let us in, and no room comes of it."""
+    found = await LiveKit().try_out(invited(livekit, "untouched"))
+    assert found == f"{livekit.url} would let us into the room 'untouched'"
+    assert not (await as_host(livekit, "ListRooms", room="untouched", names=["untouched"]))["rooms"]
+    forged = guest_token(livekit, "untouched", "ear")[:-4] + "AAAA"
+    with pytest.raises(EarshotError) as failure:
+        await LiveKit().try_out(invited(livekit, "untouched", settings=None, token=forged))
+    assert failure.value.code is SubCode.TOKEN_REFUSED
+
+
 async def test_no_such_room() -> None:
     """A server that creates no rooms by itself says so, and so do we."""
     with livekit_server(auto_create=False) as strict:

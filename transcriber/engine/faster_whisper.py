@@ -87,7 +87,11 @@ class FasterWhisper:
             if re.search(r"model\.bin|payload size", str(error)):
                 problem = f"{folder / 'model.bin'} is damaged or not whole: copy or convert it anew ({error})."
                 raise ModelError(problem) from error
-            raise ModelError(f"The model {name} in {folder} cannot be loaded on {device}: {error}") from error
+            problem = f"The model {name} in {folder} cannot be loaded on {device}: {error}"
+            if "compute type" in str(error):
+                possible = sorted(ctranslate2.get_supported_compute_types(device))
+                problem = f"--compute-type {compute_type}: this {device} can {', '.join(possible)} ({error})"
+            raise ModelError(problem) from error
         self.name = name
         self.fetching_s = 0.0
         self.device = device

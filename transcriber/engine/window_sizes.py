@@ -23,11 +23,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.contracts.languages import LANGUAGE_NAMES, language_code
 from common.problems import reason
 from transcriber.engine.base import ModelError
 
 FULL_WINDOW_FRAMES = 3000
 """What Whisper was trained on, and the most that it takes: 30 s in frames of 10 ms."""
+LEAST_WINDOW_FRAMES = 100
+"""Less is no window that anybody has measured: seconds, perhaps, where frames are wanted."""
 CPU, CUDA = "cpu", "cuda"
 WINDOW_SIZES_FILE = "window_sizes.json"
 """Measured on a CPU; on another device that stands before the ending."""
@@ -150,10 +153,17 @@ def parse(content: object) -> WindowSizes:
     for key, name in _SIZES.items():
         sizes[name] = value = content.get(key, FULL_WINDOW_FRAMES if name == "packed" else None)
         is_by_language = name == "careful" and isinstance(value, Mapping)
+        least = 0 if name == "margin" else LEAST_WINDOW_FRAMES
         for frames in value.values() if is_by_language else (value,):
-            if type(frames) is not int or not 0 <= frames <= FULL_WINDOW_FRAMES:
+            if type(frames) is not int or not least <= frames <= FULL_WINDOW_FRAMES:
                 or_several = ", or one for each language" if name == "careful" else ""
-                raise ValueError(f"{key} is a number of frames from 0 to {FULL_WINDOW_FRAMES}{or_several}")
+                raise ValueError(
+                    f"{key} is a number of frames of 10 ms from {least} to {FULL_WINDOW_FRAMES}{or_several}"
+                )
+        for language in value if is_by_language else ():
+            if language not in LANGUAGE_NAMES:
+                known = language_code(language) or "en or yue"
+                raise ValueError(f"{key}: {language!r} is no code of Whisper's, such as {known}")
     padding = content.get("padding")
     if padding is not None and (type(padding) not in (int, float) or not -10 < padding < 10):
         raise ValueError("padding is a log-mel value, or null")

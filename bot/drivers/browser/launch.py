@@ -26,14 +26,16 @@ import structlog
 
 from bot.drivers.browser.driver import CLOSE_TIMEOUT_S, START_TIMEOUT_S, running_driver, within
 from bot.drivers.browser.sandbox import (
-    NO_SCREEN,
     ROOT,
     confinement,
     find_chromium,
     is_sandboxed,
+    is_shell,
+    look,
+    no_window,
     not_started,
 )
-from bot.drivers.browser.settings import BrowserSettings, Headless
+from bot.drivers.browser.settings import BrowserSettings
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
 from common.errors import EarshotError
@@ -68,8 +70,6 @@ PERMISSIONS = ("microphone", "camera")
 ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 """Variables that Chromium gets of ours."""
 UNCONFINED = "Chromium runs without its sandbox although it was asked for. Set `browser.allowNoSandbox` to allow that."
-
-NO_WINDOW = "{} is Chromium's headless shell, which has no window: name the full Chromium in EARSHOT_CHROMIUM."
 
 log = structlog.get_logger(__name__)
 
@@ -121,16 +121,17 @@ async def _launch(
     from playwright.async_api import Error
 
     executable = find_chromium(settings.executable, driver.chromium.executable_path, settings.headless)
-    _check_headless(settings.headless, executable)
+    if (why := no_window(settings.headless, executable)) is not None:
+        raise unavailable(why)
+    if settings.headless == "new" and is_shell(executable):
+        log.warning("browser_is_the_headless_shell", executable=executable, remedy="apt install chromium")
     agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
     given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
     if agent is not None:
         given.append(f"--user-agent={agent}")  # beside Playwright's own way, which workers and proxies do not see
     _make_devices(folder)
     options: dict[str, Any] = {
-        "executable_path": executable,
-        "channel": "chromium" if settings.headless == "new" and executable is None else None,
-        "headless": settings.headless != "window",
+        **look(settings.headless, executable),
         "chromium_sandbox": not settings.allow_no_sandbox,
         "args": [*_devices(folder), f"--lang={settings.locale}", *given],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),
@@ -151,19 +152,6 @@ async def _launch(
         raise unavailable(str(not_started(said, settings.allow_no_sandbox))) from None
     await _sign_in(context, settings)
     return context
-
-
-def _check_headless(headless: Headless, executable: str | None) -> None:
-    """A window that nobody can see would be waited for. Raises EarshotError."""
-    is_shell = re.search("headless.shell", Path(executable or "").resolve().name) is not None
-    if headless == "new" and is_shell:
-        log.warning("browser_is_the_headless_shell", executable=executable, remedy="apt install chromium")
-    if headless != "window":
-        return
-    if is_shell:
-        raise unavailable(NO_WINDOW.format(executable))
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise unavailable(NO_SCREEN)
 
 
 def _environment(folder: Path) -> dict[str, str | float | bool]:

@@ -18,14 +18,16 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from common.installed import how_to_install
 
 if TYPE_CHECKING:
     from bot.drivers.browser.settings import Headless
 
 CHROMIUM_VARIABLE = "EARSHOT_CHROMIUM"
 PAGE = "<title>page</title><script>document.title = 'rendered ' + 6 * 7</script>"
-NO_PLAYWRIGHT = "Playwright is not installed: pip install 'earshot[browser]', or use the image earshot/bot."
+NO_PLAYWRIGHT = f"Playwright is not installed: {how_to_install('browser')}, or use the image earshot/bot."
 NO_CHROMIUM = (
     "There is no Chromium to start. `apt install chromium-headless-shell` (Debian), `playwright install chromium`, "
     f"name one in `browser.executable` or {CHROMIUM_VARIABLE}, or use the image earshot/bot."
@@ -35,6 +37,7 @@ ROOT = (
     "`browser.allowNoSandbox` (of a command `--allow-no-sandbox`), and a page that breaks out of the browser has what "
     "the bot has."
 )
+NO_WINDOW = "{} is Chromium's headless shell, which has no window: name the full Chromium in EARSHOT_CHROMIUM."
 NO_SCREEN = "Chromium's window needs a screen, and there is none: neither DISPLAY nor WAYLAND_DISPLAY leads to one."
 NO_PAGE = "Chromium started and did not show a page. In Docker it needs memory and a writable /tmp (--tmpfs /tmp)."
 ADVICE = (
@@ -89,6 +92,29 @@ def find_chromium(named: str | None, playwrights: str, headless: Headless = "she
     if folder.is_dir() or (headless == "shell" and shell.is_dir()):
         return None
     return next(filter(None, map(shutil.which, PROGRAMS[headless])), None)
+
+
+def is_shell(executable: str | None) -> bool:
+    """Whether a program is Chromium's headless shell, by its name; None: Playwright's own, which is not asked for."""
+    return re.search("headless.shell", Path(executable or "").resolve().name) is not None
+
+
+def no_window(headless: Headless, executable: str | None) -> str | None:
+    """Why there can be no window: one that nobody sees would be waited for. None: there can, or none is wanted."""
+    if headless != "window":
+        return None
+    if is_shell(executable):
+        return NO_WINDOW.format(executable)
+    return None if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else NO_SCREEN
+
+
+def look(headless: Headless, executable: str | None) -> dict[str, Any]:
+    """Playwright's options for which Chromium runs, and how."""
+    return {
+        "executable_path": executable,
+        "channel": "chromium" if headless == "new" and executable is None else None,
+        "headless": headless != "window",
+    }
 
 
 def confinement(status: str) -> Confinement:
@@ -155,12 +181,13 @@ def not_started(said: str, allow_no_sandbox: bool) -> SandboxError:
     return SandboxError(f"{ADVICE}\n{words[0]}", 1)
 
 
-async def check(allow_no_sandbox: bool, executable: str | None = None) -> int:
+async def check(allow_no_sandbox: bool, executable: str | None = None, headless: Headless = "shell") -> int:
     """Prints what was found as one JSON object. Returns 0: confined, or allowed not to be; 1: not.
 
     Args:
         allow_no_sandbox: It is started without.
         executable: Path of Chromium; None: see `find_chromium`.
+        headless: As in `browser.headless`.
 
     Raises:
         SandboxError: Chromium does not start, or shows nothing.
@@ -172,9 +199,12 @@ async def check(allow_no_sandbox: bool, executable: str | None = None) -> int:
     if os.geteuid() == 0 and not allow_no_sandbox:
         raise SandboxError(ROOT, 1)
     async with async_playwright() as playwright:
+        executable = find_chromium(executable, playwright.chromium.executable_path, headless)
+        if (why := no_window(headless, executable)) is not None:
+            raise SandboxError(why)
         try:
             browser = await playwright.chromium.launch(
-                executable_path=find_chromium(executable, playwright.chromium.executable_path),
+                **look(headless, executable),
                 chromium_sandbox=not allow_no_sandbox,
                 args=["--disable-gpu"],
             )
@@ -199,9 +229,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bot.drivers.browser.sandbox")
     parser.add_argument("--allow-no-sandbox", action="store_true", help="start Chromium without, and say so")
     parser.add_argument("--executable", metavar="PATH", help="Chromium, as in `browser.executable`")
+    parser.add_argument("--headless", choices=PROGRAMS, default="shell", help="as `browser.headless`")
     given = parser.parse_args()
     try:
-        return asyncio.run(check(given.allow_no_sandbox, given.executable))
+        return asyncio.run(check(given.allow_no_sandbox, given.executable, given.headless))
     except SandboxError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

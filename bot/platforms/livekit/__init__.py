@@ -13,6 +13,7 @@ from bot.settings import is_url
 from common.contracts.status import SubCode
 from common.errors import EarshotError
 from common.problems import Problem, shown
+from common.redact import redact_url
 
 MIN_API_SECRET_CHARACTERS = 32
 """LiveKit signs with HS256: a shorter secret can be guessed (its own `--dev` pair is `devkey` / `secret`)."""
@@ -71,6 +72,14 @@ class LiveKit(Platform):
     def prepare(self) -> None:
         """See `bot.platforms.base.Platform`: LiveKit's SDK."""
         import bot.platforms.livekit.attendance  # noqa: F401
+
+    async def try_out(self, invitation: Invitation) -> str:
+        """See `bot.platforms.base.Platform`: the server says whether the key or token opens the room. Nobody enters."""
+        from bot.platforms.livekit.access import ask_server, room_name, room_token
+
+        url, token = invitation.meeting_url or "", room_token(invitation)
+        await ask_server(url, token)
+        return f"{redact_url(url)} would let us into the room {room_name(token)!r}"
 
     async def attend(self, invitation: Invitation, listener: Listener, orders: Orders) -> SubCode:
         """See `bot.platforms.base.Platform`."""

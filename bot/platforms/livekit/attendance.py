@@ -37,6 +37,7 @@ from bot.platforms.livekit.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from bot.platforms.livekit.view import View, is_encrypted
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from common.installed import how_to_install
 from common.redact import redact_url
 
 if TYPE_CHECKING:
@@ -107,10 +108,10 @@ async def _roads(invitation: Invitation, listener: Listener, attendance: _Attend
         module = await asyncio.to_thread(import_module, "bot.platforms.livekit.roads")  # PyAV: others need it not
     except ImportError as error:
         if settings.mode == "composite":
-            words = f"`livekit.mode` is composite, and what plays an egress is not installed ({error}): earshot[webrtc]"
-            raise EarshotError(SubCode.EGRESS_UNAVAILABLE, words) from None
+            words = f"`livekit.mode` is composite, and what plays an egress is not installed ({error}): "
+            raise EarshotError(SubCode.EGRESS_UNAVAILABLE, words + how_to_install("webrtc")) from None
         log.warning(
-            "livekit_no_egress", error=str(error), advice="install earshot[webrtc], or leave out livekit.egress"
+            "livekit_no_egress", error=str(error), advice=f"{how_to_install('webrtc')}, or leave out livekit.egress"
         )
         return None
     who = f"{redact_url(invitation.meeting_url or '')}/{room}"

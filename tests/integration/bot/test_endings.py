@@ -445,6 +445,6 @@ async def test_a_platform_that_cannot_be_prepared_is_a_failure_of_its_own() -> N
 
     async with world() as here:
         finish = await here.attend(one_utterance, stage=(stage := Broken(one_utterance)))
-        assert (finish.code, "acme" in finish.detail) == (SubCode.INTERNAL_ERROR, True)
+        assert (finish.code, "acme" in finish.detail) == (SubCode.NOT_INSTALLED, True)
         assert not stage.attended
-        assert (await here.statuses())[-1] == ("failed", "internal_error")
+        assert (await here.statuses())[-1] == ("failed", "not_installed")

@@ -407,6 +407,12 @@ def test_a_damaged_folder_is_told_by_its_file(
     assert not logged
 
 
+def test_a_compute_type_that_cannot_be_is_named_with_those_that_can() -> None:
+    """CTranslate2's own words name no option."""
+    with pytest.raises(ModelError, match=r"^--compute-type int7: this cpu can float32, int8, .*Invalid compute type"):
+        FasterWhisper(DEMO_FOLDER, "demo", device="cpu", compute_type="int7")
+
+
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With those that are."""
     for count, found in ((0, "CTranslate2 finds none"), (2, "they are numbered from 0 to 1")):

@@ -137,10 +137,11 @@ class EgressWorker:
         await self._silence(egress_id)
 
     async def _silence(self, egress_id: str) -> None:
-        task = self._media.pop(egress_id, None)
+        task = self._media.get(egress_id)
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self._media.pop(egress_id, None)
 
     async def _follow(self) -> None:
         """Does what the server asks for."""

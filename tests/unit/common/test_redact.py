@@ -223,6 +223,14 @@ def test_short_secrets_do_not_eat_innocent_text() -> None:
     assert Redactor(["1234", ""])("port 1234") == "port 1234"
 
 
+def test_a_secret_that_is_called_secret_leaves_the_word() -> None:
+    """LiveKit's `--dev` has it. Where it is a value it is masked by its key, or by what stands before it."""
+    redact = Redactor(["secret"])
+    assert redact("Check key, secret and room of the token.") == "Check key, secret and room of the token."
+    assert redact("api_secret=secret ws://bots:secret@h/") == "api_secret=*** ws://***@h/"
+    assert redact.document({"apiSecret": "secret"}) == {"apiSecret": "***"}
+
+
 def test_a_secret_that_is_a_word_masks_that_word_alone() -> None:
     """A token `status` is nobody's idea of a secret, and must not take the word out of the others."""
     redactor = Redactor(["status", "Meeting", "k3ypass"])

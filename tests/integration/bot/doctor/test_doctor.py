@@ -226,8 +226,8 @@ async def test_an_egress_is_played_from_a_server_that_is_tried(mode: str, away: 
     assert told == ([(Verdict.WORKS, None), away] if away else [])
 
 
-async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be published when the bot comes; that what joining needs is not installed is a failure, and said."""
+async def test_a_stream_that_nobody_publishes_yet_is_doubtful() -> None:
+    """It may be published when the bot comes."""
     async with Front(None).serving("127.0.0.1") as front:
         front.scripted.append(("404 Not Found", {}, ""))
         url = f"whep+http://127.0.0.1:{front.port}/whep/later"
@@ -236,10 +236,25 @@ async def test_a_stream_that_nobody_publishes_yet_is_doubtful(monkeypatch: pytes
         (found,) = await examination._room(wanted)
         assert (found.verdict, found.code) == (Verdict.DOUBTFUL, SubCode.MEETING_NOT_STARTED)
         assert "notStartedTimeout" in found.remedy
-        monkeypatch.setitem(sys.modules, "bot.platforms.whep.attendance", None)
-        (found,) = await examination._room(wanted)
-        assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.INTERNAL_ERROR)
-        assert "not installed" in found.detail
+
+
+async def test_a_platform_whose_packages_are_not_installed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot could not join, though its server takes connections."""
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    url = f"rtmp://127.0.0.1:{listening.sockets[0].getsockname()[1]}/live/x"
+    settings = {"platform": "rtmp", "meetingUrl": url, "redisUrl": "redis://h", "whisperLiveUrl": "ws://h"}
+    wanted, _ = load_config(json.dumps(settings), {})
+    (found,) = await examination._room(wanted)
+    assert found.verdict is Verdict.WORKS
+
+    def prepare(self: object) -> None:
+        raise ModuleNotFoundError("No module named 'av'", name="av")
+
+    monkeypatch.setattr("bot.platforms.rtmp.Rtmp.prepare", prepare)
+    (found,) = await examination._room(wanted)
+    listening.close()
+    assert (found.verdict, found.code) == (Verdict.FAILS, SubCode.NOT_INSTALLED)
+    assert "'.[webrtc]'" in found.detail
 
 
 def test_a_clock_that_is_off_is_doubtful() -> None:
@@ -286,11 +301,15 @@ async def test_a_platform_that_is_a_page_needs_its_chromium(tmp_path: Path, monk
 
 
 @pytest.mark.browser
-async def test_a_chromium_without_its_sandbox_is_doubtful() -> None:
-    """It starts; whoever allowed it hears of it once more."""
+async def test_a_chromium_without_its_sandbox_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts; whoever allowed it hears of it once more. It is started as the bot would: here no window opens."""
     require(find_chromium(), NO_CHROMIUM)
     [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True))
     assert (found.verdict, "sandbox" in found.detail) == (Verdict.DOUBTFUL, True), found
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="window"))
+    assert (found.verdict, "window" in found.detail) == (Verdict.FAILS, True), found
 
 
 async def test_the_page_is_looked_for_where_it_is_opened() -> None:

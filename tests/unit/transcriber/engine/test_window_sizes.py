@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.languages import LANGUAGE_NAMES
 from transcriber.engine import window_sizes
 from transcriber.engine.base import ModelError
 from transcriber.engine.models import DEMO_FOLDER
@@ -29,7 +30,7 @@ from transcriber.engine.window_sizes import (
     write,
 )
 
-frames = st.integers(0, 3000)
+frames = st.integers(100, 3000)
 keys = st.sampled_from(["partial_frames", "careful_frames", "margin_frames", "packed_frames", "padding"]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -57,7 +58,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @given(
     st.builds(
-        WindowSizes, frames, frames | st.dictionaries(st.text(), frames), frames, st.none() | st.floats(-9, 9), frames
+        WindowSizes,
+        frames,
+        frames | st.dictionaries(st.sampled_from(list(LANGUAGE_NAMES)), frames),
+        st.integers(0, 3000),
+        st.none() | st.floats(-9, 9),
+        frames,
     )
 )
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, sizes: WindowSizes) -> None:
@@ -152,9 +158,12 @@ def test_a_size_for_finals_holds_for_its_language_or_for_all() -> None:
     sizes = {"partial_frames": 800, "careful_frames": {"en": 1500}, "margin_frames": 150}
     assert [parse(sizes).finals(language) for language in ("en", "de", None)] == [1500, 3000, 1500]
     assert parse({**sizes, "careful_frames": 1000}).finals("de") == 1000
-    for wrong in ({"en": 3001}, {"en": True}, {"en": {"de": 3000}}, ["en"]):
+    for wrong in ({"en": 3001}, {"en": 15}, {"en": True}, {"en": {"de": 3000}}, ["en"]):
         with pytest.raises(ValueError, match=r"careful_frames is a number .*, or one for each language"):
             parse({**sizes, "careful_frames": wrong})
+    for name, advice in (("german", "de"), ("pt-BR", "pt"), ("klingon", "en or yue")):
+        with pytest.raises(ValueError, match=f"careful_frames: '{name}' is no code of Whisper's, such as {advice}"):
+            parse({**sizes, "careful_frames": {name: 1500}})
 
 
 def test_whisper_base_has_short_windows_for_english_finals_alone() -> None:
