@@ -301,6 +301,7 @@ async def test_egress_that_cannot_be_had(trouble: str, monkeypatch: pytest.Monke
                 await here.worker.cut(here.worker.running[0])
             with pytest.raises(EarshotError, match=r"`livekit\.mode` is composite") as failure:
                 await bot.ends(40)
+            await eventually(lambda: not here.worker.running, 20)  # its process is ours
         assert failure.value.code is SubCode.EGRESS_UNAVAILABLE
         await eventually(lambda: set(here.worker.jobs) == set(here.worker.stopped) | _over(here), 20)
         lease = Lease(here.redis_url, "livekit-egress", "somebody else", 1)

@@ -193,7 +193,7 @@ class EgressWorker:
         ]
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         assert process.stdin is not None
-        is_active = False
+        is_active = is_refused = False
         try:
             async for step in mix.steps():
                 process.stdin.write(step)
@@ -202,12 +202,14 @@ class EgressWorker:
                     is_active = True
                     await self.tell(egressId=info["egressId"], status="EGRESS_ACTIVE")
         except (BrokenPipeError, ConnectionResetError):
-            await self.tell(egressId=info["egressId"], status="EGRESS_FAILED", error="could not connect to the stream")
+            is_refused = True
         finally:
             process.stdin.close()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        if is_refused:
+            await self.tell(egressId=info["egressId"], status="EGRESS_FAILED", error="could not connect to the stream")
 
     @asynccontextmanager
     async def working(self, redis_url: str, room: int = 1) -> AsyncIterator[EgressWorker]:
