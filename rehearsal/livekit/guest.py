@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -105,7 +106,7 @@ class Guest:
         for at in range(0, len(pcm), CHUNK_SAMPLES):
             chunk = pcm[at : at + CHUNK_SAMPLES]
             self.hole += max(time.monotonic() - lasts, 0.0) if at else 0.0
-            await source.capture_frame(rtc.AudioFrame(chunk.tobytes(), CLIP_RATE, 1, len(chunk)))
+            await _give(source, rtc.AudioFrame(chunk.tobytes(), CLIP_RATE, 1, len(chunk)))
             lasts = time.monotonic() + source.queued_duration
         if wait:
             await source.wait_for_playout()
@@ -131,3 +132,15 @@ class Guest:
         await self.room.disconnect()
         if self._source is not None:
             await self._source.aclose()
+
+
+async def _give(source: rtc.AudioSource, frame: rtc.AudioFrame) -> None:
+    """Hands a frame over to its end, cancelled or not: until then the SDK reads its memory, and refuses the next."""
+    giving = asyncio.ensure_future(source.capture_frame(frame))
+    try:
+        await asyncio.shield(giving)
+    except asyncio.CancelledError:
+        await asyncio.wait({giving})
+        if not giving.cancelled():
+            giving.exception()
+        raise
