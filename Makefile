@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
-TEST_WORKERS ?= 6
+TEST_WORKERS ?= 4
 # Demo and tests start Python hundreds of times: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 # numpy's threads gain nothing on products as small as those of the speech detector, and cost as much again.
