@@ -31,7 +31,7 @@ from bot.drivers.browser.sandbox import (
     find_chromium,
     is_sandboxed,
     is_shell,
-    look,
+    launch_options,
     no_window,
     not_started,
 )
@@ -131,7 +131,7 @@ async def _launch(
         given.append(f"--user-agent={agent}")  # beside Playwright's own way, which workers and proxies do not see
     _make_devices(folder)
     options: dict[str, Any] = {
-        **look(settings.headless, executable),
+        **launch_options(settings.headless, executable),
         "chromium_sandbox": not settings.allow_no_sandbox,
         "args": [*_devices(folder), f"--lang={settings.locale}", *given],
         "ignore_default_args": list(PLAYWRIGHT_SWITCHES_OFF),

@@ -108,7 +108,7 @@ def no_window(headless: Headless, executable: str | None) -> str | None:
     return None if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else NO_SCREEN
 
 
-def look(headless: Headless, executable: str | None) -> dict[str, Any]:
+def launch_options(headless: Headless, executable: str | None) -> dict[str, Any]:
     """Playwright's options for which Chromium runs, and how."""
     return {
         "executable_path": executable,
@@ -204,7 +204,7 @@ async def check(allow_no_sandbox: bool, executable: str | None = None, headless:
             raise SandboxError(why)
         try:
             browser = await playwright.chromium.launch(
-                **look(headless, executable),
+                **launch_options(headless, executable),
                 chromium_sandbox=not allow_no_sandbox,
                 args=["--disable-gpu"],
             )
