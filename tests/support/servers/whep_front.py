@@ -29,6 +29,7 @@ class Viewer:
         self._server, self._room = server, room
         self._answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+        self._is_ending = False
 
     async def watch(self, offer: str) -> str | None:
         """The answer to an offer; None: nobody publishes there."""
@@ -42,22 +43,34 @@ class Viewer:
     async def _stay(self, offer: str) -> None:
         with suppress(LineBroken, OSError):
             async with connected(self._server) as connection:
-                joined = await connection.ask(
-                    "joinRoom", room=self._room, peerId=f"{SERVICE}-{uuid4().hex[:8]}", name=SERVICE, service=True
-                )
-                producers = [one["producerId"] for peer in joined["peers"] for one in peer["producers"]]
-                if not producers:
-                    self._answer.set_result(None)
-                    return
-                self._answer.set_result(await _consume(connection, producers[0], offer))
-                while (await connection.told.get())["type"] not in ("producerClosed", "roomClosed"):
-                    pass
+                try:
+                    await self._follow(connection, offer)
+                finally:
+                    self._is_ending = True
+
+    async def _follow(self, connection: Connection, offer: str) -> None:
+        joined = await connection.ask(
+            "joinRoom", room=self._room, peerId=f"{SERVICE}-{uuid4().hex[:8]}", name=SERVICE, service=True
+        )
+        producers = [one["producerId"] for peer in joined["peers"] for one in peer["producers"]]
+        if not producers:
+            self._answer.set_result(None)
+            return
+        self._answer.set_result(await _consume(connection, producers[0], offer))
+        while (await connection.told.get())["type"] not in ("producerClosed", "roomClosed"):
+            pass
 
     async def close(self) -> None:
-        """The stream ends: the SFU says so in DTLS."""
-        if self._task is not None:
+        """The stream ends: the SFU says so in DTLS. It is ended once, however often that is asked for and also where it
+        ends by itself: a websocket that is cancelled while it closes stays open."""
+        if self._task is None:
+            return
+        if not self._is_ending:
+            self._is_ending = True
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.exception()
 
 
 async def _consume(connection: Connection, producer: str, offer: str) -> str:
@@ -97,7 +110,8 @@ class Front:
             listening.close()
             for task in self._serving:
                 task.cancel()
-            await asyncio.gather(*self._serving, self.end_all(), return_exceptions=True)
+            await asyncio.gather(*self._serving, return_exceptions=True)
+            await self.end_all()
 
     async def end_all(self) -> None:
         """Every stream ends, and nobody is told over HTTP."""
@@ -133,23 +147,20 @@ class Front:
 
     async def _answer(self, method: str, path: str, body: str) -> tuple[str, dict[str, str], str]:
         if method == "DELETE":
-            viewer = self._viewers.pop(path, None)
+            viewer = self._viewers.get(path)  # ours until it is closed, should the test be over before
             if viewer is not None:
                 await viewer.close()
+                self._viewers.pop(path, None)
             return ("200 OK" if viewer else "404 Not Found"), {}, ""
         if method != "POST" or self._server is None:
             return "405 Method Not Allowed", {}, ""
-        viewer = Viewer(self._server, path.rpartition("/")[2])
-        sdp = None
-        try:
-            sdp = await viewer.watch(body)
-        finally:
-            if sdp is None:
-                await viewer.close()
-        if sdp is None:
-            return "404 Not Found", {"Retry-After": "0"}, "nobody publishes here"
         resource = f"/resource/{next(self._numbers)}"
-        self._viewers[resource] = viewer
+        viewer = self._viewers[resource] = Viewer(self._server, path.rpartition("/")[2])
+        sdp = await viewer.watch(body)
+        if sdp is None:
+            await viewer.close()
+            self._viewers.pop(resource, None)
+            return "404 Not Found", {"Retry-After": "0"}, "nobody publishes here"
         return "201 Created", {"Content-Type": "application/sdp", "Location": resource, "ETag": '"1"'}, sdp
 
 
