@@ -8,8 +8,10 @@ import gc
 import inspect
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.support.cores import Cores, share
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
 from tests.support.seeds import headline
@@ -55,8 +58,26 @@ def pytest_report_header() -> str:
     return headline()
 
 
+CORES = pytest.StashKey[Cores]()
+CORES_FOLDER = "EARSHOT_TEST_CORES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the cores, by way of a folder that whoever starts them has made."""
+    if hasattr(config, "workerinput"):
+        config.stash[CORES] = Cores(Path(os.environ[CORES_FOLDER]), os.cpu_count() or 1)
+    else:
+        os.environ[CORES_FOLDER] = tempfile.mkdtemp(prefix="earshot-test-cores-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing of it stays."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(CORES_FOLDER))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Several workers share the cores."""
+    """Several workers: what takes long begins early."""
     if hasattr(config, "workerinput"):
         arrange(items)
 
@@ -95,16 +116,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Undoes what a test configured of logging: later ones must not log into its captured, closed streams.
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before a test's timeout begins
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test begins when the others leave it enough of the cores. What it configures of logging is undone: later ones
+    must not log into its captured, closed streams.
 
     Not a fixture: thousands of tests would set it up.
     """
+    cores = item.config.stash.get(CORES, None)
     root, configured = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
     try:
-        return (yield)
+        with contextlib.nullcontext() if cores is None else cores.taken(share(item)):
+            return (yield)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -99,6 +99,7 @@ async def test_a_room_of_a_hundred_costs_who_speaks_at_once(
 
 
 @pytest.mark.livekit
+@pytest.mark.cores(0.9)
 @pytest.mark.timeout(300)
 async def test_thirty_open_silent_microphones_cost_no_stream() -> None:
     """A real LiveKit room of 33, of whom three take turns: at most two streams, and every name is right."""

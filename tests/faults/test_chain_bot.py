@@ -108,6 +108,7 @@ async def test_a_clock_that_jumps_moves_no_word(seed: int, tmp_path: Path) -> No
         note("test_a_clock_that_jumps_moves_no_word", seed, off_s=worst)
 
 
+@pytest.mark.cores(1.0)
 async def test_busy_cores_cost_no_word(seed: int, tmp_path: Path) -> None:
     """One endless loop more than there are cores: later, and all of it."""
     async with chain(seed, tmp_path) as here, AsyncExitStack() as stack:

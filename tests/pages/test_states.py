@@ -26,7 +26,7 @@ from rehearsal.pages.room import PLATFORMS
 from tests.support.servers.meeting_pages import page_room
 from tests.support.servers.pages import Heard, chromium_settings
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.cores(0.9)]
 
 MEANS = {name: Stage(name) for name in set(Stage) - {Stage.UNKNOWN}} | {
     "loading": Stage.UNKNOWN,

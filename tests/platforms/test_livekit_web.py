@@ -22,7 +22,13 @@ from tests.support.servers.livekit import DirectedRoom, room_of
 from tests.support.servers.pages import chromium_settings, serve_pages
 from tests.support.tools import require
 
-pytestmark = [pytest.mark.livekit, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [
+    pytest.mark.livekit,
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(90),
+    pytest.mark.cores(0.6),
+]
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "build" / "livekit-page" / "node_modules" / "livekit-client" / "dist" / "livekit-client.umd.js"

@@ -93,6 +93,7 @@ def test_a_model_that_nobody_has_measured_is_named_with_the_command(tmp_path: Pa
 
 @real_whisper.needs_weights
 @pytest.mark.timeout(1200)
+@pytest.mark.cores(0.8)
 def test_whisper_base_is_as_right_in_shorter_windows_with_a_margin(tmp_path: Path) -> None:
     """Padded with silence, as it was trained."""
     (sentences := tmp_path / "sentences").mkdir()

@@ -229,6 +229,7 @@ async def test_video_is_not_decoded() -> None:
     assert seen["width"] == 640
 
 
+@pytest.mark.cores(1.2)
 async def test_a_flood_of_tracks_is_bounded() -> None:
     """Eighty connections: 64 tracks are opened, and those are heard; that there are more is said. Where some end,
     the others take their place."""

@@ -128,6 +128,7 @@ async def test_a_frame_that_is_heard_and_cannot_be_read_is_the_end_of_its_page()
         await heard.until(lambda: not heard.open, "closed")
 
 
+@pytest.mark.cores(1.0)
 async def test_a_busy_page_is_not_frozen() -> None:
     """A page whose own script runs for seconds is left alone, also as it begins, before its worker has spoken."""
     busy_page = page("const end = performance.now() + 7000; while (performance.now() < end);")

@@ -1,0 +1,80 @@
+"""Cores, shared out among workers: a test waits until the others leave it those that it computes on.
+
+Most tests wait for real time, so there are more workers than cores; but six Chromiums beside two speech models would
+starve each other, and what they hear would come late.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+SHARES = {"browser": 0.5, "model": 0.4, "livekit": 0.3, "processes": 0.3, "redis": 0.1, "slow": 0.1}
+"""Mark → cores that such a test computes on, on the average of its time. Of several marks the largest counts."""
+UNITS_PER_CORE = 10
+RETRY_S = 0.02
+
+
+def share(item: pytest.Item) -> float:
+    """Cores of a test: what its mark `cores` says, or what its kind takes; 0: it is one of a moment."""
+    mark = item.get_closest_marker("cores")
+    if mark is not None:
+        return float(mark.args[0])
+    return max((cores for name, cores in SHARES.items() if item.get_closest_marker(name)), default=0.0)
+
+
+class Cores:
+    """Those of this machine, for the workers of one run: a lock for each unit, and one for the queue.
+
+    Args:
+        folder: The same for every worker; made where it is missing.
+        cores: How many there are.
+    """
+
+    def __init__(self, folder: Path, cores: float) -> None:
+        folder.mkdir(exist_ok=True)
+        self._queue = (folder / "queue").open("w")
+        self._units = [(folder / f"unit-{number}").open("w") for number in range(round(cores * UNITS_PER_CORE))]
+
+    @contextmanager
+    def taken(self, cores: float) -> Iterator[None]:
+        """Waits until so many are free, and has them to the end of the block; all there are, where that is less.
+
+        One worker at a time waits for units, the others for its place: who needs many is not passed by for ever. The
+        kernel frees those of a worker that dies.
+        """
+        wanted = min(round(cores * UNITS_PER_CORE), len(self._units))
+        held: list[TextIOWrapper] = []
+        try:
+            if wanted:
+                fcntl.flock(self._queue, fcntl.LOCK_EX)
+            while len(held) < wanted:
+                for unit in self._units:
+                    if len(held) < wanted and unit not in held and _locked(unit):
+                        held.append(unit)
+                if len(held) < wanted:
+                    time.sleep(RETRY_S)
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
+            yield
+        finally:
+            for unit in held:
+                fcntl.flock(unit, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Gives back its files."""
+        for file in (self._queue, *self._units):
+            file.close()
+
+
+def _locked(unit: TextIOWrapper) -> bool:
+    try:
+        fcntl.flock(unit, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
