@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -126,16 +127,20 @@ async def _browser(config: BotConfig) -> list[Finding]:
     )
     try:
         async with asyncio.timeout(BROWSER_TIMEOUT_S):
-            _, said = await process.communicate()
+            told, said = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
-        said = f"no answer within {BROWSER_TIMEOUT_S:g} s".encode()
-    if process.returncode == 0 and browser.allow_no_sandbox:
-        words = "Chromium starts, and may do without its sandbox"
-        return [Finding("browser", Verdict.DOUBTFUL, words, "do without `browser.allowNoSandbox`")]
+        told, said = b"", f"no answer within {BROWSER_TIMEOUT_S:g} s".encode()
     if process.returncode == 0:
-        return [Finding("browser", Verdict.WORKS, "Chromium starts, and its sandbox holds")]
+        doubts = []
+        if browser.allow_no_sandbox:
+            words = "Chromium starts, and may do without its sandbox"
+            doubts.append(Finding("browser", Verdict.DOUBTFUL, words, "do without `browser.allowNoSandbox`"))
+        if browser.headless == "new" and json.loads(told)["shell"]:
+            words = "Chromium starts, and it is the headless shell although `browser.headless` is `new`"
+            doubts.append(Finding("browser", Verdict.DOUBTFUL, words, "`apt install chromium`"))
+        return doubts or [Finding("browser", Verdict.WORKS, "Chromium starts, and its sandbox holds")]
     why = said.decode(errors="replace").strip() or "Chromium's renderers are not confined"
     remedy = "see docs/browser.md; in a container docs/deploy.md, Hardening"
     return [Finding("browser", Verdict.FAILS, why, remedy, SubCode.BROWSER_UNAVAILABLE)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-SHARES = {"browser": 0.5, "model": 0.4, "livekit": 0.3, "processes": 0.3, "redis": 0.1, "slow": 0.1}
+SHARES = {"browser": 0.4, "model": 0.3, "livekit": 0.3, "processes": 0.2, "redis": 0.1, "slow": 0.1}
 """Mark → cores that such a test computes on, on the average of its time. Of several marks the largest counts."""
 UNITS_PER_CORE = 10
 RETRY_S = 0.02

@@ -219,7 +219,8 @@ async def check(allow_no_sandbox: bool, executable: str | None = None, headless:
         except Error as error:
             raise SandboxError(f"{NO_PAGE}\n{str(error).partition(chr(10))[0]}") from None
     confined = bool(renderers) and all(is_sandboxed(renderer, ours) for renderer in renderers)
-    report = {"chromium": version, "title": title, "sandboxed": confined, "ours": asdict(ours)}
+    report = {"chromium": version, "shell": is_shell(executable), "title": title, "sandboxed": confined}
+    report["ours"] = asdict(ours)
     sys.stdout.write(json.dumps({**report, "renderers": [asdict(renderer) for renderer in renderers]}) + "\n")
     return 0 if title == "rendered 42" and (confined or allow_no_sandbox) else 1
 

@@ -24,6 +24,7 @@ from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
 from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
+from bot.drivers.browser.sandbox import is_shell
 from bot.platforms import load
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
@@ -310,6 +311,15 @@ async def test_a_chromium_without_its_sandbox_is_doubtful(monkeypatch: pytest.Mo
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     [found] = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="window"))
     assert (found.verdict, "window" in found.detail) == (Verdict.FAILS, True), found
+
+
+@pytest.mark.browser
+async def test_a_headless_shell_is_doubtful_where_the_full_browser_is_asked_for() -> None:
+    """The bot starts what there is, and warns; whoever examines hears of it before a meeting."""
+    require(find_chromium(), NO_CHROMIUM)
+    shell = is_shell(find_chromium())
+    found = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="new"))
+    assert [finding.remedy for finding in found][1:] == ["`apt install chromium`"] * shell
 
 
 async def test_the_page_is_looked_for_where_it_is_opened() -> None:
