@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 8
 # Demo and tests start Python hundreds of times: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 # numpy's threads gain nothing on products as small as those of the speech detector, and cost as much again.
@@ -23,7 +23,7 @@ else
 	@$(BIN)/earshot demo --room $(ROOM)
 endif
 
-test: .venv/dev build/bin/livekit-server.if-go build/bin/egress-worker.if-go build/livekit-page.if-npm build/whep-server.if-npm build/mediasoup.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as most wait for real time
+test: .venv/dev build/bin/livekit-server.if-go build/bin/egress-worker.if-go build/livekit-page.if-npm build/whep-server.if-npm build/mediasoup.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as far as the cores go
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
