@@ -52,12 +52,20 @@ def samples(path: Path) -> NDArray[np.int16]:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
-def hum(listener: Listener, track: str, hertz: float, seconds: tuple[float, float], engine: str = "native") -> None:
-    """A tone at these seconds of the sender's clock, all at once."""
-    arrival = asyncio.get_running_loop().time()
+def hum(
+    listener: Listener,
+    track: str,
+    hertz: float,
+    seconds: tuple[float, float],
+    engine: str = "native",
+    began: float | None = None,
+) -> float:
+    """A tone at these seconds of the sender's clock, all at once. Returns what its second 0 is on ours: `began`, or now."""
+    arrival = asyncio.get_running_loop().time() if began is None else began
     for start in range(round(seconds[0] * RATE), round(seconds[1] * RATE), 320):
         pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(start, start + 320) / RATE)).astype(np.int16)
         listener.audio(AudioFrame(track, pcm, start, 1, arrival + start / RATE, engine=engine))
+    return arrival
 
 
 def pitches(pcm: NDArray[np.int16]) -> set[int]:
@@ -86,9 +94,9 @@ async def test_tracks_and_their_mix_are_files_with_an_index(tmp_path: Path) -> N
         enter(listener)
         listener.event(ev.ParticipantJoined("ben", "Ben"))
         listener.event(ev.TrackOpened("t/2", "ben"))
-        hum(listener, "t1", 400, (0, 2))
-        hum(listener, "t/2", 1000, (1, 3))
-        hum(listener, "t/2", 1000, (4, 7))
+        began = hum(listener, "t1", 400, (0, 2))
+        hum(listener, "t/2", 1000, (1, 3), began=began)
+        hum(listener, "t/2", 1000, (4, 7), began=began)
         await speak_later(listener)
         return SubCode.MEETING_ENDED
 
