@@ -60,7 +60,7 @@ def hum(
     engine: str = "native",
     began: float | None = None,
 ) -> float:
-    """A tone at these seconds of the sender's clock, all at once. Returns its second 0 on our clock: `began`, or now."""
+    """A tone at these seconds of the sender's clock, all at once. Returns its second 0 on ours: `began`, or now."""
     arrival = asyncio.get_running_loop().time() if began is None else began
     for start in range(round(seconds[0] * RATE), round(seconds[1] * RATE), 320):
         pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(start, start + 320) / RATE)).astype(np.int16)
