@@ -20,7 +20,7 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
-from tests.support.cores import Cores, share
+from tests.support.cores import Cores, left_by_others, share
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
 from tests.support.seeds import headline
@@ -48,32 +48,34 @@ gc.set_threshold(5_000, 10, 10)  # a tenth of the unit suite's time was the coll
 os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT.parent / "build" / "node"))  # Playwright's driver
 settings.register_profile("earshot", deadline=None, max_examples=EXAMPLES, derandomize=True)
 settings.load_profile("earshot")
+CORES = pytest.StashKey[Cores]()
+SHARED = pytest.StashKey[float]()
+CORES_FOLDER = "EARSHOT_TEST_CORES"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts us in the background has it ignored, and our children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_report_header() -> str:
-    """With what chance faults happen in this run."""
-    return headline()
-
-
-CORES = pytest.StashKey[Cores]()
-CORES_FOLDER = "EARSHOT_TEST_CORES"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """With what chance faults happen in this run, and what it may compute on."""
+    shared = config.stash.get(SHARED, None)
+    return [headline()] + ([] if shared is None else [f"cores: {shared:.1f} of {os.cpu_count()} are left by others"])
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers share the cores, by way of a folder that whoever starts them has made."""
     if hasattr(config, "workerinput"):
-        config.stash[CORES] = Cores(Path(os.environ[CORES_FOLDER]), os.cpu_count() or 1)
-    else:
+        config.stash[CORES] = Cores(Path(os.environ[CORES_FOLDER]))
+    elif config.getoption("numprocesses", None):
         os.environ[CORES_FOLDER] = tempfile.mkdtemp(prefix="earshot-test-cores-")
+        config.stash[SHARED] = left_by_others()
+        Cores.prepare(Path(os.environ[CORES_FOLDER]), config.stash[SHARED])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Nothing of it stays."""
-    if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop(CORES_FOLDER))
+    if not hasattr(config, "workerinput") and (folder := os.environ.pop(CORES_FOLDER, None)):
+        shutil.rmtree(folder)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

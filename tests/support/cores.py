@@ -7,6 +7,7 @@ starve each other, and what they hear would come late.
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,18 +30,36 @@ def share(item: pytest.Item) -> float:
     return max((cores for name, cores in SHARES.items() if item.get_closest_marker(name)), default=0.0)
 
 
+def left_by_others(seconds: float = 1.0) -> float:
+    """Cores for us: those idle for so long, and half of those in use, as the scheduler shares with whoever asks."""
+    before = _processor_times()
+    time.sleep(seconds)
+    user, nice, system, idle, waiting, *interrupts = map(int.__sub__, _processor_times(), before)
+    free, busy = nice + idle + waiting, user + system + sum(interrupts[:2])
+    return (os.cpu_count() or 1) * (free + busy / 2) / max(free + busy, 1)
+
+
+def _processor_times() -> list[int]:
+    """Of all cores since the start of the machine (proc(5), /proc/stat)."""
+    return list(map(int, Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()[1:]))
+
+
 class Cores:
-    """Those of this machine, for the workers of one run: a lock for each unit, and one for the queue.
+    """Those of one run of tests, for each of its workers: a lock for each unit, and one for the queue.
 
     Args:
-        folder: The same for every worker; made where it is missing.
-        cores: How many there are.
+        folder: The same for every worker, as `prepare` has made it.
     """
 
-    def __init__(self, folder: Path, cores: float) -> None:
-        folder.mkdir(exist_ok=True)
+    def __init__(self, folder: Path) -> None:
         self._queue = (folder / "queue").open("w")
-        self._units = [(folder / f"unit-{number}").open("w") for number in range(round(cores * UNITS_PER_CORE))]
+        self._units = [path.open("w") for path in sorted(folder.glob("unit-*"))]
+
+    @staticmethod
+    def prepare(folder: Path, cores: float) -> None:
+        """Makes an empty folder one of so many cores."""
+        for number in range(round(cores * UNITS_PER_CORE)):
+            (folder / f"unit-{number:04}").touch()
 
     @contextmanager
     def taken(self, cores: float) -> Iterator[None]:

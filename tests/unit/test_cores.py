@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
+from tests.support import cores
 from tests.support.cores import Cores
 
 
 def test_what_one_has_the_other_waits_for(tmp_path: Path) -> None:
     """And who wants more than there is gets all of it."""
-    ours, theirs = Cores(tmp_path / "cores", 1.0), Cores(tmp_path / "cores", 1.0)
+    Cores.prepare(tmp_path, 1.0)
+    ours, theirs = Cores(tmp_path), Cores(tmp_path)
     entered = threading.Event()
 
     def want(cores: float) -> None:
@@ -27,3 +31,11 @@ def test_what_one_has_the_other_waits_for(tmp_path: Path) -> None:
     waiting.join()
     ours.close()
     theirs.close()
+
+
+def test_what_others_use_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle cores are ours; of those that another program is at we get half, and of niced ones all."""
+    times = iter([[0] * 10, [150, 100, 50, 100, 0, 0, 0, 999, 0, 0]])
+    monkeypatch.setattr(cores, "_processor_times", lambda: next(times))
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert cores.left_by_others(0) == 3.0
