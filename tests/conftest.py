@@ -112,7 +112,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     virtual = "virtual_time" in pyfuncitem.fixturenames
     guard = blockbuster_ctx() if is_unit else contextlib.nullcontext()
-    with asyncio.Runner(loop_factory=loop_factory(virtual), debug=is_unit) as runner, guard:
+    with asyncio.Runner(loop_factory=loop_factory(virtual)) as runner, guard:
         leaked = runner.run(body())
     assert not leaked, f"tasks left behind: {leaked}"
     return True

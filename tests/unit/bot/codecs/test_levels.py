@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Sequence
@@ -86,6 +87,12 @@ def sent(pcm: NDArray[np.int16], frame_ms: int, lag: int = 0, **how: object) -> 
     return [(said, packet) for said, packet in packets if len(packet) > 2 or not how.get("dtx")]
 
 
+@functools.cache
+def spoken(mode: str, bitrate: int) -> list[tuple[float, bytes]]:
+    """Eight seconds of the clips."""
+    return sent(SPEECH[: 8 * SAMPLE_RATE], 20, application=mode, bitrate=bitrate)
+
+
 @given(
     st.sampled_from(sorted(SOUNDS)),
     st.sampled_from(["voip", "audio", "lowdelay"]),
@@ -115,7 +122,7 @@ def test_what_is_encrypted_is_known(cipher: object, mode: str, bitrate: int) -> 
     """Within the speech of these clips; and what is sent as it is afterwards is known for that at once."""
     assert callable(cipher)
     keys, levels = random.Random(7), Levels()
-    plain = sent(SPEECH[: 8 * SAMPLE_RATE], 20, application=mode, bitrate=bitrate)
+    plain = spoken(mode, bitrate)
     found = judged(levels, [(said, cipher(packet, keys)) for said, packet in plain])
     assert False in found
     assert True not in found
@@ -172,7 +179,7 @@ def test_one_loud_packet_at_the_edge_of_a_window() -> None:
 def test_noise_that_follows_by_chance_is_not_taken_for_speech() -> None:
     """One second of these 25 correlates by 0.71: taken for speech, 30 s of noise would be heard."""
     keys, levels = random.Random(25), Levels()
-    packets = [(float(said), encrypted(packet, keys)) for _ in range(25) for said, packet in swelling(50)]
+    packets = [(float(said), encrypted(packet, keys)) for said, packet in swelling(50) * 25]
     found = judged(levels, packets)
     assert False in found
     assert True not in found
