@@ -64,12 +64,12 @@ async def _start(playwright: Any) -> Any:
     return driver
 
 
-async def within(closing: Any, timeout: float) -> None:
-    """Lets something close, for so long; what does not is killed afterwards."""
+async def within(closing: Any, timeout: float) -> bool:
+    """Lets something close, for so long. Returns whether it did; what did not is to be killed."""
     task: asyncio.Future[Any] = asyncio.ensure_future(closing)
     failure: BaseException | None = None
     try:
-        await asyncio.wait({task}, timeout=timeout)
+        done, _ = await asyncio.wait({task}, timeout=timeout)
     finally:  # cancelled, too: it is ours to end, and what it raises ours to take
         task.cancel()
         await asyncio.wait({task})
@@ -77,3 +77,4 @@ async def within(closing: Any, timeout: float) -> None:
             failure = task.exception()
     if failure is not None:
         log.debug("browser_close_failed", why=type(failure).__name__)
+    return bool(done)

@@ -110,7 +110,8 @@ async def chromium(
                         await _kill(folder)
                     raise
                 finally:
-                    await within(context.close(), CLOSE_TIMEOUT_S)
+                    if not await within(context.close(), CLOSE_TIMEOUT_S):
+                        await _kill(folder)  # its driver, too, which would wait for it as long again
         finally:
             await _kill(folder)
 

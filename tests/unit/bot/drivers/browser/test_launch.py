@@ -18,7 +18,7 @@ from bot.drivers.browser.page import BrowserSettings, PageGoneError
 
 
 class Frozen:
-    """A Chromium, its page and its driver: they answer nothing before they are killed."""
+    """A Chromium, its page and its driver: they answer nothing before they are killed, and nothing is left then."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -29,9 +29,13 @@ class Frozen:
         self.done.append("close")
         await self._killed.wait()
 
+    async def stop(self) -> None:
+        """Of the driver."""
+        await self._killed.wait()
+
     async def kill(self, folder: Path) -> None:
         """In place of `launch._kill`."""
-        self.done.append("kill")
+        self.done += [] if self._killed.is_set() else ["kill"]
         self._killed.set()
 
 
@@ -42,6 +46,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Frozen:
     @asynccontextmanager
     async def driver(folder: Path) -> AsyncIterator[Any]:
         yield frozen
+        await within(frozen.stop(), CLOSE_TIMEOUT_S)
 
     async def start(*_: Any) -> Frozen:
         return frozen
@@ -77,7 +82,7 @@ async def test_a_page_that_froze_is_killed_and_asked_nothing_first(
 
 
 async def test_a_page_that_lives_is_asked_to_close(virtual_time: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves the meeting in good order; what does not answer is killed in the end."""
+    """It leaves the meeting in good order; if it does not answer, it is killed, and its driver is not waited for."""
     frozen = scripted(monkeypatch)
     assert await leave(None) == pytest.approx(CLOSE_TIMEOUT_S, abs=0.1)
     assert frozen.done == ["close", "kill"]
