@@ -406,8 +406,7 @@ async def test_where_two_calls_are_made_at_once_one_is_left_for_those_who_are_li
         try:
             data = encode("wav", spoken(*CHATTER[:20]))
             asked = [asyncio.create_task(transcribe(at, data)) for _ in range(3)]
-            await until(lambda: at.worker.waiting == 2)
-            assert engine.asked == 1
+            await until(lambda: (engine.asked, at.worker.waiting) == (1, 2))
             await client.say(spoken("bravo"), silence(1))
             final = await client.until(lambda event: isinstance(event, Segments) and event.segments[-1].completed)
             assert isinstance(final, Segments)
