@@ -67,15 +67,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[CORES] = Cores(Path(os.environ[CORES_FOLDER]))
     elif config.getoption("numprocesses", None):
-        os.environ[CORES_FOLDER] = tempfile.mkdtemp(prefix="earshot-test-cores-")
+        folder = tempfile.mkdtemp(prefix="earshot-test-cores-")
+        config.add_cleanup(lambda: shutil.rmtree(folder))
+        os.environ[CORES_FOLDER] = folder
         config.stash[SHARED] = left_by_others()
-        Cores.prepare(Path(os.environ[CORES_FOLDER]), config.stash[SHARED])
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Nothing of it stays."""
-    if not hasattr(config, "workerinput") and (folder := os.environ.pop(CORES_FOLDER, None)):
-        shutil.rmtree(folder)
+        Cores.prepare(Path(folder), config.stash[SHARED])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
 from bot.doctor.storage import storage
+from bot.drivers.browser.sandbox import FULL_CHROMIUM
 from bot.platforms import load, prepare
 from bot.platforms.pages import PagePlatform
 from common.contracts.status import MEANINGS, SubCode
@@ -139,7 +140,7 @@ async def _browser(config: BotConfig) -> list[Finding]:
             doubts.append(Finding("browser", Verdict.DOUBTFUL, words, "do without `browser.allowNoSandbox`"))
         if browser.headless == "new" and json.loads(told)["shell"]:
             words = "Chromium starts, and it is the headless shell although `browser.headless` is `new`"
-            doubts.append(Finding("browser", Verdict.DOUBTFUL, words, "`apt install chromium`"))
+            doubts.append(Finding("browser", Verdict.DOUBTFUL, words, FULL_CHROMIUM))
         return doubts or [Finding("browser", Verdict.WORKS, "Chromium starts, and its sandbox holds")]
     why = said.decode(errors="replace").strip() or "Chromium's renderers are not confined"
     remedy = "see docs/browser.md; in a container docs/deploy.md, Hardening"

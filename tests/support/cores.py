@@ -72,18 +72,24 @@ class Cores:
         held: list[TextIOWrapper] = []
         try:
             if wanted:
-                fcntl.flock(self._queue, fcntl.LOCK_EX)
-            while len(held) < wanted:
-                for unit in self._units:
-                    if len(held) < wanted and unit not in held and _locked(unit):
-                        held.append(unit)
-                if len(held) < wanted:
-                    time.sleep(RETRY_S)
-            fcntl.flock(self._queue, fcntl.LOCK_UN)
+                self._collect(wanted, held)
             yield
         finally:
             for unit in held:
                 fcntl.flock(unit, fcntl.LOCK_UN)
+
+    def _collect(self, wanted: int, held: list[TextIOWrapper]) -> None:
+        fcntl.flock(self._queue, fcntl.LOCK_EX)
+        try:
+            while True:
+                for unit in self._units:
+                    if len(held) < wanted and unit not in held and _locked(unit):
+                        held.append(unit)
+                if len(held) == wanted:
+                    return
+                time.sleep(RETRY_S)
+        finally:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Gives back its files."""

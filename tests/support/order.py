@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-WAITING = ("browser", "livekit", "model", "processes", "redis", "slow")
+from tests.support.cores import SHARES
+
+WAITING = tuple(SHARES)
 """Marks of tests that take more than a moment."""
 TIMEOUT_S = 20.0
 """Of a test that names none."""

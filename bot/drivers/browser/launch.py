@@ -26,6 +26,7 @@ import structlog
 
 from bot.drivers.browser.driver import CLOSE_TIMEOUT_S, START_TIMEOUT_S, running_driver, within
 from bot.drivers.browser.sandbox import (
+    FULL_CHROMIUM,
     ROOT,
     confinement,
     find_chromium,
@@ -125,7 +126,7 @@ async def _launch(
     if (why := no_window(settings.headless, executable)) is not None:
         raise unavailable(why)
     if settings.headless == "new" and is_shell(executable):
-        log.warning("browser_is_the_headless_shell", executable=executable, remedy="apt install chromium")
+        log.warning("browser_is_the_headless_shell", executable=executable, remedy=FULL_CHROMIUM)
     agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
     given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
     if agent is not None:

@@ -37,6 +37,8 @@ ROOT = (
     "`browser.allowNoSandbox` (of a command `--allow-no-sandbox`), and a page that breaks out of the browser has what "
     "the bot has."
 )
+FULL_CHROMIUM = "`apt install chromium`, and name no headless shell in `browser.executable` or EARSHOT_CHROMIUM"
+"""What to do where the headless shell is found in its place."""
 NO_WINDOW = "{} is Chromium's headless shell, which has no window: name the full Chromium in EARSHOT_CHROMIUM."
 NO_SCREEN = "Chromium's window needs a screen, and there is none: neither DISPLAY nor WAYLAND_DISPLAY leads to one."
 NO_PAGE = "Chromium started and did not show a page. In Docker it needs memory and a writable /tmp (--tmpfs /tmp)."
@@ -219,9 +221,15 @@ async def check(allow_no_sandbox: bool, executable: str | None = None, headless:
         except Error as error:
             raise SandboxError(f"{NO_PAGE}\n{str(error).partition(chr(10))[0]}") from None
     confined = bool(renderers) and all(is_sandboxed(renderer, ours) for renderer in renderers)
-    report = {"chromium": version, "shell": is_shell(executable), "title": title, "sandboxed": confined}
-    report["ours"] = asdict(ours)
-    sys.stdout.write(json.dumps({**report, "renderers": [asdict(renderer) for renderer in renderers]}) + "\n")
+    report = {
+        "chromium": version,
+        "shell": is_shell(executable),
+        "title": title,
+        "sandboxed": confined,
+        "ours": asdict(ours),
+        "renderers": [asdict(renderer) for renderer in renderers],
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
     return 0 if title == "rendered 42" and (confined or allow_no_sandbox) else 1
 
 

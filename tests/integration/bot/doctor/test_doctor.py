@@ -24,7 +24,7 @@ from bot.doctor.files import files
 from bot.doctor.findings import Finding, Verdict, exit_code, print_table
 from bot.doctor.network import names, reach
 from bot.doctor.storage import _clock, storage
-from bot.drivers.browser.sandbox import is_shell
+from bot.drivers.browser.sandbox import FULL_CHROMIUM, is_shell
 from bot.platforms import load
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
@@ -319,7 +319,7 @@ async def test_a_headless_shell_is_doubtful_where_the_full_browser_is_asked_for(
     require(find_chromium(), NO_CHROMIUM)
     shell = is_shell(find_chromium())
     found = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="new"))
-    assert [finding.remedy for finding in found][1:] == ["`apt install chromium`"] * shell
+    assert [finding.remedy for finding in found][1:] == [FULL_CHROMIUM] * shell
 
 
 async def test_the_page_is_looked_for_where_it_is_opened() -> None:

@@ -35,7 +35,8 @@ class Frozen:
 
     async def kill(self, folder: Path) -> None:
         """In place of `launch._kill`."""
-        self.done += [] if self._killed.is_set() else ["kill"]
+        if not self._killed.is_set():
+            self.done.append("kill")
         self._killed.set()
 
 
