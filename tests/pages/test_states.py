@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from bot.platforms.pages.stage import Stage, stage
 from rehearsal.pages.room import PLATFORMS
 from tests.support.servers.meeting_pages import page_room
 from tests.support.servers.pages import Heard, chromium_settings
+from tests.support.staying import Ask, staying
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.cores(0.9)]
 
@@ -78,13 +80,18 @@ class Row:
 class Shown:
     """A platform's page in Chromium."""
 
-    def __init__(self, platform: str, page: MeetingPage) -> None:
+    def __init__(self, platform: str, page: MeetingPage, ask: Ask) -> None:
         found = load(platform)
         assert isinstance(found, PagePlatform)
-        self.pack, self.page = load_pack(platform), page
-        self._script = DRAW_AND_LOOK.replace("LOOK", f"({observe_script(platform, found.probe)})")
+        self.platform, self.pack, self.states = platform, load_pack(platform), STATES[platform].split()
+        self.observe = observe_script(platform, found.probe)
+        self._page, self._ask = page, ask
 
-    async def looks(self, rows: Sequence[Row]) -> list[Look]:
+    def evaluate(self, *script: Any) -> Any:
+        """As of `MeetingPage`."""
+        return self._ask(self._page.evaluate(*script))
+
+    def looks(self, rows: Sequence[Row]) -> list[Look]:
         """Draws and looks, row by row."""
         packs = list({id(row.pack): row.pack or self.pack for row in rows}.values())
         places = {id(pack): place for place, pack in enumerate(packs)}
@@ -92,36 +99,43 @@ class Shown:
             [row.state, row.words, list(row.variants), list(row.names), places[id(row.pack or self.pack)]]
             for row in rows
         ]
-        answers = await self.page.evaluate(self._script, [[as_argument(pack) for pack in packs], given], 100)
+        script = DRAW_AND_LOOK.replace("LOOK", f"({self.observe})")
+        answers = self.evaluate(script, [[as_argument(pack) for pack in packs], given], 100)
         return [read_look(answer) for answer in answers]
 
-    async def meant(self, rows: Sequence[Row]) -> list[tuple[Row, Stage, Look]]:
+    def means(self, look: Look) -> Stage:
+        """What a look means."""
+        return stage(look, self.pack.sign_in_hosts, self.pack.people.prove)
+
+    def meant(self, rows: Sequence[Row]) -> list[tuple[Row, Stage, Look]]:
         """Each row, and what the look at it means."""
-        looks = await self.looks(rows)
-        return [
-            (row, stage(look, self.pack.sign_in_hosts, self.pack.people.prove), look)
-            for row, look in zip(rows, looks, strict=True)
-        ]
+        looks = self.looks(rows)
+        return [(row, self.means(look), look) for row, look in zip(rows, looks, strict=True)]
 
 
 @asynccontextmanager
-async def showing(platform: str) -> AsyncIterator[Shown]:
+async def showing(platform: str) -> AsyncIterator[MeetingPage]:
     """The platform's page."""
     async with page_room(platform) as room, open_page(chromium_settings(), Heard()) as page:
         await page.goto(room.room.origin)
         await page.page.wait_for_function("meeting.state !== 'loading'", polling=50)
-        yield Shown(platform, page)
+        yield page
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_every_state_means_what_it_is(platform: str) -> None:
+@pytest.fixture(scope="module", params=PLATFORMS)
+def shown(request: pytest.FixtureRequest) -> Iterator[Shown]:
+    """A page for all tests of its platform."""
+    with staying(showing(request.param)) as (page, ask):
+        yield Shown(request.param, page, ask)
+
+
+def test_every_state_means_what_it_is(shown: Shown) -> None:
     """In English, in each form of the page that there is; and the browser understands every selector."""
-    forms = ((), ("curly",), *((variant,) for variant in VARIANTS[platform]))
-    async with showing(platform) as shown:
-        rows = [Row(state, variants=variants) for variants in forms for state in STATES[platform].split()]
-        for row, means, look in await shown.meant(rows):
-            assert means is MEANS[row.state], (row, look)
-            assert look.unusable == ()
+    forms = ((), ("curly",), *((variant,) for variant in VARIANTS[shown.platform]))
+    rows = [Row(state, variants=variants) for variants in forms for state in shown.states]
+    for row, means, look in shown.meant(rows):
+        assert means is MEANS[row.state], (row, look)
+        assert look.unusable == ()
 
 
 def wordings(pack: Pack, states: list[str]) -> Iterator[Row]:
@@ -134,36 +148,30 @@ def wordings(pack: Pack, states: list[str]) -> Iterator[Row]:
                     yield Row(state, {state: text}, variants, pack=bare)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_every_wording_is_understood(platform: str) -> None:
+def test_every_wording_is_understood(shown: Shown) -> None:
     """Each of the pack's words, in six languages, with straight and curly apostrophes, means its state."""
-    async with showing(platform) as shown:
-        rows = list(wordings(shown.pack, STATES[platform].split()))
-        assert len(rows) > 100
-        for row, means, look in await shown.meant(rows):
-            assert means is MEANS[row.state], (row.state, row.words, look.found)
+    rows = list(wordings(shown.pack, shown.states))
+    assert len(rows) > 100
+    for row, means, look in shown.meant(rows):
+        assert means is MEANS[row.state], (row.state, row.words, look.found)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_what_strangers_write_is_not_the_pages_word(platform: str) -> None:
+def test_what_strangers_write_is_not_the_pages_word(shown: Shown) -> None:
     """Names and chat messages in the words of every state, in the meeting: we are inside all the same."""
-    async with showing(platform) as shown:
-        texts = tuple(text for sign in shown.pack.signs.values() for words in sign.texts.values() for text in words)
-        ((_, means, look),) = await shown.meant([Row("inside", names=texts)])
-        assert means is Stage.INSIDE, look.found
-        assert {person.name for person in look.others} >= {" ".join(text.split()) for text in texts}
+    texts = tuple(text for sign in shown.pack.signs.values() for words in sign.texts.values() for text in words)
+    ((_, means, look),) = shown.meant([Row("inside", names=texts)])
+    assert means is Stage.INSIDE, look.found
+    assert {person.name for person in look.others} >= {" ".join(text.split()) for text in texts}
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_hostile_names_stay_names(platform: str) -> None:
+def test_hostile_names_stay_names(shown: Shown) -> None:
     """Markup, control characters, a megabyte: shown by the page, read as text, bounded."""
     hostile = ("<img src=x onerror=alert(1)>", "Ana\u202e\r\n\x1b[31m", "x" * 1_000_000, "'];DROP", "\u200d" * 50 + "a")
-    async with showing(platform) as shown:
-        ((_, means, look),) = await shown.meant([Row("inside", names=hostile)])
-        assert means is Stage.INSIDE
-        assert len(look.others) == len(hostile)
-        assert max(len(person.name) for person in look.people) <= MAX_NAME_CHARACTERS
-        assert any(person.name == hostile[0] for person in look.people)
+    ((_, means, look),) = shown.meant([Row("inside", names=hostile)])
+    assert means is Stage.INSIDE
+    assert len(look.others) == len(hostile)
+    assert max(len(person.name) for person in look.people) <= MAX_NAME_CHARACTERS
+    assert any(person.name == hostile[0] for person in look.people)
 
 
 def broken(pack: Pack, seed: int) -> Pack:
@@ -195,46 +203,36 @@ def broken(pack: Pack, seed: int) -> Pack:
     return replace(pack, signs=signs, controls=controls, people=people)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_a_page_that_has_changed_is_never_taken_for_a_meeting(platform: str) -> None:
+def test_a_page_that_has_changed_is_never_taken_for_a_meeting(shown: Shown) -> None:
     """One entry of each list broken at random, forty times: the meeting is known, nothing else is taken for it."""
-    async with showing(platform) as shown:
-        packs = [broken(shown.pack, seed) for seed in range(DRIFTS)]
-        rows = [Row(state, pack=pack) for state in STATES[platform].split() for pack in packs]
-        for row, means, look in await shown.meant(rows):
-            assert (means is Stage.INSIDE) == (row.state == "inside"), (row.state, look.found)
+    packs = [broken(shown.pack, seed) for seed in range(DRIFTS)]
+    rows = [Row(state, pack=pack) for state in shown.states for pack in packs]
+    for row, means, look in shown.meant(rows):
+        assert (means is Stage.INSIDE) == (row.state == "inside"), (row.state, look.found)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-async def test_a_page_in_a_language_that_nobody_knows(platform: str) -> None:
+def test_a_page_in_a_language_that_nobody_knows(shown: Shown) -> None:
     """No word of it is in the pack, and its buttons are those of a meeting: it is not taken for one."""
-    async with showing(platform) as shown:
-        outside = [state for state in STATES[platform].split() if state not in ("inside", "reconnecting")]
-        rows = [
-            Row(
-                state,
-                dict.fromkeys((state, f"{state}_more", "home"), "Zzzz qqqq"),
-                pack=replace(
-                    shown.pack, signs={name: sign for name, sign in shown.pack.signs.items() if name != state}
-                ),
-            )
-            for state in outside
-        ]
-        for row, means, look in await shown.meant(rows):
-            assert means is not Stage.INSIDE, (row.state, look.found)
+    outside = [state for state in shown.states if state not in ("inside", "reconnecting")]
+    rows = [
+        Row(
+            state,
+            dict.fromkeys((state, f"{state}_more", "home"), "Zzzz qqqq"),
+            pack=replace(shown.pack, signs={name: sign for name, sign in shown.pack.signs.items() if name != state}),
+        )
+        for state in outside
+    ]
+    for row, means, look in shown.meant(rows):
+        assert means is not Stage.INSIDE, (row.state, look.found)
 
 
-@pytest.mark.parametrize("platform", ["google_meet", "zoom"])
-async def test_a_badge_is_no_challenge(platform: str) -> None:
+@pytest.mark.parametrize("shown", ["google_meet", "zoom"], indirect=True)
+def test_a_badge_is_no_challenge(shown: Shown) -> None:
     """A page that a challenge only guards, and that asks nothing, has its badge of 256 x 60: it is what it is."""
     badge = '<iframe src="about:blank?recaptcha" title="reCAPTCHA" width="256" height="60" style="border:0"></iframe>'
-    async with showing(platform) as shown:
-        draw = "(badge) => { settings.state = ''; enter('door'); root().insertAdjacentHTML('beforeend', badge); }"
-        await shown.page.evaluate(draw, badge)
-        found = load(platform)
-        assert isinstance(found, PagePlatform)
-        look = read_look(await shown.page.evaluate(observe_script(platform, found.probe), as_argument(shown.pack)))
-        assert stage(look, shown.pack.sign_in_hosts, shown.pack.people.prove) is Stage.DOOR
+    draw = "(badge) => { settings.state = ''; enter('door'); root().insertAdjacentHTML('beforeend', badge); }"
+    shown.evaluate(draw, badge)
+    assert shown.means(read_look(shown.evaluate(shown.observe, as_argument(shown.pack)))) is Stage.DOOR
 
 
 def test_the_pictures_are_of_every_state() -> None:
