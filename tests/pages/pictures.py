@@ -5,7 +5,6 @@ Each state is drawn by the page itself, as in `test_states`, and photographed in
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from base64 import b64decode
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 from bot.platforms import load
 from bot.platforms.pages import PagePlatform
 from rehearsal.pages.room import PLATFORMS
-from tests.pages.test_states import MEANS, STATES, VARIANTS, Row, showing
+from tests.pages.test_states import MEANS, STATES, VARIANTS, Row, Shown, showing
+from tests.support.staying import staying
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "pages"
@@ -55,16 +55,18 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-async def photograph(platform: str) -> int:
+def photograph(platform: str) -> int:
     """Writes the platform's pictures; returns their bytes."""
     size = 0
-    async with showing(platform) as shown:
-        session = await shown.page.page.context.new_cdp_session(shown.page.page)
+    with staying(showing(platform)) as (opened, ask):
+        page, shown = opened.page, Shown(platform, opened, ask)
+        session = ask(page.context.new_cdp_session(page))
         for row in rows(platform):
-            await shown.looks([row])
-            await shown.page.page.add_style_tag(content=STYLE)
+            shown.looks([row])
+            ask(page.add_style_tag(content=STYLE))
             clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": SCALE}
-            taken = await session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY, "clip": clip})
+            options = {"format": "webp", "quality": QUALITY, "clip": clip}
+            taken = ask(session.send("Page.captureScreenshot", options))
             picture = b64decode(taken["data"])
             (FOLDER / f"{platform}-{row.state}.webp").write_bytes(picture)
             size += len(picture)
@@ -76,7 +78,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.webp"):
         old.unlink()
-    size = sum(asyncio.run(photograph(platform)) for platform in PLATFORMS)
+    size = sum(photograph(platform) for platform in PLATFORMS)
     (DOCS / "pages.md").write_text(page(), encoding="utf-8")
     sys.stdout.write(f"{size / 1024:.0f} KiB\n")
 

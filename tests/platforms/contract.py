@@ -104,6 +104,7 @@ async def attending(platform: Platform, invitation: Invitation, patience: float 
 
 async def _report_early_end(task: asyncio.Task[SubCode], listener: RecordingListener) -> None:
     await asyncio.wait({task})
+    listener.over = "cancelled" if task.cancelled() else repr(task.exception() or task.result())
     listener._changed.set()
 
 

@@ -54,6 +54,7 @@ class TestJanus(SfuContract):
 
     @pytest.fixture(autouse=True)
     def _server(self, janus: JanusServer) -> None:
+        janus.stand_up()
         self.server = janus
 
     def room(self, lobby: bool = False) -> AbstractAsyncContextManager[Room]:

@@ -26,7 +26,8 @@ def staying(opening: AbstractAsyncContextManager[T]) -> Iterator[tuple[T, Ask]]:
 
     with ThreadPoolExecutor(1) as threads:
         kept = threads.submit(asyncio.run, keep())
-        wait({opened, kept}, return_when=FIRST_COMPLETED)
+        waited: set[Future[Any]] = {opened, kept}
+        wait(waited, return_when=FIRST_COMPLETED)
         if not opened.done():
             kept.result()  # it raises what did not open
         what, loop, closing = opened.result()

@@ -24,7 +24,7 @@ from bot.platforms.pages.evidence import begin_trace, drop_trace, keep_evidence
 from bot.platforms.pages.flow import Flow
 from bot.platforms.pages.hand import Hand
 from bot.platforms.pages.look import Look, read_look
-from bot.platforms.pages.pack import as_argument
+from bot.platforms.pages.pack import as_argument, people_argument
 from bot.platforms.pages.packs import load_pack, own_text
 from bot.platforms.pages.people import Company
 from bot.platforms.pages.stage import Stage, stage
@@ -95,7 +95,7 @@ class _Attendance:
                 raise await self._with_evidence(None, error) from None
 
     async def _stay(self) -> SubCode:
-        people = json.dumps(self._argument["people"])
+        people = json.dumps(people_argument(self._pack))
         probes = [f"(earshot) => ({_script('speakers.js')})(earshot, {people})"]
         return await stay(
             self._invitation.browser,
@@ -307,4 +307,4 @@ def _function(text: str) -> str:
 def observe_script(platform: str, probe: str | None) -> str:
     """A JavaScript function that looks at the platform's page; its argument is the pack (`as_argument`)."""
     own = "null" if probe is None else _function(own_text(platform, probe))
-    return f"(pack) => ({_script('observe.js')})(pack, {own})"
+    return f"(pack) => ({_script('observe.js')})(JSON.parse(pack), {own})"

@@ -181,13 +181,16 @@ async def test_a_duplicate_says_nothing_under_the_name_of_the_bot_that_runs() ->
     """Its manager would take the running one for ended."""
     async with world() as here, served(StandInManager("v0.10")) as manager:
 
-        async def renew(bot: Bot) -> None:
-            for _ in range(8):
+        async def renew() -> None:
+            while True:
                 await here.redis.set("earshot:lock:bot-1", "the other one", px=60_000)
                 await asyncio.sleep(0.1)
 
         await here.redis.set("earshot:lock:bot-1", "the other one", px=60_000)
-        finish = await here.attend(until_leave, renew, **settings(manager))
+        renewing = asyncio.create_task(renew())
+        finish = await here.attend(until_leave, **settings(manager))
+        renewing.cancel()
+        await asyncio.wait([renewing])
         assert finish.code is SubCode.DUPLICATE_BOT
         assert manager.received == []
 

@@ -34,6 +34,8 @@ class RecordingListener:
         self.owner: dict[str, str | None] = {}
         self.muted: set[str] = set()
         self.breaches: list[str] = []
+        self.over: str | None = None
+        """How the platform ended: nothing more comes."""
         self._position: dict[tuple[str, int], int] = {}
         self._changed = asyncio.Event()
 
@@ -133,9 +135,13 @@ class RecordingListener:
         timeout = timeout or self.patience
         try:
             async with asyncio.timeout(timeout):
-                while not condition():
+                while not condition() and self.over is None:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
+            why = f"not within {timeout} s"
+        else:
+            why = f"the platform has ended: {self.over}"
+        if not condition():
             seen = [event for _, event in self.events]
-            raise AssertionError(f"not within {timeout} s: {what}; {len(self.frames)} frames, events: {seen}") from None
+            raise AssertionError(f"{why}: {what}; {len(self.frames)} frames, events: {seen}")

@@ -14,8 +14,9 @@ R = TypeVar("R", bound=Room)
 
 
 def sine(hertz: float, seconds: float = 60.0) -> Clip:
-    """A long tone; 0 Hz: digital zeros."""
-    pcm = (8000 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * CLIP_RATE)) / CLIP_RATE)).astype(np.int16)
+    """A long tone of whole hertz, so that each second is the same; 0 Hz: digital zeros."""
+    second = (8000 * np.sin(2 * np.pi * hertz * np.arange(CLIP_RATE) / CLIP_RATE)).astype(np.int16)
+    pcm = np.resize(second, round(seconds * CLIP_RATE))
     return Clip(pcm, None, (0, pcm.size))
 
 

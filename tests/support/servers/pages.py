@@ -109,15 +109,23 @@ class Heard:
 
 @asynccontextmanager
 async def serve_pages(
-    pages: Mapping[str, str], headers: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+    pages: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+    slow: Mapping[str, float] | None = None,
 ) -> AsyncIterator[str]:
-    """Serves HTML by path (`/…`, the rest is 404) on a free port of 127.0.0.1; yields `http(s)://host:port`."""
+    """Serves HTML by path (`/…`, the rest is 404; of `slow`, after so many seconds) on a free port of 127.0.0.1.
+
+    Yields:
+        `http(s)://host:port`.
+    """
     more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = (await reader.readuntil(b"\r\n\r\n")).decode()
             path = request.split(" ")[1].partition("?")[0]
+            await asyncio.sleep((slow or {}).get(path, 0.0))
             body = pages.get(path, "").encode()
             status = "200 OK" if path in pages else "404 Not Found"
             kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"

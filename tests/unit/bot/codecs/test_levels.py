@@ -22,10 +22,10 @@ from tests.support.servers.singing import swelling
 
 
 def speech() -> NDArray[np.int16]:
-    """16 kHz: all clips, a second of room noise between them."""
+    """16 kHz, 8 s: clips, a second of room noise between them."""
     room = np.random.default_rng(1).normal(0, 20, SAMPLE_RATE).astype(np.int16)
-    clips = [to_rate(load_clip(name, Path()).pcm, CLIP_RATE, SAMPLE_RATE) for name in sorted(manifest())]
-    return np.concatenate([piece for clip in clips for piece in (clip, room)])
+    clips = [to_rate(load_clip(name, Path()).pcm, CLIP_RATE, SAMPLE_RATE) for name in sorted(manifest())[:4]]
+    return np.concatenate([piece for clip in clips for piece in (clip, room)])[: 8 * SAMPLE_RATE]
 
 
 def music() -> NDArray[np.int16]:
@@ -89,8 +89,8 @@ def sent(pcm: NDArray[np.int16], frame_ms: int, lag: int = 0, **how: object) -> 
 
 @functools.cache
 def spoken(mode: str, bitrate: int) -> list[tuple[float, bytes]]:
-    """Eight seconds of the clips."""
-    return sent(SPEECH[: 8 * SAMPLE_RATE], 20, application=mode, bitrate=bitrate)
+    """The clips."""
+    return sent(SPEECH, 20, application=mode, bitrate=bitrate)
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_the_page_gets_it_as_json_with_plain_words() -> None:
     """Words of all languages in one list, selectors as they are."""
     sign = {"selectors": [".A"], "texts": {"en": ["Let’s"], "de": ["Bitte WARTEN"]}}
     pack = read_pack(SMALL | {"signs": SMALL["signs"] | {"lobby": sign}, "people": {"phantoms": ["Effects"]}}, "acme")
-    argument = as_argument(pack)
+    argument = json.loads(as_argument(pack))
     assert argument["signs"]["lobby"] == {
         "selectors": [".A"], "texts": ["let's", "bitte warten"], "minWidth": 0, "minHeight": 0,
     }  # fmt: skip
