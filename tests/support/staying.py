@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,25 +15,43 @@ Ask = Callable[[Coroutine[Any, Any, Any]], Any]
 
 @contextmanager
 def staying(opening: AbstractAsyncContextManager[T]) -> Iterator[tuple[T, Ask]]:
-    """Opened and closed by one task, in a thread of its own: while tests wait for their turn, it need not."""
-    opened: Future[tuple[T, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    """Opened and closed by one task, in a thread of its own: while tests wait for their turn, it need not.
+
+    A test that is interrupted (by its timeout, by Ctrl-C) while this opens ends the opening.
+    """
+    loop, closing = asyncio.new_event_loop(), asyncio.Event()
+    opened: Future[T] = Future()
 
     async def keep() -> None:
         async with opening as what:
-            closing = asyncio.Event()
-            opened.set_result((what, asyncio.get_running_loop(), closing))
+            opened.set_result(what)
             await closing.wait()
 
+    keeping = loop.create_task(keep())
+
+    async def kept() -> None:
+        await keeping
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(kept())
+
+    def end(how: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # it has ended by itself, and its loop with it
+            loop.call_soon_threadsafe(how)
+
     with ThreadPoolExecutor(1) as threads:
-        kept = threads.submit(asyncio.run, keep())
-        waited: set[Future[Any]] = {opened, kept}
-        wait(waited, return_when=FIRST_COMPLETED)
-        if not opened.done():
-            kept.result()  # it raises what did not open
-        what, loop, closing = opened.result()
+        running = threads.submit(run)
+        waited: set[Future[Any]] = {opened, running}
         try:
-            yield what, lambda asked: asyncio.run_coroutine_threadsafe(asked, loop).result()
+            wait(waited, return_when=FIRST_COMPLETED)
+        except BaseException:
+            end(keeping.cancel)
+            raise
+        if not opened.done():
+            running.result()  # it raises what did not open
+        try:
+            yield opened.result(), lambda asked: asyncio.run_coroutine_threadsafe(asked, loop).result()
         finally:
-            if not kept.done():
-                loop.call_soon_threadsafe(closing.set)
-            kept.result()
+            end(closing.set)
+            running.result()
