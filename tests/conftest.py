@@ -20,7 +20,7 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
-from tests.support.cores import Cores, left_by_others, share
+from tests.support.cores import Cores, left_by_others, ours, share
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
 from tests.support.seeds import headline
@@ -59,16 +59,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """With what chance faults happen in this run, and what it may compute on."""
     shared = config.stash.get(SHARED, None)
-    return [headline()] + ([] if shared is None else [f"cores: {shared:.1f} of {os.cpu_count()} are left by others"])
+    return [headline()] + ([] if shared is None else [f"cores: {shared:.1f} of {ours()} are left by others"])
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Workers share the cores, by way of a folder that whoever starts them has made."""
     if hasattr(config, "workerinput"):
         config.stash[CORES] = Cores(Path(os.environ[CORES_FOLDER]))
-    elif config.getoption("numprocesses", None):
+    elif config.getoption("tx", None):  # of `-n`, too
         folder = tempfile.mkdtemp(prefix="earshot-test-cores-")
-        config.add_cleanup(lambda: shutil.rmtree(folder))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ[CORES_FOLDER] = folder
         config.stash[SHARED] = left_by_others()
         Cores.prepare(Path(folder), config.stash[SHARED])

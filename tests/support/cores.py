@@ -31,12 +31,18 @@ def share(item: pytest.Item) -> float:
 
 
 def left_by_others(seconds: float = 1.0) -> float:
-    """Cores for us: those idle for so long, and half of those in use, as the scheduler shares with whoever asks."""
+    """Cores for us: those idle for so long, and half of those in use, as the scheduler shares with whoever asks. All,
+    where the kernel counts no time (gVisor)."""
     before = _processor_times()
     time.sleep(seconds)
     user, nice, system, idle, waiting, *interrupts = map(int.__sub__, _processor_times(), before)
     free, busy = nice + idle + waiting, user + system + sum(interrupts[:2])
-    return (os.cpu_count() or 1) * (free + busy / 2) / max(free + busy, 1)
+    return ours() * ((free + busy / 2) / (free + busy) if free + busy > 0 else 1.0)
+
+
+def ours() -> int:
+    """Cores that we may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 def _processor_times() -> list[int]:

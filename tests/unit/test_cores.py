@@ -37,5 +37,12 @@ def test_what_others_use_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle cores are ours; of those that another program is at we get half, and of niced ones all."""
     times = iter([[0] * 10, [150, 100, 50, 100, 0, 0, 0, 999, 0, 0]])
     monkeypatch.setattr(cores, "_processor_times", lambda: next(times))
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert cores.left_by_others(0) == 3.0
+
+
+def test_where_the_kernel_counts_no_time_all_cores_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With none, nobody would wait for anybody."""
+    monkeypatch.setattr(cores, "_processor_times", lambda: [0] * 10)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5})
+    assert cores.left_by_others(0) == 2.0
