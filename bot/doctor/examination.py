@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from bot.doctor.findings import Finding, Verdict
 from bot.doctor.network import names, reach
 from bot.doctor.speech import SPOKEN, speech
 from bot.doctor.storage import storage
+from bot.drivers.browser.launch import own_folder
 from bot.drivers.browser.sandbox import FULL_CHROMIUM
 from bot.platforms import load, prepare
 from bot.platforms.pages import PagePlatform
@@ -119,21 +121,13 @@ async def _browser(config: BotConfig) -> list[Finding]:
         return [Finding("browser", Verdict.SKIPPED, f"{config.platform} needs none")]
     browser = config.browser
     arguments = ["--headless", browser.headless]
-    arguments += [] if browser.executable is None else ["--executable", browser.executable]
+    arguments += [] if browser.executable is None else [f"--executable={browser.executable}"]
     arguments += ["--allow-no-sandbox"] if browser.allow_no_sandbox else []
-    process = await asyncio.create_subprocess_exec(
-        *module_command("bot.drivers.browser.sandbox", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
     try:
-        async with asyncio.timeout(BROWSER_TIMEOUT_S):
-            told, said = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        told, said = b"", f"no answer within {BROWSER_TIMEOUT_S:g} s".encode()
-    if process.returncode == 0:
+        code, told, said = await _check_browser(arguments)
+    except EarshotError as error:
+        code, told, said = 1, "", str(error)
+    if code == 0:
         doubts = []
         if browser.allow_no_sandbox:
             words = "Chromium starts, and may do without its sandbox"
@@ -142,6 +136,23 @@ async def _browser(config: BotConfig) -> list[Finding]:
             words = "Chromium starts, and it is the headless shell although `browser.headless` is `new`"
             doubts.append(Finding("browser", Verdict.DOUBTFUL, words, FULL_CHROMIUM))
         return doubts or [Finding("browser", Verdict.WORKS, "Chromium starts, and its sandbox holds")]
-    why = said.decode(errors="replace").strip() or "Chromium's renderers are not confined"
+    why = said.strip() or "Chromium's renderers are not confined"
     remedy = "see docs/browser.md; in a container docs/deploy.md, Hardening"
     return [Finding("browser", Verdict.FAILS, why, remedy, SubCode.BROWSER_UNAVAILABLE)]
+
+
+async def _check_browser(arguments: Sequence[str]) -> tuple[int, str, str]:
+    """The exit code of the check, and what it said on stdout and stderr. Raises EarshotError: there is no folder."""
+    async with own_folder() as folder:  # a Chromium that hangs, and its driver, end with it
+        process = await asyncio.create_subprocess_exec(
+            *module_command("bot.drivers.browser.sandbox", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+        try:
+            async with asyncio.timeout(BROWSER_TIMEOUT_S):
+                told, said = await process.communicate()
+        except TimeoutError:
+            return 1, "", f"no answer within {BROWSER_TIMEOUT_S:g} s"
+    return await process.wait(), told.decode(errors="replace"), said.decode(errors="replace")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 PREFIX = "earshot-chromium-"
 KILL_TIMEOUT_S = 1.0
+VERSION_TIMEOUT_S = 5.0
 
 SWITCHES = (
     "--disable-gpu",  # there is none in a container, and looking for one takes a second
@@ -70,6 +71,9 @@ PERMISSIONS = ("microphone", "camera")
 """The devices are our silent ones. All else is refused without asking: clipboard, location, the local network."""
 ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 """Variables that Chromium gets of ours."""
+NO_FOLDER = (
+    "Chromium needs a folder for its files, and there is none: {}. In Docker it needs a writable /tmp (--tmpfs /tmp)."
+)
 UNCONFINED = "Chromium runs without its sandbox although it was asked for. Set `browser.allowNoSandbox` to allow that."
 
 log = structlog.get_logger(__name__)
@@ -97,24 +101,21 @@ async def chromium(
     """
     if os.geteuid() == 0 and not settings.allow_no_sandbox:
         raise unavailable(ROOT)
-    await asyncio.to_thread(sweep)
-    with _folder() as folder:
+    with _told():
+        await asyncio.to_thread(sweep)
+    async with own_folder() as folder, running_driver(folder) as driver:
+        context = await _launch(driver, settings, folder, bridge, switches)
         try:
-            async with running_driver(folder) as driver:
-                context = await _launch(driver, settings, folder, bridge, switches)
-                try:
-                    if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
-                        raise unavailable(UNCONFINED)
-                    yield context
-                except EarshotError as error:
-                    if error.code is SubCode.BROWSER_CRASHED:  # one that froze would let us wait for each answer
-                        await _kill(folder)
-                    raise
-                finally:
-                    if not await within(context.close(), CLOSE_TIMEOUT_S):
-                        await _kill(folder)  # its driver, too, which would wait for it as long again
+            if not settings.allow_no_sandbox and not await asyncio.to_thread(is_confined, folder):
+                raise unavailable(UNCONFINED)
+            yield context
+        except EarshotError as error:
+            if error.code is SubCode.BROWSER_CRASHED:  # one that froze would let us wait for each answer
+                await _kill(folder)
+            raise
         finally:
-            await _kill(folder)
+            if not await within(context.close(), CLOSE_TIMEOUT_S):
+                await _kill(folder)  # its driver, too, which would wait for it as long again
 
 
 async def _launch(
@@ -127,11 +128,12 @@ async def _launch(
         raise unavailable(why)
     if settings.headless == "new" and is_shell(executable):
         log.warning("browser_is_the_headless_shell", executable=executable, remedy=FULL_CHROMIUM)
-    agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path)
+    with _told():
+        _make_devices(folder)
+        agent = settings.user_agent or await _user_agent(executable or driver.chromium.executable_path, folder)
     given = [switch.replace("{bridge}", bridge) for switch in (*SWITCHES, *switches)]
     if agent is not None:
         given.append(f"--user-agent={agent}")  # beside Playwright's own way, which workers and proxies do not see
-    _make_devices(folder)
     options: dict[str, Any] = {
         **launch_options(settings.headless, executable),
         "chromium_sandbox": not settings.allow_no_sandbox,
@@ -156,28 +158,31 @@ async def _launch(
     return context
 
 
-def _environment(folder: Path) -> dict[str, str | float | bool]:
+def _environment(folder: Path) -> dict[str, str]:
     """Chromium's: little of ours, which may hold secrets; what it writes goes into the folder."""
     kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
-async def _user_agent(executable: str) -> str | None:
+async def _user_agent(executable: str, folder: Path) -> str | None:
     """Chrome's of the same version, without the word Headless; None: the program does not say its version."""
-    try:
-        asked = await asyncio.create_subprocess_exec(
-            executable, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError:
-        return None
-    try:
-        said, _ = await asyncio.wait_for(asked.communicate(), 5)
-    except TimeoutError:
-        return None
-    finally:  # cancelled, too: it is ours to end
-        if asked.returncode is None:
-            asked.kill()
-            await asked.wait()
+    with (folder / "version").open("w+b") as file:  # a pipe would be waited for: a script's child may hold it
+        try:
+            asked = await asyncio.create_subprocess_exec(
+                executable, "--version", stdout=file, stderr=asyncio.subprocess.DEVNULL, env=_environment(folder)
+            )
+        except OSError:
+            return None
+        try:
+            await asyncio.wait_for(asked.wait(), VERSION_TIMEOUT_S)
+        except TimeoutError:
+            return None
+        finally:  # cancelled, too: it is ours to end
+            if asked.returncode is None:
+                asked.kill()
+                await asked.wait()
+        file.seek(0)
+        said = file.read(1024)
     found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", said)
     if found is None:
         return None
@@ -232,10 +237,36 @@ def _make_devices(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+def _told() -> Iterator[None]:
+    """A disk that is full or read-only is no bug of ours."""
     try:
-        with (folder / "lock.new").open("wb") as lock:
+        yield
+    except OSError as error:
+        raise unavailable(NO_FOLDER.format(error.strerror)) from None
+
+
+@asynccontextmanager
+async def own_folder() -> AsyncIterator[Path]:
+    """A folder for one Chromium; at the end it is gone, and so are all processes that have it for temporary files.
+
+    Raises:
+        EarshotError: BROWSER_UNAVAILABLE: none can be made.
+    """
+    with _folder() as folder:
+        try:
+            yield folder
+        finally:
+            await _kill(folder)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with _told():
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        with _told():
+            lock = (folder / "lock.new").open("wb")
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             (folder / "lock.new").rename(folder / "lock")  # what others see is locked already
             yield folder

@@ -98,7 +98,7 @@ def find_chromium(named: str | None, playwrights: str, headless: Headless = "she
 
 def is_shell(executable: str | None) -> bool:
     """Whether a program is Chromium's headless shell, by its name; None: Playwright's own, which is not asked for."""
-    return re.search("headless.shell", Path(executable or "").resolve().name) is not None
+    return executable is not None and re.search("headless.shell", Path(executable).resolve().name) is not None
 
 
 def no_window(headless: Headless, executable: str | None) -> str | None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bot.drivers.browser import launch
 from bot.drivers.browser.bridge import open_bridge
 from bot.drivers.browser.launch import processes
 from bot.drivers.browser.page import open_page
 from common.contracts.status import SubCode
 from common.errors import EarshotError
+from tests.support.processes import descendants, is_gone
 from tests.support.servers.pages import Heard, chromium_settings, page, serve_pages
 from tests.support.waiting import eventually
 
@@ -69,6 +72,36 @@ async def test_by_way_of_a_proxy() -> None:
             assert "far" in await shown.evaluate("document.title")
     assert asked[-1].startswith("GET http://meet.example.com/room")
     assert not any("127.0.0.1" in head.splitlines()[0] or "Headless" in head for head in asked)
+
+
+async def test_a_program_that_does_not_say_its_version_is_started_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A script whose child hangs, with the script's output: it is not waited for, and it ends with the page."""
+    monkeypatch.setattr(launch, "VERSION_TIMEOUT_S", 0.5)
+    (folders := tmp_path / "folders").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folders))
+    settings, own = chromium_settings(), descendants(os.getpid())
+    script = tmp_path / "chromium"
+    script.write_text(f'#!/bin/sh\ncase "$1" in --version) sleep 300;; esac\nexec {settings.executable} "$@"\n')
+    script.chmod(0o755)
+    async with asyncio.timeout(40), open_page(chromium_settings(executable=str(script)), Heard()) as shown:
+        assert "Headless" in await shown.evaluate("navigator.userAgent")
+        folder = _only(folders)
+        assert folder is not None
+        hanging = [each for each in processes(folder) if _knows(each, b"sleep\x00300")]
+        assert len(hanging) == 1
+    assert is_gone(hanging[0])
+    assert descendants(os.getpid()) <= own
+
+
+async def test_where_no_file_can_be_written_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only container without its /tmp is no bug of ours."""
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    with pytest.raises(EarshotError, match="--tmpfs /tmp") as failure:
+        async with open_page(chromium_settings(), Heard()):
+            pass
+    assert failure.value.code is SubCode.BROWSER_UNAVAILABLE
 
 
 @pytest.mark.parametrize("turns", range(8))

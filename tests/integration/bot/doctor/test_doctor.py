@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from bot.platforms import load
 from common.contracts.status import SubCode
 from tests.e2e.test_processes import neighbours
 from tests.support.fakes.scripted_transcriber import ScriptedTranscriber, scripted_transcriber
-from tests.support.servers.pages import NO_CHROMIUM, find_chromium
+from tests.support.processes import is_gone
+from tests.support.servers.pages import NO_CHROMIUM, NO_PLAYWRIGHT, find_chromium
 from tests.support.servers.redis_server import client, server
 from tests.support.servers.whep_front import Front
 from tests.support.tools import require
@@ -320,6 +322,23 @@ async def test_a_headless_shell_is_doubtful_where_the_full_browser_is_asked_for(
     shell = is_shell(find_chromium())
     found = await examination._browser(meet(executable=find_chromium(), allowNoSandbox=True, headless="new"))
     assert [finding.remedy for finding in found][1:] == [FULL_CHROMIUM] * shell
+
+
+@pytest.mark.browser
+async def test_a_chromium_that_hangs_is_given_up_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In its time, though its driver would wait for it longer; where there is no folder for it, that is said."""
+    monkeypatch.setattr(examination, "BROWSER_TIMEOUT_S", 3.0)
+    require(find_spec("playwright"), NO_PLAYWRIGHT)
+    script, pid = tmp_path / "chromium", tmp_path / "pid"
+    script.write_text(f"#!/bin/sh\nsetsid sleep 300 &\necho $! > {pid}\nwait\n")
+    script.chmod(0o755)
+    async with asyncio.timeout(20):
+        [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
+    assert (found.verdict, found.detail) == (Verdict.FAILS, "no answer within 3 s")
+    assert is_gone(int(pid.read_text()))
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
+    assert (found.verdict, "--tmpfs /tmp" in found.detail) == (Verdict.FAILS, True), found
 
 
 async def test_the_page_is_looked_for_where_it_is_opened() -> None:

@@ -20,6 +20,7 @@ from bot.drivers.browser.sandbox import (
     confinement,
     find_chromium,
     is_sandboxed,
+    is_shell,
     main,
     not_started,
 )
@@ -105,6 +106,16 @@ def program(folder: Path, name: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o755)
     return str(path)
+
+
+def test_the_shell_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By that of the file behind a link; Playwright's own has none, in whatever folder we are."""
+    (tmp_path / "chrome").symlink_to(program(tmp_path, "chrome-headless-shell"))
+    (tmp_path / "headless-shell").mkdir()
+    monkeypatch.chdir(tmp_path / "headless-shell")
+    assert is_shell(str(tmp_path / "chrome"))
+    assert not is_shell(str(tmp_path / "chromium"))
+    assert not is_shell(None)
 
 
 def test_which_chromium_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
