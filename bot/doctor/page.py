@@ -91,7 +91,7 @@ async def examine_page(platform: PagePlatform, invitation: Invitation, *, join: 
     try:
         async with open_page(invitation.browser, _Deaf(), mix=False, arguments=switches) as page:
             await page.goto(site.url)
-            look = _Looking(page, pack, observe_script(platform.name, site.probe), seen)
+            look = _Looking(page, pack, observe_script(platform.name, site.probe, as_argument(pack)), seen)
             await (_join(look, invitation, site.title) if join else _watch(look))
             evidence = await keep_evidence(page, pack, invitation, "doctor", seen.last, seen.names)
     except EarshotError as error:
@@ -104,12 +104,12 @@ class _Looking:
 
     def __init__(self, page: MeetingPage, pack: Pack, script: str, seen: _Seen) -> None:
         self.page, self.seen = page, seen
-        self._pack, self._script, self._argument = pack, script, as_argument(pack)
+        self._pack, self._script = pack, script
 
     async def __call__(self) -> tuple[Look, Stage]:
         """One look, and what it means."""
         try:
-            look = read_look(await self.page.evaluate(self._script, self._argument))
+            look = read_look(await self.page.evaluate(self._script))
         except (PlaywrightError, TimeoutError):  # it goes elsewhere at this moment
             look = Look()
         means = stage(look, self._pack.sign_in_hosts, self._pack.people.prove)

@@ -71,8 +71,7 @@ class _Attendance:
             not_started_s=self._site.settings.not_started_timeout / 1000,
         )
         self._flow = Flow(guest, site.title, time.monotonic())
-        self._observe = observe_script(site.name, site.probe)
-        self._argument = as_argument(self._pack)
+        self._observe = observe_script(site.name, site.probe, as_argument(self._pack))
         self._company = Company()
         self._tracks = PageTracks(self._company, site.separates, self._report, self._hear)
         self._talk = Talk(site, self._report)
@@ -149,7 +148,7 @@ class _Attendance:
     async def _look(self, page: MeetingPage, hand: Hand) -> SubCode | None:
         """One look, and what follows from it. Returns how the meeting ended for us; None: it goes on."""
         try:
-            answer = await page.evaluate(self._observe, self._argument)
+            answer = await page.evaluate(self._observe)
         except (PlaywrightError, TimeoutError):  # it goes elsewhere at this moment
             answer = None
         look, now = read_look(answer), time.monotonic()
@@ -220,7 +219,7 @@ class _Attendance:
 
     async def _look_again(self) -> Look:
         """Another look, for somebody who waits for a control."""
-        return read_look(await self._hand_page().evaluate(self._observe, self._argument))
+        return read_look(await self._hand_page().evaluate(self._observe))
 
     def _hand_page(self) -> MeetingPage:
         assert self._hand is not None
@@ -304,7 +303,11 @@ def _function(text: str) -> str:
     return text.rstrip().removesuffix(";")
 
 
-def observe_script(platform: str, probe: str | None) -> str:
-    """A JavaScript function that looks at the platform's page; its argument is the pack (`as_argument`)."""
+def observe_script(platform: str, probe: str | None, pack: str) -> str:
+    """A JavaScript function that looks at the platform's page.
+
+    The pack (`as_argument`, or an expression for it) is a part of it, so that nothing of the page's own, which may have
+    replaced `JSON`, is asked to read it.
+    """
     own = "null" if probe is None else _function(own_text(platform, probe))
-    return f"(pack) => ({_script('observe.js')})(JSON.parse(pack), {own})"
+    return f"() => ({_script('observe.js')})({pack}, {own})"
