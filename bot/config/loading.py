@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.config.model import BotConfig, model_of
-from bot.config.sources import Findings, clean, parse, problem_of, transcriber_sources, with_environment
+from bot.config.sources import Findings, clean, parse, problem_of, transcriber_sources, whole, with_environment
 from bot.config.warnings import config_warnings, unmet
 from bot.platforms import PLATFORMS, load
 from bot.platforms.destination import destination_problem
@@ -48,6 +48,7 @@ def load_config(
     name = raw["platform"] if raw.get("platform") in tuple(PLATFORMS) else None
     model = model_of([name] if name else [])
     cleaned = clean(model, _without_others(raw, name, findings.warnings), environment, findings)
+    cleaned = whole(cleaned, findings.warnings)
     config: BotConfig | None = None
     try:
         config = model.model_validate_json(json.dumps(cleaned), strict=True)

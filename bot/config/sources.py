@@ -163,6 +163,21 @@ def clean(
     return cleaned
 
 
+def whole(value: Any, warnings: list[str], path: str = "") -> Any:
+    """JSON in which each half of a surrogate pair is U+FFFD, with a warning: of an emoji that a manager has cut in two,
+    or of bytes of a variable that are not UTF-8."""
+    match value:
+        case str() if re.search("[\ud800-\udfff]", value):
+            warnings.append(f"{path} has half of a character, as of an emoji that was cut: it is replaced by U+FFFD")
+            return re.sub("[\ud800-\udfff]", "\ufffd", value)
+        case list():
+            return [whole(item, warnings, f"{path}[{place}]") for place, item in enumerate(value)]
+        case dict():
+            kept = ((re.sub("[\ud800-\udfff]", "\ufffd", key), item) for key, item in value.items())
+            return {key: whole(item, warnings, f"{path}.{key}".lstrip(".")) for key, item in kept}
+    return value
+
+
 def transcriber_sources(urls: Sequence[str], raw: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
     """Where each transcriber's URL came from, for people: a key of the configuration `raw`, or a variable."""
     given = raw.get("whisperLiveUrl") or []
