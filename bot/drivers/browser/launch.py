@@ -286,9 +286,7 @@ def sweep() -> None:
             continue
         except OSError:  # its bot lives
             continue
-        for process in processes(folder):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        _kill_now(folder)
         shutil.rmtree(folder, ignore_errors=True)
         log.info("browser_swept", folder=folder.name)
 
@@ -327,18 +325,29 @@ def _runs_in(process: Path, folder: Path) -> bool:
 
 
 async def _kill(folder: Path) -> None:
-    """Kills what is left in the folder, and waits until it is gone, our own child (the driver) reaped."""
+    """Kills what is left in the folder, and waits until it is gone, our own child (the driver) reaped. Cancelled, it
+    waits for nothing, and kills all the same: with the folder gone, no sweep would find them."""
     deadline = asyncio.get_running_loop().time() + KILL_TIMEOUT_S
     killed: set[int] = set()
-    while (left := await asyncio.to_thread(processes, folder)) or any(map(_is_child, killed)):
-        for process in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        killed |= left
-        if asyncio.get_running_loop().time() > deadline:
-            log.warning("browser_processes_left", processes=len(left))
-            return
-        await asyncio.sleep(0.02)
+    try:
+        while (left := await asyncio.to_thread(_kill_now, folder)) or any(map(_is_child, killed)):
+            killed |= left
+            if asyncio.get_running_loop().time() > deadline:
+                log.warning("browser_processes_left", processes=len(left))
+                return
+            await asyncio.sleep(0.02)
+    except asyncio.CancelledError:
+        _kill_now(folder)
+        raise
+
+
+def _kill_now(folder: Path) -> set[int]:
+    """Returns whom."""
+    left = processes(folder)
+    for process in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return left
 
 
 def _is_child(process: int) -> bool:

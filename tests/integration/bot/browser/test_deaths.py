@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from bot.drivers.browser.bridge import MAX_MALFORMED
-from bot.drivers.browser.launch import PREFIX, processes, sweep
+from bot.drivers.browser.launch import PREFIX, own_folder, processes, sweep
 from bot.drivers.browser.page import CALL_TIMEOUT_S, MeetingPage, PageGoneError, open_page
 from bot.drivers.browser.stay import MAX_RELAUNCHES, stay
 from common.contracts.status import SubCode
@@ -74,6 +74,28 @@ async def test_nothing_is_left_behind() -> None:
         await raising()
     assert folders() == before
     await eventually(lambda: all(is_gone(one) for one in descendants(os.getpid()) - own))
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_whoever_is_cancelled_again_while_it_ends_leaves_nothing(turns: int) -> None:
+    """As by the bot, two seconds after the order to leave: what froze would be left, and its folder be gone."""
+    began: asyncio.Future[asyncio.subprocess.Process] = asyncio.get_running_loop().create_future()
+
+    async def stay() -> None:
+        async with own_folder() as folder:
+            environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
+            began.set_result(await asyncio.create_subprocess_exec("sleep", "300", env=environment))
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(stay())
+    process = await began
+    task.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGKILL
+    assert not folders()
 
 
 @pytest.mark.parametrize(
