@@ -172,7 +172,15 @@ def test_each_platform_says_what_it_needs(parts: dict[str, Any], paths: set[str]
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "redis://:p@h:1/2", "rediss://u:p@h:6380", "unix:///run/redis.sock", "redis://[::1]:6379"]
+    "url",
+    [
+        "redis://h",
+        "redis://:p@h:1/2",
+        "rediss://u:p@h:6380",
+        "unix:///run/redis.sock",
+        "redis://[::1]:6379",
+        "redis://h/",
+    ],
 )
 def test_redis_urls(url: str) -> None:
     """Every form that the client understands is accepted."""
@@ -180,7 +188,18 @@ def test_redis_urls(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://", "redis://h:99999", "redis://h:x", "unix://x", "redis:h", "h:6379", "redis://[::1"]
+    "url",
+    [
+        "redis://",
+        "redis://h:99999",
+        "redis://h:x",
+        "unix://x",
+        "redis:h",
+        "h:6379",
+        "redis://[::1",
+        "redis://h/a",
+        "redis://h/1/2",
+    ],
 )
 def test_bad_redis_urls(url: str) -> None:
     """What the client could not use is refused before anything is joined."""
@@ -371,6 +390,25 @@ def test_settings_worth_a_warning() -> None:
     assert warnings[0].endswith("such as transcriber")
     assert warnings[1].endswith("such as redis")
     assert len(load_config(text, {}, in_container=False)[1]) == 3
+
+
+def test_times_that_were_meant_as_seconds_are_said() -> None:
+    """An hour that is 3.6 seconds looks like a bot that just exited."""
+    leave = {"timeout": 7200, "everyoneLeftTimeout": 60, "waitingRoomTimeout": 300, "silenceTimeout": 5000}
+    given = {"automaticLeave": leave, "maxDurationMs": 3600}
+    page = {"platform": "jitsi", "meetingUrl": "https://meet.jit.si/x", "jitsi": {"notStartedTimeout": 240}}
+    _, warnings = load(USERS_EXAMPLE, page, given)
+    said = {warning.partition(" is ")[0]: warning for warning in warnings}
+    assert set(said) == {
+        "automaticLeave.timeout",
+        "automaticLeave.everyoneLeftTimeout",
+        "automaticLeave.waitingRoomTimeout",
+        "maxDurationMs",
+        "jitsi.notStartedTimeout",
+    }
+    assert said["maxDurationMs"] == "maxDurationMs is 3600: times are in milliseconds, and that is 3.6 s"
+    _, switched_off = load(USERS_EXAMPLE, REHEARSAL, {"automaticLeave": {**leave, "enabled": False}})
+    assert [warning.partition(" is ")[0] for warning in switched_off] == ["automaticLeave.waitingRoomTimeout"]
 
 
 @pytest.mark.parametrize(
