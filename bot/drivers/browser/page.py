@@ -106,7 +106,8 @@ class MeetingPage:
             await self._call(self._page.goto(url, wait_until="domcontentloaded", timeout=timeout * 1000), timeout + 1)
         except (Error, TimeoutError) as error:
             why = str(error).partition("\n")[0].replace("Page.goto: ", "").partition(" at ")[0] or "no answer"
-            words = f"the meeting's page at {where} did not open: {why}. Check `meetingUrl` and the network"
+            check = "`browser.proxy`" if "PROXY" in why else "`meetingUrl` and the network"
+            words = f"the meeting's page at {where} did not open: {why}. Check {check}"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
         if url.startswith("http"):
             asyncio.get_running_loop().call_later(BRIDGE_TIMEOUT_S, self._say_if_deaf)
