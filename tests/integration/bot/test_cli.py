@@ -128,6 +128,7 @@ def test_schema_is_json() -> None:
         (["tail"], 2, "--meeting"),
         (["dance"], 2, "dance"),
         (["login", "google_meet", "--out", "no/such/folder/x"], 2, "No such file or directory"),
+        (["doctor", "--join"], 2, "only with --url"),
         (["login", "google_meet", "--out", "."], 2, "Is a directory"),
         (["login", "google_meet", "--out", "x", "--url", "meet.example.com"], 2, "https://host/path"),
     ],
