@@ -39,6 +39,11 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
         warnings.append(
             "automaticLeave.silenceTimeout is ignored: transcribeEnabled is false, and so nobody looks for speech"
         )
+    if config.language is not None and set(config.allowed_languages) - {config.language}:
+        warnings.append(
+            f"allowedLanguages is ignored: language is {config.language}, and all speech is taken for that; "
+            "without it those are detected"
+        )
     return warnings + _short_times(config) + _manager_warnings(config)
 
 

@@ -84,7 +84,7 @@ def test_every_known_key_is_accepted_without_warning() -> None:
             "passcode": "1234",
             "language": "pt-BR",
             "task": "translate",
-            "allowedLanguages": ["pt", "English"],
+            "allowedLanguages": ["Portuguese"],
             "reconnectionIntervalMs": 500,
             "internalSecret": "s",
             "audio": {"mode": "perParticipant", "lanesMax": 5},
@@ -96,7 +96,7 @@ def test_every_known_key_is_accepted_without_warning() -> None:
     assert warnings == []
     assert (config.meeting_id, config.task, config.publish, config.log_level) == (12, "translate", "server", "debug")
     assert (config.audio.mode, config.audio.lanes_max) == ("perParticipant", 5)
-    assert (config.language, config.allowed_languages) == ("pt", ("pt", "en"))
+    assert (config.language, config.allowed_languages) == ("pt", ("pt",))
 
 
 def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
@@ -407,6 +407,14 @@ def test_settings_worth_a_warning() -> None:
     assert warnings[0].endswith("such as transcriber")
     assert warnings[1].endswith("such as redis")
     assert len(load_config(text, {}, in_container=False)[1]) == 3
+
+
+def test_languages_that_are_not_detected_are_said() -> None:
+    """Whoever speaks another one than that which is named would come out in it, and nobody knew why."""
+    _, warnings = load(USERS_EXAMPLE, REHEARSAL, {"language": "de", "allowedLanguages": ["de", "en"]})
+    assert [warning.split(":")[0] for warning in warnings] == ["allowedLanguages is ignored"]
+    config, warnings = load(USERS_EXAMPLE, REHEARSAL, {"language": "auto", "allowedLanguages": ["de", "English"]})
+    assert (config.allowed_languages, warnings) == (("de", "en"), [])
 
 
 def test_times_that_were_meant_as_seconds_are_said() -> None:
