@@ -134,7 +134,7 @@ async def serve_health(
     try:
         server = await asyncio.get_running_loop().create_server(lambda: _Connection(report, metrics), host, port)
     except OSError as error:
-        advice = f"set {PORT_VARIABLE} to a free port, or to 0"
+        advice = f"set {PORT_VARIABLE} to a free port, or to 0, and {HOST_VARIABLE} to an address of this machine"
         log.warning("health.no_port", host=host, port=port, error=reason(error), advice=advice)
         return
     async with server:
