@@ -74,7 +74,7 @@ async def test_by_way_of_a_proxy() -> None:
 async def test_a_proxy_that_is_not_there_is_named() -> None:
     """The meeting's URL is right, and nothing to look at."""
     async with open_page(chromium_settings(proxy=SecretStr("http://127.0.0.1:1")), Heard()) as shown:
-        with pytest.raises(EarshotError, match="Check `browser.proxy`"):
+        with pytest.raises(EarshotError, match=r"Check `browser\.proxy`"):
             await shown.goto("http://meet.example.com/room")
 
 
