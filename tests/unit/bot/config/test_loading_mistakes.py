@@ -61,6 +61,13 @@ def test_a_key_that_stands_twice_is_said() -> None:
     assert warnings == ["key 'redisUrl' stands twice in one object: the last one counts"]
 
 
+def test_a_link_is_no_id() -> None:
+    """Where it goes, and what an id looks like."""
+    link = "https://meet.google.com/abc-defg-hij"
+    with pytest.raises(ConfigError, match="a whole link is a meetingUrl"):
+        load(GOOD | {"platform": "google_meet", "meetingUrl": None, "nativeMeetingId": link})
+
+
 @pytest.mark.parametrize("path", ["/meetings", "/1/2", "/-1"])
 def test_a_database_of_redis_is_a_number(path: str) -> None:
     """The client takes what digits there are, or the first one: the transcript would be where nobody looks."""
