@@ -1,4 +1,4 @@
-"""What a manager is still to be told: in its own order, each status once, the end at last and only once.
+"""The plan of callbacks: what a manager is still to be told, in order, each status once, the end at last and only once.
 
 A manager takes only moves of its own table. So a bot that fails before it joins says `joining` first where the manager
 wants that, and what has no place in the manager's table (back in the lobby) is not said.

@@ -1,4 +1,4 @@
-"""Who is speaking, as the segments show it: a start with the first partial of a piece, an end with its final.
+"""Speaking, as the segments show it: a start with the first partial of a piece, an end with its final.
 
 Of a mix it is known with the final, which is both.
 """

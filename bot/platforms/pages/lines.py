@@ -1,4 +1,4 @@
-"""Chat messages and captions, from look to look: which lines are new, and which words of captions will not change."""
+"""Lines of chat and captions, from look to look: which are new, and which words of captions will not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written in a page: chat and captions are opened and read, and our own messages written into the chat."""
+"""Talk in a page: chat and captions are opened and read, and our own messages written into the chat."""
 
 from __future__ import annotations
 
