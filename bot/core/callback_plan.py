@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from common.contracts.events import StatusEvent
 from common.contracts.generations import Generation, ending, way
-from common.contracts.status import State
+from common.contracts.status import ENDS, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Step:
     @property
     def is_end(self) -> bool:
         """Nothing follows it."""
-        return self.event.code is not None and self.state in (State.COMPLETED, State.FAILED)
+        return self.event.code is not None and self.state in ENDS
 
 
 class CallbackPlan:
