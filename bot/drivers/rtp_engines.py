@@ -24,7 +24,7 @@ from bot.audio.frame import AudioFrame
 from bot.codecs.formats import Format
 from bot.codecs.rtp import RtpPacket
 from bot.drivers.opus_track import next_source
-from bot.drivers.rtp import Decoder, NativeDecoder
+from bot.drivers.rtp_decoder import Decoder, NativeDecoder
 from bot.drivers.rtp_programs import COMMANDS, Engine, description, guard
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
@@ -84,7 +84,7 @@ def log_engine(track_id: str, engine: Engine, port: int, payload_type: int, prog
 
 
 class EngineDecoder:
-    """A track decoded by the first engine that does. Implements `bot.drivers.rtp.Decoder`.
+    """A track decoded by the first engine that does. Implements `bot.drivers.rtp_decoder.Decoder`.
 
     Args:
         track_id: What the frames are labelled with.

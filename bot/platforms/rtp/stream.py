@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.codecs.rtp import RtpPacket
 from bot.codecs.senders import Address, Rule, Senders
-from bot.drivers.rtp import Decoder
+from bot.drivers.rtp_decoder import Decoder
 from bot.platforms.rtp.plan import StreamPlan
 
 NAME_WAIT_S = 1.0
