@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows the main job, `make test` checks everything. Both install what they need into .venv.
+# Two commands: `make demo` shows the main job, `make test` runs every test. Both install what they need into .venv.
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
