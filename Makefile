@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows the main job, `make test` checks everything. Both install what they need into .venv.
+# Two commands: `make demo` shows the main job, `make test` runs every test. Both install what they need into .venv.
 SHELL := /bin/bash
 PYTHON ?= python3
 ROOM ?= rehearsal
@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 LIVEKIT_SERVER_VERSION := v1.13.5
 
-.PHONY: demo test faults soak check format bench bench-rtp bench-livekit bench-roads bench-sfu bench-transcriber bench-real bench-gpu docs clean lock
+.PHONY: demo test unit faults soak check format bench bench-rtp bench-livekit bench-roads bench-sfu bench-transcriber bench-real bench-gpu docs clean lock
 
 demo: .venv/demo ## A rehearsal meeting becomes a transcript in Redis, on this machine (ROOM=livekit: a real LiveKit room; meet, teams, zoom, jitsi: real Chromium)
 ifneq ($(filter $(ROOM),meet teams zoom jitsi),)
@@ -25,6 +25,9 @@ endif
 
 test: .venv/dev build/bin/livekit-server.if-go build/bin/egress-worker.if-go build/livekit-page.if-npm build/whep-server.if-npm build/mediasoup.if-npm ## Every test, on a network of its own; TEST_WORKERS files at a time, as far as the cores go
 	tools/hermetic $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+unit: .venv/dev ## The unit tests alone, on all cores: ten seconds
+	$(BIN)/python -m pytest tests/unit -q -n auto
 
 faults: .venv/dev build/bin/livekit-server.if-go ## Every fault, five rounds at full length (make test: one, shortened), 25 minutes; writes bench/faults.json and docs/reliability.md
 	tools/hermetic $(BIN)/python -m bench.faults; code=$$?; $(BIN)/python tools/generate_docs.py && exit $$code

@@ -124,6 +124,9 @@ def doctor(
     from common.destinations.guard import GuardedLoop
     from common.logging import configure_logging
 
+    for option, given in (("--join", join), ("--evidence", evidence), ("--allow-no-sandbox", allow_no_sandbox)):
+        if given and url is None:
+            raise ConfigError([Problem(option, shown(given), "only with --url, a meeting's page")])
     if url is None or config is not None:
         settings, warnings = load_config(find_config(config, os.environ), os.environ)
         configure_logging("error", settings.secrets())

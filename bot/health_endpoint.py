@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from common.contracts.health import BotHealth, parse_bot_health
-from common.contracts.status import State
+from common.contracts.status import ENDS
 from common.problems import ConfigError, Problem, reason, shown
 
 HOST = "127.0.0.1"
@@ -54,7 +54,7 @@ def health_port(environment: Mapping[str, str]) -> int:
 def answer(request: bytes, health: BotHealth, metrics: Callable[[BotHealth], bytes]) -> bytes:
     """The HTTP/1.1 response (RFC 9112) to the first line of a request."""
     method, _, rest = request.partition(b" ")
-    is_over = health.status in (State.COMPLETED, State.FAILED)
+    is_over = health.status in ENDS
     match rest.split(b" ")[0] if method == b"GET" else b"":
         case b"/livez":
             well = health.loop_lag < MAX_LOOP_LAG_S
@@ -134,7 +134,7 @@ async def serve_health(
     try:
         server = await asyncio.get_running_loop().create_server(lambda: _Connection(report, metrics), host, port)
     except OSError as error:
-        advice = f"set {PORT_VARIABLE} to a free port, or to 0"
+        advice = f"set {PORT_VARIABLE} to a free port, or to 0, and {HOST_VARIABLE} to an address of this machine"
         log.warning("health.no_port", host=host, port=port, error=reason(error), advice=advice)
         return
     async with server:

@@ -1,4 +1,4 @@
-"""What a bot counts, for Prometheus: above all where the time goes between somebody's word and its place in Redis."""
+"""Metrics of a bot, for Prometheus: above all where the time goes between somebody's word and its place in Redis."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from bot.audio.level import LevelMeter
 from bot.config import BotConfig
 from bot.core import effects as fx
 from bot.core import events as ev
+from bot.core.endings import with_late, with_missing
 from bot.core.meeting import MeetingCore
 from bot.core.roster import Roster
 from bot.platform_task import PlatformTask
@@ -47,11 +48,6 @@ STORE_RESERVE_S = 0.8
 """... the terminal status;"""
 CLOSE_RESERVE_S = 0.4
 """... closing connections."""
-
-_MISSING_IS_KNOWN = frozenset(
-    {SubCode.DUPLICATE_BOT, SubCode.REDIS_UNREACHABLE, SubCode.INTERNAL_ERROR, SubCode.NOT_STORED}
-)
-"""Ends that say already that not everything went well here."""
 
 log = structlog.get_logger(__name__)
 
@@ -335,25 +331,19 @@ class Bot:
             undecided = await self._transcription.finish(self._now(), left)
             if undecided:
                 log.warning("bot.audio_undecided", seconds=round(undecided, 1))
-        finish = self._with_late(finish)
+        finish = with_late(finish, self._late)
         if self._storing is None:
             self._sinks.without_redis()
         if finish.code is not SubCode.DUPLICATE_BOT:  # whose name is that of a bot which lives
             finish, _ = await asyncio.gather(self._say_the_end(finish), self._finish_recording())
         with self._step("close"):
             await self._close()
-        return self._with_late(finish)
+        return with_late(finish, self._late)
 
     async def _finish_recording(self) -> None:
         with self._step("recording"):
             if self._recording is not None:
                 await self._recording.finish(self._left(CLOSE_RESERVE_S))
-
-    def _with_late(self, finish: fx.Finish) -> fx.Finish:
-        """The end as it is after what failed on the way; another bot's lock goes before everything."""
-        if self._late is None or (finish.code in _MISSING_IS_KNOWN and self._late.code is not SubCode.DUPLICATE_BOT):
-            return finish
-        return self._late
 
     async def _say_the_end(self, finish: fx.Finish) -> fx.Finish:
         """Stores what is left, `session_end` and the terminal status; an end that could not says so."""
@@ -362,7 +352,7 @@ class Bot:
             if self._has_session:
                 self._reporting.session_end()
             left = await self._flush(STORE_RESERVE_S + self._sinks.reserve)
-        finish = self._admit(self._with_late(finish), left)
+        finish = self._admit(with_late(finish, self._late), left)
         if finish.code is SubCode.DUPLICATE_BOT:  # the lock was lost meanwhile
             return finish
         with self._step("say"):
@@ -378,13 +368,13 @@ class Bot:
             self._storing = self._tasks.start(self._redis.run(), "redis")
         return await self._reporting.flush(self._left(reserve))
 
-    def _admit(self, finish: fx.Finish, left: int) -> fx.Finish:
+    @staticmethod
+    def _admit(finish: fx.Finish, left: int) -> fx.Finish:
         """The end as it is when so many entries are not stored."""
-        if not left or finish.code in _MISSING_IS_KNOWN:
-            return finish
-        log.error("bot.not_stored", entries=left)
-        why = f"{left} entries could not be stored; the meeting had ended with {finish.code}"
-        return fx.Finish(SubCode.NOT_STORED, f"{why}: {finish.detail}" if finish.detail else why)
+        told = with_missing(finish, left)
+        if told is not finish:
+            log.error("bot.not_stored", entries=left)
+        return told
 
     async def _close(self) -> None:
         await self._tasks.close(self._platform.task, within=self._left(CLOSE_RESERVE_S / 2))

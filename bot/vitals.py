@@ -1,4 +1,4 @@
-"""How a bot is, for whoever asks: what it counts, and what its health endpoint answers."""
+"""Vitals of a bot, for whoever asks how it is: what it counts, and what its health endpoint answers."""
 
 from __future__ import annotations
 

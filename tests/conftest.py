@@ -24,6 +24,7 @@ from tests.support.cores import Cores, left_by_others, ours, share
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
 from tests.support.seeds import headline
+from tests.support.tools import RUNNING
 from tests.support.virtual_time import loop_factory
 
 # What tests share and asserts, before the first of them imports it.
@@ -124,10 +125,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     cores = item.config.stash.get(CORES, None)
     root, configured = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
+    RUNNING.append(item)
     try:
         with contextlib.nullcontext() if cores is None else cores.taken(share(item)):
             return (yield)
     finally:
+        RUNNING.pop()
         root.handlers[:] = handlers
         root.setLevel(level)
         structlog.configure(**configured)

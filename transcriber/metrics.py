@@ -1,4 +1,4 @@
-"""What the transcriber counts, for Prometheus."""
+"""Metrics of the transcriber, for Prometheus."""
 
 from __future__ import annotations
 

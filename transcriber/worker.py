@@ -23,7 +23,7 @@ from transcriber.sessions import SessionListener
 
 LOAD_TICK_S = 0.5
 """Time between looks at the load."""
-MAX_BROKEN = 10
+MAX_BROKEN_PASSES = 10
 """Passes in a row that broke in this process, as they began or ended: red, as for an engine that fails so often."""
 
 log = structlog.get_logger(__name__)
@@ -136,7 +136,7 @@ class Worker:
     @property
     def is_failing(self) -> bool:
         """Nothing is decoded: the engine fails every call, or we fail to make or to read each."""
-        return self._decoder.is_failing or self._broken_in_a_row >= MAX_BROKEN
+        return self._decoder.is_failing or self._broken_in_a_row >= MAX_BROKEN_PASSES
 
     def is_stalled(self, now: float) -> bool:
         """Results do not come: not because there is much to do, but none at all."""

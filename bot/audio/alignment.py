@@ -26,7 +26,7 @@ MIN_SPEECH_STEPS = 100
 """Steps (2 s) of sound, and as many of silence or of the rise and fall of speech, without which nothing follows."""
 MIN_CORRELATION = 0.75
 """At the right lag levels correlate by 0.9 and more, after any codec."""
-MIN_LEAD = 0.1
+MIN_CORRELATION_LEAD = 0.1
 """By so much it must be better than any lag that is not next to it: what repeats itself has several."""
 NEAR_STEPS = 15
 """Steps (0.3 s) that count as next to it: a syllable."""
@@ -100,7 +100,7 @@ class Alignment:
                 scores[lag] = _correlation(one[latest], other[latest])
         best = int(np.argmax(scores))
         elsewhere = np.delete(scores, slice(max(best - NEAR_STEPS, 0), best + NEAR_STEPS + 1))
-        if scores[best] < MIN_CORRELATION or scores[best] - elsewhere.max() < MIN_LEAD:
+        if scores[best] < MIN_CORRELATION or scores[best] - elsewhere.max() < MIN_CORRELATION_LEAD:
             return None
         return best * STEP_SAMPLES / SAMPLE_RATE
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-RENEWED_SHARE = 2
+RENEWED_FACTOR = 2
 """× the bound: lanes open at once, those included that finish what was begun before a change."""
 IDLE_TIMEOUT_S = 60.0
 """Seconds without an utterance after which a lane is closed."""
@@ -76,7 +76,7 @@ class Lanes:
                 return None, None
             closed = min(free, key=lambda number: free[number].used_at)
             del self._lanes[closed]
-        elif self._most is not None and len(self._lanes) >= RENEWED_SHARE * self._most:
+        elif self._most is not None and len(self._lanes) >= RENEWED_FACTOR * self._most:
             return None, None
         self._opened += 1
         self._lanes[self._opened] = _Lane(track_id, track_id)

@@ -1,4 +1,4 @@
-"""Who waits for a lane: utterances with their audio, first come, first served. Most wait for no time at all."""
+"""Line of who waits for a lane: utterances with their audio, first come, first served. Most wait for no time at all."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ MIN_HEARD_SPREAD_DB = 1.0
 """... so little is enough: noise is never as even. Digital silence is: it is a failure of another kind."""
 WINDOWS = 2
 """Of whose correlations the mean is judged: what one second says by chance is not taken for good."""
-FOLLOWS = 0.65
+FOLLOWING_CORRELATION = 0.65
 """Mean from which the sound follows. Of speech and music in each of Opus's modes, frames of 20 ms and more: 0.85 at the
 least; of keys that are typed: 0.5."""
-STRANGE = 0.3
+STRANGE_CORRELATION = 0.3
 """Below it the sound is another one's. Of what a cipher made: 0.1 in the mean, of one second in 200 above 0.6."""
-OPPOSED = -0.6
+OPPOSED_CORRELATION = -0.6
 """Below it the sound does follow, and its sender counts the other way round: nothing is made of that."""
 
 
@@ -64,11 +64,15 @@ class Levels:
         early, late = (said_db[1:], heard_db[:-1]), (said_db[:-1], heard_db[1:])
         self._alike.append(max(_correlation(*pair) for pair in (early, (said_db, heard_db), late)))
         mean = sum(self._alike) / WINDOWS
-        if len(self._alike) < WINDOWS or mean < OPPOSED or STRANGE <= mean < FOLLOWS:
+        if (
+            len(self._alike) < WINDOWS
+            or mean < OPPOSED_CORRELATION
+            or STRANGE_CORRELATION <= mean < FOLLOWING_CORRELATION
+        ):
             return None
-        if mean >= FOLLOWS:  # it is not judged again for a while: what is true then has to show by itself
+        if mean >= FOLLOWING_CORRELATION:  # it is not judged again for a while: what is true then has to show by itself
             self._alike.clear()
-        return mean >= FOLLOWS
+        return mean >= FOLLOWING_CORRELATION
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -23,7 +23,7 @@ FADE_SAMPLES = SAMPLE_RATE * 60 // 1000
 """Of made-up audio, until it is silent."""
 PITCH_SAMPLES = range(SAMPLE_RATE // 400, SAMPLE_RATE // 66)
 """Periods of voices: 400 to 66 Hz."""
-_COMPARED = 320
+_COMPARED_SAMPLES = 320
 """Samples in which the period is looked for."""
 
 
@@ -64,7 +64,7 @@ class SampleReceiver(Receiver):
         yield self._emit(pcm)
 
     def _remember(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-        self._past = np.concatenate([self._past, pcm])[-(PITCH_SAMPLES.stop + _COMPARED) :]
+        self._past = np.concatenate([self._past, pcm])[-(PITCH_SAMPLES.stop + _COMPARED_SAMPLES) :]
         return pcm
 
 
@@ -104,11 +104,11 @@ def continued(past: NDArray[np.int16], samples: int) -> NDArray[np.int16]:
         samples: How many are wanted.
     """
     longest = PITCH_SAMPLES.stop
-    if len(past) < longest + _COMPARED:
+    if len(past) < longest + _COMPARED_SAMPLES:
         return np.zeros(samples, np.int16)
-    line = past[-(longest + _COMPARED) :].astype(np.float64)
-    now = line[-_COMPARED:]
-    windows = np.lib.stride_tricks.sliding_window_view(line, _COMPARED)[longest - np.asarray(PITCH_SAMPLES)]
+    line = past[-(longest + _COMPARED_SAMPLES) :].astype(np.float64)
+    now = line[-_COMPARED_SAMPLES:]
+    windows = np.lib.stride_tricks.sliding_window_view(line, _COMPARED_SAMPLES)[longest - np.asarray(PITCH_SAMPLES)]
     likeness = windows @ now / np.sqrt(np.einsum("ij,ij->i", windows, windows) + 1.0)
     period = PITCH_SAMPLES[int(likeness.argmax())]
     again = np.resize(line[-period:], samples)

@@ -43,7 +43,9 @@ def load_config(
     """
     findings = Findings()
     origins: dict[str, str] = {}
-    written = parse(text)
+    repeated: list[str] = []
+    written = parse(text, repeated)
+    findings.warnings += [f"key {key!a} stands twice in one object: the last one counts" for key in repeated]
     raw = with_environment(written, environment, origins)
     name = raw["platform"] if raw.get("platform") in tuple(PLATFORMS) else None
     model = model_of([name] if name else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
@@ -70,4 +71,7 @@ def check_header_value(secret: SecretStr | None) -> SecretStr | None:
 
 def is_redis_url(url: str) -> bool:
     """Whether redis-py can use it."""
-    return is_url(url, "redis", "rediss") or url.startswith("unix:///")
+    if url.startswith("unix:///"):
+        return True
+    # Of a path redis-py takes whatever digits it has for the database, and without any the first one.
+    return is_url(url, "redis", "rediss") and re.fullmatch(r"/?|/[0-9]{1,6}/?", urlsplit(url).path) is not None

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,12 @@ MANAGERS_KEYS = frozenset(
     | {"s3Endpoint", "s3Bucket", "s3AccessKey", "s3SecretKey"}
 )
 """Keys that managers send with every bot (docs/managers.md): known, and for other bots than this one."""
+
+
+SAYS_NO_UNIT = frozenset(
+    {"int_type", "int_from_float", "float_type", "greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+)
+"""Errors of pydantic's that say nothing of what is meant, such as milliseconds: then the setting's description does."""
 
 
 @dataclass(slots=True)
@@ -64,20 +71,39 @@ def find_config(path: str | None, environment: Mapping[str, str]) -> str:
     raise _unreadable("configuration", "(none given)", allowed)
 
 
-def parse(text: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises ConfigError: CONFIG_UNREADABLE."""
+def parse(text: str, repeated: list[str] | None = None) -> dict[str, Any]:
+    """The JSON object in `text`. Raises ConfigError: CONFIG_UNREADABLE.
+
+    Args:
+        text: May begin with a byte order mark, as Windows' editors have it.
+        repeated: Learns the keys that stand in one object more than once.
+    """
+    text = re.sub(r"(?m)^[ \t]*//.*$", "", text.removeprefix("\ufeff"))
+
+    def last_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if repeated is not None and len(found) < len(pairs):
+            repeated.extend(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        return found
+
     try:
-        value = json.loads(re.sub(r"(?m)^[ \t]*//.*$", "", text))
+        value = json.loads(text, object_pairs_hook=last_of_each)
     except (json.JSONDecodeError, RecursionError) as error:
-        where = (
-            f", line {error.lineno} column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else ""
-        )
-        raise _unreadable("configuration", "(not JSON)", f"one JSON object{where}") from None
+        raise _unreadable("configuration", "(not JSON)", f"one JSON object{_where(text, error)}") from None
     if not isinstance(value, dict):
         raise _unreadable("configuration", f"(a JSON {type(value).__name__})", "one JSON object")
     return value
+
+
+def _where(text: str, error: Exception) -> str:
+    """Where it is no JSON, and what was meant where that can be told; the text itself may hold secrets."""
+    if re.fullmatch(r"\s*[^\s{}\"]+\.jsonc?\s*", text):
+        return " itself, and this is a file's name: `--config` takes one"
+    if not isinstance(error, json.JSONDecodeError):
+        return ""
+    commented = text[error.pos :].lstrip().startswith(("//", "/*", "#"))
+    comment = "; a comment begins with // and has a line of its own" if commented else ""
+    return f", line {error.lineno} column {error.colno}: {error.msg}{comment}"
 
 
 def _unreadable(path: str, value: str, allowed: str) -> ConfigError:
@@ -113,8 +139,12 @@ def with_environment(raw: Mapping[str, Any], environment: Mapping[str, str], ori
     first = merged.get("whisperLiveUrl", [])
     more = [url.strip() for url in environment.get("WHISPER_LIVE_URL_FALLBACK", "").split(",") if url.strip()]
     if more and (isinstance(first, str) or first == []):  # a list in the JSON is the whole order already
-        merged["whisperLiveUrl"] = list(dict.fromkeys([first, *more] if first else more))
-        origins["whisperLiveUrl"] = "environment"
+        urls = list(dict.fromkeys([first, *more] if first else more))
+        sources = dict.fromkeys(urls, "WHISPER_LIVE_URL_FALLBACK, a comma list")
+        if first:
+            sources[first] = origins.pop("whisperLiveUrl", "")
+        merged["whisperLiveUrl"] = urls
+        origins |= {f"whisperLiveUrl[{place}]": source for place, source in enumerate(sources.values()) if source}
     _use_service(merged, origins)
     return merged
 
@@ -241,10 +271,12 @@ def problem_of(
     description, secret = _describe(model, location)
     if detail["type"] == "missing":
         return Problem(path, "(missing)", description.rstrip("."))
-    origin = origins.get(str(location[0]))
-    allowed = detail["msg"].removeprefix("Input should be ")
+    origin = origins.get(path)
+    allowed = re.sub("^[A-Z][a-z]+ should (be|have) ", "", detail["msg"])
     if detail["type"] == "string_pattern_mismatch":
         allowed = "; ".join(filter(None, [description.rstrip("."), f"text that fits {detail['ctx']['pattern']}"]))
+    if detail["type"] in SAYS_NO_UNIT and description:
+        allowed = f"{allowed} ({description.rstrip('.')})"
     return Problem(f"{path} (from {origin})" if origin else path, shown(value, secret), allowed)
 
 

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from bot.config.model import BotConfig
 from common.contracts.generations import Generation, callback_target
 
+STAY_MS, RULE_MS, PLATFORM_MS = 60_000, 5_000, 1_000
+"""The shortest time that is taken for one: for the whole stay, for a rule about it, and for one of a platform."""
+
 
 def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
     """Settings that are valid and probably not what their author wants."""
@@ -36,7 +39,32 @@ def config_warnings(config: BotConfig, in_container: bool) -> list[str]:
         warnings.append(
             "automaticLeave.silenceTimeout is ignored: transcribeEnabled is false, and so nobody looks for speech"
         )
-    return warnings + _manager_warnings(config)
+    if config.language is not None and set(config.allowed_languages) - {config.language}:
+        warnings.append(
+            f"allowedLanguages is ignored: language is {config.language}, and all speech is taken for that; "
+            "without it those are detected"
+        )
+    return warnings + _short_times(config) + _manager_warnings(config)
+
+
+def _short_times(config: BotConfig) -> list[str]:
+    """Times that were meant as seconds, it seems: with 60 the bot leaves at once, and nobody knows why."""
+    leave = config.automatic_leave.model_dump(by_alias=True)
+    settings = config.platform_settings.model_dump(by_alias=True) if config.platform_settings else {}
+    given = {
+        "automaticLeave.waitingRoomTimeout": (leave.pop("waitingRoomTimeout"), RULE_MS),
+        "maxDurationMs": (config.max_duration_ms, STAY_MS),
+        "whisperLiveMuteTimeoutMs": (config.transcriber_mute_timeout_ms, RULE_MS),
+        **{f"{config.platform}.{key}": (settings[key], PLATFORM_MS) for key in settings if key.endswith("Timeout")},
+    }
+    if config.automatic_leave.enabled:
+        given["automaticLeave.timeout"] = leave["timeout"], STAY_MS
+        given |= {f"automaticLeave.{key}": (leave[key], RULE_MS) for key in leave if key.endswith("Timeout")}
+    return [
+        f"{name} is {value}: times are in milliseconds, and that is {value / 1000:g} s"
+        for name, (value, least) in given.items()
+        if value is not None and value < least
+    ]
 
 
 def _manager_warnings(config: BotConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a manager is still to be told: in its own order, each status once, the end at last and only once.
+"""The plan of callbacks: what a manager is still to be told, in order, each status once, the end at last and only once.
 
 A manager takes only moves of its own table. So a bot that fails before it joins says `joining` first where the manager
 wants that, and what has no place in the manager's table (back in the lobby) is not said.
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from common.contracts.events import StatusEvent
 from common.contracts.generations import Generation, ending, way
-from common.contracts.status import State
+from common.contracts.status import ENDS, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Step:
     @property
     def is_end(self) -> bool:
         """Nothing follows it."""
-        return self.event.code is not None and self.state in (State.COMPLETED, State.FAILED)
+        return self.event.code is not None and self.state in ENDS
 
 
 class CallbackPlan:

@@ -1,4 +1,4 @@
-"""How speech is transcribed on each lane: as it was asked for when the lane was opened, whatever is asked for later.
+"""Speech options of each lane: as they were asked for when the lane was opened, whatever is asked for later.
 
 A lane that connects anew sends again what was said before a change. Settings that no server takes are given up: lanes
 that were opened with them go on with the last ones that a server took, or with newer ones that were asked for since.

@@ -5,14 +5,13 @@ Everything that changes the state is in this file. The diagram in `docs/lifecycl
 
 from __future__ import annotations
 
-from common.contracts.status import State
+from common.contracts.status import ENDS, State
 
-_ENDS = frozenset({State.COMPLETED, State.FAILED})
 MOVES: dict[State, frozenset[State]] = {
-    State.JOINING: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | _ENDS,
-    State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP}) | _ENDS,
-    State.NEEDS_HELP: frozenset({State.AWAITING_ADMISSION, State.ACTIVE}) | _ENDS,
-    State.ACTIVE: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | _ENDS,
+    State.JOINING: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | ENDS,
+    State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP}) | ENDS,
+    State.NEEDS_HELP: frozenset({State.AWAITING_ADMISSION, State.ACTIVE}) | ENDS,
+    State.ACTIVE: frozenset({State.AWAITING_ADMISSION, State.NEEDS_HELP}) | ENDS,
     State.COMPLETED: frozenset(),
     State.FAILED: frozenset(),
 }

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 MAX_ENTRIES = 10_000
 MAX_BYTES = 20_000_000
 MAX_LIVE_MESSAGES = 256
-HEADROOM = 10
+HEADROOM_SHARE = 0.1
 KEEP_STORED_S = 5.0
 """Seconds for which a stored entry is kept, counted at each answer of the store. More than an append-only file that is
 written every second can lose, and than a replica usually lags."""
-MAX_STORED = 1_000
+MAX_STORED_ENTRIES = 1_000
 """Stored entries that are kept; the oldest go first."""
 
 
@@ -39,9 +39,9 @@ class Outbox:
     A store that crashed, or whose replica took over, may have forgotten its last seconds. What it said to be stored
     is therefore kept for `KEEP_STORED_S`; when the store stands lower than it had said (`forgotten`), it waits again.
 
-    Bound: `max_entries` entries or `max_bytes` bytes of payload, beside `MAX_STORED` that are stored. Policy when full:
-    what waits is kept (its order is promised), the new entry is refused and counted; `is_full` is there so that the
-    producer holds back before that.
+    Bound: `max_entries` entries or `max_bytes` bytes of payload, beside `MAX_STORED_ENTRIES` that are stored. Policy
+    when full: what waits is kept (its order is promised), the new entry is refused and counted; `is_full` is there so
+    that the producer holds back before that.
 
     Args:
         after: Highest sequence number already stored; numbering continues from it.
@@ -51,7 +51,7 @@ class Outbox:
 
     def __init__(self, after: int = 0, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: deque[Entry] = deque()
-        self._stored: deque[tuple[float, Entry]] = deque(maxlen=MAX_STORED)
+        self._stored: deque[tuple[float, Entry]] = deque(maxlen=MAX_STORED_ENTRIES)
         self._last = after
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -69,8 +69,8 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Time to hold back: what is left, one part in `HEADROOM`, is for what is on its way already."""
-        left = 1 - 1 / HEADROOM
+        """Time to hold back: what is left, `HEADROOM_SHARE`, is for what is on its way already."""
+        left = 1 - HEADROOM_SHARE
         return len(self._entries) >= self._max_entries * left or self.size >= self._max_bytes * left
 
     def put(self, payload: str, now: float) -> int | None:

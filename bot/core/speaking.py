@@ -1,4 +1,4 @@
-"""Who is speaking, as the segments show it: a start with the first partial of a piece, an end with its final.
+"""Speaking, as the segments show it: a start with the first partial of a piece, an end with its final.
 
 Of a mix it is known with the final, which is both.
 """
@@ -9,7 +9,7 @@ from bot.core.segments import UNKNOWN_SPEAKER
 from common.contracts.segments import Segment
 from common.contracts.speaker_events import SpeakerEvent
 
-MAX_OPEN = 1_024
+MAX_OPEN_PIECES = 1_024
 """Pieces that have begun and not ended. Policy when full: the oldest is forgotten, its end is not told."""
 
 
@@ -37,7 +37,7 @@ class Speaking:
             end = max(segment.end, began.end if began else segment.end)
             found.append(SpeakerEvent(self._connection_id, "SPEAKER_END", *_said(began or segment, end)))
             return found
-        if len(self._open) >= MAX_OPEN:
+        if len(self._open) >= MAX_OPEN_PIECES:
             del self._open[next(iter(self._open))]
         self._open[segment.segment_id] = segment
         return found

@@ -19,13 +19,13 @@ from common.contracts.segments import Source
 MAX_TEXT_CHARACTERS = 4_000
 """Of one message or caption; the rest is cut."""
 TEXTS_PER_S = 4.0
-BURST = 40
+BURST_TEXTS = 40
 """So many at once, and TEXTS_PER_S after that; what is beyond is dropped, and said once a flood."""
 CAPTION_LAG_S = 2.0
 """Captions are shown so long after what they say, at most."""
 UNHEARD_S = DEAF_TIMEOUT_S - CAPTION_LAG_S
 """Captions from so long before no sound was noticed are surely of words that nobody heard."""
-MAX_HELD = 100
+MAX_HELD_CAPTIONS = 100
 """Captions that wait for word whether there is sound. Policy when full: the oldest goes."""
 
 
@@ -33,9 +33,9 @@ class Written:
     """The chat and the captions of one meeting. Time is monotonic seconds."""
 
     def __init__(self) -> None:
-        self._left, self._at = float(BURST), -math.inf
+        self._left, self._at = float(BURST_TEXTS), -math.inf
         self._is_flooded = False
-        self._held: deque[PublishText] = deque(maxlen=MAX_HELD)
+        self._held: deque[PublishText] = deque(maxlen=MAX_HELD_CAPTIONS)
         self._is_soundless = False
         self._deaf = math.inf, math.inf  # from when until when nothing is, or was, heard
 
@@ -66,7 +66,7 @@ class Written:
             self._is_soundless = is_soundless
             self._deaf = (now - UNHEARD_S, math.inf) if is_soundless else (self._deaf[0], now + CAPTION_LAG_S)
         begin, end = self._deaf
-        held, self._held = list(self._held), deque(maxlen=MAX_HELD)
+        held, self._held = list(self._held), deque(maxlen=MAX_HELD_CAPTIONS)
         found = []
         for caption in held:
             middle = (caption.start + caption.end) / 2
@@ -77,9 +77,9 @@ class Written:
         return found
 
     def _may_pass(self, now: float) -> bool:
-        self._left = min(self._left + (now - self._at) * TEXTS_PER_S, float(BURST))
+        self._left = min(self._left + (now - self._at) * TEXTS_PER_S, float(BURST_TEXTS))
         self._at = now
-        if self._left == BURST:
+        if self._left == BURST_TEXTS:
             self._is_flooded = False
         if self._left < 1:
             return False

@@ -1,4 +1,4 @@
-"""All checks of one configuration, most of them at once."""
+"""The examination of one configuration: all checks, most of them at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check has found, and the table of all of them with an exit code."""
+"""Findings of checks, and the table of all of them with an exit code."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from bot.platforms import PLATFORMS, load
 from bot.platforms.base import Invitation
 from bot.platforms.destination import checked, destination_problem
 from bot.platforms.pages import PagePlatform
+from common.installed import needed
 from common.problems import ConfigError, Problem, shown
 
 EVIDENCE_DIR = "earshot-evidence"
@@ -46,10 +47,16 @@ def invited(url: str, config: BotConfig | None, allow_no_sandbox: bool) -> tuple
 async def look_at(
     url: str, config: BotConfig | None, *, join: bool, evidence: str | None, allow_no_sandbox: bool
 ) -> list[Finding]:
-    """What is found in the page. Raises ConfigError."""
-    from bot.doctor.page import examine_page, with_evidence
+    """What is found in the page.
 
+    Raises:
+        ConfigError: See `invited`.
+        EarshotError: NOT_INSTALLED.
+    """
     page, invitation = invited(url, config, allow_no_sandbox)
+    with needed("earshot doctor --url", "browser"):
+        from bot.doctor.page import examine_page, with_evidence
+
     sys.stderr.write(f"Looking at the page of {page.title}, which takes up to a minute.\n")
     invitation = with_evidence(await checked(page, invitation), evidence or EVIDENCE_DIR)
     return await examine_page(page, invitation, join=join)

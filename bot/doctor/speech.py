@@ -26,7 +26,7 @@ SPOKEN = "spoken test phrase"
 ANSWER_TIMEOUT_S = 30.0
 """Seconds for the phrase, which takes 2: a large model on a CPU may be slow, and useless when it is slower."""
 SLOW_S = 5.0
-MIN_WORDS = 0.5
+MIN_WORDS_SHARE = 0.5
 """Part of the phrase's words without which it was understood badly."""
 
 
@@ -105,7 +105,7 @@ def _judge(server: str, text: str, took: float, problem: str) -> Finding:
     words = PHRASE.split()
     share = sum(word in said for word in words) / len(words)
     detail = f'{server}: "{text}" after {took:.1f} s'
-    if share < MIN_WORDS:
+    if share < MIN_WORDS_SHARE:
         remedy = f'"{PHRASE}" was said: a larger model, or one that knows English'
         return Finding(subject, Verdict.DOUBTFUL, detail, remedy)
     if took > SLOW_S:

@@ -24,7 +24,7 @@ from bot.audio.frame import AudioFrame
 from bot.codecs.formats import Format
 from bot.codecs.rtp import RtpPacket
 from bot.drivers.opus_track import next_source
-from bot.drivers.rtp import Decoder, NativeDecoder
+from bot.drivers.rtp_decoder import Decoder, NativeDecoder
 from bot.drivers.rtp_programs import COMMANDS, Engine, description, guard
 from common.audio.pcm import SAMPLE_RATE
 from common.contracts.status import SubCode
@@ -34,10 +34,10 @@ PIECE_BYTES = 2 * SAMPLE_RATE // 50
 """20 ms, the least that is read of a pipe at once; and at most ..."""
 MAX_PIECE_BYTES = 6 * PIECE_BYTES
 """... 120 ms."""
-MAX_HELD = 500
+MAX_HELD_PACKETS = 500
 """Packets (10 s) that an engine has made nothing of yet: they are the next one's, should it fail. Policy when full: the
 oldest goes."""
-MIN_OWED = 5
+MIN_OWED_PACKETS = 5
 """Packets of which nothing came: fewer may be behind a hole, when somebody has fallen silent."""
 SUCCESSION_PACKETS = 5
 """In a row of another SSRC or codec: then an engine is started anew for it. A single one is a stray."""
@@ -84,7 +84,7 @@ def log_engine(track_id: str, engine: Engine, port: int, payload_type: int, prog
 
 
 class EngineDecoder:
-    """A track decoded by the first engine that does. Implements `bot.drivers.rtp.Decoder`.
+    """A track decoded by the first engine that does. Implements `bot.drivers.rtp_decoder.Decoder`.
 
     Args:
         track_id: What the frames are labelled with.
@@ -195,7 +195,7 @@ class _Child:
         self._engine, self._program, self._track_id, self._audio = engine, program, track_id, audio
         self._payload_type, self._form = payload_type, form
         self._timeout, self._on_end = timeout, on_end
-        self._unheard: deque[tuple[RtpPacket, float]] = deque(maxlen=MAX_HELD)
+        self._unheard: deque[tuple[RtpPacket, float]] = deque(maxlen=MAX_HELD_PACKETS)
         self._unsent = 0  # of these, the last ones
         self._socket: socket.socket | None = None
         self._source, self._position = next_source(), 0
@@ -211,7 +211,7 @@ class _Child:
         self._has_paused |= self._last is not None and _is_pause(self._last, packet, self._form.clock_rate)
         self._last = packet
         self._unheard.append((packet, now))
-        self._unsent = min(self._unsent + 1, MAX_HELD)
+        self._unsent = min(self._unsent + 1, MAX_HELD_PACKETS)
         self._send()
 
     def finish(self) -> None:
@@ -275,7 +275,7 @@ class _Child:
                     piece = await process.stdout.read(MAX_PIECE_BYTES - len(rest))
             except TimeoutError:
                 self._send()
-                if len(self._unheard) >= MIN_OWED and self._loop.time() - self._unheard[0][1] >= self._timeout:
+                if len(self._unheard) >= MIN_OWED_PACKETS and self._loop.time() - self._unheard[0][1] >= self._timeout:
                     return f"packets came, and no audio for {self._timeout:g} s"
                 continue
             if not piece:

@@ -46,7 +46,7 @@ SETTLE_S = 0.6
 """Before the end of a meeting is told, for collectors that poll: the manager counts the transcript at that moment."""
 MIN_TRY_S = 0.5
 """... if so much is left for the telling."""
-MAX_UNHEALTHY = 20
+MAX_UNHEALTHY_SUBJECTS = 20
 """Subjects that are told as not working; beyond it tracks are left out, and the few others are not."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Of an answer that are read."""
@@ -144,7 +144,7 @@ class CallbackLink:
         parsed = parse_event(write(event))
         if isinstance(parsed, HealthEvent):
             self._unhealthy.pop(parsed.subject, None)
-            is_one_of_many = parsed.subject.startswith("track:") and len(self._unhealthy) >= MAX_UNHEALTHY
+            is_one_of_many = parsed.subject.startswith("track:") and len(self._unhealthy) >= MAX_UNHEALTHY_SUBJECTS
             is_news = parsed.subject.startswith("gap:")
             if not parsed.healthy and not is_one_of_many and not is_news:
                 self._unhealthy[parsed.subject] = None

@@ -1,4 +1,4 @@
-"""Where a meeting URL leads, checked for every platform alike: in the configuration, and before anything is joined."""
+"""The destination of a meeting URL, checked for every platform alike: in the configuration, and before joining."""
 
 from __future__ import annotations
 

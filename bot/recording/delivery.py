@@ -24,7 +24,7 @@ from common.contracts.times import iso_utc
 from common.problems import reason
 from common.redact import printable, redact_url
 
-MAX_WAITING = 1_000
+MAX_WAITING_FILES = 1_000
 """Files that wait for a destination. Policy when full: the oldest is not delivered, and that is said."""
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Between tries; the last one again and again."""
@@ -68,8 +68,8 @@ class Delivery:
     def put(self, recorded: Recorded) -> None:
         """A file is finished."""
         self._waiting.append(recorded)
-        if len(self._waiting) > MAX_WAITING:
-            self._lose(self._waiting.popleft(), f"{MAX_WAITING} files wait")
+        if len(self._waiting) > MAX_WAITING_FILES:
+            self._lose(self._waiting.popleft(), f"{MAX_WAITING_FILES} files wait")
         self._change.set()
 
     async def run(self) -> None:

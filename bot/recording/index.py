@@ -19,7 +19,7 @@ from common.contracts.json_values import write
 from common.contracts.times import iso_utc
 
 INDEX = "index.json"
-MAX_SPEECH = 20_000
+MAX_UTTERANCES = 20_000
 """Utterances in the index. Policy when full: the oldest go."""
 RESERVE = ".reserve"
 RESERVE_BYTES = 64 * 1024
@@ -109,7 +109,7 @@ class Index:
         self._folder, self._meeting = folder, meeting
         self._files: list[str] = []  # JSON
         self._counts: Counter[str] = Counter()  # files of each track
-        self._speech: deque[str] = deque(maxlen=MAX_SPEECH)  # JSON
+        self._speech: deque[str] = deque(maxlen=MAX_UTTERANCES)  # JSON
         self._reserved = 0  # bytes
         self.is_stale = False
         """There are files of which the one on the disk does not know."""

@@ -29,6 +29,7 @@ from bot.links.object_store import safe_name
 from bot.recording.files import KINDS, SoundFile, left_behind, pad
 from bot.recording.index import INDEX, Index, Left, Meeting, Recorded, Spoken, Unfinished
 from common.audio.pcm import SAMPLE_RATE
+from common.contracts.json_values import as_utf8
 from common.contracts.times import iso_utc
 
 MAX_QUEUED_SAMPLES = 16_000_000
@@ -284,10 +285,10 @@ class Writer:
         os.replace(part, path)
         recorded = Recorded(
             path=str(path.relative_to(self.folder)),
-            track=_plain(track),
-            speaker_id=_plain(whose[0]),
-            speaker=_plain(whose[1]),
-            seq=self._index.count(_plain(track)),
+            track=as_utf8(track),
+            speaker_id=as_utf8(whose[0]),
+            speaker=as_utf8(whose[1]),
+            seq=self._index.count(as_utf8(track)),
             start=round(start, 3),
             end=round(end, 3),
             absolute_start_time=iso_utc(zero + start),
@@ -309,11 +310,6 @@ class Writer:
 def _track(line: str) -> str:
     """A line as it is called in the index."""
     return MIX_NAME if line == MIX else line
-
-
-def _plain(text: str) -> str:
-    """An id that others chose, as it can be written: a lone surrogate becomes `?`."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _folder_name(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from common.contracts.events import StatusEvent
 from common.contracts.generations import COMPLETION_REASONS, Generation, ending, spelled
 from common.contracts.json_values import field, optional, read_object, write
-from common.contracts.status import MEANINGS, State
+from common.contracts.status import ENDS, MEANINGS, State
 
 MAX_DETAIL_CHARACTERS = 2_000
 """Characters of a detail that are sent."""
@@ -21,7 +21,6 @@ STAGES = ("requested", "joining", "awaiting_admission", "active")
 """Where an end can come, as managers know it."""
 SIGNATURE_AGE_S = 300.0
 """A receiver refuses signatures that are older, or from so far in the future: a recorded callback is worth nothing."""
-_ENDS = (State.COMPLETED, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def callback(
     if event.container_name is not None:  # null is an error in the newest, and left out empties no row in older ones
         value["container_id"] = event.container_name
     detail = event.detail[:MAX_DETAIL_CHARACTERS]
-    if state in _ENDS and event.code is not None:
+    if state in ENDS and event.code is not None:
         _, reason = ending(generation, event.code, was_active)
         value |= {"reason": event.code, "exit_code": MEANINGS[event.code].exit_code}
         if reason is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.contracts.json_values import read_object
-from common.contracts.status import MEANINGS, State, SubCode
+from common.contracts.status import ENDS, MEANINGS, State, SubCode
 
 
 class Generation(StrEnum):
@@ -61,27 +61,26 @@ def _status_route(url: str) -> str:
 
 # --- what may follow what
 
-_ENDS = frozenset({State.COMPLETED, State.FAILED})
 _V6: dict[State | None, frozenset[State]] = {
-    None: frozenset({State.JOINING}) | _ENDS,
-    State.JOINING: frozenset({State.AWAITING_ADMISSION}) | _ENDS,
-    State.AWAITING_ADMISSION: frozenset({State.ACTIVE}) | _ENDS,
-    State.ACTIVE: _ENDS,
+    None: frozenset({State.JOINING}) | ENDS,
+    State.JOINING: frozenset({State.AWAITING_ADMISSION}) | ENDS,
+    State.AWAITING_ADMISSION: frozenset({State.ACTIVE}) | ENDS,
+    State.ACTIVE: ENDS,
 }
 MOVES: dict[Generation, dict[State | None, frozenset[State]]] = {
     Generation.V6: _V6,
     Generation.V10: _V6
     | {
-        State.JOINING: frozenset({State.AWAITING_ADMISSION, State.ACTIVE}) | _ENDS,
-        State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP}) | _ENDS,
-        State.NEEDS_HELP: frozenset({State.ACTIVE}) | _ENDS,
+        State.JOINING: frozenset({State.AWAITING_ADMISSION, State.ACTIVE}) | ENDS,
+        State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP}) | ENDS,
+        State.NEEDS_HELP: frozenset({State.ACTIVE}) | ENDS,
     },
     Generation.V12: {
         None: frozenset({State.JOINING}),
         State.JOINING: frozenset({State.AWAITING_ADMISSION, State.ACTIVE, State.FAILED}),
         State.AWAITING_ADMISSION: frozenset({State.ACTIVE, State.NEEDS_HELP, State.FAILED}),
         State.NEEDS_HELP: frozenset({State.ACTIVE, State.FAILED}),
-        State.ACTIVE: _ENDS,
+        State.ACTIVE: ENDS,
     },
 }
 """Generation → last state that the manager was told (None: nothing yet) → states that it takes next."""

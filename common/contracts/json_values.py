@@ -93,5 +93,9 @@ def identity(value: Mapping[str, Any], key: str) -> int | str:
 
 def write(value: Mapping[str, Any]) -> str:
     """Compact JSON that is always valid UTF-8: a lone surrogate in a name becomes `?`."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return as_utf8(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def as_utf8(text: str) -> str:
+    """A text that others chose, as it can be written: a lone surrogate becomes `?`."""
     return text.encode("utf-8", "replace").decode()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from common.contracts.json_values import field
+from common.contracts.json_values import as_utf8, field
 
 SpeakerEventType: TypeAlias = Literal["SPEAKER_START", "SPEAKER_END"]
 
@@ -35,8 +35,8 @@ class SpeakerEvent:
             "uid": self.uid,
             "relative_client_timestamp_ms": str(self.at_ms),
             "event_type": self.event_type,
-            "participant_name": _utf8(self.name),
-            "participant_id_meet": _utf8(self.participant_id),
+            "participant_name": as_utf8(self.name),
+            "participant_id_meet": as_utf8(self.participant_id),
         }
 
 
@@ -54,7 +54,3 @@ def parse_speaker_event(fields: Mapping[str, str]) -> SpeakerEvent:
         name=field(fields, "participant_name", str),
         participant_id=fields.get("participant_id_meet", ""),
     )
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

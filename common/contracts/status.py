@@ -20,6 +20,10 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+ENDS = frozenset({State.COMPLETED, State.FAILED})
+"""States that no other follows."""
+
+
 class SubCode(StrEnum):
     """The public reason of an end, as it appears in status events and logs."""
 

@@ -43,7 +43,7 @@ MIXING = frozenset({"google_meet", "teams", "zoom"})
 MIX_TRACK = "mix-1"
 STREAMS = ("stream-1", "stream-2", "stream-3")
 """What Google Meet sends: a stream is somebody's until another one needs it."""
-SPEAKING_LEVEL = 300.0
+SPEAKING_RMS = 300.0
 """RMS of 16-bit samples from which a microphone counts as speaking."""
 HANGOVER_FRAMES = 15
 """So long it is still shown as speaking: 0.3 s."""
@@ -267,7 +267,7 @@ class PageRoom(Room):
         self._tell_speaking(frame)
 
     def _notice(self, person: Person, pcm: Any, frame: int) -> None:
-        if float(np.sqrt(np.mean(np.square(pcm.astype(np.float64))))) >= SPEAKING_LEVEL:
+        if float(np.sqrt(np.mean(np.square(pcm.astype(np.float64))))) >= SPEAKING_RMS:
             self._spoke[person.participant] = frame
 
     def _tell_speaking(self, frame: int) -> None:

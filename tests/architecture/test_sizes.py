@@ -18,12 +18,12 @@ def length(node: ast.AST) -> int:
 
 
 def test_modules_stay_readable() -> None:
-    """No module over 450 lines."""
+    """No module over 400 lines, no file of tests over 450."""
     long = {
         str(path.relative_to(ROOT)): count
         for package in ("bot", "common", "rehearsal", "transcriber", "tests")
         for path in Path(ROOT / package).rglob("*.py")
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 450
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > (450 if package == "tests" else 400)
     }
     assert not long
 

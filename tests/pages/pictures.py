@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from base64 import b64decode
+from functools import partial
 from pathlib import Path
 
 from bot.platforms import load
 from bot.platforms.pages import PagePlatform
 from rehearsal.pages.room import PLATFORMS
 from tests.pages.test_states import MEANS, STATES, VARIANTS, Row, Shown, showing
-from tests.support.staying import staying
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "pages"
@@ -58,15 +58,15 @@ def page() -> str:
 def photograph(platform: str) -> int:
     """Writes the platform's pictures; returns their bytes."""
     size = 0
-    with staying(showing(platform)) as (opened, ask):
-        page, shown = opened.page, Shown(platform, opened, ask)
-        session = ask(page.context.new_cdp_session(page))
+    with showing(platform) as (opened, loop):
+        page, shown = opened.page, Shown(platform, opened, loop)
+        session = loop.call(page.context.new_cdp_session, page)
         for row in rows(platform):
             shown.looks([row])
-            ask(page.add_style_tag(content=STYLE))
+            loop.call(partial(page.add_style_tag, content=STYLE))
             clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": SCALE}
             options = {"format": "webp", "quality": QUALITY, "clip": clip}
-            taken = ask(session.send("Page.captureScreenshot", options))
+            taken = loop.call(session.send, "Page.captureScreenshot", options)
             picture = b64decode(taken["data"])
             (FOLDER / f"{platform}-{row.state}.webp").write_bytes(picture)
             size += len(picture)

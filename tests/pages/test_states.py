@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from bot.drivers.browser.page import MeetingPage, open_page
 from bot.platforms import load
@@ -26,7 +27,6 @@ from bot.platforms.pages.stage import Stage, stage
 from rehearsal.pages.room import PLATFORMS
 from tests.support.servers.meeting_pages import page_room
 from tests.support.servers.pages import Heard, chromium_settings
-from tests.support.staying import Ask, staying
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.cores(0.9)]
 
@@ -81,17 +81,17 @@ class Row:
 class Shown:
     """A platform's page in Chromium."""
 
-    def __init__(self, platform: str, page: MeetingPage, ask: Ask) -> None:
+    def __init__(self, platform: str, page: MeetingPage, loop: BlockingPortal) -> None:
         found = load(platform)
         assert isinstance(found, PagePlatform)
         self.platform, self.pack, self.states = platform, load_pack(platform), STATES[platform].split()
         self.observe = observe_script(platform, found.probe, as_argument(self.pack))
         self._observe_by = observe_script(platform, found.probe, "packs[pack]")
-        self._page, self._ask = page, ask
+        self._page, self._loop = page, loop
 
     def evaluate(self, *script: Any) -> Any:
         """As of `MeetingPage`."""
-        return self._ask(self._page.evaluate(*script))
+        return self._loop.call(self._page.evaluate, *script)
 
     def looks(self, rows: Sequence[Row]) -> list[Look]:
         """Draws and looks, row by row."""
@@ -116,7 +116,7 @@ class Shown:
 
 
 @asynccontextmanager
-async def showing(platform: str) -> AsyncIterator[MeetingPage]:
+async def opened(platform: str) -> AsyncIterator[MeetingPage]:
     """The platform's page."""
     async with page_room(platform) as room, open_page(chromium_settings(), Heard()) as page:
         await page.goto(room.room.origin)
@@ -124,11 +124,18 @@ async def showing(platform: str) -> AsyncIterator[MeetingPage]:
         yield page
 
 
+@contextmanager
+def showing(platform: str) -> Iterator[tuple[MeetingPage, BlockingPortal]]:
+    """The page, and the loop that it lives on: one in a thread of its own, since a test's loop ends with it."""
+    with start_blocking_portal() as loop, loop.wrap_async_context_manager(opened(platform)) as page:
+        yield page, loop
+
+
 @pytest.fixture(scope="module", params=PLATFORMS)
 def shown(request: pytest.FixtureRequest) -> Iterator[Shown]:
     """A page for all tests of its platform."""
-    with staying(showing(request.param)) as (page, ask):
-        yield Shown(request.param, page, ask)
+    with showing(request.param) as (page, loop):
+        yield Shown(request.param, page, loop)
 
 
 def test_every_state_means_what_it_is(shown: Shown) -> None:

@@ -114,7 +114,7 @@ class PlatformContract:
     platform: str
     """The name in the registry."""
     has_lobby = False
-    patience = 10.0
+    patience = 20.0
     """Seconds in which what is waited for comes, joining included."""
     refusal = SubCode.JOIN_REFUSED
     """How a room that does not want us ends the attempt."""

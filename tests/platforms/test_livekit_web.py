@@ -71,6 +71,7 @@ class TestLiveKitWeb(PlatformContract):
     """The contract suite, in rooms of a real server, entered through a real Chromium."""
 
     platform = "livekit_web"
+    patience = 40.0  # Chromium starts, beside whatever else this machine does
     server: LiveKitServer
 
     @pytest.fixture(autouse=True)

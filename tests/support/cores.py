@@ -30,7 +30,7 @@ def share(item: pytest.Item) -> float:
     return max((cores for name, cores in SHARES.items() if item.get_closest_marker(name)), default=0.0)
 
 
-def left_by_others(seconds: float = 1.0) -> float:
+def left_by_others(seconds: float = 0.5) -> float:
     """Cores for us: those idle for so long, and half of those in use, as the scheduler shares with whoever asks. All,
     where the kernel counts no time (gVisor)."""
     before = _processor_times()

@@ -1,4 +1,4 @@
-"""Reading what a client sends: the key, and a multipart body within its limits."""
+"""Forms that clients send: the key beside them, and a multipart body within its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health, readiness and metrics over HTTP; the same server carries the routes for recordings."""
+"""The HTTP server: health, readiness and metrics, beside the routes for recordings."""
 
 from __future__ import annotations
 

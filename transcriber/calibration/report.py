@@ -10,9 +10,9 @@ from rich.table import Table
 
 from transcriber.calibration.choice import Choice, Score
 from transcriber.calibration.speech import MIN_WORDS
+from transcriber.engine.batches import FRAMES_PER_S
 from transcriber.engine.window_sizes import FULL_WINDOW_FRAMES
 
-FRAMES_PER_S = 100
 OTHERWISE = f"in languages with less than {MIN_WORDS} words here the full window"
 
 

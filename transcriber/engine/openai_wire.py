@@ -24,7 +24,7 @@ from common.contracts.languages import language_code
 from common.redact import printable
 from common.whisperlive.protocol import SAMPLE_RATE
 from transcriber.core.languages import UNTOLD_LANGUAGE_SHARE
-from transcriber.core.windows import Hypothesis, Phrase, Samples, Window, Word
+from transcriber.core.windows import MAX_NUMBER, Hypothesis, Phrase, Samples, Window, Word
 from transcriber.core.words import letters, pieces
 
 RETRY_TEMPERATURE = "0.4"
@@ -35,8 +35,6 @@ MAX_MESSAGE_CHARACTERS = 200
 """Of what a server says is wrong."""
 MAX_TEXT_CHARACTERS = 8000
 """Of what a window of 30 s may say: three times what a model loops to. More is no answer, and takes long to judge."""
-MAX_NUMBER = 1e6
-"""No time, likelihood or probability is larger; what is, is taken for missing."""
 PASSING_STATUSES = frozenset({408, 425, 429})
 """Worth another try, as are all from 500 on."""
 KEY_STATUSES = frozenset({401, 403})
@@ -246,6 +244,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: Any) -> float | None:
+    """What is larger than any is taken for missing."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
     return float(value) if is_number else None
 

@@ -1,4 +1,4 @@
-"""Who may connect: what is decided about a connection before it is a websocket, and until its first message."""
+"""Admission of clients: what is decided about a connection before it is a websocket, and until its first message."""
 
 from __future__ import annotations
 

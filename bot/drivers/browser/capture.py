@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from bot.drivers.browser.tracks import TrackInfo
 
 RATE_PER_S = 100
-BURST = 300
-"""Messages per track (and per frame for all its texts): RATE_PER_S, BURST at once after a stall. What is beyond is
-dropped and counted, and the frame is read slowly."""
+BURST_MESSAGES = 300
+"""Messages per track (and per frame for all its texts): RATE_PER_S, BURST_MESSAGES at once after a stall. What is
+beyond is dropped and counted, and the frame is read slowly."""
 USUAL_BYTES = 32 * 1024
 """Of a message, at most; a longer one counts as several."""
 SOUNDS_DBFS = -60.0
@@ -35,14 +35,14 @@ _sources = itertools.count(1_000_000)  # apart from those of `OpusTrack`
 
 
 class Allowance:
-    """A token bucket: RATE_PER_S, BURST at once."""
+    """A token bucket: RATE_PER_S, BURST_MESSAGES at once."""
 
     def __init__(self, now: float) -> None:
-        self._left, self._at = float(BURST), now
+        self._left, self._at = float(BURST_MESSAGES), now
 
     def take(self, now: float, size: int = 0) -> bool:
         """Whether one more message, of so many bytes, is within it."""
-        self._left = min(float(BURST), self._left + (now - self._at) * RATE_PER_S)
+        self._left = min(float(BURST_MESSAGES), self._left + (now - self._at) * RATE_PER_S)
         self._at = now
         if self._left < 1:
             return False

@@ -52,8 +52,8 @@ GONE_S = 0.5
 """A call that fails because the page dies may hear of it before we do."""
 HEARTBEAT_S = 1.0
 MISS_S = 0.9
-MISSES = 4
-"""So a page that froze is noticed within HEARTBEAT_S + MISSES * MISS_S = 4.6 s."""
+MISSED_BEATS = 4
+"""So a page that froze is noticed within HEARTBEAT_S + MISSED_BEATS * MISS_S = 4.6 s."""
 HOLD_S = 0.1
 BUSY_S = 15.0
 """A page whose worker beats is not frozen but busy, and so is one that has no worker yet: for so long at most."""
@@ -106,7 +106,8 @@ class MeetingPage:
             await self._call(self._page.goto(url, wait_until="domcontentloaded", timeout=timeout * 1000), timeout + 1)
         except (Error, TimeoutError) as error:
             why = str(error).partition("\n")[0].replace("Page.goto: ", "").partition(" at ")[0] or "no answer"
-            words = f"the meeting's page at {where} did not open: {why}. Check `meetingUrl` and the network"
+            check = "`browser.proxy`" if "PROXY" in why else "`meetingUrl` and the network"
+            words = f"the meeting's page at {where} did not open: {why}. Check {check}"
             raise EarshotError(SubCode.ROOM_UNREACHABLE, words) from None
         if url.startswith("http"):
             asyncio.get_running_loop().call_later(BRIDGE_TIMEOUT_S, self._say_if_deaf)
@@ -164,9 +165,9 @@ class MeetingPage:
                     self._die("the connection to Chromium broke")
             else:
                 misses = 0
-            if misses >= MISSES:
+            if misses >= MISSED_BEATS:
                 heard_at, now = self._bridge.heard_at, loop.time()
-                busy = heard_at is None or now - heard_at < MISSES * MISS_S
+                busy = heard_at is None or now - heard_at < MISSED_BEATS * MISS_S
                 if not busy or now - silent_since > BUSY_S:
                     self._die(f"its renderer has not answered for {now - silent_since:.0f} s")
 

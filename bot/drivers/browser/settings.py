@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from bot.settings import Settings, Text
+from bot.settings import Settings, Text, is_url
+
+
+def _proxy(secret: SecretStr | None) -> SecretStr | None:
+    """Of others Chromium says that it does not start, or that the meeting's page does not open."""
+    url = secret.get_secret_value() if secret else "http://none"
+    if not is_url(url, "http", "https", "socks5") or ("@" in url and urlsplit(url).scheme == "socks5"):
+        raise PydanticCustomError("proxy", "http://[user:password@]host:port or socks5://host:port")
+    return secret
+
+
+def _session(secret: SecretStr | None) -> SecretStr | None:
+    """It would be found out when the meeting is joined."""
+    try:
+        session = json.loads(secret.get_secret_value()) if secret else {"cookies": []}
+    except (ValueError, RecursionError):
+        session = None
+    if not isinstance(session, dict) or not session.keys() & {"cookies", "origins"}:
+        raise PydanticCustomError("session", "JSON of a signed-in session, as `earshot login` stores it")
+    return secret
+
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{4})?(-[A-Z]{2})?$")]
 
@@ -31,10 +54,10 @@ class BrowserSettings(Settings):
     user_agent: Text | None = Field(
         default=None, description="What sites are told the browser is; default: Chrome of the same version."
     )
-    proxy: SecretStr | None = Field(
+    proxy: Annotated[SecretStr | None, AfterValidator(_proxy)] = Field(
         default=None, description="http://[user:password@]host:port or socks5://host:port for all pages.", min_length=1
     )
-    storage_state: SecretStr | None = Field(
+    storage_state: Annotated[SecretStr | None, AfterValidator(_session)] = Field(
         default=None, description="JSON of a signed-in session, as Playwright stores it.", min_length=1
     )
     selectors_dir: Text | None = Field(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PICTURE_EVERY_S = 0.5
 PICTURE_TIMEOUT_S = 3.0
-QUALITY = 60
+JPEG_QUALITY_PERCENT = 60
 """Of a JPEG, in percent."""
 SEND_TIMEOUT_S = 5.0
 """A viewer who takes no picture for so long is one no more."""
@@ -42,7 +42,7 @@ MAX_MESSAGE_BYTES = 2_048
 MAX_TEXT_CHARACTERS = 200
 ACTIONS_PER_S, MAX_ACTIONS = 20.0, 60
 """Clicks and keys: so many a second, so many at once; what is beyond is dropped."""
-MAX_SCROLL = 2_000
+MAX_SCROLL_PX = 2_000
 KEYS = frozenset(
     {"Enter", "Tab", "Backspace", "Delete", "Escape", "Home", "End", "PageUp", "PageDown"}
     | {"ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"}
@@ -134,7 +134,9 @@ class LiveView:
             async with asyncio.timeout(PICTURE_TIMEOUT_S):
                 session = await page.page.context.new_cdp_session(page.page)
                 try:
-                    taken = await session.send("Page.captureScreenshot", {"format": "jpeg", "quality": QUALITY})
+                    taken = await session.send(
+                        "Page.captureScreenshot", {"format": "jpeg", "quality": JPEG_QUALITY_PERCENT}
+                    )
                 finally:
                     await session.detach()
         except (Error, TimeoutError):
@@ -180,7 +182,7 @@ async def _use(page: MeetingPage, asked: dict[str, Any]) -> None:
             await (keyboard.type(text) if len(text) == 1 else keyboard.insert_text(text))
         case {"key": str(key)} if key in KEYS:
             await keyboard.press(key)
-        case {"scroll": int() | float() as far} if abs(far) <= MAX_SCROLL:
+        case {"scroll": int() | float() as far} if abs(far) <= MAX_SCROLL_PX:
             await mouse.wheel(0, far)
 
 

@@ -14,7 +14,7 @@ AWAY_S = 120.0
 """For a server that answered before: it may be started anew."""
 RETURNS_WITHIN_S = 30.0
 """For a publisher that was heard, while the server is there."""
-REFUSALS = 3
+MAX_REFUSALS = 3
 """In a row, until they are believed: a server that is going down hangs up on whoever asks it something, too."""
 PAUSES_S = (0.1, 0.2, 0.3, 0.5)
 """Between attempts; the last one repeats. An attempt is one connection and 4 KB: whoever begins to publish is heard
@@ -55,7 +55,7 @@ class Patience:
         is_away = reason in (Reason.UNREACHABLE, Reason.NOT_RTMP)
         if is_away != self._is_away or reason in (Reason.ENDED, Reason.STALLED):
             self._is_away, self._since, self._attempts = is_away, now, 0
-        if self._refusals >= REFUSALS or (reason is Reason.NOT_RTMP and not self.was_reached):
+        if self._refusals >= MAX_REFUSALS or (reason is Reason.NOT_RTMP and not self.was_reached):
             return None
         limit: float | None
         if is_away:

@@ -25,7 +25,7 @@ READ_TIMEOUT_S = 3.0
 sound in another codec, of which this one would never hear."""
 END_TIMEOUT_S = 1.0
 """For the thread to end after its connection was cut; then it is left behind, and heard of no more."""
-MAX_UNHEARD = 100
+MAX_UNHEARD_PIECES = 100
 """Pieces, about 2 s, that the thread may be ahead of the event loop. Policy: it waits, and so does the server."""
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
 
@@ -115,7 +115,7 @@ class _Thread:
         self._latency = latency
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._room = threading.Semaphore(MAX_UNHEARD)
+        self._room = threading.Semaphore(MAX_UNHEARD_PIECES)
         self._closed = False
         self._restarts, self._source = -1, 0
         self._due = 0.0  # when the next sound must have come
@@ -135,7 +135,7 @@ class _Thread:
     async def end(self) -> None:
         """Waits until the thread, whose connection is gone, has ended; it says nothing any more."""
         self._closed = True
-        self._room.release(MAX_UNHEARD)
+        self._room.release(MAX_UNHEARD_PIECES)
         await asyncio.wait([self._over], timeout=END_TIMEOUT_S)
         if not self._over.done():
             log.error("rtmp.thread_stuck", track=self._track_id)

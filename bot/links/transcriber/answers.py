@@ -1,4 +1,4 @@
-"""What a connection owes us: for each utterance that was sent an answer, due within a bound. Pure.
+"""Answers that a connection owes us: one for each utterance that was sent, due within a bound. Pure.
 
 An answer is text, or an acknowledgement. Silence is never one: whoever takes speech and says nothing is found out here,
 whatever its pings say.

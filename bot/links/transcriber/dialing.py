@@ -1,4 +1,4 @@
-"""Opening the websocket to a transcriber, directly, and saying what went wrong in words that help."""
+"""Dialing of a transcriber: its websocket is opened, directly, and what went wrong is said in words that help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bot's way to its transcribers: one choice of servers, one probe and one health for all lanes."""
+"""The bot's link to its transcribers: one choice of servers, one probe and one health for all lanes."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from bot.answers import answer_of, authorities
+from bot.platforms.livekit.access import CLOCK_SKEW_S
 from common.imports import without
 from common.redact import Redactor
 
@@ -31,7 +32,6 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Of a list of egresses; more is not read, and is no JSON."""
 NO_WORKER = ". No egress worker is running, or none has room"
 TOKEN_LIFE_S = 60
-CLOCK_SKEW_S = 60
 MARK = "earshot:"
 """Begins the layout of each egress of ours, which means nothing where there is only sound: by it we know it again."""
 

@@ -10,7 +10,7 @@ from bot.core.events import ParticipantKind
 from bot.platforms.differences import Seen
 from common.contracts.status import SubCode
 
-MAX_EARLY = 256
+MAX_EARLY_NOTIFICATIONS = 256
 """Notifications that came before the list of peers, kept until it comes. Policy when full: the oldest goes."""
 
 
@@ -31,7 +31,7 @@ class Peers:
     def __init__(self, own: str) -> None:
         self._own = own
         self._peers: dict[str, _Peer] = {}
-        self._early: deque[tuple[object, dict[str, Any]]] | None = deque(maxlen=MAX_EARLY)
+        self._early: deque[tuple[object, dict[str, Any]]] | None = deque(maxlen=MAX_EARLY_NOTIFICATIONS)
 
     def look(self) -> dict[str, Seen]:
         """Everybody but us, with their audio producers as tracks."""

@@ -100,7 +100,8 @@ class PagePlatform(Platform):
             allowed = f"for {self.name}: {self.forms}; or nativeMeetingId"
             return [Problem("meetingUrl", "(missing)", allowed)]
         if url is None and isinstance(native, str) and self.native(native, None, self._settings(given)) is None:
-            return [Problem("nativeMeetingId", shown(native), f"for {self.name}: its own id of a meeting")]
+            allowed = f"for {self.name}: the id alone, as in {self.forms}; a whole link is a meetingUrl"
+            return [Problem("nativeMeetingId", shown(native), allowed)]
         return []
 
     def _settings(self, given: Mapping[str, Any]) -> PageSettings:

@@ -1,4 +1,4 @@
-"""What the flow through a page asks for: what is to be done in it, and what is to be said of it."""
+"""Acts that the flow through a page asks for: what is to be done in it, and what is to be said of it."""
 
 from __future__ import annotations
 

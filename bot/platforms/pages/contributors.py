@@ -17,7 +17,7 @@ LATE_S = 2.0
 must have sounded."""
 PAUSE_S = 1.0
 """Seconds of silence after which a source's next sound is another turn."""
-TURNS = 2
+AGREEING_TURNS = 2
 """Turns that agree before a source has a name; as many more for each time that it was contradicted."""
 MAX_SOURCES = 256
 """Sources remembered, about 200 bytes each. Policy when full: the one that sounded the longest ago is forgotten."""
@@ -43,7 +43,7 @@ class _Source:
 
     @property
     def is_known(self) -> bool:
-        return self.person is not None and self.turns >= TURNS * (1 + self.contradictions)
+        return self.person is not None and self.turns >= AGREEING_TURNS * (1 + self.contradictions)
 
     def contradict(self) -> None:
         self.person, self.turns, self.contradictions = None, 0, self.contradictions + 1

@@ -1,4 +1,4 @@
-"""Chat messages and captions, from look to look: which lines are new, and which words of captions will not change."""
+"""Lines of chat and captions, from look to look: which are new, and which words of captions will not change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bot.platforms.pages.look import Line
 
 CHAT_SETTLE_S = 2.0
 """What stands in a chat so soon after its opening is from before: pages load it late."""
-MAX_OURS = 20
+MAX_OWN_MESSAGES = 20
 """Messages of ours that the page has not shown yet. Policy when full: the oldest is forgotten."""
 CAPTION_QUIET_S = 1.5
 """A caption that has not grown for so long is said as far as it goes."""
 CAPTION_GONE_S = 5.0
 """A caption that is not shown may come back so long: pages build their lists anew."""
-ALIKE = 0.6
+MIN_KEPT_SHARE = 0.6
 """Share of its beginning that a caption keeps when it grows, or is corrected."""
 TAIL_WORDS = 3
 """So many of the last words said show where to go on, if the page corrects or cuts what is before them."""
@@ -45,7 +45,7 @@ class Chat:
     def __init__(self) -> None:
         self._seen: tuple[Line, ...] = ()
         self._open_since: float | None = None
-        self._ours: deque[str] = deque(maxlen=MAX_OURS)
+        self._ours: deque[str] = deque(maxlen=MAX_OWN_MESSAGES)
 
     def close(self) -> None:
         """We are inside anew, or the page is another one: what stands there then is from before."""
@@ -105,7 +105,10 @@ class _Growing:
         """Whether the same caption reads like this now."""
         known, now = " ".join(self.words).casefold(), " ".join(words).casefold()
         both = min(len(known), len(now))
-        return SequenceMatcher(None, known[:both], now[:both]).ratio() >= ALIKE or self._end_of_said(words) is not None
+        return (
+            SequenceMatcher(None, known[:both], now[:both]).ratio() >= MIN_KEPT_SHARE
+            or self._end_of_said(words) is not None
+        )
 
     def _end_of_said(self, words: Sequence[str]) -> int | None:
         tail = _bare(self.words[max(self.said - TAIL_WORDS, 0) : self.said])

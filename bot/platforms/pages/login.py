@@ -1,4 +1,4 @@
-"""Signing in by hand: a window of the bot's own Chromium, and the session that is in it afterwards, in a file.
+"""Login by hand: a window of the bot's own Chromium, and the session that is in it afterwards, in a file.
 
 The file is what `browser.storageStateFile` takes: cookies and local storage, as Playwright stores them. It is a secret.
 """

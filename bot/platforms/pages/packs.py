@@ -1,4 +1,4 @@
-"""Where selector packs come from: our own, in the platform's folder, or a file that goes before it."""
+"""Sources of selector packs: our own, in the platform's folder, or a file that goes before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence into the bucket for files: an HTTP PUT for each, all of them within a time."""
+"""Storage of evidence in the bucket for files: an HTTP PUT for each, all of them within a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written in a page: chat and captions are opened and read, and our own messages written into the chat."""
+"""Talk in a page: chat and captions are opened and read, and our own messages written into the chat."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from bot.platforms.pages.hand import Hand
     from bot.platforms.pages.site import Site
 
-TRIES = 3
+OPENING_TRIES = 3
 """To open the chat: an odd number, for what was open after all."""
 PAUSE_S = 3.0
 """Between two of them, and between two movements of the pointer that wake a toolbar."""
-WAKES = 5
+WAKING_TRIES = 5
 
 log = structlog.get_logger(__name__)
 
@@ -80,18 +80,18 @@ class Talk:
             self._has_captions = True
         else:
             self._opened += 1
-            if self._opened == TRIES:
+            if self._opened == OPENING_TRIES:
                 log.warning("page.chat", what="it does not open", platform=self._site.name)
 
     def _wanted(self, look: Look) -> tuple[str, Spot | None] | None:
         """What is to be clicked next; without a place it is not there, and the toolbar may be hidden."""
-        is_read = "chat_input" in look.controls or look.chat or self._opened >= TRIES
+        is_read = "chat_input" in look.controls or look.chat or self._opened >= OPENING_TRIES
         for control, is_due in (
             ("captions_on", self._site.settings.captions and not self._has_captions),
             ("chat_open", self._site.settings.chat and not is_read),
         ):
             spot = look.controls.get(control)
-            if is_due and (spot is not None or self._woken < WAKES):
+            if is_due and (spot is not None or self._woken < WAKING_TRIES):
                 return control, spot
         return None
 

@@ -22,7 +22,8 @@ from bot.codecs.rtp import RtpPacket
 from bot.codecs.sdp import SdpError
 from bot.codecs.senders import Address
 from bot.core import events as ev
-from bot.drivers.rtp import Decoder, NativeDecoder, RtpPort
+from bot.drivers.rtp import RtpPort
+from bot.drivers.rtp_decoder import Decoder, NativeDecoder
 from bot.drivers.rtp_engines import EngineDecoder, Engines, log_engine
 from bot.drivers.rtp_programs import PROGRAMS, Engine, find_engines
 from bot.platforms.base import Invitation, Listener

@@ -10,16 +10,16 @@ from typing import Protocol
 
 from bot.codecs.rtp import RtpPacket
 from bot.codecs.senders import Address, Rule, Senders
-from bot.drivers.rtp import Decoder
+from bot.drivers.rtp_decoder import Decoder
 from bot.platforms.rtp.plan import StreamPlan
 
 NAME_WAIT_S = 1.0
 """A new SSRC is held for so long, for RTCP to say whose it is; its audio is not lost, and keeps its time."""
-MAX_HELD = 100
+MAX_HELD_PACKETS = 100
 """Packets of it. Policy when full: the oldest goes."""
 GONE_S = 0.5
 """After a goodbye, in which packets that were on their way are dropped."""
-MAX_DESCRIBED = 256
+MAX_DESCRIBED_SSRCS = 256
 """SSRCs of which it is remembered what they call themselves. Policy when full: the oldest goes."""
 MAX_ID_CHARACTERS = 128
 
@@ -46,7 +46,7 @@ class _Held:
     """A new SSRC whose name is waited for."""
 
     timer: asyncio.TimerHandle
-    packets: deque[tuple[RtpPacket, float]] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
+    packets: deque[tuple[RtpPacket, float]] = field(default_factory=lambda: deque(maxlen=MAX_HELD_PACKETS))
 
 
 class Room(Protocol):
@@ -185,7 +185,7 @@ class Stream:
         if not name and former is not None and former[0] == cname:
             name = former[1]
         self._described[ssrc, host] = cname, name
-        if len(self._described) > MAX_DESCRIBED:
+        if len(self._described) > MAX_DESCRIBED_SSRCS:
             del self._described[next(key for key in self._described if key[1] is not None)]
         if not self._is_apart or not self.senders.is_from(ssrc, host):
             return

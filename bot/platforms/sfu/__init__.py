@@ -1,4 +1,4 @@
-"""What SFUs joined without an SDK of their vendors share: signalling over a websocket, a connection per track."""
+"""SFUs joined without an SDK of their vendors: signalling over a websocket and a connection per track, shared."""
 
 from __future__ import annotations
 

@@ -104,13 +104,17 @@ async def test_a_meeting_as_the_manager_writes_it_down(generation: Generation) -
 async def test_what_does_not_work_is_what_does_not_work_now() -> None:
     """Lost speech is news and no state, and a room full of dead microphones hides nothing else."""
     async with served(StandInManager("v0.12")) as manager, telling(manager) as link:
-        broken = ["gap:t", *(f"track:{number}" for number in range(2 * callbacks.MAX_UNHEALTHY)), "transcriber"]
+        broken = [
+            "gap:t",
+            *(f"track:{number}" for number in range(2 * callbacks.MAX_UNHEALTHY_SUBJECTS)),
+            "transcriber",
+        ]
         for subject in broken:
             link.status(HealthEvent("bot-1", subject, False, "it does not work", iso_utc(0)).as_json())
         link.status(event(State.JOINING))
         await eventually(lambda: bool(manager.received))
         told = manager.received[0].value["unhealthy"]
-        assert told == [*broken[1 : callbacks.MAX_UNHEALTHY + 1], "transcriber"]
+        assert told == [*broken[1 : callbacks.MAX_UNHEALTHY_SUBJECTS + 1], "transcriber"]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

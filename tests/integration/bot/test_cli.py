@@ -127,6 +127,10 @@ def test_schema_is_json() -> None:
         (["tail", "--meeting", "1", "--redis", "redis://127.0.0.1:1"], 3, "127.0.0.1:1"),
         (["tail"], 2, "--meeting"),
         (["dance"], 2, "dance"),
+        (["login", "google_meet", "--out", "no/such/folder/x"], 2, "No such file or directory"),
+        (["doctor", "--join"], 2, "only with --url"),
+        (["login", "google_meet", "--out", "."], 2, "Is a directory"),
+        (["login", "google_meet", "--out", "x", "--url", "meet.example.com"], 2, "https://host/path"),
     ],
 )
 def test_wrong_use_is_an_error_for_people(arguments: list[str], code: int, words: str) -> None:
@@ -134,6 +138,21 @@ def test_wrong_use_is_an_error_for_people(arguments: list[str], code: int, words
     result = RUNNER.invoke(app, arguments, env={**CLEAN, "TERM": "dumb", "NO_COLOR": "1"})
     assert result.exit_code == code
     assert words in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["login", "google_meet", "--out", "x"], ["doctor", "--url", "https://meet.google.com/abc-defg-hij"]]
+)
+def test_a_page_without_playwright_is_an_error_for_people(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in none of what the demo installs."""
+    monkeypatch.setitem(sys.modules, "playwright.async_api", None)
+    for module in ("bot.platforms.pages.login", "bot.doctor.page"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    result = RUNNER.invoke(app, arguments, env=CLEAN)
+    assert (result.exit_code, "'.[browser]'" in result.output) == (4, True)
     assert "Traceback" not in result.output
 
 

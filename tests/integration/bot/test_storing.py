@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
 async def test_without_room_for_finals_the_audio_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis frozen and the outbox full: the transcriber is sent nothing more, health says so, and no word is lost."""
     monkeypatch.setattr(outbox.Outbox.__init__, "__kwdefaults__", {"max_entries": 6, "max_bytes": 10**9})
-    monkeypatch.setattr(outbox, "HEADROOM", 2)
+    monkeypatch.setattr(outbox, "HEADROOM_SHARE", 0.5)
     async with world() as here:
         pids: list[int] = []
 
@@ -56,7 +56,7 @@ async def test_without_room_for_finals_the_audio_waits(monkeypatch: pytest.Monke
 
 async def test_text_that_redis_has_lost_is_said_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """FLUSHALL takes finals that were stored too long ago to be sent again: health says so, and the end is not good."""
-    monkeypatch.setattr(outbox, "MAX_STORED", 0)
+    monkeypatch.setattr(outbox, "MAX_STORED_ENTRIES", 0)
     async with world() as here:
 
         async def talk(stage: Stage, listener: Listener) -> SubCode:

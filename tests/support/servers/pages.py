@@ -38,7 +38,7 @@ def find_chromium() -> str | None:
 
 def chromium_settings(**changes: Any) -> BrowserSettings:
     """Settings to test with: the sandbox is on unless we are root, as inside `tools/hermetic`, where it cannot be."""
-    require(find_spec("playwright"), NO_PLAYWRIGHT)
+    require(find_spec("playwright"), NO_PLAYWRIGHT, mark="browser")
     require(find_chromium(), NO_CHROMIUM)
     usual = {"executable": find_chromium(), "allow_no_sandbox": os.geteuid() == 0}
     return BrowserSettings(**(usual | changes))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from bot.health_endpoint import (
     ANSWER_TIMEOUT_S,
@@ -207,6 +208,9 @@ async def test_off_or_taken_it_returns_and_the_meeting_goes_on() -> None:
     port = free_port()
     async with serving(port):
         await serve_health(port, lambda: WELL, metrics)
+    with capture_logs() as logged:  # an address of another machine
+        await serve_health(free_port(), lambda: WELL, metrics, "192.0.2.1")
+    assert "EARSHOT_HEALTH_HOST" in logged[0]["advice"]
 
 
 def test_the_probe_says_when_nobody_answers(

@@ -25,7 +25,7 @@ from transcriber.core.windows import Hypothesis, Reading, Window, Word
 from transcriber.engine.base import EngineLost
 from transcriber.metrics import Metrics
 from transcriber.windowed import WindowedSession
-from transcriber.worker import MAX_BROKEN, Worker
+from transcriber.worker import MAX_BROKEN_PASSES, Worker
 
 ODD, SOUND = 8000, 4000
 """Loudness of a stream that the engine answers oddly, and of one that it does not."""
@@ -304,7 +304,7 @@ async def test_passes_that_never_begin_are_an_illness(virtual_time: None, monkey
     async with working(Inline(lambda _: [Hypothesis("hello there", tokens=2)])) as worker:
         with monkeypatch.context() as patch:
             patch.setattr(WindowedSession, "begin", broken)
-            for _ in range(MAX_BROKEN // 2):
+            for _ in range(MAX_BROKEN_PASSES // 2):
                 assert not worker.is_failing
                 assert (await spoken(worker, SOUND)).lost
         assert worker.is_failing

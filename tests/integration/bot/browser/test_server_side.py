@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from bot.drivers.browser.bridge import open_bridge
-from bot.drivers.browser.capture import BURST
+from bot.drivers.browser.capture import BURST_MESSAGES
 from bot.drivers.browser.page import MeetingPage, open_page
 from common.webrtc import Peer
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
@@ -108,7 +108,7 @@ async def test_whose_voices_come_is_unknown_once_a_message_was_dropped() -> None
         async with connect(f"ws://{bridge.authority}/", subprotocols=protocols) as frame:
             await frame.send(json.dumps({"type": "track", "track": 1, "id": "t", "streams": []}))
             await frame.send(json.dumps({"type": "sources", "track": 1, "sources": [7]}))
-            for _ in range(BURST):
+            for _ in range(BURST_MESSAGES):
                 await frame.send(json.dumps({"type": "beat"}))
             await heard.until(lambda: len(heard.said("contributing_sources")) > 1, "unknown")
     assert [said["sources"] for said in heard.said("contributing_sources")][:2] == [[7], []]

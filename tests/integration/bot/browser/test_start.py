@@ -40,8 +40,8 @@ async def test_signed_in_and_in_a_language() -> None:
 
 
 async def test_what_is_no_session_is_said_without_it() -> None:
-    """Neither JSON nor Playwright's: an error that quotes nothing of it."""
-    for text in ("canary", '{"cookies": [{"canary": 1}]}', "[]"):
+    """JSON, and not Playwright's: an error that quotes nothing of it."""
+    for text in ('{"cookies": [{"canary": 1}]}', '{"cookies": 7}'):
         with pytest.raises(EarshotError, match="storageState") as failure:
             async with open_page(chromium_settings(storage_state=SecretStr(text)), Heard()):
                 pass
@@ -102,6 +102,13 @@ async def test_where_no_file_can_be_written_that_is_said(monkeypatch: pytest.Mon
         async with open_page(chromium_settings(), Heard()):
             pass
     assert failure.value.code is SubCode.BROWSER_UNAVAILABLE
+
+
+async def test_a_proxy_that_is_not_there_is_named() -> None:
+    """The meeting's URL is right, and nothing to look at."""
+    async with open_page(chromium_settings(proxy=SecretStr("http://127.0.0.1:1")), Heard()) as shown:
+        with pytest.raises(EarshotError, match=r"Check `browser\.proxy`"):
+            await shown.goto("http://meet.example.com/room")
 
 
 @pytest.mark.parametrize("turns", range(8))

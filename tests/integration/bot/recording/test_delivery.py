@@ -154,7 +154,7 @@ async def test_chunks_are_posted_as_they_were_if_an_answer_was_lost(tmp_path: Pa
 
 async def test_a_queue_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest file is left out, even while it is being tried."""
-    monkeypatch.setattr(delivering, "MAX_WAITING", 3)
+    monkeypatch.setattr(delivering, "MAX_WAITING_FILES", 3)
     taken: list[int] = []
     is_open = asyncio.Event()
 

@@ -54,11 +54,11 @@ async def test_real_speech_in_every_container(models: tuple[Engine, SileroModel]
 
 @pytest.mark.timeout(120)
 async def test_a_live_stream_hardly_notices_a_long_recording(models: tuple[Engine, SileroModel]) -> None:
-    """Finals while ten minutes are transcribed come soon after the end of the utterance; the recording is complete."""
+    """Finals while five minutes are transcribed come soon after the end of the utterance; the recording is complete."""
     engine, speech = models
     said = clips()
     once = meeting([samples for _, samples in said], 0.8)
-    times = -(-600 * 16_000 // len(once))
+    times = -(-300 * 16_000 // len(once))
     data = encode("ogg", np.tile(once, times)[: times * len(once)])
     async with web(engine, speech=speech.batched) as at, talking(at.ws_url, hello()) as client:
         alone = [await final_latency(client, said[number][1]) for number in range(3)]

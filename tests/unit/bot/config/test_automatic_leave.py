@@ -115,7 +115,7 @@ def test_the_users_example_keeps_the_lobby_and_the_cap() -> None:
 
 def test_how_long_a_mute_transcriber_is_waited_for_is_set_beside_the_rules() -> None:
     """It is no rule about who is there, and `enabled` is not about it."""
-    for given, waits in ((None, 600_000), (5, 5)):
+    for given, waits in ((None, 600_000), (5_000, 5_000)):
         config, warnings = load_config(json.dumps(NEEDED | {"whisperLiveMuteTimeoutMs": given}), {}, in_container=False)
         assert (config.transcriber_mute_timeout_ms, warnings) == (waits, [])
 

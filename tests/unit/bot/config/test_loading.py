@@ -84,7 +84,7 @@ def test_every_known_key_is_accepted_without_warning() -> None:
             "passcode": "1234",
             "language": "pt-BR",
             "task": "translate",
-            "allowedLanguages": ["pt", "English"],
+            "allowedLanguages": ["Portuguese"],
             "reconnectionIntervalMs": 500,
             "internalSecret": "s",
             "audio": {"mode": "perParticipant", "lanesMax": 5},
@@ -96,7 +96,7 @@ def test_every_known_key_is_accepted_without_warning() -> None:
     assert warnings == []
     assert (config.meeting_id, config.task, config.publish, config.log_level) == (12, "translate", "server", "debug")
     assert (config.audio.mode, config.audio.lanes_max) == ("perParticipant", 5)
-    assert (config.language, config.allowed_languages) == ("pt", ("pt", "en"))
+    assert (config.language, config.allowed_languages) == ("pt", ("pt",))
 
 
 def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
@@ -136,7 +136,9 @@ def test_all_errors_come_at_once_with_path_value_and_what_is_allowed() -> None:
     }
     built = ", ".join(sorted(PLATFORMS))
     assert found["platform"] == ('"webex"', f"one of {built}")
-    assert found["automaticLeave.timeout"] == ('"5"', "a valid integer")
+    unit = "Planned time in the meeting, ms; null: none"
+    assert found["automaticLeave.timeout"] == ('"5"', f"a valid integer ({unit})")
+    assert found["botName"] == ('""', "at least 1 character")
     assert found["whisperLiveUrl[1]"][0] == '"http://two"'
     assert all(allowed for _, allowed in found.values())
 

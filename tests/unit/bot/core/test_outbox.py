@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.core.outbox import KEEP_STORED_S, MAX_STORED, LiveQueue, Outbox
+from bot.core.outbox import KEEP_STORED_S, MAX_STORED_ENTRIES, LiveQueue, Outbox
 
 
 def test_numbers_continue_after_what_is_stored() -> None:
@@ -97,10 +97,10 @@ def test_what_was_stored_too_long_ago_is_gone() -> None:
 def test_what_is_kept_although_stored_is_bounded() -> None:
     """However much was stored within those seconds, so many entries are kept, the newest."""
     outbox = Outbox()
-    for _ in range(MAX_STORED + 2):
+    for _ in range(MAX_STORED_ENTRIES + 2):
         outbox.put("a", 0.0)
-    outbox.stored(MAX_STORED + 2, 0.0)
-    assert outbox.forgotten(0) == (MAX_STORED, 2)
+    outbox.stored(MAX_STORED_ENTRIES + 2, 0.0)
+    assert outbox.forgotten(0) == (MAX_STORED_ENTRIES, 2)
 
 
 def test_live_queue_keeps_the_newest_of_each_segment() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.segments import UNKNOWN_SPEAKER
-from bot.core.speaking import MAX_OPEN, Speaking
+from bot.core.speaking import MAX_OPEN_PIECES, Speaking
 from common.contracts.segments import Segment
 from common.contracts.speaker_events import SpeakerEvent
 
@@ -55,7 +55,7 @@ def test_a_partial_that_is_taken_back_ends_what_it_began() -> None:
 def test_open_pieces_are_bounded() -> None:
     """The oldest is forgotten."""
     speaking = Speaking("b")
-    for number in range(MAX_OPEN + 1):
+    for number in range(MAX_OPEN_PIECES + 1):
         speaking.events(replace(PARTIAL, segment_id=str(number)))
     assert len(told(speaking, replace(PARTIAL, segment_id="0", completed=True))) == 2
     assert len(told(speaking, replace(PARTIAL, segment_id="2", completed=True))) == 1

@@ -6,9 +6,9 @@ from bot.core.effects import PublishText, ReportHealth
 from bot.core.events import CaptionHeard, ChatReceived
 from bot.core.health import DEAF_TIMEOUT_S
 from bot.core.written import (
-    BURST,
+    BURST_TEXTS,
     CAPTION_LAG_S,
-    MAX_HELD,
+    MAX_HELD_CAPTIONS,
     MAX_TEXT_CHARACTERS,
     TEXTS_PER_S,
     UNHEARD_S,
@@ -42,15 +42,15 @@ def test_what_is_written_is_cleaned() -> None:
 def test_a_flood_is_dropped_and_said_once() -> None:
     """So many at once, so many a second; another flood is said again."""
     written = Written()
-    came = [written.take(ChatReceived("a", "A", str(number)), 5.0) for number in range(BURST + 50)]
-    assert [one for took in came[:BURST] for one in took if isinstance(one, PublishText)]
-    assert [len(took) for took in came] == [1] * (BURST + 1) + [0] * 49
-    (said,) = came[BURST]
+    came = [written.take(ChatReceived("a", "A", str(number)), 5.0) for number in range(BURST_TEXTS + 50)]
+    assert [one for took in came[:BURST_TEXTS] for one in took if isinstance(one, PublishText)]
+    assert [len(took) for took in came] == [1] * (BURST_TEXTS + 1) + [0] * 49
+    (said,) = came[BURST_TEXTS]
     assert isinstance(said, ReportHealth)
     assert (said.subject, said.healthy) == ("gap:chat", False)
     assert len(written.take(ChatReceived("a", "A", "x"), 5.0 + 1 / TEXTS_PER_S)) == 1
     assert written.take(ChatReceived("a", "A", "x"), 5.0 + 1 / TEXTS_PER_S) == []
-    again = [written.take(caption(0, 1), 1_000.0) for _ in range(BURST + 1)]
+    again = [written.take(caption(0, 1), 1_000.0) for _ in range(BURST_TEXTS + 1)]
     assert isinstance(again[-1][0], ReportHealth)
     assert again[-1][0].subject == "gap:captions"
 
@@ -88,6 +88,6 @@ def test_captions_when_sound_is_back() -> None:
 def test_captions_that_wait_are_bounded() -> None:
     """The oldest go."""
     written = Written()
-    for number in range(MAX_HELD + 5):
+    for number in range(MAX_HELD_CAPTIONS + 5):
         written.take(caption(float(number), float(number)), float(number))
-    assert len(written.captions(True, 0.0)) == MAX_HELD
+    assert len(written.captions(True, 0.0)) == MAX_HELD_CAPTIONS

@@ -9,7 +9,7 @@ import pytest
 
 from bot.audio.frame import AudioFrame
 from bot.codecs.red import Block
-from bot.drivers.browser.capture import BURST, MAX_ELEMENTS, MUTE_REPORTS, RATE_PER_S, Allowance, CapturedTrack
+from bot.drivers.browser.capture import BURST_MESSAGES, MAX_ELEMENTS, MUTE_REPORTS, RATE_PER_S, Allowance, CapturedTrack
 from bot.drivers.browser.tracks import TrackInfo
 from bot.drivers.browser.wire import Kind, Sound
 from common.audio.opus import OpusEncoder
@@ -130,5 +130,5 @@ async def test_from_the_element_on_only_pcm_is_heard() -> None:
 def test_an_allowance() -> None:
     """A burst, then so many a second."""
     allowance = Allowance(0.0)
-    assert sum(allowance.take(0.0) for _ in range(2 * BURST)) == BURST
-    assert sum(allowance.take(1.0) for _ in range(2 * BURST)) == RATE_PER_S
+    assert sum(allowance.take(0.0) for _ in range(2 * BURST_MESSAGES)) == BURST_MESSAGES
+    assert sum(allowance.take(1.0) for _ in range(2 * BURST_MESSAGES)) == RATE_PER_S

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from bot.config import load_config
+from bot.config import ConfigError, load_config
 from bot.drivers.browser.launch import proxy
 from bot.drivers.browser.settings import BrowserSettings
 
@@ -26,6 +26,25 @@ def test_proxies(url: str, given: dict[str, str]) -> None:
     bridge = "127.0.0.1:1"
     assert proxy(BrowserSettings(proxy=SecretStr(url)), bridge) == given | {"bypass": "<-loopback>,127.0.0.1:1"}
     assert proxy(BrowserSettings(), bridge) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("proxy", url) for url in ("proxy:3128", "proxy", "http://", "socks5://me:canary@h:1", "ftp://h:1")),
+        *(("storageState", text) for text in ("canary", "[]", '{"canary": 1}', "[" * 100_000)),
+    ],
+)
+def test_what_chromium_could_not_use_is_an_error_of_the_configuration(key: str, value: str) -> None:
+    """Nothing of it is shown: it may hold a password."""
+    needed = {"redisUrl": "redis://redis", "whisperLiveUrl": "ws://transcriber:9090"}
+    page = {"platform": "jitsi", "meetingUrl": "https://meet.jit.si/x", "browser": {key: value}}
+    with pytest.raises(ConfigError) as caught:
+        load_config(json.dumps(page | needed), {}, in_container=False)
+    [problem] = caught.value.problems
+    assert problem.path == f"browser.{key}"
+    assert ("host:port" if key == "proxy" else "earshot login") in problem.allowed
+    assert "canary" not in str(problem)
 
 
 def test_they_stand_in_the_configuration(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.drivers.rtmp.patience import AWAY_S, PAUSES_S, REACH_S, REFUSALS, Patience
+from bot.drivers.rtmp.patience import AWAY_S, MAX_REFUSALS, PAUSES_S, REACH_S, Patience
 from bot.drivers.rtmp.reasons import Reason
 
 
@@ -28,7 +28,10 @@ def test_what_will_not_change() -> None:
     """Who does not speak RTMP is not tried again, nor is a wrong key, once it is certain."""
     assert Patience(0.0).failed(Reason.NOT_RTMP, 0.0) is None
     patience = Patience(0.0)
-    assert [patience.failed(Reason.REFUSED, 0.1 * n) for n in range(REFUSALS)] == [*PAUSES_S[: REFUSALS - 1], None]
+    assert [patience.failed(Reason.REFUSED, 0.1 * n) for n in range(MAX_REFUSALS)] == [
+        *PAUSES_S[: MAX_REFUSALS - 1],
+        None,
+    ]
     assert not patience.was_reached
 
 

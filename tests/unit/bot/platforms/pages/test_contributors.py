@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.platforms.pages.contributors import LATE_S, MAX_SOURCES, PAUSE_S, TURNS, Contributors
+from bot.platforms.pages.contributors import AGREEING_TURNS, LATE_S, MAX_SOURCES, PAUSE_S, Contributors
 
 STEP_S = 0.1
 
@@ -112,13 +112,13 @@ def test_who_is_always_shown_is_no_evidence() -> None:
 def test_a_contradiction_takes_the_name_back_and_asks_for_more() -> None:
     """A number that is somebody else's now has no name until that is clear."""
     meeting = Meeting()
-    for _ in range(TURNS):
+    for _ in range(AGREEING_TURNS):
         meeting.turn("ana")
     assert meeting.knows("ana")
     meeting.numbers = {"ana": "6", "ben": "7"}
     meeting.turn("ben")
     assert meeting.contributors.person(["7"]) is None
-    for _ in range(2 * TURNS - 1):
+    for _ in range(2 * AGREEING_TURNS - 1):
         assert not meeting.knows("ben")
         meeting.turn("ben")
     assert meeting.knows("ben")
@@ -127,7 +127,7 @@ def test_a_contradiction_takes_the_name_back_and_asks_for_more() -> None:
 def test_a_number_that_goes_to_somebody_who_is_here_is_doubted_as_soon_as_they_are_shown() -> None:
     """Whoever spoke just before does not hide it: not the old name until then, but none."""
     meeting = Meeting()
-    for who in ("ana", "ben", "eve") * TURNS:
+    for who in ("ana", "ben", "eve") * AGREEING_TURNS:
         meeting.turn(who)
     meeting.numbers = {"ana": "8", "ben": "7", "eve": "9"}
     meeting.goes_on(LATE_S, "eve")
@@ -143,7 +143,7 @@ def test_a_number_that_goes_to_somebody_who_is_here_is_doubted_as_soon_as_they_a
 def test_whoever_is_shown_beside_those_who_sound_makes_nobody_doubtful() -> None:
     """Somebody whose voice is not known yet, whoever spoke a moment ago, whoever is always shown."""
     meeting = Meeting()
-    for who in ("ana", "ben") * TURNS:
+    for who in ("ana", "ben") * AGREEING_TURNS:
         meeting.turn(who)
     for lag in (1, 10, round(LATE_S / STEP_S) - 2):
         meeting.lag = lag
@@ -179,7 +179,7 @@ def test_shown_beside_somebody_else_is_no_contradiction() -> None:
 def test_two_voices_of_one_person_are_neither() -> None:
     """A second number for the same name: one of both is wrong."""
     meeting = Meeting()
-    for _ in range(TURNS):
+    for _ in range(AGREEING_TURNS):
         meeting.turn("ana")
     meeting.numbers["ana"] = "6"
     meeting.turn("ana")
@@ -190,12 +190,12 @@ def test_two_voices_of_one_person_are_neither() -> None:
 def test_who_has_left_has_no_number() -> None:
     """It may be somebody else's next, who needs as many turns as anybody."""
     meeting = Meeting()
-    for _ in range(TURNS):
+    for _ in range(AGREEING_TURNS):
         meeting.turn("ana")
     meeting.contributors.left("ana")
     assert not meeting.knows("ana")
     meeting.numbers = {"ben": "7"}
-    for _ in range(TURNS):
+    for _ in range(AGREEING_TURNS):
         meeting.turn("ben")
     assert meeting.knows("ben")
     assert meeting.wrong == []
@@ -204,7 +204,7 @@ def test_who_has_left_has_no_number() -> None:
 def test_no_more_than_so_many_are_remembered() -> None:
     """The one that sounded the longest ago goes."""
     meeting = Meeting()
-    for _ in range(TURNS):
+    for _ in range(AGREEING_TURNS):
         meeting.turn("ana")
     for number in range(1000, 1000 + MAX_SOURCES):
         meeting.contributors.sounds([str(number)], meeting.now)

@@ -10,7 +10,7 @@ import pytest
 from bot.audio.frame import AudioFrame
 from bot.codecs.rtp import RtpPacket, parse_rtp
 from bot.codecs.sdp import SdpError
-from bot.drivers.rtp import Decoder, NativeDecoder
+from bot.drivers.rtp_decoder import Decoder, NativeDecoder
 from bot.platforms import load
 from bot.platforms.rtp.plan import plan
 from bot.platforms.rtp.settings import RtpSettings
