@@ -209,14 +209,6 @@ def test_warnings_come_with_the_errors() -> None:
     assert caught.value.warnings == ["unknown key 'redis_url' is ignored; did you mean redisUrl?"]
 
 
-def test_half_a_character_is_replaced_and_said() -> None:
-    """A manager that cuts a name after so many UTF-16 units may cut an emoji in two: no reason to miss the meeting."""
-    config, warnings = load(USERS_EXAMPLE, LIVEKIT, {"botName": "Notes \ud83e"})
-    assert config.bot_name == "Notes \ufffd"
-    assert [warning for warning in warnings if warning.startswith("botName has half")]
-    assert "whisperLiveUrl[1]" in problems(USERS_EXAMPLE, LIVEKIT, {"whisperLiveUrl": ["ws://t:1", "\udc80"]})
-
-
 def test_null_is_absent() -> None:
     """Senders that write null for what they do not set are understood, nested too."""
     config, warnings = load(

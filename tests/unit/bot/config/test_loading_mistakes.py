@@ -109,3 +109,11 @@ def test_times_that_were_meant_as_seconds_are_said() -> None:
     assert said["maxDurationMs"] == "maxDurationMs is 3600: times are in milliseconds, and that is 3.6 s"
     _, switched_off = load(GOOD | {"automaticLeave": {**leave, "enabled": False}})
     assert [warning.partition(" is ")[0] for warning in switched_off] == ["automaticLeave.waitingRoomTimeout"]
+
+
+def test_half_a_character_is_replaced_and_said() -> None:
+    """A manager that cuts a name after so many UTF-16 units may cut an emoji in two: no reason to miss the meeting."""
+    config, warnings = load(GOOD | {"botName": "Notes \ud83e"})
+    assert config.bot_name == "Notes \ufffd"
+    assert [warning for warning in warnings if warning.startswith("botName has half")]
+    assert "whisperLiveUrl[1]" in problems(GOOD | {"whisperLiveUrl": ["ws://t:1", "\udc80"]})
