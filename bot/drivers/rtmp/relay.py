@@ -95,6 +95,9 @@ class Relay:
     def _pace(self) -> None:
         """The server is read while FFmpeg is there and has room. FFmpeg's words wait as long: a server that has hung up
         answers them with a reset, and what it had sent and was not read yet would be gone."""
+        if self._is_cut:  # FFmpeg was being let in meanwhile
+            self.cut()
+            return
         from_server = self._ffmpeg.transport is not None and not self._ffmpeg.is_full
         self._server.read(from_server)
         self._ffmpeg.read(from_server and not self._server.is_full)
