@@ -15,6 +15,7 @@ Every test opens a room, sends the platform in, directs the meeting and compares
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ from common.errors import EarshotError
 from tests.platforms.rooms import Room
 from tests.support.fakes.listener import RATE, RecordingListener
 from tests.support.processes import children
+from tests.support.waiting import eventually
 
 __all__ = ["LEAVE_WITHIN", "Attending", "PlatformContract", "Room", "attending"]
 
@@ -95,6 +97,8 @@ async def attending(platform: Platform, invitation: Invitation, patience: float 
     assert ended, "attend() did not return within 5 s of `leave`"
     assert listener.breaches == []
     assert not listener.uncounted, "somebody speaks in a mix, and neither people nor their number were told of"
+    with contextlib.suppress(TimeoutError):  # what was killed dies when it has a processor
+        await eventually(lambda: children() <= processes, 5)
     assert children() <= processes, "a process was left behind"
     left = {
         thread for thread in set(threading.enumerate()) - threads if not thread.daemon and "asyncio_" not in thread.name

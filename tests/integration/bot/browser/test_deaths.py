@@ -127,7 +127,7 @@ async def test_a_death_is_noticed(kind: str, number: signal.Signals, within: flo
             await shown.evaluate("1")
     assert in_time(took, within + 0.5), took  # half a second for a busy machine
     assert folders() == before
-    assert not processes(folder)
+    await eventually(lambda: not processes(folder), 5)
 
 
 async def test_a_frame_that_is_heard_and_cannot_be_read_is_the_end_of_its_page() -> None:

@@ -35,6 +35,7 @@ from tests.support.servers.pages import NO_CHROMIUM, NO_PLAYWRIGHT, find_chromiu
 from tests.support.servers.redis_server import client, server
 from tests.support.servers.whep_front import Front
 from tests.support.tools import require
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -335,7 +336,7 @@ async def test_a_chromium_that_hangs_is_given_up_and_ended(monkeypatch: pytest.M
     async with asyncio.timeout(20):
         [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
     assert (found.verdict, found.detail) == (Verdict.FAILS, "no answer within 3 s")
-    assert is_gone(int(pid.read_text()))
+    await eventually(lambda: is_gone(int(pid.read_text())), 5)
     monkeypatch.setattr("tempfile.tempdir", "/proc/none")
     [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
     assert (found.verdict, "--tmpfs /tmp" in found.detail) == (Verdict.FAILS, True), found
