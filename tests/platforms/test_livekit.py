@@ -37,6 +37,7 @@ from rehearsal.livekit.guest import Guest, guest_token
 from rehearsal.livekit.room import LiveKitRoom
 from rehearsal.livekit.server import LiveKitServer, as_host, livekit_server
 from tests.platforms.contract import Attending, PlatformContract, Room, attending
+from tests.support.measures import in_time
 from tests.support.servers.livekit import DirectedRoom, directed_room, invited, tone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
@@ -345,7 +346,7 @@ async def test_clock(livekit: LiveKitServer) -> None:
                 await bot.listener.until(lambda t=track, s=said: _onset(_placed(bot, t), s - 0.2), "its tone")  # type: ignore[misc]
                 errors.append((_onset(_placed(bot, track), said - 0.2) or 0.0) - said)
                 await asyncio.sleep(0.4)
-    assert all(abs(error) <= 0.15 for error in errors), errors
+    assert all(in_time(abs(error), 0.15) for error in errors), errors
 
 
 def _placed(bot: Attending, track: str) -> list[tuple[float, NDArray[np.int16]]]:
