@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ import structlog
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
+from tests.support.compiling import by_one
 from tests.support.cores import Cores, left_by_others, ours, share
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
@@ -75,6 +76,14 @@ def pytest_configure(config: pytest.Config) -> None:
         Cores.prepare(Path(folder), config.stash[SHARED])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Several workers: one compiles."""
+    alone = not hasattr(session.config, "workerinput")
+    with contextlib.nullcontext() if alone else by_one(ROOT, Path(os.environ[CORES_FOLDER], "compiling")):
+        return (yield)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Several workers: what takes long begins early."""
     if hasattr(config, "workerinput"):
@@ -103,13 +112,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     is_unit = (ROOT / "unit") in Path(pyfuncitem.path).parents
 
     async def body() -> list[str]:
+        before = asyncio.all_tasks()
         await pyfuncitem.obj(**arguments)
         await asyncio.sleep(0)
-        return [repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}]
+        return [repr(task) for task in asyncio.all_tasks() - before]
 
     virtual = "virtual_time" in pyfuncitem.fixturenames
     guard = blockbuster_ctx() if is_unit else contextlib.nullcontext()
-    with asyncio.Runner(loop_factory=loop_factory(virtual)) as runner, guard:
+    shared = pyfuncitem.funcargs.get("loop_of_file")
+    own = asyncio.Runner(loop_factory=loop_factory(virtual))
+    with contextlib.nullcontext(shared) if isinstance(shared, asyncio.Runner) else own as runner, guard:
         leaked = runner.run(body())
     assert not leaked, f"tasks left behind: {leaked}"
     return True
@@ -134,6 +146,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         root.handlers[:] = handlers
         root.setLevel(level)
         structlog.configure(**configured)
+
+
+@pytest.fixture(scope="module")
+def loop_of_file() -> Iterator[asyncio.Runner]:
+    """Who asks for it runs on one loop with the others of its file that do."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def driver_of_file(loop_of_file: asyncio.Runner) -> Iterator[None]:
+    """Who asks for it starts Chromium by one driver of Playwright's with the others of its file that do."""
+    from tests.support.one_driver import one_driver  # who starts none need not load it
+
+    with one_driver(loop_of_file):
+        yield
 
 
 @pytest.fixture

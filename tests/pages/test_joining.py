@@ -25,7 +25,7 @@ from tests.support.servers.meeting_pages import DirectedPageRoom, page_room
 from tests.support.servers.pages import chromium_settings
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90), pytest.mark.usefixtures("driver_of_file")]
 PATIENCE_S = 30.0
 LOBBY = Lobby(delay=3.0)  # long enough to be seen on a busy machine
 

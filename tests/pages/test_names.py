@@ -20,7 +20,12 @@ from rehearsal.webrtc.room import listening
 from tests.support.fakes.listener import RecordingListener
 from tests.support.servers.meeting_pages import invited
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("driver_of_file"),
+]
 
 SPOKEN = [
     (2.0, "ana", "ana1"),

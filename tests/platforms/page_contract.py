@@ -154,3 +154,5 @@ def _are_here(bot: Attending, people: dict[str, str]) -> bool:
 
 BROWSER = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
 """Marks of tests that start Chromium."""
+BY_ONE_DRIVER = [*BROWSER, pytest.mark.usefixtures("driver_of_file")]
+"""The same, where the bots need not each start Playwright's driver, too: Google Meet's do."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.platforms.page_contract import BROWSER, PageContract
+from tests.platforms.page_contract import BY_ONE_DRIVER, PageContract
 
-pytestmark = BROWSER
+pytestmark = BY_ONE_DRIVER
 
 
 class TestJitsi(PageContract):

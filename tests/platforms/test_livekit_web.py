@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(90),
     pytest.mark.cores(0.6),
+    pytest.mark.usefixtures("driver_of_file"),
 ]
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.platforms.page_contract import BROWSER, MixContract
+from tests.platforms.page_contract import BY_ONE_DRIVER, MixContract
 
-pytestmark = BROWSER
+pytestmark = BY_ONE_DRIVER
 
 
 class TestTeams(MixContract):

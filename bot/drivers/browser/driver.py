@@ -16,8 +16,8 @@ from common.contracts.status import SubCode
 from common.errors import EarshotError
 
 START_TIMEOUT_S = 20.0
-CLOSE_TIMEOUT_S = 0.7
-"""For Chromium, and again for its driver; then they are killed."""
+CLOSE_TIMEOUT_S = 0.4
+"""For Chromium, and again for its driver; then they are killed. Three busy programs on each core make it 0.2 s."""
 LANDING_TIMEOUT_S = 0.5
 
 log = structlog.get_logger(__name__)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
 
 PREFIX = "earshot-chromium-"
-KILL_TIMEOUT_S = 0.5
+KILL_TIMEOUT_S = 0.4
 """For what was killed to be gone: where nobody has a processor for it, that takes a while, and changes nothing."""
 VERSION_TIMEOUT_S = 5.0
 
@@ -116,6 +116,7 @@ async def chromium(
             raise
         finally:
             if not await within(context.close(), CLOSE_TIMEOUT_S):
+                log.warning("browser_killed", why=f"it did not close within {CLOSE_TIMEOUT_S:g} s")
                 await asyncio.to_thread(_kill_now, folder)  # its driver, too, which would wait for it as long again
 
 

@@ -149,10 +149,10 @@ class RoomEgress:
         """Until the server says that it is over. Raises EgressError. That nobody answers means nothing."""
         while True:
             checkpoint()
-            self._told.clear()
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # it may have been told before we knew its name
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._told.wait()
+            self._told.clear()
             try:
                 egress = await self._api.look(egress_id)
             except EgressError as error:

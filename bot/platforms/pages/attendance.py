@@ -43,8 +43,8 @@ OUTSIDE_PAUSE_S = 0.25
 """Between two looks on the way in."""
 INSIDE_PAUSE_S = 0.5
 """... in the meeting: who speaks is said by the page's probe in between."""
-FAREWELL_S = 0.8
-"""For clicking the button that leaves; then the page is closed."""
+FAREWELL_S = 0.7
+"""For clicking the button that leaves; then the page is closed. With what closing and killing may take: within 2 s."""
 VIEWED = "the bot's log says where the page can be seen and used"
 LOOPBACK_SWITCHES = ("--allow-loopback-in-peer-connection",)
 """Of Chromium, for a page on this machine: so is its media."""

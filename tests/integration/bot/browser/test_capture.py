@@ -22,7 +22,7 @@ from bot.drivers.browser.page import MIX_ID, CapturedKind, MeetingPage, open_pag
 from tests.support.servers.certificates import write_pair
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60), pytest.mark.usefixtures("driver_of_file")]
 
 PLAY = """
 const play = (context) => {

@@ -25,7 +25,7 @@ from bot.drivers.browser.page import MeetingPage, open_page
 from common.webrtc import Peer
 from tests.support.servers.pages import ON_ONE_MACHINE, Heard, chromium_settings, page, serve_pages
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(60), pytest.mark.usefixtures("driver_of_file")]
 
 ANSWER = """async (offer) => {
     window.connection = new RTCPeerConnection();

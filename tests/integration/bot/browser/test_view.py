@@ -21,7 +21,7 @@ from common.errors import EarshotError
 from tests.support.servers.pages import Heard, chromium_settings, serve_pages
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(90), pytest.mark.usefixtures("driver_of_file")]
 
 PAGE = """<!doctype html><title>page</title><body style="margin:0">
 <button style="position:absolute;left:600px;top:300px;width:80px;height:40px"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from rehearsal.clips import CLIP_RATE, load_clip, manifest, to_rate
 from tests.support.servers.singing import swelling
 
 
+@functools.cache
 def speech() -> NDArray[np.int16]:
     """16 kHz, 8 s: clips, a second of room noise between them."""
     room = np.random.default_rng(1).normal(0, 20, SAMPLE_RATE).astype(np.int16)
@@ -45,12 +46,11 @@ def typing(seconds: int) -> NDArray[np.int16]:
     return np.clip(pcm, -32768, 32767).astype(np.int16)
 
 
-SPEECH = speech()
-SOUNDS = {
-    "speech": SPEECH[3 * SAMPLE_RATE : 8 * SAMPLE_RATE],
-    "typing": typing(20),
-    "music": music(),
-    "noise": np.random.default_rng(2).normal(0, 900, 2 * SAMPLE_RATE).astype(np.int16),
+SOUNDS: dict[str, Callable[[], NDArray[np.int16]]] = {
+    "speech": lambda: speech()[3 * SAMPLE_RATE : 8 * SAMPLE_RATE],
+    "typing": lambda: typing(20),
+    "music": music,
+    "noise": lambda: np.random.default_rng(2).normal(0, 900, 2 * SAMPLE_RATE).astype(np.int16),
 }
 
 
@@ -90,7 +90,7 @@ def sent(pcm: NDArray[np.int16], frame_ms: int, lag: int = 0, **how: object) -> 
 @functools.cache
 def spoken(mode: str, bitrate: int) -> list[tuple[float, bytes]]:
     """The clips."""
-    return sent(SPEECH, 20, application=mode, bitrate=bitrate)
+    return sent(speech(), 20, application=mode, bitrate=bitrate)
 
 
 @given(
@@ -111,7 +111,9 @@ def test_what_is_not_encrypted_is_never_taken_for_it(
     how = {"application": mode, "bitrate": bitrate, "dtx": dtx, "fec": fec, "loss_percent": 20 if fec else 0}
     lost = random.Random(3)
     packets = [
-        (said + gain_db, packet) for said, packet in sent(SOUNDS[sound], frame_ms, lag, **how) if lost.random() >= loss
+        (said + gain_db, packet)
+        for said, packet in sent(SOUNDS[sound](), frame_ms, lag, **how)
+        if lost.random() >= loss
     ]
     assert False not in judged(Levels(), packets)
 

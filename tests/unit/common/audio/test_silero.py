@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -45,12 +46,12 @@ def test_streaming_equals_one_shot(model: SileroModel, seed: int) -> None:
     np.testing.assert_allclose(streamed[:-1], one_shot[:-1], atol=2e-3)
 
 
-SOUNDS = {
-    "a voice": babble(8, 5),
-    "noise": np.random.default_rng(0).normal(0, 0.3, FRAME * 200),
-    "overdriven noise": np.clip(np.random.default_rng(1).normal(0, 3, FRAME * 200), -1, 1),
-    "a square wave": np.sign(np.sin(np.arange(FRAME * 200) * 0.05)),
-    "zeros": np.zeros(FRAME * 50),
+SOUNDS: dict[str, Callable[[], NDArray[np.float64]]] = {
+    "a voice": lambda: babble(8, 5).astype(np.float64),
+    "noise": lambda: np.random.default_rng(0).normal(0, 0.3, FRAME * 200),
+    "overdriven noise": lambda: np.clip(np.random.default_rng(1).normal(0, 3, FRAME * 200), -1, 1),
+    "a square wave": lambda: np.sign(np.sin(np.arange(FRAME * 200) * 0.05)),
+    "zeros": lambda: np.zeros(FRAME * 50),
 }
 
 
@@ -62,7 +63,7 @@ def test_it_is_the_network_of_the_file(model: SileroModel, name: str) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(bundled_model()), options, providers=["CPUExecutionProvider"])
-    stream, frames = model.stream(), SOUNDS[name].astype(np.float32).reshape(-1, FRAME)
+    stream, frames = model.stream(), SOUNDS[name]().astype(np.float32).reshape(-1, FRAME)
     hidden, cell, before = (
         np.zeros((1, 1, 128), np.float32),
         np.zeros((1, 1, 128), np.float32),
