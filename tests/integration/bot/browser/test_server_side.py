@@ -108,7 +108,7 @@ async def test_whose_voices_come_is_unknown_once_a_message_was_dropped() -> None
         async with connect(f"ws://{bridge.authority}/", subprotocols=protocols) as frame:
             await frame.send(json.dumps({"type": "track", "track": 1, "id": "t", "streams": []}))
             await frame.send(json.dumps({"type": "sources", "track": 1, "sources": [7]}))
-            for _ in range(BURST_MESSAGES):
+            for _ in range(3 * BURST_MESSAGES):  # some are allowed again while they come
                 await frame.send(json.dumps({"type": "beat"}))
             await heard.until(lambda: len(heard.said("contributing_sources")) > 1, "unknown")
     assert [said["sources"] for said in heard.said("contributing_sources")][:2] == [[7], []]
