@@ -36,8 +36,9 @@ class Relay:
         self._tls = ssl.create_default_context() if tls else None
         self._server = _Side(self._pace, self._of_server, self._server_gone)
         self._ffmpeg = _Side(self._pace, self._of_ffmpeg, self._ffmpeg_gone)
-        self._listener: asyncio.Server | None = None
-        self._accepted = self._is_cut = False
+        self._listener: socket.socket | None = None
+        self._letting_in: asyncio.Task[object] | None = None
+        self._is_cut = False
         self.received = 0
         self.first_byte = b""
         self.hung_up: str | None = None
@@ -57,40 +58,52 @@ class Relay:
         except OSError as error:
             raise OSError(reason(error)) from None
         try:
-            self._listener = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=1)
+            # Not asyncio's server: closed between a connection and its transport, it leaves that open (`_attach`).
+            self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         finally:
             if self._listener is None:
                 self.cut()
+        self._listener.setblocking(False)
+        loop.add_reader(self._listener, self._accept)
         return self
 
     @property
     def port(self) -> int:
         """Where FFmpeg connects to on 127.0.0.1."""
         assert self._listener is not None
-        port: int = self._listener.sockets[0].getsockname()[1]
+        port: int = self._listener.getsockname()[1]
         return port
 
     async def __aexit__(self, *_: object) -> None:
         """Closes both connections at once."""
         self.cut()
+        if self._letting_in is not None:  # it comes, and is cut then
+            await asyncio.wait({self._letting_in})
 
     def cut(self) -> None:
         """Ends both connections, and whoever waits on them. May be called again."""
         self._is_cut = True
-        if self._listener is not None:
-            self._listener.close()
+        self._close_listener()
         for side in (self._server, self._ffmpeg):
             if side.transport is not None:
                 side.transport.abort()
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> None:
         """FFmpeg's connection is the first; nobody else gets one."""
-        if self._accepted:
-            return _Refused()
-        self._accepted = True
         assert self._listener is not None
-        asyncio.get_running_loop().call_soon(self._listener.close)  # once asyncio has the connection
-        return self._ffmpeg
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it is gone already
+            return
+        self._close_listener()
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        self._letting_in = loop.create_task(loop.connect_accepted_socket(lambda: self._ffmpeg, connection))
+
+    def _close_listener(self) -> None:
+        if self._listener is not None and self._listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
     def _pace(self) -> None:
         """The server is read while FFmpeg is there and has room. FFmpeg's words wait as long: a server that has hung up
@@ -173,11 +186,3 @@ class _Side(asyncio.Protocol):
     def write_eof(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write_eof()
-
-
-class _Refused(asyncio.Protocol):
-    """Somebody else who has found FFmpeg's port."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
