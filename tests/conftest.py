@@ -21,7 +21,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
 from tests.support.compiling import by_one
-from tests.support.cores import Cores, left_by_others, ours, share
+from tests.support.cores import Cores, left_by_others, ours, share, speed
 from tests.support.examples import EXAMPLES
 from tests.support.order import arrange
 from tests.support.seeds import headline
@@ -52,6 +52,7 @@ settings.register_profile("earshot", deadline=None, max_examples=EXAMPLES, deran
 settings.load_profile("earshot")
 CORES = pytest.StashKey[Cores]()
 SHARED = pytest.StashKey[float]()
+SPEED = pytest.StashKey[float]()
 CORES_FOLDER = "EARSHOT_TEST_CORES"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts us in the background has it ignored, and our children would inherit that.
@@ -61,7 +62,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """With what chance faults happen in this run, and what it may compute on."""
     shared = config.stash.get(SHARED, None)
-    return [headline()] + ([] if shared is None else [f"cores: {shared:.1f} of {ours()} are left by others"])
+    if shared is None:
+        return [headline()]
+    return [headline(), f"cores: {shared:.1f} of {ours()} are left by others, each worth {config.stash[SPEED]:.1f}"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,8 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="earshot-test-cores-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ[CORES_FOLDER] = folder
-        config.stash[SHARED] = left_by_others()
-        Cores.prepare(Path(folder), config.stash[SHARED])
+        config.stash[SHARED], config.stash[SPEED] = left_by_others(), speed()
+        Cores.prepare(Path(folder), config.stash[SHARED] * config.stash[SPEED])
 
 
 @pytest.hookimpl(wrapper=True)

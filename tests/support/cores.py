@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ import pytest
 
 SHARES = {"browser": 0.4, "model": 0.3, "livekit": 0.3, "processes": 0.2, "redis": 0.1, "slow": 0.1}
 """Mark → cores that such a test computes on, on the average of its time. Of several marks the largest counts."""
+STEPS, STEPS_S = 1_000_000, 0.04
+"""Additions, and their processor time where the shares were measured: told from a slower machine, where it is 0.06 s and
+that of all tests half as much again."""
 UNITS_PER_CORE = 10
 RETRY_S = 0.02
 
@@ -38,6 +42,17 @@ def left_by_others(seconds: float = 0.5) -> float:
     user, nice, system, idle, waiting, *interrupts = map(int.__sub__, _processor_times(), before)
     free, busy = nice + idle + waiting, user + system + sum(interrupts[:2])
     return ours() * ((free + busy / 2) / (free + busy) if free + busy > 0 else 1.0)
+
+
+def speed() -> float:
+    """Of a core, on the average of half a second, compared to those that the shares were measured on; at most 1."""
+    times = []
+    for _ in range(10):
+        began, total = time.process_time(), 0
+        for number in range(STEPS):
+            total += number
+        times.append(time.process_time() - began)
+    return min(1.0, STEPS_S / statistics.fmean(times))
 
 
 def ours() -> int:

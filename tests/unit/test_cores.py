@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -46,3 +47,12 @@ def test_where_the_kernel_counts_no_time_all_cores_are_ours(monkeypatch: pytest.
     monkeypatch.setattr(cores, "_processor_times", lambda: [0] * 10)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5})
     assert cores.left_by_others(0) == 2.0
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(cores.STEPS_S * 2, 0.5), (cores.STEPS_S / 2, 1.0)])
+def test_a_slow_core_is_less_than_one(seconds: float, expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what the same additions take there."""
+    clock = itertools.count(0.0, seconds)
+    monkeypatch.setattr(cores, "STEPS", 1)
+    monkeypatch.setattr("time.process_time", lambda: next(clock))
+    assert cores.speed() == expected

@@ -187,7 +187,7 @@ class EngineProcess:
         except TimeoutError:
             await _dump(process)
             advice = "If it was only slow: a smaller --model, more --threads, or --device cuda"
-            return f"no answer within {self.limits.call:g} s; where its threads were is above. {advice}"
+            return f"no answer within {self.limits.call:.1f} s; where its threads were is above. {advice}"
         except _Failing as error:
             self.is_failing = True
             return f"every call fails, the last with {error}"

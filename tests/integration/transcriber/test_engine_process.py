@@ -170,7 +170,7 @@ async def test_an_engine_that_hangs_is_replaced(
     async with engine(parallel=2) as decoder:
         [first] = engines()
         quick = [asyncio.create_task(decoder.decode([said("bravo")])) for _ in range(3)]
-        with pytest.raises(EngineLost, match=r"no answer within 0\.5 s"):
+        with pytest.raises(EngineLost, match=r"no answer within 0\.\d s"):
             await decoder.decode([said("alpha", "sleep 60")])
         assert [where(await call)[0] for call in quick] == [first] * 3
         waiting = asyncio.create_task(decoder.decode([said()]))

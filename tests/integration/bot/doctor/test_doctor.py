@@ -328,14 +328,14 @@ async def test_a_headless_shell_is_doubtful_where_the_full_browser_is_asked_for(
 @pytest.mark.browser
 async def test_a_chromium_that_hangs_is_given_up_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In its time, though its driver would wait for it longer; where there is no folder for it, that is said."""
-    monkeypatch.setattr(examination, "BROWSER_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(examination, "BROWSER_TIMEOUT_S", 6.0)  # its driver starts, too
     require(find_spec("playwright"), NO_PLAYWRIGHT)
     script, pid = tmp_path / "chromium", tmp_path / "pid"
     script.write_text(f"#!/bin/sh\nsetsid sleep 300 &\necho $! > {pid}\nwait\n")
     script.chmod(0o755)
     async with asyncio.timeout(20):
         [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
-    assert (found.verdict, found.detail) == (Verdict.FAILS, "no answer within 3 s")
+    assert (found.verdict, found.detail) == (Verdict.FAILS, "no answer within 6 s")
     await eventually(lambda: is_gone(int(pid.read_text())), 5)
     monkeypatch.setattr("tempfile.tempdir", "/proc/none")
     [found] = await examination._browser(meet(executable=str(script), allowNoSandbox=True))
