@@ -20,8 +20,8 @@ import pytest
 SHARES = {"browser": 0.4, "model": 0.3, "livekit": 0.3, "processes": 0.2, "redis": 0.1, "slow": 0.1}
 """Mark → cores that such a test computes on, on the average of its time. Of several marks the largest counts."""
 STEPS, STEPS_S = 1_000_000, 0.04
-"""Additions, and their processor time where the shares were measured: told from a slower machine, where it is 0.06 s and
-that of all tests half as much again."""
+"""Additions, and their processor time where the shares were measured: told from a slower machine, where it is 0.06 s
+and that of all tests half as much again."""
 UNITS_PER_CORE = 10
 RETRY_S = 0.02
 

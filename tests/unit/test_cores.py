@@ -55,4 +55,4 @@ def test_a_slow_core_is_less_than_one(seconds: float, expected: float, monkeypat
     clock = itertools.count(0.0, seconds)
     monkeypatch.setattr(cores, "STEPS", 1)
     monkeypatch.setattr("time.process_time", lambda: next(clock))
-    assert cores.speed() == expected
+    assert cores.speed() == pytest.approx(expected)
