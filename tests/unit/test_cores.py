@@ -49,7 +49,9 @@ def test_where_the_kernel_counts_no_time_all_cores_are_ours(monkeypatch: pytest.
     assert cores.left_by_others(0) == 2.0
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(cores.STEPS_S * 2, 0.5), (cores.STEPS_S / 2, 1.0)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(cores.STEPS_S / 0.8, 0.8), (cores.STEPS_S / 2, 1.0), (cores.STEPS_S * 9, cores.SLOWEST)]
+)
 def test_a_slow_core_is_less_than_one(seconds: float, expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what the same additions take there."""
     clock = itertools.count(0.0, seconds)
