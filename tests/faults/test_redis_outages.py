@@ -82,7 +82,8 @@ async def test_no_outage_of_redis_loses_a_word(seed: int) -> None:
             await asyncio.sleep(numbers.random())
             await fail(kind, redis, proxy, OUTAGES_S[kind] if FULL else SHORT_S)
             back = time.monotonic()
-            assert await link.flush(10) == 0
+            while await link.flush(10):  # the next one may come before we see that there was none
+                assert time.monotonic() - back < MAX_FLUSH_S, kind
             longest = max(longest, time.monotonic() - back)
             assert longest < MAX_FLUSH_S, kind
         talking.cancel()

